@@ -1,0 +1,113 @@
+"""Runs the examples of README.md, of docs/ and of the docstrings in src/.
+
+A `python` block is executed, a `pycon` block is checked as a doctest, and an `output` block must equal
+what the `python` block before it printed. The blocks of a page share one namespace.
+"""
+
+import gc
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack, chdir, redirect_stdout
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+from warnings import catch_warnings
+
+from sybil import Document, Example, Region, Sybil
+from sybil.document import PythonDocStringDocument
+from sybil.evaluators.doctest import DocTestEvaluator
+from sybil.evaluators.python import PythonEvaluator
+from sybil.parsers.abstract.doctest import DocTestStringParser
+from sybil.parsers.doctest import DocTestParser
+from sybil.parsers.myst import CodeBlockParser, SkipParser
+
+# The examples name dates. They are read on this day, so that they stay true.
+TODAY = datetime(2026, 11, 21, 12, tzinfo=UTC)
+CODES = "".join(f"PM500{suffix}\n" for suffix in ("AA", "BB", "CC", "DD", "EE"))
+
+_python = PythonEvaluator()
+_doctest = DocTestStringParser(DocTestEvaluator())
+_blocks = CodeBlockParser("pycon")
+
+
+def _run(example: Example) -> None:
+    with redirect_stdout(StringIO()) as printed:
+        _python(example)
+    example.namespace["_printed"] = printed.getvalue()
+
+
+def _compare(example: Example) -> str | None:
+    printed = example.namespace.get("_printed", "").strip()
+    expected = example.parsed.strip()
+    return None if printed == expected else f"Expected:\n{expected}\nPrinted:\n{printed}"
+
+
+def _pycon(document: Document) -> Iterable[Region]:
+    for block in _blocks(document):
+        for region in _doctest(block.parsed, document.path):
+            region.adjust(block, block.parsed)
+            yield region
+
+
+def _enter(namespace: dict[str, Any]) -> None:
+    """Give a page an empty directory with a code file in it, and a clock."""
+    stack = namespace["_stack"] = ExitStack()
+    stack.enter_context(chdir(stack.enter_context(TemporaryDirectory())))
+    Path("codes.csv").write_text(CODES, encoding="utf-8")
+    start = time.monotonic()
+    stack.enter_context(
+        patch(
+            "partner_vouchers.vouchers.utc_now",
+            lambda: TODAY + timedelta(seconds=time.monotonic() - start),
+        )
+    )
+
+
+def _leave(namespace: dict[str, Any]) -> None:
+    stack = namespace.pop("_stack")
+    # An example ends as a program does, which closes nothing by hand: let go of its storage here.
+    namespace.clear()
+    with catch_warnings(action="ignore", category=ResourceWarning):
+        gc.collect()
+    stack.close()
+
+
+def _enter_docstrings(namespace: dict[str, Any]) -> None:
+    """Give the docstrings of a module a library with a partner, a list, codes and a campaign in it."""
+    from partner_vouchers import PartnerVouchers
+    from partner_vouchers.adapters.memory import MemoryStorage
+
+    _enter(namespace)
+    vouchers = PartnerVouchers(MemoryStorage())
+    vouchers.partners.add("Puma")
+    expires_at = datetime(2027, 3, 31, 23, 59, 59, tzinfo=UTC)
+    winter = vouchers.lists.create(partner="Puma", tag="winter", name="Winter Sale", expires_at=expires_at)
+    vouchers.uploads.add(winter.id, Path("codes.csv"), uploaded_by="ops@example.com")
+    vouchers.campaigns.link(winter.id, "CMP123456")
+    namespace.update(vouchers=vouchers, winter=winter, datetime=datetime, UTC=UTC)
+
+
+pytest_collect_file = (
+    Sybil(
+        parsers=[
+            CodeBlockParser("python", _run),
+            CodeBlockParser("output", _compare),
+            _pycon,
+            SkipParser(),
+        ],
+        patterns=["*.md"],
+        setup=_enter,
+        teardown=_leave,
+    )
+    + Sybil(
+        parsers=[DocTestParser()],
+        path="src",
+        patterns=["**/*.py"],
+        document_types={".py": PythonDocStringDocument},
+        setup=_enter_docstrings,
+        teardown=_leave,
+    )
+).pytest()

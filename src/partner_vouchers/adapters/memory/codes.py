@@ -1,0 +1,144 @@
+"""Codes, and who has which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+from attrs import evolve
+
+from partner_vouchers import ports
+from partner_vouchers.adapters.memory.records import Outbox
+from partner_vouchers.adapters.memory.tables import number
+from partner_vouchers.adapters.memory.unit import Repository, Unit
+from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.domain.duplicates import Holder
+from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.stock import Counts
+from partner_vouchers.errors import StorageError
+from partner_vouchers.ports import TakenCode
+
+
+class Codes(Repository, ports.Codes):
+    """The codes of the lists."""
+
+    def take(self, list_id: str, limit: int) -> list[TakenCode]:
+        tables, log = self._unit.tables, self._unit.log
+        voucher_list, stock = tables.list(list_id), tables.stocks[list_id]
+        found: list[TakenCode] = []
+        while len(found) < limit and stock.current < len(stock.batches):
+            batch = stock.batches[stock.current]
+            places = batch.available[: limit - len(found)]
+            if not places:
+                log.set(stock, "current", stock.current + 1)
+                continue
+            found.extend(TakenCode(str(batch.first_id + place), batch.codes[place]) for place in places)
+            log.set(batch, "taken", places.stop)
+        if found:
+            counts = voucher_list.counts
+            counts = evolve(counts, distributed=counts.distributed + len(found))
+            log.put(tables.lists, list_id, evolve(voucher_list, counts=counts))
+        return found
+
+    def counts(self, list_id: str) -> Counts:
+        return self._unit.tables.list(list_id).counts
+
+    def withdraw(self, upload_id: str) -> int:
+        tables, log = self._unit.tables, self._unit.log
+        batch = tables.batches.get(upload_id)
+        if batch is None or not batch.published or batch.withdrawn:
+            return 0
+        withdrawn = len(batch.available)
+        voucher_list = tables.list(batch.list_id)
+        counts = evolve(voucher_list.counts, withdrawn=voucher_list.counts.withdrawn + withdrawn)
+        log.put(tables.lists, batch.list_id, evolve(voucher_list, counts=counts))
+        log.set(batch, "withdrawn", True)
+        return withdrawn
+
+    def holder(self, scope: str, code: str, counts: Callable[[State], bool]) -> Holder | None:
+        tables = self._unit.tables
+        standing = tables.owners.get(scope, {}).get(code)
+        if standing is None:
+            return None
+        batch, place = standing
+        if not batch.published or not tables.is_held(batch, place, counts):
+            return None
+        return Holder(batch.list_id)
+
+    def remaining(self, list_id: str, after: str | None, limit: int) -> list[TakenCode]:
+        stock = self._unit.tables.stocks.get(list_id)
+        if stock is None:
+            return []
+        start = 0 if after is None else number(after) + 1
+        available = (
+            TakenCode(str(batch.first_id + place), batch.codes[place])
+            for batch in islice(stock.batches, stock.current, None)
+            for place in batch.available[max(start - batch.first_id - batch.taken, 0) :]
+        )
+        return list(islice(available, limit))
+
+
+class Assignments(Repository, ports.Assignments):
+    """Who has which code."""
+
+    def __init__(self, unit: Unit, outbox: Outbox) -> None:
+        super().__init__(unit)
+        self._outbox = outbox
+
+    def add(self, assignments: Sequence[Assignment]) -> None:
+        tables, log = self._unit.tables, self._unit.log
+        for assignment in assignments:
+            asked = _asked(assignment.user_id, assignment.campaign_id, assignment.list_id)
+            ordinal = (*asked, assignment.ordinal)
+            if assignment.id in tables.assignments:
+                raise StorageError(reason=f"code {assignment.id} is assigned already; take another")
+            if ordinal in tables.ordinals:
+                raise StorageError(reason="this ordinal of the user is assigned already; read `latest` again")
+            log.put(tables.assignments, assignment.id, assignment)
+            log.put(tables.ordinals, ordinal, assignment.id)
+            latest = tables.latest.get(asked)
+            if latest is None or latest.ordinal < assignment.ordinal:
+                log.put(tables.latest, asked, assignment)
+            log.append(tables.of_user.setdefault(assignment.user_id, []), assignment)
+            log.append(tables.of_code.setdefault(assignment.code, []), assignment)
+        self._outbox.append([assignment.event for assignment in assignments])
+
+    def latest(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Assignment | None:
+        return self._unit.tables.latest.get(_asked(user_id, campaign_id, list_id))
+
+    def latest_of_many(
+        self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
+    ) -> dict[str, Assignment]:
+        latest = self._unit.tables.latest
+        found = ((user_id, latest.get(_asked(user_id, campaign_id, list_id))) for user_id in user_ids)
+        return {user_id: assignment for user_id, assignment in found if assignment is not None}
+
+    def get_many(self, ids: Sequence[str]) -> list[Assignment]:
+        assignments = self._unit.tables.assignments
+        return [assignments[each] for each in ids if each in assignments]
+
+    def of_user(self, user_id: str) -> list[Assignment]:
+        found = self._unit.tables.of_user.get(user_id, ())
+        return sorted(found, key=lambda each: (each.assigned_at, number(each.id)))
+
+    def of_code(self, code: str) -> list[Assignment]:
+        found = self._unit.tables.of_code.get(code, ())
+        return sorted(found, key=lambda each: (number(each.list_id), number(each.id)))
+
+    def of_list(self, list_id: str, after: str | None, limit: int) -> list[Assignment]:
+        tables = self._unit.tables
+        stock = tables.stocks.get(list_id)
+        if stock is None:
+            return []
+        start = 0 if after is None else number(after) + 1
+        taken = (
+            tables.assignments.get(str(code_id))
+            for batch in stock.batches
+            for code_id in range(max(start, batch.first_id), batch.first_id + batch.taken)
+        )
+        return list(islice((assignment for assignment in taken if assignment is not None), limit))
+
+
+def _asked(user_id: str, campaign_id: str | None, list_id: str | None) -> tuple[str, str | None, str | None]:
+    """Return what the ordinals of a user are counted by: the campaign, and only without one the list."""
+    return user_id, campaign_id, list_id if campaign_id is None else None

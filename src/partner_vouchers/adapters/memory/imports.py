@@ -1,0 +1,162 @@
+"""How the codes of an upload come into a list."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from attrs import evolve
+
+from partner_vouchers import ports
+from partner_vouchers.adapters.memory.tables import Batch, Place, Tables
+from partner_vouchers.adapters.memory.transaction import MemoryTransaction
+from partner_vouchers.domain.duplicates import Holder
+from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.uploads import MAX_KEPT_FAULTS, RowFault, RowFaultKind, Upload
+from partner_vouchers.errors import StorageError, UploadInterrupted
+from partner_vouchers.ports import Judge
+
+SLICE = 2_000
+"""How many codes are claimed in one transaction: about a millisecond, for which others wait."""
+
+Full = Callable[[], tuple[RowFaultKind, str]]
+KeepAlive = Callable[[ports.Transaction], None]
+
+
+class MemoryImport(ports.CodeImport):
+    """The codes of one upload on their way into a list.
+
+    A claimed code is entered among the owners of its scope at once, as one of a batch that is not published.
+    Other imports respect it from then on; nobody else sees it. When the batch is given up, its entries are
+    left behind, and whoever comes upon one takes the code over. So no claim ever has to be undone.
+    """
+
+    def __init__(
+        self,
+        tables: Tables,
+        begin: Callable[[], AbstractContextManager[MemoryTransaction]],
+        upload: Upload,
+        scope: str,
+        counts: Callable[[State], bool],
+    ) -> None:
+        self._tables = tables
+        self._begin = begin
+        self._upload = upload
+        self._scope = scope
+        self._counts = counts
+        self._lines: list[int] = []
+        self._codes: list[str] = []
+        self._faults: list[RowFault] = []
+        self._refused: Counter[RowFaultKind] = Counter()
+        self._batch = Batch(upload.list_id)
+        self._batch_lines: list[int] = []
+        self._surplus: dict[str, int] = {}
+        self._is_claimed = False
+
+    def add(self, lines: Sequence[int], codes: Sequence[str]) -> None:
+        self._lines.extend(lines)
+        self._codes.extend(codes)
+
+    def refuse(self, faults: Sequence[RowFault]) -> None:
+        self._refused.update(fault.kind for fault in faults)
+        self._faults.extend(faults[: MAX_KEPT_FAULTS - len(self._faults)])
+
+    def check(self, judge: Judge, full: Full) -> None:
+        own: dict[str, Place] = {}
+        for start in range(0, len(self._codes), SLICE):
+            with self._begin():
+                self._sift(start, own, judge, full)
+
+    def claim(self, judge: Judge, full: Full, keep_alive: KeepAlive) -> None:
+        for start in range(0, len(self._codes), SLICE):
+            with self._begin() as tx:
+                if start == 0:
+                    tx.unit.log.put(self._tables.batches, self._upload.id, self._batch)
+                self._require_not_given_up()
+                self._sift(start, self._tables.owners.setdefault(self._scope, {}), judge, full)
+                keep_alive(tx)
+                tx.commit()
+        self._is_claimed = True
+
+    @property
+    def refused(self) -> dict[RowFaultKind, int]:
+        return dict(self._refused)
+
+    def sample(self, limit: int) -> list[RowFault]:
+        return heapq.nsmallest(limit, self._faults, key=_line)
+
+    def save_faults(self, keep_alive: KeepAlive) -> None:
+        in_order = sorted(self._faults, key=_line)
+        with self._begin() as tx:
+            # A list takes its uploads with it: without it there is no entry to keep anything with.
+            self._tables.list(self._upload.list_id)
+            tx.unit.log.put(self._tables.faults, self._upload.id, in_order)
+            keep_alive(tx)
+            tx.commit()
+
+    def publish(self, tx: ports.Transaction) -> int:
+        """Make the claimed codes available when `tx` commits.
+
+        Returns:
+            how many they are.
+
+        Raises:
+            StorageError: `tx` is of another storage, has ended or only reads; or `claim` has not ended well.
+            UnknownList: the list was removed.
+            UploadInterrupted: somebody else abandoned the upload.
+        """
+        if not isinstance(tx, MemoryTransaction) or tx.unit.tables is not self._tables:
+            raise StorageError(reason="publish in a transaction of the storage that the import belongs to")
+        if not self._is_claimed or self._batch.published:
+            raise StorageError(reason="publish once, after claim has come to its end")
+        self._require_not_given_up()
+        tables, log, batch = self._tables, tx.unit.log, self._batch
+        voucher_list = tables.list(batch.list_id)
+        counts = evolve(voucher_list.counts, uploaded=voucher_list.counts.uploaded + len(batch.codes))
+        batch.first_id = tables.next_code_id
+        tables.next_code_id += len(batch.codes)
+        log.set(batch, "published", True)
+        log.append(tables.stocks[batch.list_id].batches, batch)
+        log.put(tables.lists, batch.list_id, evolve(voucher_list, counts=counts))
+        return len(batch.codes)
+
+    def close(self) -> None:
+        """Give up what was not published."""
+        self._batch.give_up()
+
+    def _sift(self, start: int, claimed: dict[str, Place], judge: Judge, full: Full) -> None:
+        """Enter the free ones of a slice of the codes into `claimed` and the batch, and refuse the others."""
+        batch = self._batch
+        owners = self._tables.owners.get(self._scope, {})
+        room = self._tables.list(batch.list_id).counts.capacity_left - len(batch.codes)
+        for index in range(start, min(start + SLICE, len(self._codes))):
+            line, code = self._lines[index], self._codes[index]
+            place = claimed.get(code) or owners.get(code)
+            holder = None if place is None else self._holder(*place)
+            if holder is None and code in self._surplus:
+                holder = Holder(batch.list_id, self._surplus[code])
+            if holder is not None:
+                self.refuse([RowFault(line, code, *judge(holder))])
+            elif room <= 0:
+                self._surplus[code] = line
+                self.refuse([RowFault(line, code, *full())])
+            else:
+                claimed[code] = (batch, len(batch.codes))
+                batch.codes.append(code)
+                self._batch_lines.append(line)
+                room -= 1
+
+    def _holder(self, batch: Batch, place: int) -> Holder | None:
+        if batch is self._batch:
+            return Holder(batch.list_id, self._batch_lines[place])
+        return Holder(batch.list_id) if self._tables.is_held(batch, place, self._counts) else None
+
+    def _require_not_given_up(self) -> None:
+        if self._batch.given_up:
+            raise UploadInterrupted(upload_id=self._upload.id)
+
+
+def _line(fault: RowFault) -> int:
+    return fault.line

@@ -1,0 +1,185 @@
+"""Partners, voucher lists and their campaigns."""
+
+from __future__ import annotations
+
+import heapq
+import operator
+from datetime import datetime
+from typing import Any
+
+from attrs import evolve
+
+from partner_vouchers import ports
+from partner_vouchers.adapters.memory.tables import Stock, number
+from partner_vouchers.adapters.memory.unit import Repository
+from partner_vouchers.domain.campaigns import CampaignLink
+from partner_vouchers.domain.lifecycle import State, StatusCriteria
+from partner_vouchers.domain.partner import Partner
+from partner_vouchers.domain.stock import Counts, StockLevel
+from partner_vouchers.domain.voucher_list import VoucherList
+from partner_vouchers.errors import StaleVersion
+from partner_vouchers.ports import ListOrder, ListQuery
+
+
+class Partners(Repository, ports.Partners):
+    """The partners."""
+
+    def add(self, partner: Partner) -> bool:
+        if partner.name in self._unit.tables.partners:
+            return False
+        self._unit.log.put(self._unit.tables.partners, partner.name, partner)
+        return True
+
+    def get(self, name: str) -> Partner | None:
+        return self._unit.tables.partners.get(name)
+
+    def all(self) -> list[Partner]:
+        return sorted(self._unit.tables.partners.values(), key=lambda partner: partner.name)
+
+
+class Lists(Repository, ports.Lists):
+    """The voucher lists."""
+
+    def new_id(self) -> str:
+        return str(next(self._unit.tables.list_ids))
+
+    def add(self, voucher_list: VoucherList) -> None:
+        tables, log = self._unit.tables, self._unit.log
+        empty = evolve(voucher_list, counts=Counts(), announced=StockLevel.ENOUGH, campaigns=0)
+        log.put(tables.lists, empty.id, empty)
+        log.put(tables.stocks, empty.id, Stock())
+        log.put(tables.links, empty.id, {})
+        log.put(tables.uploads_of_list, empty.id, [])
+
+    def get(self, list_id: str) -> VoucherList | None:
+        return self._unit.tables.lists.get(list_id)
+
+    def with_tag(self, partner: str, tag: str) -> VoucherList | None:
+        for found in self._unit.tables.lists.values():
+            if found.tag == tag and found.partner == partner and found.state is not State.ARCHIVED:
+                return found
+        return None
+
+    def save(self, voucher_list: VoucherList) -> None:
+        stored = self._unit.tables.list(voucher_list.id)
+        if stored.version != voucher_list.version - 1:
+            raise StaleVersion(list_id=stored.id, expected=voucher_list.version - 1, actual=stored.version)
+        changed = evolve(
+            voucher_list, counts=stored.counts, announced=stored.announced, campaigns=stored.campaigns
+        )
+        self._unit.log.put(self._unit.tables.lists, changed.id, changed)
+
+    def remove(self, list_id: str) -> None:
+        tables, log = self._unit.tables, self._unit.log
+        log.drop(tables.lists, list_id)
+        log.drop(tables.stocks, list_id)
+        for campaign_id in log.drop(tables.links, list_id) or {}:
+            log.drop(tables.lists_of_campaign[campaign_id], list_id)
+        for upload_id in log.drop(tables.uploads_of_list, list_id) or []:
+            log.drop(tables.uploads, upload_id)
+            log.drop(tables.batches, upload_id)
+            log.drop(tables.pieces, upload_id)
+            log.drop(tables.faults, upload_id)
+
+    def find(self, query: ListQuery) -> list[VoucherList]:
+        def rank(voucher_list: VoucherList) -> tuple[Any, int]:
+            return _sort_key(voucher_list, query.order), number(voucher_list.id)
+
+        found = [each for each in self._unit.tables.lists.values() if _matches(each, query)]
+        # Descending turns the order of equal ones round too, so that the same rank says where a page goes on.
+        comes_after, first = (
+            (operator.lt, heapq.nlargest) if query.descending else (operator.gt, heapq.nsmallest)
+        )
+        if query.after is not None:
+            last = (query.after[0], number(query.after[1]))
+            found = [each for each in found if comes_after(rank(each), last)]
+        return first(query.limit, found, key=rank)
+
+    def announce(self, list_id: str, level: StockLevel) -> None:
+        tables = self._unit.tables
+        self._unit.log.put(tables.lists, list_id, evolve(tables.list(list_id), announced=level))
+
+    def touch(self, list_id: str, now: datetime) -> None:
+        tables = self._unit.tables
+        self._unit.log.put(tables.lists, list_id, evolve(tables.list(list_id), updated_at=now))
+
+
+def _matches(voucher_list: VoucherList, query: ListQuery) -> bool:
+    return (
+        (query.partner is None or voucher_list.partner == query.partner)
+        and (query.criteria is None or _meets(voucher_list, query.criteria))
+        and (query.text is None or query.text in voucher_list.search_text)
+    )
+
+
+def _meets(voucher_list: VoucherList, criteria: StatusCriteria) -> bool:
+    if voucher_list.state not in criteria.states:
+        return False
+    return criteria.expired is None or (voucher_list.expires_at < criteria.now) is criteria.expired
+
+
+def _sort_key(voucher_list: VoucherList, order: ListOrder) -> ports.SortKey:
+    match order:
+        case ListOrder.UPDATED:
+            return voucher_list.updated_at
+        case ListOrder.CREATED:
+            return voucher_list.created_at
+        case ListOrder.EXPIRES:
+            return voucher_list.expires_at
+        case ListOrder.PARTNER:
+            return voucher_list.partner
+        case ListOrder.TAG:
+            return voucher_list.tag
+        case ListOrder.NAME:
+            return voucher_list.name
+        case ListOrder.UPLOADED:
+            return voucher_list.counts.uploaded
+        case ListOrder.DISTRIBUTED:
+            return voucher_list.counts.distributed
+
+
+class Campaigns(Repository, ports.Campaigns):
+    """The links between lists and campaigns."""
+
+    def put(self, link: CampaignLink) -> None:
+        tables, log = self._unit.tables, self._unit.log
+        tables.list(link.list_id)
+        links = tables.links[link.list_id]
+        if link.campaign_id in links:
+            link_number, first = links[link.campaign_id]
+            link = evolve(link, linked_at=first.linked_at)
+        else:
+            link_number = next(tables.link_numbers)
+        log.put(links, link.campaign_id, (link_number, link))
+        log.put(tables.lists_of_campaign.setdefault(link.campaign_id, {}), link.list_id, None)
+        self._count(link.list_id)
+
+    def remove(self, list_id: str, campaign_id: str) -> bool:
+        tables, log = self._unit.tables, self._unit.log
+        if self.get(list_id, campaign_id) is None:
+            return False
+        log.drop(tables.links[list_id], campaign_id)
+        log.drop(tables.lists_of_campaign[campaign_id], list_id)
+        self._count(list_id)
+        return True
+
+    def get(self, list_id: str, campaign_id: str) -> CampaignLink | None:
+        _, link = self._unit.tables.links.get(list_id, {}).get(campaign_id, (0, None))
+        return link
+
+    def of_list(self, list_id: str) -> list[CampaignLink]:
+        links = self._unit.tables.links.get(list_id, {})
+        return [links[campaign_id][1] for campaign_id in sorted(links)]
+
+    def of_campaign(self, campaign_id: str) -> list[tuple[CampaignLink, VoucherList]]:
+        tables = self._unit.tables
+        list_ids = tables.lists_of_campaign.get(campaign_id, {})
+        linked = [tables.links[list_id][campaign_id] for list_id in list_ids]
+        # The number tells the age of links that were made at the same instant.
+        linked.sort(key=lambda entry: (entry[1].priority, entry[1].linked_at, entry[0]))
+        return [(link, tables.lists[link.list_id]) for _, link in linked]
+
+    def _count(self, list_id: str) -> None:
+        tables = self._unit.tables
+        counted = evolve(tables.list(list_id), campaigns=len(tables.links[list_id]))
+        self._unit.log.put(tables.lists, list_id, counted)

@@ -1,0 +1,150 @@
+"""What was done: events, the audit log, uploads; and what must be remembered while doing it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import islice
+
+from partner_vouchers import ports
+from partner_vouchers.adapters.memory.tables import number
+from partner_vouchers.adapters.memory.unit import Repository, Unit
+from partner_vouchers.domain.events import Event, Recorded
+from partner_vouchers.domain.uploads import RowFault, Upload, UploadStatus
+from partner_vouchers.errors import StorageError
+from partner_vouchers.ports import AuditEntry, OutboxEntry
+
+
+class IdempotencyKeys(Repository, ports.IdempotencyKeys):
+    """The results of requests that carried an idempotency key."""
+
+    def get(self, key: str) -> tuple[str, tuple[str, ...]] | None:
+        return self._unit.tables.keys.get(key)
+
+    def put(self, key: str, fingerprint: str, assignment_ids: tuple[str, ...]) -> None:
+        if key in self._unit.tables.keys:
+            raise StorageError(reason=f"idempotency key {key!r} is stored already; read it with `get`")
+        self._unit.log.put(self._unit.tables.keys, key, (fingerprint, assignment_ids))
+
+
+class Outbox(Repository, ports.Outbox):
+    """The events."""
+
+    def __init__(self, unit: Unit, origin: str) -> None:
+        """Take the name of the storage, with which the ids of its events begin."""
+        super().__init__(unit)
+        self._origin = origin
+
+    def append(self, events: Sequence[Event]) -> None:
+        tables, log = self._unit.tables, self._unit.log
+        for event in events:
+            position = next(tables.outbox_positions)
+            log.append(tables.outbox, OutboxEntry(f"{self._origin}-{position}", position, event))
+
+    def read(self, after: int, limit: int) -> list[OutboxEntry]:
+        entries = self._unit.tables.outbox
+        start = bisect_right(entries, after, key=lambda entry: entry.position)
+        return entries[start : start + limit]
+
+
+class Audit(Repository, ports.Audit):
+    """The log of changes."""
+
+    def append(self, actor: str | None, events: Sequence[Recorded]) -> None:
+        tables, log = self._unit.tables, self._unit.log
+        for event in events:
+            log.append(tables.audit, AuditEntry(next(tables.audit_positions), actor, event))
+
+    def entries(self, list_id: str | None, actor: str | None, after: int, limit: int) -> list[AuditEntry]:
+        log = self._unit.tables.audit
+        start = bisect_right(log, after, key=lambda entry: entry.position)
+        found = (
+            entry
+            for entry in islice(log, start, None)
+            if (list_id is None or entry.event.list_id == list_id) and (actor is None or entry.actor == actor)
+        )
+        return list(islice(found, limit))
+
+
+class Uploads(Repository, ports.Uploads):
+    """The upload log, with the files and the refused rows."""
+
+    def new_id(self) -> str:
+        return str(next(self._unit.tables.upload_ids))
+
+    def add(self, upload: Upload) -> None:
+        tables, log = self._unit.tables, self._unit.log
+        tables.list(upload.list_id)
+        log.put(tables.uploads, upload.id, upload)
+        log.append(tables.uploads_of_list[upload.list_id], upload.id)
+        log.put(tables.pieces, upload.id, {})
+
+    def save(self, upload: Upload) -> None:
+        self._unit.tables.upload(upload.id)
+        self._unit.log.put(self._unit.tables.uploads, upload.id, upload)
+
+    def get(self, upload_id: str) -> Upload | None:
+        return self._unit.tables.uploads.get(upload_id)
+
+    def of_list(self, list_id: str, before: str | None, limit: int) -> list[Upload]:
+        found = self._newest_first(list_id)
+        if before is not None:
+            found = [upload for upload in found if number(upload.id) < number(before)]
+        return found[:limit]
+
+    def running(self) -> list[Upload]:
+        found = [upload for upload in self._unit.tables.uploads.values() if upload.is_running]
+        return sorted(found, key=lambda upload: number(upload.id))
+
+    def completed_with(self, list_id: str, sha256: str) -> Upload | None:
+        for upload in self._newest_first(list_id):
+            if upload.status is UploadStatus.COMPLETED and upload.sha256 == sha256:
+                return upload
+        return None
+
+    def add_piece(self, upload_id: str, index: int, data: bytes) -> None:
+        self._unit.tables.upload(upload_id)
+        self._unit.log.put(self._unit.tables.pieces[upload_id], index, bytes(data))
+
+    def piece(self, upload_id: str, index: int) -> bytes | None:
+        return self._unit.tables.pieces.get(upload_id, {}).get(index)
+
+    def faults(self, upload_id: str, after_line: int, limit: int) -> list[RowFault]:
+        faults = self._unit.tables.faults.get(upload_id, [])
+        start = bisect_right(faults, after_line, key=lambda fault: fault.line)
+        return faults[start : start + limit]
+
+    def _newest_first(self, list_id: str) -> list[Upload]:
+        tables = self._unit.tables
+        ids = sorted(tables.uploads_of_list.get(list_id, ()), key=number, reverse=True)
+        return [tables.uploads[upload_id] for upload_id in ids]
+
+
+class Leases(Repository, ports.Leases):
+    """Promises that one process works on a thing. All holders live in this process, so none is ever dead."""
+
+    def take(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
+        other, ends = self._unit.tables.leases.get(name, (holder, until))
+        if other != holder and ends >= now:
+            return False
+        self._unit.log.put(self._unit.tables.leases, name, (holder, until))
+        return True
+
+    def held(self, name: str, holder: str) -> bool:
+        last, _ = self._unit.tables.leases.get(name, (None, None))
+        return last == holder
+
+    def release(self, name: str, holder: str) -> None:
+        if self.held(name, holder):
+            self._unit.log.drop(self._unit.tables.leases, name)
+
+
+class Settings(Repository, ports.Settings):
+    """What the storage remembers about how it was set up."""
+
+    def get(self, name: str) -> str | None:
+        return self._unit.tables.settings.get(name)
+
+    def put(self, name: str, value: str) -> None:
+        self._unit.log.put(self._unit.tables.settings, name, value)

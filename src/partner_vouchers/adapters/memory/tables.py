@@ -1,0 +1,176 @@
+"""What the storage keeps: plain dicts and lists of frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from itertools import count
+
+from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.domain.campaigns import CampaignLink
+from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.partner import Partner
+from partner_vouchers.domain.uploads import RowFault, Upload
+from partner_vouchers.domain.voucher_list import VoucherList
+from partner_vouchers.errors import StorageError, UnknownList, UnknownUpload
+from partner_vouchers.ports import AuditEntry, OutboxEntry
+
+_MAX_DIGITS = 18
+"""More digits than any id will have, and few enough to convert at once."""
+
+
+class Batch:
+    """The codes that one upload brings into a list, in the order of its file.
+
+    A batch belongs to its import alone until it is published. Its codes are taken from the front, so a number
+    says which are gone, and a flag withdraws the rest: neither costs more for more codes.
+
+    Attributes:
+        list_id: the list.
+        codes: the codes; only ever appended to, and never after the batch is published.
+        first_id: the number that is the id of the first code, from where the others count on.
+        taken: how many codes, from the front, were taken.
+        published: whether the codes belong to the list.
+        withdrawn: whether the codes that are not taken were withdrawn.
+        given_up: whether the import ended without publishing.
+    """
+
+    def __init__(self, list_id: str) -> None:
+        self.list_id = list_id
+        self.codes: list[str] = []
+        self.first_id = 0
+        self.taken = 0
+        self.published = False
+        self.withdrawn = False
+        self.given_up: bool = False
+
+    @property
+    def available(self) -> range:
+        """The places of the codes that can be taken, once the batch is published."""
+        return range(self.taken, self.taken if self.withdrawn else len(self.codes))
+
+    def holds(self, place: int) -> bool:
+        """Tell whether the code at a place still stands for this batch."""
+        return not self.given_up and (place < self.taken or not self.withdrawn)
+
+    def give_up(self) -> None:
+        """Let go of the codes, unless they are published."""
+        if not self.published:
+            self.given_up = True
+            self.codes = []
+
+
+Place = tuple[Batch, int]
+"""Where a code stands: a batch, and the place in it."""
+
+
+class Stock:
+    """The published codes of a list.
+
+    Attributes:
+        batches: in the order in which they were published.
+        current: the index of the first batch that may have a code left; all before it are used up.
+    """
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.current = 0
+
+
+class Tables:
+    """Everything that is stored.
+
+    The numbers from which ids and positions are made are never set back, so that none is used twice.
+
+    Attributes:
+        partners: by name.
+        lists: by id, with the counters, the announced level and the number of campaigns up to date.
+        links: by list id, then campaign id, with a number that grows from link to link.
+        lists_of_campaign: by campaign id, the ids of the linked lists, as the keys of a dict.
+        stocks: by list id.
+        owners: by scope, then code, where the code stands. An entry is never removed: whoever looks one up
+            asks `is_held`. So archiving, withdrawing and removing cost the same for any number of codes.
+        assignments: by id.
+        ordinals: by (user, campaign, list, ordinal), the list only where there is no campaign.
+        latest: by (user, campaign, list), the assignment with the greatest ordinal.
+        of_user: by user.
+        of_code: by code, in all lists.
+        keys: by idempotency key, the fingerprint and the ids of the assignments.
+        outbox: by growing position.
+        audit: by growing position.
+        uploads: by id.
+        uploads_of_list: by list id, the ids of its uploads.
+        batches: by upload id, from the moment the first code is claimed.
+        pieces: by upload id, then index.
+        faults: by upload id, in the order of lines.
+        leases: by name, who has it and until when.
+        settings: by name.
+    """
+
+    def __init__(self) -> None:
+        self.partners: dict[str, Partner] = {}
+        self.lists: dict[str, VoucherList] = {}
+        self.links: dict[str, dict[str, tuple[int, CampaignLink]]] = {}
+        self.lists_of_campaign: dict[str, dict[str, None]] = {}
+        self.stocks: dict[str, Stock] = {}
+        self.owners: dict[str, dict[str, Place]] = {}
+        self.assignments: dict[str, Assignment] = {}
+        self.ordinals: dict[tuple[str, str | None, str | None, int], str] = {}
+        self.latest: dict[tuple[str, str | None, str | None], Assignment] = {}
+        self.of_user: dict[str, list[Assignment]] = {}
+        self.of_code: dict[str, list[Assignment]] = {}
+        self.keys: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self.outbox: list[OutboxEntry] = []
+        self.audit: list[AuditEntry] = []
+        self.uploads: dict[str, Upload] = {}
+        self.uploads_of_list: dict[str, list[str]] = {}
+        self.batches: dict[str, Batch] = {}
+        self.pieces: dict[str, dict[int, bytes]] = {}
+        self.faults: dict[str, list[RowFault]] = {}
+        self.leases: dict[str, tuple[str, datetime]] = {}
+        self.settings: dict[str, str] = {}
+
+        self.list_ids: count[int] = count(1)
+        self.upload_ids: count[int] = count(1)
+        self.link_numbers: count[int] = count(1)
+        self.outbox_positions: count[int] = count(1)
+        self.audit_positions: count[int] = count(1)
+        self.next_code_id = 1
+
+    def list(self, list_id: str) -> VoucherList:
+        """Return a list that must be there.
+
+        Raises:
+            UnknownList: it is not, or was removed.
+        """
+        try:
+            return self.lists[list_id]
+        except KeyError:
+            raise UnknownList(list_id=list_id) from None
+
+    def upload(self, upload_id: str) -> Upload:
+        """Return an upload that must be there.
+
+        Raises:
+            UnknownUpload: it is not, or was removed with its list.
+        """
+        try:
+            return self.uploads[upload_id]
+        except KeyError:
+            raise UnknownUpload(upload_id=upload_id) from None
+
+    def is_held(self, batch: Batch, place: int, counts: Callable[[State], bool]) -> bool:
+        """Tell whether a code still stands where an entry of `owners` says, in a list whose codes count."""
+        voucher_list = self.lists.get(batch.list_id)
+        return voucher_list is not None and batch.holds(place) and counts(voucher_list.state)
+
+
+def number(given_id: str) -> int:
+    """Return an id as the number that it is, to compare by age: as strings, "10" comes before "9".
+
+    Raises:
+        StorageError: it is no id of this storage.
+    """
+    if not (given_id.isascii() and given_id.isdigit() and len(given_id) <= _MAX_DIGITS):
+        raise StorageError(reason="an id of this storage is a decimal number; pass one that it returned")
+    return int(given_id)

@@ -1,0 +1,51 @@
+"""A transaction: the repositories, on one unit of work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from partner_vouchers.adapters.memory.codes import Assignments, Codes
+from partner_vouchers.adapters.memory.lists import Campaigns, Lists, Partners
+from partner_vouchers.adapters.memory.records import Audit, IdempotencyKeys, Leases, Outbox, Settings, Uploads
+from partner_vouchers.adapters.memory.unit import Unit
+
+
+class MemoryTransaction:
+    """All that can be done in one transaction (`ports.Transaction`), by the thread that opened it.
+
+    Attributes:
+        unit: the unit of work; for this adapter only.
+    """
+
+    def __init__(self, unit: Unit, origin: str, on_end: Callable[[], None]) -> None:
+        self.unit = unit
+        self._on_end = on_end
+        self.partners: Partners = Partners(unit)
+        self.lists: Lists = Lists(unit)
+        self.campaigns: Campaigns = Campaigns(unit)
+        self.codes: Codes = Codes(unit)
+        self.keys: IdempotencyKeys = IdempotencyKeys(unit)
+        self.outbox: Outbox = Outbox(unit, origin)
+        self.assignments: Assignments = Assignments(unit, self.outbox)
+        self.audit: Audit = Audit(unit)
+        self.uploads: Uploads = Uploads(unit)
+        self.leases: Leases = Leases(unit)
+        self.settings: Settings = Settings(unit)
+
+    def commit(self) -> None:
+        """Let stand what was done. The transaction ends.
+
+        Raises:
+            StorageError: it has ended before.
+        """
+        self.unit.require_open()
+        self.unit.end(undo=False)
+        self._on_end()
+
+    def leave(self) -> None:
+        """Undo what was done, unless the transaction has ended."""
+        if self.unit.is_open:
+            try:
+                self.unit.end(undo=True)
+            finally:
+                self._on_end()

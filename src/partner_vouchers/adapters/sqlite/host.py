@@ -1,0 +1,135 @@
+"""Take part in a transaction that a host opened on its own connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from partner_vouchers.adapters.sqlite.catalog import Catalog
+from partner_vouchers.adapters.sqlite.contexts import TransactionContext
+from partner_vouchers.adapters.sqlite.driver import Database, retry_while_busy
+from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.uploads import Upload
+from partner_vouchers.errors import HostTransactionError
+
+_SAVEPOINT = "pv_unit"
+
+
+class HostTransaction:
+    """A storage whose transactions are parts of a host's, which the host alone commits."""
+
+    def __init__(self, connection: object, path: str, catalog: Catalog, timeout: float) -> None:
+        if not isinstance(connection, sqlite3.Connection):
+            raise HostTransactionError(
+                reason=f"pass an open sqlite3.Connection to {path!r}, not {type(connection).__name__}"
+            )
+        self._connection = connection
+        self._catalog = catalog
+        self._timeout = timeout
+        _require_same_file(connection, path)
+
+    def begin(self, *, write: bool = True) -> HostContext:
+        """See `ports.Storage`."""
+        return HostContext(self._connection, self._catalog, write, self._timeout)
+
+    def join(self, connection: object) -> NoReturn:
+        """See `ports.Storage`."""
+        raise HostTransactionError(
+            reason="this is within a host's transaction already; join the storage itself"
+        )
+
+    def import_codes(self, upload: Upload, scope: str, counts: Callable[[State], bool]) -> NoReturn:
+        """See `ports.Storage`."""
+        raise HostTransactionError(reason="codes cannot be imported within a host's transaction")
+
+    def abandon(self, upload_id: str) -> NoReturn:
+        """See `ports.Storage`."""
+        raise HostTransactionError(reason="an upload cannot be abandoned within a host's transaction")
+
+    def reclaim(self) -> None:
+        """See `ports.Storage`: not within a host's transaction."""
+
+
+class HostContext(TransactionContext):
+    """A part of a host's transaction: a savepoint, so that a call that fails leaves nothing behind."""
+
+    def __init__(self, connection: sqlite3.Connection, catalog: Catalog, write: bool, timeout: float) -> None:
+        super().__init__(catalog)
+        self._connection = connection
+        self._write = write
+        self._timeout = timeout
+        self._text_factory = connection.text_factory
+        self._open = False
+
+    def _begin(self) -> Database:
+        connection = self._connection
+        if not connection.in_transaction:
+            if _commits_by_itself(connection):
+                raise HostTransactionError(
+                    reason="the connection has no open transaction, and nobody would commit one: "
+                    "execute BEGIN on it first, and COMMIT afterwards"
+                )
+            if self._write:
+                # As the driver itself does before the first change.
+                retry_while_busy(connection, "BEGIN IMMEDIATE", self._timeout)
+        if connection.in_transaction:
+            connection.execute(f"SAVEPOINT {_SAVEPOINT}")
+            self._open = True
+        connection.text_factory = str
+        return _PlainRows(connection)
+
+    def _do_commit(self) -> None:
+        if self._open:
+            self._connection.execute(f"RELEASE {_SAVEPOINT}")
+            self._open = False
+
+    def _end(self) -> None:
+        self._connection.text_factory = self._text_factory
+        if self._open and self._connection.in_transaction:
+            self._connection.execute(f"ROLLBACK TO {_SAVEPOINT}")
+            self._connection.execute(f"RELEASE {_SAVEPOINT}")
+        self._open = False
+
+
+class _PlainRows:
+    """A host's connection, giving rows as tuples whatever the host's own row factory does."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> sqlite3.Cursor:
+        return self._cursor().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> sqlite3.Cursor:
+        return self._cursor().executemany(sql, parameters)
+
+    def _cursor(self) -> sqlite3.Cursor:
+        cursor = sqlite3.Cursor(self._connection)
+        cursor.row_factory = None
+        return cursor
+
+
+def _commits_by_itself(connection: sqlite3.Connection) -> bool:
+    # From Python 3.12 on `autocommit` decides, unless it is left to the older `isolation_level`.
+    legacy = getattr(sqlite3, "LEGACY_TRANSACTION_CONTROL", -1)
+    autocommit = getattr(connection, "autocommit", legacy)
+    return autocommit is True or (autocommit == legacy and connection.isolation_level is None)
+
+
+def _require_same_file(connection: sqlite3.Connection, path: str) -> None:
+    try:
+        cursor = sqlite3.Cursor(connection)
+        cursor.row_factory = None
+        names = {row[1]: row[2] for row in cursor.execute("PRAGMA database_list")}
+    except sqlite3.Error as error:
+        raise HostTransactionError(reason=f"the connection cannot be used: {error}") from error
+    main = names.get("main") or ""
+    if isinstance(main, bytes):
+        main = main.decode()
+    if not main or not Path(main).exists() or not Path(main).samefile(path):
+        raise HostTransactionError(
+            reason=f"the connection is to {main or 'a database in memory'!r}, the storage to {path!r}; "
+            "open the connection on the file of the storage"
+        )

@@ -1,0 +1,350 @@
+"""Import the codes of an upload into SQLite: staged in temporary tables, sorted, then merged in short slices.
+
+The codes are gathered where nobody else is concerned. Then they enter the index of their scope in the order
+of the codes, which touches each page of it once, and the log of the list in the order of the file; both in
+transactions of a few milliseconds. The range of ids that they take is dead until `publish` revives it, so
+nothing of a process that is killed on the way ever becomes visible.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+
+from partner_vouchers.adapters.sqlite.codes import refresh_skip
+from partner_vouchers.adapters.sqlite.contexts import TransactionContext
+from partner_vouchers.adapters.sqlite.driver import translated
+from partner_vouchers.adapters.sqlite.rows import POSITION_BITS, first_code_id, to_number
+from partner_vouchers.adapters.sqlite.slices import SliceSize, in_slices, one_slice
+from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
+from partner_vouchers.adapters.sqlite.uploads import LINE_BITS
+from partner_vouchers.domain.duplicates import Holder
+from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.stock import CAPACITY
+from partner_vouchers.domain.uploads import MAX_KEPT_FAULTS, RowFault, RowFaultKind, Upload
+from partner_vouchers.ports import Judge, Transaction
+
+_ON_CONFLICT = "pv_on_conflict"
+_SPARSE = 4
+_PAGE = 5_000
+
+
+class SQLiteCodeImport:
+    """The codes of one upload on their way into a list; see `ports.CodeImport`."""
+
+    def __init__(
+        self,
+        open_connection: Callable[[], sqlite3.Connection],
+        write_on: Callable[[sqlite3.Connection], TransactionContext],
+        upload: Upload,
+        scope: str,
+        counts: Callable[[State], bool],
+    ) -> None:
+        self._open_connection = open_connection
+        self._write_on = write_on
+        self._upload_number = to_number(upload.id)
+        self._list_number = to_number(upload.list_id)
+        self._scope = scope
+        self._counts = counts
+        self._connection: sqlite3.Connection | None = None
+        self._refused: Counter[RowFaultKind] = Counter()
+        self._kept = 0
+        self._base = 0
+        self._last_line = 0
+        self._accepted = 0
+
+    def __enter__(self) -> SQLiteCodeImport:
+        # A connection of its own, since the temporary tables go with it.
+        connection = self._connection = self._open_connection()
+        try:
+            connection.execute("CREATE TEMP TABLE staged (line INTEGER PRIMARY KEY, code TEXT NOT NULL)")
+            connection.execute(
+                "CREATE TEMP TABLE faults (line INTEGER PRIMARY KEY, raw TEXT NOT NULL, kind TEXT NOT NULL, "
+                "message TEXT NOT NULL)"
+            )
+        except BaseException:
+            connection.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._own.close()
+        self._connection = None
+        if isinstance(error, sqlite3.Error):
+            raise translated(error) from error
+
+    @property
+    def refused(self) -> dict[RowFaultKind, int]:
+        """See `ports.CodeImport`."""
+        return dict(self._refused)
+
+    def add(self, lines: Sequence[int], codes: Sequence[str]) -> None:
+        """See `ports.CodeImport`."""
+        if not codes:
+            return
+        first, last = lines[0], lines[-1]
+        span = last - first + 1
+        if span > _SPARSE * len(codes):
+            self._own.executemany("INSERT INTO staged VALUES (?, ?)", zip(lines, codes, strict=True))
+            return
+        if span > len(codes):
+            # A refused row leaves a gap. Filled with an empty text, which no code is, the place of a code
+            # in the array still tells its line.
+            dense = [""] * span
+            for line, code in zip(lines, codes, strict=True):
+                dense[line - first] = code
+            codes = dense
+        # One statement for thousands of rows.
+        self._own.execute(
+            "INSERT INTO staged SELECT ? + key, value FROM json_each(?) WHERE value <> ''",
+            (first, json.dumps(codes, ensure_ascii=False)),
+        )
+
+    def refuse(self, faults: Sequence[RowFault]) -> None:
+        """See `ports.CodeImport`."""
+        self._refused.update(fault.kind for fault in faults)
+        room = MAX_KEPT_FAULTS - self._kept
+        kept = faults if len(faults) <= room else faults[: max(room, 0)]
+        self._kept += len(kept)
+        self._own.executemany(
+            "INSERT INTO faults VALUES (?, ?, ?, ?)",
+            [(line, raw, kind.value, text) for line, raw, kind, text in kept],
+        )
+
+    def sample(self, limit: int) -> list[RowFault]:
+        """See `ports.CodeImport`."""
+        rows = self._own.execute(
+            "SELECT line, raw, kind, message FROM faults ORDER BY line LIMIT ?", (limit,)
+        )
+        return [RowFault(line, raw, RowFaultKind(kind), message) for line, raw, kind, message in rows]
+
+    def check(self, judge: Judge, full: Callable[[], tuple[RowFaultKind, str]]) -> None:
+        """See `ports.CodeImport`."""
+        self._sort()
+        owners = self._owners()
+        rows = self._own.execute(
+            """
+            SELECT o.line, o.code, a.code_id
+            FROM ordered AS o LEFT JOIN pv_active_codes AS a
+                ON a.scope_id = (SELECT id FROM pv_scopes WHERE key = ?) AND a.code = o.code
+            ORDER BY o.rowid
+            """,
+            (self._scope,),
+        )
+        previous, first_line = "", 0
+        while page := rows.fetchmany(_PAGE):
+            refused: list[RowFault] = []
+            for line, code, code_id in page:
+                if code_id is not None and owners.is_alive(code_id):
+                    refused.append(RowFault(line, code, *judge(Holder(str(code_id >> POSITION_BITS)))))
+                elif code == previous:
+                    refused.append(RowFault(line, code, *judge(Holder(str(self._list_number), first_line))))
+                else:
+                    previous, first_line = code, line
+            self._drop(refused)
+        self._cut_to_capacity(full, None)
+
+    def claim(
+        self,
+        judge: Judge,
+        full: Callable[[], tuple[RowFaultKind, str]],
+        keep_alive: Callable[[Transaction], None],
+    ) -> None:
+        """See `ports.CodeImport`."""
+        self._sort()
+        self._allocate(keep_alive)
+        self._claim_in_scope(judge, keep_alive)
+        self._cut_to_capacity(full, keep_alive)
+        self._append_to_log(keep_alive)
+
+    def save_faults(self, keep_alive: Callable[[Transaction], None]) -> None:
+        """See `ports.CodeImport`."""
+        start = self._upload_number << LINE_BITS
+
+        def delete_earlier(tx: SQLiteTransaction, rows: int) -> bool:
+            keep_alive(tx)
+            deleted = tx.db.execute(
+                "DELETE FROM pv_upload_faults WHERE id IN "
+                "(SELECT id FROM pv_upload_faults WHERE id >= ? AND id < ? LIMIT ?)",
+                (start, start + (1 << LINE_BITS), rows),
+            )
+            return deleted.rowcount == rows
+
+        in_slices(self._write, delete_earlier)
+        self._copy_in_slices(
+            "faults", "INSERT INTO pv_upload_faults SELECT ? + line, raw, kind, message", start, keep_alive
+        )
+
+    def publish(self, tx: Transaction) -> int:
+        """See `ports.CodeImport`."""
+        if not isinstance(tx, SQLiteTransaction):
+            raise TypeError("publish takes a transaction of the storage that imports")
+        tx.db.execute(
+            "UPDATE pv_stock SET uploaded = uploaded + ?, published = ? WHERE list_id = ?",
+            (self._accepted, self._base + self._last_line, self._list_number),
+        )
+        tx.db.execute("DELETE FROM pv_dead_ranges WHERE first = ?", (self._base + 1,))
+        refresh_skip(tx.db, self._list_number)
+        return self._accepted
+
+    @property
+    def _own(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise RuntimeError("an import is used within its context only")
+        return self._connection
+
+    def _write(self) -> TransactionContext:
+        return self._write_on(self._own)
+
+    def _sort(self) -> None:
+        self._own.execute("CREATE TEMP TABLE ordered AS SELECT code, line FROM staged ORDER BY code, line")
+
+    def _allocate(self, keep_alive: Callable[[Transaction], None]) -> None:
+        """Take a range of ids, dead until it is published. No other upload ever gets an id of it."""
+        (self._last_line,) = self._own.execute("SELECT coalesce(max(line), 0) FROM staged").fetchone()
+        with self._write() as tx:
+            keep_alive(tx)
+            rows = tx.db.execute(
+                "UPDATE pv_stock SET next_position = next_position + ? WHERE list_id = ? RETURNING next_position",
+                (self._last_line + 1, self._list_number),
+            ).fetchall()
+            if rows:
+                self._base = first_code_id(self._list_number) + rows[0][0] - self._last_line - 1
+                first, last = self._base + 1, self._base + self._last_line + 1
+                tx.db.execute("INSERT INTO pv_dead_ranges (first, last) VALUES (?, ?)", (first, last - 1))
+                tx.db.execute(
+                    "UPDATE pv_uploads SET first_code = ?, last_code = ? WHERE id = ?",
+                    (first, last - 1, self._upload_number),
+                )
+            tx.commit()
+
+    def _claim_in_scope(self, judge: Judge, keep_alive: Callable[[Transaction], None]) -> None:
+        owners = self._owners()
+        refused: list[RowFault] = []
+        superseded: list[tuple[str, int]] = []
+
+        def on_conflict(new: int, old: int, code: str) -> bool:
+            if self._base < old <= self._base + self._last_line:
+                holder = Holder(str(self._list_number), old - self._base)
+            elif owners.is_alive(old):
+                holder = Holder(str(old >> POSITION_BITS))
+            else:
+                superseded.append((code, old))
+                return True
+            refused.append(RowFault(new - self._base, code, *judge(holder)))
+            return False
+
+        self._own.create_function(_ON_CONFLICT, 3, on_conflict)
+        done = 0
+
+        def claim_slice(tx: SQLiteTransaction, rows: int) -> None:
+            keep_alive(tx)
+            tx.db.execute(
+                f"""
+                INSERT INTO pv_active_codes (scope_id, code, code_id)
+                SELECT (SELECT id FROM pv_scopes WHERE key = ?), code, ? + line
+                FROM ordered WHERE rowid > ? AND rowid <= ? ORDER BY rowid
+                ON CONFLICT (scope_id, code) DO UPDATE SET code_id = excluded.code_id
+                WHERE {_ON_CONFLICT}(excluded.code_id, pv_active_codes.code_id, excluded.code)
+                """,
+                (self._scope, self._base, done, done + rows),
+            )
+            tx.db.executemany(
+                "INSERT OR IGNORE INTO pv_superseded_codes "
+                "SELECT ?, code_id FROM pv_assignments WHERE code_id = ?",
+                superseded,
+            )
+
+        (total,) = self._own.execute("SELECT count(*) FROM ordered").fetchone()
+        size = SliceSize()
+        while done < total:
+            done += one_slice(self._write, claim_slice, size)
+            self._drop(refused)
+            refused.clear()
+            superseded.clear()
+
+    def _cut_to_capacity(
+        self, full: Callable[[], tuple[RowFaultKind, str]], keep_alive: Callable[[Transaction], None] | None
+    ) -> None:
+        """Refuse what does not fit, from the end of the file; with `keep_alive`, give its claims back too."""
+        (self._accepted,) = self._own.execute("SELECT count(*) FROM staged").fetchone()
+        row = self._own.execute(
+            "SELECT uploaded FROM pv_stock WHERE list_id = ?", (self._list_number,)
+        ).fetchone()
+        fitting = max(CAPACITY - (row[0] if row else 0), 0)
+        while self._accepted > fitting:
+            rows = self._own.execute(
+                "SELECT line, code FROM staged ORDER BY line LIMIT ? OFFSET ?", (_PAGE, fitting)
+            ).fetchall()
+            if keep_alive is not None:
+                with self._write() as tx:
+                    keep_alive(tx)
+                    tx.db.executemany(
+                        "DELETE FROM pv_active_codes "
+                        "WHERE scope_id = (SELECT id FROM pv_scopes WHERE key = ?) AND code = ? AND code_id = ?",
+                        [(self._scope, code, self._base + line) for line, code in rows],
+                    )
+                    tx.commit()
+            self._drop([RowFault(line, code, *full()) for line, code in rows])
+            self._accepted -= len(rows)
+
+    def _append_to_log(self, keep_alive: Callable[[Transaction], None]) -> None:
+        self._copy_in_slices("staged", "INSERT INTO pv_codes SELECT ? + line, code", self._base, keep_alive)
+
+    def _copy_in_slices(
+        self, table: str, insert: str, base: int, keep_alive: Callable[[Transaction], None]
+    ) -> None:
+        after = 0
+
+        def copy(tx: SQLiteTransaction, rows: int) -> bool:
+            nonlocal after
+            keep_alive(tx)
+            copied = tx.db.execute(
+                f"{insert} FROM {table} WHERE line > ? ORDER BY line LIMIT ?", (base, after, rows)
+            )
+            if copied.rowcount < rows:
+                return False
+            (after,) = tx.db.execute(
+                f"SELECT line FROM {table} WHERE line > ? ORDER BY line LIMIT 1 OFFSET ?", (after, rows - 1)
+            ).fetchone()
+            return True
+
+        in_slices(self._write, copy)
+
+    def _drop(self, refused: Sequence[RowFault]) -> None:
+        self.refuse(refused)
+        self._own.executemany("DELETE FROM staged WHERE line = ?", [(fault.line,) for fault in refused])
+
+    def _owners(self) -> _Owners:
+        lists = self._own.execute(
+            "SELECT id, state FROM pv_lists WHERE scope_id = (SELECT id FROM pv_scopes WHERE key = ?) AND removed = 0",
+            (self._scope,),
+        ).fetchall()
+        alive = {number for number, state in lists if self._counts(State(state))}
+        dead = self._own.execute(
+            "SELECT first, last FROM json_each(?) AS l "
+            "CROSS JOIN pv_dead_ranges ON first > l.value << ? AND first < (l.value + 1) << ? ORDER BY first",
+            (json.dumps(sorted(alive)), POSITION_BITS, POSITION_BITS),
+        ).fetchall()
+        return _Owners(alive, dead)
+
+
+class _Owners:
+    """Which of the codes in the index of a scope somebody still holds."""
+
+    def __init__(self, lists: set[int], dead: Iterable[tuple[int, int]]) -> None:
+        self._lists = lists
+        self._dead = list(dead)
+        self._firsts = [first for first, _ in self._dead]
+
+    def is_alive(self, code_id: int) -> bool:
+        if code_id >> POSITION_BITS not in self._lists:
+            return False
+        at = bisect_right(self._firsts, code_id) - 1
+        return at < 0 or self._dead[at][1] < code_id

@@ -1,0 +1,364 @@
+"""Partners, lists and campaign links in SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from partner_vouchers.adapters.sqlite.catalog import TOKEN, Catalog, KnownCampaign, LinkedList, renew_token
+from partner_vouchers.adapters.sqlite.driver import Database
+from partner_vouchers.adapters.sqlite.rows import (
+    LAST_ID,
+    first_code_id,
+    from_instant,
+    from_low_stock,
+    to_instant,
+    to_low_stock,
+    to_number,
+)
+from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
+from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.partner import Partner
+from partner_vouchers.domain.stock import Counts, StockLevel
+from partner_vouchers.domain.voucher_list import VoucherList
+from partner_vouchers.errors import StaleVersion
+from partner_vouchers.ports import ListOrder, ListQuery
+
+_LIST = """
+    l.id, l.partner, l.tag, l.name, l.description, l.expires_at, l.state, l.low_stock_at,
+    (SELECT key FROM pv_scopes WHERE id = l.scope_id),
+    (SELECT count(*) FROM pv_links WHERE list_id = l.id),
+    l.created_at, l.updated_at, l.version
+"""
+_LIST_COLUMNS = 13
+_STOCK = "s.uploaded, s.distributed, s.reserved, s.withdrawn, s.announced"
+_STOCK_AND_TOKEN = (
+    f"SELECT {_STOCK}, t.value FROM pv_stock AS s, pv_settings AS t WHERE s.list_id = ? AND t.name = ?"
+)
+_LIST_AND_STOCK = f"{_LIST}, {_STOCK}"
+_FROM = "FROM pv_lists AS l JOIN pv_stock AS s ON s.list_id = l.id"
+_LEVELS = {int(level): level for level in StockLevel}
+
+_ORDER_COLUMNS = {
+    ListOrder.UPDATED: "l.updated_at",
+    ListOrder.CREATED: "l.created_at",
+    ListOrder.EXPIRES: "l.expires_at",
+    ListOrder.PARTNER: "l.partner",
+    ListOrder.TAG: "l.tag",
+    ListOrder.NAME: "l.name",
+    ListOrder.UPLOADED: "s.uploaded",
+    ListOrder.DISTRIBUTED: "s.distributed",
+}
+
+
+def next_id(db: Database, sequence: str) -> str:
+    """Return the next id of a sequence."""
+    sql = "UPDATE pv_sequences SET last = last + 1 WHERE name = ? RETURNING last"
+    # All rows must be fetched, or the statement is not finished.
+    return str(db.execute(sql, (sequence,)).fetchall()[0][0])
+
+
+class SQLitePartners:
+    """The partners."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def add(self, partner: Partner) -> bool:
+        """See `ports.Partners`."""
+        sql = "INSERT INTO pv_partners (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING"
+        return self._db.execute(sql, (partner.name, from_instant(partner.created_at))).rowcount == 1
+
+    def get(self, name: str) -> Partner | None:
+        """See `ports.Partners`."""
+        row = self._db.execute("SELECT name, created_at FROM pv_partners WHERE name = ?", (name,)).fetchone()
+        return None if row is None else Partner(row[0], to_instant(row[1]))
+
+    def all(self) -> list[Partner]:
+        """See `ports.Partners`."""
+        rows = self._db.execute("SELECT name, created_at FROM pv_partners ORDER BY name")
+        return [Partner(name, to_instant(created_at)) for name, created_at in rows]
+
+
+class SQLiteLists:
+    """The voucher lists."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def new_id(self) -> str:
+        """See `ports.Lists`."""
+        return next_id(self._db, "list")
+
+    def add(self, voucher_list: VoucherList) -> None:
+        """See `ports.Lists`."""
+        number = to_number(voucher_list.id)
+        self._db.execute(
+            "INSERT INTO pv_scopes (key) VALUES (?) ON CONFLICT DO NOTHING", (voucher_list.scope,)
+        )
+        self._db.execute(
+            """
+            INSERT INTO pv_lists (id, partner, tag, name, description, expires_at, state, low_stock_at, scope_id,
+                                  created_at, updated_at, version, search_text)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM pv_scopes WHERE key = ?), ?, ?, ?, ?)
+            """,
+            (
+                number,
+                voucher_list.partner,
+                voucher_list.tag,
+                voucher_list.name,
+                voucher_list.description,
+                from_instant(voucher_list.expires_at),
+                voucher_list.state.value,
+                from_low_stock(voucher_list.low_stock_at),
+                voucher_list.scope,
+                from_instant(voucher_list.created_at),
+                from_instant(voucher_list.updated_at),
+                voucher_list.version,
+                voucher_list.search_text,
+            ),
+        )
+        start = first_code_id(number)
+        self._db.execute(
+            "INSERT INTO pv_stock (list_id, cursor, published, skip_from) VALUES (?, ?, ?, ?)",
+            (number, start, start, LAST_ID),
+        )
+        self._keep_terms(number, voucher_list)
+
+    def get(self, list_id: str) -> VoucherList | None:
+        """See `ports.Lists`."""
+        sql = f"SELECT {_LIST_AND_STOCK} {_FROM} WHERE l.id = ? AND l.removed = 0"
+        return _list_or_none(self._db.execute(sql, (to_number(list_id),)).fetchone())
+
+    def with_tag(self, partner: str, tag: str) -> VoucherList | None:
+        """See `ports.Lists`."""
+        sql = (
+            f"SELECT {_LIST_AND_STOCK} {_FROM} "
+            "WHERE l.partner = ? AND l.tag = ? AND l.state <> 'Archived' AND l.removed = 0"
+        )
+        return _list_or_none(self._db.execute(sql, (partner, tag)).fetchone())
+
+    def save(self, voucher_list: VoucherList) -> None:
+        """See `ports.Lists`."""
+        number = to_number(voucher_list.id)
+        renew_token(self._db)
+        changed = self._db.execute(
+            """
+            UPDATE pv_lists
+            SET name = ?, description = ?, expires_at = ?, state = ?, low_stock_at = ?, updated_at = ?, version = ?,
+                search_text = ?
+            WHERE id = ? AND removed = 0 AND version = ?
+            """,
+            (
+                voucher_list.name,
+                voucher_list.description,
+                from_instant(voucher_list.expires_at),
+                voucher_list.state.value,
+                from_low_stock(voucher_list.low_stock_at),
+                from_instant(voucher_list.updated_at),
+                voucher_list.version,
+                voucher_list.search_text,
+                number,
+                voucher_list.version - 1,
+            ),
+        )
+        if changed.rowcount != 1:
+            stored = self.get(voucher_list.id)
+            raise StaleVersion(
+                list_id=voucher_list.id,
+                expected=voucher_list.version - 1,
+                actual=0 if stored is None else stored.version,
+            )
+        self._keep_terms(number, voucher_list)
+
+    def remove(self, list_id: str) -> None:
+        """See `ports.Lists`. The codes and files are cleared away later, by `reclaim`."""
+        number = to_number(list_id)
+        renew_token(self._db)
+        self._db.execute("UPDATE pv_lists SET removed = 1 WHERE id = ?", (number,))
+        self._db.execute("DELETE FROM pv_links WHERE list_id = ?", (number,))
+
+    def find(self, query: ListQuery) -> list[VoucherList]:
+        """See `ports.Lists`."""
+        conditions, parameters = ["l.removed = 0"], list[Any]()
+        if query.partner is not None:
+            conditions.append("l.partner = ?")
+            parameters.append(query.partner)
+        if query.criteria is not None:
+            states = query.criteria.states
+            conditions.append(f"l.state IN ({', '.join('?' * len(states))})")
+            parameters += [state.value for state in states]
+            if query.criteria.expired is not None:
+                conditions.append("l.expires_at < ?" if query.criteria.expired else "l.expires_at >= ?")
+                parameters.append(from_instant(query.criteria.now))
+        if query.text is not None:
+            conditions.append("instr(l.search_text, ?) > 0")
+            parameters.append(query.text)
+        column = _ORDER_COLUMNS[query.order]
+        direction, beyond = ("DESC", "<") if query.descending else ("ASC", ">")
+        if query.after is not None:
+            key, list_id = query.after
+            conditions.append(f"({column}, l.id) {beyond} (?, ?)")
+            parameters += [from_instant(key) if isinstance(key, datetime) else key, to_number(list_id)]
+        sql = (
+            f"SELECT {_LIST_AND_STOCK} {_FROM} WHERE {' AND '.join(conditions)} "
+            f"ORDER BY {column} {direction}, l.id {direction} LIMIT ?"
+        )
+        return [_list_from_row(row) for row in self._db.execute(sql, (*parameters, query.limit))]
+
+    def announce(self, list_id: str, level: StockLevel) -> None:
+        """See `ports.Lists`."""
+        self._db.execute(
+            "UPDATE pv_stock SET announced = ? WHERE list_id = ?", (int(level), to_number(list_id))
+        )
+
+    def touch(self, list_id: str, now: datetime) -> None:
+        """See `ports.Lists`."""
+        renew_token(self._db)
+        self._db.execute(
+            "UPDATE pv_lists SET updated_at = ? WHERE id = ?", (from_instant(now), to_number(list_id))
+        )
+
+    def _keep_terms(self, number: int, voucher_list: VoucherList) -> None:
+        self._db.execute(
+            "INSERT INTO pv_terms (list_id, version, name, description, expires_at) VALUES (?, ?, ?, ?, ?)",
+            (
+                number,
+                voucher_list.version,
+                voucher_list.name,
+                voucher_list.description,
+                from_instant(voucher_list.expires_at),
+            ),
+        )
+
+
+class SQLiteCampaigns:
+    """The links between lists and campaigns."""
+
+    def __init__(self, db: Database, catalog: Catalog) -> None:
+        self._db = db
+        self._catalog = catalog
+
+    def put(self, link: CampaignLink) -> None:
+        """See `ports.Campaigns`."""
+        renew_token(self._db)
+        self._db.execute(
+            """
+            INSERT INTO pv_links (campaign_id, list_id, repeat, priority, eligibility, linked_at)
+            VALUES (?, ?, ?, ?, ?, ?)
+            ON CONFLICT (campaign_id, list_id) DO UPDATE
+            SET repeat = excluded.repeat, priority = excluded.priority, eligibility = excluded.eligibility
+            """,
+            (
+                link.campaign_id,
+                to_number(link.list_id),
+                link.repeat.value,
+                link.priority,
+                link.eligibility,
+                from_instant(link.linked_at),
+            ),
+        )
+
+    def remove(self, list_id: str, campaign_id: str) -> bool:
+        """See `ports.Campaigns`."""
+        renew_token(self._db)
+        sql = "DELETE FROM pv_links WHERE campaign_id = ? AND list_id = ?"
+        return self._db.execute(sql, (campaign_id, to_number(list_id))).rowcount == 1
+
+    def get(self, list_id: str, campaign_id: str) -> CampaignLink | None:
+        """See `ports.Campaigns`."""
+        sql = (
+            "SELECT list_id, campaign_id, repeat, priority, eligibility, linked_at FROM pv_links "
+            "WHERE campaign_id = ? AND list_id = ?"
+        )
+        row = self._db.execute(sql, (campaign_id, to_number(list_id))).fetchone()
+        return None if row is None else _link_from_row(row)
+
+    def of_list(self, list_id: str) -> list[CampaignLink]:
+        """See `ports.Campaigns`."""
+        sql = (
+            "SELECT list_id, campaign_id, repeat, priority, eligibility, linked_at FROM pv_links "
+            "WHERE list_id = ? ORDER BY campaign_id"
+        )
+        return [_link_from_row(row) for row in self._db.execute(sql, (to_number(list_id),))]
+
+    def of_campaign(self, campaign_id: str) -> list[tuple[CampaignLink, VoucherList]]:
+        """See `ports.Campaigns`."""
+        known = self._catalog.get(campaign_id)
+        if known is not None:
+            found = self._complete(known)
+            if found is not None:
+                return found
+        (token,) = self._db.execute("SELECT value FROM pv_settings WHERE name = ?", (TOKEN,)).fetchone()
+        found = self._complete(self._catalog.put(campaign_id, token, self._read_lists(campaign_id)))
+        return found or []
+
+    def _complete(self, known: KnownCampaign) -> list[tuple[CampaignLink, VoucherList]] | None:
+        """Add the stock to what is known; None where that is out of date."""
+        found: list[tuple[CampaignLink, VoucherList]] = []
+        for linked in known.lists:
+            row = self._db.execute(_STOCK_AND_TOKEN, (linked.number, TOKEN)).fetchone()
+            if row[5] != known.token:
+                return None
+            counts, announced = _stock_from_row(row)
+            found.append((linked.link, linked.with_stock(counts=counts, announced=announced)))
+        return found
+
+    def _read_lists(self, campaign_id: str) -> tuple[LinkedList, ...]:
+        rows = self._db.execute(
+            f"""
+            SELECT k.list_id, k.campaign_id, k.repeat, k.priority, k.eligibility, k.linked_at, {_LIST}
+            FROM pv_links AS k JOIN pv_lists AS l ON l.id = k.list_id
+            WHERE k.campaign_id = ? AND l.removed = 0
+            ORDER BY k.priority, k.id
+            """,
+            (campaign_id,),
+        )
+        return tuple(
+            LinkedList(_link_from_row(row[:6]), row[0], _list_without_stock(row[6:])) for row in rows
+        )
+
+
+def _list_from_row(row: tuple[Any, ...]) -> VoucherList:
+    counts, announced = _stock_from_row(row[_LIST_COLUMNS:])
+    return _list_without_stock(row)(counts=counts, announced=announced)
+
+
+def _list_without_stock(row: tuple[Any, ...]) -> Callable[..., VoucherList]:
+    return partial(
+        VoucherList,
+        id=str(row[0]),
+        partner=row[1],
+        tag=row[2],
+        name=row[3],
+        description=row[4],
+        expires_at=to_instant(row[5]),
+        state=State(row[6]),
+        low_stock_at=to_low_stock(row[7]),
+        scope=row[8],
+        campaigns=row[9],
+        created_at=to_instant(row[10]),
+        updated_at=to_instant(row[11]),
+        version=row[12],
+    )
+
+
+def _stock_from_row(row: Sequence[Any]) -> tuple[Counts, StockLevel]:
+    return Counts(row[0], row[1], row[2], row[3]), _LEVELS[row[4]]
+
+
+def _list_or_none(row: tuple[Any, ...] | None) -> VoucherList | None:
+    return None if row is None else _list_from_row(row)
+
+
+def _link_from_row(row: tuple[Any, ...]) -> CampaignLink:
+    return CampaignLink(
+        list_id=str(row[0]),
+        campaign_id=row[1],
+        repeat=RepeatPolicy(row[2]),
+        priority=row[3],
+        eligibility=row[4],
+        linked_at=to_instant(row[5]),
+    )

@@ -1,0 +1,57 @@
+"""Values as columns, and back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from partner_vouchers.domain.stock import LowStock, PercentUsed
+
+POSITION_BITS = 32
+"""A code's id is its list's id and, in the low bits, its position."""
+
+LAST_ID = 2**63 - 1
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def from_instant(instant: datetime) -> int:
+    """Return an aware instant as microseconds since 1970."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def to_instant(microseconds: int) -> datetime:
+    """Return the instant of `from_instant`, in UTC."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def from_low_stock(value: LowStock | None) -> str | None:
+    """Return a stock threshold as text."""
+    if value is None:
+        return None
+    return f"{value.percent}%" if isinstance(value, PercentUsed) else str(value)
+
+
+def to_low_stock(text: str | None) -> LowStock | None:
+    """Return the threshold of `from_low_stock`."""
+    if text is None:
+        return None
+    return PercentUsed(int(text[:-1])) if text.endswith("%") else int(text)
+
+
+def to_number(public_id: str | None) -> int:
+    """Return the number in a public id; -1, which nothing has, for a text that is not one."""
+    if (
+        public_id
+        and len(public_id) <= 18
+        and public_id.isascii()
+        and public_id.isdigit()
+        and public_id[0] != "0"
+    ):
+        return int(public_id)
+    return -1
+
+
+def first_code_id(list_number: int) -> int:
+    """Return the id before the first code of a list."""
+    return list_number << POSITION_BITS

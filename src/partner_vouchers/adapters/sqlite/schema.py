@@ -1,0 +1,68 @@
+"""Create and upgrade the tables; safe when two processes do it at once."""
+
+from __future__ import annotations
+
+import sqlite3
+from importlib import resources
+from uuid import uuid4
+
+from partner_vouchers.adapters.sqlite.catalog import TOKEN
+from partner_vouchers.adapters.sqlite.driver import retry_while_busy
+from partner_vouchers.adapters.sqlite.journal import STORAGE_ID
+from partner_vouchers.errors import SchemaTooNew
+
+_VERSION = "schema version"
+_MIGRATIONS = ("0001.sql",)
+
+SCHEMA_VERSION = len(_MIGRATIONS)
+"""The newest version of the schema that this library knows."""
+
+
+def upgrade(connection: sqlite3.Connection, timeout: float) -> None:
+    """Bring the tables of a database to the newest version, all at once or not at all.
+
+    Raises:
+        SchemaTooNew: a newer version of this library was here.
+        sqlite3.Error: the database cannot be read or written.
+    """
+    if _stored_version(connection) == SCHEMA_VERSION:
+        return
+    retry_while_busy(connection, "BEGIN IMMEDIATE", timeout)
+    try:
+        stored = _stored_version(connection)
+        if stored > SCHEMA_VERSION:
+            raise SchemaTooNew(found=stored, supported=SCHEMA_VERSION)
+        for name in _MIGRATIONS[stored:]:
+            for statement in _statements(name):
+                connection.execute(statement)
+        if stored == 0:
+            connection.executemany(
+                "INSERT INTO pv_settings (name, value) VALUES (?, ?)",
+                [(STORAGE_ID, uuid4().hex), (TOKEN, "")],
+            )
+        connection.execute(
+            "INSERT OR REPLACE INTO pv_settings (name, value) VALUES (?, ?)", (_VERSION, str(SCHEMA_VERSION))
+        )
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _stored_version(connection: sqlite3.Connection) -> int:
+    exists = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'pv_settings'").fetchone()
+    if exists is None:
+        return 0
+    row = connection.execute("SELECT value FROM pv_settings WHERE name = ?", (_VERSION,)).fetchone()
+    return int(row[0])
+
+
+def _statements(name: str) -> list[str]:
+    script = resources.files(__package__).joinpath("migrations", name).read_text(encoding="utf-8")
+    statements, lines = list[str](), list[str]()
+    for line in script.splitlines():
+        lines.append(line)
+        if sqlite3.complete_statement("\n".join(lines)):
+            statements.append("\n".join(lines))
+            lines.clear()
+    return statements

@@ -1,0 +1,54 @@
+"""Do much work in transactions so short that nobody waits long for the lock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
+
+TARGET_SECONDS = 0.010
+"""How long one transaction should take."""
+
+_SMALLEST, _FIRST, _LARGEST = 200, 2_000, 20_000
+
+
+class SliceSize:
+    """How many rows fit into one transaction, learned from those before."""
+
+    def __init__(self) -> None:
+        self.rows: int = _FIRST
+
+    def learn(self, seconds: float) -> None:
+        """Take into account how long a transaction of `rows` rows took."""
+        fitting = self.rows * TARGET_SECONDS / max(seconds, 1e-4)
+        # Growing slowly and shrinking at once keeps the longest ones rare.
+        self.rows = int(max(_SMALLEST, min(_LARGEST, fitting, self.rows * 1.5)))
+
+
+Begin = Callable[[], AbstractContextManager[SQLiteTransaction]]
+
+
+def one_slice(begin: Begin, work: Callable[[SQLiteTransaction, int], None], size: SliceSize) -> int:
+    """Call `work` with a number of rows, in a transaction; return that number."""
+    rows = size.rows
+    with begin() as tx:
+        started = time.perf_counter()
+        work(tx, rows)
+        tx.commit()
+        size.learn(time.perf_counter() - started)
+    return rows
+
+
+def in_slices(begin: Begin, work: Callable[[SQLiteTransaction, int], bool]) -> None:
+    """Call `work` with a number of rows, each time in a transaction of its own, until it returns False."""
+    size = SliceSize()
+    more = True
+
+    def do(tx: SQLiteTransaction, rows: int) -> None:
+        nonlocal more
+        more = work(tx, rows)
+
+    while more:
+        one_slice(begin, do, size)

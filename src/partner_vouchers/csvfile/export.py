@@ -1,0 +1,32 @@
+"""Write the codes of a list as CSV files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from partner_vouchers.csvfile.cells import csv_bytes
+from partner_vouchers.domain.assignment import Assignment
+
+DISTRIBUTED_HEADER = ("code", "user_id", "campaign_id", "assigned_at")
+REMAINING_HEADER = ("code",)
+
+
+def distributed_codes(assignments: Iterable[Assignment], *, raw: bool = False) -> Iterator[bytes]:
+    """Yield a CSV file of codes with who has them; instants in ISO 8601, UTC.
+
+    Args:
+        assignments: what was given out.
+        raw: True leaves cells as they are that a spreadsheet would take for a formula.
+    """
+    rows = ((a.code, a.user_id, a.campaign_id or "", a.assigned_at.isoformat()) for a in assignments)
+    return csv_bytes(DISTRIBUTED_HEADER, rows, raw=raw)
+
+
+def remaining_codes(codes: Iterable[str], *, raw: bool = False) -> Iterator[bytes]:
+    """Yield a CSV file of codes that nobody has.
+
+    Args:
+        codes: the codes.
+        raw: True leaves cells as they are that a spreadsheet would take for a formula.
+    """
+    return csv_bytes(REMAINING_HEADER, ((code,) for code in codes), raw=raw)

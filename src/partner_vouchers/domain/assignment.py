@@ -1,0 +1,335 @@
+"""Who gets which code: requests, assignments, and the choice of the list that gives the code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from attrs import field, frozen
+
+from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy, require_campaign_id
+from partner_vouchers.domain.codes import mask
+from partner_vouchers.domain.events import StockEvent, StockExhausted, StockLow, VoucherRewarded
+from partner_vouchers.domain.lifecycle import Status
+from partner_vouchers.domain.stock import Counts, StockLevel, stock_level
+from partner_vouchers.domain.text import has_control_character, require_name
+from partner_vouchers.domain.voucher_list import VoucherList
+from partner_vouchers.errors import (
+    CodesExhausted,
+    InvalidIdempotencyKey,
+    InvalidInput,
+    NoActiveList,
+    NoCodeAvailable,
+    NotEligible,
+)
+
+MAX_IDEMPOTENCY_KEY = 255
+"""The length of the longest idempotency key, in characters."""
+
+
+class Source(StrEnum):
+    """How a code was asked for."""
+
+    CAMPAIGN = "Campaign"
+    API = "API"
+
+
+@frozen
+class Terms:
+    """What a list said when a code of it was given out.
+
+    Attributes:
+        list_id: the list.
+        version: the version of the list that said so.
+        partner: the partner.
+        tag: the list's tag.
+        name: its name.
+        description: its usage conditions.
+        expires_at: its expiry, in UTC.
+    """
+
+    list_id: str
+    version: int
+    partner: str
+    tag: str
+    name: str
+    description: str
+    expires_at: datetime
+
+
+def terms_of(voucher_list: VoucherList) -> Terms:
+    """Return what a list says now."""
+    return Terms(
+        voucher_list.id,
+        voucher_list.version,
+        voucher_list.partner,
+        voucher_list.tag,
+        voucher_list.name,
+        voucher_list.description,
+        voucher_list.expires_at,
+    )
+
+
+@frozen
+class Assignment:
+    """A code that a user was given.
+
+    Attributes:
+        id: given by the storage.
+        code: the voucher code, masked in the repr.
+        user_id: who has it.
+        campaign_id: the campaign that gave it, or None where it was asked of a list.
+        ordinal: 1 for the user's first code in that campaign (without one: asked of that list), 2 for the next.
+        assigned_at: when it was given, in UTC.
+        terms: what the list said then.
+    """
+
+    id: str
+    code: str = field(repr=mask)
+    user_id: str
+    campaign_id: str | None
+    ordinal: int
+    assigned_at: datetime
+    terms: Terms
+
+    @property
+    def list_id(self) -> str:
+        """The list that the code came from."""
+        return self.terms.list_id
+
+    @property
+    def source(self) -> Source:
+        """How the code was asked for."""
+        return Source.API if self.campaign_id is None else Source.CAMPAIGN
+
+    @property
+    def event(self) -> VoucherRewarded:
+        """The event `CT Partner Voucher Rewarded` of this assignment; the same whenever it is asked for."""
+        terms = self.terms
+        return VoucherRewarded(
+            occurred_at=self.assigned_at,
+            user_id=self.user_id,
+            campaign_id=self.campaign_id,
+            source=self.source.value,
+            voucher_code=self.code,
+            list_id=terms.list_id,
+            list_tag=terms.tag,
+            list_name=terms.name,
+            list_description=terms.description,
+            list_expiry=terms.expires_at,
+            partner=terms.partner,
+        )
+
+
+@frozen
+class Reward:
+    """The answer to a request for a code.
+
+    Attributes:
+        assignment: the code that the user has.
+        replayed: whether the user had it already, so that nothing was given out now.
+    """
+
+    assignment: Assignment
+    replayed: bool = False
+
+    @property
+    def id(self) -> str:
+        """The id of the assignment."""
+        return self.assignment.id
+
+    @property
+    def code(self) -> str:
+        """The voucher code."""
+        return self.assignment.code
+
+    @property
+    def list_id(self) -> str:
+        """The list that the code came from."""
+        return self.assignment.list_id
+
+    @property
+    def user_id(self) -> str:
+        """Who has it."""
+        return self.assignment.user_id
+
+    @property
+    def campaign_id(self) -> str | None:
+        """The campaign that gave it, or None where it was asked of a list."""
+        return self.assignment.campaign_id
+
+    @property
+    def assigned_at(self) -> datetime:
+        """When it was given, in UTC."""
+        return self.assignment.assigned_at
+
+    @property
+    def event(self) -> VoucherRewarded:
+        """The event of the assignment; of a replay, the event of the first time."""
+        return self.assignment.event
+
+
+@frozen
+class BatchOutcome:
+    """The answer to a request for codes for many users.
+
+    Attributes:
+        rewards: one for each user who has a code now, in the order of the request.
+        unserved: the users for whom there was none, in the order of the request.
+    """
+
+    rewards: tuple[Reward, ...]
+    unserved: tuple[str, ...] = ()
+
+
+@frozen
+class Request:
+    """What is asked for: a code from a campaign's lists, or from one list.
+
+    Attributes:
+        campaign_id: the campaign, or None.
+        list_id: the list, or None.
+        idempotency_key: the caller's key for the request, or None.
+    """
+
+    campaign_id: str | None
+    list_id: str | None
+    idempotency_key: str | None
+
+    def fingerprint(self, *arguments: object) -> str:
+        """Return a digest of the request's other arguments and of `arguments`, to compare a repeat with."""
+        asked = json.dumps([self.campaign_id, self.list_id, *arguments], ensure_ascii=True)
+        return hashlib.sha256(asked.encode("ascii")).hexdigest()
+
+
+def new_request(campaign_id: object, list_id: object, idempotency_key: object) -> Request:
+    """Return a request.
+
+    Raises:
+        InvalidInput: not exactly one of campaign and list is named, or its id is no text.
+        InvalidIdempotencyKey: the key is empty or too long.
+    """
+    if (campaign_id is None) == (list_id is None):
+        raise InvalidInput(field="campaign_id", reason="name either a campaign or a list")
+    return Request(
+        None if campaign_id is None else require_campaign_id(campaign_id),
+        None if list_id is None else require_name("list_id", list_id),
+        None if idempotency_key is None else _require_key(idempotency_key),
+    )
+
+
+def require_user_id(value: object) -> str:
+    """Return a user's id.
+
+    Raises:
+        InvalidInput: it is empty or holds a control character.
+    """
+    return require_name("user_id", value)
+
+
+def _require_key(value: object) -> str:
+    if (
+        not isinstance(value, str)
+        or not 0 < len(value) <= MAX_IDEMPOTENCY_KEY
+        or has_control_character(value)
+    ):
+        raise InvalidIdempotencyKey(
+            field="idempotency_key",
+            reason=f"must be a text of 1 to {MAX_IDEMPOTENCY_KEY} characters without control characters",
+        )
+    return value
+
+
+@frozen
+class Candidate:
+    """A list that may give the code.
+
+    Attributes:
+        voucher_list: the list.
+        link: its link to the campaign, or None where the list was asked directly.
+    """
+
+    voucher_list: VoucherList
+    link: CampaignLink | None = None
+
+
+def answers_with(held: Assignment, candidates: Sequence[Candidate]) -> bool:
+    """Tell whether a user who holds a code and asks again gets that same code.
+
+    The link of the list that the code came from decides. Without a link (the list was asked directly, or was
+    unlinked since) the answer is the same code.
+
+    Args:
+        held: the latest code of the user in the campaign, or else list.
+        candidates: the lists that are linked now.
+    """
+    for candidate in candidates:
+        if candidate.voucher_list.id == held.list_id and candidate.link is not None:
+            return candidate.link.repeat is RepeatPolicy.SAME_CODE
+    return True
+
+
+EXHAUSTED = "exhausted"
+NOT_ELIGIBLE = "not eligible"
+
+
+def why_not(candidate: Candidate, now: datetime, is_eligible: Callable[[str], bool]) -> str | None:
+    """Return why a list cannot give a code now, or None when it can.
+
+    Args:
+        candidate: the list and its link.
+        now: the present instant.
+        is_eligible: says whether the user meets the eligibility rule of a name.
+
+    Returns:
+        the list's status when it is not Active, `"not eligible"`, `"exhausted"`, or None.
+    """
+    status = candidate.voucher_list.status_at(now)
+    if status is not Status.ACTIVE:
+        return status.value
+    link = candidate.link
+    if link is not None and link.eligibility is not None and not is_eligible(link.eligibility):
+        return NOT_ELIGIBLE
+    if candidate.voucher_list.counts.available <= 0:
+        return EXHAUSTED
+    return None
+
+
+def no_code(campaign_id: str | None, reasons: tuple[tuple[str, str], ...]) -> NoCodeAvailable:
+    """Return the error that says why no list can give a code."""
+    given = {reason for _, reason in reasons}
+    if EXHAUSTED in given:
+        return CodesExhausted(campaign_id=campaign_id, lists=reasons)
+    if NOT_ELIGIBLE in given:
+        return NotEligible(campaign_id=campaign_id, lists=reasons)
+    return NoActiveList(campaign_id=campaign_id, lists=reasons)
+
+
+def stock_alerts(
+    voucher_list: VoucherList, counts: Counts, now: datetime
+) -> tuple[StockLevel, tuple[StockEvent, ...]]:
+    """Return the stock level of a list with these counts, and the events that announce it.
+
+    A level is announced once, when the stock falls to it; a top-up arms it again.
+    """
+    level = stock_level(counts, voucher_list.low_stock_at)
+    if level <= voucher_list.announced:
+        return level, ()
+    kinds: list[type[StockEvent]] = []
+    if voucher_list.announced < StockLevel.LOW <= level and voucher_list.low_stock_at is not None:
+        kinds.append(StockLow)
+    if voucher_list.announced < StockLevel.EXHAUSTED <= level:
+        kinds.append(StockExhausted)
+    return level, tuple(
+        kind(
+            occurred_at=now,
+            list_id=voucher_list.id,
+            partner=voucher_list.partner,
+            list_tag=voucher_list.tag,
+            available=max(counts.available, 0),
+        )
+        for kind in kinds
+    )

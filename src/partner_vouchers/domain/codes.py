@@ -1,0 +1,129 @@
+"""What a voucher code may look like, and how little of it may be shown.
+
+A code belongs to the partner whose system redeems it, so it is kept as it came: case-sensitive and not
+normalised. Only outer white space is trimmed.
+"""
+
+from __future__ import annotations
+
+import string
+import unicodedata
+from enum import StrEnum
+from typing import Protocol
+
+from attrs import field, frozen
+
+from partner_vouchers.errors import InvalidInput
+
+_WHITE_SPACE = "".join(
+    c
+    for c in map(chr, range(0x3001))
+    if c in "\t\n\v\f\r\x85" or unicodedata.category(c) in ("Zs", "Zl", "Zp")
+)
+_FORBIDDEN = frozenset(",;\"'")
+_INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Zs", "Zl", "Zp"))
+
+PLAIN_ALPHABET = "".join(
+    c for c in string.ascii_letters + string.digits + string.punctuation if c not in ",;\"'\\"
+)
+"""The characters of nearly all codes. The backslash is valid too, but needs escaping in JSON."""
+
+
+class CodeFault(StrEnum):
+    """Why a text is not a code."""
+
+    EMPTY = "empty"
+    INVALID_CHARACTER = "invalid_character"
+    TOO_LONG = "too_long"
+    BAD_FORMAT = "bad_format"
+
+
+class CodeRules(Protocol):
+    """What a valid code is. A host that needs other rules than `CodeFormat` passes its own object."""
+
+    @property
+    def max_length(self) -> int:
+        """The longest valid code, in characters."""
+        ...
+
+    @property
+    def plain(self) -> str:
+        """ASCII characters, of which any text from 1 to `max_length` characters is a valid code.
+
+        `trim` leaves such a text alone. Files of such codes are checked by the block instead of row by row.
+        Empty where no such promise can be made; never with a quote, a backslash, a comma or a control character.
+        """
+        ...
+
+    def trim(self, raw: str) -> str:
+        """Return the text of a row without what does not belong to the code."""
+        ...
+
+    def fault(self, code: str) -> tuple[CodeFault, str] | None:
+        """Return what is wrong with a trimmed code and a sentence for people, or None.
+
+        The sentence must not repeat the code.
+        """
+        ...
+
+
+@frozen
+class CodeFormat:
+    """The default rules for codes.
+
+    A code has from 1 to `max_length` characters, none of which is a control or invisible character
+    (Unicode Cc, Cf, Zl, Zp, Cs), white space, a comma, a semicolon or a quote.
+
+    Attributes:
+        max_length: the longest valid code, in characters.
+
+    Example:
+        >>> CodeFormat().fault("PM500FF") is None
+        True
+        >>> CodeFormat().fault("PM\\u200b500")
+        (<CodeFault.INVALID_CHARACTER: 'invalid_character'>, 'character 3 is U+200B ZERO WIDTH SPACE')
+    """
+
+    max_length: int = field(default=128)
+
+    @max_length.validator
+    def _check_max_length(self, _attribute: object, value: object) -> None:
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10_000:
+            raise InvalidInput(field="max_length", reason="must be a number of characters from 1 to 10000")
+
+    @property
+    def plain(self) -> str:
+        """The characters of codes that need no closer look."""
+        return PLAIN_ALPHABET
+
+    def trim(self, raw: str) -> str:
+        """Return `raw` without outer white space."""
+        return raw.strip(_WHITE_SPACE)
+
+    def fault(self, code: str) -> tuple[CodeFault, str] | None:
+        """Return what is wrong with a trimmed code and a sentence about it, or None for a valid code."""
+        if not code:
+            return CodeFault.EMPTY, "the row is empty"
+        if len(code) > self.max_length:
+            return CodeFault.TOO_LONG, f"the code is longer than {self.max_length} characters"
+        if code.isascii() and code.isalnum():
+            return None
+        for position, character in enumerate(code, start=1):
+            if character in _FORBIDDEN or unicodedata.category(character) in _INVISIBLE:
+                return CodeFault.INVALID_CHARACTER, f"character {position} is {_describe(character)}"
+        return None
+
+
+def _describe(character: str) -> str:
+    name = unicodedata.name(character, "a control character")
+    return f"U+{ord(character):04X} {name}"
+
+
+def mask(code: str) -> str:
+    """Return a code as it may be shown in logs: a hint of its start, and no hint of its length.
+
+    Example:
+        >>> mask("PM500FF-2024"), mask("PM5")
+        ('PM…', '…')
+    """
+    return f"{code[:2]}…" if len(code) >= 8 else "…"

@@ -1,0 +1,110 @@
+"""How many codes a list has, and when that is too few."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from attrs import frozen
+
+from partner_vouchers.errors import InvalidInput
+
+CAPACITY = 1_000_000
+"""How many codes a list may receive in its lifetime."""
+
+
+@frozen
+class Counts:
+    """The counters of a list. Always `uploaded == available + reserved + distributed + withdrawn`.
+
+    Attributes:
+        uploaded: codes accepted in the list's lifetime.
+        distributed: codes given to users.
+        reserved: codes set aside, neither given out nor available.
+        withdrawn: codes taken back before anybody had them.
+    """
+
+    uploaded: int = 0
+    distributed: int = 0
+    reserved: int = 0
+    withdrawn: int = 0
+
+    @property
+    def available(self) -> int:
+        """How many codes can be given out."""
+        return self.uploaded - self.distributed - self.reserved - self.withdrawn
+
+    @property
+    def capacity_left(self) -> int:
+        """How many codes can still be uploaded."""
+        return CAPACITY - self.uploaded
+
+    def after_giving(self, codes: int) -> Counts:
+        """Return the counters after `codes` more were given to users."""
+        return Counts(self.uploaded, self.distributed + codes, self.reserved, self.withdrawn)
+
+
+@frozen
+class PercentUsed:
+    """A stock threshold as the share of a list's codes that is used up.
+
+    Attributes:
+        percent: a whole number from 1 to 100.
+    """
+
+    percent: int
+
+
+LowStock = int | PercentUsed
+"""When a list is running low, which is at a number of codes left, or at a percentage used."""
+
+
+def new_low_stock(value: object) -> LowStock | None:
+    """Return `value` when it is a stock threshold, or None for none.
+
+    Raises:
+        InvalidInput: no whole number, a number of codes below 0, or a percentage outside 1 to 100.
+    """
+    if value is None:
+        return None
+    if isinstance(value, PercentUsed):
+        if _is_whole(value.percent) and 1 <= value.percent <= 100:
+            return value
+        raise InvalidInput(
+            field="low_stock_at", reason="a percentage used must be a whole number from 1 to 100"
+        )
+    if isinstance(value, int) and _is_whole(value) and value >= 0:
+        return value
+    raise InvalidInput(
+        field="low_stock_at", reason="must be a number of codes left, or PercentUsed(n), or None"
+    )
+
+
+def _is_whole(value: object) -> bool:
+    # To Python, True is a number too.
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+class StockLevel(IntEnum):
+    """How urgent a list's stock is."""
+
+    ENOUGH = 0
+    LOW = 1
+    EXHAUSTED = 2
+
+
+def stock_level(counts: Counts, low_stock_at: LowStock | None) -> StockLevel:
+    """Return the level of a list's stock against its threshold.
+
+    A percentage is of the codes that were not withdrawn; a list without codes is exhausted.
+    """
+    available = counts.available
+    if available <= 0:
+        return StockLevel.EXHAUSTED
+    if low_stock_at is None:
+        return StockLevel.ENOUGH
+    if isinstance(low_stock_at, PercentUsed):
+        total = counts.uploaded - counts.withdrawn
+        low = (total - available) * 100 >= low_stock_at.percent * total
+    else:
+        low = available <= low_stock_at
+    return StockLevel.LOW if low else StockLevel.ENOUGH

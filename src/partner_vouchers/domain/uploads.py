@@ -1,0 +1,272 @@
+"""Uploads of code files: the log entry of a list, and what can be wrong with a file or a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from attrs import evolve, field, frozen
+
+from partner_vouchers.domain.codes import mask
+from partner_vouchers.domain.events import Event, FieldChange, UploadCompleted, UploadFailed, UploadWithdrawn
+from partner_vouchers.domain.stock import CAPACITY
+from partner_vouchers.domain.text import require_name
+
+MAX_FILE_BYTES = 50 * 1024 * 1024
+"""The size of the largest file that is accepted, in bytes."""
+
+MAX_KEPT_FAULTS = 1_000_000
+"""How many faulty rows of one upload are kept one by one; all are counted."""
+
+HEADER_NAMES = frozenset({"code", "codes", "voucher_code", "voucher code", "coupon code"})
+"""The first rows that are taken for a header, in any case."""
+
+
+class UploadStatus(StrEnum):
+    """How far an upload is."""
+
+    IN_PROGRESS = "In Progress"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+
+
+class FileFaultKind(StrEnum):
+    """Why a file was refused as a whole."""
+
+    NOT_CSV = "not_csv"
+    TOO_LARGE = "too_large"
+    BAD_ENCODING = "bad_encoding"
+    MULTIPLE_COLUMNS = "multiple_columns"
+    BROKEN_QUOTING = "broken_quoting"
+    EMPTY_FILE = "empty_file"
+    NO_VALID_CODE = "no_valid_code"
+    INTERRUPTED = "interrupted"
+
+
+@frozen
+class FileFault:
+    """Why a file was refused as a whole.
+
+    Attributes:
+        kind: the reason, for programs.
+        message: what is wrong and what to do, for people.
+        line: the line of the file, from 1, or None where it concerns the whole file.
+    """
+
+    kind: FileFaultKind
+    message: str
+    line: int | None = None
+
+
+class RowFaultKind(StrEnum):
+    """Why a row was refused."""
+
+    EMPTY = "empty"
+    INVALID_CHARACTER = "invalid_character"
+    TOO_LONG = "too_long"
+    BAD_FORMAT = "bad_format"
+    DUPLICATE_IN_FILE = "duplicate_in_file"
+    DUPLICATE_IN_LIST = "duplicate_in_list"
+    DUPLICATE_IN_OTHER_LIST = "duplicate_in_other_list"
+    LIST_FULL = "list_full"
+
+
+class RowFault(NamedTuple):
+    """A refused row. A plain tuple, because a file can have very many.
+
+    Attributes:
+        line: the line of the file on which the row begins, from 1.
+        raw: the text of the row, shortened where it is too long; masked in the repr.
+        kind: the reason, for programs.
+        message: what is wrong and what to do, for people; it does not repeat the code.
+    """
+
+    line: int
+    raw: str
+    kind: RowFaultKind
+    message: str
+
+    def __repr__(self) -> str:
+        # A row is any text: outer space would pass for a longer code, and a line break would forge a log line.
+        raw = mask(self.raw.strip())
+        return f"RowFault(line={self.line}, raw={raw!r}, kind={self.kind.value!r}, message={self.message!r})"
+
+
+@frozen(kw_only=True)
+class Upload:
+    """An entry of a list's upload log.
+
+    Attributes:
+        id: given by the storage, never used again.
+        list_id: the list that the codes are for.
+        uploaded_by: who uploads.
+        filename: the name of the file.
+        started_at: when the upload began, in UTC.
+        status: In Progress, Completed or Failed.
+        finished_at: when it ended, in UTC; None while it is in progress.
+        size: bytes of the file; None until it was read whole.
+        sha256: hexadecimal SHA-256 of the file; None until it was read whole.
+        encoding: the encoding that the caller named.
+        header: whether the caller said that the first row is a header; None for not said.
+        header_skipped: whether the first row was skipped as a header.
+        total: rows with a code, valid or not; neither the header nor blank lines at the end.
+        accepted: codes that became available.
+        errors: how many rows were refused, by reason.
+        withdrawn: how many of the accepted codes were taken back.
+        failure: why the file was refused as a whole, or None.
+    """
+
+    id: str
+    list_id: str
+    uploaded_by: str
+    filename: str
+    started_at: datetime
+    status: UploadStatus = UploadStatus.IN_PROGRESS
+    finished_at: datetime | None = None
+    size: int | None = None
+    sha256: str | None = None
+    encoding: str = "utf-8"
+    header: bool | None = None
+    header_skipped: bool = False
+    total: int = 0
+    accepted: int = 0
+    errors: Mapping[RowFaultKind, int] = field(factory=dict)
+    withdrawn: int = 0
+    failure: FileFault | None = None
+
+    @property
+    def error_count(self) -> int:
+        """How many rows were refused."""
+        return sum(self.errors.values())
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the upload has not ended."""
+        return self.status is UploadStatus.IN_PROGRESS
+
+    def completed(self, tally: Tally, accepted: int, now: datetime) -> tuple[Upload, tuple[Event, ...]]:
+        """Return the upload as it ends well, and its event."""
+        ended = self._ended(UploadStatus.COMPLETED, tally, now)
+        ended = evolve(ended, accepted=accepted)
+        changes = (FieldChange("upload", None, self.id), FieldChange("accepted", None, accepted))
+        return ended, (UploadCompleted(occurred_at=now, list_id=self.list_id, changes=changes),)
+
+    def failed(self, tally: Tally, failure: FileFault, now: datetime) -> tuple[Upload, tuple[Event, ...]]:
+        """Return the upload as it is refused as a whole, and its event."""
+        ended = evolve(self._ended(UploadStatus.FAILED, tally, now), failure=failure)
+        changes = (FieldChange("upload", None, self.id), FieldChange("failure", None, failure.kind.value))
+        return ended, (UploadFailed(occurred_at=now, list_id=self.list_id, changes=changes),)
+
+    def taken_back(self, codes: int, now: datetime) -> tuple[Upload, tuple[Event, ...]]:
+        """Return the upload after `codes` of its codes were withdrawn, and its event."""
+        changes = (
+            FieldChange("upload", self.id, self.id),
+            FieldChange("withdrawn", self.withdrawn, self.withdrawn + codes),
+        )
+        event = UploadWithdrawn(occurred_at=now, list_id=self.list_id, changes=changes)
+        return evolve(self, withdrawn=self.withdrawn + codes), (event,)
+
+    def _ended(self, status: UploadStatus, tally: Tally, now: datetime) -> Upload:
+        return evolve(
+            self,
+            status=status,
+            finished_at=now,
+            header_skipped=tally.header_skipped,
+            total=tally.total,
+            errors=dict(tally.errors),
+        )
+
+
+@frozen
+class Tally:
+    """What was counted in a file.
+
+    Attributes:
+        total: rows with a code, valid or not.
+        errors: how many rows were refused, by reason.
+        header_skipped: whether the first row was skipped as a header.
+    """
+
+    total: int = 0
+    errors: Mapping[RowFaultKind, int] = field(factory=dict)
+    header_skipped: bool = False
+
+    @property
+    def error_count(self) -> int:
+        """How many rows were refused."""
+        return sum(self.errors.values())
+
+
+@frozen(kw_only=True)
+class Validation:
+    """What an upload would do with a file.
+
+    Attributes:
+        filename: the name of the file.
+        total: rows with a code, valid or not.
+        acceptable: codes that would become available.
+        errors: how many rows would be refused, by reason.
+        header_skipped: whether the first row would be skipped as a header.
+        failure: why the file would be refused as a whole, or None.
+        sample: the first refused rows, at most a thousand.
+    """
+
+    filename: str
+    total: int = 0
+    acceptable: int = 0
+    errors: Mapping[RowFaultKind, int] = field(factory=dict)
+    header_skipped: bool = False
+    failure: FileFault | None = None
+    sample: tuple[RowFault, ...] = ()
+
+    @property
+    def error_count(self) -> int:
+        """How many rows would be refused."""
+        return sum(self.errors.values())
+
+
+def require_uploader(value: object) -> str:
+    """Return who uploads: an email address or any other id.
+
+    Raises:
+        InvalidInput: it is empty or holds a control character.
+    """
+    return require_name("uploaded_by", value)
+
+
+def check_filename(filename: str) -> FileFault | None:
+    """Return why a file is refused for its name, or None."""
+    if filename.lower().endswith(".csv"):
+        return None
+    return FileFault(
+        FileFaultKind.NOT_CSV, "the file name does not end in .csv; save the codes as a CSV file"
+    )
+
+
+def too_large() -> FileFault:
+    """Return the fault of a file over the size limit."""
+    return FileFault(
+        FileFaultKind.TOO_LARGE,
+        f"the file is larger than {MAX_FILE_BYTES // 1024**2} MB; split it and upload the parts one after the other",
+    )
+
+
+def interrupted(reason: str) -> FileFault:
+    """Return the fault of an upload that was broken off."""
+    return FileFault(FileFaultKind.INTERRUPTED, f"{reason}; upload the file again")
+
+
+def nothing_to_upload(total: int) -> FileFault:
+    """Return the fault of a file in which no code is left to accept."""
+    if total == 0:
+        return FileFault(FileFaultKind.EMPTY_FILE, "the file holds no codes")
+    return FileFault(
+        FileFaultKind.NO_VALID_CODE, "no row of the file can be accepted; see the errors of its rows"
+    )
+
+
+def list_is_full() -> tuple[RowFaultKind, str]:
+    """Return why a code does not fit into its list any more."""
+    return RowFaultKind.LIST_FULL, f"the list has received {CAPACITY} codes; upload the code to another list"

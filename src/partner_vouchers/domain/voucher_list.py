@@ -1,0 +1,276 @@
+"""Voucher lists: codes of one partner under one tag, with an expiry and a status."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, tzinfo
+from enum import Enum
+from typing import Final
+
+from attrs import evolve, field, frozen
+
+from partner_vouchers.domain.events import (
+    Event,
+    FieldChange,
+    ListActivated,
+    ListArchived,
+    ListCreated,
+    ListDeleted,
+    ListEdited,
+    ListPaused,
+    Value,
+)
+from partner_vouchers.domain.expiry import new_expiry
+from partner_vouchers.domain.lifecycle import Action, State, Status, require_allowed, status_at
+from partner_vouchers.domain.stock import Counts, LowStock, PercentUsed, StockLevel, new_low_stock
+from partner_vouchers.domain.text import has_control_character, require_name, require_text
+from partner_vouchers.errors import ActionNotAllowed, InvalidTag, ListDistributed, ListLinked, StaleVersion
+
+
+class Unchanged(Enum):
+    """The type of `UNCHANGED`."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED: Final = Unchanged.UNCHANGED
+"""Stands for an argument of an edit that leaves the field as it is, where None would clear it."""
+
+
+@frozen(kw_only=True)
+class VoucherList:
+    """A voucher list as it is stored.
+
+    A change is a method that returns the changed list, its `version` raised by one, and the events that it
+    caused; the list itself stays as it is.
+
+    Attributes:
+        id: given by the storage, never used again.
+        partner: the name of the partner.
+        tag: lower case, without white space.
+        name: used in communication.
+        description: the usage conditions.
+        expires_at: the last instant at which a code is given out, in UTC.
+        state: the stored part of the status; `status_at` adds the expiry.
+        low_stock_at: when the list is running low, or None for never.
+        scope: where its codes must be unique, as the duplicate policy said when it was created.
+        counts: the counters, kept by the storage.
+        announced: the stock level that was last announced by an event, kept by the storage.
+        campaigns: how many campaigns it is linked to, kept by the storage.
+        created_at: in UTC.
+        updated_at: the last change of the list or its codes by a person, in UTC.
+        version: raised by each change of the list; guards against lost updates.
+    """
+
+    id: str
+    partner: str
+    tag: str
+    name: str
+    description: str
+    expires_at: datetime
+    state: State = State.ACTIVE
+    low_stock_at: LowStock | None = None
+    scope: str = ""
+    counts: Counts = field(factory=Counts)
+    announced: StockLevel = StockLevel.ENOUGH
+    campaigns: int = 0
+    created_at: datetime
+    updated_at: datetime
+    version: int = 1
+
+    def status_at(self, now: datetime) -> Status:
+        """Return the status of the list at `now`."""
+        return status_at(self.state, self.expires_at, now)
+
+    @property
+    def search_text(self) -> str:
+        """The text in which a text filter is looked for, folded so that case does not matter."""
+        return "\n".join((self.partner, self.tag, self.name, self.description)).casefold()
+
+    def has_ample_stock(self, codes: int) -> bool:
+        """Tell whether `codes` can be given out without a look at the stock level: nearly always, and quickly."""
+        return (
+            self.low_stock_at is None
+            and self.announced is StockLevel.ENOUGH
+            and self.counts.available > codes
+        )
+
+    def require_allowed(self, action: Action, now: datetime) -> None:
+        """Check that the status of the list at `now` allows `action`.
+
+        Raises:
+            ActionNotAllowed: it does not.
+        """
+        require_allowed(self.id, self.status_at(now), action)
+
+    def require_version(self, expected: int | None) -> None:
+        """Check that the list is still what a caller read; None does not check.
+
+        Raises:
+            StaleVersion: it was changed since.
+        """
+        if expected is not None and expected != self.version:
+            raise StaleVersion(list_id=self.id, expected=expected, actual=self.version)
+
+    def edit(
+        self,
+        now: datetime,
+        *,
+        name: str | Unchanged = UNCHANGED,
+        description: str | Unchanged = UNCHANGED,
+        expires_at: datetime | date | Unchanged = UNCHANGED,
+        zone: tzinfo | None = None,
+        low_stock_at: LowStock | Unchanged | None = UNCHANGED,
+    ) -> tuple[VoucherList, tuple[Event, ...]]:
+        """Change what may be changed. An Expired list that is extended returns to what it was.
+
+        Returns:
+            the changed list and its event; the same list and no event where nothing differs.
+
+        Raises:
+            ActionNotAllowed: the list is archived.
+            InvalidInput: a value breaks its rule (see the rules of `new_list`).
+        """
+        self.require_allowed(Action.EDIT, now)
+        changed = evolve(
+            self,
+            name=self.name if name is UNCHANGED else require_name("name", name),
+            description=self.description
+            if description is UNCHANGED
+            else require_text("description", description),
+            expires_at=self.expires_at if expires_at is UNCHANGED else new_expiry(expires_at, zone, now),
+            low_stock_at=self.low_stock_at if low_stock_at is UNCHANGED else new_low_stock(low_stock_at),
+        )
+        changes = _differences(self, changed)
+        if not changes:
+            return self, ()
+        return changed._next(now), (ListEdited(occurred_at=now, list_id=self.id, changes=changes),)
+
+    def pause(self, now: datetime) -> tuple[VoucherList, tuple[Event, ...]]:
+        """Make the codes unavailable until the list is activated.
+
+        Raises:
+            ActionNotAllowed: the list is not Active.
+        """
+        return self._to_state(State.PAUSED, Action.PAUSE, ListPaused, now)
+
+    def activate(self, now: datetime) -> tuple[VoucherList, tuple[Event, ...]]:
+        """Make the codes of a paused list available again.
+
+        Raises:
+            ActionNotAllowed: the list is not Paused; an Expired one must be extended by `edit`.
+        """
+        return self._to_state(State.ACTIVE, Action.ACTIVATE, ListActivated, now)
+
+    def archive(self, now: datetime) -> tuple[VoucherList, tuple[Event, ...]]:
+        """Close the list for good. Its tag and its codes are free to be used again.
+
+        Raises:
+            ActionNotAllowed: the list is archived already.
+        """
+        return self._to_state(State.ARCHIVED, Action.ARCHIVE, ListArchived, now)
+
+    def delete(self, now: datetime, campaign_ids: tuple[str, ...]) -> tuple[Event, ...]:
+        """Decide whether the list may be deleted, which is so only as long as nobody has a code of it.
+
+        Args:
+            now: the present instant, in UTC.
+            campaign_ids: the campaigns that the list is linked to.
+
+        Returns:
+            the events of the deletion.
+
+        Raises:
+            ActionNotAllowed: the list is archived: it is kept for the record.
+            ListLinked: a campaign is linked to it.
+            ListDistributed: a code was given out, or is reserved.
+        """
+        if self.state is State.ARCHIVED:
+            raise ActionNotAllowed(list_id=self.id, status=Status.ARCHIVED.value, action="delete", allowed=())
+        if campaign_ids:
+            raise ListLinked(list_id=self.id, campaign_ids=campaign_ids)
+        given = self.counts.distributed + self.counts.reserved
+        if given:
+            raise ListDistributed(list_id=self.id, distributed=given)
+        return (ListDeleted(occurred_at=now, list_id=self.id, changes=_differences(self, None)),)
+
+    def _to_state(
+        self,
+        state: State,
+        action: Action,
+        event: type[ListPaused | ListActivated | ListArchived],
+        now: datetime,
+    ) -> tuple[VoucherList, tuple[Event, ...]]:
+        self.require_allowed(action, now)
+        changed = evolve(self, state=state)
+        return changed._next(now), (
+            event(occurred_at=now, list_id=self.id, changes=_differences(self, changed)),
+        )
+
+    def _next(self, now: datetime) -> VoucherList:
+        return evolve(self, version=self.version + 1, updated_at=now)
+
+
+def new_tag(value: object) -> str:
+    """Return a list tag in its stored form, lower case.
+
+    Raises:
+        InvalidTag: it is no string, empty, or holds white space or a control character.
+    """
+    tag = require_name("tag", value, InvalidTag).lower()
+    if any(character.isspace() for character in tag) or has_control_character(tag):
+        raise InvalidTag(field="tag", reason="must not hold white space; use _ or - between words")
+    return tag
+
+
+def new_list(
+    *,
+    id: str,
+    partner: str,
+    tag: str,
+    name: str,
+    description: str,
+    expires_at: datetime | date,
+    zone: tzinfo | None = None,
+    low_stock_at: LowStock | None = None,
+    now: datetime,
+) -> tuple[VoucherList, tuple[Event, ...]]:
+    """Return a new, active list and the event of its creation.
+
+    Raises:
+        InvalidTag: the tag is empty or holds white space.
+        NaiveDatetime: the expiry has no time zone.
+        ExpiryNotInFuture: the expiry is not after `now`.
+        InvalidInput: another value breaks its rule.
+    """
+    created = VoucherList(
+        id=id,
+        partner=partner,
+        tag=new_tag(tag),
+        name=require_name("name", name),
+        description=require_text("description", description),
+        expires_at=new_expiry(expires_at, zone, now),
+        low_stock_at=new_low_stock(low_stock_at),
+        created_at=now,
+        updated_at=now,
+    )
+    return created, (ListCreated(occurred_at=now, list_id=id, changes=_differences(None, created)),)
+
+
+_RECORDED = ("partner", "tag", "name", "description", "expires_at", "state", "low_stock_at")
+
+
+def _differences(before: VoucherList | None, after: VoucherList | None) -> tuple[FieldChange, ...]:
+    changes = ((name, _plain(before, name), _plain(after, name)) for name in _RECORDED)
+    return tuple(FieldChange(name, old, new) for name, old, new in changes if old != new)
+
+
+def _plain(voucher_list: VoucherList | None, name: str) -> Value:
+    value = None if voucher_list is None else getattr(voucher_list, name)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, State):
+        return value.value
+    if isinstance(value, PercentUsed):
+        return f"{value.percent}% used"
+    found: Value = value
+    return found

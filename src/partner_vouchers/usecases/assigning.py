@@ -1,0 +1,223 @@
+"""Give codes to users, each once: the work behind `codes.assign` and `codes.assign_many`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from attrs import frozen
+
+from partner_vouchers.domain.assignment import (
+    EXHAUSTED,
+    Assignment,
+    BatchOutcome,
+    Candidate,
+    Request,
+    Reward,
+    answers_with,
+    no_code,
+    terms_of,
+    why_not,
+)
+from partner_vouchers.domain.lifecycle import Status
+from partner_vouchers.domain.stock import Counts
+from partner_vouchers.domain.voucher_list import VoucherList
+from partner_vouchers.errors import (
+    CampaignNotLinked,
+    IdempotencyConflict,
+    NoCodeAvailable,
+    UnknownEligibilityRule,
+)
+from partner_vouchers.ports import Transaction
+from partner_vouchers.usecases.stock import announce_stock
+from partner_vouchers.usecases.wiring import EligibilityRule, require_list
+
+UserContext = Mapping[str, object]
+
+
+@frozen
+class Assigner:
+    """One request for codes, in one transaction.
+
+    Attributes:
+        tx: the transaction.
+        request: what is asked for.
+        now: the present instant.
+        rules: the host's eligibility rules.
+    """
+
+    tx: Transaction
+    request: Request
+    now: datetime
+    rules: Mapping[str, EligibilityRule]
+
+    def replay(self, fingerprint: str | None) -> list[Assignment] | None:
+        """Return what the request's idempotency key led to before, or None for a new key or none.
+
+        Raises:
+            IdempotencyConflict: the key was used with other arguments.
+        """
+        key = self.request.idempotency_key
+        if key is None:
+            return None
+        known = self.tx.keys.get(key)
+        if known is None:
+            return None
+        known_fingerprint, assignment_ids = known
+        if known_fingerprint != fingerprint:
+            raise IdempotencyConflict(key=key)
+        return self.tx.assignments.get_many(assignment_ids)
+
+    def remember(self, fingerprint: str | None, assignments: Sequence[Assignment]) -> None:
+        """Keep the result under the request's idempotency key, if it has one."""
+        key = self.request.idempotency_key
+        if key is not None and fingerprint is not None:
+            self.tx.keys.put(key, fingerprint, tuple(assignment.id for assignment in assignments))
+
+    def candidates(self) -> list[Candidate]:
+        """Return the lists that may give a code, in the order in which they do; none for a campaign without links.
+
+        Raises:
+            UnknownList: the list asked for does not exist.
+        """
+        if self.request.list_id is not None:
+            return [Candidate(require_list(self.tx, self.request.list_id))]
+        linked = self.tx.campaigns.of_campaign(self.request.campaign_id or "")
+        return [Candidate(voucher_list, link) for link, voucher_list in linked]
+
+    def serve_one(self, user_id: str, context: UserContext) -> Reward:
+        """Give one user a code, or the code that they have.
+
+        Raises:
+            UnknownList: the list asked for does not exist.
+            CampaignNotLinked: no list is linked to the campaign.
+            NoCodeAvailable: no list can give a code; its subclasses say why.
+        """
+        request = self.request
+        candidates = self.candidates()
+        held = self.tx.assignments.latest(user_id, request.campaign_id, request.list_id)
+        if held is not None and answers_with(held, candidates):
+            return Reward(held, replayed=True)
+        self._require_linked(candidates)
+        ordinal = 1 if held is None else held.ordinal + 1
+        reasons: list[tuple[str, str]] = []
+        for candidate in candidates:
+            reason = why_not(candidate, self.now, lambda name: self._is_eligible(name, context))
+            if reason is None:
+                given = self._give(candidate.voucher_list, [(user_id, ordinal)])
+                if given:
+                    return Reward(given[0])
+                reason = EXHAUSTED
+            if reason == EXHAUSTED:
+                self._announce_empty(candidate.voucher_list)
+            reasons.append((candidate.voucher_list.id, reason))
+        raise no_code(request.campaign_id, tuple(reasons))
+
+    def serve_many(self, user_ids: Sequence[str], contexts: Mapping[str, UserContext]) -> BatchOutcome:
+        """Give each user a code, or the code that they have, as far as there are codes.
+
+        A user who stands in the request twice asks twice.
+        """
+        request = self.request
+        candidates = self.candidates()
+        held = self.tx.assignments.latest_of_many(
+            list(dict.fromkeys(user_ids)), request.campaign_id, request.list_id
+        )
+        rewards: dict[int, Reward] = {}
+        waiting = list(enumerate(user_ids))
+        unserved: list[tuple[int, str]] = []
+        while waiting:
+            if rewards:
+                # The round before has changed the stock.
+                candidates = self.candidates()
+            asking: list[tuple[int, str]] = []
+            later: list[tuple[int, str]] = []
+            seen: set[str] = set()
+            for index, user_id in waiting:
+                owned = held.get(user_id)
+                if owned is not None and answers_with(owned, candidates):
+                    rewards[index] = Reward(owned, replayed=True)
+                elif user_id in seen:
+                    later.append((index, user_id))
+                else:
+                    seen.add(user_id)
+                    asking.append((index, user_id))
+            unserved += self._serve_round(asking, candidates, contexts, held, rewards)
+            waiting = later
+            if waiting:
+                # As they are now: the stock that is announced next is counted from there.
+                candidates = self.candidates()
+        return BatchOutcome(
+            tuple(rewards[index] for index in sorted(rewards)),
+            tuple(user_id for _, user_id in sorted(unserved)),
+        )
+
+    def refusal(self, contexts: Mapping[str, UserContext], user_id: str) -> NoCodeAvailable:
+        """Return the error that says why a user of a batch got nothing."""
+        context = contexts.get(user_id, {})
+        reasons = tuple(
+            (
+                candidate.voucher_list.id,
+                why_not(candidate, self.now, lambda name: self._is_eligible(name, context)) or EXHAUSTED,
+            )
+            for candidate in self.candidates()
+        )
+        return no_code(self.request.campaign_id, reasons)
+
+    def _serve_round(
+        self,
+        asking: list[tuple[int, str]],
+        candidates: Sequence[Candidate],
+        contexts: Mapping[str, UserContext],
+        held: dict[str, Assignment],
+        rewards: dict[int, Reward],
+    ) -> list[tuple[int, str]]:
+        if asking:
+            self._require_linked(candidates)
+        for candidate in candidates:
+            if not asking:
+                break
+            turned_away: list[tuple[int, str]] = []
+            admitted: list[tuple[int, str]] = []
+            for index, user_id in asking:
+                context = contexts.get(user_id, {})
+                fits = why_not(candidate, self.now, lambda name: self._is_eligible(name, context)) is None  # noqa: B023
+                (admitted if fits else turned_away).append((index, user_id))
+            asks = [(user_id, held[user_id].ordinal + 1 if user_id in held else 1) for _, user_id in admitted]
+            given = self._give(candidate.voucher_list, asks) if asks else []
+            if not given and candidate.voucher_list.counts.available <= 0:
+                self._announce_empty(candidate.voucher_list)
+            for (index, user_id), assignment in zip(admitted, given, strict=False):
+                rewards[index] = Reward(assignment)
+                held[user_id] = assignment
+            asking = sorted(turned_away + admitted[len(given) :])
+        return asking
+
+    def _give(self, voucher_list: VoucherList, asks: Sequence[tuple[str, int]]) -> list[Assignment]:
+        taken = self.tx.codes.take(voucher_list.id, len(asks))
+        if not taken:
+            return []
+        terms = terms_of(voucher_list)
+        campaign_id, now = self.request.campaign_id, self.now
+        given = [
+            Assignment(code.id, code.code, user_id, campaign_id, ordinal, now, terms)
+            for code, (user_id, ordinal) in zip(taken, asks, strict=False)
+        ]
+        self.tx.assignments.add(given)
+        if not voucher_list.has_ample_stock(len(given)):
+            announce_stock(self.tx, voucher_list, voucher_list.counts.after_giving(len(given)), now)
+        return given
+
+    def _announce_empty(self, voucher_list: VoucherList) -> None:
+        if voucher_list.status_at(self.now) is Status.ACTIVE:
+            announce_stock(self.tx, voucher_list, Counts(), self.now)
+
+    def _require_linked(self, candidates: Sequence[Candidate]) -> None:
+        if not candidates:
+            raise CampaignNotLinked(campaign_id=self.request.campaign_id or "")
+
+    def _is_eligible(self, name: str, context: UserContext) -> bool:
+        rule = self.rules.get(name)
+        if rule is None:
+            raise UnknownEligibilityRule(name=name, registered=tuple(self.rules))
+        return bool(rule(context))

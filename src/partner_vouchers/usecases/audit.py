@@ -1,0 +1,43 @@
+"""The audit log: every change, who made it, when, from what to what."""
+
+from __future__ import annotations
+
+from partner_vouchers.errors import InvalidCursor
+from partner_vouchers.ports import AuditEntry
+from partner_vouchers.usecases.paging import Page, require_limit
+from partner_vouchers.usecases.wiring import Wiring
+
+
+class AuditGroup:
+    """The append-only log of changes; reached as `vouchers.audit`."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+
+    def entries(
+        self,
+        *,
+        list_id: str | None = None,
+        actor: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page[AuditEntry]:
+        """Return a page of changes, the oldest first.
+
+        Args:
+            list_id: only changes of this list, which may be archived or deleted.
+            actor: only changes by this person or program.
+            after: the `next` of the page before.
+            limit: how many entries, from 1 to 1000.
+
+        Raises:
+            InvalidInput: `limit` is out of range.
+            InvalidCursor: `after` is no cursor of this log.
+        """
+        limit = require_limit(limit)
+        if after is not None and not (after.isascii() and after.isdigit() and len(after) < 19):
+            raise InvalidCursor(field="after", reason="is not the `next` of a page of the audit log")
+        with self._wiring.storage.begin(write=False) as tx:
+            found = tx.audit.entries(list_id, actor, int(after or 0), limit + 1)
+        shown = found[:limit]
+        return Page(tuple(shown), str(shown[-1].position) if len(found) > limit else None)

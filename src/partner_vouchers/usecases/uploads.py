@@ -1,0 +1,441 @@
+"""Uploads: bring codes into a list, and look up what became of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import BinaryIO
+
+from attrs import evolve
+
+from partner_vouchers.csvfile.error_file import error_file
+from partner_vouchers.csvfile.reader import require_encoding
+from partner_vouchers.csvfile.streams import (
+    CodeSource,
+    OpenSource,
+    as_binary_stream,
+    open_source,
+    source_filename,
+)
+from partner_vouchers.domain.duplicates import DuplicateExplanation, counts_for_duplicates, refusal
+from partner_vouchers.domain.lifecycle import Action, State, Status
+from partner_vouchers.domain.uploads import (
+    MAX_FILE_BYTES,
+    FileFault,
+    RowFault,
+    Upload,
+    UploadStatus,
+    Validation,
+    check_filename,
+    interrupted,
+    require_uploader,
+    too_large,
+)
+from partner_vouchers.domain.voucher_list import VoucherList
+from partner_vouchers.errors import (
+    ActionNotAllowed,
+    FileAlreadyUploaded,
+    HostTransactionError,
+    InvalidCursor,
+    InvalidInput,
+    OriginalNotKept,
+    UnknownUpload,
+    UploadInterrupted,
+    UploadRunning,
+)
+from partner_vouchers.ports import Transaction
+from partner_vouchers.usecases.importing import ImportRun, OnProgress, keep_original
+from partner_vouchers.usecases.paging import Page, require_limit
+from partner_vouchers.usecases.stock import announce_stock
+from partner_vouchers.usecases.upload_lease import UploadLease
+from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_list
+
+_FAULTS_PAGE = 5000
+
+
+class UploadsGroup:
+    """The uploads of code files; reached as `vouchers.uploads`."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+
+    def add(
+        self,
+        list_id: str,
+        source: CodeSource,
+        *,
+        uploaded_by: str,
+        filename: str | None = None,
+        header: bool | None = None,
+        encoding: str = "utf-8",
+        progress: OnProgress | None = None,
+        force: bool = False,
+    ) -> Upload:
+        """Upload a CSV file with one code in each row.
+
+        What is wrong with the file or its rows is data in the returned entry, never an exception. The valid codes
+        become available all at once when the upload completes; while it runs, codes are assigned as before.
+
+        Args:
+            list_id: the list that the codes are for.
+            source: a path, the bytes, or a binary stream.
+            uploaded_by: an email address or any other id of who uploads.
+            filename: the name of the file, which must end in `.csv`; that of the path or stream by default.
+            header: True: the first row is a header; False: it is a code; None: it is a header where it is a known
+                name such as `code` or `voucher_code`.
+            encoding: the encoding of the file, as Python names it.
+            progress: called now and then with rows and bytes read; what it raises ends the upload.
+            force: upload a file again that was uploaded completely to the same list; not needed where that
+                upload was withdrawn.
+
+        Returns:
+            the entry of the upload log, Completed or Failed.
+
+        Raises:
+            UnknownList: there is no such list.
+            ActionNotAllowed: the list is Expired or Archived.
+            UploadRunning: another upload to the list is running.
+            FileAlreadyUploaded: the same bytes were uploaded to the list before.
+            SourceUnreadable: the file cannot be read.
+            InvalidInput: another argument breaks its rule.
+            UploadInterrupted: this process was silent for so long that another one took the upload over.
+            HostTransactionError: the call is made within a host's transaction.
+
+        Example:
+            >>> upload = vouchers.uploads.add(winter.id, b"PM500FF\\nPM500FG\\n\\nPM500FF\\n",
+            ...     filename="codes.csv", uploaded_by="ops@example.com")
+            >>> str(upload.status), upload.accepted, upload.total, upload.error_count
+            ('Completed', 2, 4, 2)
+        """
+        self._require_own_transactions()
+        uploaded_by = require_uploader(uploaded_by)
+        filename = source_filename(source, filename)
+        encoding = require_encoding(encoding)
+        # The list's own faults come first: a large file is not read in vain.
+        self._require_uploadable(list_id)
+        with open_source(source, filename, MAX_FILE_BYTES) as opened:
+            upload, scope, lease = self._enter(
+                list_id, opened, uploaded_by, filename, header, encoding, force
+            )
+            run = ImportRun(self._wiring, upload, scope, progress)
+            try:
+                if opened.size > MAX_FILE_BYTES:
+                    return run.fail(too_large(), lease)
+                run = evolve(
+                    run, upload=keep_original(self._wiring, upload, opened.stream, opened.sha256, lease)
+                )
+                refused = check_filename(filename)
+                if refused is not None:
+                    return run.fail(refused, lease)
+                return run.run(opened.stream, lease)
+            except UploadInterrupted:
+                raise
+            except BaseException as error:
+                # An upload that its caller broke off must not wait for a recovery. Where even this
+                # fails, the entry stays In Progress and `recover` settles it.
+                with suppress(Exception):
+                    run.fail(interrupted(f"the upload was broken off ({type(error).__name__})"), lease)
+                    self._wiring.storage.abandon(upload.id)
+                raise
+
+    def validate(
+        self,
+        list_id: str,
+        source: CodeSource,
+        *,
+        filename: str | None = None,
+        header: bool | None = None,
+        encoding: str = "utf-8",
+        progress: OnProgress | None = None,
+        force: bool = False,
+    ) -> Validation:
+        """Check a file as `add` would, without storing anything.
+
+        Returns:
+            what `add` would do with it now, with the first thousand refused rows.
+
+        What it raises is the same as with `add`, except that other uploads may run.
+        """
+        self._require_own_transactions()
+        filename = source_filename(source, filename)
+        encoding = require_encoding(encoding)
+        voucher_list = self._require_uploadable(list_id)
+        with open_source(source, filename, MAX_FILE_BYTES) as opened:
+            refused = check_filename(filename)
+            if opened.size > MAX_FILE_BYTES:
+                refused = too_large()
+            if refused is not None:
+                return Validation(filename=filename, failure=refused)
+            with self._wiring.storage.begin(write=False) as tx:
+                _require_new_file(tx, list_id, opened.sha256, force)
+            trial = Upload(
+                id="",
+                list_id=list_id,
+                uploaded_by="",
+                filename=filename,
+                started_at=self._wiring.now(),
+                size=opened.size,
+                encoding=encoding,
+                header=header,
+            )
+            return ImportRun(self._wiring, trial, voucher_list.scope, progress).check(opened.stream)
+
+    def get(self, upload_id: str) -> Upload:
+        """Return an entry of the upload log.
+
+        Raises:
+            UnknownUpload: there is none with this id.
+        """
+        with self._wiring.storage.begin(write=False) as tx:
+            return _require_upload(tx, upload_id)
+
+    def of_list(self, list_id: str, *, after: str | None = None, limit: int = 50) -> Page[Upload]:
+        """Return a page of a list's upload log, the newest first.
+
+        Args:
+            list_id: the list.
+            after: the `next` of the page before.
+            limit: how many entries, from 1 to 1000.
+
+        Raises:
+            UnknownList: there is no such list.
+            InvalidInput: `limit` is out of range.
+            InvalidCursor: `after` is no cursor of this log.
+        """
+        limit = require_limit(limit)
+        if after is not None and not (after.isascii() and after.isdigit() and len(after) < 19):
+            raise InvalidCursor(field="after", reason="is not the `next` of a page of the upload log")
+        with self._wiring.storage.begin(write=False) as tx:
+            require_list(tx, list_id)
+            found = tx.uploads.of_list(list_id, after, limit + 1)
+        shown = found[:limit]
+        return Page(tuple(shown), shown[-1].id if len(found) > limit else None)
+
+    def errors(self, upload_id: str, *, after_line: int = 0, limit: int = 100) -> list[RowFault]:
+        """Return refused rows in the order of their lines, from the line after `after_line` on.
+
+        Of an upload with very many, the first million (`domain.uploads.MAX_KEPT_FAULTS`) are kept.
+
+        Raises:
+            UnknownUpload: there is no such upload.
+            InvalidInput: `limit` is not from 1 to 1000.
+        """
+        limit = require_limit(limit)
+        with self._wiring.storage.begin(write=False) as tx:
+            _require_upload(tx, upload_id)
+            return tx.uploads.faults(upload_id, after_line, limit)
+
+    def original_file(self, upload_id: str) -> BinaryIO:
+        """Return the file that was uploaded, byte for byte.
+
+        Returns:
+            a stream to read from; it reads the storage bit by bit.
+
+        Raises:
+            UnknownUpload: there is no such upload.
+            OriginalNotKept: the file was larger than the limit, or the upload broke off while it was read.
+        """
+        if self.get(upload_id).sha256 is None:
+            raise OriginalNotKept(upload_id=upload_id)
+        return self._original(upload_id)
+
+    def error_file(self, upload_id: str, *, raw: bool = False) -> BinaryIO:
+        """Return the refused rows as a CSV file: line, code, error code, message.
+
+        The codes can be corrected in this file and the file uploaded again as it is.
+
+        Args:
+            upload_id: the upload.
+            raw: True leaves cells as they are that a spreadsheet would take for a formula.
+
+        Returns:
+            a stream to read from; it reads the storage bit by bit.
+
+        Raises:
+            UnknownUpload: there is no such upload.
+        """
+        self.get(upload_id)
+        return as_binary_stream(error_file(self._stream_faults(upload_id), raw=raw))
+
+    def recover(self) -> list[Upload]:
+        """Settle the uploads whose process was killed; call it when a backend starts, or at any time.
+
+        An upload whose file had been stored whole is finished; the others are marked Failed. Uploads that still
+        run, here or elsewhere, are left alone.
+
+        Returns:
+            the uploads that were settled.
+
+        Raises:
+            HostTransactionError: the call is made within a host's transaction.
+        """
+        self._require_own_transactions()
+        with self._wiring.storage.begin(write=False) as tx:
+            running = tx.uploads.running()
+        settled = [found for upload in running if (found := self._recover(upload.id)) is not None]
+        self._wiring.storage.reclaim()
+        return settled
+
+    def withdraw(self, upload_id: str, *, actor: str | None = None) -> Upload:
+        """Take back the codes of a wrong upload that nobody has yet. They can be uploaded again elsewhere.
+
+        Args:
+            upload_id: a completed upload.
+            actor: who takes them back, for the audit log.
+
+        Returns:
+            the upload, with `withdrawn` counting its codes that were taken back.
+
+        Raises:
+            UnknownUpload: there is no such upload.
+            UploadRunning: it has not ended.
+            ActionNotAllowed: the list is archived.
+        """
+        actor = require_actor(actor)
+        now = self._wiring.now()
+        with self._wiring.storage.begin() as tx:
+            upload = _require_upload(tx, upload_id)
+            voucher_list = require_list(tx, upload.list_id)
+            if voucher_list.state is State.ARCHIVED:
+                raise ActionNotAllowed(
+                    list_id=voucher_list.id, status=Status.ARCHIVED.value, action="withdraw", allowed=()
+                )
+            if upload.is_running:
+                raise UploadRunning(list_id=upload.list_id, upload_id=upload.id)
+            codes = tx.codes.withdraw(upload_id) if upload.status is UploadStatus.COMPLETED else 0
+            if codes:
+                upload, events = upload.taken_back(codes, now)
+                tx.uploads.save(upload)
+                tx.lists.touch(voucher_list.id, now)
+                record(tx, events, actor)
+                announce_stock(tx, voucher_list, tx.codes.counts(voucher_list.id), now)
+                tx.commit()
+        return upload
+
+    def explain_duplicate(self, list_id: str, code: str) -> DuplicateExplanation | None:
+        """Say which rule and which list would refuse a code in a list; None where it is no duplicate.
+
+        Raises:
+            UnknownList: there is no such list.
+            InvalidInput: `code` is no text.
+        """
+        if not isinstance(code, str):
+            raise InvalidInput(field="code", reason="must be a string")
+        trimmed = self._wiring.code_format.trim(code)
+        with self._wiring.storage.begin(write=False) as tx:
+            voucher_list = require_list(tx, list_id)
+            holder = tx.codes.holder(voucher_list.scope, trimmed, counts_for_duplicates)
+        if holder is None:
+            return None
+        kind, message = refusal(list_id, holder)
+        return DuplicateExplanation(self._wiring.duplicates.name, kind, holder.list_id, message)
+
+    def _require_own_transactions(self) -> None:
+        if self._wiring.in_host_transaction:
+            raise HostTransactionError(
+                reason="an upload cannot be part of a host's transaction, because it works in many short ones; "
+                "call it on the PartnerVouchers object itself, not on using(connection)"
+            )
+
+    def _require_uploadable(self, list_id: str) -> VoucherList:
+        with self._wiring.storage.begin(write=False) as tx:
+            voucher_list = require_list(tx, list_id)
+        voucher_list.require_allowed(Action.UPLOAD, self._wiring.now())
+        return voucher_list
+
+    def _enter(
+        self,
+        list_id: str,
+        opened: OpenSource,
+        uploaded_by: str,
+        filename: str,
+        header: bool | None,
+        encoding: str,
+        force: bool,
+    ) -> tuple[Upload, str, UploadLease]:
+        """Take the list's lease and make the entry, after settling what a killed upload left behind."""
+        while True:
+            now = self._wiring.now()
+            with self._wiring.storage.begin() as tx:
+                voucher_list = require_list(tx, list_id)
+                voucher_list.require_allowed(Action.UPLOAD, now)
+                stale = next((u for u in tx.uploads.running() if u.list_id == list_id), None)
+                upload_id = tx.uploads.new_id()
+                lease = UploadLease(self._wiring, upload_id)
+                if not lease.take_list(tx, list_id):
+                    raise UploadRunning(list_id=list_id, upload_id=None if stale is None else stale.id)
+                if stale is None:
+                    _require_new_file(tx, list_id, opened.sha256, force)
+                    upload = Upload(
+                        id=upload_id,
+                        list_id=list_id,
+                        uploaded_by=uploaded_by,
+                        filename=filename,
+                        started_at=now,
+                        encoding=encoding,
+                        header=header,
+                    )
+                    tx.uploads.add(upload)
+                    tx.commit()
+                    return upload, voucher_list.scope, lease
+            self._recover(stale.id)
+
+    def _recover(self, upload_id: str) -> Upload | None:
+        with self._wiring.storage.begin() as tx:
+            upload = tx.uploads.get(upload_id)
+            if upload is None or not upload.is_running:
+                return None
+            lease = UploadLease(self._wiring, upload_id)
+            if not lease.take_list(tx, upload.list_id):
+                return None
+            scope = require_list(tx, upload.list_id).scope
+            tx.commit()
+        self._wiring.storage.abandon(upload_id)
+        run = ImportRun(self._wiring, upload, scope)
+        refused = self._why_not_resumed(upload)
+        if refused is not None:
+            return run.fail(refused, lease)
+        return run.run(self._original(upload_id), lease)
+
+    def _why_not_resumed(self, upload: Upload) -> FileFault | None:
+        if upload.sha256 is None:
+            return interrupted("the process was killed before the file was read whole")
+        return check_filename(upload.filename)
+
+    def _original(self, upload_id: str) -> BinaryIO:
+        return as_binary_stream(self._stream_pieces(upload_id))
+
+    def _stream_pieces(self, upload_id: str) -> Iterator[bytes]:
+        index = 0
+        while True:
+            with self._wiring.storage.begin(write=False) as tx:
+                piece = tx.uploads.piece(upload_id, index)
+            if piece is None:
+                return
+            yield piece
+            index += 1
+
+    def _stream_faults(self, upload_id: str) -> Iterator[RowFault]:
+        after_line = 0
+        while True:
+            with self._wiring.storage.begin(write=False) as tx:
+                page = tx.uploads.faults(upload_id, after_line, _FAULTS_PAGE)
+            yield from page
+            if len(page) < _FAULTS_PAGE:
+                return
+            after_line = page[-1].line
+
+
+def _require_upload(tx: Transaction, upload_id: str) -> Upload:
+    found = tx.uploads.get(upload_id)
+    if found is None:
+        raise UnknownUpload(upload_id=upload_id)
+    return found
+
+
+def _require_new_file(tx: Transaction, list_id: str, sha256: str, force: bool) -> None:
+    earlier = None if force else tx.uploads.completed_with(list_id, sha256)
+    if earlier is not None and not earlier.withdrawn:
+        raise FileAlreadyUploaded(
+            list_id=list_id, upload_id=earlier.id, filename=earlier.filename, uploaded_at=earlier.started_at
+        )

@@ -1,0 +1,122 @@
+"""`PartnerVouchers`: the library as its caller holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from attrs import evolve
+
+from partner_vouchers.domain.codes import CodeFormat, CodeRules
+from partner_vouchers.domain.duplicates import DuplicatePolicy, PerPartnerAndTag
+from partner_vouchers.errors import DuplicatePolicyMismatch
+from partner_vouchers.ports import Clock, Storage
+from partner_vouchers.usecases.audit import AuditGroup
+from partner_vouchers.usecases.campaigns import CampaignsGroup
+from partner_vouchers.usecases.codes import CodesGroup
+from partner_vouchers.usecases.lists import ListsGroup
+from partner_vouchers.usecases.partners import PartnersGroup
+from partner_vouchers.usecases.uploads import UploadsGroup
+from partner_vouchers.usecases.wiring import EligibilityRule, Wiring
+
+_POLICY_SETTING = "duplicate policy"
+
+
+def utc_now() -> datetime:
+    """Return the present instant: the default clock."""
+    return datetime.now(UTC)  # noqa: TID251 - the one place that reads it
+
+
+class PartnerVouchers:
+    """Partners, voucher lists, uploads, campaigns and codes on one storage.
+
+    The object is light and has no state of its own; threads may share it.
+
+    Attributes:
+        partners: the brands whose codes are given out.
+        lists: the voucher lists.
+        uploads: the uploads of code files.
+        campaigns: the links between lists and campaigns.
+        codes: the codes and who has them.
+        audit: the log of changes.
+
+    Example:
+        >>> from partner_vouchers import PartnerVouchers
+        >>> from partner_vouchers.adapters.memory import MemoryStorage
+        >>> PartnerVouchers(MemoryStorage()).partners.add("Puma").name
+        'Puma'
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        duplicates: DuplicatePolicy | None = None,
+        code_format: CodeRules | None = None,
+        clock: Clock | None = None,
+        eligibility: Mapping[str, EligibilityRule] | None = None,
+    ) -> None:
+        """Put the library together.
+
+        Args:
+            storage: where everything is kept, such as `adapters.sqlite.SQLiteStorage("vouchers.db")`.
+            duplicates: where a code must be unique; per partner and tag by default. The storage remembers it.
+            code_format: what a valid code is; `CodeFormat()` by default.
+            clock: returns the present instant as an aware datetime; the system's clock by default.
+            eligibility: the host's rules that campaign links may name: functions from a user's context to bool.
+
+        Raises:
+            DuplicatePolicyMismatch: the storage was set up with another duplicate policy.
+            StorageError: the storage cannot be used.
+        """
+        self._setup(
+            Wiring(
+                storage=storage,
+                duplicates=duplicates or PerPartnerAndTag(),
+                code_format=code_format or CodeFormat(),
+                clock=clock or (lambda: utc_now()),
+                eligibility=dict(eligibility or {}),
+            )
+        )
+        _remember_policy(storage, self._wiring.duplicates)
+
+    def using(self, connection: object) -> PartnerVouchers:
+        """Return the same library within a host's open transaction.
+
+        What is done through it is part of that transaction and never committed by the library: the host's rows,
+        the code and its event stand or fall together.
+
+        Args:
+            connection: a connection of the host's to the database of the storage, such as a `sqlite3.Connection`.
+
+        Raises:
+            HostTransactionError: the connection is of an unknown kind, belongs to another database, or has no
+                transaction that somebody would commit.
+        """
+        joined = object.__new__(PartnerVouchers)
+        storage = self._wiring.storage.join(connection)
+        joined._setup(evolve(self._wiring, storage=storage, in_host_transaction=True))
+        return joined
+
+    def _setup(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        self.partners: PartnersGroup = PartnersGroup(wiring)
+        self.lists: ListsGroup = ListsGroup(wiring)
+        self.uploads: UploadsGroup = UploadsGroup(wiring)
+        self.campaigns: CampaignsGroup = CampaignsGroup(wiring)
+        self.codes: CodesGroup = CodesGroup(wiring)
+        self.audit: AuditGroup = AuditGroup(wiring)
+
+
+def _remember_policy(storage: Storage, policy: DuplicatePolicy) -> None:
+    with storage.begin(write=False) as tx:
+        stored = tx.settings.get(_POLICY_SETTING)
+    if stored is None:
+        with storage.begin() as tx:
+            stored = tx.settings.get(_POLICY_SETTING)
+            if stored is None:
+                tx.settings.put(_POLICY_SETTING, policy.name)
+                stored = policy.name
+            tx.commit()
+    if stored != policy.name:
+        raise DuplicatePolicyMismatch(stored=stored, given=policy.name)

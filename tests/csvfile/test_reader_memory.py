@@ -1,0 +1,94 @@
+"""Memory stays bounded, whatever the file: each of these has 50 MB, and is never held whole."""
+
+import io
+import tracemalloc
+from itertools import islice
+from typing import BinaryIO, cast
+
+import pytest
+
+from partner_vouchers.csvfile.reader import CodeFile, FileRefused
+from partner_vouchers.domain.codes import CodeFormat
+
+SIZE = 50 * 1024 * 1024
+# A chunk with the codes or faults made of it; the file itself is several times as large.
+BOUND = 16 * 1024 * 1024
+
+
+class Repeated(io.RawIOBase):
+    """A file that begins with some bytes and goes on with others over and over."""
+
+    def __init__(self, start: bytes, then: bytes, size: int = SIZE) -> None:
+        super().__init__()
+        self._start = start
+        self._then = then * (1 + 300_000 // len(then))
+        self._period = len(then)
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        size = min(size, self._size - self._position)
+        head = self._start[self._position :][:size]
+        phase = max(0, self._position - len(self._start)) % self._period
+        data = head + self._then[phase : phase + size - len(head)]
+        self._position += len(data)
+        return data
+
+
+FILES = {
+    "no line end": (b"", b"x", None),
+    "no line end and blank": (b"", b" ", None),
+    "quote that is never closed": (b'A1\n"', b"x", "broken_quoting"),
+    "quote that is never closed, many lines": (b'A1\n"', b"x\n", "broken_quoting"),
+    "empty lines": (b"A1", b"\n", None),
+    "empty lines of CRLF": (b"A1", b"\r\n", None),
+    "rows of one character": (b"", b"A\n", None),
+    "corrected error file without a line end": (b"line,code,error,message\n1,", b"x", "broken_quoting"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_memory_is_bounded(name: str) -> None:
+    start, then, refusal = FILES[name]
+    _read_within_bound(Repeated(start, then), refusal)
+
+
+FAULTY = {
+    "faulty rows": (b"", b";\n"),
+    "faulty quoted rows": (b"", b'";"\n'),
+    "rows of several lines": (b"", b'"A\nB"\n'),
+    "white space lines": (b"A1\n", b" \n"),
+    "blank lines between codes": (b"A1", b"\n" * 99 + b"A1"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_memory_is_bounded_by_the_batch_where_rows_are_faulty(name: str) -> None:
+    start, then = FAULTY[name]
+    # These are slower by the row, and two chunks show as much as two hundred.
+    _read_within_bound(Repeated(start, then, size=len(start) + 512 * 1024 // len(then) * len(then)), None)
+
+
+def test_millions_of_blank_lines_before_a_code_come_in_batches() -> None:
+    stream = Repeated(b"A1" + b"\n" * 5_000_000 + b"B2", b"\n", size=5_000_004)
+    batches = CodeFile(cast(BinaryIO, stream), CodeFormat())
+    assert [max(len(batch.faults) for batch in islice(batches, 100))] == [10_000]
+
+
+def _read_within_bound(stream: Repeated, refusal: str | None) -> None:
+    codes = CodeFile(cast(BinaryIO, stream), CodeFormat())
+    refused = None
+    tracemalloc.start()
+    try:
+        for _ in codes:
+            pass
+    except FileRefused as error:
+        refused = error.fault.kind.value
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert refused == refusal
+    assert peak < BOUND

@@ -1,0 +1,242 @@
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+
+import pytest
+
+from partner_vouchers.domain.events import VoucherRewarded
+from partner_vouchers.errors import InvalidInput, MessageError
+from partner_vouchers.messages import MAX_SOURCE, MessageTemplate
+
+CODE = "PM500FF-2024"
+
+REWARDED = VoucherRewarded(
+    occurred_at=datetime(2024, 2, 19, 14, 0, tzinfo=UTC),
+    user_id="user-42",
+    campaign_id="CMP123456",
+    source="Campaign",
+    voucher_code=CODE,
+    list_id="1837",
+    list_tag="winter_sale_500",
+    list_name="Winter Sale",
+    list_description="₹500 off on orders above ₹2000",
+    list_expiry=datetime(2024, 3, 31, 23, 59, 59, tzinfo=UTC),
+    partner="Puma",
+)
+
+ASHA = {"name": "Asha", "points": 120, "cities": ["Pune", "Goa"], "born": date(1990, 5, 17)}
+
+
+def fails(source: str, event: VoucherRewarded | Mapping[str, object] = REWARDED) -> MessageError:
+    with pytest.raises(MessageError) as caught:
+        MessageTemplate(source).render(event=event, profile=ASHA)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "source,message",
+    [
+        ("Hi {{ Profile.name }}, your code is {{ Event.voucherCode }}", f"Hi Asha, your code is {CODE}"),
+        ("{{ Event.partner }}: {{ Event.listDescription }}", "Puma: ₹500 off on orders above ₹2000"),
+        (
+            "{{ Event['CT Source'] }}, {{ Event.campaignId }}, {{ Event.source }}",
+            "Promo Module, CMP123456, Campaign",
+        ),
+        ("list {{ Event.voucherListId }} ({{ Event.listTag }})", "list 1837 (winter_sale_500)"),
+        ("use it by {{ Event.listExpiry | date: '%d %B %Y' }}", "use it by 31 March 2024"),
+        ("won at {{ Event.eventTimestamp | date: '%H:%M' }}", "won at 14:00"),
+        ("born in {{ Profile.born | date: '%Y' }}", "born in 1990"),
+        ("{% if Profile.points > 100 %}gold{% else %}silver{% endif %}", "gold"),
+        ("{% for city in Profile.cities %}{{ city }} {% endfor %}", "Pune Goa "),
+        ("{{ Profile.name | upcase }} 🎁 नमस्ते", "ASHA 🎁 नमस्ते"),
+        ("no variables at all", "no variables at all"),
+        ("", ""),
+    ],
+)
+def test_message(source: str, message: str) -> None:
+    assert MessageTemplate(source).render(event=REWARDED, profile=ASHA) == message
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the time zone of a process cannot be set")
+def test_seconds_are_shown_in_utc_wherever_the_server_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    template = MessageTemplate("{{ Event.eventTimestamp | date: '%d.%m.%Y %H:%M' }}")
+    with monkeypatch.context() as server:
+        server.setenv("TZ", "IST-5:30")
+        time.tzset()
+        message = template.render(event=REWARDED)
+    time.tzset()
+
+    assert message == "19.02.2024 14:00"
+
+
+def test_template_serves_many_users() -> None:
+    template = MessageTemplate("Hi {{ Profile.name | default: 'there' }}")
+
+    assert template.render(event=REWARDED, profile={"name": "Asha"}) == "Hi Asha"
+    assert template.render(event=REWARDED, profile={"name": ""}) == "Hi there"
+    assert template.render(event=REWARDED, profile={"name": None}) == "Hi there"
+    assert template.render(event=REWARDED, profile={}) == "Hi there"
+    assert template.render(event=REWARDED) == "Hi there"
+
+
+def test_event_may_be_a_mapping_of_properties() -> None:
+    template = MessageTemplate("{{ Event['Coupon Code'] }} is worth {{ Event['Discount Amount'] }}")
+
+    assert template.render(event={"Coupon Code": "SAVE10", "Discount Amount": 10.5}) == "SAVE10 is worth 10.5"
+
+
+@pytest.mark.parametrize(
+    "source,message",
+    [
+        ("<b>{{ Profile.name }}</b>", "<b>&lt;i&gt;Tom &amp; &#39;Jo&#39;&lt;/i&gt;</b>"),
+        ("{{ Profile.name | append: '!' }}", "&lt;i&gt;Tom &amp; &#39;Jo&#39;&lt;/i&gt;!"),
+        (
+            "{% capture x %}{{ Profile.name }}{% endcapture %}{{ x }}",
+            "&lt;i&gt;Tom &amp; &#39;Jo&#39;&lt;/i&gt;",
+        ),
+        ("{{ Event.listDescription }}", "₹500 off on orders above ₹2000"),
+    ],
+)
+def test_html_escapes_values_but_not_the_template(source: str, message: str) -> None:
+    profile = {"name": "<i>Tom & 'Jo'</i>"}
+
+    assert MessageTemplate(source, escape="html").render(event=REWARDED, profile=profile) == message
+
+
+def test_plain_text_is_not_escaped() -> None:
+    assert MessageTemplate("{{ Profile.name }}").render(event={}, profile={"name": "Tom & Jo"}) == "Tom & Jo"
+
+
+def test_a_value_is_never_taken_for_html_or_for_a_template() -> None:
+    value = "{{ Event.voucherCode }}<script>"
+
+    assert MessageTemplate("{{ Profile.x }}").render(event=REWARDED, profile={"x": value}) == value
+    with pytest.raises(MessageError, match="there is no filter 'safe'"):
+        MessageTemplate("{{ Profile.x | safe }}", escape="html").render(event=REWARDED, profile={"x": value})
+
+
+def test_unknown_way_to_escape() -> None:
+    with pytest.raises(InvalidInput, match="escape: must be 'html' or None"):
+        MessageTemplate("Hi", escape="xml")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "source,path,line",
+    [
+        ("Hi\n{{ Profile.nmae }}", "Profile.nmae", 2),
+        ("{{ Event.vouchercode }}", "Event.vouchercode", 1),
+        ("{{ Event['Coupon Code'].value | upcase }}", "Event['Coupon Code'].value", 1),
+        ("{% liquid\n assign a = 1\n echo Event.codes\n%}", "Event.codes", 3),
+        ("\n\n{% if Profile.vip %}VIP{% endif %}", "Profile.vip", 3),
+        ("{% for item in Profile.items %}{% endfor %}", "Profile.items", 1),
+        ("{{ event.partner }}", "event.partner", 1),
+        ("{{ now }}", "now", 1),
+        ("{{ today }}", "today", 1),
+    ],
+)
+def test_property_that_is_not_there(source: str, path: str, line: int) -> None:
+    error = fails(source)
+
+    assert error.reason == f"{path} is not there; correct the name, or give it a value with `| default:`"
+    assert error.line == line
+
+
+@pytest.mark.parametrize(
+    "source,reason,line",
+    [
+        ("Hi\n{{ Profile.name", "expected '}}', found end of file", 2),
+        ("Hi\n{{ Profile.name | }}\nBye", "expected word, found end of expression", 2),
+        ("\n{% if Profile.name == %}\nHi\n{% endif %}", "found end of expression", 2),
+        ("{% if Profile.name %}\nHi\n", "expected tag endif", 2),
+        ("{% for %}{% endfor %}", "missing expression", 1),
+        ("\n\n{% coupon %}", "unexpected tag 'coupon'", 3),
+        ("{% include 'other' %}", "unexpected tag 'include'", 1),
+        ("{% render 'other' %}", "unexpected tag 'render'", 1),
+        ("\n" + "{% if true %}" * 31, "block nesting limit reached", 2),
+        ("{{ " + "a[" * 3000 + "b" + "]" * 3000 + " }}", "cannot be parsed (RecursionError)", 1),
+        ("x" * (MAX_SOURCE + 1), "longer than 100000 characters; shorten it", None),
+    ],
+)
+def test_wrong_syntax_is_found_when_the_template_is_made(source: str, reason: str, line: int | None) -> None:
+    with pytest.raises(MessageError) as caught:
+        MessageTemplate(source)
+
+    assert reason in caught.value.reason
+    assert caught.value.line == line
+
+
+@pytest.mark.parametrize(
+    "source,reason",
+    [
+        ("\n{% for i in (1..1000000000) %}{% endfor %}", "loops go round more than 10000 times"),
+        (
+            "\n{% for i in (1..500) %}{% for j in (1..500) %}x{% endfor %}{% endfor %}",
+            "loops go round more than 10000 times",
+        ),
+        (
+            "\n{% for i in (1..10000) %}" + "Hello! " * 20 + "{% endfor %}",
+            "the message is longer than 1000000 bytes",
+        ),
+        (
+            "\n{% assign x = 'x' %}{% for i in (1..100) %}{% assign x = x | append: x %}{% endfor %}",
+            "the variables take more than 1000000 bytes",
+        ),
+    ],
+)
+def test_runaway_template(source: str, reason: str) -> None:
+    error = fails(source)
+
+    assert error.reason == reason
+    assert error.line == 2
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ Event.voucherCode | date: '%Y' }}",
+        "{{ 'now' | date: '%Y' }}",
+        "{{ 'today' | date: '%Y' }}",
+        "{{ 100000000000000000000 | date: '%Y' }}",
+        "{{ 1 | divided_by: 0 }}",
+        "{{ 'Infinity' | plus: 1 | round }}",
+        "{{ Event.voucherCode | slice: Event.voucherCode }}",
+        "{{ Event.voucherCode | base64_decode }}",
+        "{{ Event.voucherCode | downcase | truncate: 3, 4, 5 }}",
+    ],
+)
+def test_filter_that_fails(source: str) -> None:
+    error = fails("\n" + source)
+
+    assert "cannot work on this value or with these arguments" in error.reason
+    assert error.line == 2
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ Event.voucherCode | date: '%Y' }}",
+        "{{ Event[Event.voucherCode] }}",
+        "{{ Profile[Event.voucherCode].x }}",
+        "{{ 1 | divided_by: Event.voucherCode }}",
+        "{% if Event.voucherCode > 3 %}{% endif %}",
+        "{% for i in (1..3) limit: Event.voucherCode %}{% endfor %}",
+        "{{ Event.voucherCode | append: Event.broken }}",
+    ],
+)
+def test_error_never_tells_the_code(source: str) -> None:
+    error = fails(source, {**REWARDED.properties(), "broken": Unprintable()})
+
+    assert CODE not in "".join(traceback.format_exception(error)) + repr(error)
+    assert error.__context__ is None
+
+
+class Unprintable:
+    def __str__(self) -> str:
+        raise RuntimeError(f"cannot print {CODE}")
+
+
+@pytest.mark.parametrize("value", [Unprintable(), "\ud800"])
+def test_value_that_cannot_be_printed(value: object) -> None:
+    assert fails("{{ Event.x }}", {"x": value}).reason.startswith("rendering failed (")

@@ -1,0 +1,56 @@
+import subprocess
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src"
+
+HEAVY = {
+    "hypothesis",
+    "http.client",
+    "httpx",
+    "liquid",
+    "psycopg",
+    "pytest",
+    "requests",
+    "sqlite3",
+    "urllib.request",
+    "urllib3",
+}
+
+
+def run(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_import_loads_nothing_heavy() -> None:
+    loaded = run("-I", "-c", "import partner_vouchers, sys; print(*sys.modules, sep='\\n')")
+
+    assert HEAVY.isdisjoint(loaded.split())
+
+
+def test_wheel_holds_every_source_file(tmp_path: Path) -> None:
+    run("-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path))
+    (wheel,) = tmp_path.glob("*.whl")
+    with ZipFile(wheel) as archive:
+        shipped = {name for name in archive.namelist() if ".dist-info/" not in name}
+
+    files = (path.relative_to(SOURCE) for path in SOURCE.rglob("*") if path.is_file())
+    # Tools leave caches behind, which are not source.
+    sources = {
+        path.as_posix()
+        for path in files
+        if not any(part.startswith(".") or part == "__pycache__" for part in path.parts)
+    }
+    assert shipped == sources
+    assert "partner_vouchers/py.typed" in shipped
