@@ -160,7 +160,10 @@ class Campaigns(Protocol):
         ...
 
     def of_campaign(self, campaign_id: str) -> list[tuple[CampaignLink, VoucherList]]:
-        """Return the links of a campaign with their lists, ordered by priority, then age of the link."""
+        """Return the links of a campaign with their lists, ordered by priority, then age of the link.
+
+        The counters and the announced level of these lists need not be up to date: `Codes.take` tells them.
+        """
         ...
 
 
@@ -177,10 +180,25 @@ class TakenCode:
     code: str = field(repr=mask)
 
 
+@frozen
+class Taken:
+    """What was taken out of a list, and what is left.
+
+    Attributes:
+        codes: the codes, in upload order.
+        counts: the counters of the list, after the taking.
+        announced: the stock level of the list that was announced last.
+    """
+
+    codes: Sequence[TakenCode]
+    counts: Counts
+    announced: StockLevel
+
+
 class Codes(Protocol):
     """The codes of the lists that were published, and were not withdrawn."""
 
-    def take(self, list_id: str, limit: int) -> list[TakenCode]:
+    def take(self, list_id: str, limit: int) -> Taken:
         """Take up to `limit` of a list's available codes, in upload order, and count them as distributed.
 
         No code is ever taken twice. Fewer than `limit` codes, or none, are returned where no more are available.

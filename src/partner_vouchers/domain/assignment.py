@@ -16,7 +16,7 @@ from partner_vouchers.domain.events import StockEvent, StockExhausted, StockLow,
 from partner_vouchers.domain.lifecycle import Status
 from partner_vouchers.domain.stock import Counts, StockLevel, stock_level
 from partner_vouchers.domain.text import has_control_character, require_name
-from partner_vouchers.domain.voucher_list import VoucherList
+from partner_vouchers.domain.voucher_list import Terms, VoucherList
 from partner_vouchers.errors import (
     CodesExhausted,
     InvalidIdempotencyKey,
@@ -35,42 +35,6 @@ class Source(StrEnum):
 
     CAMPAIGN = "Campaign"
     API = "API"
-
-
-@frozen
-class Terms:
-    """What a list said when a code of it was given out.
-
-    Attributes:
-        list_id: the list.
-        version: the version of the list that said so.
-        partner: the partner.
-        tag: the list's tag.
-        name: its name.
-        description: its usage conditions.
-        expires_at: its expiry, in UTC.
-    """
-
-    list_id: str
-    version: int
-    partner: str
-    tag: str
-    name: str
-    description: str
-    expires_at: datetime
-
-
-def terms_of(voucher_list: VoucherList) -> Terms:
-    """Return what a list says now."""
-    return Terms(
-        voucher_list.id,
-        voucher_list.version,
-        voucher_list.partner,
-        voucher_list.tag,
-        voucher_list.name,
-        voucher_list.description,
-        voucher_list.expires_at,
-    )
 
 
 @frozen
@@ -285,7 +249,8 @@ def why_not(candidate: Candidate, now: datetime, is_eligible: Callable[[str], bo
         is_eligible: says whether the user meets the eligibility rule of a name.
 
     Returns:
-        the list's status when it is not Active, `"not eligible"`, `"exhausted"`, or None.
+        the list's status when it is not Active, `"not eligible"`, or None. Whether it has a code left, only
+        taking one can tell.
     """
     status = candidate.voucher_list.status_at(now)
     if status is not Status.ACTIVE:
@@ -293,8 +258,6 @@ def why_not(candidate: Candidate, now: datetime, is_eligible: Callable[[str], bo
     link = candidate.link
     if link is not None and link.eligibility is not None and not is_eligible(link.eligibility):
         return NOT_ELIGIBLE
-    if candidate.voucher_list.counts.available <= 0:
-        return EXHAUSTED
     return None
 
 
@@ -309,19 +272,19 @@ def no_code(campaign_id: str | None, reasons: tuple[tuple[str, str], ...]) -> No
 
 
 def stock_alerts(
-    voucher_list: VoucherList, counts: Counts, now: datetime
+    voucher_list: VoucherList, announced: StockLevel, counts: Counts, now: datetime
 ) -> tuple[StockLevel, tuple[StockEvent, ...]]:
     """Return the stock level of a list with these counts, and the events that announce it.
 
     A level is announced once, when the stock falls to it; a top-up arms it again.
     """
     level = stock_level(counts, voucher_list.low_stock_at)
-    if level <= voucher_list.announced:
+    if level <= announced:
         return level, ()
     kinds: list[type[StockEvent]] = []
-    if voucher_list.announced < StockLevel.LOW <= level and voucher_list.low_stock_at is not None:
+    if announced < StockLevel.LOW <= level and voucher_list.low_stock_at is not None:
         kinds.append(StockLow)
-    if voucher_list.announced < StockLevel.EXHAUSTED <= level:
+    if announced < StockLevel.EXHAUSTED <= level:
         kinds.append(StockExhausted)
     return level, tuple(
         kind(

@@ -38,10 +38,6 @@ class Counts:
         """How many codes can still be uploaded."""
         return CAPACITY - self.uploaded
 
-    def after_giving(self, codes: int) -> Counts:
-        """Return the counters after `codes` more were given to users."""
-        return Counts(self.uploaded, self.distributed + codes, self.reserved, self.withdrawn)
-
 
 @frozen
 class PercentUsed:
@@ -108,3 +104,8 @@ def stock_level(counts: Counts, low_stock_at: LowStock | None) -> StockLevel:
     else:
         low = available <= low_stock_at
     return StockLevel.LOW if low else StockLevel.ENOUGH
+
+
+def is_ample(counts: Counts, low_stock_at: LowStock | None, announced: StockLevel) -> bool:
+    """Tell, at little cost, that there is nothing to announce about a stock: so it is nearly always."""
+    return low_stock_at is None and announced is StockLevel.ENOUGH and counts.available > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, tzinfo
 from enum import Enum
+from functools import cached_property
 from typing import Final
 
 from attrs import evolve, field, frozen
@@ -34,6 +35,29 @@ class Unchanged(Enum):
 
 UNCHANGED: Final = Unchanged.UNCHANGED
 """Stands for an argument of an edit that leaves the field as it is, where None would clear it."""
+
+
+@frozen
+class Terms:
+    """What a list said when a code of it was given out.
+
+    Attributes:
+        list_id: the list.
+        version: the version of the list that said so.
+        partner: the partner.
+        tag: the list's tag.
+        name: its name.
+        description: its usage conditions.
+        expires_at: its expiry, in UTC.
+    """
+
+    list_id: str
+    version: int
+    partner: str
+    tag: str
+    name: str
+    description: str
+    expires_at: datetime
 
 
 @frozen(kw_only=True)
@@ -81,18 +105,17 @@ class VoucherList:
         """Return the status of the list at `now`."""
         return status_at(self.state, self.expires_at, now)
 
+    @cached_property
+    def terms(self) -> Terms:
+        """What the list says to a user who is given a code now."""
+        return Terms(
+            self.id, self.version, self.partner, self.tag, self.name, self.description, self.expires_at
+        )
+
     @property
     def search_text(self) -> str:
         """The text in which a text filter is looked for, folded so that case does not matter."""
         return "\n".join((self.partner, self.tag, self.name, self.description)).casefold()
-
-    def has_ample_stock(self, codes: int) -> bool:
-        """Tell whether `codes` can be given out without a look at the stock level: nearly always, and quickly."""
-        return (
-            self.low_stock_at is None
-            and self.announced is StockLevel.ENOUGH
-            and self.counts.available > codes
-        )
 
     def require_allowed(self, action: Action, now: datetime) -> None:
         """Check that the status of the list at `now` allows `action`.

@@ -16,11 +16,9 @@ from partner_vouchers.domain.assignment import (
     Reward,
     answers_with,
     no_code,
-    terms_of,
     why_not,
 )
-from partner_vouchers.domain.lifecycle import Status
-from partner_vouchers.domain.stock import Counts
+from partner_vouchers.domain.stock import is_ample
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import (
     CampaignNotLinked,
@@ -108,8 +106,6 @@ class Assigner:
                 if given:
                     return Reward(given[0])
                 reason = EXHAUSTED
-            if reason == EXHAUSTED:
-                self._announce_empty(candidate.voucher_list)
             reasons.append((candidate.voucher_list.id, reason))
         raise no_code(request.campaign_id, tuple(reasons))
 
@@ -127,9 +123,6 @@ class Assigner:
         waiting = list(enumerate(user_ids))
         unserved: list[tuple[int, str]] = []
         while waiting:
-            if rewards:
-                # The round before has changed the stock.
-                candidates = self.candidates()
             asking: list[tuple[int, str]] = []
             later: list[tuple[int, str]] = []
             seen: set[str] = set()
@@ -144,9 +137,6 @@ class Assigner:
                     asking.append((index, user_id))
             unserved += self._serve_round(asking, candidates, contexts, held, rewards)
             waiting = later
-            if waiting:
-                # As they are now: the stock that is announced next is counted from there.
-                candidates = self.candidates()
         return BatchOutcome(
             tuple(rewards[index] for index in sorted(rewards)),
             tuple(user_id for _, user_id in sorted(unserved)),
@@ -185,8 +175,6 @@ class Assigner:
                 (admitted if fits else turned_away).append((index, user_id))
             asks = [(user_id, held[user_id].ordinal + 1 if user_id in held else 1) for _, user_id in admitted]
             given = self._give(candidate.voucher_list, asks) if asks else []
-            if not given and candidate.voucher_list.counts.available <= 0:
-                self._announce_empty(candidate.voucher_list)
             for (index, user_id), assignment in zip(admitted, given, strict=False):
                 rewards[index] = Reward(assignment)
                 held[user_id] = assignment
@@ -195,22 +183,17 @@ class Assigner:
 
     def _give(self, voucher_list: VoucherList, asks: Sequence[tuple[str, int]]) -> list[Assignment]:
         taken = self.tx.codes.take(voucher_list.id, len(asks))
-        if not taken:
-            return []
-        terms = terms_of(voucher_list)
-        campaign_id, now = self.request.campaign_id, self.now
-        given = [
-            Assignment(code.id, code.code, user_id, campaign_id, ordinal, now, terms)
-            for code, (user_id, ordinal) in zip(taken, asks, strict=False)
-        ]
-        self.tx.assignments.add(given)
-        if not voucher_list.has_ample_stock(len(given)):
-            announce_stock(self.tx, voucher_list, voucher_list.counts.after_giving(len(given)), now)
+        given: list[Assignment] = []
+        if taken.codes:
+            terms, campaign_id, now = voucher_list.terms, self.request.campaign_id, self.now
+            given = [
+                Assignment(code.id, code.code, user_id, campaign_id, ordinal, now, terms)
+                for code, (user_id, ordinal) in zip(taken.codes, asks, strict=False)
+            ]
+            self.tx.assignments.add(given)
+        if not is_ample(taken.counts, voucher_list.low_stock_at, taken.announced):
+            announce_stock(self.tx, voucher_list, taken.announced, taken.counts, self.now)
         return given
-
-    def _announce_empty(self, voucher_list: VoucherList) -> None:
-        if voucher_list.status_at(self.now) is Status.ACTIVE:
-            announce_stock(self.tx, voucher_list, Counts(), self.now)
 
     def _require_linked(self, candidates: Sequence[Candidate]) -> None:
         if not candidates:

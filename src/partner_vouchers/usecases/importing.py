@@ -22,6 +22,7 @@ from partner_vouchers.domain.uploads import (
     list_is_full,
     nothing_to_upload,
 )
+from partner_vouchers.errors import UnknownList
 from partner_vouchers.ports import CodeImport
 from partner_vouchers.usecases.stock import announce_stock
 from partner_vouchers.usecases.upload_lease import UploadLease
@@ -144,13 +145,19 @@ class ImportRun:
         now = self.wiring.now()
         with self.wiring.storage.begin() as tx:
             lease.keep(tx)
-            voucher_list = require_list(tx, self.upload.list_id)
+            voucher_list = tx.lists.get(self.upload.list_id)
+            if voucher_list is None:
+                # Uploads to other lists of the scope must not wait until the leases end by themselves.
+                lease.release(tx)
+                tx.commit()
+                raise UnknownList(list_id=self.upload.list_id)
             if failure is None and voucher_list.state is State.ARCHIVED:
                 failure = interrupted("the list was archived while the upload ran")
             if failure is None:
                 ended, events = self.upload.completed(tally, importing.publish(tx), now)
                 tx.lists.touch(voucher_list.id, now)
-                announce_stock(tx, voucher_list, tx.codes.counts(voucher_list.id), now)
+                counts = tx.codes.counts(voucher_list.id)
+                announce_stock(tx, voucher_list, voucher_list.announced, counts, now)
             else:
                 ended, events = self.upload.failed(tally, failure, now)
             tx.uploads.save(ended)

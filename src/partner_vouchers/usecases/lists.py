@@ -280,7 +280,7 @@ class ListsGroup:
             tx.lists.save(after)
             record(tx, events, actor)
             if before.low_stock_at != after.low_stock_at and after.counts.uploaded:
-                announce_stock(tx, after, after.counts, now)
+                announce_stock(tx, after, after.announced, after.counts, now)
         return after
 
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 from datetime import datetime
 
 from partner_vouchers.domain.assignment import stock_alerts
-from partner_vouchers.domain.stock import Counts
+from partner_vouchers.domain.stock import Counts, StockLevel
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.ports import Transaction
 
 
-def announce_stock(tx: Transaction, voucher_list: VoucherList, counts: Counts, now: datetime) -> None:
+def announce_stock(
+    tx: Transaction, voucher_list: VoucherList, announced: StockLevel, counts: Counts, now: datetime
+) -> None:
     """Store the events that a list's stock is due for, and remember that they were told.
 
     Args:
         tx: the transaction that changed the stock.
-        voucher_list: the list as it was read in this transaction.
+        voucher_list: the list.
+        announced: the level that was told last.
         counts: its counters now.
         now: the present instant.
     """
-    level, events = stock_alerts(voucher_list, counts, now)
+    level, events = stock_alerts(voucher_list, announced, counts, now)
     if events:
         tx.outbox.append(events)
-    if level is not voucher_list.announced:
+    if level is not announced:
         tx.lists.announce(voucher_list.id, level)

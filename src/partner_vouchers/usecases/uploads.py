@@ -308,7 +308,8 @@ class UploadsGroup:
                 tx.uploads.save(upload)
                 tx.lists.touch(voucher_list.id, now)
                 record(tx, events, actor)
-                announce_stock(tx, voucher_list, tx.codes.counts(voucher_list.id), now)
+                counts = tx.codes.counts(voucher_list.id)
+                announce_stock(tx, voucher_list, voucher_list.announced, counts, now)
                 tx.commit()
         return upload
 

@@ -16,13 +16,13 @@ from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.stock import Counts
 from partner_vouchers.errors import StorageError
-from partner_vouchers.ports import TakenCode
+from partner_vouchers.ports import Taken, TakenCode
 
 
 class Codes(Repository, ports.Codes):
     """The codes of the lists."""
 
-    def take(self, list_id: str, limit: int) -> list[TakenCode]:
+    def take(self, list_id: str, limit: int) -> Taken:
         tables, log = self._unit.tables, self._unit.log
         voucher_list, stock = tables.list(list_id), tables.stocks[list_id]
         found: list[TakenCode] = []
@@ -34,11 +34,11 @@ class Codes(Repository, ports.Codes):
                 continue
             found.extend(TakenCode(str(batch.first_id + place), batch.codes[place]) for place in places)
             log.set(batch, "taken", places.stop)
+        counts = voucher_list.counts
         if found:
-            counts = voucher_list.counts
             counts = evolve(counts, distributed=counts.distributed + len(found))
             log.put(tables.lists, list_id, evolve(voucher_list, counts=counts))
-        return found
+        return Taken(found, counts, voucher_list.announced)
 
     def counts(self, list_id: str) -> Counts:
         return self._unit.tables.list(list_id).counts

@@ -14,7 +14,8 @@ from partner_vouchers.adapters.sqlite.rows import (
     to_instant,
     to_number,
 )
-from partner_vouchers.domain.assignment import Assignment, Terms
+from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.domain.voucher_list import Terms
 
 _ASSIGNMENT = """
     a.code_id, c.code, a.user_id, a.origin, a.ordinal, a.assigned_at,

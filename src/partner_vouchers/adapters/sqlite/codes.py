@@ -8,8 +8,17 @@ from partner_vouchers.adapters.sqlite.driver import Database
 from partner_vouchers.adapters.sqlite.rows import LAST_ID, POSITION_BITS, first_code_id, to_number
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.domain.stock import Counts
-from partner_vouchers.ports import TakenCode
+from partner_vouchers.domain.stock import Counts, StockLevel
+from partner_vouchers.ports import Taken, TakenCode
+
+LEVELS = {int(level): level for level in StockLevel}
+
+_NEXT_CODES = """
+    SELECT c.id, c.code, s.skip_from, s.uploaded, s.distributed, s.reserved, s.withdrawn, s.announced
+    FROM pv_stock AS s CROSS JOIN pv_codes AS c
+    WHERE s.list_id = ? AND c.id > s.cursor AND c.id <= s.published
+    ORDER BY c.id LIMIT ?
+"""
 
 
 class SQLiteCodes:
@@ -18,24 +27,16 @@ class SQLiteCodes:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def take(self, list_id: str, limit: int) -> list[TakenCode]:
+    def take(self, list_id: str, limit: int) -> Taken:
         """See `ports.Codes`. The cost is the same at a thousand codes and at a million."""
         number = to_number(list_id)
-        rows = self._db.execute(
-            """
-            SELECT c.id, c.code, s.skip_from
-            FROM pv_stock AS s CROSS JOIN pv_codes AS c
-            WHERE s.list_id = ? AND c.id > s.cursor AND c.id <= s.published
-            ORDER BY c.id LIMIT ?
-            """,
-            (number, limit),
-        ).fetchall()
-        if not rows:
-            return []
-        if rows[-1][0] >= rows[-1][2]:
+        rows = self._db.execute(_NEXT_CODES, (number, limit)).fetchall()
+        if not rows or rows[-1][0] >= rows[-1][2]:
             return self._take_around_dead(number, limit)
-        self._advance(number, rows[-1][0], len(rows))
-        return [TakenCode(str(row[0]), row[1]) for row in rows]
+        last = rows[-1]
+        self._advance(number, last[0], len(rows))
+        counts = Counts(last[3], last[4] + len(rows), last[5], last[6])
+        return Taken([TakenCode(str(row[0]), row[1]) for row in rows], counts, LEVELS[last[7]])
 
     def counts(self, list_id: str) -> Counts:
         """See `ports.Codes`."""
@@ -90,14 +91,18 @@ class SQLiteCodes:
         rows, _ = self._walk(number, start, published, limit)
         return [TakenCode(str(code_id), code) for code_id, code in rows]
 
-    def _take_around_dead(self, number: int, limit: int) -> list[TakenCode]:
-        cursor, published = self._db.execute(
-            "SELECT cursor, published FROM pv_stock WHERE list_id = ?", (number,)
+    def _take_around_dead(self, number: int, limit: int) -> Taken:
+        row = self._db.execute(
+            "SELECT cursor, published, uploaded, distributed, reserved, withdrawn, announced "
+            "FROM pv_stock WHERE list_id = ?",
+            (number,),
         ).fetchone()
-        rows, reached = self._walk(number, cursor, published, limit)
-        self._advance(number, reached, len(rows))
-        refresh_skip(self._db, number)
-        return [TakenCode(str(code_id), code) for code_id, code in rows]
+        rows, reached = self._walk(number, row[0], row[1], limit)
+        if reached > row[0]:
+            self._advance(number, reached, len(rows))
+            refresh_skip(self._db, number)
+        codes = [TakenCode(str(code_id), code) for code_id, code in rows]
+        return Taken(codes, Counts(row[2], row[3] + len(rows), row[4], row[5]), LEVELS[row[6]])
 
     def _walk(
         self, number: int, cursor: int, published: int, limit: int

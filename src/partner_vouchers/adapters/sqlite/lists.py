@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any
 
-from partner_vouchers.adapters.sqlite.catalog import TOKEN, Catalog, KnownCampaign, LinkedList, renew_token
+from partner_vouchers.adapters.sqlite.catalog import TOKEN, Catalog, renew_token
+from partner_vouchers.adapters.sqlite.codes import LEVELS
 from partner_vouchers.adapters.sqlite.driver import Database
 from partner_vouchers.adapters.sqlite.rows import (
     LAST_ID,
@@ -30,16 +29,17 @@ _LIST = """
     l.id, l.partner, l.tag, l.name, l.description, l.expires_at, l.state, l.low_stock_at,
     (SELECT key FROM pv_scopes WHERE id = l.scope_id),
     (SELECT count(*) FROM pv_links WHERE list_id = l.id),
-    l.created_at, l.updated_at, l.version
+    l.created_at, l.updated_at, l.version,
+    s.uploaded, s.distributed, s.reserved, s.withdrawn, s.announced
 """
-_LIST_COLUMNS = 13
-_STOCK = "s.uploaded, s.distributed, s.reserved, s.withdrawn, s.announced"
-_STOCK_AND_TOKEN = (
-    f"SELECT {_STOCK}, t.value FROM pv_stock AS s, pv_settings AS t WHERE s.list_id = ? AND t.name = ?"
-)
-_LIST_AND_STOCK = f"{_LIST}, {_STOCK}"
 _FROM = "FROM pv_lists AS l JOIN pv_stock AS s ON s.list_id = l.id"
-_LEVELS = {int(level): level for level in StockLevel}
+_LINK_COLUMNS = 6
+_LISTS_OF_CAMPAIGN = f"""
+    SELECT k.list_id, k.campaign_id, k.repeat, k.priority, k.eligibility, k.linked_at, {_LIST}
+    FROM pv_links AS k JOIN pv_lists AS l ON l.id = k.list_id JOIN pv_stock AS s ON s.list_id = l.id
+    WHERE k.campaign_id = ? AND l.removed = 0
+    ORDER BY k.priority, k.id
+"""
 
 _ORDER_COLUMNS = {
     ListOrder.UPDATED: "l.updated_at",
@@ -129,13 +129,13 @@ class SQLiteLists:
 
     def get(self, list_id: str) -> VoucherList | None:
         """See `ports.Lists`."""
-        sql = f"SELECT {_LIST_AND_STOCK} {_FROM} WHERE l.id = ? AND l.removed = 0"
+        sql = f"SELECT {_LIST} {_FROM} WHERE l.id = ? AND l.removed = 0"
         return _list_or_none(self._db.execute(sql, (to_number(list_id),)).fetchone())
 
     def with_tag(self, partner: str, tag: str) -> VoucherList | None:
         """See `ports.Lists`."""
         sql = (
-            f"SELECT {_LIST_AND_STOCK} {_FROM} "
+            f"SELECT {_LIST} {_FROM} "
             "WHERE l.partner = ? AND l.tag = ? AND l.state <> 'Archived' AND l.removed = 0"
         )
         return _list_or_none(self._db.execute(sql, (partner, tag)).fetchone())
@@ -203,7 +203,7 @@ class SQLiteLists:
             conditions.append(f"({column}, l.id) {beyond} (?, ?)")
             parameters += [from_instant(key) if isinstance(key, datetime) else key, to_number(list_id)]
         sql = (
-            f"SELECT {_LIST_AND_STOCK} {_FROM} WHERE {' AND '.join(conditions)} "
+            f"SELECT {_LIST} {_FROM} WHERE {' AND '.join(conditions)} "
             f"ORDER BY {column} {direction}, l.id {direction} LIMIT ?"
         )
         return [_list_from_row(row) for row in self._db.execute(sql, (*parameters, query.limit))]
@@ -286,49 +286,19 @@ class SQLiteCampaigns:
 
     def of_campaign(self, campaign_id: str) -> list[tuple[CampaignLink, VoucherList]]:
         """See `ports.Campaigns`."""
-        known = self._catalog.get(campaign_id)
-        if known is not None:
-            found = self._complete(known)
-            if found is not None:
-                return found
         (token,) = self._db.execute("SELECT value FROM pv_settings WHERE name = ?", (TOKEN,)).fetchone()
-        found = self._complete(self._catalog.put(campaign_id, token, self._read_lists(campaign_id)))
-        return found or []
-
-    def _complete(self, known: KnownCampaign) -> list[tuple[CampaignLink, VoucherList]] | None:
-        """Add the stock to what is known; None where that is out of date."""
-        found: list[tuple[CampaignLink, VoucherList]] = []
-        for linked in known.lists:
-            row = self._db.execute(_STOCK_AND_TOKEN, (linked.number, TOKEN)).fetchone()
-            if row[5] != known.token:
-                return None
-            counts, announced = _stock_from_row(row)
-            found.append((linked.link, linked.with_stock(counts=counts, announced=announced)))
-        return found
-
-    def _read_lists(self, campaign_id: str) -> tuple[LinkedList, ...]:
-        rows = self._db.execute(
-            f"""
-            SELECT k.list_id, k.campaign_id, k.repeat, k.priority, k.eligibility, k.linked_at, {_LIST}
-            FROM pv_links AS k JOIN pv_lists AS l ON l.id = k.list_id
-            WHERE k.campaign_id = ? AND l.removed = 0
-            ORDER BY k.priority, k.id
-            """,
-            (campaign_id,),
-        )
-        return tuple(
-            LinkedList(_link_from_row(row[:6]), row[0], _list_without_stock(row[6:])) for row in rows
-        )
+        lists = self._catalog.get(campaign_id, token)
+        if lists is None:
+            rows = self._db.execute(_LISTS_OF_CAMPAIGN, (campaign_id,))
+            lists = [
+                (_link_from_row(row[:_LINK_COLUMNS]), _list_from_row(row[_LINK_COLUMNS:])) for row in rows
+            ]
+            self._catalog.put(campaign_id, token, lists)
+        return lists
 
 
 def _list_from_row(row: tuple[Any, ...]) -> VoucherList:
-    counts, announced = _stock_from_row(row[_LIST_COLUMNS:])
-    return _list_without_stock(row)(counts=counts, announced=announced)
-
-
-def _list_without_stock(row: tuple[Any, ...]) -> Callable[..., VoucherList]:
-    return partial(
-        VoucherList,
+    return VoucherList(
         id=str(row[0]),
         partner=row[1],
         tag=row[2],
@@ -342,11 +312,9 @@ def _list_without_stock(row: tuple[Any, ...]) -> Callable[..., VoucherList]:
         created_at=to_instant(row[10]),
         updated_at=to_instant(row[11]),
         version=row[12],
+        counts=Counts(row[13], row[14], row[15], row[16]),
+        announced=LEVELS[row[17]],
     )
-
-
-def _stock_from_row(row: Sequence[Any]) -> tuple[Counts, StockLevel]:
-    return Counts(row[0], row[1], row[2], row[3]), _LEVELS[row[4]]
 
 
 def _list_or_none(row: tuple[Any, ...] | None) -> VoucherList | None:

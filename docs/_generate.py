@@ -1,0 +1,122 @@
+"""Draws tables of the reference from the code: `python docs/_generate.py` rewrites them.
+
+In a page, what stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->` is drawn by the part
+of that name in `PARTS`. The rest of the page is written by hand. A test fails when a page is out of date.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from partner_vouchers import errors
+from partner_vouchers.domain.lifecycle import STATUS_TABLE, Action, State, allowed_actions
+from partner_vouchers.domain.voucher_list import VoucherList
+from partner_vouchers.errors import PartnerVouchersError
+
+REFERENCE = Path(__file__).parent / "reference"
+PAGES = (REFERENCE / "statuses.md", REFERENCE / "errors.md")
+
+
+def statuses() -> str:
+    """Return the table of what each status means and allows."""
+    return _table(
+        ("status", "colour", "meaning", "allowed actions"),
+        (
+            (rule.status, rule.colour, rule.meaning, ", ".join(rule.allowed) or "none")
+            for rule in STATUS_TABLE
+        ),
+    )
+
+
+def transitions() -> str:
+    """Return the list of what leads from one status to another, found by doing it to a list."""
+    now = datetime(2000, 1, 1, tzinfo=UTC)
+    later = now + timedelta(days=1)
+    do: dict[Action, Callable[[VoucherList], VoucherList]] = {
+        Action.PAUSE: lambda found: found.pause(now)[0],
+        Action.ACTIVATE: lambda found: found.activate(now)[0],
+        Action.EDIT: lambda found: found.edit(now, expires_at=later)[0],
+        Action.UPLOAD: lambda found: found,
+        Action.ARCHIVE: lambda found: found.archive(now)[0],
+    }
+    lines: dict[str, None] = {}
+    for expires_at in (now, now - timedelta(days=1)):
+        for state in State:
+            found = VoucherList(
+                id="", partner="", tag="", name="", description="",
+                expires_at=expires_at, state=state, created_at=now, updated_at=now,
+            )  # fmt: skip
+            before = found.status_at(now)
+            was = "" if before.value == state.value else f" of a list that was {state} before"
+            for action in allowed_actions(before):
+                after = do[action](found).status_at(now)
+                if after is not before:
+                    how = f"{action}, to a new expiry{was}" if action is Action.EDIT else action
+                    lines[f"- {before} → {after}: {how}"] = None
+            if found.status_at(later) is not before:
+                lines[f"- {before} → {found.status_at(later)}: by itself, when its expiry has passed"] = None
+    return "\n".join(lines)
+
+
+def error_classes() -> str:
+    """Return the table of all errors, each under the one that it is a kind of."""
+    found = [
+        error
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, PartnerVouchersError)
+    ]
+    return _table(
+        ("error", "code", "meaning", "is a kind of"),
+        (
+            (
+                f"`{error.__name__}`",
+                f"`{error.code}`",
+                (inspect.getdoc(error) or "").splitlines()[0],
+                f"`{error.__base__.__name__}`" if error.__base__ else "",
+            )
+            for error in found
+        ),
+    )
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "statuses": statuses,
+    "transitions": transitions,
+    "errors": error_classes,
+}
+
+
+def up_to_date(page: str) -> str:
+    """Return a page with its generated parts drawn anew.
+
+    Raises:
+        ValueError: the page has no generated part, or one without its end.
+        KeyError: nothing draws a part of this name.
+    """
+    pieces = re.split(r"(<!-- (?:generated:|end of) [a-z]+ -->\n)", page)
+    marks = [re.findall(r"generated:|end of|[a-z]+(?= -->)", mark) for mark in pieces[1::2]]
+    names = [name for kind, name in marks if kind == "generated:"]
+    if not names or marks != [[kind, name] for name in names for kind in ("generated:", "end of")]:
+        raise ValueError("a page needs pairs of <!-- generated: NAME --> and <!-- end of NAME -->")
+    for position, name in enumerate(names):
+        pieces[4 * position + 2] = f"\n{PARTS[name]()}\n\n"
+    return "".join(pieces)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def main() -> None:
+    """Rewrite the generated parts of all pages."""
+    for page in PAGES:
+        page.write_text(up_to_date(page.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""How fast codes are given out, beside bare durable commits. SQLite, `synchronous=FULL`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+from partner_vouchers import PartnerVouchers
+from tests.benchmarks.measure import (
+    BareCommit,
+    bare_insert,
+    in_turn,
+    new_library,
+    new_list,
+    random_codes,
+    seconds,
+    write_codes,
+)
+
+MILLION = 1_000_000
+CALLS = 500
+ROUNDS = 15
+
+
+def _with_codes(directory: Path, codes: int, name: str) -> PartnerVouchers:
+    vouchers = new_library(directory / f"{name}.db")
+    list_id = new_list(vouchers, "winter").id
+    source = write_codes(directory / f"{name}.csv", random_codes(codes, seed=codes))
+    vouchers.uploads.add(list_id, source, uploaded_by="ops@example.com")
+    vouchers.campaigns.link(list_id, "CMP123456")
+    return vouchers
+
+
+def _calls(vouchers: PartnerVouchers, numbers: Iterator[int]) -> Callable[[], float]:
+    def run() -> float:
+        users = [f"user-{next(numbers)}" for _ in range(CALLS)]
+        return seconds(
+            lambda: [vouchers.codes.assign(campaign_id="CMP123456", user_id=user) for user in users]
+        )
+
+    return run
+
+
+def test_a_single_caller_beside_a_bare_commit(tmp_path: Path) -> None:
+    vouchers = _with_codes(tmp_path, MILLION, "million")
+    commit = BareCommit(tmp_path / "floor.db")
+
+    def bare() -> float:
+        return seconds(lambda: [commit() for _ in range(CALLS)])  # type: ignore[func-returns-value]
+
+    assign = _calls(vouchers, count())
+    for _ in range(4):  # until both write-ahead logs have their size
+        bare()
+        assign()
+    found = in_turn(ROUNDS, bare, assign)
+    each = 1e6 * found.seconds / CALLS
+    print(f"\nassign: {1 / found.ratio:.2f} x the rate of a bare commit ({each:.0f} us a code); at least 0.7")
+    assert 1 / found.ratio >= 0.7
+
+
+def test_flat_from_a_thousand_codes_to_a_million(tmp_path: Path) -> None:
+    # Both lists in one file: a younger write-ahead log alone would make a difference.
+    vouchers = _with_codes(tmp_path, MILLION, "large")
+    large_id = vouchers.lists.find().items[0].id
+    numbers = count()
+
+    def assign_from(list_id: str) -> float:
+        users = [f"user-{next(numbers)}" for _ in range(CALLS)]
+        return seconds(lambda: [vouchers.codes.assign(list_id=list_id, user_id=user) for user in users])
+
+    def assign_from_small() -> float:
+        small_id = new_list(vouchers, f"small_{next(numbers)}").id
+        source = write_codes(tmp_path / "small.csv", random_codes(1_000, seed=next(numbers)))
+        vouchers.uploads.add(small_id, source, uploaded_by="ops@example.com")
+        return assign_from(small_id)
+
+    assign_from(large_id)
+    found = in_turn(ROUNDS, assign_from_small, lambda: assign_from(large_id))
+    print(f"\nassign from a million codes: {1 / found.ratio:.2f} x the rate from a thousand; within 10 %")
+    assert 0.9 <= 1 / found.ratio <= 1.1
+
+
+def test_a_batch_of_a_thousand(tmp_path: Path) -> None:
+    vouchers = _with_codes(tmp_path, MILLION, "batch")
+    codes = random_codes(MILLION, seed=9)
+    numbers = count()
+
+    def assign_many() -> float:
+        users = [f"user-{next(numbers)}" for _ in range(1_000)]
+        return seconds(lambda: vouchers.codes.assign_many(users, campaign_id="CMP123456")) / 1_000
+
+    found = in_turn(5, lambda: bare_insert(tmp_path / "floor.db", codes) / MILLION, assign_many)
+    print(
+        f"\nassign_many: {1e6 * found.seconds:.2f} us a code, {found.ratio:.1f} x a bare insert's cost a row; at most 6"
+    )
+    assert found.ratio <= 6
+
+
+ASSIGNERS = """
+    import sys, threading, time
+    from partner_vouchers import PartnerVouchers
+    from partner_vouchers.adapters.sqlite import SQLiteStorage
+
+    vouchers = PartnerVouchers(SQLiteStorage(sys.argv[1]))
+    codes, waits = [], []
+
+    def work(name):
+        for number in range(int(sys.argv[3])):
+            started = time.perf_counter()
+            reward = vouchers.codes.assign(campaign_id="CMP123456", user_id=f"{name}-{number}")
+            waits.append(time.perf_counter() - started)
+            codes.append(reward.code)
+
+    print("ready", flush=True)
+    sys.stdin.readline()
+    threads = [threading.Thread(target=work, args=(f"{sys.argv[2]}-{n}",)) for n in range(2)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    print(max(waits), sorted(waits)[int(len(waits) * 0.99)], *codes)
+"""
+
+
+def test_four_processes_with_two_threads_on_one_list(tmp_path: Path) -> None:
+    vouchers = _with_codes(tmp_path, 100_000, "shared")
+    calls = 1_000
+    others = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                textwrap.dedent(ASSIGNERS),
+                str(tmp_path / "shared.db"),
+                str(n),
+                str(calls),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for n in range(4)
+    ]
+    for other in others:
+        assert other.stdout
+        other.stdout.readline()
+    results: list[list[str]] = []
+
+    def race() -> None:
+        for other in others:
+            assert other.stdin
+            other.stdin.write("go\n")
+            other.stdin.flush()
+        results.extend(other.communicate()[0].split() for other in others)
+
+    taken = seconds(race)
+    assert all(other.returncode == 0 for other in others)
+    codes = [code for result in results for code in result[2:]]
+    longest, p99 = max(float(result[0]) for result in results), max(float(result[1]) for result in results)
+    print(
+        f"\n4 processes x 2 threads: {len(codes)} codes at {len(codes) / taken:.0f} a second, "
+        f"p99 {1000 * p99:.0f} ms, longest wait {1000 * longest:.0f} ms; at most 500"
+    )
+    assert len(set(codes)) == len(codes) == 8 * calls
+    assert vouchers.lists.find().items[0].distributed == len(codes)
+    assert longest <= 0.5

@@ -1,0 +1,191 @@
+"""How fast, how light and how quiet an upload is, beside a hand-written insert that checks nothing.
+
+One million random codes of 12 characters, `synchronous=FULL`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from partner_vouchers import Everywhere, PartnerVouchers, UploadStatus
+from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.adapters.sqlite.slices import SliceSize
+from tests.benchmarks.measure import (
+    bare_insert,
+    in_turn,
+    new_library,
+    new_list,
+    percentile,
+    random_codes,
+    seconds,
+    write_codes,
+)
+
+MILLION = 1_000_000
+ROUNDS = 5
+
+
+def _upload(directory: Path, source: Path, accepted: int) -> Callable[[], float]:
+    def run() -> float:
+        vouchers = new_library(directory / "vouchers.db")
+        list_id = new_list(vouchers, "winter").id
+
+        def upload() -> None:
+            done = vouchers.uploads.add(list_id, source, uploaded_by="ops@example.com")
+            assert (done.status, done.accepted) == (UploadStatus.COMPLETED, accepted)
+
+        return seconds(upload)
+
+    return run
+
+
+def test_a_million_codes_cost_no_more_than_an_unchecked_insert(tmp_path: Path) -> None:
+    codes = random_codes(MILLION, seed=1)
+    source = write_codes(tmp_path / "codes.csv", codes)
+    found = in_turn(
+        ROUNDS, lambda: bare_insert(tmp_path / "floor.db", codes), _upload(tmp_path, source, MILLION)
+    )
+    print(f"\nupload of a million codes: {found}; at most 1.0")
+    assert found.ratio <= 1.0
+
+
+def test_a_file_with_a_tenth_of_faulty_rows(tmp_path: Path) -> None:
+    codes = random_codes(MILLION, seed=2)
+    faulty = [
+        code if index % 10 else ("", code[:5] + " " + code[5:], codes[index - 1], "X" * 200)[index // 10 % 4]
+        for index, code in enumerate(codes)
+    ]
+    source = write_codes(tmp_path / "codes.csv", faulty)
+    found = in_turn(
+        ROUNDS, lambda: bare_insert(tmp_path / "floor.db", codes), _upload(tmp_path, source, 900_000)
+    )
+    print(f"\nupload with 10 % faulty rows: {found}; at most 1.5")
+    assert found.ratio <= 1.5
+
+
+def test_the_fifth_million_in_a_scope(tmp_path: Path) -> None:
+    vouchers = PartnerVouchers(SQLiteStorage(tmp_path / "vouchers.db"), duplicates=Everywhere())
+    vouchers.partners.add("Puma")
+    taken: list[float] = []
+    for number in range(5):
+        source = write_codes(tmp_path / "codes.csv", random_codes(MILLION, seed=10 + number))
+        list_id = new_list(vouchers, f"list_{number}").id
+        taken.append(
+            seconds(lambda: vouchers.uploads.add(list_id, source, uploaded_by="ops@example.com"))  # noqa: B023
+        )
+        assert vouchers.lists.get(list_id).available == MILLION
+    print(
+        f"\nfive millions in one scope: {[round(each, 2) for each in taken]} s, fifth {taken[4] / taken[0]:.2f} x"
+    )
+    assert taken[4] / taken[0] <= 2.2
+
+
+def test_the_write_lock_is_never_held_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[float] = []
+    learn = SliceSize.learn
+
+    def observe(size: SliceSize, taken: float) -> None:
+        held.append(taken)
+        learn(size, taken)
+
+    monkeypatch.setattr(SliceSize, "learn", observe)
+    source = write_codes(tmp_path / "codes.csv", random_codes(MILLION, seed=3))
+    _upload(tmp_path, source, MILLION)()
+    longest, p99, median = (
+        1000 * each for each in (max(held), percentile(held, 0.99), percentile(held, 0.5))
+    )
+    print(
+        f"\nwrite lock: {len(held)} times, longest {longest:.1f} ms, p99 {p99:.1f} ms, median {median:.1f} ms"
+    )
+    assert longest <= 25
+
+
+ASSIGNER = """
+    import sys, time
+    from partner_vouchers import PartnerVouchers
+    from partner_vouchers.adapters.sqlite import SQLiteStorage
+
+    vouchers = PartnerVouchers(SQLiteStorage(sys.argv[1]))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    waits, number = [], 0
+    import select
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        number += 1
+        started = time.perf_counter()
+        vouchers.codes.assign(list_id=sys.argv[2], user_id=f"user-{number}")
+        waits.append(time.perf_counter() - started)
+        time.sleep(0.001)
+    waits.sort()
+    print(len(waits), waits[len(waits) // 2], waits[int(len(waits) * 0.99)], waits[-1])
+"""
+
+
+def test_assignments_of_another_process_go_on(tmp_path: Path) -> None:
+    vouchers = new_library(tmp_path / "vouchers.db")
+    old, new = new_list(vouchers, "old").id, new_list(vouchers, "new").id
+    vouchers.uploads.add(
+        old, write_codes(tmp_path / "old.csv", random_codes(100_000, seed=4)), uploaded_by="ops@example.com"
+    )
+    source = write_codes(tmp_path / "codes.csv", random_codes(MILLION, seed=5))
+    command = [sys.executable, "-c", textwrap.dedent(ASSIGNER), str(tmp_path / "vouchers.db"), old]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin
+        assert other.stdout
+        other.stdout.readline()
+        other.stdin.write("go\n")
+        other.stdin.flush()
+        vouchers.uploads.add(new, source, uploaded_by="ops@example.com")
+        other.stdin.write("stop\n")
+        other.stdin.flush()
+        count, median, p99, longest = other.stdout.readline().split()
+    print(
+        f"\nassign during an upload: {count} calls, median {1000 * float(median):.2f} ms, "
+        f"p99 {1000 * float(p99):.1f} ms, longest {1000 * float(longest):.1f} ms; p99 at most 10"
+    )
+    assert float(p99) <= 0.010
+
+
+PEAK = """
+    import sys
+    from partner_vouchers import PartnerVouchers
+    from partner_vouchers.adapters.sqlite import SQLiteStorage
+    from datetime import UTC, datetime
+    from pathlib import Path
+
+    def peak():
+        # Unlike getrusage, this begins anew with the program, and does not count the parent.
+        status = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
+    vouchers = PartnerVouchers(SQLiteStorage(sys.argv[1]))
+    vouchers.partners.add("Puma")
+    expires_at = datetime(2100, 1, 1, tzinfo=UTC)
+    small, large = (vouchers.lists.create(partner="Puma", tag=t, name=t, expires_at=expires_at).id for t in "ab")
+    vouchers.uploads.add(small, b"ONE\\n", filename="one.csv", uploaded_by="ops@example.com")
+    idle = peak()
+    upload = vouchers.uploads.add(large, sys.argv[2], uploaded_by="ops@example.com")
+    assert upload.accepted == 1_000_000, upload
+    print(idle / 1024, peak() / 1024)
+"""
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    grown: list[float] = []
+    for length in (12, 48):
+        source = write_codes(tmp_path / f"{length}.csv", random_codes(MILLION, seed=6, length=length))
+        command = [sys.executable, "-c", textwrap.dedent(PEAK), str(tmp_path / f"{length}.db"), str(source)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        idle, peak = map(float, done.stdout.split())
+        grown.append(peak - idle)
+        size = source.stat().st_size / 1024**2
+        print(
+            f"\nmemory for a file of {size:.0f} MB: {idle:.0f} MB idle, {peak:.0f} MB peak; at most 32 MB more"
+        )
+    assert max(grown) <= 32

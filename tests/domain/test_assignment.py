@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from partner_vouchers.domain.assignment import (
+    EXHAUSTED,
+    MAX_IDEMPOTENCY_KEY,
+    NOT_ELIGIBLE,
+    BatchOutcome,
+    Candidate,
+    Request,
+    Reward,
+    Source,
+    answers_with,
+    new_request,
+    no_code,
+    require_user_id,
+    why_not,
+)
+from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
+from partner_vouchers.domain.events import VoucherRewarded
+from partner_vouchers.domain.lifecycle import Status
+from partner_vouchers.errors import (
+    CodesExhausted,
+    InvalidIdempotencyKey,
+    InvalidInput,
+    NoActiveList,
+    NoCodeAvailable,
+    NotEligible,
+)
+from tests.domain.examples import EXPIRY, MICROSECOND, NOW, a_list, a_list_that_is, an_assignment
+
+
+def a_link(
+    *, repeat: RepeatPolicy = RepeatPolicy.SAME_CODE, eligibility: str | None = None, list_id: str = "1837"
+) -> CampaignLink:
+    return CampaignLink(
+        list_id=list_id,
+        campaign_id="CMP123456",
+        repeat=repeat,
+        priority=0,
+        eligibility=eligibility,
+        linked_at=NOW,
+    )
+
+
+# --- what a user gets --------------------------------------------------------------------------------
+
+
+def test_a_reward_says_what_the_user_got() -> None:
+    assignment = an_assignment()
+    reward = Reward(assignment)
+
+    assert reward.id == "a1"
+    assert reward.code == "PM500FF"
+    assert reward.list_id == "1837"
+    assert reward.user_id == "user-42"
+    assert reward.campaign_id == "CMP123456"
+    assert reward.assigned_at == NOW
+    assert reward.event == assignment.event
+    assert reward.replayed is False
+
+
+def test_a_replay_is_the_first_answer_again() -> None:
+    first, again = Reward(an_assignment()), Reward(an_assignment(), replayed=True)
+
+    assert again.replayed
+    assert again.code == first.code
+    assert again.event == first.event
+
+
+def test_a_code_comes_from_a_campaign_or_from_the_api() -> None:
+    assert an_assignment().source is Source.CAMPAIGN
+    assert an_assignment(campaign_id=None).source is Source.API
+    assert an_assignment(campaign_id=None).event.source == "API"
+
+
+def test_the_event_says_what_the_list_said_when_the_code_was_given_out() -> None:
+    found = a_list()
+    assignment = an_assignment(terms=found.terms)
+
+    found.edit(NOW, name="Spring Sale", expires_at=EXPIRY + timedelta(days=1))
+
+    assert assignment.event == VoucherRewarded(
+        occurred_at=NOW,
+        user_id="user-42",
+        campaign_id="CMP123456",
+        source="Campaign",
+        voucher_code="PM500FF",
+        list_id="1837",
+        list_tag="winter_sale_500",
+        list_name="Winter Sale",
+        list_description="₹500 off on orders above ₹2000",
+        list_expiry=EXPIRY,
+        partner="Puma",
+    )
+
+
+def test_a_batch_serves_some_and_names_the_others() -> None:
+    assert BatchOutcome((Reward(an_assignment()),)).unserved == ()
+    assert BatchOutcome((), ("user-1", "user-2")).unserved == ("user-1", "user-2")
+
+
+# --- what is asked for -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "campaign_id,list_id",
+    [
+        pytest.param(None, None, id="neither"),
+        pytest.param("CMP1", "1837", id="both"),
+        pytest.param("", None, id="empty campaign"),
+        pytest.param(None, "", id="empty list"),
+        pytest.param(123456, None, id="campaign as a number"),
+        pytest.param(None, 1837, id="list as a number"),
+        pytest.param("CMP\0", None, id="NUL"),
+    ],
+)
+def test_a_request_names_either_a_campaign_or_a_list(campaign_id: object, list_id: object) -> None:
+    with pytest.raises(InvalidInput):
+        new_request(campaign_id, list_id, None)
+
+
+def test_a_request_is_as_it_was_asked() -> None:
+    assert new_request("CMP1", None, "order-991") == Request("CMP1", None, "order-991")
+    assert new_request(None, "1837", None) == Request(None, "1837", None)
+
+
+@pytest.mark.parametrize("key", ["k", "order-991", "k" * MAX_IDEMPOTENCY_KEY, "🔑" * 255, " "], ids=len)
+def test_an_idempotency_key_has_up_to_255_characters(key: str) -> None:
+    assert new_request("CMP1", None, key).idempotency_key == key
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("k" * 256, id="256 characters"),
+        pytest.param("order\n991", id="line break"),
+        pytest.param("order\ud800", id="lone surrogate"),
+        pytest.param(991, id="number"),
+        pytest.param(b"order-991", id="bytes"),
+    ],
+)
+def test_an_idempotency_key_is_refused(key: object) -> None:
+    with pytest.raises(InvalidIdempotencyKey) as refused:
+        new_request("CMP1", None, key)
+    assert refused.value.field == "idempotency_key"
+
+
+@pytest.mark.parametrize("user_id", ["", " ", "user\n42", None, 42], ids=repr)
+def test_a_user_has_an_id(user_id: object) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        require_user_id(user_id)
+    assert refused.value.field == "user_id"
+    assert require_user_id("asha@example.com") == "asha@example.com"
+
+
+IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=3)
+ARGUMENTS = st.lists(IDS | st.none() | st.booleans() | st.lists(IDS, max_size=2), max_size=3).map(tuple)
+REQUESTS = st.tuples(IDS | st.none(), IDS | st.none(), ARGUMENTS)
+
+
+@given(one=REQUESTS, other=REQUESTS)
+def test_requests_have_the_same_fingerprint_when_their_arguments_are_the_same(
+    one: tuple[str | None, str | None, tuple[object, ...]],
+    other: tuple[str | None, str | None, tuple[object, ...]],
+) -> None:
+    prints = [Request(found[0], found[1], None).fingerprint(*found[2]) for found in (one, other)]
+
+    assert (prints[0] == prints[1]) is (one == other)
+
+
+@pytest.mark.parametrize(
+    "one,other",
+    [
+        pytest.param(("A", None, "u"), (None, "A", "u"), id="campaign or list"),
+        pytest.param(("A", None, "u"), ("A", None, "U"), id="user"),
+        pytest.param(("A", None, "u,v"), ("A", None, "u", "v"), id="separator in an id"),
+        pytest.param(("A", None, 'u","v'), ("A", None, "u", "v"), id="quotes in an id"),
+        pytest.param(("A", None, None), ("A", None, "null"), id="None"),
+        pytest.param(("A", None, ["u", "v"]), ("A", None, "u", "v"), id="many users"),
+        pytest.param(("A", None, "é"), ("A", None, "e\u0301"), id="normal forms"),
+    ],
+)
+def test_other_arguments_have_another_fingerprint(
+    one: tuple[str | None, str | None, object], other: tuple[str | None, str | None, object]
+) -> None:
+    prints = {Request(found[0], found[1], None).fingerprint(*found[2:]) for found in (one, other)}
+
+    assert len(prints) == 2
+
+
+def test_the_key_is_no_part_of_the_fingerprint() -> None:
+    assert Request("A", None, "k1").fingerprint("u") == Request("A", None, "k2").fingerprint("u")
+
+
+def test_a_stored_fingerprint_is_recognised_for_ever() -> None:
+    assert Request("CMP123456", None, "order-991").fingerprint("user-42") == (
+        "cd121905d65b38c9f6e6af612bb29e49d708d4786ac85629da66ce31fe3d9e29"
+    )
+
+
+# --- asking again ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "candidates,same",
+    [
+        pytest.param([Candidate(a_list(), a_link())], True, id="same code"),
+        pytest.param([Candidate(a_list(), a_link(repeat=RepeatPolicy.NEW_CODE))], False, id="new code"),
+        pytest.param([Candidate(a_list())], True, id="list asked directly"),
+        pytest.param([], True, id="unlinked since"),
+        pytest.param(
+            [Candidate(a_list(id="2"), a_link(list_id="2", repeat=RepeatPolicy.NEW_CODE))],
+            True,
+            id="only another list gives new codes",
+        ),
+        pytest.param(
+            [
+                Candidate(a_list(id="2"), a_link(list_id="2")),
+                Candidate(a_list(), a_link(repeat=RepeatPolicy.NEW_CODE)),
+            ],
+            False,
+            id="the link of the list that gave the code decides",
+        ),
+        pytest.param(
+            [Candidate(a_list_that_is(Status.ARCHIVED), a_link())], True, id="the list was archived since"
+        ),
+    ],
+)
+def test_a_user_who_asks_again_gets_the_same_code(candidates: list[Candidate], same: bool) -> None:
+    assert answers_with(an_assignment(), candidates) is same
+
+
+# --- why a list gives nothing --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "candidate,reason",
+    [
+        pytest.param(Candidate(a_list()), None, id="active, with codes"),
+        pytest.param(Candidate(a_list_that_is(Status.PAUSED)), "Paused", id="paused"),
+        pytest.param(Candidate(a_list_that_is(Status.EXPIRED)), "Expired", id="expired"),
+        pytest.param(Candidate(a_list_that_is(Status.ARCHIVED)), "Archived", id="archived"),
+        pytest.param(Candidate(a_list(expires_at=NOW)), None, id="at the very instant of its expiry"),
+        pytest.param(Candidate(a_list(expires_at=NOW - MICROSECOND)), "Expired", id="an instant later"),
+        pytest.param(Candidate(a_list(), a_link(eligibility="gold")), None, id="eligible"),
+        pytest.param(Candidate(a_list(), a_link(eligibility="silver")), NOT_ELIGIBLE, id="not eligible"),
+        pytest.param(
+            Candidate(a_list_that_is(Status.PAUSED), a_link(eligibility="silver")),
+            "Paused",
+            id="neither active nor eligible",
+        ),
+    ],
+)
+def test_a_list_gives_a_code_or_says_why_not(candidate: Candidate, reason: str | None) -> None:
+    assert why_not(candidate, NOW, lambda rule: rule == "gold") == reason
+
+
+def test_a_rule_is_asked_only_where_it_decides() -> None:
+    asked: list[str] = []
+
+    def ask(rule: str) -> bool:
+        asked.append(rule)
+        return True
+
+    why_not(Candidate(a_list()), NOW, ask)
+    why_not(Candidate(a_list(), a_link()), NOW, ask)
+    why_not(Candidate(a_list_that_is(Status.PAUSED), a_link(eligibility="gold")), NOW, ask)
+    assert asked == []
+
+    why_not(Candidate(a_list(), a_link(eligibility="gold")), NOW, ask)
+    assert asked == ["gold"]
+
+
+@pytest.mark.parametrize(
+    "reasons,error",
+    [
+        pytest.param([EXHAUSTED], CodesExhausted, id="exhausted"),
+        pytest.param(["Paused", "Expired", "Archived"], NoActiveList, id="none active"),
+        pytest.param([NOT_ELIGIBLE], NotEligible, id="not eligible"),
+        pytest.param([NOT_ELIGIBLE, "Paused"], NotEligible, id="not eligible or not active"),
+        pytest.param(["Paused", EXHAUSTED], CodesExhausted, id="an active list is exhausted"),
+        pytest.param([NOT_ELIGIBLE, EXHAUSTED], CodesExhausted, id="not eligible or exhausted"),
+    ],
+)
+def test_no_code_anywhere_is_an_error_that_says_which_lists_and_why(
+    reasons: list[str], error: type[NoCodeAvailable]
+) -> None:
+    lists = tuple((str(number), reason) for number, reason in enumerate(reasons, start=1))
+
+    found = no_code("CMP123456", lists)
+
+    assert type(found) is error
+    assert found.campaign_id == "CMP123456"
+    assert found.lists == lists
+    for list_id, reason in lists:
+        assert f"list {list_id}: {reason}" in str(found)

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from partner_vouchers.domain.expiry import new_expiry, require_aware
+from partner_vouchers.errors import ExpiryNotInFuture, InvalidInput, NaiveDatetime
+from tests.domain.examples import EXPIRY, MICROSECOND, NOW
+
+INDIA = ZoneInfo("Asia/Kolkata")
+ZONES = [
+    "UTC",
+    "Asia/Kolkata",
+    "America/New_York",
+    "Europe/London",
+    "Australia/Lord_Howe",  # its summer time is half an hour
+    "America/Santiago",  # the clocks go back at midnight
+    "America/Nuuk",  # the clocks go forward to midnight
+    "Asia/Beirut",
+    "America/Havana",
+    "Atlantic/Azores",
+    "Pacific/Kiritimati",
+    "Pacific/Chatham",
+]
+
+
+def test_an_expiry_is_kept_in_utc() -> None:
+    expiry = new_expiry(datetime(2027, 4, 1, 5, 29, 59, tzinfo=INDIA), None, NOW)
+
+    assert expiry == EXPIRY
+    assert expiry.tzinfo is UTC
+
+
+def test_an_expiry_is_in_the_future() -> None:
+    assert new_expiry(NOW + MICROSECOND, None, NOW) == NOW + MICROSECOND
+    for late in (NOW, NOW - MICROSECOND, datetime.min.replace(tzinfo=UTC)):
+        with pytest.raises(ExpiryNotInFuture) as refused:
+            new_expiry(late, None, NOW)
+        assert refused.value.field == "expires_at"
+
+
+def test_the_future_is_that_of_instants_not_of_clock_faces() -> None:
+    late = datetime(
+        2026, 11, 21, 17, 29, tzinfo=INDIA
+    )  # later than 12:00 on the clock, earlier than it in UTC
+
+    with pytest.raises(ExpiryNotInFuture):
+        new_expiry(late, None, NOW)
+
+
+def test_a_naive_datetime_is_refused() -> None:
+    with pytest.raises(NaiveDatetime, match="time zone"):
+        new_expiry(datetime(2027, 3, 31, 23, 59, 59), None, NOW)  # noqa: DTZ001
+
+
+def test_a_time_zone_that_knows_no_offset_does_not_make_a_datetime_aware() -> None:
+    class Nowhere(tzinfo):
+        def utcoffset(self, _: datetime | None) -> None:
+            return None
+
+        dst = utcoffset
+
+        def tzname(self, _: datetime | None) -> None:
+            return None
+
+    with pytest.raises(NaiveDatetime):
+        new_expiry(datetime(2027, 3, 31, tzinfo=Nowhere()), None, NOW)
+
+
+@pytest.mark.parametrize("value", ["2027-03-31", 1806451199, None], ids=["text", "number", "None"])
+def test_only_dates_are_expiries(value: datetime) -> None:
+    with pytest.raises(InvalidInput, match="must be a datetime or a date"):
+        new_expiry(value, None, NOW)
+    with pytest.raises(InvalidInput, match="must be a datetime, not"):
+        require_aware("redeemed_at", value)
+
+
+@pytest.mark.parametrize(
+    "day,zone,expected",
+    [
+        pytest.param(date(2027, 3, 31), "UTC", "2027-03-31T23:59:59", id="UTC"),
+        pytest.param(date(2027, 3, 31), "Asia/Kolkata", "2027-03-31T18:29:59", id="India"),
+        pytest.param(date(2027, 1, 31), "America/New_York", "2027-02-01T04:59:59", id="New York in winter"),
+        pytest.param(date(2027, 7, 31), "America/New_York", "2027-08-01T03:59:59", id="New York in summer"),
+        pytest.param(date(2027, 3, 27), "Europe/London", "2027-03-27T23:59:59", id="London, before summer"),
+        pytest.param(
+            date(2027, 3, 28), "Europe/London", "2027-03-28T22:59:59", id="London, first summer day"
+        ),
+        pytest.param(
+            date(2027, 4, 3), "America/Santiago", "2027-04-04T03:59:59", id="Santiago, 23:59:59 twice"
+        ),
+        pytest.param(date(2027, 3, 27), "America/Nuuk", "2027-03-28T00:59:59", id="Nuuk, no 23:59:59"),
+    ],
+)
+def test_a_bare_date_is_the_last_second_of_that_day_in_the_named_zone(
+    day: date, zone: str, expected: str
+) -> None:
+    assert new_expiry(day, ZoneInfo(zone), NOW) == datetime.fromisoformat(expected).replace(tzinfo=UTC)
+
+
+@given(day=st.dates(date(2027, 1, 1), date(2037, 12, 31)), name=st.sampled_from(ZONES))
+def test_a_bare_date_holds_until_the_day_is_over_and_no_longer(day: date, name: str) -> None:
+    zone = ZoneInfo(name)
+
+    expiry = new_expiry(day, zone, NOW)
+
+    assert expiry.astimezone(zone).date() == day
+    assert (expiry + timedelta(seconds=1)).astimezone(zone).date() == day + timedelta(days=1)
+
+
+def test_today_is_a_valid_expiry_until_its_last_second() -> None:
+    today = date(2026, 11, 21)
+    end = new_expiry(today, INDIA, NOW)
+
+    assert new_expiry(today, INDIA, end - MICROSECOND) == end
+    with pytest.raises(ExpiryNotInFuture):
+        new_expiry(today, INDIA, end)
+
+
+def test_a_bare_date_needs_a_zone() -> None:
+    with pytest.raises(NaiveDatetime, match="bare date needs the time zone"):
+        new_expiry(date(2027, 3, 31), None, NOW)
+
+
+def test_a_zone_beside_a_datetime_is_refused() -> None:
+    for value in (EXPIRY, EXPIRY.replace(tzinfo=None)):
+        with pytest.raises(InvalidInput, match="belongs to a bare date") as refused:
+            new_expiry(value, INDIA, NOW)
+        assert refused.value.field == "zone"
+
+
+def test_the_name_of_a_zone_is_not_a_zone() -> None:
+    name: object = "Asia/Kolkata"
+
+    with pytest.raises(InvalidInput, match="must be a tzinfo such as a ZoneInfo, not str") as refused:
+        new_expiry(date(2027, 3, 31), name, NOW)  # type: ignore[arg-type]
+    assert refused.value.field == "zone"
+
+
+def test_the_end_of_time_is_an_expiry_where_utc_can_say_it() -> None:
+    forever = datetime.max.replace(tzinfo=UTC)
+    assert new_expiry(forever, None, NOW) == forever
+
+    west = timezone(timedelta(hours=-1))
+    with pytest.raises(InvalidInput, match="years 1 to 9999"):
+        new_expiry(datetime.max.replace(tzinfo=west), None, NOW)
+    with pytest.raises(InvalidInput, match="years 1 to 9999"):
+        new_expiry(date.max, ZoneInfo("America/New_York"), NOW)
+
+
+@given(value=st.datetimes(timezones=st.timezones() | st.none()))
+def test_an_aware_datetime_becomes_the_same_instant_in_utc(value: datetime) -> None:
+    try:
+        found = require_aware("expires_at", value)
+    except NaiveDatetime:
+        assert value.tzinfo is None
+    except InvalidInput:
+        assert value.year in (1, 9999)
+    else:
+        assert found.tzinfo is UTC
+        assert abs(found.timestamp() - value.timestamp()) < 1e-3

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from partner_vouchers.domain.codes import CodeFault
+from partner_vouchers.domain.events import FieldChange, UploadCompleted, UploadFailed, UploadWithdrawn
+from partner_vouchers.domain.uploads import (
+    HEADER_NAMES,
+    MAX_FILE_BYTES,
+    FileFault,
+    FileFaultKind,
+    RowFault,
+    RowFaultKind,
+    Tally,
+    Upload,
+    UploadStatus,
+    Validation,
+    check_filename,
+    interrupted,
+    list_is_full,
+    nothing_to_upload,
+    require_uploader,
+    too_large,
+)
+from partner_vouchers.errors import InvalidInput
+from tests.domain.examples import NOW
+
+LATER = NOW + timedelta(seconds=3)
+TALLY = Tally(
+    total=10, errors={RowFaultKind.EMPTY: 1, RowFaultKind.DUPLICATE_IN_LIST: 2}, header_skipped=True
+)
+
+
+def an_upload(**changed: Any) -> Upload:
+    fields: dict[str, Any] = {
+        "id": "u1",
+        "list_id": "1837",
+        "uploaded_by": "ops@example.com",
+        "filename": "codes.csv",
+        "started_at": NOW,
+    }
+    return Upload(**{**fields, **changed})
+
+
+# --- the upload log ----------------------------------------------------------------------------------
+
+
+def test_an_upload_is_in_progress_completed_or_failed() -> None:
+    assert [status.value for status in UploadStatus] == ["In Progress", "Completed", "Failed"]
+
+
+def test_an_upload_begins_in_progress() -> None:
+    upload = an_upload()
+
+    assert upload.status is UploadStatus.IN_PROGRESS
+    assert upload.is_running
+    assert (upload.accepted, upload.total, upload.error_count) == (0, 0, 0)
+    assert upload.finished_at is None
+
+
+def test_an_upload_completes_with_what_was_counted() -> None:
+    upload = an_upload()
+
+    completed, events = upload.completed(TALLY, 7, LATER)
+
+    assert completed == evolve(
+        upload,
+        status=UploadStatus.COMPLETED,
+        finished_at=LATER,
+        total=10,
+        accepted=7,
+        errors={RowFaultKind.EMPTY: 1, RowFaultKind.DUPLICATE_IN_LIST: 2},
+        header_skipped=True,
+    )
+    assert completed.error_count == 3
+    assert not completed.is_running
+    assert events == (
+        UploadCompleted(
+            occurred_at=LATER,
+            list_id="1837",
+            changes=(FieldChange("upload", None, "u1"), FieldChange("accepted", None, 7)),
+        ),
+    )
+    assert upload.is_running
+
+
+def test_a_file_that_is_refused_as_a_whole_keeps_the_errors_found_so_far() -> None:
+    fault = FileFault(FileFaultKind.MULTIPLE_COLUMNS, "line 12 has 2 columns", 12)
+
+    failed, events = an_upload().failed(TALLY, fault, LATER)
+
+    assert failed.status is UploadStatus.FAILED
+    assert failed.failure == fault
+    assert failed.accepted == 0
+    assert failed.errors == TALLY.errors
+    assert failed.finished_at == LATER
+    assert events == (
+        UploadFailed(
+            occurred_at=LATER,
+            list_id="1837",
+            changes=(FieldChange("upload", None, "u1"), FieldChange("failure", None, "multiple_columns")),
+        ),
+    )
+
+
+def test_what_is_taken_back_adds_up() -> None:
+    upload, _ = an_upload().completed(TALLY, 7, LATER)
+
+    once, _ = upload.taken_back(5, LATER)
+    twice, events = once.taken_back(1, LATER)
+
+    assert (once.withdrawn, twice.withdrawn) == (5, 6)
+    assert twice.accepted == 7
+    assert events == (
+        UploadWithdrawn(
+            occurred_at=LATER,
+            list_id="1837",
+            changes=(FieldChange("upload", "u1", "u1"), FieldChange("withdrawn", 5, 6)),
+        ),
+    )
+
+
+def test_an_entry_keeps_its_counts_when_the_tally_goes_on() -> None:
+    errors = {RowFaultKind.EMPTY: 1}
+    completed, _ = an_upload().completed(Tally(2, errors), 1, LATER)
+
+    errors[RowFaultKind.EMPTY] = 99
+
+    assert completed.errors == {RowFaultKind.EMPTY: 1}
+
+
+@given(errors=st.dictionaries(st.sampled_from(RowFaultKind), st.integers(0, 10**6)))
+def test_errors_are_counted_by_kind_and_together(errors: dict[RowFaultKind, int]) -> None:
+    total = sum(errors.values())
+
+    assert Tally(errors=errors).error_count == total
+    assert Validation(filename="codes.csv", errors=errors).error_count == total
+    assert an_upload(errors=errors).error_count == total
+
+
+@pytest.mark.parametrize("uploader", ["ops@example.com", "42", "Asha R."])
+def test_an_uploader_is_an_email_address_or_any_id(uploader: str) -> None:
+    assert require_uploader(uploader) == uploader
+
+
+@pytest.mark.parametrize("uploader", ["", " ", "ops\n", None, 42], ids=repr)
+def test_an_upload_has_an_uploader(uploader: object) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        require_uploader(uploader)
+    assert refused.value.field == "uploaded_by"
+
+
+# --- files -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "filename", ["codes.csv", "CODES.CSV", "codes.Csv", "codes.xlsx.csv", "ಕೋಡ್.csv", ".csv"]
+)
+def test_a_file_name_ends_in_csv_in_any_case(filename: str) -> None:
+    assert check_filename(filename) is None
+
+
+@pytest.mark.parametrize("filename", ["codes.txt", "codes", "codes.csv.gz", "codes.csv ", "codescsv", ""])
+def test_another_file_name_is_refused(filename: str) -> None:
+    fault = check_filename(filename)
+
+    assert fault is not None
+    assert fault.kind is FileFaultKind.NOT_CSV
+    assert fault.line is None
+
+
+def test_a_file_has_up_to_50_mb() -> None:
+    assert MAX_FILE_BYTES == 50 * 1024**2
+    assert too_large().kind is FileFaultKind.TOO_LARGE
+    assert "50 MB" in too_large().message
+
+
+@pytest.mark.parametrize(
+    "total,kind",
+    [(0, FileFaultKind.EMPTY_FILE), (1, FileFaultKind.NO_VALID_CODE), (10, FileFaultKind.NO_VALID_CODE)],
+)
+def test_a_file_without_a_valid_code_is_refused(total: int, kind: FileFaultKind) -> None:
+    assert nothing_to_upload(total).kind is kind
+
+
+def test_an_upload_that_was_broken_off_says_so() -> None:
+    fault = interrupted("the process was killed")
+
+    assert fault.kind is FileFaultKind.INTERRUPTED
+    assert fault.message == "the process was killed; upload the file again"
+
+
+def test_a_row_that_does_not_fit_into_the_list_says_so() -> None:
+    kind, message = list_is_full()
+
+    assert kind is RowFaultKind.LIST_FULL
+    assert "1000000" in message
+
+
+def test_the_known_headers() -> None:
+    assert sorted(HEADER_NAMES) == ["code", "codes", "coupon code", "voucher code", "voucher_code"]
+
+
+def test_the_reasons_that_programs_rely_on_never_change() -> None:
+    assert {kind.value for kind in RowFaultKind} == {
+        "empty",
+        "invalid_character",
+        "too_long",
+        "bad_format",
+        "duplicate_in_file",
+        "duplicate_in_list",
+        "duplicate_in_other_list",
+        "list_full",
+    }
+    assert {kind.value for kind in FileFaultKind} == {
+        "not_csv",
+        "too_large",
+        "bad_encoding",
+        "multiple_columns",
+        "broken_quoting",
+        "empty_file",
+        "no_valid_code",
+        "interrupted",
+    }
+
+
+def test_what_can_be_wrong_with_a_code_can_be_wrong_with_a_row() -> None:
+    assert {fault.value for fault in CodeFault} < {kind.value for kind in RowFaultKind}
+
+
+# --- refused rows --------------------------------------------------------------------------------------
+
+
+def test_a_refused_row_is_a_plain_tuple() -> None:
+    fault = RowFault(7, "PM 500", RowFaultKind.INVALID_CHARACTER, "character 3 is U+0020 SPACE")
+
+    assert fault == (7, "PM 500", "invalid_character", "character 3 is U+0020 SPACE")
+
+
+@pytest.mark.parametrize(
+    "raw,shown",
+    [
+        pytest.param("PM500FF-2024", "'PM…'", id="long"),
+        pytest.param("PM5", "'…'", id="short"),
+        pytest.param("   PM500FF-2024", "'PM…'", id="outer space"),
+        pytest.param("PM            ", "'…'", id="a short code is not long for its space"),
+        pytest.param("P\nlevel=ERROR", r"'P\n…'", id="a line break forges no log line"),
+        pytest.param("\x1b[31m500FF", r"'\x1b[…'", id="an escape sequence does nothing"),
+        pytest.param("\ud800\udc00500FF1", r"'\ud800\udc00…'", id="what cannot be printed is escaped"),
+    ],
+)
+def test_a_refused_row_is_shown_masked_and_on_one_line(raw: str, shown: str) -> None:
+    fault = RowFault(7, raw, RowFaultKind.EMPTY, "the row is empty")
+
+    assert repr(fault) == f"RowFault(line=7, raw={shown}, kind='empty', message='the row is empty')"
+    assert str(fault) == f"{fault}" == repr(fault)

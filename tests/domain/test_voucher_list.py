@@ -1,0 +1,440 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from attrs import evolve
+from attrs.exceptions import FrozenInstanceError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from partner_vouchers.domain.events import (
+    Event,
+    ListActivated,
+    ListArchived,
+    ListCreated,
+    ListDeleted,
+    ListEdited,
+    ListPaused,
+    Recorded,
+)
+from partner_vouchers.domain.lifecycle import State, Status
+from partner_vouchers.domain.stock import Counts, PercentUsed
+from partner_vouchers.domain.voucher_list import Terms, VoucherList, new_list, new_tag
+from partner_vouchers.errors import (
+    ActionNotAllowed,
+    ExpiryNotInFuture,
+    InvalidInput,
+    InvalidTag,
+    ListDistributed,
+    ListLinked,
+    NaiveDatetime,
+    StaleVersion,
+)
+from tests.domain.examples import CREATED, EXPIRY, NAMES, NOW, TEXTS, a_list, a_list_that_is
+
+Change = Callable[[VoucherList], tuple[VoucherList, tuple[Event, ...]]]
+
+
+def create(**changed: Any) -> tuple[VoucherList, tuple[Event, ...]]:
+    fields: dict[str, Any] = {
+        "id": "1837",
+        "partner": "Puma",
+        "tag": "Winter_Sale_500",
+        "name": "Winter Sale",
+        "description": "₹500 off",
+        "expires_at": EXPIRY,
+        "now": NOW,
+    }
+    return new_list(**{**fields, **changed})
+
+
+def changes_in(events: tuple[Event, ...]) -> dict[str, tuple[object, object]]:
+    """Return what the only event says: each field, from what and to what."""
+    (event,) = events
+    assert isinstance(event, Recorded)
+    assert event.occurred_at == NOW
+    return {change.field: (change.before, change.after) for change in event.changes}
+
+
+# --- tags ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "given_tag,stored",
+    [
+        pytest.param("Winter_Sale_500", "winter_sale_500", id="ASCII"),
+        pytest.param("WINTER-10%-OFF!#", "winter-10%-off!#", id="special characters"),
+        pytest.param("ÄPFEL_ЗИМА", "äpfel_зима", id="not ASCII"),
+        pytest.param("ΔΊΑΣ", "δίας", id="final sigma"),
+        pytest.param("İSTANBUL", "i̇stanbul", id="becomes longer"),
+        pytest.param("सेल_🎁", "सेल_🎁", id="no case"),
+    ],
+)
+def test_a_tag_is_kept_in_lower_case(given_tag: str, stored: str) -> None:
+    assert new_tag(given_tag) == stored
+
+
+@pytest.mark.parametrize(
+    "white_space",
+    [
+        pytest.param(" ", id="space"),
+        pytest.param("\t", id="tab"),
+        pytest.param("\n", id="line feed"),
+        pytest.param("\r", id="carriage return"),
+        pytest.param("\v", id="vertical tab"),
+        pytest.param("\f", id="form feed"),
+        pytest.param("\x1c", id="file separator"),
+        pytest.param("\x85", id="next line"),
+        pytest.param("\u00a0", id="no-break space"),
+        pytest.param("\u1680", id="ogham space"),
+        pytest.param("\u2003", id="em space"),
+        pytest.param("\u2028", id="line separator"),
+        pytest.param("\u2029", id="paragraph separator"),
+        pytest.param("\u202f", id="narrow no-break space"),
+        pytest.param("\u205f", id="mathematical space"),
+        pytest.param("\u3000", id="ideographic space"),
+    ],
+)
+def test_a_tag_has_no_white_space_of_any_kind(white_space: str) -> None:
+    for tag in (f"winter{white_space}sale", f"{white_space}winter", f"winter{white_space}", white_space):
+        with pytest.raises(InvalidTag) as refused:
+            new_tag(tag)
+        assert refused.value.field == "tag"
+
+
+@pytest.mark.parametrize("tag", ["", "win\0ter", "win\ud800ter", None, 500], ids=repr)
+def test_a_tag_is_a_text_that_storages_can_keep(tag: object) -> None:
+    with pytest.raises(InvalidTag):
+        new_tag(tag)
+
+
+@given(text=st.text())
+def test_a_stored_tag_is_a_valid_tag_and_stays_as_it_is(text: str) -> None:
+    try:
+        tag = new_tag(text)
+    except InvalidTag:
+        return
+    assert new_tag(tag) == tag
+    assert tag.split() == [tag]
+
+
+# --- creation --------------------------------------------------------------------------------------
+
+
+def test_a_new_list_is_active_and_empty() -> None:
+    created, _ = create()
+
+    assert created == VoucherList(
+        id="1837",
+        partner="Puma",
+        tag="winter_sale_500",
+        name="Winter Sale",
+        description="₹500 off",
+        expires_at=EXPIRY,
+        state=State.ACTIVE,
+        low_stock_at=None,
+        counts=Counts(),
+        campaigns=0,
+        created_at=NOW,
+        updated_at=NOW,
+        version=1,
+    )
+    assert created.status_at(NOW) is Status.ACTIVE
+
+
+def test_the_event_of_a_creation_says_all_that_the_list_is() -> None:
+    _, events = create(low_stock_at=PercentUsed(80))
+
+    assert isinstance(events[0], ListCreated)
+    assert events[0].list_id == "1837"
+    assert changes_in(events) == {
+        "partner": (None, "Puma"),
+        "tag": (None, "winter_sale_500"),
+        "name": (None, "Winter Sale"),
+        "description": (None, "₹500 off"),
+        "expires_at": (None, "2027-03-31T23:59:59+00:00"),
+        "state": (None, "Active"),
+        "low_stock_at": (None, "80% used"),
+    }
+
+
+def test_a_bare_date_ends_in_the_zone_that_the_caller_names() -> None:
+    created, _ = create(expires_at=date(2027, 3, 31), zone=ZoneInfo("Asia/Kolkata"))
+
+    assert created.expires_at == datetime(2027, 3, 31, 18, 29, 59, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "wrong,error",
+    [
+        pytest.param({"tag": "winter sale"}, InvalidTag, id="tag with a space"),
+        pytest.param({"name": ""}, InvalidInput, id="no name"),
+        pytest.param({"name": "Winter\nSale"}, InvalidInput, id="name of two lines"),
+        pytest.param({"description": "50\0%"}, InvalidInput, id="NUL in the description"),
+        pytest.param({"description": None}, InvalidInput, id="description None"),
+        pytest.param({"expires_at": NOW}, ExpiryNotInFuture, id="expiry now"),
+        pytest.param({"expires_at": EXPIRY.replace(tzinfo=None)}, NaiveDatetime, id="naive expiry"),
+        pytest.param({"expires_at": date(2027, 3, 31)}, NaiveDatetime, id="bare date without a zone"),
+        pytest.param({"zone": UTC}, InvalidInput, id="zone beside a datetime"),
+        pytest.param({"low_stock_at": -1}, InvalidInput, id="negative threshold"),
+    ],
+)
+def test_a_list_is_refused(wrong: dict[str, object], error: type[InvalidInput]) -> None:
+    with pytest.raises(error) as refused:
+        create(**wrong)
+    assert type(refused.value) is error
+    assert [refused.value.field] == list(wrong)
+
+
+def test_a_description_may_be_empty_and_may_have_lines() -> None:
+    for description in ("", "₹500 off\non orders above ₹2000"):
+        created, _ = create(description=description)
+        assert created.description == description
+
+
+# --- edits -----------------------------------------------------------------------------------------
+
+
+def test_an_edit_says_from_what_to_what() -> None:
+    found = a_list(low_stock_at=100)
+
+    edited, events = found.edit(
+        NOW,
+        name="Spring Sale",
+        description="₹600 off",
+        expires_at=EXPIRY + timedelta(days=1),
+        low_stock_at=PercentUsed(90),
+    )
+
+    assert isinstance(events[0], ListEdited)
+    assert changes_in(events) == {
+        "name": ("Winter Sale", "Spring Sale"),
+        "description": ("₹500 off on orders above ₹2000", "₹600 off"),
+        "expires_at": ("2027-03-31T23:59:59+00:00", "2027-04-01T23:59:59+00:00"),
+        "low_stock_at": (100, "90% used"),
+    }
+    assert edited == evolve(
+        found,
+        name="Spring Sale",
+        description="₹600 off",
+        expires_at=EXPIRY + timedelta(days=1),
+        low_stock_at=PercentUsed(90),
+        version=2,
+        updated_at=NOW,
+    )
+
+
+def test_an_edit_of_one_field_says_nothing_of_the_others() -> None:
+    edited, events = a_list().edit(NOW, name="Spring Sale")
+
+    assert changes_in(events) == {"name": ("Winter Sale", "Spring Sale")}
+    assert edited.description == a_list().description
+
+
+def test_none_clears_the_threshold_and_nothing_leaves_it() -> None:
+    found = a_list(low_stock_at=100)
+
+    cleared, events = found.edit(NOW, low_stock_at=None)
+    renamed, _ = found.edit(NOW, name="Spring Sale")
+
+    assert cleared.low_stock_at is None
+    assert changes_in(events) == {"low_stock_at": (100, None)}
+    assert renamed.low_stock_at == 100
+
+
+def test_a_number_of_codes_is_not_a_percentage() -> None:
+    edited, events = a_list(low_stock_at=80).edit(NOW, low_stock_at=PercentUsed(80))
+
+    assert edited.low_stock_at == PercentUsed(80)
+    assert changes_in(events) == {"low_stock_at": (80, "80% used")}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param({"name": "Winter Sale"}, id="the same name"),
+        pytest.param({"expires_at": EXPIRY}, id="the same expiry"),
+        pytest.param(
+            {"expires_at": EXPIRY.astimezone(timezone(timedelta(hours=5, minutes=30)))},
+            id="the same expiry elsewhere",
+        ),
+        pytest.param({"expires_at": date(2027, 3, 31), "zone": UTC}, id="the same expiry as a date"),
+        pytest.param({"low_stock_at": None}, id="the same threshold"),
+    ],
+)
+def test_an_edit_of_nothing_changes_nothing(edit: dict[str, Any]) -> None:
+    found = a_list()
+
+    edited, events = found.edit(NOW, **edit)
+
+    assert edited is found
+    assert events == ()
+
+
+def test_an_expiry_is_in_the_future_at_each_edit_of_it() -> None:
+    with pytest.raises(ExpiryNotInFuture):
+        a_list().edit(NOW, expires_at=NOW)
+    with pytest.raises(NaiveDatetime):
+        a_list().edit(NOW, expires_at=date(2027, 3, 31))
+
+
+def test_an_expired_list_can_be_renamed_and_stays_expired() -> None:
+    renamed, _ = a_list_that_is(Status.EXPIRED).edit(NOW, name="Winter Sale 2026")
+
+    assert renamed.name == "Winter Sale 2026"
+    assert renamed.status_at(NOW) is Status.EXPIRED
+
+
+@given(name=NAMES, description=TEXTS, threshold=st.none() | st.integers(0, 10**6))
+def test_an_edit_changes_what_it_says_and_says_what_it_changes(
+    name: str, description: str, threshold: int | None
+) -> None:
+    found = a_list()
+
+    edited, events = found.edit(NOW, name=name, description=description, low_stock_at=threshold)
+
+    said = changes_in(events) if events else {}
+    for field in ("name", "description", "low_stock_at"):
+        before, after = getattr(found, field), getattr(edited, field)
+        assert said.get(field, (after, after)) == (before, after)
+    assert edited.version == found.version + len(events)
+
+
+# --- versions --------------------------------------------------------------------------------------
+
+CHANGES: list[Any] = [
+    pytest.param(Status.ACTIVE, lambda found: found.edit(NOW, name="Spring Sale"), ListEdited, id="edit"),
+    pytest.param(Status.ACTIVE, lambda found: found.pause(NOW), ListPaused, id="pause"),
+    pytest.param(Status.PAUSED, lambda found: found.activate(NOW), ListActivated, id="activate"),
+    pytest.param(Status.ACTIVE, lambda found: found.archive(NOW), ListArchived, id="archive"),
+]
+
+
+@pytest.mark.parametrize("status,change,event", CHANGES)
+def test_each_change_raises_the_version_and_tells_of_itself(
+    status: Status, change: Change, event: type[Event]
+) -> None:
+    found = a_list_that_is(status, version=7)
+    before = deepcopy(found)
+
+    changed, events = change(found)
+
+    assert found == before
+    assert changed.version == 8
+    assert changed.updated_at == NOW
+    assert changed.created_at == CREATED
+    assert [type(told) for told in events] == [event]
+    assert changes_in(events)
+
+
+@pytest.mark.parametrize(
+    "status,change,moved",
+    [
+        pytest.param(Status.ACTIVE, VoucherList.pause, ("Active", "Paused"), id="pause"),
+        pytest.param(Status.PAUSED, VoucherList.activate, ("Paused", "Active"), id="activate"),
+        pytest.param(Status.ACTIVE, VoucherList.archive, ("Active", "Archived"), id="archive an active list"),
+        pytest.param(Status.PAUSED, VoucherList.archive, ("Paused", "Archived"), id="archive a paused list"),
+        pytest.param(
+            Status.EXPIRED, VoucherList.archive, ("Active", "Archived"), id="archive an expired list"
+        ),
+    ],
+)
+def test_a_change_of_state_changes_nothing_else(
+    status: Status,
+    change: Callable[[VoucherList, datetime], tuple[VoucherList, tuple[Event, ...]]],
+    moved: tuple[str, str],
+) -> None:
+    found = a_list_that_is(status)
+
+    changed, events = change(found, NOW)
+
+    assert changes_in(events) == {"state": moved}
+    assert changed == evolve(found, state=State(moved[1]), version=2, updated_at=NOW)
+
+
+def test_a_stale_version_is_refused() -> None:
+    found = a_list(version=7)
+
+    found.require_version(7)
+    found.require_version(None)
+    for expected in (6, 8):
+        with pytest.raises(StaleVersion) as refused:
+            found.require_version(expected)
+        assert (refused.value.expected, refused.value.actual) == (expected, 7)
+
+
+def test_a_list_itself_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        a_list().name = "Spring Sale"  # type: ignore[misc]
+
+
+# --- deletion --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [Status.ACTIVE, Status.PAUSED, Status.EXPIRED], ids=str)
+def test_a_list_that_nobody_has_a_code_of_can_be_deleted(status: Status) -> None:
+    events = a_list_that_is(status, counts=Counts(uploaded=10, withdrawn=4)).delete(NOW, ())
+
+    assert isinstance(events[0], ListDeleted)
+    assert changes_in(events)["tag"] == ("winter_sale_500", None)
+
+
+def test_an_archived_list_is_kept_for_the_record() -> None:
+    with pytest.raises(ActionNotAllowed) as refused:
+        a_list_that_is(Status.ARCHIVED).delete(NOW, ())
+    assert (refused.value.status, refused.value.action, refused.value.allowed) == ("Archived", "delete", ())
+
+
+def test_a_linked_list_cannot_be_deleted() -> None:
+    with pytest.raises(ListLinked) as refused:
+        a_list().delete(NOW, ("CMP1", "CMP2"))
+    assert refused.value.campaign_ids == ("CMP1", "CMP2")
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        pytest.param(Counts(uploaded=10, distributed=1), id="distributed"),
+        pytest.param(Counts(uploaded=10, reserved=1), id="reserved"),
+        pytest.param(Counts(uploaded=1, distributed=1), id="all distributed"),
+    ],
+)
+def test_a_list_of_which_a_code_was_handed_out_cannot_be_deleted(counts: Counts) -> None:
+    with pytest.raises(ListDistributed, match="archive it instead") as refused:
+        a_list(counts=counts).delete(NOW, ())
+    assert refused.value.distributed == 1
+
+
+# --- what else a list knows ------------------------------------------------------------------------
+
+
+def test_a_list_is_found_by_its_texts_in_any_case() -> None:
+    found = a_list(partner="Straße", tag="зима", name="Winter SALE", description="ΔΊΑΣ").search_text
+
+    for part in ("strasse", "зима", "winter sale", "ΔΊΑΣ".casefold()):
+        assert part in found
+
+
+def test_the_terms_of_a_list_are_what_it_says_now() -> None:
+    found = a_list(version=7)
+    said = found.terms
+
+    edited, _ = found.edit(NOW, name="Spring Sale")
+
+    assert said == Terms(
+        list_id="1837",
+        version=7,
+        partner="Puma",
+        tag="winter_sale_500",
+        name="Winter Sale",
+        description="₹500 off on orders above ₹2000",
+        expires_at=EXPIRY,
+    )
+    assert edited.terms == evolve(said, name="Spring Sale", version=8)
+    assert found.terms == said

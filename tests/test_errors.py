@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+import re
+from datetime import UTC, datetime
+from types import UnionType
+from typing import Any, get_type_hints
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import partner_vouchers
+from partner_vouchers import errors
+from partner_vouchers.errors import PartnerVouchersError, UploadRunning
+
+ERRORS: list[type[PartnerVouchersError]] = [
+    found
+    for found in vars(errors).values()
+    if isinstance(found, type)
+    and issubclass(found, PartnerVouchersError)
+    and found is not PartnerVouchersError
+]
+
+PROMISED = {
+    "invalid_input",
+    "invalid_partner_name",
+    "invalid_tag",
+    "naive_datetime",
+    "expiry_not_in_future",
+    "invalid_idempotency_key",
+    "invalid_cursor",
+    "source_unreadable",
+    "unknown_partner",
+    "partner_exists",
+    "unknown_list",
+    "tag_taken",
+    "unknown_upload",
+    "original_not_kept",
+    "not_linked",
+    "campaign_not_linked",
+    "unknown_eligibility_rule",
+    "action_not_allowed",
+    "stale_version",
+    "list_linked",
+    "list_distributed",
+    "upload_running",
+    "file_already_uploaded",
+    "upload_interrupted",
+    "no_code_available",
+    "codes_exhausted",
+    "no_active_list",
+    "not_eligible",
+    "idempotency_conflict",
+    "message_error",
+    "storage_error",
+    "storage_busy",
+    "storage_full",
+    "not_a_partner_vouchers_storage",
+    "schema_too_new",
+    "duplicate_policy_mismatch",
+    "host_transaction",
+}
+
+TEXTS = st.text(min_size=1)
+DATETIMES = st.datetimes(timezones=st.just(UTC))
+KINDS: dict[type | UnionType | object, st.SearchStrategy[Any]] = {
+    str: TEXTS,
+    int: st.integers(),
+    str | None: st.none() | TEXTS,
+    int | None: st.none() | st.integers(),
+    tuple[str, ...]: st.lists(TEXTS, max_size=3).map(tuple),
+    tuple[tuple[str, str], ...]: st.lists(st.tuples(TEXTS, TEXTS), max_size=3).map(tuple),
+    datetime: DATETIMES,
+}
+
+
+def attributes_of(error: type[PartnerVouchersError]) -> dict[str, Any]:
+    """Return the attributes of an error that carry facts, with their types."""
+    hints = get_type_hints(error)
+    return {field.name: hints[field.name] for field in dataclasses.fields(error)}  # type: ignore[arg-type]
+
+
+def cases_of(error: type[PartnerVouchersError]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({name: KINDS[kind] for name, kind in attributes_of(error).items()})
+
+
+def test_all_errors_have_one_root() -> None:
+    assert len(ERRORS) >= 30
+    for found in vars(errors).values():
+        if isinstance(found, type) and issubclass(found, BaseException):
+            assert issubclass(found, PartnerVouchersError)
+    assert issubclass(PartnerVouchersError, Exception)
+
+
+def test_the_root_is_what_a_host_imports() -> None:
+    assert partner_vouchers.PartnerVouchersError is PartnerVouchersError
+
+
+def test_each_error_has_a_code_of_its_own() -> None:
+    codes = [PartnerVouchersError.code, *(error.code for error in ERRORS)]
+
+    assert len(set(codes)) == len(codes)
+    for error in ERRORS:
+        assert "code" in vars(error), f"{error.__name__} inherits its code"
+        assert re.fullmatch("[a-z]+(_[a-z]+)*", error.code)
+
+
+def test_the_codes_that_programs_rely_on_never_change() -> None:
+    assert {error.code for error in ERRORS} >= PROMISED
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+def test_an_error_says_what_it_is(error: type[PartnerVouchersError]) -> None:
+    first_line = (error.__doc__ or "").strip().splitlines()[0]
+
+    assert first_line.endswith(".")
+    assert error.__doc__ != PartnerVouchersError.__doc__
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+@given(data=st.data())
+def test_an_error_carries_its_facts_and_a_message(
+    error: type[PartnerVouchersError], data: st.DataObject
+) -> None:
+    facts = data.draw(cases_of(error))
+
+    raised = error(**facts)
+
+    assert {name: getattr(raised, name) for name in facts} == facts
+    assert str(raised)
+    assert repr(raised) == f"{error.__name__}({str(raised)!r})"
+    assert isinstance(raised, PartnerVouchersError)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+@given(data=st.data())
+def test_an_error_travels_between_processes(error: type[PartnerVouchersError], data: st.DataObject) -> None:
+    raised = error(**data.draw(cases_of(error)))
+    raised.add_note("in the worker")
+
+    arrivals: list[PartnerVouchersError] = [
+        pickle.loads(pickle.dumps(raised)),
+        copy.copy(raised),
+        copy.deepcopy(raised),
+    ]
+    for arrived in arrivals:
+        assert type(arrived) is error
+        assert {name: getattr(arrived, name) for name in attributes_of(error)} == {
+            name: getattr(raised, name) for name in attributes_of(error)
+        }
+        assert str(arrived) == str(raised)
+        assert arrived.code == error.code
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+def test_an_error_has_no_place_for_a_voucher_code(error: type[PartnerVouchersError]) -> None:
+    # `code` is the name of the error for programs, and belongs to the class.
+    assert {"code", "codes", "voucher_code", "coupon_code", "raw"}.isdisjoint(attributes_of(error))
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+def test_facts_are_named_where_an_error_is_raised(error: type[PartnerVouchersError]) -> None:
+    positional: list[Any] = ["fact"] * len(attributes_of(error))
+    with pytest.raises(TypeError, match="positional"):
+        error(*positional)
+
+
+def test_an_upload_that_has_no_entry_yet_is_not_named_none() -> None:
+    message = str(UploadRunning(list_id="7", upload_id=None))
+
+    assert message.startswith("another upload to list 7 is running")
+    assert str(UploadRunning(list_id="7", upload_id="u1")).startswith("upload u1 to list 7 is running")

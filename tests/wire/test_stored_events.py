@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from cattrs.errors import BaseValidationError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from partner_vouchers.domain.events import (
+    Event,
+    FieldChange,
+    ListEdited,
+    Recorded,
+    StockEvent,
+    StockLow,
+    Value,
+    VoucherRewarded,
+)
+from partner_vouchers.wire.stored_events import EVENT_TYPES, event_from_json, event_to_json
+
+INSTANTS = st.datetimes(timezones=st.just(UTC))
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+CHANGES = st.builds(FieldChange, TEXTS, *[st.none() | st.booleans() | NUMBERS | TEXTS] * 2)
+
+EDITED = ListEdited(
+    occurred_at=datetime(2026, 11, 21, 12, tzinfo=UTC),
+    list_id="1837",
+    changes=(FieldChange("name", "Winter Sale", "दिवाली"),),
+)
+LOW = StockLow(
+    occurred_at=datetime(2026, 11, 21, 12, tzinfo=UTC),
+    list_id="1837",
+    partner="Puma",
+    list_tag="winter_sale_500",
+    available=100,
+)
+
+
+def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
+    if issubclass(kind, Recorded):
+        return st.builds(
+            kind,
+            occurred_at=INSTANTS,
+            list_id=st.none() | TEXTS,
+            changes=st.lists(CHANGES, max_size=4).map(tuple),
+        )
+    assert issubclass(kind, StockEvent)
+    return st.builds(
+        kind, occurred_at=INSTANTS, list_id=TEXTS, partner=TEXTS, list_tag=TEXTS, available=st.integers(0)
+    )
+
+
+def types_in(event: Recorded) -> list[tuple[type, type]]:
+    return [(type(change.before), type(change.after)) for change in event.changes]
+
+
+@pytest.mark.parametrize("name", EVENT_TYPES)
+@given(data=st.data())
+def test_an_event_comes_back_as_it_was_stored(name: str, data: st.DataObject) -> None:
+    event = data.draw(events_of(EVENT_TYPES[name]))
+
+    found = event_from_json(name, event_to_json(event))
+
+    assert found == event
+    assert type(found) is type(event)
+    if isinstance(found, Recorded) and isinstance(event, Recorded):
+        # 1 == 1.0 == True, but they are not the same to a reader.
+        assert types_in(found) == types_in(event)
+
+
+def test_every_event_that_is_stored_as_text_has_its_name() -> None:
+    concrete = {*Recorded.__subclasses__(), *StockEvent.__subclasses__()}
+
+    assert set(EVENT_TYPES.values()) == concrete
+    assert all(kind.event_name == name for name, kind in EVENT_TYPES.items())
+
+
+def test_the_event_of_an_assignment_is_not_stored_as_text() -> None:
+    assert VoucherRewarded.event_name not in EVENT_TYPES
+
+
+def test_what_is_stored_today_can_be_read_for_ever() -> None:
+    edited = (
+        '{"occurred_at":"2026-11-21T12:00:00+00:00","list_id":"1837",'
+        '"changes":[{"field":"name","before":"Winter Sale","after":"दिवाली"}]}'
+    )
+    low = (
+        '{"occurred_at":"2026-11-21T12:00:00+00:00","list_id":"1837",'
+        '"partner":"Puma","list_tag":"winter_sale_500","available":100}'
+    )
+
+    assert (event_to_json(EDITED), event_to_json(LOW)) == (edited, low)
+    assert event_from_json("list.edited", edited) == EDITED
+    assert event_from_json("list.running_low", low) == LOW
+
+
+def test_an_unknown_event_is_refused() -> None:
+    with pytest.raises(KeyError):
+        event_from_json("list.exploded", event_to_json(EDITED))
+
+
+def stored(event: Event, **changed: object) -> str:
+    return json.dumps({**json.loads(event_to_json(event)), **changed})
+
+
+@pytest.mark.parametrize(
+    "name,text",
+    [
+        pytest.param("list.edited", stored(EDITED, extra=1), id="unknown key"),
+        pytest.param("list.running_low", stored(LOW, changes=[]), id="key of another event"),
+        pytest.param("list.edited", stored(LOW), id="another event"),
+        pytest.param(
+            "list.edited",
+            stored(EDITED, changes=[{"field": "name", "before": 1, "after": 2, "by": "ops"}]),
+            id="unknown key of a change",
+        ),
+        pytest.param(
+            "list.edited", stored(EDITED, changes=[{"field": "name", "before": 1}]), id="half a change"
+        ),
+        pytest.param("list.running_low", "{}", id="missing keys"),
+        pytest.param("list.running_low", stored(LOW, list_id=None), id="None for a text"),
+        pytest.param("list.running_low", stored(LOW, list_id=1837), id="number for a text"),
+        pytest.param("list.edited", stored(EDITED, list_id=1837), id="number for a text or None"),
+        pytest.param("list.running_low", stored(LOW, available=5.9), id="fraction for a number"),
+        pytest.param("list.running_low", stored(LOW, available="5"), id="text for a number"),
+        pytest.param("list.running_low", stored(LOW, available=True), id="truth for a number"),
+        pytest.param("list.running_low", stored(LOW, occurred_at="yesterday"), id="no instant"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_not_bent(name: str, text: str) -> None:
+    with pytest.raises(BaseValidationError):
+        event_from_json(name, text)
+
+
+@pytest.mark.parametrize("value", [None, True, 0, 1, 1.0, "", "None", "1"], ids=repr)
+def test_a_changed_value_keeps_its_type(value: Value) -> None:
+    event = ListEdited(occurred_at=EDITED.occurred_at, changes=(FieldChange("low_stock_at", value, value),))
+
+    found = event_from_json("list.edited", event_to_json(event))
+
+    assert isinstance(found, Recorded)
+    assert [repr(change.after) for change in found.changes] == [repr(value)]
