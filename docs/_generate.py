@@ -51,11 +51,11 @@ def transitions() -> str:
                 expires_at=expires_at, state=state, created_at=now, updated_at=now,
             )  # fmt: skip
             before = found.status_at(now)
-            was = "" if before.value == state.value else f" of a list that was {state} before"
+            was = "" if before.value == state.value else f", where the list was {state} before"
             for action in allowed_actions(before):
                 after = do[action](found).status_at(now)
                 if after is not before:
-                    how = f"{action}, to a new expiry{was}" if action is Action.EDIT else action
+                    how = f"{action} to a new expiry{was}" if action is Action.EDIT else action
                     lines[f"- {before} → {after}: {how}"] = None
             if found.status_at(later) is not before:
                 lines[f"- {before} → {found.status_at(later)}: by itself, when its expiry has passed"] = None

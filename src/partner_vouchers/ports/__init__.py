@@ -1,0 +1,50 @@
+"""What a storage owes to the library.
+
+A host that keeps its data elsewhere writes a class for each protocol here; `adapters/memory` shows how
+little that takes. An adapter obeys: it keeps what it is given, reports facts, and decides nothing. Rules
+stand in `domain`.
+
+**Transactions.** `Storage.begin()` opens one; all that is done through it becomes visible to others at
+once by `commit()`, or not at all. Two transactions that write the same things behave as if one ran after
+the other. Whatever is committed is durable, as far as the storage is.
+
+**Identity.** Ids of lists, uploads and codes are strings that the storage gives and never uses again.
+
+**What is not there.** A look-up returns None or nothing for an id that nobody has, whatever its form. A change
+of a list or an upload that does not exist raises `UnknownList` or `UnknownUpload`, or changes nothing. What may
+be stored only once raises a `StorageError` the second time.
+"""
+
+from partner_vouchers.ports.codes import Assignments, Codes, IdempotencyKeys, Taken, TakenCode
+from partner_vouchers.ports.imports import CodeImport, Judge
+from partner_vouchers.ports.journal import Audit, AuditEntry, Leases, Outbox, OutboxEntry, Settings
+from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists, Partners, SortKey
+from partner_vouchers.ports.storage import Clock, Storage
+from partner_vouchers.ports.transaction import Transaction
+from partner_vouchers.ports.uploads import Uploads
+
+__all__ = [
+    "Assignments",
+    "Audit",
+    "AuditEntry",
+    "Campaigns",
+    "Clock",
+    "CodeImport",
+    "Codes",
+    "IdempotencyKeys",
+    "Judge",
+    "Leases",
+    "ListOrder",
+    "ListQuery",
+    "Lists",
+    "Outbox",
+    "OutboxEntry",
+    "Partners",
+    "Settings",
+    "SortKey",
+    "Storage",
+    "Taken",
+    "TakenCode",
+    "Transaction",
+    "Uploads",
+]

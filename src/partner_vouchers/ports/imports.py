@@ -1,0 +1,72 @@
+"""How the codes of an upload come into a list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from partner_vouchers.domain.duplicates import Holder
+from partner_vouchers.domain.uploads import RowFault, RowFaultKind
+from partner_vouchers.ports.transaction import Transaction
+
+Judge = Callable[[Holder], tuple[RowFaultKind, str]]
+"""Says why a code that `Holder` has is refused."""
+
+
+class CodeImport(Protocol):
+    """The codes of one upload on their way into a list: private until they are published, all at once.
+
+    The calls come in this order: `add` and `refuse` by turns while the file is read; then `check` alone, or
+    `claim` and `publish`. A storage does the work in transactions of its own, each so short that others are
+    not kept waiting. Leaving the context without `publish` gives up what was not published.
+    """
+
+    def add(self, lines: Sequence[int], codes: Sequence[str]) -> None:
+        """Add valid codes with the lines of the file on which they stand, in the order of the file."""
+        ...
+
+    def refuse(self, faults: Sequence[RowFault]) -> None:
+        """Add refused rows, to be kept with the upload, up to `MAX_KEPT_FAULTS`."""
+        ...
+
+    def check(self, judge: Judge, full: Callable[[], tuple[RowFaultKind, str]]) -> None:
+        """Find what `claim` would refuse, without storing anything."""
+        ...
+
+    def claim(
+        self,
+        judge: Judge,
+        full: Callable[[], tuple[RowFaultKind, str]],
+        keep_alive: Callable[[Transaction], None],
+    ) -> None:
+        """Claim the codes in the scope of the list, in the order of the file, and refuse those that another holds.
+
+        What another import has claimed counts as held, also before it is published. Of a code that stands twice
+        in the file the first wins. Codes of lists that do not count (see
+        `Storage.import_codes`), withdrawn codes and leftovers of uploads that were given up are taken over.
+        Where the list would receive more than `stock.CAPACITY` codes, those at the end of the file are refused
+        with `full()`.
+
+        Args:
+            judge: says why a code is refused.
+            full: says why a code is refused that does not fit.
+            keep_alive: called in each transaction before it commits; what it raises ends the import.
+        """
+        ...
+
+    @property
+    def refused(self) -> dict[RowFaultKind, int]:
+        """How many rows were refused so far, by reason."""
+        ...
+
+    def sample(self, limit: int) -> list[RowFault]:
+        """Return the first refused rows, in the order of their lines."""
+        ...
+
+    def save_faults(self, keep_alive: Callable[[Transaction], None]) -> None:
+        """Keep the refused rows with the upload."""
+        ...
+
+    def publish(self, tx: Transaction) -> int:
+        """Make the claimed codes available and count them as uploaded, when `tx` commits; return how many."""
+        ...

@@ -1,0 +1,96 @@
+"""Where events, the audit log, leases and settings are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from attrs import frozen
+
+from partner_vouchers.domain.events import Event, Recorded
+
+
+@frozen
+class OutboxEntry:
+    """An event on its way to the sinks.
+
+    Attributes:
+        id: unique among all events of all storages, for ever; a receiver can tell repeats by it.
+        position: grows with each entry of a storage, in the order of commits.
+        event: what happened.
+    """
+
+    id: str
+    position: int
+    event: Event
+
+
+class Outbox(Protocol):
+    """The events that were committed with what caused them."""
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Store events other than those of assignments, which come with `Assignments.add`."""
+        ...
+
+    def read(self, after: int, limit: int) -> list[OutboxEntry]:
+        """Return the entries after a position, in order."""
+        ...
+
+
+@frozen
+class AuditEntry:
+    """A change in the audit log.
+
+    Attributes:
+        position: grows with each entry.
+        actor: who made the change, or None where the host did not say.
+        event: what was changed, when, from what to what.
+    """
+
+    position: int
+    actor: str | None
+    event: Recorded
+
+
+class Audit(Protocol):
+    """The log of changes. Nothing in it is ever changed or removed."""
+
+    def append(self, actor: str | None, events: Sequence[Recorded]) -> None:
+        """Add changes."""
+        ...
+
+    def entries(self, list_id: str | None, actor: str | None, after: int, limit: int) -> list[AuditEntry]:
+        """Return the entries after a position, in order, of a list and of an actor where these are given."""
+        ...
+
+
+class Leases(Protocol):
+    """Promises that one process works on a thing, which end by themselves when that process is silent or dead."""
+
+    def take(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
+        """Take or renew a lease; return False where another holder has it.
+
+        A lease that ended before `now`, or whose holder the storage knows to be dead, is free.
+        """
+        ...
+
+    def held(self, name: str, holder: str) -> bool:
+        """Return whether this holder is the last who took the lease."""
+        ...
+
+    def release(self, name: str, holder: str) -> None:
+        """Give a lease back, where this holder has it."""
+        ...
+
+
+class Settings(Protocol):
+    """What the storage remembers about how it was set up."""
+
+    def get(self, name: str) -> str | None:
+        """Return a setting."""
+        ...
+
+    def put(self, name: str, value: str) -> None:
+        """Store a setting."""
+        ...

@@ -1,0 +1,142 @@
+"""Where partners, voucher lists and campaign links are kept."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from attrs import frozen
+
+from partner_vouchers.domain.campaigns import CampaignLink
+from partner_vouchers.domain.lifecycle import StatusCriteria
+from partner_vouchers.domain.partner import Partner
+from partner_vouchers.domain.stock import StockLevel
+from partner_vouchers.domain.voucher_list import VoucherList
+
+
+class Partners(Protocol):
+    """The partners."""
+
+    def add(self, partner: Partner) -> bool:
+        """Store a new partner; return False, and store nothing, where the name exists."""
+        ...
+
+    def get(self, name: str) -> Partner | None:
+        """Return the partner of exactly this name."""
+        ...
+
+    def all(self) -> list[Partner]:
+        """Return all partners, ordered by name as strings of code points."""
+        ...
+
+
+class ListOrder(StrEnum):
+    """By what a page of lists is sorted; a `-` before it turns the order round."""
+
+    UPDATED = "updated_at"
+    CREATED = "created_at"
+    EXPIRES = "expires_at"
+    PARTNER = "partner"
+    TAG = "tag"
+    NAME = "name"
+    UPLOADED = "uploaded"
+    DISTRIBUTED = "distributed"
+
+
+SortKey = str | int | datetime
+"""The value by which a list is sorted."""
+
+
+@frozen
+class ListQuery:
+    """Which lists, in which order, from where on.
+
+    Attributes:
+        partner: only lists of this partner.
+        criteria: only lists that meet it; None for all that are not deleted.
+        text: only lists in whose `search_text` this stands; folded already.
+        order: by what to sort; equal ones by id.
+        descending: whether the greatest comes first.
+        after: only those that come after the list with this sort key and id, in the order asked for.
+        limit: how many at the most.
+    """
+
+    partner: str | None
+    criteria: StatusCriteria | None
+    text: str | None
+    order: ListOrder
+    descending: bool
+    after: tuple[SortKey, str] | None
+    limit: int
+
+
+class Lists(Protocol):
+    """The voucher lists. The storage keeps the counters, the announced level and the number of campaigns itself."""
+
+    def new_id(self) -> str:
+        """Return an id that no list ever had: the decimal form of a number that only grows."""
+        ...
+
+    def add(self, voucher_list: VoucherList) -> None:
+        """Store a new list, without codes."""
+        ...
+
+    def get(self, list_id: str) -> VoucherList | None:
+        """Return a list, or None where there is none or it was removed."""
+        ...
+
+    def with_tag(self, partner: str, tag: str) -> VoucherList | None:
+        """Return the list of this partner and tag that is not archived. There is at most one."""
+        ...
+
+    def save(self, voucher_list: VoucherList) -> None:
+        """Replace the stored list by its next version: every field except those that the storage keeps.
+
+        Raises:
+            StaleVersion: the stored version is not the one before `voucher_list.version`.
+        """
+        ...
+
+    def remove(self, list_id: str) -> None:
+        """Make a list with its codes, uploads and links disappear, at a cost that does not grow with its codes."""
+        ...
+
+    def find(self, query: ListQuery) -> list[VoucherList]:
+        """Return a page of lists."""
+        ...
+
+    def announce(self, list_id: str, level: StockLevel) -> None:
+        """Remember the stock level that was announced."""
+        ...
+
+    def touch(self, list_id: str, now: datetime) -> None:
+        """Set `updated_at`, and leave the version as it is."""
+        ...
+
+
+class Campaigns(Protocol):
+    """The links between lists and campaigns."""
+
+    def put(self, link: CampaignLink) -> None:
+        """Store a link, or replace the one of the same list and campaign; its age stays that of the first."""
+        ...
+
+    def remove(self, list_id: str, campaign_id: str) -> bool:
+        """Remove a link; return whether there was one."""
+        ...
+
+    def get(self, list_id: str, campaign_id: str) -> CampaignLink | None:
+        """Return a link."""
+        ...
+
+    def of_list(self, list_id: str) -> list[CampaignLink]:
+        """Return the links of a list, ordered by campaign id."""
+        ...
+
+    def of_campaign(self, campaign_id: str) -> list[tuple[CampaignLink, VoucherList]]:
+        """Return the links of a campaign with their lists, ordered by priority, then age of the link.
+
+        The counters and the announced level of these lists need not be up to date: `Codes.take` tells them.
+        """
+        ...

@@ -1,0 +1,69 @@
+"""A storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.uploads import Upload
+from partner_vouchers.ports.imports import CodeImport
+from partner_vouchers.ports.transaction import Transaction
+
+Clock = Callable[[], datetime]
+"""Returns the present instant as an aware datetime."""
+
+
+class Storage(Protocol):
+    """A storage. Any number of threads may use one."""
+
+    def begin(self, *, write: bool = True) -> AbstractContextManager[Transaction]:
+        """Open a transaction; leaving the context without `commit()` undoes it.
+
+        Args:
+            write: False for one that only reads, sees one state of the storage, and blocks nobody.
+
+        Raises:
+            StorageError: the storage cannot be used now; its subclasses say why.
+        """
+        ...
+
+    def join(self, connection: object) -> Storage:
+        """Return a storage whose transactions are part of the one that is open on a host's connection.
+
+        Their `commit()` leaves everything to the host's commit or rollback; leaving the context without it
+        undoes only what was done in the context.
+
+        Raises:
+            HostTransactionError: the connection is of a kind that this storage does not know, is connected to
+                another database, or has no transaction that somebody would commit.
+        """
+        ...
+
+    def import_codes(
+        self, upload: Upload, scope: str, counts: Callable[[State], bool]
+    ) -> AbstractContextManager[CodeImport]:
+        """Open the import of an upload's codes.
+
+        Args:
+            upload: the upload, of which the list and, unless only `check` follows, the entry exist.
+            scope: where the codes must be unique.
+            counts: says whether the codes of a list with a state count as held.
+
+        Raises:
+            HostTransactionError: the storage is joined to a host's transaction.
+        """
+        ...
+
+    def reclaim(self) -> None:
+        """Free the space of removed lists, in short transactions. A storage may have nothing to do here."""
+        ...
+
+    def abandon(self, upload_id: str) -> None:
+        """Clear away what a broken-off import of an upload left behind. Nothing of it was ever available.
+
+        The pieces of its file are kept where the file was stored whole.
+        """
+        ...
