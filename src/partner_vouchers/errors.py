@@ -319,7 +319,10 @@ class ListDistributed(PartnerVouchersError):
     distributed: int
 
     def __str__(self) -> str:
-        return f"{self.distributed} codes of list {self.list_id} were given out; archive it instead of deleting it"
+        return (
+            f"{self.distributed} codes of list {self.list_id} were given out or are reserved; "
+            f"archive it instead of deleting it"
+        )
 
 
 # --- uploads -------------------------------------------------------------------------------------------

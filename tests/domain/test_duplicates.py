@@ -76,7 +76,8 @@ def test_the_names_that_storages_remember_never_change() -> None:
 @pytest.mark.parametrize(
     "one,other",
     [
-        pytest.param(("A", "b c"), ("A", "b"), id="partner ends in a word"),
+        pytest.param(("bc", "a"), ("c", "ab"), id="the same letters"),
+        pytest.param(("A b", "a"), ("A", "a"), id="partner has another word"),
         pytest.param((" A", "b"), ("A", "b"), id="partner begins with a space"),
         pytest.param(("b A", "a"), ("A", "a"), id="partner begins with another tag"),
         pytest.param(("a", "a"), ("a a", "a"), id="partner repeats the tag"),
@@ -119,6 +120,21 @@ def test_two_lists_share_a_scope_when_partner_and_tag_are_equal(
 
     scopes = [Everywhere().scope(found) for found in lists]
     assert scopes[0] == scopes[1]
+
+
+@given(text=st.text("ab ", min_size=2, max_size=8))
+def test_no_way_to_cut_a_text_into_tag_and_partner_looks_like_another(text: str) -> None:
+    cuts = [(text[:end], text[start:]) for end in range(len(text)) for start in (end, end + 1)]
+    pairs = {
+        (partner, tag)
+        for one, other in cuts
+        for partner, tag in ((one, other), (other, one))
+        if partner.strip() and tag and " " not in tag
+    }
+
+    scopes = {PerPartnerAndTag().scope(a_list(partner=partner, tag=tag)) for partner, tag in pairs}
+
+    assert len(scopes) == len(pairs)
 
 
 @given(partner=PARTNERS, tag=TAGS, name=NAMES, state=st.sampled_from(State))

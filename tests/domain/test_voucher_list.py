@@ -277,6 +277,12 @@ def test_an_edit_of_nothing_changes_nothing(edit: dict[str, Any]) -> None:
     assert events == ()
 
 
+def test_a_zone_without_a_date_is_refused() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        a_list().edit(NOW, name="Spring", zone=UTC)
+    assert refused.value.field == "zone"
+
+
 def test_an_expiry_is_in_the_future_at_each_edit_of_it() -> None:
     with pytest.raises(ExpiryNotInFuture):
         a_list().edit(NOW, expires_at=NOW)

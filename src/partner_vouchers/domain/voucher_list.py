@@ -24,7 +24,14 @@ from partner_vouchers.domain.expiry import new_expiry
 from partner_vouchers.domain.lifecycle import Action, State, Status, require_allowed, status_at
 from partner_vouchers.domain.stock import Counts, LowStock, PercentUsed, StockLevel, new_low_stock
 from partner_vouchers.domain.text import has_control_character, require_name, require_text
-from partner_vouchers.errors import ActionNotAllowed, InvalidTag, ListDistributed, ListLinked, StaleVersion
+from partner_vouchers.errors import (
+    ActionNotAllowed,
+    InvalidInput,
+    InvalidTag,
+    ListDistributed,
+    ListLinked,
+    StaleVersion,
+)
 
 
 class Unchanged(Enum):
@@ -154,6 +161,8 @@ class VoucherList:
             InvalidInput: a value breaks its rule (see the rules of `new_list`).
         """
         self.require_allowed(Action.EDIT, now)
+        if zone is not None and expires_at is UNCHANGED:
+            raise InvalidInput(field="zone", reason="belongs to a bare date; pass the date as expires_at")
         changed = evolve(
             self,
             name=self.name if name is UNCHANGED else require_name("name", name),
