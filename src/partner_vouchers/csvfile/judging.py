@@ -9,7 +9,7 @@ from operator import not_
 from attrs import field, frozen
 
 from partner_vouchers.csvfile.error_file import shortened
-from partner_vouchers.domain.codes import CodeFault, CodeRules
+from partner_vouchers.domain.codes import CodeFault, CodeRules, unstorable
 from partner_vouchers.domain.uploads import RowFault, RowFaultKind
 
 _KINDS = {fault: RowFaultKind(fault.value) for fault in CodeFault}
@@ -123,7 +123,7 @@ class Judge:
         if not code:
             # White space is not worth keeping, and not kept where blank lines are only counted.
             return RowFault(line, "", RowFaultKind.EMPTY, _EMPTY_MESSAGE)
-        fault = self._rules.fault(code)
+        fault = self._rules.fault(code) or unstorable(code)
         if fault is None:
             return code
         return RowFault(line, shortened(raw), _KINDS[fault[0]], fault[1])

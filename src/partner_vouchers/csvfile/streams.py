@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 
 from attrs import frozen
 
+from partner_vouchers.domain.text import has_control_character
 from partner_vouchers.errors import InvalidInput, SourceUnreadable
 
 CodeSource = Path | str | bytes | BinaryIO
@@ -44,13 +45,22 @@ def source_filename(source: CodeSource, filename: str | None) -> str:
     if filename is not None:
         if not isinstance(filename, str):
             raise InvalidInput(field="filename", reason="must be a string")
-        return filename
+        return _storable(filename)
     if isinstance(source, Path | str):
-        return Path(source).name
+        return _storable(Path(source).name)
     name = getattr(source, "name", None)
     if isinstance(name, str) and name:
-        return Path(name).name
+        return _storable(Path(name).name)
     raise InvalidInput(field="filename", reason="is needed for bytes and for streams that have no name")
+
+
+def _storable(filename: str) -> str:
+    # The name of a path may hold bytes that are no text in the system's encoding: Python makes surrogates of them.
+    if has_control_character(filename):
+        raise InvalidInput(
+            field="filename", reason="holds control characters or bytes that are no text; pass another name"
+        )
+    return filename
 
 
 @contextmanager
@@ -65,16 +75,14 @@ def open_source(source: CodeSource, filename: str, limit: int) -> Iterator[OpenS
     """
     try:
         stream = _open(source, limit)
-    except OSError as error:
-        raise SourceUnreadable(filename=filename, reason=error.strerror or type(error).__name__) from error
+    except _READ_ERRORS as error:
+        raise _unreadable(filename, error) from error
     with stream:
         try:
             size, digest = _measure(stream, limit)
-        except OSError as error:
-            raise SourceUnreadable(
-                filename=filename, reason=error.strerror or type(error).__name__
-            ) from error
-        stream.seek(0)
+            stream.seek(0)
+        except _READ_ERRORS as error:
+            raise _unreadable(filename, error) from error
         yield OpenSource(stream, size, digest)
 
 
@@ -110,14 +118,32 @@ class _Pieces(io.RawIOBase):
         return count
 
 
+# A closed stream, and a path with a NUL in it, raise a ValueError.
+_READ_ERRORS = (OSError, ValueError)
+
+
+def _unreadable(filename: str, error: OSError | ValueError) -> SourceUnreadable:
+    # The text of another error could quote what was read.
+    reason = error.strerror if isinstance(error, OSError) else None
+    return SourceUnreadable(filename=filename, reason=reason or type(error).__name__)
+
+
 def _open(source: object, limit: int) -> BinaryIO:
     if isinstance(source, Path | str):
-        return Path(source).open("rb")
+        opened = Path(source).open("rb")  # noqa: SIM115 - closed by the caller
+        if opened.seekable():
+            return opened
+        with opened:
+            return _copy(opened.read, limit)
     if isinstance(source, bytes):
         return io.BytesIO(source)
     read = getattr(source, "read", None)
-    if read is None:
+    if not callable(read):
         raise InvalidInput(field="source", reason="must be a path, bytes, or a binary stream")
+    return _copy(read, limit)
+
+
+def _copy(read: Callable[[int], object], limit: int) -> BinaryIO:
     spooled = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - closed by the caller
     try:
         copied = 0

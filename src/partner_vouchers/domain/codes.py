@@ -114,6 +114,19 @@ class CodeFormat:
         return None
 
 
+def unstorable(code: str) -> tuple[CodeFault, str] | None:
+    """Return why no storage can keep a code, whatever a host's rules allow; None for one that can be kept.
+
+    NUL ends a text in some storages, and a lone surrogate has no form in UTF-8.
+    """
+    if code.isprintable():
+        return None
+    for position, character in enumerate(code, start=1):
+        if character == "\0" or unicodedata.category(character) == "Cs":
+            return CodeFault.INVALID_CHARACTER, f"character {position} is {_describe(character)}"
+    return None
+
+
 def _describe(character: str) -> str:
     name = unicodedata.name(character, "a control character")
     return f"U+{ord(character):04X} {name}"

@@ -43,7 +43,8 @@ class CodeImport(Protocol):
 
         What another import has claimed counts as held, also before it is published. Of a code that stands twice
         in the file the first wins. Codes of lists that do not count (see
-        `Storage.import_codes`), withdrawn codes and leftovers of uploads that were given up are taken over.
+        `Storage.import_codes`), withdrawn codes and leftovers of uploads that were given up are taken over; those
+        of an earlier import of this same upload are cleared away first.
         Where the list would receive more than `stock.CAPACITY` codes, those at the end of the file are refused
         with `full()`.
 

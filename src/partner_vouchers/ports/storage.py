@@ -62,7 +62,7 @@ class Storage(Protocol):
         ...
 
     def abandon(self, upload_id: str) -> None:
-        """Clear away what a broken-off import of an upload left behind. Nothing of it was ever available.
+        """Clear away what the import of an upload that has ended as Failed left behind.
 
         The pieces of its file are kept where the file was stored whole.
         """

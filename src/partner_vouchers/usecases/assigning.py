@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from attrs import frozen
@@ -120,26 +120,19 @@ class Assigner:
             list(dict.fromkeys(user_ids)), request.campaign_id, request.list_id
         )
         rewards: dict[int, Reward] = {}
-        waiting = list(enumerate(user_ids))
         unserved: list[tuple[int, str]] = []
-        while waiting:
+        for part in _parts_without_repeats(user_ids):
             asking: list[tuple[int, str]] = []
-            later: list[tuple[int, str]] = []
-            seen: set[str] = set()
-            for index, user_id in waiting:
+            for index, user_id in part:
                 owned = held.get(user_id)
                 if owned is not None and answers_with(owned, candidates):
                     rewards[index] = Reward(owned, replayed=True)
-                elif user_id in seen:
-                    later.append((index, user_id))
                 else:
-                    seen.add(user_id)
                     asking.append((index, user_id))
-            unserved += self._serve_round(asking, candidates, contexts, held, rewards)
-            waiting = later
+            unserved += self._serve_part(asking, candidates, contexts, held, rewards)
         return BatchOutcome(
             tuple(rewards[index] for index in sorted(rewards)),
-            tuple(user_id for _, user_id in sorted(unserved)),
+            tuple(user_id for _, user_id in unserved),
         )
 
     def refusal(self, contexts: Mapping[str, UserContext], user_id: str) -> NoCodeAvailable:
@@ -154,7 +147,7 @@ class Assigner:
         )
         return no_code(self.request.campaign_id, reasons)
 
-    def _serve_round(
+    def _serve_part(
         self,
         asking: list[tuple[int, str]],
         candidates: Sequence[Candidate],
@@ -204,3 +197,17 @@ class Assigner:
         if rule is None:
             raise UnknownEligibilityRule(name=name, registered=tuple(self.rules))
         return bool(rule(context))
+
+
+def _parts_without_repeats(user_ids: Sequence[str]) -> Iterator[list[tuple[int, str]]]:
+    """Cut a request, in its order, into parts in which nobody stands twice; with the places in the request."""
+    part: list[tuple[int, str]] = []
+    seen: set[str] = set()
+    for index, user_id in enumerate(user_ids):
+        if user_id in seen:
+            yield part
+            part, seen = [], set()
+        part.append((index, user_id))
+        seen.add(user_id)
+    if part:
+        yield part

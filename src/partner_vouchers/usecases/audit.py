@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from partner_vouchers.errors import InvalidCursor
 from partner_vouchers.ports import AuditEntry
-from partner_vouchers.usecases.paging import Page, require_limit
-from partner_vouchers.usecases.wiring import Wiring
+from partner_vouchers.usecases.paging import Page, require_limit, require_position
+from partner_vouchers.usecases.wiring import Wiring, require_actor
 
 
 class AuditGroup:
@@ -31,12 +30,12 @@ class AuditGroup:
             limit: how many entries, from 1 to 1000.
 
         Raises:
-            InvalidInput: `limit` is out of range.
+            InvalidInput: `limit` is out of range, or `actor` is no name.
             InvalidCursor: `after` is no cursor of this log.
         """
         limit = require_limit(limit)
-        if after is not None and not (after.isascii() and after.isdigit() and len(after) < 19):
-            raise InvalidCursor(field="after", reason="is not the `next` of a page of the audit log")
+        require_position(after, "the audit log")
+        actor = require_actor(actor)
         with self._wiring.storage.begin(write=False) as tx:
             found = tx.audit.entries(list_id, actor, int(after or 0), limit + 1)
         shown = found[:limit]

@@ -74,8 +74,10 @@ class CampaignsGroup:
         Raises:
             UnknownList: there is no such list.
             NotLinked: the list is not linked to the campaign.
+            InvalidInput: `campaign_id` or `actor` breaks its rule.
         """
         actor = require_actor(actor)
+        campaign_id = require_campaign_id(campaign_id)
         now = self._wiring.now()
         with self._wiring.storage.begin() as tx:
             require_list(tx, list_id)

@@ -23,7 +23,7 @@ from partner_vouchers.domain.uploads import (
     nothing_to_upload,
 )
 from partner_vouchers.errors import UnknownList
-from partner_vouchers.ports import CodeImport
+from partner_vouchers.ports import CodeImport, Transaction
 from partner_vouchers.usecases.stock import announce_stock
 from partner_vouchers.usecases.upload_lease import UploadLease
 from partner_vouchers.usecases.wiring import Wiring, record, require_list
@@ -79,13 +79,14 @@ class ImportRun:
             UploadInterrupted: another process took the upload over.
             UnknownList: the list was deleted meanwhile.
         """
+        keep = partial(_require_wanted, self.upload, lease)
         with self._open() as importing:
             tally, failure = self._read(stream, importing, lease.beat)
             if failure is None:
                 lease.wait_for_scope(self.scope)
-                importing.claim(partial(refusal, self.upload.list_id), list_is_full, lease.keep)
+                importing.claim(partial(refusal, self.upload.list_id), list_is_full, keep)
                 tally, failure = self._settle(tally, importing)
-            importing.save_faults(lease.keep)
+            importing.save_faults(keep)
             ended = self._end(importing, tally, failure, lease)
         if ended.failure is not None:
             self.wiring.storage.abandon(self.upload.id)
@@ -182,16 +183,20 @@ def keep_original(
     size = 0
     for index, piece in enumerate(pieces_of(stream)):
         with wiring.storage.begin() as tx:
-            lease.keep(tx)
-            require_list(tx, upload.list_id)
+            _require_wanted(upload, lease, tx)
             tx.uploads.add_piece(upload.id, index, piece)
             tx.commit()
         size += len(piece)
     kept = evolve(upload, size=size, sha256=sha256)
     with wiring.storage.begin() as tx:
-        lease.keep(tx)
-        require_list(tx, upload.list_id)
+        _require_wanted(upload, lease, tx)
         tx.uploads.save(kept)
         tx.commit()
     stream.seek(0)
     return kept
+
+
+def _require_wanted(upload: Upload, lease: UploadLease, tx: Transaction) -> None:
+    """Check that the upload is still ours and its list still there: what came in later would stay for ever."""
+    lease.keep(tx)
+    require_list(tx, upload.list_id)

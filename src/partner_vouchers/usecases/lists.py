@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime, tzinfo
 
 from attrs import evolve
@@ -11,9 +12,9 @@ from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.lifecycle import Status, criteria_for
 from partner_vouchers.domain.list_view import ArchivedList, ListView, archived_view_of, view_of
 from partner_vouchers.domain.stock import LowStock
-from partner_vouchers.domain.text import require_text
+from partner_vouchers.domain.text import require_name, require_text
 from partner_vouchers.domain.voucher_list import UNCHANGED, Unchanged, VoucherList, new_list
-from partner_vouchers.errors import InvalidInput, TagTaken, UnknownPartner
+from partner_vouchers.errors import InvalidInput, StorageError, TagTaken, UnknownPartner
 from partner_vouchers.ports import ListOrder, ListQuery, SortKey, Transaction
 from partner_vouchers.usecases.paging import Page, decode_cursor, encode_cursor, require_limit
 from partner_vouchers.usecases.stock import announce_stock
@@ -71,6 +72,7 @@ class ListsGroup:
             ('spring_sale_300', 'Active')
         """
         actor = require_actor(actor)
+        partner = require_name("partner", partner)
         now = self._wiring.now()
         with self._wiring.storage.begin() as tx:
             if tx.partners.get(partner) is None:
@@ -86,7 +88,8 @@ class ListsGroup:
                 low_stock_at=low_stock_at,
                 now=now,
             )
-            created = evolve(created, scope=self._wiring.duplicates.scope(created))
+            scope = require_text("duplicates", self._wiring.duplicates.scope(created))
+            created = evolve(created, scope=scope)
             holder = tx.lists.with_tag(partner, created.tag)
             if holder is not None:
                 raise TagTaken(partner=partner, tag=created.tag, list_id=holder.id)
@@ -126,13 +129,13 @@ class ListsGroup:
             limit: how many lists, from 1 to 1000.
 
         Raises:
-            InvalidInput: `status`, `sort` or `limit` is none that exists.
+            InvalidInput: `status`, `sort` or `limit` is none that exists, or `partner` or `text` is no text.
             InvalidCursor: `after` is not from a page in this order.
         """
         now = self._wiring.now()
         order, descending = _parse_sort(sort)
         query = ListQuery(
-            partner=partner,
+            partner=None if partner is None else require_text("partner", partner),
             criteria=None if status is None else criteria_for(_parse_status(status), now),
             text=None if text is None else require_text("text", text).casefold(),
             order=order,
@@ -254,7 +257,9 @@ class ListsGroup:
             record(tx, events, actor)
             tx.commit()
         if not self._wiring.in_host_transaction:
-            self._wiring.storage.reclaim()
+            # The list is deleted: where its space cannot be freed now, `uploads.recover` does it later.
+            with suppress(StorageError):
+                self._wiring.storage.reclaim()
 
     def _change(self, list_id: str, change: Change, version: int | None, actor: str | None) -> ListView:
         actor = require_actor(actor)
@@ -294,7 +299,7 @@ def _parse_status(status: Status | str) -> Status:
 def _parse_sort(sort: str) -> tuple[ListOrder, bool]:
     try:
         return ListOrder(sort.removeprefix("-")), sort.startswith("-")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, TypeError):
         names = ", ".join(ListOrder)
         raise InvalidInput(
             field="sort", reason=f"must be one of {names}, with or without a '-' before it"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from partner_vouchers.domain.events import FieldChange, PartnerAdded
 from partner_vouchers.domain.partner import Partner, new_partner
-from partner_vouchers.errors import PartnerExists, UnknownPartner
+from partner_vouchers.domain.text import require_name
+from partner_vouchers.errors import InvalidPartnerName, PartnerExists, UnknownPartner
 from partner_vouchers.usecases.wiring import Wiring, record, require_actor
 
 
@@ -44,7 +45,9 @@ class PartnersGroup:
 
         Raises:
             UnknownPartner: there is none.
+            InvalidPartnerName: no partner can have this name.
         """
+        name = require_name("name", name, InvalidPartnerName)
         with self._wiring.storage.begin(write=False) as tx:
             partner = tx.partners.get(name)
         if partner is None:

@@ -70,6 +70,12 @@ class UploadLease:
         for name in self._names:
             tx.leases.release(name, self._holder)
 
+    def give_back(self) -> None:
+        """Give all leases back, in a transaction of its own."""
+        with self._wiring.storage.begin() as tx:
+            self.release(tx)
+            tx.commit()
+
     def _take(self, tx: Transaction, name: str) -> bool:
         now = self._wiring.now()
         if not tx.leases.take(name, self._holder, now, now + LEASE):

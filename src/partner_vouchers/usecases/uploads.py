@@ -19,6 +19,7 @@ from partner_vouchers.csvfile.streams import (
 )
 from partner_vouchers.domain.duplicates import DuplicateExplanation, counts_for_duplicates, refusal
 from partner_vouchers.domain.lifecycle import Action, State, Status
+from partner_vouchers.domain.text import require_text
 from partner_vouchers.domain.uploads import (
     MAX_FILE_BYTES,
     FileFault,
@@ -36,16 +37,15 @@ from partner_vouchers.errors import (
     ActionNotAllowed,
     FileAlreadyUploaded,
     HostTransactionError,
-    InvalidCursor,
-    InvalidInput,
     OriginalNotKept,
+    UnknownList,
     UnknownUpload,
     UploadInterrupted,
     UploadRunning,
 )
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.importing import ImportRun, OnProgress, keep_original
-from partner_vouchers.usecases.paging import Page, require_limit
+from partner_vouchers.usecases.paging import Page, require_limit, require_line, require_position
 from partner_vouchers.usecases.stock import announce_stock
 from partner_vouchers.usecases.upload_lease import UploadLease
 from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_list
@@ -203,8 +203,7 @@ class UploadsGroup:
             InvalidCursor: `after` is no cursor of this log.
         """
         limit = require_limit(limit)
-        if after is not None and not (after.isascii() and after.isdigit() and len(after) < 19):
-            raise InvalidCursor(field="after", reason="is not the `next` of a page of the upload log")
+        require_position(after, "the upload log")
         with self._wiring.storage.begin(write=False) as tx:
             require_list(tx, list_id)
             found = tx.uploads.of_list(list_id, after, limit + 1)
@@ -212,15 +211,16 @@ class UploadsGroup:
         return Page(tuple(shown), shown[-1].id if len(found) > limit else None)
 
     def errors(self, upload_id: str, *, after_line: int = 0, limit: int = 100) -> list[RowFault]:
-        """Return refused rows in the order of their lines, from the line after `after_line` on.
+        """Return refused rows in the order of their lines, from the line after `after_line` on, which is 0 or more.
 
         Of an upload with very many, the first million (`domain.uploads.MAX_KEPT_FAULTS`) are kept.
 
         Raises:
             UnknownUpload: there is no such upload.
-            InvalidInput: `limit` is not from 1 to 1000.
+            InvalidInput: `limit` is not from 1 to 1000, or `after_line` is no number of a line.
         """
         limit = require_limit(limit)
+        after_line = require_line(after_line)
         with self._wiring.storage.begin(write=False) as tx:
             _require_upload(tx, upload_id)
             return tx.uploads.faults(upload_id, after_line, limit)
@@ -318,11 +318,9 @@ class UploadsGroup:
 
         Raises:
             UnknownList: there is no such list.
-            InvalidInput: `code` is no text.
+            InvalidInput: `code` is no text that a storage could hold.
         """
-        if not isinstance(code, str):
-            raise InvalidInput(field="code", reason="must be a string")
-        trimmed = self._wiring.code_format.trim(code)
+        trimmed = self._wiring.code_format.trim(require_text("code", code))
         with self._wiring.storage.begin(write=False) as tx:
             voucher_list = require_list(tx, list_id)
             holder = tx.codes.holder(voucher_list.scope, trimmed, counts_for_duplicates)
@@ -391,12 +389,18 @@ class UploadsGroup:
                 return None
             scope = require_list(tx, upload.list_id).scope
             tx.commit()
-        self._wiring.storage.abandon(upload_id)
         run = ImportRun(self._wiring, upload, scope)
         refused = self._why_not_resumed(upload)
-        if refused is not None:
-            return run.fail(refused, lease)
-        return run.run(self._original(upload_id), lease)
+        try:
+            if refused is None:
+                return run.run(self._original(upload_id), lease)
+            ended = run.fail(refused, lease)
+        except (UnknownList, UploadInterrupted):
+            # Deleted with its list, or settled by another process, meanwhile.
+            lease.give_back()
+            return None
+        self._wiring.storage.abandon(upload_id)
+        return ended
 
     def _why_not_resumed(self, upload: Upload) -> FileFault | None:
         if upload.sha256 is None:

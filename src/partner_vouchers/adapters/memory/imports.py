@@ -73,6 +73,10 @@ class MemoryImport(ports.CodeImport):
         for start in range(0, len(self._codes), SLICE):
             with self._begin() as tx:
                 if start == 0:
+                    keep_alive(tx)
+                    earlier = self._tables.batches.get(self._upload.id)
+                    if earlier is not None:
+                        earlier.give_up()
                     tx.unit.log.put(self._tables.batches, self._upload.id, self._batch)
                 self._require_not_given_up()
                 self._sift(start, self._tables.owners.setdefault(self._scope, {}), judge, full)

@@ -67,6 +67,24 @@ def retry_while_busy(connection: sqlite3.Connection, sql: str, timeout: float) -
             time.sleep(random.uniform(_WAIT_FROM, _WAIT_TO))
 
 
+class _Idle(list[sqlite3.Connection]):
+    """Idle connections, which are closed when their thread ends.
+
+    A connection refers to itself, so without that it would stay open until the garbage collector comes by.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pid = os.getpid()
+
+    def __del__(self) -> None:
+        if self._pid != os.getpid():
+            _INHERITED.extend(self)
+            return
+        for connection in self:
+            connection.close()
+
+
 class Connections(threading.local):
     """The idle connections of one thread to a database file. A connection never serves two threads at once."""
 
@@ -74,14 +92,13 @@ class Connections(threading.local):
         self._path = path
         self._synchronous = synchronous
         self._timeout = timeout
-        self._idle: list[sqlite3.Connection] = []
+        self._idle = _Idle()
         self._pid = os.getpid()
 
     def borrow(self) -> sqlite3.Connection:
         """Return a connection outside of any transaction."""
         if self._pid != os.getpid():
-            _INHERITED.extend(self._idle)
-            self._idle = []
+            self._idle = _Idle()
             self._pid = os.getpid()
         return self._idle.pop() if self._idle else self.open()
 

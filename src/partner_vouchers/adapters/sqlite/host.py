@@ -119,15 +119,17 @@ def _commits_by_itself(connection: sqlite3.Connection) -> bool:
 
 
 def _require_same_file(connection: sqlite3.Connection, path: str) -> None:
+    text_factory = connection.text_factory
     try:
+        connection.text_factory = str
         cursor = sqlite3.Cursor(connection)
         cursor.row_factory = None
         names = {row[1]: row[2] for row in cursor.execute("PRAGMA database_list")}
     except sqlite3.Error as error:
         raise HostTransactionError(reason=f"the connection cannot be used: {error}") from error
+    finally:
+        connection.text_factory = text_factory
     main = names.get("main") or ""
-    if isinstance(main, bytes):
-        main = main.decode()
     if not main or not Path(main).exists() or not Path(main).samefile(path):
         raise HostTransactionError(
             reason=f"the connection is to {main or 'a database in memory'!r}, the storage to {path!r}; "

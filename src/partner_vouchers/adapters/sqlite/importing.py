@@ -18,6 +18,7 @@ from types import TracebackType
 from partner_vouchers.adapters.sqlite.codes import refresh_skip
 from partner_vouchers.adapters.sqlite.contexts import TransactionContext
 from partner_vouchers.adapters.sqlite.driver import translated
+from partner_vouchers.adapters.sqlite.reclaim import delete_unpublished
 from partner_vouchers.adapters.sqlite.rows import POSITION_BITS, first_code_id, to_number
 from partner_vouchers.adapters.sqlite.slices import SliceSize, in_slices, one_slice
 from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
@@ -158,6 +159,7 @@ class SQLiteCodeImport:
     ) -> None:
         """See `ports.CodeImport`."""
         self._sort()
+        self._clear_earlier(keep_alive)
         self._allocate(keep_alive)
         self._claim_in_scope(judge, keep_alive)
         self._cut_to_capacity(full, keep_alive)
@@ -204,6 +206,15 @@ class SQLiteCodeImport:
 
     def _sort(self) -> None:
         self._own.execute("CREATE TEMP TABLE ordered AS SELECT code, line FROM staged ORDER BY code, line")
+
+    def _clear_earlier(self, keep_alive: Callable[[Transaction], None]) -> None:
+        """Delete what a killed process claimed for this upload, while its range of ids is still known."""
+
+        def clear(tx: SQLiteTransaction, rows: int) -> bool:
+            keep_alive(tx)
+            return delete_unpublished(tx, self._upload_number, rows)
+
+        in_slices(self._write, clear)
 
     def _allocate(self, keep_alive: Callable[[Transaction], None]) -> None:
         """Take a range of ids, dead until it is published. No other upload ever gets an id of it."""
@@ -278,9 +289,15 @@ class SQLiteCodeImport:
             "SELECT uploaded FROM pv_stock WHERE list_id = ?", (self._list_number,)
         ).fetchone()
         fitting = max(CAPACITY - (row[0] if row else 0), 0)
+        if self._accepted <= fitting:
+            return
+        # Found once, since a storage counts through all rows before it.
+        (first_line,) = self._own.execute(
+            "SELECT line FROM staged ORDER BY line LIMIT 1 OFFSET ?", (fitting,)
+        ).fetchone()
         while self._accepted > fitting:
             rows = self._own.execute(
-                "SELECT line, code FROM staged ORDER BY line LIMIT ? OFFSET ?", (_PAGE, fitting)
+                "SELECT line, code FROM staged WHERE line >= ? ORDER BY line LIMIT ?", (first_line, _PAGE)
             ).fetchall()
             if keep_alive is not None:
                 with self._write() as tx:

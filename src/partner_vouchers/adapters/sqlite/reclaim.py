@@ -12,17 +12,10 @@ from partner_vouchers.adapters.sqlite.uploads import LINE_BITS, PIECE_BITS
 
 def abandon_upload(begin: Begin, upload_id: str) -> None:
     """Delete the codes of an upload that was never published. Its range of ids stays dead for ever."""
+    number = to_number(upload_id)
 
     def delete_codes(tx: SQLiteTransaction, rows: int) -> bool:
-        deleted = tx.db.execute(
-            """
-            DELETE FROM pv_codes WHERE id IN (
-                SELECT c.id FROM pv_uploads AS u JOIN pv_codes AS c ON c.id BETWEEN u.first_code AND u.last_code
-                WHERE u.id = ? AND u.status <> 'Completed' LIMIT ?)
-            """,
-            (to_number(upload_id), rows),
-        )
-        return deleted.rowcount == rows
+        return delete_unpublished(tx, number, rows)
 
     def delete_piece(tx: SQLiteTransaction, _rows: int) -> bool:
         deleted = tx.db.execute(
@@ -32,12 +25,25 @@ def abandon_upload(begin: Begin, upload_id: str) -> None:
                 JOIN pv_upload_pieces AS p ON p.id >= u.id << {PIECE_BITS} AND p.id < (u.id + 1) << {PIECE_BITS}
                 WHERE u.id = ? AND u.sha256 IS NULL LIMIT 1)
             """,
-            (to_number(upload_id),),
+            (number,),
         )
         return deleted.rowcount == 1
 
     in_slices(begin, delete_codes)
     in_slices(begin, delete_piece)
+
+
+def delete_unpublished(tx: SQLiteTransaction, upload_number: int, rows: int) -> bool:
+    """Delete up to `rows` codes of an upload that is not Completed; return whether there may be more."""
+    deleted = tx.db.execute(
+        """
+        DELETE FROM pv_codes WHERE id IN (
+            SELECT c.id FROM pv_uploads AS u JOIN pv_codes AS c ON c.id BETWEEN u.first_code AND u.last_code
+            WHERE u.id = ? AND u.status <> 'Completed' LIMIT ?)
+        """,
+        (upload_number, rows),
+    )
+    return deleted.rowcount == rows
 
 
 def reclaim_lists(begin: Begin) -> None:

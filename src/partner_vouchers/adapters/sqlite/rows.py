@@ -39,10 +39,11 @@ def to_low_stock(text: str | None) -> LowStock | None:
     return PercentUsed(int(text[:-1])) if text.endswith("%") else int(text)
 
 
-def to_number(public_id: str | None) -> int:
-    """Return the number in a public id; -1, which nothing has, for a text that is not one."""
+def to_number(public_id: object) -> int:
+    """Return the number in a public id; -1, which nothing has, for anything that is not one."""
     if (
-        public_id
+        isinstance(public_id, str)
+        and public_id
         and len(public_id) <= 18
         and public_id.isascii()
         and public_id.isdigit()

@@ -9,7 +9,7 @@ from uuid import uuid4
 from partner_vouchers.adapters.sqlite.catalog import TOKEN
 from partner_vouchers.adapters.sqlite.driver import retry_while_busy
 from partner_vouchers.adapters.sqlite.journal import STORAGE_ID
-from partner_vouchers.errors import SchemaTooNew
+from partner_vouchers.errors import NotAPartnerVouchersStorage, SchemaTooNew
 
 _VERSION = "schema version"
 _MIGRATIONS = ("0001.sql",)
@@ -54,6 +54,10 @@ def _stored_version(connection: sqlite3.Connection) -> int:
     if exists is None:
         return 0
     row = connection.execute("SELECT value FROM pv_settings WHERE name = ?", (_VERSION,)).fetchone()
+    if row is None or not str(row[0]).isdecimal():
+        raise NotAPartnerVouchersStorage(
+            reason="the table pv_settings belongs to another program; choose another database file"
+        )
     return int(row[0])
 
 

@@ -56,8 +56,8 @@ class SQLiteStorage:
             StorageError: it cannot be opened.
             InvalidInput: `path` names no file.
         """
-        name = os.fspath(path)
-        if name in ("", ":memory:") or name.startswith("file:"):
+        name = os.fsdecode(path)
+        if name in ("", ":memory:") or name.startswith("file:") or "\0" in name:
             raise InvalidInput(
                 field="path",
                 reason="must name a file; for a storage in memory use adapters.memory.MemoryStorage",

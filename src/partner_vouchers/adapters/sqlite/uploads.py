@@ -25,7 +25,7 @@ _UPLOAD = """
     id, list_id, uploaded_by, filename, started_at, status, finished_at, size, sha256, encoding, header,
     header_skipped, total, accepted, errors, withdrawn, failure
 """
-_VISIBLE = "list_id NOT IN (SELECT id FROM pv_lists WHERE removed > 0)"
+_VISIBLE = "NOT EXISTS (SELECT 1 FROM pv_lists AS l WHERE l.id = pv_uploads.list_id AND l.removed > 0)"
 
 
 class SQLiteUploads:

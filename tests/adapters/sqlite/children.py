@@ -1,0 +1,126 @@
+"""What other processes do with the same file. Each command says what it did on its standard output.
+
+    python -m tests.adapters.sqlite.children open <db>
+    python -m tests.adapters.sqlite.children upload <db> <list id> <code>...
+    python -m tests.adapters.sqlite.children change <db> <list id> <other list id> <campaign>
+    python -m tests.adapters.sqlite.children fork <db> <list id>
+    python -m tests.adapters.sqlite.children fork_while_writing <db> <list id>
+
+`open` waits for a line on its standard input before it opens the file, `upload` stops in the middle until it is
+killed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from partner_vouchers.adapters.sqlite import SQLiteStorage
+from tests.support.host import FixedClock, Host
+
+
+def opened(path: str) -> Host:
+    return Host(SQLiteStorage(path, busy_timeout=2), FixedClock())
+
+
+def say(*words: object) -> None:
+    print(*words, flush=True)
+
+
+def open_at_the_signal(path: str) -> None:
+    say("ready")
+    sys.stdin.readline()
+    host = opened(path)
+    host.vouchers.partners.add(f"partner of {os.getpid()}")
+    say(host.outbox()[0].id.rpartition("-")[0])
+
+
+def upload(path: str, list_id: str, *codes: str) -> None:
+    host = opened(path)
+
+    def stop(_progress: object) -> NoReturn:
+        say("reached")
+        sys.stdin.read()
+        os._exit(1)
+
+    host.upload(list_id, *codes, progress=stop)
+
+
+def change(path: str, list_id: str, other_id: str, campaign: str) -> None:
+    vouchers = opened(path).vouchers
+    vouchers.lists.edit(list_id, name="Edited elsewhere")
+    vouchers.lists.pause(list_id)
+    vouchers.campaigns.link(other_id, campaign)
+    say("changed")
+
+
+@contextmanager
+def a_child() -> Iterator[bool]:
+    """Fork; the context is entered by both, with True in the child, which ends at the end of it."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            yield True
+            status = 0
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+    yield False
+    _, status = os.waitpid(pid, 0)
+    assert status == 0
+
+
+def fork(path: str, list_id: str) -> None:
+    host = opened(path)
+    say("before", *host.give(list_id, "before"))
+    with a_child() as is_child:
+        if is_child:
+            say("child", *host.give(list_id, "child"))
+    say("parent", *host.give(list_id, "parent"))
+    with a_child() as is_child:
+        if is_child:
+            say("child", *host.give(list_id, "second child"))
+        else:
+            say("parent", *host.give(list_id, "parent meanwhile"))
+    say("parent", *host.give(list_id, "parent afterwards"))
+
+
+def fork_while_writing(path: str, list_id: str) -> None:
+    host = opened(path)
+    writes, go_on = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with host.storage.begin() as tx:
+            taken = tx.codes.take(list_id, 1)
+            writes.set()
+            go_on.wait()
+            say("rolled back", *(code.code for code in taken.codes))
+        host.hang_up()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    writes.wait()
+    with a_child() as is_child:
+        if is_child:
+            # The thread that had the turn does not exist here; it writes on in the parent.
+            say("child", *host.give(list_id, "child"))
+        else:
+            go_on.set()
+            thread.join()
+    say("parent", *host.give(list_id, "parent"))
+
+
+if __name__ == "__main__":
+    commands: dict[str, Callable[..., None]] = {
+        "open": open_at_the_signal,
+        "upload": upload,
+        "change": change,
+        "fork": fork,
+        "fork_while_writing": fork_while_writing,
+    }
+    commands[sys.argv[1]](*sys.argv[2:])

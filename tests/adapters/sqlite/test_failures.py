@@ -1,0 +1,314 @@
+"""Disk full, damaged files, and nothing of the driver in what the host sees."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from partner_vouchers import PartnerVouchersError, UploadStatus
+from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.errors import NotAPartnerVouchersStorage, StorageError, StorageFull
+from tests.support.host import FixedClock, Host, some_codes
+
+
+def pragma(connection: sqlite3.Connection, name: str) -> int:
+    found: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    return found
+
+
+@contextmanager
+def a_full_disk(storage: SQLiteStorage, pages: int = 0) -> Iterator[None]:
+    """Let the database grow by no more than some pages, on the connections that this thread uses."""
+    connections = storage._connections
+    kept, opened = connections.borrow(), connections.open
+    limit = pragma(kept, "page_count") + pages
+
+    def open_limited() -> sqlite3.Connection:
+        connection = opened()
+        pragma(connection, f"max_page_count = {limit}")
+        return connection
+
+    before = pragma(kept, "max_page_count")
+    pragma(kept, f"max_page_count = {limit}")
+    connections.give_back(kept)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connections, "open", open_limited)
+        yield
+    connections.close()
+    kept = connections.borrow()
+    assert pragma(kept, "max_page_count") == before
+    connections.give_back(kept)
+
+
+# --- disk full -------------------------------------------------------------------------------------------------
+
+
+def test_an_assignment_that_finds_the_disk_full_gives_nothing_away(
+    host: Host, storage: SQLiteStorage
+) -> None:
+    found = host.a_list(*some_codes(3000), campaign="CMP")
+    given: list[str] = []
+    failure: StorageFull | None = None
+    with a_full_disk(storage):
+        while failure is None:
+            before = host.everything()
+            try:
+                reward = host.vouchers.codes.assign(campaign_id="CMP", user_id=f"user-{len(given)}")
+                given.append(reward.code)
+            except StorageFull as full:
+                failure = full
+        assert host.everything() == before
+    assert failure.code == "storage_full"
+    assert "make space" in str(failure)
+    assert given == some_codes(len(given))
+    assert host.give(found.id, "later") == [some_codes(3000)[len(given)]]
+
+
+def test_a_batch_is_all_or_nothing_on_a_full_disk(host: Host, storage: SQLiteStorage) -> None:
+    found = host.a_list(*some_codes(5000))
+    users = [f"user-{number}" for number in range(5000)]
+    with a_full_disk(storage), host.nothing_changes(), pytest.raises(StorageFull):
+        host.vouchers.codes.assign_many(users, list_id=found.id, partial=True)
+    assert len(host.vouchers.codes.assign_many(users, list_id=found.id).rewards) == 5000
+
+
+@pytest.mark.parametrize("pages", [0, 5, 40, 80, 120])
+def test_an_upload_that_finds_the_disk_full_makes_nothing_available(
+    host: Host, storage: SQLiteStorage, pages: int
+) -> None:
+    codes = some_codes(12_000)
+    found = host.a_list("OLD")
+    with a_full_disk(storage, pages):
+        with pytest.raises(StorageFull):
+            host.upload(found.id, *codes)
+        assert host.left(found.id) == ["OLD"]
+        assert host.vouchers.lists.get(found.id).uploaded == 1
+        assert host.vouchers.uploads.explain_duplicate(found.id, codes[0]) is None
+    # With space again, it is settled one way or the other, and the file can be uploaded.
+    host.clock.advance(minutes=1)
+    host.vouchers.uploads.recover()
+    if host.left(found.id) == ["OLD"]:
+        assert host.upload(found.id, *codes).accepted == 12_000
+    assert host.left(found.id) == ["OLD", *codes]
+    assert all(not entry.is_running for entry in host.vouchers.uploads.of_list(found.id))
+
+
+def test_a_host_transaction_that_finds_the_disk_full_stays_usable(host: Host, database: Path) -> None:
+    found = host.a_list(*some_codes(4000))
+    users = [f"user-{number}" for number in range(4000)]
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("BEGIN")
+        pragma(connection, f"max_page_count = {pragma(connection, 'page_count')}")
+        with pytest.raises(StorageFull):
+            host.vouchers.using(connection).codes.assign_many(users, list_id=found.id)
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        pragma(connection, "max_page_count = 1000000")
+        connection.execute("BEGIN")
+        host.vouchers.using(connection).codes.assign(list_id=found.id, user_id="ann")
+        connection.execute("COMMIT")
+    assert [held.user_id for held in host.vouchers.codes.assignments(found.id)] == ["ann"]
+
+
+# --- errors of the driver --------------------------------------------------------------------------------------
+
+
+def calls(host: Host, list_id: str, upload_id: str) -> dict[str, Callable[[], object]]:
+    """Return a call of each kind."""
+    vouchers = host.vouchers
+    return {
+        "partners.add": lambda: vouchers.partners.add("Nike"),
+        "partners.all": lambda: vouchers.partners.all(),
+        "lists.create": lambda: host.a_list(),
+        "lists.get": lambda: vouchers.lists.get(list_id),
+        "lists.find": lambda: vouchers.lists.find(),
+        "lists.edit": lambda: vouchers.lists.edit(list_id, name="x"),
+        "campaigns.link": lambda: vouchers.campaigns.link(list_id, "CMP2"),
+        "campaigns.lists_of": lambda: vouchers.campaigns.lists_of("CMP"),
+        "codes.assign": lambda: vouchers.codes.assign(campaign_id="CMP", user_id="zoe"),
+        "codes.assign with a key": lambda: vouchers.codes.assign(
+            list_id=list_id, user_id="zoe", idempotency_key="k"
+        ),
+        "codes.assign_many": lambda: vouchers.codes.assign_many(["zoe"], list_id=list_id),
+        "codes.of_user": lambda: vouchers.codes.of_user("ann"),
+        "codes.holders": lambda: vouchers.codes.holders("A"),
+        "codes.assignments": lambda: list(vouchers.codes.assignments(list_id)),
+        "codes.export": lambda: vouchers.codes.export(list_id).read(),
+        "codes.export remaining": lambda: vouchers.codes.export(list_id, remaining=True).read(),
+        "uploads.add": lambda: host.upload(list_id, "NEW"),
+        "uploads.validate": lambda: vouchers.uploads.validate(list_id, b"NEW\n", filename="x.csv"),
+        "uploads.get": lambda: vouchers.uploads.get(upload_id),
+        "uploads.of_list": lambda: vouchers.uploads.of_list(list_id),
+        "uploads.original_file": lambda: vouchers.uploads.original_file(upload_id).read(),
+        "uploads.error_file": lambda: vouchers.uploads.error_file(upload_id).read(),
+        "uploads.withdraw": lambda: vouchers.uploads.withdraw(upload_id),
+        "uploads.recover": lambda: vouchers.uploads.recover(),
+        "uploads.explain_duplicate": lambda: vouchers.uploads.explain_duplicate(list_id, "A"),
+        "audit.entries": lambda: vouchers.audit.entries(),
+        "outbox": lambda: host.outbox(),
+        "lists.delete": lambda: vouchers.lists.delete(list_id),
+        "lists.archive": lambda: vouchers.lists.archive(list_id),
+    }
+
+
+TABLES = [
+    "pv_settings",
+    "pv_sequences",
+    "pv_partners",
+    "pv_scopes",
+    "pv_lists",
+    "pv_stock",
+    "pv_terms",
+    "pv_links",
+    "pv_codes",
+    "pv_active_codes",
+    "pv_superseded_codes",
+    "pv_dead_ranges",
+    "pv_assignments",
+    "pv_idempotency_keys",
+    "pv_outbox",
+    "pv_audit",
+    "pv_uploads",
+    "pv_upload_pieces",
+    "pv_upload_faults",
+    "pv_leases",
+]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_an_error_of_the_driver_never_leaks(host: Host, database: Path, table: str) -> None:
+    found = host.a_list("A", "B", "B B", campaign="CMP")
+    host.give(found.id, "ann")
+    (upload,) = host.vouchers.uploads.of_list(found.id)
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"DROP TABLE {table}")
+    failed = 0
+    for call in calls(host, found.id, upload.id).values():
+        try:
+            call()
+        except PartnerVouchersError as error:
+            failed += isinstance(error, StorageError)
+    assert failed, "no call needs the table"
+
+
+def test_a_damaged_file_is_told(host: Host, storage: SQLiteStorage, database: Path) -> None:
+    found = host.a_list(*some_codes(5000), campaign="CMP")
+    (upload,) = host.vouchers.uploads.of_list(found.id)
+    storage.close()
+    content = database.read_bytes()
+    # The page with the names of the tables stays as it is.
+    database.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    host.clock.advance(hours=1)
+    seen: set[type[Exception]] = set()
+    for call in calls(host, found.id, upload.id).values():
+        with pytest.raises(PartnerVouchersError) as error:
+            call()
+        seen.add(error.type)
+    assert NotAPartnerVouchersStorage in seen
+
+
+def test_what_may_be_stored_only_once_is_a_storage_error_the_second_time(host: Host) -> None:
+    found = host.a_list("A", "B")
+    reward = host.vouchers.codes.assign(list_id=found.id, user_id="ann", idempotency_key="k")
+    with host.nothing_changes():
+        with pytest.raises(StorageError), host.storage.begin() as tx:
+            tx.assignments.add([reward.assignment])
+        with pytest.raises(StorageError), host.storage.begin() as tx:
+            tx.keys.put("k", "other", ())
+
+
+# Python can hold what UTF-8, and so SQLite, cannot.
+LONE_SURROGATE = "\ud800"
+
+
+@pytest.mark.parametrize(
+    "look_up",
+    [
+        lambda host, list_id: host.vouchers.partners.get(LONE_SURROGATE),
+        lambda host, list_id: host.vouchers.lists.find(partner=LONE_SURROGATE),
+        lambda host, list_id: host.vouchers.lists.find(text=LONE_SURROGATE),
+        lambda host, list_id: host.vouchers.audit.entries(actor=LONE_SURROGATE),
+        lambda host, list_id: host.vouchers.campaigns.unlink(list_id, LONE_SURROGATE),
+        lambda host, list_id: host.vouchers.uploads.explain_duplicate(list_id, LONE_SURROGATE),
+        lambda host, list_id: host.vouchers.codes.holders(LONE_SURROGATE),
+        lambda host, list_id: host.vouchers.codes.of_user(LONE_SURROGATE),
+        lambda host, list_id: host.vouchers.campaigns.lists_of(LONE_SURROGATE),
+        lambda host, list_id: host.a_list(partner=LONE_SURROGATE),
+        lambda host, list_id: host.vouchers.lists.create(
+            partner=LONE_SURROGATE, tag="t", name="n", expires_at=host.clock.now
+        ),
+        lambda host, list_id: host.upload(list_id, "A", filename=f"{LONE_SURROGATE}.csv"),
+    ],
+    ids=[
+        "partners.get",
+        "lists.find partner",
+        "lists.find text",
+        "audit.entries",
+        "campaigns.unlink",
+        "explain_duplicate",
+        "holders",
+        "of_user",
+        "lists_of",
+        "partners.add",
+        "lists.create",
+        "filename",
+    ],
+)
+def test_a_text_that_cannot_be_stored_never_reaches_the_driver(
+    host: Host, look_up: Callable[[Host, str], object]
+) -> None:
+    found = host.a_list("OLD")
+    with suppress(PartnerVouchersError):
+        look_up(host, found.id)
+
+
+@pytest.mark.parametrize("line", [-1, -(2**32), 2**40, 2**63, 10**30, True, "5", 1.5, None])
+def test_a_line_that_cannot_be_is_refused_or_leads_nowhere(host: Host, line: Any) -> None:
+    found = host.a_list()
+    earlier, later = (host.upload(found.id, f"A{number}", "B B") for number in range(2))
+    assert earlier.error_count == later.error_count == 1
+    try:
+        faults = host.vouchers.uploads.errors(later.id, after_line=line)
+    except PartnerVouchersError:
+        return
+    assert [fault.line for fault in faults] in ([], [2])
+
+
+def test_an_upload_that_cannot_open_its_connection_leaves_an_entry_that_is_settled(
+    host: Host, storage: SQLiteStorage
+) -> None:
+    found = host.a_list()
+
+    def fail() -> sqlite3.Connection:
+        raise StorageError(reason="no more files can be opened")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage._connections, "open", fail)
+        with pytest.raises(StorageError, match="no more files"):
+            host.upload(found.id, "A")
+    host.clock.advance(minutes=1)
+    host.vouchers.uploads.recover()
+    entries = list(host.vouchers.uploads.of_list(found.id))
+    assert entries
+    assert all(entry.status is UploadStatus.COMPLETED for entry in entries)
+
+
+def test_clocks_are_of_the_host(database: Path) -> None:
+    """The adapter reads no clock of its own: a lease ends when the host's clock says so."""
+    storage = SQLiteStorage(database)
+    host = Host(storage, FixedClock())
+    with storage.begin() as tx:
+        assert tx.leases.take("thing", "one", host.clock.now, host.clock.now)
+        assert not tx.leases.take("thing", "two", host.clock.now, host.clock.now)
+        tx.commit()
+    host.clock.advance(seconds=1)
+    with storage.begin() as tx:
+        assert tx.leases.take("thing", "two", host.clock.now, host.clock.now)
+        assert not tx.leases.held("thing", "one")
+        tx.commit()
+    storage.close()

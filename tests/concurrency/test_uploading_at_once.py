@@ -1,0 +1,179 @@
+"""Many upload at once, and others ask for codes meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from partner_vouchers import PartnerVouchers, PerPartner, Upload, UploadStatus
+from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.errors import FileAlreadyUploaded, UnknownList, UploadRunning
+from partner_vouchers.ports import Storage
+from partner_vouchers.usecases.importing import Progress
+from tests.concurrency import work
+from tests.concurrency.state import checked, codes_like, csv_file, new_list
+from tests.concurrency.teams import Process, in_processes, in_threads
+
+
+def test_a_second_upload_to_a_list_is_refused_while_one_runs(
+    vouchers: PartnerVouchers, storage: Storage
+) -> None:
+    list_id = new_list(vouchers, "sale", [])
+    other = new_list(vouchers, "vip", [])
+    reading, go_on = threading.Event(), threading.Event()
+
+    def stop(_: Progress) -> None:
+        reading.set()
+        assert go_on.wait(60)
+
+    def first() -> Upload:
+        file = csv_file(codes_like("PM", 10))
+        return vouchers.uploads.add(list_id, file, filename="a.csv", uploaded_by="ops", progress=stop)
+
+    def second() -> Upload:
+        assert reading.wait(60)
+        try:
+            (running,) = vouchers.uploads.of_list(list_id).items
+            assert running.status is UploadStatus.IN_PROGRESS
+            with pytest.raises(UploadRunning) as refused:
+                vouchers.uploads.add(list_id, csv_file(["X"]), filename="b.csv", uploaded_by="ops")
+            assert refused.value.upload_id == running.id
+            assert vouchers.uploads.recover() == []
+            assert vouchers.lists.get(list_id).uploaded == 0
+            # Another list is not concerned, nor is a check.
+            assert vouchers.uploads.validate(list_id, csv_file(["X"]), filename="b.csv").acceptable == 1
+            return vouchers.uploads.add(other, csv_file(["Y"]), filename="b.csv", uploaded_by="ops")
+        finally:
+            go_on.set()
+
+    done, elsewhere = in_threads(storage, [first, second])
+    assert (done.accepted, elsewhere.accepted) == (10, 1)
+    assert checked(vouchers, storage, list_id).left == codes_like("PM", 10)
+
+
+def test_a_list_that_is_deleted_during_an_upload_keeps_nobody_waiting(storage: Storage) -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    vouchers = PartnerVouchers(storage, duplicates=PerPartner(), clock=lambda: now)
+    list_id = new_list(vouchers, "sale", [])
+    other = new_list(vouchers, "vip", [])
+    codes = codes_like("PM", 10)
+    with pytest.raises(UnknownList):
+        vouchers.uploads.add(
+            list_id,
+            csv_file(codes),
+            filename="a.csv",
+            uploaded_by="ops",
+            progress=lambda _: vouchers.lists.delete(list_id),
+        )
+    with storage.begin() as tx:
+        # Their scope is the same. A lease that was left there would keep the next upload waiting until it ends.
+        assert tx.leases.take("upload scope Puma", "somebody else", now, now)
+    assert vouchers.uploads.add(other, csv_file(codes), filename="a.csv", uploaded_by="ops").accepted == 10
+    assert checked(vouchers, storage, other).left == codes
+
+
+def test_of_threads_that_upload_one_file_one_does(vouchers: PartnerVouchers, storage: Storage) -> None:
+    file = csv_file(codes_like("PM", 300))
+    list_id = new_list(vouchers, "sale", [])
+
+    def upload() -> str:
+        while True:
+            try:
+                upload = vouchers.uploads.add(list_id, file, filename="a.csv", uploaded_by="ops")
+            except UploadRunning:
+                continue
+            except FileAlreadyUploaded:
+                return "uploaded before"
+            return str(upload.status)
+
+    outcomes = Counter(in_threads(storage, [upload] * 6))
+    assert outcomes == {"Completed": 1, "uploaded before": 5}
+    assert checked(vouchers, storage, list_id).left == codes_like("PM", 300)
+
+
+def test_threads_that_upload_the_same_codes_to_lists_of_one_scope_bring_each_code_once(
+    vouchers: PartnerVouchers, storage: Storage
+) -> None:
+    codes = codes_like("PM", 500)
+    lists = [new_list(vouchers, f"sale-{number}", []) for number in range(4)]
+
+    def upload(number: int) -> Upload:
+        # Each from another end, so that they meet in the middle.
+        shifted = codes[number * 125 :] + codes[: number * 125]
+        return vouchers.uploads.add(lists[number], csv_file(shifted), filename="a.csv", uploaded_by="ops")
+
+    done = in_threads(storage, [partial(upload, number) for number in range(4)])
+    standing = [code for list_id in lists for code in checked(vouchers, storage, list_id).left]
+    assert sorted(standing) == codes
+    assert sum(upload.accepted for upload in done) == len(codes)
+    assert all(upload.accepted + upload.error_count == len(codes) for upload in done)
+
+
+def test_processes_that_upload_the_same_codes_to_one_list_bring_each_code_once(
+    in_file: PartnerVouchers, file_storage: SQLiteStorage, path: Path
+) -> None:
+    codes = codes_like("PM", 8000)
+    list_id = new_list(in_file, "sale", [])
+    # Each has codes of its own too, so that each upload completes.
+    files = [codes + codes_like(f"OWN{number}", 10) for number in range(3)]
+    done = in_processes(
+        work.upload, [(path, list_id, file, f"process-{number}") for number, file in enumerate(files)]
+    )
+    assert sum(accepted for accepted, _, _ in done) == len(codes) + 30
+    assert all(accepted + refused == len(codes) + 10 for accepted, refused, _ in done)
+    assert sorted(checked(in_file, file_storage, list_id).left) == sorted({c for file in files for c in file})
+    log = in_file.uploads.of_list(list_id).items
+    assert [upload.status for upload in log] == [UploadStatus.COMPLETED] * 3
+
+
+def test_processes_that_upload_the_same_codes_to_lists_of_one_scope_bring_each_code_once(
+    in_file: PartnerVouchers, file_storage: SQLiteStorage, path: Path
+) -> None:
+    codes = codes_like("PM", 8000)
+    lists = [new_list(in_file, f"sale-{number}", []) for number in range(2)]
+    done = in_processes(
+        work.upload,
+        [(path, lists[0], codes, "ops-1"), (path, lists[1], codes[::-1], "ops-2")],
+    )
+    standing = [code for list_id in lists for code in checked(in_file, file_storage, list_id).left]
+    assert sorted(standing) == codes
+    assert sorted(accepted for accepted, _, _ in done) == [0, len(codes)]
+
+
+def test_codes_go_out_while_another_process_uploads_and_its_codes_come_all_at_once(
+    in_file: PartnerVouchers, file_storage: SQLiteStorage, path: Path
+) -> None:
+    before, new = codes_like("OLD", 4000), codes_like("NEW", 200_000)
+    list_id = new_list(in_file, "sale", before)
+    other = new_list(in_file, "vip", codes_like("VIP", 4000))
+    uploader = Process(work.upload_with_stops, path, list_id, csv_file(new))
+    asked = 0
+
+    def assign_some(number: int) -> None:
+        nonlocal asked
+        for _ in range(number):
+            # The list itself, and one that has nothing to do with the upload.
+            in_file.codes.assign(list_id=(list_id, other)[asked % 2], user_id=f"user-{asked}")
+            asked += 1
+        assert in_file.lists.get(list_id).uploaded in (len(before), len(before) + len(new))
+
+    for stop in ("reading", "claimed"):
+        while not uploader.has_spoken() and asked < 3900:
+            assign_some(2)
+        assert uploader.hear() == stop
+        # Here the upload stands still in the middle.
+        assign_some(50)
+        assert in_file.lists.get(list_id).uploaded == len(before)
+        uploader.say("go on")
+    while not uploader.has_spoken() and asked < 7900:
+        assign_some(2)
+    assert uploader.hear() == (len(new), 0)
+    uploader.end()
+    assert in_file.lists.get(list_id).uploaded == len(before) + len(new)
+    assert checked(in_file, file_storage, list_id).codes == before + new
+    assert len(checked(in_file, file_storage, list_id).given) == asked - asked // 2

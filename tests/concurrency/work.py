@@ -1,0 +1,159 @@
+"""What the processes of these tests do. Each function runs in a process of its own and opens the file itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Required, TypedDict
+
+from partner_vouchers import PartnerVouchers, PerPartner
+from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.domain.duplicates import DuplicatePolicy
+from partner_vouchers.errors import (
+    CodesExhausted,
+    DuplicatePolicyMismatch,
+    ListLinked,
+    StaleVersion,
+    UnknownList,
+    UploadRunning,
+)
+from tests.concurrency.state import csv_file
+from tests.concurrency.teams import Line, in_threads
+from tests.concurrency.watched import WatchedStorage
+
+
+class Asked(TypedDict, total=False):
+    """What a request for a code says."""
+
+    campaign_id: str
+    user_id: Required[str]
+    idempotency_key: str
+
+
+def opened(path: Path) -> tuple[SQLiteStorage, PartnerVouchers]:
+    storage = SQLiteStorage(path, synchronous="NORMAL")
+    return storage, PartnerVouchers(storage, duplicates=PerPartner())
+
+
+def assign_until_exhausted(vouchers: PartnerVouchers, list_id: str, name: str) -> list[tuple[str, str]]:
+    """Ask for codes for one new user after the other; return who got which."""
+    got: list[tuple[str, str]] = []
+    while True:
+        user_id = f"{name}-{len(got)}"
+        try:
+            got.append((user_id, vouchers.codes.assign(list_id=list_id, user_id=user_id).code))
+        except CodesExhausted:
+            return got
+
+
+def drain(_: Line, path: Path, list_id: str, name: str, threads: int) -> list[tuple[str, str]]:
+    """Assign in threads until nothing is left."""
+    storage, vouchers = opened(path)
+    jobs = [
+        (lambda number=number: assign_until_exhausted(vouchers, list_id, f"{name}-{number}"))
+        for number in range(threads)
+    ]
+    return [one for got in in_threads(storage, jobs) for one in got]
+
+
+def ask(_: Line, path: Path, asked: Asked, threads: int) -> list[tuple[str, str, bool]]:
+    """Ask the same thing in threads; return assignment, code, and whether it was a replay."""
+    storage, vouchers = opened(path)
+
+    def once() -> tuple[str, str, bool]:
+        reward = vouchers.codes.assign(**asked)
+        return reward.id, reward.code, reward.replayed
+
+    return in_threads(storage, [once] * threads)
+
+
+def upload(_: Line, path: Path, list_id: str, codes: list[str], name: str) -> tuple[int, int, bool]:
+    """Upload codes, again and again while another upload runs; return accepted, refused, and whether one ran."""
+    storage, vouchers = opened(path)
+    met_another = False
+    while True:
+        try:
+            done = vouchers.uploads.add(
+                list_id, csv_file(codes), filename=f"{name}.csv", uploaded_by=name, force=True
+            )
+        except UploadRunning:
+            met_another = True
+        else:
+            storage.close()
+            return done.accepted, done.error_count, met_another
+
+
+def edit(_: Line, path: Path, list_id: str, words: list[str]) -> int:
+    """Add words to the description of a list, one by one; return how often somebody else was first."""
+    storage, vouchers = opened(path)
+    stale = sum(add_word(vouchers, list_id, word) for word in words)
+    storage.close()
+    return stale
+
+
+def add_word(vouchers: PartnerVouchers, list_id: str, word: str) -> int:
+    stale = 0
+    while True:
+        read = vouchers.lists.get(list_id)
+        try:
+            vouchers.lists.edit(list_id, description=f"{read.description} {word}", version=read.version)
+        except StaleVersion:
+            stale += 1
+        else:
+            return stale
+
+
+def open_and_add(_: Line, path: Path, policy: DuplicatePolicy, partner: str) -> str | None:
+    """Open a file that may not exist yet, and add a partner; return the policy that the file was set up with."""
+    storage = SQLiteStorage(path)
+    try:
+        PartnerVouchers(storage, duplicates=policy).partners.add(partner)
+    except DuplicatePolicyMismatch as mismatch:
+        return mismatch.stored
+    else:
+        return policy.name
+    finally:
+        storage.close()
+
+
+def link_lists(_: Line, path: Path, list_ids: list[str]) -> list[bool]:
+    """Link lists that another process deletes; return which were linked."""
+    storage, vouchers = opened(path)
+    linked: list[bool] = []
+    for list_id in list_ids:
+        try:
+            vouchers.campaigns.link(list_id, "CMP1")
+            linked.append(True)
+        except UnknownList:
+            linked.append(False)
+    storage.close()
+    return linked
+
+
+def delete_lists(_: Line, path: Path, list_ids: list[str]) -> list[bool]:
+    """Delete lists that another process links; return which were not deleted, because they were linked."""
+    storage, vouchers = opened(path)
+    linked: list[bool] = []
+    for list_id in list_ids:
+        try:
+            vouchers.lists.delete(list_id)
+            linked.append(False)
+        except ListLinked:
+            linked.append(True)
+    storage.close()
+    return linked
+
+
+def upload_with_stops(line: Line, path: Path, list_id: str, file: bytes) -> tuple[int, int]:
+    """Upload a file; stop where the first rows are read, and where all codes are claimed but none is published."""
+    storage = SQLiteStorage(path, synchronous="NORMAL")
+    stops = ["reading", "claimed"]
+
+    def reach(step: str) -> None:
+        if stops and step == stops[0]:
+            line.say(stops.pop(0))
+            assert line.hear() == "go on"
+
+    vouchers = PartnerVouchers(WatchedStorage(storage, reach), duplicates=PerPartner())
+    done = vouchers.uploads.add(list_id, file, filename="large.csv", uploaded_by="ops")
+    storage.close()
+    return done.accepted, done.error_count

@@ -1,0 +1,81 @@
+"""Programs that are killed: each runs in a process of its own, and tells what it does on its standard output.
+
+    python -m tests.crash.children upload <db> <list id> <file> <stop>
+    python -m tests.crash.children recover <db> <stop>
+    python -m tests.crash.children assign <db> <campaign> <worker> <first>
+
+`upload` and `recover` print a line at each step. At the step that `stop` names, such as `2 claiming` for the second
+of that name, they print `stop` and wait to be killed; with `-` they run on, and the test kills them when it likes.
+`assign` prints each answer, once it has it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import NoReturn
+
+from partner_vouchers import PartnerVouchers, PerPartner
+from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.errors import CodesExhausted
+from tests.concurrency.watched import WatchedStorage
+
+
+def steps(stop: str) -> Callable[[str], None]:
+    """Return what to call at each step."""
+    reached: Counter[str] = Counter()
+
+    def reach(step: str) -> None:
+        reached[step] += 1
+        if f"{reached[step]} {step}" == stop:
+            print("stop", step, flush=True)
+            wait_to_be_killed()
+        print("step", step, flush=True)
+
+    return reach
+
+
+def wait_to_be_killed() -> NoReturn:
+    # The test never writes anything. Should it end itself, so does this.
+    sys.stdin.read()
+    sys.exit(1)
+
+
+def opened(path: str, stop: str) -> PartnerVouchers:
+    return PartnerVouchers(WatchedStorage(SQLiteStorage(path), steps(stop)), duplicates=PerPartner())
+
+
+def upload(path: str, list_id: str, file: str, stop: str) -> None:
+    vouchers = opened(path, stop)
+    print("ready", flush=True)
+    done = vouchers.uploads.add(list_id, Path(file), uploaded_by="ops")
+    print("done", done.status, done.accepted, flush=True)
+
+
+def recover(path: str, stop: str) -> None:
+    vouchers = opened(path, stop)
+    print("ready", flush=True)
+    print("done", len(vouchers.uploads.recover()), flush=True)
+
+
+def assign(path: str, campaign_id: str, worker: str, first: str) -> None:
+    vouchers = PartnerVouchers(SQLiteStorage(path), duplicates=PerPartner())
+    print("ready", flush=True)
+    for number in count(int(first)):
+        user_id = f"{worker}-{number}"
+        try:
+            reward = vouchers.codes.assign(
+                campaign_id=campaign_id, user_id=user_id, idempotency_key=f"key-{user_id}"
+            )
+        except CodesExhausted:
+            print("done", flush=True)
+            return
+        print("given", user_id, reward.code, flush=True)
+
+
+if __name__ == "__main__":
+    programs: dict[str, Callable[..., None]] = {"upload": upload, "recover": recover, "assign": assign}
+    programs[sys.argv[1]](*sys.argv[2:])

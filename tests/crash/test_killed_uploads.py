@@ -1,0 +1,287 @@
+"""Processes that are killed in the middle of an upload, or of its recovery: no code is lost or doubled.
+
+All uploads of a test go to lists of one scope, so that each has to deal with what the killed ones left behind.
+The expectation is a plain walk through the rows of each file.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from partner_vouchers import FileFaultKind, PartnerVouchers, PerPartner, Upload, UploadStatus
+from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.domain.events import UploadCompleted
+from partner_vouchers.errors import CodesExhausted, OriginalNotKept
+from tests.concurrency.state import checked, codes_like, csv_file, new_list
+from tests.concurrency.teams import PATIENCE
+from tests.crash.victims import Victim
+
+ROWS = 9000
+STEPS = {
+    "reading",
+    "claiming",
+    "claimed",
+    "saving refused rows",
+    "before publishing",
+    "published, not committed",
+    "after publishing",
+}
+
+
+@dataclass
+class Shop:
+    """A storage file, and what must be in it."""
+
+    directory: Path
+    seed: int
+    storage: SQLiteStorage = field(init=False)
+    vouchers: PartnerVouchers = field(init=False)
+    expected: dict[str, list[str]] = field(default_factory=dict)
+    kills: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    stops: list[str] = field(default_factory=list)
+    _orphans: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(self.seed)
+        self.path = self.directory / "vouchers.db"
+        self.storage = SQLiteStorage(self.path)
+        self.vouchers = PartnerVouchers(self.storage, duplicates=PerPartner())
+
+    def a_file(self) -> tuple[list[str], Path]:
+        """Return rows of which some must be accepted and some refused, and a file of them."""
+        number = len(self.expected)
+        # So long that the file is stored in several pieces.
+        rows = codes_like(f"NEW{number}-{'X' * 90}", ROWS)
+        standing = [code for codes in self.expected.values() for code in codes]
+        rows += self.chance.sample(standing, min(300, len(standing)))
+        # Codes of uploads that were rolled back: they belong to nobody.
+        rows += self.chance.sample(self._orphans, min(300, len(self._orphans)))
+        rows += self.chance.sample(rows, 200)
+        rows += ["NOT A CODE"] * 50
+        self.chance.shuffle(rows)
+        file = self.directory / f"codes-{number}.csv"
+        file.write_bytes(csv_file(rows))
+        return rows, file
+
+    def acceptable(self, rows: Sequence[str]) -> list[str]:
+        """Return the codes of a file that must be accepted."""
+        standing = {code for codes in self.expected.values() for code in codes}
+        return [row for row in dict.fromkeys(rows) if row not in standing and " " not in row]
+
+    def upload_and_kill(self, *, stop: str = "-", after_lines: int = 0) -> None:
+        """Let a process upload, kill it at a step or after so many lines, and settle what is left."""
+        list_id = new_list(self.vouchers, f"tag-{len(self.expected)}", [])
+        rows, file = self.a_file()
+        codes = self.acceptable(rows)
+        with Victim("upload", self.path, list_id, file, stop) as victim:
+            heard = victim.until("stop", "done") if stop != "-" else victim.hears(after_lines)
+            print(f"upload to {list_id}, stop {stop}, after {after_lines} lines: {heard[-1:]}")
+            if heard and heard[-1][0] == "stop":
+                # It stands still there, and others see all or nothing of it.
+                self.require_all_or_nothing(list_id, codes)
+            self.kills += victim.kill()
+        self.expected[list_id] = []
+        self.require_all_or_nothing(list_id, codes)
+        if self.vouchers.lists.get(list_id).uploaded == 0:
+            with pytest.raises(CodesExhausted):
+                self.vouchers.codes.assign(list_id=list_id, user_id="user-42")
+        self.settle(list_id, codes, file)
+        self.go_on(list_id, rows)
+
+    def require_all_or_nothing(self, list_id: str, codes: list[str]) -> None:
+        """Check that the upload is Completed and all its codes available, or that none is."""
+        log = self.vouchers.uploads.of_list(list_id).items
+        uploaded = self.vouchers.lists.get(list_id).uploaded
+        with self.vouchers.codes.export(list_id, remaining=True) as left:
+            available = left.read().decode().split()[1:]
+        if log and log[0].status is UploadStatus.COMPLETED:
+            assert (available, uploaded) == (codes, len(codes))
+        else:
+            assert [upload.status for upload in log] in ([], [UploadStatus.IN_PROGRESS])
+            assert (available, uploaded) == ([], 0)
+
+    def settle(self, list_id: str, codes: list[str], file: Path) -> None:
+        """Settle a killed upload in one of the ways that there are, and check what it comes to."""
+        log = self.vouchers.uploads.of_list(list_id).items
+        if not log:
+            self.outcomes["no entry"] += 1
+            assert self.vouchers.uploads.recover() == []
+            return
+        (before,) = log
+        match self.chance.choice(["recover", "recover", "killed recovery", "another upload"]):
+            case "another upload" if before.is_running:
+                self.vouchers.uploads.add(
+                    list_id, b"BEHIND IT\n", filename="behind.csv", uploaded_by="somebody else"
+                )
+            case "killed recovery" if before.is_running:
+                self.recover_and_kill()
+                self.recover([before.id])
+            case _:
+                self.recover([before.id] if before.is_running else [])
+        after = self.vouchers.uploads.get(before.id)
+        if before.sha256 is None:
+            self.outcomes["rolled back"] += 1
+            assert after.status is UploadStatus.FAILED
+            assert after.failure is not None
+            assert after.failure.kind is FileFaultKind.INTERRUPTED
+            with pytest.raises(OriginalNotKept):
+                self.vouchers.uploads.original_file(after.id)
+            self._orphans += codes
+        else:
+            self.outcomes["finished" if before.is_running else "was completed"] += 1
+            assert (after.status, after.accepted) == (UploadStatus.COMPLETED, len(codes))
+            assert self.vouchers.uploads.original_file(after.id).read() == file.read_bytes()
+            self.expected[list_id] = codes
+        self.require_expected(list_id)
+
+    def recover(self, upload_ids: list[str]) -> list[Upload]:
+        """Settle these uploads at once: nobody waits until the leases of a dead process end."""
+        running = [each for each in upload_ids if self.vouchers.uploads.get(each).is_running]
+        settled = self.vouchers.uploads.recover()
+        assert [upload.id for upload in settled] == running
+        assert self.vouchers.uploads.recover() == []
+        return settled
+
+    def recover_and_kill(self) -> None:
+        """Kill a process that settles an upload."""
+        with Victim("recover", self.path, self.chance.choice(self.stops)) as victim:
+            print("recovery:", victim.until("stop", "done")[-1])
+            self.kills += victim.kill()
+
+    def go_on(self, list_id: str, rows: list[str]) -> None:
+        """Upload another file, and the same one again: each brings what is not there yet."""
+        for name, file in (
+            ("other.csv", [f"OTHER-{list_id}", *rows[:100]]),
+            ("again.csv", [*rows, f"AGAIN-{list_id}"]),
+        ):
+            codes = self.acceptable(file)
+            done = self.vouchers.uploads.add(list_id, csv_file(file), filename=name, uploaded_by="ops")
+            assert (done.status, done.accepted) == (UploadStatus.COMPLETED, len(codes))
+            self.expected[list_id] = self.expected[list_id] + codes
+        for number, code in enumerate(self.expected[list_id][:3]):
+            assert self.vouchers.codes.assign(list_id=list_id, user_id=f"user-{number}").code == code
+        self.require_expected(list_id)
+
+    def require_expected(self, list_id: str) -> None:
+        assert checked(self.vouchers, self.storage, list_id).codes == self.expected[list_id]
+
+    def require_all_expected(self) -> None:
+        """Check the whole storage."""
+        for list_id in self.expected:
+            self.require_expected(list_id)
+            log = self.vouchers.uploads.of_list(list_id).items
+            completed = [upload for upload in log if upload.status is UploadStatus.COMPLETED]
+            changes = self.vouchers.audit.entries(list_id=list_id, limit=1000).items
+            assert sum(isinstance(entry.event, UploadCompleted) for entry in changes) == len(completed)
+            assert sum(upload.accepted for upload in completed) == len(self.expected[list_id])
+        standing = [code for codes in self.expected.values() for code in codes]
+        assert len(standing) == len(set(standing))
+        with closing(sqlite3.connect(self.path)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            # Nothing of what was killed takes up space.
+            kept = connection.execute("SELECT count(*) FROM pv_codes").fetchone()
+            assert kept == (len(standing),)
+
+    def learn_the_steps(self) -> Counter[str]:
+        """Return the steps of an upload that nobody kills, and how often each is taken."""
+        list_id = new_list(self.vouchers, f"tag-{len(self.expected)}", [])
+        rows, file = self.a_file()
+        codes = self.acceptable(rows)
+        with Victim("upload", self.path, list_id, file, "-") as victim:
+            heard = victim.until("done")
+        assert heard[-1] == ["done", "Completed", str(len(codes))]
+        self.expected[list_id] = codes
+        self.require_expected(list_id)
+        steps = Counter(" ".join(words[1:]) for words in heard if words[0] == "step")
+        assert steps.keys() >= STEPS
+        self.stops = [
+            f"{number + 1} {step}" for step, times in sorted(steps.items()) for number in range(times)
+        ]
+        return steps
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    # Files of a million rows and more: not to be kept for three runs.
+    for file in tmp_path.iterdir():
+        file.unlink()
+
+
+def kill_at_each_kind_of_step(directory: Path, seed: int, *, at_random: int) -> Shop:
+    """Kill uploads: once at each kind of step, and `at_random` times whenever it comes."""
+    print("seed", seed)
+    shop = Shop(directory, seed)
+    steps = shop.learn_the_steps()
+    for step, times in sorted(steps.items()):
+        shop.upload_and_kill(stop=f"{shop.chance.randint(1, times)} {step}")
+    for _ in range(at_random):
+        shop.upload_and_kill(after_lines=shop.chance.randint(0, steps.total() - 1))
+    shop.require_all_expected()
+    shop.storage.close()
+    print(shop.kills, "kills:", dict(shop.outcomes))
+    return shop
+
+
+def test_an_upload_that_is_killed_is_there_whole_or_not_at_all(directory: Path) -> None:
+    shop = kill_at_each_kind_of_step(directory, 7, at_random=5)
+    assert shop.kills >= 14
+    assert {"rolled back", "finished"} <= shop.outcomes.keys()
+
+
+def test_an_upload_goes_on_as_soon_as_the_one_it_waits_for_is_killed(directory: Path) -> None:
+    shop = Shop(directory, 1)
+    waiting = new_list(shop.vouchers, "waiting", [])
+    killed = new_list(shop.vouchers, "killed", [])
+    rows, file = shop.a_file()
+    codes = shop.acceptable(rows)
+    # By this clock the leases of the killed process never end.
+    storage = SQLiteStorage(shop.path)
+    patient = PartnerVouchers(
+        storage, duplicates=PerPartner(), clock=lambda: datetime(2020, 1, 1, tzinfo=UTC)
+    )
+    reading = threading.Event()
+
+    def upload() -> Upload:
+        try:
+            return patient.uploads.add(
+                waiting, file, uploaded_by="ops", progress=lambda _: reading.set(), force=True
+            )
+        finally:
+            storage.close()
+
+    with Victim("upload", shop.path, killed, file, "1 claimed") as victim, ThreadPoolExecutor(1) as pool:
+        victim.until("stop")
+        later = pool.submit(upload)
+        assert reading.wait(PATIENCE)
+        assert patient.uploads.recover() == []
+        assert victim.kill()
+        done = later.result(PATIENCE)
+    # What the killed one had claimed is taken over, and so refused when it is finished after all.
+    assert (done.status, done.accepted) == (UploadStatus.COMPLETED, len(codes))
+    (settled,) = shop.vouchers.uploads.recover()
+    assert settled.failure is not None
+    assert settled.failure.kind is FileFaultKind.NO_VALID_CODE
+    shop.expected |= {waiting: codes, killed: []}
+    shop.go_on(killed, rows)
+    shop.require_all_expected()
+    shop.storage.close()
+
+
+@pytest.mark.deep
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", range(100, 115))
+def test_many_uploads_that_are_killed_are_there_whole_or_not_at_all(directory: Path, seed: int) -> None:
+    kill_at_each_kind_of_step(directory, seed, at_random=15)

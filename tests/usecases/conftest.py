@@ -1,0 +1,49 @@
+"""Every use case is tried on both storages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from partner_vouchers import PartnerVouchers
+from partner_vouchers.adapters.memory import MemoryStorage
+from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.ports import Storage
+from tests.support.host import FixedClock, Host
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
+    if request.param == "memory":
+        yield MemoryStorage()
+        return
+    # Nobody cuts the power here.
+    opened = SQLiteStorage(tmp_path / "vouchers.db", synchronous="NORMAL")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock()
+
+
+@pytest.fixture
+def host(storage: Storage, clock: FixedClock) -> Host:
+    return Host(storage, clock)
+
+
+@pytest.fixture
+def vouchers(host: Host) -> PartnerVouchers:
+    return host.vouchers
+
+
+@pytest.fixture
+def capacity(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Make a list's million a small number. This is the one place that knows where it stands."""
+    small = 5
+    for module in ("domain.stock", "domain.uploads", "adapters.sqlite.importing"):
+        monkeypatch.setattr(f"partner_vouchers.{module}.CAPACITY", small)
+    return small

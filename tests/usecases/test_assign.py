@@ -1,0 +1,428 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from partner_vouchers import PartnerVouchers, PartnerVouchersError, RepeatPolicy, Status
+from partner_vouchers.domain.assignment import Source
+from partner_vouchers.errors import (
+    CampaignNotLinked,
+    CodesExhausted,
+    IdempotencyConflict,
+    InvalidIdempotencyKey,
+    InvalidInput,
+    NoActiveList,
+    NoCodeAvailable,
+    NotEligible,
+    UnknownEligibilityRule,
+)
+from partner_vouchers.ports import Storage
+from tests.support.host import EXPIRY, MICROSECOND, START, FixedClock, Host
+
+NEW = RepeatPolicy.NEW_CODE
+GIVES_NOTHING = [Status.PAUSED, Status.EXPIRED, Status.ARCHIVED]
+
+
+# --- one code for one user -------------------------------------------------------------------------------
+
+
+def test_a_user_gets_a_code_of_a_campaign(host: Host, vouchers: PartnerVouchers) -> None:
+    found = host.a_list("A", "B", tag="winter", campaign="CMP123456")
+    reward = vouchers.codes.assign(campaign_id="CMP123456", user_id="user-42", idempotency_key="order-991")
+    assert (reward.code, reward.list_id, reward.user_id) == ("A", found.id, "user-42")
+    assert (reward.campaign_id, reward.assigned_at, reward.replayed) == ("CMP123456", START, False)
+    assert reward.assignment.source is Source.CAMPAIGN
+    assert reward.event.properties() == {
+        "CT Source": "Promo Module",
+        "campaignId": "CMP123456",
+        "eventTimestamp": int(START.timestamp()),
+        "listDescription": "₹500 off",
+        "listExpiry": "2027-03-31T23:59:59Z",
+        "listTag": "winter",
+        "partner": "Puma",
+        "source": "Campaign",
+        "voucherCode": "A",
+        "voucherListId": found.id,
+    }
+
+
+def test_a_user_gets_a_code_of_a_list(host: Host, vouchers: PartnerVouchers) -> None:
+    found = host.a_list("A")
+    reward = vouchers.codes.assign(list_id=found.id, user_id="ann")
+    assert (reward.code, reward.campaign_id, reward.assignment.source) == ("A", None, Source.API)
+    assert reward.event.source == "API"
+    assert "campaignId" not in reward.event.properties()
+
+
+def test_codes_go_out_in_upload_order(host: Host) -> None:
+    found = host.a_list("Z", "A", "M")
+    host.upload(found.id, "B", "Z2")
+    assert host.give(found.id, *"abcde") == ["Z", "A", "M", "B", "Z2"]
+
+
+def test_no_code_goes_to_two_users(host: Host) -> None:
+    found = host.a_list("A", "B", "C")
+    given = host.give(found.id, "ann", "ben", "cleo")
+    assert sorted(given) == ["A", "B", "C"]
+    with pytest.raises(CodesExhausted):
+        host.give(found.id, "dora")
+    seen = host.vouchers.lists.get(found.id)
+    assert (seen.uploaded, seen.distributed, seen.available) == (3, 3, 0)
+
+
+def test_an_assignment_keeps_what_the_list_said_then(host: Host, vouchers: PartnerVouchers) -> None:
+    found = host.a_list("A", "B", campaign="CMP")
+    before = vouchers.codes.assign(campaign_id="CMP", user_id="ann")
+    vouchers.lists.edit(found.id, name="N", description="D", expires_at=EXPIRY + timedelta(days=1))
+    after = vouchers.codes.assign(campaign_id="CMP", user_id="ben")
+    again = vouchers.codes.assign(campaign_id="CMP", user_id="ann")
+    assert again.replayed
+    assert again.event == before.event
+    assert (before.event.list_name, before.event.list_description) == ("Winter Sale", "₹500 off")
+    assert (after.event.list_name, after.event.list_description) == ("N", "D")
+    assert (before.event.list_expiry, after.event.list_expiry) == (EXPIRY, EXPIRY + timedelta(days=1))
+
+
+def test_a_code_is_given_out_until_the_very_instant_of_the_expiry(host: Host) -> None:
+    found = host.a_list("A", "B", campaign="CMP")
+    host.clock.now = EXPIRY
+    assert host.give(found.id, "ann") == ["A"]
+    host.clock.now = EXPIRY + MICROSECOND
+    with pytest.raises(NoActiveList):
+        host.give(found.id, "ben")
+    with pytest.raises(NoActiveList):
+        host.vouchers.codes.assign(campaign_id="CMP", user_id="ben")
+
+
+# --- which list --------------------------------------------------------------------------------------------
+
+
+def test_lists_give_their_codes_by_priority_then_age(host: Host) -> None:
+    host.a_list("LATE", campaign="CMP", priority=5)
+    host.a_list("FIRST", campaign="CMP")
+    host.a_list("SECOND", campaign="CMP")
+    codes = host.vouchers.codes
+    given = [codes.assign(campaign_id="CMP", user_id=user).code for user in ("ann", "ben", "cleo")]
+    assert given == ["FIRST", "SECOND", "LATE"]
+
+
+def test_a_changed_priority_holds_from_the_next_assignment_on(host: Host) -> None:
+    first = host.a_list("A1", "A2", campaign="CMP")
+    host.a_list("B1", "B2", campaign="CMP")
+    codes = host.vouchers.codes
+    assert codes.assign(campaign_id="CMP", user_id="ann").code == "A1"
+    host.vouchers.campaigns.link(first.id, "CMP", priority=1)
+    assert codes.assign(campaign_id="CMP", user_id="ben").code == "B1"
+    host.vouchers.campaigns.unlink(first.id, "CMP")
+    assert codes.assign(campaign_id="CMP", user_id="cleo").code == "B2"
+
+
+@pytest.mark.parametrize("status", GIVES_NOTHING)
+def test_lists_that_are_not_active_are_passed_over(host: Host, status: Status) -> None:
+    passed = host.a_list("A", campaign="CMP", status=status)
+    host.a_list("B", campaign="CMP")
+    assert host.vouchers.codes.assign(campaign_id="CMP", user_id="ann").code == "B"
+    assert host.vouchers.lists.get(passed.id).distributed == 0
+
+
+def test_a_list_that_is_activated_or_topped_up_gives_again(host: Host) -> None:
+    first = host.a_list("A", campaign="CMP", status=Status.PAUSED)
+    second = host.a_list("B", campaign="CMP")
+    codes = host.vouchers.codes
+    assert codes.assign(campaign_id="CMP", user_id="ann").code == "B"
+    host.vouchers.lists.activate(first.id)
+    assert codes.assign(campaign_id="CMP", user_id="ben").code == "A"
+    host.upload(second.id, "C")
+    assert codes.assign(campaign_id="CMP", user_id="cleo").code == "C"
+
+
+def test_a_list_serves_several_campaigns_from_one_stock(host: Host) -> None:
+    found = host.a_list("A", "B", "C", campaign="CMP1")
+    host.vouchers.campaigns.link(found.id, "CMP2")
+    codes = host.vouchers.codes
+    given = [codes.assign(campaign_id=name, user_id="ann").code for name in ("CMP1", "CMP2")]
+    assert [*given, codes.assign(list_id=found.id, user_id="ann").code] == ["A", "B", "C"]
+
+
+# --- asking again ------------------------------------------------------------------------------------------
+
+
+def test_a_user_who_asks_again_gets_the_same_code(host: Host) -> None:
+    found = host.a_list("A", "B", campaign="CMP")
+    first = host.vouchers.codes.assign(campaign_id="CMP", user_id="ann")
+    host.clock.advance(days=1)
+    with host.nothing_changes():
+        again = host.vouchers.codes.assign(campaign_id="CMP", user_id="ann")
+    assert (again.replayed, again.assignment) == (True, first.assignment)
+    assert host.give(found.id, "ann") == host.give(found.id, "ann") == ["B"]
+
+
+def test_the_same_code_is_the_answer_whichever_list_would_give_the_next(host: Host) -> None:
+    host.a_list("A", campaign="CMP", priority=1)
+    codes = host.vouchers.codes
+    assert codes.assign(campaign_id="CMP", user_id="ann").code == "A"
+    host.a_list("B", campaign="CMP", priority=0)
+    assert codes.assign(campaign_id="CMP", user_id="ann").code == "A"
+
+
+def test_each_request_gets_a_new_code_where_the_link_says_so(host: Host) -> None:
+    host.a_list("A", "B", campaign="CMP", repeat=NEW)
+    host.a_list("C", campaign="CMP", repeat=NEW)
+    codes = host.vouchers.codes
+    rewards = [codes.assign(campaign_id="CMP", user_id="ann") for _ in range(3)]
+    assert [reward.code for reward in rewards] == ["A", "B", "C"]
+    assert [reward.assignment.ordinal for reward in rewards] == [1, 2, 3]
+    assert not any(reward.replayed for reward in rewards)
+    with pytest.raises(CodesExhausted):
+        codes.assign(campaign_id="CMP", user_id="ann")
+
+
+def test_the_repeat_policy_can_be_changed(host: Host) -> None:
+    found = host.a_list("A", "B", "C", campaign="CMP")
+    codes = host.vouchers.codes
+    assert codes.assign(campaign_id="CMP", user_id="ann").code == "A"
+    host.vouchers.campaigns.link(found.id, "CMP", repeat=NEW)
+    assert codes.assign(campaign_id="CMP", user_id="ann").code == "B"
+    host.vouchers.campaigns.link(found.id, "CMP")
+    assert codes.assign(campaign_id="CMP", user_id="ann").code == "B"
+
+
+@pytest.mark.parametrize("status", GIVES_NOTHING)
+def test_a_user_keeps_the_code_when_the_list_gives_no_more(host: Host, status: Status) -> None:
+    found = host.a_list("A", "B", campaign="CMP")
+    codes = host.vouchers.codes
+    first = codes.assign(campaign_id="CMP", user_id="ann")
+    direct = codes.assign(list_id=found.id, user_id="ann")
+    host.bring(found.id, status)
+    with host.nothing_changes():
+        assert codes.assign(campaign_id="CMP", user_id="ann").assignment == first.assignment
+        assert codes.assign(list_id=found.id, user_id="ann").assignment == direct.assignment
+
+
+def test_a_user_keeps_the_code_when_the_list_is_unlinked(host: Host) -> None:
+    found = host.a_list("A", campaign="CMP")
+    first = host.vouchers.codes.assign(campaign_id="CMP", user_id="ann")
+    host.vouchers.campaigns.unlink(found.id, "CMP")
+    assert host.vouchers.codes.assign(campaign_id="CMP", user_id="ann").assignment == first.assignment
+    with pytest.raises(CampaignNotLinked):
+        host.vouchers.codes.assign(campaign_id="CMP", user_id="ben")
+
+
+# --- idempotency keys --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("repeat", RepeatPolicy)
+@pytest.mark.parametrize("status", [Status.ACTIVE, *GIVES_NOTHING])
+def test_the_same_key_returns_the_first_result_for_ever(
+    host: Host, repeat: RepeatPolicy, status: Status
+) -> None:
+    found = host.a_list("A", "B", campaign="CMP", repeat=repeat)
+    codes = host.vouchers.codes
+    first = codes.assign(campaign_id="CMP", user_id="ann", idempotency_key="order-1")
+    direct = codes.assign(list_id=found.id, user_id="ann", idempotency_key="order-2")
+    host.vouchers.campaigns.unlink(found.id, "CMP")
+    host.bring(found.id, status)
+    with host.nothing_changes():
+        again = codes.assign(campaign_id="CMP", user_id="ann", idempotency_key="order-1")
+        direct_again = codes.assign(list_id=found.id, user_id="ann", idempotency_key="order-2")
+    assert again.replayed
+    assert (again.assignment, again.event) == (first.assignment, first.event)
+    assert (direct_again.replayed, direct_again.assignment) == (True, direct.assignment)
+
+
+def test_the_key_of_a_replay_is_remembered_too(host: Host) -> None:
+    found = host.a_list("A", "B", campaign="CMP")
+    codes = host.vouchers.codes
+    codes.assign(campaign_id="CMP", user_id="ann")
+    assert codes.assign(campaign_id="CMP", user_id="ann", idempotency_key="order-1").replayed
+    host.vouchers.campaigns.link(found.id, "CMP", repeat=NEW)
+    assert codes.assign(campaign_id="CMP", user_id="ann", idempotency_key="order-1").code == "A"
+
+
+def test_a_key_with_other_arguments_is_a_conflict(host: Host) -> None:
+    found = host.a_list("A", "B", "C", campaign="CMP")
+    host.vouchers.campaigns.link(found.id, "CMP2")
+    codes = host.vouchers.codes
+    codes.assign(campaign_id="CMP", user_id="ann", idempotency_key="order-1")
+    others: list[dict[str, Any]] = [
+        {"campaign_id": "CMP", "user_id": "ben"},
+        {"campaign_id": "CMP2", "user_id": "ann"},
+        {"list_id": found.id, "user_id": "ann"},
+        {"list_id": "CMP", "user_id": "ann"},
+    ]
+    with host.nothing_changes():
+        for other in others:
+            with pytest.raises(IdempotencyConflict) as conflict:
+                codes.assign(**other, idempotency_key="order-1")
+            assert (conflict.value.code, conflict.value.key) == ("idempotency_conflict", "order-1")
+        with pytest.raises(IdempotencyConflict):
+            codes.assign_many(["ann"], campaign_id="CMP", idempotency_key="order-1")
+
+
+def test_a_request_that_failed_may_come_again_with_its_key(host: Host) -> None:
+    found = host.a_list(campaign="CMP")
+    with pytest.raises(CodesExhausted):
+        host.vouchers.codes.assign(campaign_id="CMP", user_id="ann", idempotency_key="order-1")
+    host.upload(found.id, "A")
+    reward = host.vouchers.codes.assign(campaign_id="CMP", user_id="ann", idempotency_key="order-1")
+    assert (reward.code, reward.replayed) == ("A", False)
+
+
+@pytest.mark.parametrize("key", ["k", "k" * 255, "ключ 🔑", " "])
+def test_a_key_has_up_to_255_characters(host: Host, key: str) -> None:
+    found = host.a_list("A", "B")
+    codes = host.vouchers.codes
+    first = codes.assign(list_id=found.id, user_id="ann", idempotency_key=key)
+    assert codes.assign(list_id=found.id, user_id="ann", idempotency_key=key).id == first.id
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256, "a\nb", "a\0b", "\ud800", 5, b"k"])
+def test_other_keys_are_refused(host: Host, key: Any) -> None:
+    found = host.a_list("A")
+    with host.nothing_changes(), pytest.raises(InvalidIdempotencyKey) as refused:
+        host.vouchers.codes.assign(list_id=found.id, user_id="ann", idempotency_key=key)
+    assert (refused.value.code, refused.value.field) == ("invalid_idempotency_key", "idempotency_key")
+
+
+# --- no code -----------------------------------------------------------------------------------------------
+
+
+def test_exhausted_lists_are_named(host: Host) -> None:
+    first, second = host.a_list(campaign="CMP"), host.a_list("A", campaign="CMP", status=Status.PAUSED)
+    with pytest.raises(CodesExhausted) as refused:
+        host.vouchers.codes.assign(campaign_id="CMP", user_id="ann")
+    assert (refused.value.code, refused.value.campaign_id) == ("codes_exhausted", "CMP")
+    assert refused.value.lists == ((first.id, "exhausted"), (second.id, "Paused"))
+    with pytest.raises(CodesExhausted) as direct:
+        host.vouchers.codes.assign(list_id=first.id, user_id="ann")
+    assert (direct.value.campaign_id, direct.value.lists) == (None, ((first.id, "exhausted"),))
+
+
+def test_lists_that_are_not_active_are_named_with_their_status(host: Host) -> None:
+    lists = {host.a_list("A", campaign="CMP", status=status).id: status.value for status in GIVES_NOTHING}
+    with host.nothing_changes(), pytest.raises(NoActiveList) as refused:
+        host.vouchers.codes.assign(campaign_id="CMP", user_id="ann")
+    assert (refused.value.code, dict(refused.value.lists)) == ("no_active_list", lists)
+
+
+@pytest.mark.parametrize("status", GIVES_NOTHING)
+def test_a_list_that_is_not_active_gives_nothing_when_it_is_asked_directly(
+    host: Host, status: Status
+) -> None:
+    found = host.a_list("A", status=status)
+    with host.nothing_changes(), pytest.raises(NoActiveList) as refused:
+        host.give(found.id, "ann")
+    assert refused.value.lists == ((found.id, status.value),)
+
+
+def test_every_refusal_is_a_no_code_available() -> None:
+    assert all(issubclass(error, NoCodeAvailable) for error in (CodesExhausted, NoActiveList, NotEligible))
+
+
+def test_a_campaign_without_lists_is_an_error_of_its_own(host: Host) -> None:
+    host.a_list("A", campaign="CMP")
+    with host.nothing_changes(), pytest.raises(CampaignNotLinked) as refused:
+        host.vouchers.codes.assign(campaign_id="cmp", user_id="ann")
+    assert (refused.value.code, refused.value.campaign_id) == ("campaign_not_linked", "cmp")
+
+
+@pytest.mark.parametrize(
+    "arguments, field",
+    [
+        ({}, "campaign_id"),
+        ({"campaign_id": "CMP", "list_id": "1"}, "campaign_id"),
+        ({"campaign_id": ""}, "campaign_id"),
+        ({"campaign_id": 5}, "campaign_id"),
+        ({"list_id": ""}, "list_id"),
+        ({"list_id": 5}, "list_id"),
+        ({"campaign_id": "CMP", "user_id": ""}, "user_id"),
+        ({"campaign_id": "CMP", "user_id": "a\nb"}, "user_id"),
+        ({"campaign_id": "CMP", "user_id": None}, "user_id"),
+        ({"campaign_id": "CMP", "user_id": 42}, "user_id"),
+    ],
+)
+def test_arguments_that_break_their_rule_are_refused(
+    host: Host, arguments: dict[str, Any], field: str
+) -> None:
+    host.a_list("A", campaign="CMP")
+    with host.nothing_changes(), pytest.raises(InvalidInput) as refused:
+        host.vouchers.codes.assign(**{"user_id": "ann", **arguments})
+    assert refused.value.field == field
+
+
+# --- eligibility -------------------------------------------------------------------------------------------
+
+
+def is_adult(context: Mapping[str, object]) -> bool:
+    age = context.get("age", 0)
+    return isinstance(age, int) and age >= 18
+
+
+@pytest.fixture
+def choosy(storage: Storage, clock: FixedClock) -> Host:
+    """A host with a rule, a list for adults and, after it, one for all."""
+    host = Host(storage, clock, eligibility={"adults": is_adult})
+    beer = host.a_list("BEER1", "BEER2")
+    host.vouchers.campaigns.link(beer.id, "CMP", eligibility="adults")
+    return host
+
+
+def test_a_user_who_meets_the_rule_gets_the_code(choosy: Host) -> None:
+    reward = choosy.vouchers.codes.assign(campaign_id="CMP", user_id="ann", context={"age": 18})
+    assert reward.code == "BEER1"
+
+
+def test_a_user_who_does_not_gets_one_of_the_next_list(choosy: Host) -> None:
+    choosy.a_list("MILK", campaign="CMP")
+    assert choosy.vouchers.codes.assign(campaign_id="CMP", user_id="kid", context={"age": 9}).code == "MILK"
+
+
+@pytest.mark.parametrize("context", [None, {}, {"age": 17}])
+def test_a_user_who_meets_no_rule_gets_nothing(choosy: Host, context: Any) -> None:
+    (link,) = choosy.vouchers.campaigns.lists_of("CMP")
+    with choosy.nothing_changes(), pytest.raises(NotEligible) as refused:
+        choosy.vouchers.codes.assign(campaign_id="CMP", user_id="kid", context=context)
+    assert (refused.value.code, refused.value.lists) == ("not_eligible", ((link.list_id, "not eligible"),))
+
+
+def test_a_list_asked_directly_has_no_rule(choosy: Host) -> None:
+    (link,) = choosy.vouchers.campaigns.lists_of("CMP")
+    assert choosy.give(link.list_id, "kid") == ["BEER1"]
+
+
+def test_a_rule_that_this_program_does_not_know_is_an_error(choosy: Host) -> None:
+    other = PartnerVouchers(choosy.storage, clock=choosy.clock)
+    with choosy.nothing_changes(), pytest.raises(UnknownEligibilityRule) as unknown:
+        other.codes.assign(campaign_id="CMP", user_id="ann", context={"age": 30})
+    assert (unknown.value.name, unknown.value.registered) == ("adults", ())
+
+
+def test_a_rule_that_raises_gives_nothing_away(storage: Storage, clock: FixedClock) -> None:
+    def broken(context: Mapping[str, object]) -> bool:
+        raise ZeroDivisionError
+
+    host = Host(storage, clock, eligibility={"broken": broken})
+    found = host.a_list("A", "B")
+    host.vouchers.campaigns.link(found.id, "CMP", eligibility="broken")
+    with host.nothing_changes(), pytest.raises(ZeroDivisionError):
+        host.vouchers.codes.assign(campaign_id="CMP", user_id="ann")
+    assert host.give(found.id, "ann") == ["A"]
+
+
+# --- secrets -----------------------------------------------------------------------------------------------
+
+
+def test_a_code_is_not_shown_in_full(host: Host) -> None:
+    found = host.a_list("TOPSECRET42", campaign="CMP")
+    reward = host.vouchers.codes.assign(campaign_id="CMP", user_id="ann", idempotency_key="k")
+    shown = [repr(reward), str(reward), repr(reward.event), repr(host.outbox())]
+    with pytest.raises(PartnerVouchersError) as refused:
+        host.vouchers.codes.assign(campaign_id="CMP", user_id="ben", idempotency_key="k")
+    shown += [str(refused.value), repr(refused.value)]
+    with pytest.raises(PartnerVouchersError) as exhausted:
+        host.give(found.id, "ben")
+    shown += [str(exhausted.value), repr(exhausted.value)]
+    assert not [text for text in shown if "SECRET" in text]

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from partner_vouchers import RepeatPolicy, Status
+from partner_vouchers.domain.events import StockExhausted, VoucherRewarded
+from partner_vouchers.errors import (
+    CampaignNotLinked,
+    CodesExhausted,
+    IdempotencyConflict,
+    InvalidIdempotencyKey,
+    InvalidInput,
+    NoActiveList,
+    NotEligible,
+)
+from partner_vouchers.ports import Storage
+from tests.support.host import FixedClock, Host, some_codes
+
+NEW = RepeatPolicy.NEW_CODE
+
+
+def test_many_users_get_a_code_each_in_the_order_of_the_request(host: Host) -> None:
+    found = host.a_list("A", "B", "C", "D", campaign="CMP")
+    outcome = host.vouchers.codes.assign_many(["cleo", "ann", "ben"], campaign_id="CMP")
+    assert [(reward.user_id, reward.code) for reward in outcome.rewards] == [
+        ("cleo", "A"),
+        ("ann", "B"),
+        ("ben", "C"),
+    ]
+    assert outcome.unserved == ()
+    assert {reward.campaign_id for reward in outcome.rewards} == {"CMP"}
+    assert not any(reward.replayed for reward in outcome.rewards)
+    assert host.vouchers.lists.get(found.id).distributed == 3
+    assert [event.voucher_code for event in host.events(VoucherRewarded)] == ["A", "B", "C"]
+
+
+def test_a_batch_says_the_same_as_single_requests(host: Host) -> None:
+    for campaign in ("ONE", "MANY"):
+        host.a_list("A", "B", campaign=campaign)
+        host.a_list("C", campaign=campaign)
+    users = ["ann", "ben", "ann", "cleo"]
+    codes = host.vouchers.codes
+    single = [codes.assign(campaign_id="ONE", user_id=user) for user in users]
+    batch = codes.assign_many(users, campaign_id="MANY").rewards
+    assert [(r.code, r.user_id, r.replayed) for r in batch] == [
+        (r.code, r.user_id, r.replayed) for r in single
+    ]
+
+
+def test_users_get_codes_of_a_list_too(host: Host) -> None:
+    found = host.a_list("A", "B")
+    outcome = host.vouchers.codes.assign_many(("ann", "ben"), list_id=found.id)
+    assert [reward.code for reward in outcome.rewards] == ["A", "B"]
+    assert outcome.rewards[0].event.source == "API"
+
+
+def test_nobody_asked_for_anything(host: Host) -> None:
+    host.a_list("A", campaign="CMP")
+    with host.nothing_changes():
+        assert host.vouchers.codes.assign_many([], campaign_id="CMP").rewards == ()
+
+
+def test_a_batch_goes_on_in_the_next_list(host: Host) -> None:
+    host.a_list("A", campaign="CMP")
+    host.a_list("X", campaign="CMP", status=Status.PAUSED)
+    host.a_list("B", "C", campaign="CMP")
+    outcome = host.vouchers.codes.assign_many(["ann", "ben", "cleo"], campaign_id="CMP")
+    assert [reward.code for reward in outcome.rewards] == ["A", "B", "C"]
+
+
+def test_a_batch_goes_around_withdrawn_codes(host: Host) -> None:
+    found = host.a_list("A")
+    wrong = host.upload(found.id, *some_codes(5))
+    host.upload(found.id, "B")
+    host.vouchers.uploads.withdraw(wrong.id)
+    outcome = host.vouchers.codes.assign_many(["ann", "ben"], list_id=found.id)
+    assert [reward.code for reward in outcome.rewards] == ["A", "B"]
+
+
+def test_a_large_batch(host: Host) -> None:
+    codes = some_codes(3000)
+    found = host.a_list(*codes)
+    users = [f"user-{number}" for number in range(3000)]
+    outcome = host.vouchers.codes.assign_many(users, list_id=found.id)
+    assert [(reward.user_id, reward.code) for reward in outcome.rewards] == list(
+        zip(users, codes, strict=True)
+    )
+    assert host.vouchers.lists.get(found.id).available == 0
+
+
+# --- all or nothing, or as many as there are -----------------------------------------------------------
+
+
+def test_all_or_nothing(host: Host) -> None:
+    first = host.a_list("A", "B", campaign="CMP")
+    second = host.a_list("C", campaign="CMP")
+    with host.nothing_changes(), pytest.raises(CodesExhausted) as refused:
+        host.vouchers.codes.assign_many(["ann", "ben", "cleo", "dora"], campaign_id="CMP")
+    assert refused.value.lists == ((first.id, "exhausted"), (second.id, "exhausted"))
+
+
+def test_as_many_as_there_are_codes_the_first_first(host: Host) -> None:
+    found = host.a_list("A", "B", campaign="CMP")
+    outcome = host.vouchers.codes.assign_many(["ann", "ben", "cleo", "dora"], campaign_id="CMP", partial=True)
+    assert [reward.user_id for reward in outcome.rewards] == ["ann", "ben"]
+    assert outcome.unserved == ("cleo", "dora")
+    assert host.vouchers.lists.get(found.id).available == 0
+    assert len(host.events(StockExhausted)) == 1
+
+
+@pytest.mark.parametrize("status", [Status.PAUSED, Status.EXPIRED, Status.ARCHIVED])
+def test_a_list_that_is_not_active_serves_nobody(host: Host, status: Status) -> None:
+    found = host.a_list("A", campaign="CMP", status=status)
+    with host.nothing_changes():
+        with pytest.raises(NoActiveList):
+            host.vouchers.codes.assign_many(["ann"], list_id=found.id)
+        assert host.vouchers.codes.assign_many(["ann"], list_id=found.id, partial=True).unserved == ("ann",)
+
+
+def test_a_campaign_without_lists_serves_nobody(host: Host) -> None:
+    with host.nothing_changes(), pytest.raises(CampaignNotLinked):
+        host.vouchers.codes.assign_many(["ann"], campaign_id="CMP", partial=True)
+
+
+# --- asking again ------------------------------------------------------------------------------------------
+
+
+def test_users_who_have_a_code_keep_it(host: Host) -> None:
+    host.a_list("A", "B", "C", campaign="CMP")
+    first = host.vouchers.codes.assign(campaign_id="CMP", user_id="ben")
+    outcome = host.vouchers.codes.assign_many(["ann", "ben"], campaign_id="CMP")
+    assert [(reward.code, reward.replayed) for reward in outcome.rewards] == [("B", False), ("A", True)]
+    assert outcome.rewards[1].assignment == first.assignment
+
+
+def test_a_user_who_stands_there_twice_asks_twice(host: Host) -> None:
+    found = host.a_list("A", "B", "C", "D", campaign="CMP", repeat=NEW)
+    users = ["ann", "ben", "ann", "ann"]
+    outcome = host.vouchers.codes.assign_many(users, campaign_id="CMP")
+    assert [reward.user_id for reward in outcome.rewards] == users
+    assert len({reward.code for reward in outcome.rewards}) == 4
+    assert sorted(r.assignment.ordinal for r in outcome.rewards if r.user_id == "ann") == [1, 2, 3]
+    host.vouchers.campaigns.link(found.id, "CMP")
+    again = host.vouchers.codes.assign_many(["ann", "ann"], campaign_id="CMP")
+    assert len({reward.code for reward in again.rewards}) == 1
+    assert all(reward.replayed for reward in again.rewards)
+
+
+def test_a_user_who_stands_there_twice_may_go_away_with_one(host: Host) -> None:
+    host.a_list("A", "B", "C", campaign="CMP", repeat=NEW)
+    outcome = host.vouchers.codes.assign_many(["ann", "ann", "ann", "ann"], campaign_id="CMP", partial=True)
+    assert (len(outcome.rewards), outcome.unserved) == (3, ("ann",))
+
+
+# --- idempotency ---------------------------------------------------------------------------------------------
+
+
+def test_the_same_key_returns_the_first_outcome(host: Host) -> None:
+    found = host.a_list("A", "B", campaign="CMP", repeat=NEW)
+    users = ["ann", "ben", "ann"]
+    codes = host.vouchers.codes
+    first = codes.assign_many(users, campaign_id="CMP", idempotency_key="batch-1", partial=True)
+    host.upload(found.id, "C")
+    host.vouchers.lists.archive(found.id)
+    with host.nothing_changes():
+        again = codes.assign_many(users, campaign_id="CMP", idempotency_key="batch-1", partial=True)
+    assert [reward.assignment for reward in again.rewards] == [reward.assignment for reward in first.rewards]
+    assert all(reward.replayed for reward in again.rewards)
+    assert again.unserved == first.unserved == ("ann",)
+
+
+def test_a_key_with_other_arguments_is_a_conflict(host: Host) -> None:
+    host.a_list("A", "B", "C", campaign="CMP")
+    codes = host.vouchers.codes
+    codes.assign_many(["ann", "ben"], campaign_id="CMP", idempotency_key="batch-1")
+    with host.nothing_changes():
+        for users, partial in ((["ben", "ann"], False), (["ann"], False), (["ann", "ben"], True)):
+            with pytest.raises(IdempotencyConflict):
+                codes.assign_many(users, campaign_id="CMP", idempotency_key="batch-1", partial=partial)
+        with pytest.raises(IdempotencyConflict):
+            codes.assign(user_id="ann", campaign_id="CMP", idempotency_key="batch-1")
+
+
+def test_a_batch_that_failed_may_come_again_with_its_key(host: Host) -> None:
+    found = host.a_list("A")
+    with pytest.raises(CodesExhausted):
+        host.vouchers.codes.assign_many(["ann", "ben"], list_id=found.id, idempotency_key="batch-1")
+    host.upload(found.id, "B")
+    outcome = host.vouchers.codes.assign_many(["ann", "ben"], list_id=found.id, idempotency_key="batch-1")
+    assert [reward.code for reward in outcome.rewards] == ["A", "B"]
+
+
+def test_the_empty_outcome_of_a_key_is_kept(host: Host) -> None:
+    found = host.a_list()
+    codes = host.vouchers.codes
+    for _ in range(2):
+        outcome = codes.assign_many(["ann"], list_id=found.id, idempotency_key="k", partial=True)
+        assert (outcome.rewards, outcome.unserved) == ((), ("ann",))
+        host.upload(found.id, "A", force=True)
+
+
+# --- eligibility and bad input -------------------------------------------------------------------------------
+
+
+def test_each_user_is_judged_by_a_context_of_their_own(storage: Storage, clock: FixedClock) -> None:
+    host = Host(storage, clock, eligibility={"gold": lambda context: context.get("tier") == "gold"})
+    gold = host.a_list("GOLD1", "GOLD2", campaign="CMP")
+    host.vouchers.campaigns.link(gold.id, "CMP", eligibility="gold")
+    contexts = {"ann": {"tier": "gold"}, "ben": {"tier": "tin"}}
+    with host.nothing_changes(), pytest.raises(NotEligible):
+        host.vouchers.codes.assign_many(["ann", "ben"], campaign_id="CMP", contexts=contexts)
+    host.a_list("TIN1", "TIN2", "TIN3", campaign="CMP")
+    outcome = host.vouchers.codes.assign_many(["ben", "ann", "cleo"], campaign_id="CMP", contexts=contexts)
+    assert [reward.code for reward in outcome.rewards] == ["TIN1", "GOLD1", "TIN2"]
+
+
+@pytest.mark.parametrize(
+    "arguments, error",
+    [
+        ({"user_ids": "ann"}, InvalidInput),
+        ({"user_ids": b"ann"}, InvalidInput),
+        ({"user_ids": ["ann", ""]}, InvalidInput),
+        ({"user_ids": ["ann", None]}, InvalidInput),
+        ({"user_ids": ["ann"], "campaign_id": None}, InvalidInput),
+        ({"user_ids": ["ann"], "list_id": "1"}, InvalidInput),
+        ({"user_ids": ["ann"], "idempotency_key": ""}, InvalidIdempotencyKey),
+    ],
+)
+def test_arguments_that_break_their_rule_are_refused(
+    host: Host, arguments: dict[str, Any], error: type[Exception]
+) -> None:
+    host.a_list("A", "B", campaign="CMP")
+    given: dict[str, Any] = {"campaign_id": "CMP", **arguments}
+    with host.nothing_changes(), pytest.raises(error):
+        host.vouchers.codes.assign_many(**given)

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from partner_vouchers import RepeatPolicy
+from partner_vouchers.errors import InvalidCursor, InvalidInput, PartnerVouchersError
+from partner_vouchers.ports import AuditEntry
+from tests.support.host import START, Host
+
+
+def a_life(host: Host) -> str:
+    """Do everything once that the audit log keeps; return the id of the list."""
+    vouchers = host.vouchers
+    vouchers.partners.add("Puma", actor="amy")
+    found = host.a_list(tag="winter")
+    vouchers.lists.edit(found.id, name="Spring Sale", actor="bob")
+    vouchers.campaigns.link(found.id, "CMP", actor="bob")
+    vouchers.campaigns.link(found.id, "CMP", repeat=RepeatPolicy.NEW_CODE, actor="bob")
+    upload = host.upload(found.id, "A", "B", uploaded_by="ops@example.com")
+    host.upload(found.id, "B B", uploaded_by="ops@example.com")
+    vouchers.codes.assign(campaign_id="CMP", user_id="ann")
+    vouchers.uploads.withdraw(upload.id, actor="amy")
+    vouchers.lists.pause(found.id, actor="bob")
+    vouchers.lists.activate(found.id, actor="bob")
+    vouchers.campaigns.unlink(found.id, "CMP", actor="bob")
+    host.clock.advance(days=1)
+    vouchers.lists.archive(found.id, actor="amy")
+    return found.id
+
+
+LIFE = [
+    ("list.created", None),
+    ("list.edited", "bob"),
+    ("campaign.linked", "bob"),
+    ("campaign.linked", "bob"),
+    ("upload.completed", "ops@example.com"),
+    ("upload.failed", "ops@example.com"),
+    ("upload.withdrawn", "amy"),
+    ("list.paused", "bob"),
+    ("list.activated", "bob"),
+    ("campaign.unlinked", "bob"),
+    ("list.archived", "amy"),
+]
+
+
+def told(host: Host, **arguments: Any) -> list[tuple[str, str | None]]:
+    entries = host.vouchers.audit.entries(limit=1000, **arguments)
+    return [(entry.event.event_name, entry.actor) for entry in entries]
+
+
+def test_every_change_is_recorded_with_who_made_it(host: Host) -> None:
+    list_id = a_life(host)
+    assert told(host) == [("partner.added", "amy"), *LIFE]
+    assert told(host, list_id=list_id) == LIFE
+
+
+def test_an_entry_says_when_and_from_what_to_what(host: Host) -> None:
+    list_id = a_life(host)
+    entries = list(host.vouchers.audit.entries(list_id=list_id))
+    edited, archived = entries[1].event, entries[-1].event
+    assert (edited.occurred_at, edited.list_id) == (START, list_id)
+    assert [(change.field, change.before, change.after) for change in edited.changes] == [
+        ("name", "Winter Sale", "Spring Sale")
+    ]
+    assert archived.occurred_at == host.clock.now
+    assert [(change.field, change.before, change.after) for change in archived.changes] == [
+        ("state", "Active", "Archived")
+    ]
+
+
+def test_the_log_is_filtered_by_list_and_actor(host: Host) -> None:
+    list_id = a_life(host)
+    other = host.a_list()
+    host.vouchers.lists.pause(other.id, actor="bob")
+    assert told(host, actor="amy") == [
+        ("partner.added", "amy"),
+        ("upload.withdrawn", "amy"),
+        ("list.archived", "amy"),
+    ]
+    assert told(host, actor="bob", list_id=other.id) == [("list.paused", "bob")]
+    assert told(host, list_id=list_id) == LIFE
+    for nobody in ({"actor": "AMY"}, {"list_id": "999"}, {"list_id": "x"}, {"list_id": ""}):
+        assert told(host, **nobody) == []
+
+
+def test_the_log_outlives_a_deleted_list(host: Host) -> None:
+    found = host.a_list("A")
+    host.vouchers.lists.delete(found.id, actor="bob")
+    assert told(host, list_id=found.id) == [
+        ("list.created", None),
+        ("upload.completed", "ops@example.com"),
+        ("list.deleted", "bob"),
+    ]
+
+
+def test_the_log_comes_in_pages_the_oldest_first(host: Host) -> None:
+    a_life(host)
+    everything = list(host.vouchers.audit.entries(limit=1000))
+    seen: list[AuditEntry] = []
+    after: str | None = None
+    while True:
+        page = host.vouchers.audit.entries(after=after, limit=5)
+        seen += page
+        if page.next is None:
+            break
+        after = page.next
+    assert seen == everything
+    assert [entry.position for entry in seen] == sorted({entry.position for entry in seen})
+
+
+def test_what_is_recorded_is_never_changed(host: Host) -> None:
+    list_id = a_life(host)
+    before = list(host.vouchers.audit.entries(limit=1000))
+    host.a_list("A")
+    assert list(host.vouchers.audit.entries(limit=1000))[: len(before)] == before
+    assert told(host, list_id=list_id) == LIFE
+
+
+def test_a_call_that_fails_is_not_recorded(host: Host) -> None:
+    found = host.a_list(campaign="CMP")
+    before = told(host)
+    for call in (host.vouchers.lists.delete, host.vouchers.lists.activate):
+        with pytest.raises(PartnerVouchersError):
+            call(found.id, actor="bob")
+    assert told(host) == before
+
+
+def test_codes_are_not_in_the_log(host: Host) -> None:
+    found = host.a_list("TOPSECRET42", campaign="CMP")
+    host.give(found.id, "ann")
+    assert "SECRET" not in repr(list(host.vouchers.audit.entries()))
+
+
+@pytest.mark.parametrize(
+    "arguments, error",
+    [
+        ({"after": "x"}, InvalidCursor),
+        ({"after": ""}, InvalidCursor),
+        ({"after": "-1"}, InvalidCursor),
+        ({"after": "9" * 19}, InvalidCursor),
+        ({"limit": 0}, InvalidInput),
+        ({"limit": 1001}, InvalidInput),
+        ({"limit": False}, InvalidInput),
+    ],
+)
+def test_a_page_that_does_not_exist_is_refused(
+    host: Host, arguments: dict[str, Any], error: type[PartnerVouchersError]
+) -> None:
+    with pytest.raises(error):
+        host.vouchers.audit.entries(**arguments)

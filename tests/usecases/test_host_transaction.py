@@ -1,0 +1,443 @@
+"""`vouchers.using(connection)`: the host's order, the code and the event stand or fall together."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from partner_vouchers import PartnerVouchersError, RepeatPolicy
+from partner_vouchers.adapters.memory import MemoryStorage
+from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.domain.events import VoucherRewarded
+from partner_vouchers.errors import (
+    CodesExhausted,
+    HostTransactionError,
+    PartnerExists,
+    StorageBusy,
+    StorageError,
+    UnknownList,
+)
+from tests.support.host import FixedClock, Host
+
+Connect = Callable[..., sqlite3.Connection]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "shop.db"
+
+
+@pytest.fixture
+def storage(database: Path) -> Iterator[SQLiteStorage]:
+    """A storage in the host's own database, with its orders."""
+    opened = SQLiteStorage(database, synchronous="NORMAL", busy_timeout=0.1)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("CREATE TABLE orders (id TEXT PRIMARY KEY, code TEXT NOT NULL)")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def connect(database: Path) -> Iterator[Connect]:
+    opened: list[sqlite3.Connection] = []
+
+    def open_one(**options: Any) -> sqlite3.Connection:
+        opened.append(sqlite3.connect(database, timeout=0.1, **options))
+        return opened[-1]
+
+    yield open_one
+    for connection in opened:
+        connection.close()
+
+
+def place_order(host: Host, connection: sqlite3.Connection, order: str, list_id: str) -> str:
+    """Do what the host does in one transaction: give a code and write the order."""
+    reward = host.vouchers.using(connection).codes.assign(
+        list_id=list_id, user_id=order, idempotency_key=order
+    )
+    connection.execute("INSERT INTO orders VALUES (?, ?)", (order, reward.code))
+    return reward.code
+
+
+def orders(connect: Connect) -> list[tuple[str, str]]:
+    return connect().execute("SELECT id, code FROM orders ORDER BY id").fetchall()
+
+
+MODES: list[Any] = ["DEFERRED", "IMMEDIATE", "EXCLUSIVE", "", None]
+NEWER_MODES = [] if sys.version_info < (3, 12) else [{"autocommit": False}]
+OPTIONS: list[dict[str, Any]] = [{"isolation_level": mode} for mode in MODES] + NEWER_MODES
+
+
+def begin(connection: sqlite3.Connection) -> None:
+    """Begin a transaction where the connection does not do so by itself."""
+    if connection.isolation_level is None:
+        connection.execute("BEGIN")
+
+
+# --- together ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_the_order_the_code_and_the_event_are_committed_together(
+    host: Host, connect: Connect, options: dict[str, Any]
+) -> None:
+    found = host.a_list("A", "B")
+    connection = connect(**options)
+    begin(connection)
+    with host.nothing_changes():
+        assert place_order(host, connection, "order-1", found.id) == "A"
+        assert orders(connect) == []
+    assert connection.in_transaction
+    connection.commit()
+    assert orders(connect) == [("order-1", "A")]
+    assert [event.user_id for event in host.events(VoucherRewarded)] == ["order-1"]
+    assert host.vouchers.lists.get(found.id).distributed == 1
+    assert host.give(found.id, "next") == ["B"]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_they_are_rolled_back_together(host: Host, connect: Connect, options: dict[str, Any]) -> None:
+    found = host.a_list("A", "B")
+    connection = connect(**options)
+    begin(connection)
+    with host.nothing_changes():
+        place_order(host, connection, "order-1", found.id)
+        connection.rollback()
+    assert orders(connect) == []
+    assert host.give(found.id, "next") == ["A"]
+
+
+@pytest.mark.parametrize("order_first", [True, False])
+def test_the_host_may_write_before_or_after(host: Host, connect: Connect, order_first: bool) -> None:
+    found = host.a_list("A")
+    connection = connect()
+    steps: list[Callable[[], object]] = [
+        lambda: connection.execute("INSERT INTO orders VALUES ('order-1', 'A')"),
+        lambda: host.vouchers.using(connection).codes.assign(list_id=found.id, user_id="ann"),
+    ]
+    for step in steps if order_first else steps[::-1]:
+        step()
+    connection.commit()
+    assert (orders(connect), host.left(found.id)) == ([("order-1", "A")], [])
+
+
+@pytest.mark.parametrize("begin_with", ["BEGIN", "BEGIN DEFERRED", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+def test_the_host_may_begin_as_it_likes(host: Host, connect: Connect, begin_with: str) -> None:
+    found = host.a_list("A")
+    connection = connect(isolation_level=None)
+    connection.execute(begin_with)
+    place_order(host, connection, "order-1", found.id)
+    connection.execute("COMMIT")
+    assert orders(connect) == [("order-1", "A")]
+
+
+def test_a_host_that_uses_its_connection_as_a_context(host: Host, connect: Connect) -> None:
+    found = host.a_list("A", "B")
+    connection = connect()
+    with pytest.raises(sqlite3.IntegrityError), connection:
+        connection.execute(
+            "INSERT INTO orders VALUES (?, NULL)", (place_order(host, connection, "1", found.id),)
+        )
+    with connection:
+        place_order(host, connection, "order-2", found.id)
+    assert orders(connect) == [("order-2", "A")]
+
+
+def test_a_savepoint_of_the_host_takes_its_part_back(host: Host, connect: Connect) -> None:
+    found = host.a_list("A", "B")
+    connection = connect(isolation_level=None)
+    connection.execute("BEGIN")
+    place_order(host, connection, "order-1", found.id)
+    connection.execute("SAVEPOINT risky")
+    assert place_order(host, connection, "order-2", found.id) == "B"
+    connection.execute("ROLLBACK TO risky")
+    assert place_order(host, connection, "order-3", found.id) == "B"
+    connection.execute("COMMIT")
+    assert orders(connect) == [("order-1", "A"), ("order-3", "B")]
+
+
+def test_several_calls_are_one_transaction_and_see_one_another(host: Host, connect: Connect) -> None:
+    connection = connect()
+    joined = host.vouchers.using(connection)
+    with host.nothing_changes():
+        joined.partners.add("Nike")
+        found = joined.lists.create(
+            partner="Nike", tag="t", name="N", expires_at=host.clock.now.replace(year=2030)
+        )
+        joined.campaigns.link(found.id, "CMP")
+        assert joined.lists.get(found.id).campaigns == 1
+        assert [row.id for row in joined.lists.find(partner="Nike")] == [found.id]
+        assert len(joined.audit.entries(list_id=found.id)) == 2
+    with pytest.raises(UnknownList):
+        host.vouchers.lists.get(found.id)
+    connection.commit()
+    assert host.vouchers.lists.get(found.id).campaigns == 1
+
+
+def test_every_group_can_take_part(host: Host, connect: Connect) -> None:
+    found = host.a_list("A", "B", "C", campaign="CMP", repeat=RepeatPolicy.NEW_CODE)
+    empty = host.a_list()
+    (upload,) = host.vouchers.uploads.of_list(found.id)
+    connection = connect()
+    joined = host.vouchers.using(connection)
+    assert len(joined.codes.assign_many(["ann", "ben"], campaign_id="CMP").rewards) == 2
+    assert joined.uploads.withdraw(upload.id).withdrawn == 1
+    joined.lists.edit(found.id, name="N")
+    joined.lists.pause(found.id)
+    joined.lists.activate(found.id)
+    joined.campaigns.unlink(found.id, "CMP")
+    joined.lists.delete(empty.id)
+    assert joined.lists.archive(found.id).campaign_ids == ()
+    assert joined.uploads.original_file(upload.id).read() == b"A\nB\nC\n"
+    assert [held.code for held in joined.codes.of_user("ann")] == ["A"]
+    assert [held.user_id for held in joined.codes.holders("B")] == ["ben"]
+    assert len(list(joined.codes.assignments(found.id))) == 2
+    connection.commit()
+    assert host.vouchers.lists.get(found.id).withdrawn == 1
+
+
+# --- a call that fails -----------------------------------------------------------------------------------------
+
+
+def test_a_call_that_fails_leaves_nothing_and_the_rest_goes_on(host: Host, connect: Connect) -> None:
+    found = host.a_list("A", "B")
+    connection = connect(isolation_level=None)
+    connection.execute("BEGIN")
+    place_order(host, connection, "order-1", found.id)
+    joined = host.vouchers.using(connection)
+    with pytest.raises(CodesExhausted):
+        joined.codes.assign_many(["ann", "ben", "cleo"], list_id=found.id)
+    with pytest.raises(PartnerExists):
+        joined.partners.add("Puma")
+    with pytest.raises(UnknownList):
+        joined.codes.assign(list_id="999", user_id="ann")
+    assert connection.in_transaction
+    place_order(host, connection, "order-2", found.id)
+    connection.execute("COMMIT")
+    assert orders(connect) == [("order-1", "A"), ("order-2", "B")]
+    assert len(host.events(VoucherRewarded)) == 2
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_call_that_fails_first_leaves_nothing_either(
+    host: Host, connect: Connect, options: dict[str, Any]
+) -> None:
+    found = host.a_list("A", "B")
+    connection = connect(**options)
+    begin(connection)
+    with host.nothing_changes():
+        with pytest.raises(CodesExhausted):
+            host.vouchers.using(connection).codes.assign_many(["a", "b", "c"], list_id=found.id)
+        connection.commit()
+
+
+# --- the host's own settings -----------------------------------------------------------------------------------
+
+
+def by_name(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
+    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+
+
+@pytest.mark.parametrize("row_factory", [sqlite3.Row, by_name, lambda cursor, row: row[:1]])
+@pytest.mark.parametrize("text_factory", [str, bytes, lambda text: text.decode()[::-1]])
+def test_the_hosts_factories_neither_disturb_nor_are_disturbed(
+    host: Host, connect: Connect, row_factory: Any, text_factory: Any
+) -> None:
+    found = host.a_list("CODE1", "CODE2", campaign="CMP")
+    connection = connect()
+    connection.row_factory = row_factory
+    connection.text_factory = text_factory
+    joined = host.vouchers.using(connection)
+    reward = joined.codes.assign(campaign_id="CMP", user_id="ann", idempotency_key="k")
+    assert (reward.code, reward.event.partner) == ("CODE1", "Puma")
+    assert joined.lists.get(found.id).name == "Winter Sale"
+    with pytest.raises(PartnerExists):
+        joined.partners.add("Puma")
+    assert connection.row_factory is row_factory
+    assert connection.text_factory is text_factory
+    connection.commit()
+    assert host.vouchers.codes.assign(campaign_id="CMP", user_id="ann").assignment == reward.assignment
+
+
+# --- what is refused -------------------------------------------------------------------------------------------
+
+
+def test_a_connection_that_commits_by_itself_is_refused(host: Host, connect: Connect) -> None:
+    found = host.a_list("A")
+    connection = connect(isolation_level=None)
+    joined = host.vouchers.using(connection)
+    with host.nothing_changes():
+        for call in (
+            lambda: joined.codes.assign(list_id=found.id, user_id="ann"),
+            lambda: joined.lists.get(found.id),
+        ):
+            with pytest.raises(HostTransactionError, match="BEGIN") as refused:
+                call()
+            assert refused.value.code == "host_transaction"
+    assert not connection.in_transaction
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the attribute is new in Python 3.12")
+def test_a_connection_with_autocommit_on_is_refused(host: Host, connect: Connect) -> None:
+    found = host.a_list("A")
+    with host.nothing_changes(), pytest.raises(HostTransactionError):
+        host.vouchers.using(connect(autocommit=True)).codes.assign(list_id=found.id, user_id="ann")
+
+
+def test_another_database_is_refused(host: Host, tmp_path: Path) -> None:
+    SQLiteStorage(tmp_path / "other.db").close()
+    for name in (tmp_path / "other.db", tmp_path / "empty.db", ":memory:"):
+        connection = sqlite3.connect(name)
+        with host.nothing_changes(), pytest.raises(HostTransactionError, match=r"shop\.db"):
+            host.vouchers.using(connection)
+        connection.close()
+
+
+def test_another_way_to_the_same_file_is_fine(host: Host, database: Path, tmp_path: Path) -> None:
+    found = host.a_list("A")
+    link = tmp_path / "link.db"
+    link.symlink_to(database)
+    with closing(sqlite3.connect(f"file:{database}?mode=rw", uri=True)) as connection:
+        assert place_order(host, connection, "order-1", found.id) == "A"
+    with closing(sqlite3.connect(link)) as connection:
+        assert place_order(host, connection, "order-1", found.id) == "A"
+
+
+def test_what_is_no_connection_is_refused(host: Host, connect: Connect, database: Path) -> None:
+    closed = connect()
+    closed.close()
+    for given in (None, str(database), connect().cursor(), host.storage, closed):
+        with pytest.raises(HostTransactionError):
+            host.vouchers.using(given)
+
+
+def test_uploads_are_refused(host: Host, connect: Connect) -> None:
+    found = host.a_list()
+    connection = connect()
+    joined = host.vouchers.using(connection)
+    with host.nothing_changes():
+        for call in (
+            lambda: joined.uploads.add(found.id, b"A\n", filename="x.csv", uploaded_by="ops"),
+            lambda: joined.uploads.validate(found.id, b"A\n", filename="x.csv"),
+            lambda: joined.uploads.recover(),
+        ):
+            with pytest.raises(HostTransactionError):
+                call()
+
+
+def test_a_joined_object_cannot_be_joined_again(host: Host, connect: Connect) -> None:
+    connection = connect()
+    joined = host.vouchers.using(connection)
+    with pytest.raises(HostTransactionError, match="within"):
+        joined.using(connection)
+
+
+# --- others ------------------------------------------------------------------------------------------------------
+
+
+def test_others_wait_for_the_host_and_give_up(host: Host, connect: Connect) -> None:
+    found = host.a_list("A", "B")
+    connection = connect()
+    place_order(host, connection, "order-1", found.id)
+    with pytest.raises(StorageBusy):
+        host.give(found.id, "ann")
+    assert host.vouchers.lists.get(found.id).available == 2
+    connection.commit()
+    assert host.give(found.id, "ann") == ["B"]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_the_host_waits_for_others_and_gives_up(
+    host: Host, connect: Connect, options: dict[str, Any]
+) -> None:
+    found = host.a_list("A")
+    writer = connect(isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    connection = connect(**options)
+    begin(connection)
+    with pytest.raises(StorageBusy):
+        host.vouchers.using(connection).codes.assign(list_id=found.id, user_id="ann")
+    writer.execute("ROLLBACK")
+    connection.rollback()
+    begin(connection)
+    assert place_order(host, connection, "order-1", found.id) == "A"
+
+
+def test_a_change_in_a_hosts_transaction_that_was_rolled_back_is_forgotten(
+    host: Host, connect: Connect
+) -> None:
+    found = host.a_list("A", "B", campaign="CMP")
+    codes = host.vouchers.codes
+    assert codes.assign(campaign_id="CMP", user_id="ann").code == "A"
+    connection = connect()
+    joined = host.vouchers.using(connection)
+    joined.lists.edit(found.id, name="Never")
+    joined.campaigns.link(found.id, "CMP", repeat=RepeatPolicy.NEW_CODE)
+    assert joined.codes.assign(campaign_id="CMP", user_id="ann").event.list_name == "Never"
+    connection.rollback()
+    again = codes.assign(campaign_id="CMP", user_id="ann")
+    assert (again.code, again.replayed) == ("A", True)
+    assert codes.assign(campaign_id="CMP", user_id="ben").event.list_name == "Winter Sale"
+
+
+def test_a_host_may_stream_while_it_writes(host: Host, connect: Connect) -> None:
+    found = host.a_list(*(f"A{number}" for number in range(5)))
+    host.give(found.id, "ann", "ben")
+    connection = connect()
+    joined = host.vouchers.using(connection)
+    seen = []
+    for held in joined.codes.assignments(found.id):
+        seen.append(held.user_id)
+        connection.execute("INSERT INTO orders VALUES (?, ?)", (held.user_id, "x"))
+    connection.commit()
+    assert seen == ["ann", "ben"]
+
+
+# --- the storage in memory, where a transaction of its own stands in for the host's --------------------------------
+
+
+def test_in_memory_a_transaction_stands_in_for_the_hosts() -> None:
+    host = Host(MemoryStorage(), FixedClock())
+    found = host.a_list("A", "B")
+    with host.storage.begin() as tx:
+        joined = host.vouchers.using(tx)
+        assert joined.codes.assign(list_id=found.id, user_id="ann").code == "A"
+        with pytest.raises(CodesExhausted):
+            joined.codes.assign_many(["b", "c"], list_id=found.id)
+        with pytest.raises(HostTransactionError):
+            joined.uploads.add(found.id, b"C\n", filename="x.csv", uploaded_by="ops")
+        with pytest.raises(HostTransactionError):
+            joined.using(tx)
+    assert host.left(found.id) == ["A", "B"]
+    with host.storage.begin() as tx:
+        host.vouchers.using(tx).codes.assign(list_id=found.id, user_id="ann")
+        tx.commit()
+    assert host.left(found.id) == ["B"]
+    with pytest.raises(PartnerVouchersError):
+        host.vouchers.using(tx)
+
+
+def test_in_memory_other_things_are_refused() -> None:
+    host = Host(MemoryStorage(), FixedClock())
+    with MemoryStorage().begin() as other, pytest.raises(HostTransactionError):
+        host.vouchers.using(other)
+    with host.storage.begin(write=False) as tx, pytest.raises(HostTransactionError):
+        host.vouchers.using(tx)
+    with pytest.raises(HostTransactionError):
+        host.vouchers.using(None)
+
+
+def test_a_thread_that_would_wait_for_itself_is_told(host: Host) -> None:
+    found = host.a_list("A")
+    for storage in (host.storage, MemoryStorage()):
+        with storage.begin(), pytest.raises(StorageError, match="open already"), storage.begin():
+            pass
+    with host.storage.begin(), pytest.raises(StorageError):
+        host.give(found.id, "ann")
+    assert host.give(found.id, "ann") == ["A"]

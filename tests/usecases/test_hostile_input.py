@@ -1,0 +1,202 @@
+"""What nobody should pass in, and what somebody will."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from partner_vouchers import CodeFault, CodeFormat, RepeatPolicy, RowFaultKind, UploadStatus
+from partner_vouchers.errors import (
+    InvalidCursor,
+    InvalidInput,
+    PartnerVouchersError,
+    SourceUnreadable,
+    UnknownList,
+    UnknownUpload,
+)
+from partner_vouchers.ports import Storage
+from tests.support.host import FixedClock, Host, a_file, some_codes
+
+SURROGATE = "\ud800"
+ODD: list[Any] = [5, -1, True, 1.5, b"x", 10**30, "", "\0", SURROGATE, "9" * 5000, "01", "\u0661"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_id_of_any_kind_is_an_id_that_nobody_has(host: Host, odd: Any) -> None:
+    host.a_list("A")
+    vouchers = host.vouchers
+    for of_list in (vouchers.lists.get, vouchers.campaigns.of_list, vouchers.uploads.of_list):
+        with pytest.raises(UnknownList):
+            of_list(odd)
+    for of_upload in (vouchers.uploads.get, vouchers.uploads.error_file, vouchers.uploads.withdraw):
+        with pytest.raises(UnknownUpload):
+            of_upload(odd)
+    assert vouchers.audit.entries(list_id=odd).items == ()
+
+
+@pytest.mark.parametrize("odd", [SURROGATE, "\0", 5, True, 10**30])
+def test_a_name_that_cannot_be_is_refused_by_every_look_up(host: Host, odd: Any) -> None:
+    found = host.a_list("A", campaign="5")
+    vouchers = host.vouchers
+    with pytest.raises(InvalidInput):
+        vouchers.partners.get(odd)
+    with pytest.raises(InvalidInput):
+        vouchers.lists.find(partner=odd)
+    with pytest.raises(InvalidInput):
+        vouchers.campaigns.unlink(found.id, odd)
+    with pytest.raises(InvalidInput):
+        vouchers.audit.entries(actor=odd)
+    with pytest.raises(InvalidInput):
+        vouchers.uploads.explain_duplicate(found.id, odd)
+    with pytest.raises(InvalidInput):
+        vouchers.lists.create(partner=odd, tag="t", name="n", expires_at=found.expires_at)
+
+
+@pytest.mark.parametrize("odd", [5, -1, 1.5, b"1", "x", "-1", "9" * 19, "\u0661"])
+def test_a_position_in_a_log_that_cannot_be(host: Host, odd: Any) -> None:
+    found = host.a_list("A")
+    with pytest.raises(InvalidCursor):
+        host.vouchers.audit.entries(after=odd)
+    with pytest.raises(InvalidCursor):
+        host.vouchers.uploads.of_list(found.id, after=odd)
+
+
+@pytest.mark.parametrize(
+    "sort, cursor",
+    [
+        ("uploaded", b'["uploaded",false,1000000000000000000000000,"1"]'),
+        ("tag", b'["tag",false,"\\ud800","1"]'),
+        ("tag", b'["tag",false,"a","9999999999999999999"]'),
+        ("tag", b"[" * 200_000),
+    ],
+)
+def test_a_page_cursor_that_was_tampered_with(host: Host, sort: str, cursor: bytes) -> None:
+    host.a_list("A")
+    with pytest.raises(InvalidCursor):
+        host.vouchers.lists.find(sort=sort, after=base64.urlsafe_b64encode(cursor).decode())
+
+
+@pytest.mark.parametrize("line", [-1, -(1 << 33), 1 << 32, 10**30, None, "1", True])
+def test_errors_are_shown_of_no_other_upload(host: Host, line: Any) -> None:
+    other, found = host.a_list(), host.a_list()
+    host.upload(other.id, "A", "NOT;YOURS")
+    upload = host.upload(found.id, "A", "B;B")
+    with pytest.raises(InvalidInput):
+        host.vouchers.uploads.errors(upload.id, after_line=line)
+
+
+# --- sources of files ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a\0.csv", f"{SURROGATE}.csv", "a\nb.csv"])
+def test_a_file_name_that_no_storage_can_keep(host: Host, name: str) -> None:
+    found = host.a_list()
+    with host.nothing_changes(), pytest.raises(InvalidInput):
+        host.upload(found.id, "A", filename=name)
+
+
+def test_a_path_whose_name_is_no_text(host: Host, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.csv"))
+    path.write_bytes(a_file("A"))
+    found = host.a_list()
+    with pytest.raises(InvalidInput):
+        host.vouchers.uploads.add(found.id, path, uploaded_by="ops")
+    assert host.vouchers.uploads.add(found.id, path, uploaded_by="ops", filename="cafe.csv").accepted == 1
+
+
+def test_a_path_that_no_system_knows(host: Host) -> None:
+    found = host.a_list()
+    with pytest.raises(SourceUnreadable):
+        host.vouchers.uploads.add(found.id, "/tmp/a\0b", uploaded_by="ops", filename="codes.csv")
+
+
+def test_a_path_to_a_pipe_is_read_like_a_stream(host: Host, tmp_path: Path) -> None:
+    found = host.a_list()
+    read_end, write_end = os.pipe()
+    os.write(write_end, a_file("A", "B"))
+    os.close(write_end)
+    try:
+        path = f"/dev/fd/{read_end}"
+        upload = host.vouchers.uploads.add(found.id, path, uploaded_by="ops", filename="codes.csv")
+    finally:
+        os.close(read_end)
+    assert upload.accepted == 2
+    assert host.vouchers.uploads.original_file(upload.id).read() == a_file("A", "B")
+
+
+def test_a_stream_that_was_closed(host: Host) -> None:
+    found = host.a_list()
+    closed = io.BytesIO(a_file("A"))
+    closed.close()
+    with host.nothing_changes(), pytest.raises(SourceUnreadable):
+        host.vouchers.uploads.add(found.id, closed, uploaded_by="ops", filename="codes.csv")
+
+
+# --- policies of a host that promise too much ------------------------------------------------------------------
+
+
+class Careless(CodeFormat):
+    """Takes everything for a code."""
+
+    def fault(self, code: str) -> tuple[CodeFault, str] | None:
+        return None
+
+
+class CarelessTrim(Careless):
+    """Puts into a code what no storage can keep."""
+
+    plain = ""
+
+    def trim(self, raw: str) -> str:
+        return raw.replace("?", SURROGATE)
+
+
+@pytest.mark.parametrize("rules, row", [(Careless(), "A\0B"), (CarelessTrim(), "A?B")])
+def test_no_rules_let_through_what_a_storage_would_change(
+    storage: Storage, clock: FixedClock, rules: CodeFormat, row: str
+) -> None:
+    host = Host(storage, clock, code_format=rules)
+    found = host.a_list()
+    upload = host.upload(found.id, row, "A;B")
+    assert (upload.status, upload.errors) == (UploadStatus.COMPLETED, {RowFaultKind.INVALID_CHARACTER: 1})
+    assert host.left(found.id) == ["A;B"]
+
+
+@pytest.mark.parametrize("scope", [None, 5, b"x", ("a",), SURROGATE, "\0"])
+def test_a_scope_that_is_no_text(storage: Storage, clock: FixedClock, scope: Any) -> None:
+    class Odd:
+        name = "odd"
+
+        def scope(self, _voucher_list: object) -> Any:
+            return scope
+
+    host = Host(storage, clock, duplicates=Odd())
+    with pytest.raises(PartnerVouchersError):
+        host.a_list()
+    assert len(host.vouchers.lists.find()) == 0
+
+
+# --- a user who stands in a batch very often --------------------------------------------------------------------
+
+
+def test_the_first_of_a_batch_are_served_first_also_where_a_user_repeats(host: Host) -> None:
+    host.a_list("A", "B", campaign="CMP", repeat=RepeatPolicy.NEW_CODE)
+    outcome = host.vouchers.codes.assign_many(["ann", "ann", "ben"], campaign_id="CMP", partial=True)
+    assert [(reward.user_id, reward.code) for reward in outcome.rewards] == [("ann", "A"), ("ann", "B")]
+    assert outcome.unserved == ("ben",)
+
+
+def test_a_batch_of_one_user_costs_as_much_as_it_is_long(host: Host) -> None:
+    host.a_list(*some_codes(10_000), campaign="CMP", repeat=RepeatPolicy.NEW_CODE)
+    started = time.perf_counter()
+    outcome = host.vouchers.codes.assign_many(["ann"] * 10_000, campaign_id="CMP")
+    assert [reward.assignment.ordinal for reward in outcome.rewards] == list(range(1, 10_001))
+    assert (
+        time.perf_counter() - started < 6
+    )  # it took 12 to 20 where each repeat went through all that waited

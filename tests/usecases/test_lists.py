@@ -1,0 +1,556 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from partner_vouchers import ListView, PartnerVouchers, PercentUsed, Status
+from partner_vouchers.domain.events import (
+    ListActivated,
+    ListArchived,
+    ListCreated,
+    ListDeleted,
+    ListEdited,
+    ListPaused,
+)
+from partner_vouchers.domain.lifecycle import STATUS_TABLE, Action
+from partner_vouchers.errors import (
+    ActionNotAllowed,
+    ExpiryNotInFuture,
+    InvalidInput,
+    InvalidTag,
+    ListDistributed,
+    ListLinked,
+    NaiveDatetime,
+    PartnerVouchersError,
+    StaleVersion,
+    StorageBusy,
+    TagTaken,
+    UnknownList,
+    UnknownPartner,
+    UnknownUpload,
+)
+from tests.support.host import EXPIRY, MICROSECOND, START, Host
+
+NAIVE = datetime(2027, 3, 31, 23, 59, 59)  # noqa: DTZ001 - the point of it
+NO_IDS = ["", "0", "7", "-1", "01", "1.0", " 1", "x", "١", "9" * 18, "9" * 40, "1; DROP TABLE pv_lists"]  # noqa: RUF001
+
+
+@pytest.fixture
+def puma(vouchers: PartnerVouchers) -> str:
+    return vouchers.partners.add("Puma").name
+
+
+def create(vouchers: PartnerVouchers, **changed: Any) -> ListView:
+    described = {"partner": "Puma", "tag": "winter", "name": "Winter Sale", "expires_at": EXPIRY}
+    return vouchers.lists.create(**{**described, **changed})
+
+
+# --- create ------------------------------------------------------------------------------------------
+
+
+def test_a_new_list_is_active_and_empty(vouchers: PartnerVouchers, puma: str) -> None:
+    created = vouchers.lists.create(
+        partner=puma,
+        tag="Winter_Sale_500",
+        name="Winter Sale",
+        description="₹500 off on orders above ₹2000",
+        expires_at=EXPIRY,
+    )
+    assert (created.partner, created.tag, created.name) == ("Puma", "winter_sale_500", "Winter Sale")
+    assert created.description == "₹500 off on orders above ₹2000"
+    assert created.status is Status.ACTIVE
+    assert (created.uploaded, created.distributed, created.available, created.campaigns) == (0, 0, 0, 0)
+    assert (created.expires_at, created.low_stock_at, created.version) == (EXPIRY, None, 1)
+    assert (created.created_at, created.updated_at) == (START, START)
+    assert isinstance(created.id, str)
+    assert vouchers.lists.get(created.id) == created
+
+
+@pytest.mark.parametrize(
+    "given, stored",
+    [
+        ("WINTER", "winter"),
+        ("ÄÖÜ_İ", "äöü_i̇"),
+        ("50%-off!/ü'\"", "50%-off!/ü'\""),
+        ("ΣΑΣ", "σας"),
+        ("₹500", "₹500"),
+    ],
+)
+def test_a_tag_is_lower_cased_and_may_hold_special_characters(
+    vouchers: PartnerVouchers, puma: str, given: str, stored: str
+) -> None:
+    assert create(vouchers, tag=given).tag == stored
+
+
+@pytest.mark.parametrize(
+    "tag",
+    ["", "winter sale", " winter", "a\tb", "a\u00a0b", "a\u2003b", "a\u2028b", "a\0", "a\ud800", None, 5],
+)
+def test_a_tag_with_white_space_is_refused(host: Host, puma: str, tag: Any) -> None:
+    with host.nothing_changes(), pytest.raises(InvalidTag) as refused:
+        create(host.vouchers, tag=tag)
+    assert (refused.value.code, refused.value.field) == ("invalid_tag", "tag")
+
+
+@pytest.mark.parametrize("status", [Status.ACTIVE, Status.PAUSED, Status.EXPIRED])
+def test_a_tag_is_unique_within_the_partner(host: Host, status: Status) -> None:
+    taken = host.a_list(tag="winter", status=status)
+    with host.nothing_changes(), pytest.raises(TagTaken) as refused:
+        create(host.vouchers, tag="WINTER")
+    assert refused.value.code == "tag_taken"
+    assert (refused.value.partner, refused.value.tag, refused.value.list_id) == ("Puma", "winter", taken.id)
+
+
+def test_another_partner_may_use_the_same_tag(host: Host) -> None:
+    host.a_list(partner="Puma", tag="winter")
+    assert host.a_list(partner="puma", tag="winter").tag == "winter"
+
+
+def test_an_archived_list_frees_its_tag(host: Host) -> None:
+    first = host.a_list(tag="winter", status=Status.ARCHIVED)
+    second = host.a_list(tag="winter")
+    assert host.vouchers.lists.get(first.id).tag == second.tag
+    with pytest.raises(TagTaken):
+        create(host.vouchers, tag="winter")
+
+
+def test_a_deleted_list_frees_its_tag(host: Host) -> None:
+    host.vouchers.lists.delete(host.a_list(tag="winter").id)
+    assert host.a_list(tag="winter").status is Status.ACTIVE
+
+
+def test_a_list_needs_an_existing_partner(host: Host, puma: str) -> None:
+    with host.nothing_changes(), pytest.raises(UnknownPartner) as unknown:
+        create(host.vouchers, partner="puma")
+    assert unknown.value.name == "puma"
+
+
+@pytest.mark.parametrize("zone", [UTC, ZoneInfo("Asia/Kolkata"), timezone(timedelta(hours=-8))])
+def test_an_expiry_is_kept_in_utc(vouchers: PartnerVouchers, puma: str, zone: Any) -> None:
+    created = create(vouchers, expires_at=EXPIRY.astimezone(zone))
+    assert (created.expires_at, created.expires_at.tzinfo) == (EXPIRY, UTC)
+
+
+def test_a_bare_date_ends_with_its_day_in_the_zone_that_is_named(
+    vouchers: PartnerVouchers, puma: str
+) -> None:
+    created = create(vouchers, expires_at=date(2027, 3, 31), zone=ZoneInfo("Asia/Kolkata"))
+    assert created.expires_at == datetime(2027, 3, 31, 18, 29, 59, tzinfo=UTC)
+
+
+BAD_EXPIRIES = [
+    pytest.param({"expires_at": NAIVE}, NaiveDatetime, "naive_datetime", id="naive"),
+    pytest.param({"expires_at": date(2027, 3, 31)}, NaiveDatetime, "naive_datetime", id="date without zone"),
+    pytest.param({"expires_at": START}, ExpiryNotInFuture, "expiry_not_in_future", id="now"),
+    pytest.param(
+        {"expires_at": START - MICROSECOND}, ExpiryNotInFuture, "expiry_not_in_future", id="just past"
+    ),
+    pytest.param(
+        {"expires_at": date(2026, 11, 20), "zone": UTC},
+        ExpiryNotInFuture,
+        "expiry_not_in_future",
+        id="past day",
+    ),
+    pytest.param({"expires_at": "2027-03-31"}, InvalidInput, "invalid_input", id="text"),
+    pytest.param({"expires_at": None}, InvalidInput, "invalid_input", id="none"),
+    pytest.param({"expires_at": EXPIRY, "zone": UTC}, InvalidInput, "invalid_input", id="zone with datetime"),
+    pytest.param(
+        {"expires_at": date(2027, 3, 31), "zone": "Asia/Kolkata"},
+        InvalidInput,
+        "invalid_input",
+        id="zone by name",
+    ),
+]
+
+
+@pytest.mark.parametrize("expiry, error, code", BAD_EXPIRIES)
+def test_an_expiry_that_breaks_the_rule_is_refused(
+    host: Host, puma: str, expiry: Any, error: type[PartnerVouchersError], code: str
+) -> None:
+    known = host.a_list()
+    with host.nothing_changes():
+        with pytest.raises(error) as refused:
+            create(host.vouchers, **expiry)
+        assert refused.value.code == code
+        with pytest.raises(error):
+            host.vouchers.lists.edit(known.id, **expiry)
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("name", ""),
+        ("name", "a\nb"),
+        ("name", None),
+        ("description", "a\0b"),
+        ("description", None),
+        ("low_stock_at", -1),
+        ("low_stock_at", True),
+        ("low_stock_at", 1.5),
+        ("low_stock_at", PercentUsed(0)),
+        ("low_stock_at", PercentUsed(101)),
+        ("actor", ""),
+    ],
+)
+def test_other_values_that_break_their_rule_are_refused(
+    host: Host, puma: str, field: str, value: Any
+) -> None:
+    with host.nothing_changes(), pytest.raises(InvalidInput) as refused:
+        create(host.vouchers, **{field: value})
+    assert refused.value.field == field
+
+
+def test_a_description_may_have_lines(vouchers: PartnerVouchers, puma: str) -> None:
+    created = create(vouchers, description="One a user.\r\n\tNot on sale items.")
+    assert vouchers.lists.get(created.id).description == "One a user.\r\n\tNot on sale items."
+
+
+@pytest.mark.parametrize("threshold", [None, 0, 25, PercentUsed(1), PercentUsed(100)])
+def test_a_stock_threshold_is_a_number_or_a_percentage(
+    vouchers: PartnerVouchers, puma: str, threshold: Any
+) -> None:
+    assert vouchers.lists.get(create(vouchers, low_stock_at=threshold).id).low_stock_at == threshold
+
+
+# --- get ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("list_id", NO_IDS)
+def test_every_call_on_an_unknown_list_says_so(host: Host, list_id: str) -> None:
+    known = host.a_list("A")
+    lists, uploads, codes = host.vouchers.lists, host.vouchers.uploads, host.vouchers.codes
+    campaigns = host.vouchers.campaigns
+    calls: list[Callable[[], object]] = [
+        lambda: lists.get(list_id),
+        lambda: lists.edit(list_id, name="x"),
+        lambda: lists.pause(list_id),
+        lambda: lists.activate(list_id),
+        lambda: lists.archive(list_id),
+        lambda: lists.delete(list_id),
+        lambda: uploads.add(list_id, b"B\n", filename="codes.csv", uploaded_by="ops"),
+        lambda: uploads.validate(list_id, b"B\n", filename="codes.csv"),
+        lambda: uploads.of_list(list_id),
+        lambda: uploads.explain_duplicate(list_id, "A"),
+        lambda: campaigns.link(list_id, "CMP"),
+        lambda: campaigns.unlink(list_id, "CMP"),
+        lambda: campaigns.of_list(list_id),
+        lambda: codes.assignments(list_id),
+        lambda: codes.export(list_id),
+        lambda: codes.export(list_id, remaining=True),
+    ]
+    if list_id.strip():
+        calls.append(lambda: codes.assign(list_id=list_id, user_id="u"))
+        calls.append(lambda: codes.assign_many(["u"], list_id=list_id))
+    assert list_id != known.id
+    with host.nothing_changes():
+        for call in calls:
+            with pytest.raises(UnknownList) as unknown:
+                call()
+            assert (unknown.value.code, unknown.value.list_id) == ("unknown_list", list_id)
+
+
+# --- status and actions ------------------------------------------------------------------------------
+
+
+def test_a_list_expires_after_the_instant_of_its_expiry(host: Host) -> None:
+    created = host.a_list()
+    host.clock.now = EXPIRY
+    assert host.vouchers.lists.get(created.id).status is Status.ACTIVE
+    host.clock.now = EXPIRY + MICROSECOND
+    with host.nothing_changes():
+        assert host.vouchers.lists.get(created.id).status is Status.EXPIRED
+
+
+def test_a_paused_list_expires_too(host: Host) -> None:
+    created = host.a_list(status=Status.PAUSED)
+    host.clock.now = EXPIRY + MICROSECOND
+    assert host.vouchers.lists.get(created.id).status is Status.EXPIRED
+
+
+def do(host: Host, action: Action, list_id: str) -> object:
+    lists = host.vouchers.lists
+    match action:
+        case Action.PAUSE:
+            return lists.pause(list_id)
+        case Action.ACTIVATE:
+            return lists.activate(list_id)
+        case Action.EDIT:
+            return lists.edit(list_id, name="Spring Sale", expires_at=host.clock.now + timedelta(days=1))
+        case Action.UPLOAD:
+            return host.upload(list_id, "NEW")
+        case Action.ARCHIVE:
+            return lists.archive(list_id)
+
+
+@pytest.mark.parametrize("action", Action)
+@pytest.mark.parametrize("rule", STATUS_TABLE, ids=lambda rule: str(rule.status))
+def test_a_status_allows_what_the_table_says(host: Host, rule: Any, action: Action) -> None:
+    found = host.a_list("A", "B", status=rule.status)
+    assert (found.status, found.allowed) == (rule.status, rule.allowed)
+    if action in rule.allowed:
+        do(host, action, found.id)
+        return
+    with host.nothing_changes(), pytest.raises(ActionNotAllowed) as refused:
+        do(host, action, found.id)
+    error = refused.value
+    assert (error.code, error.list_id) == ("action_not_allowed", found.id)
+    assert (error.status, error.action, error.allowed) == (rule.status, action, rule.allowed)
+
+
+def test_pause_and_activate(host: Host) -> None:
+    created = host.a_list()
+    host.clock.advance(hours=1)
+    paused = host.vouchers.lists.pause(created.id, version=1, actor="ops")
+    assert (paused.status, paused.version, paused.updated_at) == (Status.PAUSED, 2, host.clock.now)
+    activated = host.vouchers.lists.activate(created.id, version=2)
+    assert (activated.status, activated.version) == (Status.ACTIVE, 3)
+    assert host.vouchers.lists.get(created.id) == activated
+    assert len(host.events(ListPaused)) == len(host.events(ListActivated)) == 1
+
+
+# --- edit --------------------------------------------------------------------------------------------
+
+
+def test_an_edit_changes_what_is_named_and_nothing_else(host: Host) -> None:
+    before = host.a_list("A", low_stock_at=1)
+    host.clock.advance(hours=1)
+    after = host.vouchers.lists.edit(before.id, name="Spring Sale")
+    assert (after.name, after.version, after.updated_at) == ("Spring Sale", 2, host.clock.now)
+    assert (after.description, after.expires_at, after.low_stock_at) == (
+        before.description,
+        before.expires_at,
+        before.low_stock_at,
+    )
+    assert (after.tag, after.partner, after.created_at) == (before.tag, before.partner, before.created_at)
+    assert host.vouchers.lists.get(before.id) == after
+
+
+def test_each_field_of_an_edit_is_stored_and_told(host: Host) -> None:
+    found = host.a_list(low_stock_at=10)
+    later = EXPIRY + timedelta(days=1)
+    host.vouchers.lists.edit(
+        found.id, name="N", description="", expires_at=later, low_stock_at=PercentUsed(80)
+    )
+    edited = host.vouchers.lists.get(found.id)
+    assert (edited.name, edited.description, edited.expires_at) == ("N", "", later)
+    assert edited.low_stock_at == PercentUsed(80)
+    (event,) = host.events(ListEdited)
+    assert {(change.field, change.before, change.after) for change in event.changes} == {
+        ("name", "Winter Sale", "N"),
+        ("description", "₹500 off", ""),
+        ("expires_at", EXPIRY.isoformat(), later.isoformat()),
+        ("low_stock_at", 10, "80% used"),
+    }
+    assert host.vouchers.lists.edit(found.id, low_stock_at=None).low_stock_at is None
+
+
+def test_an_edit_that_changes_nothing_leaves_no_trace(host: Host) -> None:
+    found = host.a_list()
+    host.clock.advance(hours=1)
+    with host.nothing_changes():
+        assert host.vouchers.lists.edit(found.id) == found
+        same = host.vouchers.lists.edit(found.id, name=found.name, expires_at=found.expires_at)
+    assert same == found
+
+
+@pytest.mark.parametrize("field", ["partner", "tag", "id", "status"])
+def test_nothing_else_can_be_edited(host: Host, field: str) -> None:
+    found = host.a_list()
+    arguments: dict[str, Any] = {field: "x"}
+    with host.nothing_changes(), pytest.raises(TypeError):
+        host.vouchers.lists.edit(found.id, **arguments)
+
+
+@pytest.mark.parametrize("status", [Status.ACTIVE, Status.PAUSED])
+def test_an_expired_list_that_is_extended_returns_to_what_it_was(host: Host, status: Status) -> None:
+    found = host.a_list(status=status)
+    host.clock.now = EXPIRY + MICROSECOND
+    extended = host.vouchers.lists.edit(found.id, expires_at=host.clock.now + timedelta(days=1))
+    assert extended.status is status
+
+
+def test_an_expired_list_can_be_renamed_without_being_extended(host: Host) -> None:
+    found = host.a_list(status=Status.EXPIRED)
+    assert host.vouchers.lists.edit(found.id, name="Past").status is Status.EXPIRED
+
+
+def test_a_paused_list_must_be_extended_before_it_is_activated(host: Host) -> None:
+    found = host.a_list(status=Status.PAUSED)
+    host.clock.now = EXPIRY + MICROSECOND
+    with host.nothing_changes(), pytest.raises(ActionNotAllowed):
+        host.vouchers.lists.activate(found.id)
+    host.vouchers.lists.edit(found.id, expires_at=host.clock.now + timedelta(days=1))
+    assert host.vouchers.lists.activate(found.id).status is Status.ACTIVE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda lists, list_id, version: lists.edit(list_id, name="x", version=version),
+        lambda lists, list_id, version: lists.pause(list_id, version=version),
+        lambda lists, list_id, version: lists.activate(list_id, version=version),
+        lambda lists, list_id, version: lists.archive(list_id, version=version),
+        lambda lists, list_id, version: lists.delete(list_id, version=version),
+    ],
+    ids=["edit", "pause", "activate", "archive", "delete"],
+)
+@pytest.mark.parametrize("version", [0, 1, 3])
+def test_a_change_of_something_that_was_changed_since_is_refused(
+    host: Host, change: Callable[..., object], version: int
+) -> None:
+    found = host.a_list()
+    host.vouchers.lists.edit(found.id, name="Somebody else was quicker")
+    with host.nothing_changes(), pytest.raises(StaleVersion) as stale:
+        change(host.vouchers.lists, found.id, version)
+    assert (stale.value.code, stale.value.list_id) == ("stale_version", found.id)
+    assert (stale.value.expected, stale.value.actual) == (version, 2)
+
+
+def test_what_happens_to_the_codes_does_not_make_an_edit_stale(host: Host) -> None:
+    found = host.a_list()
+    host.upload(found.id, "A", "B")
+    host.give(found.id, "ann")
+    assert host.vouchers.lists.edit(found.id, name="Spring Sale", version=found.version).version == 2
+
+
+# --- updated_at and counts ---------------------------------------------------------------------------
+
+
+def test_an_upload_updates_a_list_and_an_assignment_does_not(host: Host) -> None:
+    found = host.a_list()
+    host.clock.advance(hours=1)
+    host.upload(found.id, "A", "B")
+    uploaded_at = host.clock.now
+    host.clock.advance(hours=1)
+    host.give(found.id, "ann")
+    seen = host.vouchers.lists.get(found.id)
+    assert (seen.updated_at, seen.created_at) == (uploaded_at, START)
+
+
+def test_the_counts_add_up(host: Host) -> None:
+    found = host.a_list("A", "B", "C", "D", campaign="CMP1")
+    host.vouchers.campaigns.link(found.id, "CMP2")
+    host.give(found.id, "ann", "ben")
+    (upload,) = host.vouchers.uploads.of_list(found.id)
+    host.vouchers.uploads.withdraw(upload.id)
+    host.upload(found.id, "E")
+    seen = host.vouchers.lists.get(found.id)
+    assert (seen.uploaded, seen.distributed, seen.withdrawn, seen.reserved) == (5, 2, 2, 0)
+    assert (seen.available, seen.campaigns) == (1, 2)
+
+
+# --- archive and delete ------------------------------------------------------------------------------
+
+
+def test_archiving_says_which_campaigns_are_linked(host: Host) -> None:
+    found = host.a_list("A", campaign="CMP2")
+    host.vouchers.campaigns.link(found.id, "CMP1")
+    archived = host.vouchers.lists.archive(found.id)
+    assert (archived.status, archived.campaign_ids, archived.campaigns) == (
+        Status.ARCHIVED,
+        ("CMP1", "CMP2"),
+        2,
+    )
+    assert len(host.events(ListArchived)) == 1
+
+
+def test_archiving_is_for_good(host: Host) -> None:
+    found = host.a_list("A", status=Status.ARCHIVED)
+    assert found.allowed == ()
+    with host.nothing_changes():
+        for action in Action:
+            with pytest.raises(ActionNotAllowed):
+                do(host, action, found.id)
+        with pytest.raises(ActionNotAllowed) as refused:
+            host.vouchers.lists.delete(found.id)
+    assert (refused.value.status, refused.value.action) == ("Archived", "delete")
+
+
+def test_an_archived_list_stays_archived_when_its_expiry_passes(host: Host) -> None:
+    found = host.a_list(status=Status.ARCHIVED)
+    host.clock.now = EXPIRY + MICROSECOND
+    assert host.vouchers.lists.get(found.id).status is Status.ARCHIVED
+
+
+@pytest.mark.parametrize("status", [Status.ACTIVE, Status.PAUSED, Status.EXPIRED])
+def test_a_list_that_nobody_had_a_code_of_can_be_deleted(host: Host, status: Status) -> None:
+    found = host.a_list("A", "B", status=status)
+    (upload,) = host.vouchers.uploads.of_list(found.id)
+    host.vouchers.lists.delete(found.id, actor="ops")
+    with pytest.raises(UnknownList):
+        host.vouchers.lists.get(found.id)
+    for look_up in (
+        host.vouchers.uploads.get,
+        host.vouchers.uploads.original_file,
+        host.vouchers.uploads.error_file,
+        host.vouchers.uploads.errors,
+        host.vouchers.uploads.withdraw,
+    ):
+        with pytest.raises(UnknownUpload):
+            look_up(upload.id)
+    assert len(host.vouchers.lists.find()) == 0
+    assert len(host.events(ListDeleted)) == 1
+
+
+def test_a_list_is_deleted_also_where_its_space_cannot_be_freed_now(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = host.a_list("A")
+
+    def busy() -> None:
+        raise StorageBusy(reason="locked")
+
+    monkeypatch.setattr(host.storage, "reclaim", busy)
+    host.vouchers.lists.delete(found.id)
+    with pytest.raises(UnknownList):
+        host.vouchers.lists.get(found.id)
+
+
+def test_the_id_of_a_deleted_list_is_never_used_again(host: Host) -> None:
+    first = host.a_list()
+    host.vouchers.lists.delete(first.id)
+    assert host.a_list().id != first.id
+
+
+def test_a_linked_list_is_not_deleted(host: Host) -> None:
+    found = host.a_list("A", campaign="CMP1")
+    with host.nothing_changes(), pytest.raises(ListLinked) as refused:
+        host.vouchers.lists.delete(found.id)
+    assert (refused.value.code, refused.value.campaign_ids) == ("list_linked", ("CMP1",))
+    host.vouchers.campaigns.unlink(found.id, "CMP1")
+    host.vouchers.lists.delete(found.id)
+
+
+def test_a_list_that_somebody_has_a_code_of_is_not_deleted(host: Host) -> None:
+    found = host.a_list("A", "B")
+    host.give(found.id, "ann")
+    with host.nothing_changes(), pytest.raises(ListDistributed) as refused:
+        host.vouchers.lists.delete(found.id)
+    assert (refused.value.code, refused.value.distributed) == ("list_distributed", 1)
+    assert host.vouchers.lists.archive(found.id).distributed == 1
+
+
+# --- events ------------------------------------------------------------------------------------------
+
+
+def test_the_events_of_a_list_tell_what_was_changed(host: Host) -> None:
+    found = host.a_list(tag="winter")
+    host.vouchers.lists.pause(found.id)
+    (created,) = host.events(ListCreated)
+    assert created.list_id == found.id
+    assert {change.field: (change.before, change.after) for change in created.changes} == {
+        "partner": (None, "Puma"),
+        "tag": (None, "winter"),
+        "name": (None, "Winter Sale"),
+        "description": (None, "₹500 off"),
+        "expires_at": (None, EXPIRY.isoformat()),
+        "state": (None, "Active"),
+    }
+    (paused,) = host.events(ListPaused)
+    assert [(change.field, change.before, change.after) for change in paused.changes] == [
+        ("state", "Active", "Paused")
+    ]

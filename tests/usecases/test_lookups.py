@@ -1,0 +1,386 @@
+from __future__ import annotations
+
+import csv
+import io
+from datetime import timedelta
+from typing import Any, BinaryIO
+
+import pytest
+
+from partner_vouchers import ListView, RepeatPolicy, Status
+from partner_vouchers.errors import InvalidCursor, InvalidInput, PartnerVouchersError
+from partner_vouchers.ports import ListOrder
+from tests.support.host import EXPIRY, MICROSECOND, START, Host, some_codes
+
+
+def pages(host: Host, limit: int, **arguments: Any) -> list[ListView]:
+    """Return the lists of all pages."""
+    seen: list[ListView] = []
+    after: str | None = None
+    while True:
+        page = host.vouchers.lists.find(after=after, limit=limit, **arguments)
+        assert len(page) <= limit
+        seen += page
+        if page.next is None:
+            return seen
+        assert len(page) == limit
+        after = page.next
+
+
+# --- the lists page ----------------------------------------------------------------------------------------
+
+
+def test_a_row_of_the_lists_page(host: Host) -> None:
+    found = host.a_list("A", "B", partner="Puma", tag="winter", campaign="CMP1")
+    host.vouchers.campaigns.link(found.id, "CMP2")
+    host.give(found.id, "ann")
+    (row,) = host.vouchers.lists.find()
+    assert (row.id, row.partner, row.tag, row.updated_at, row.status) == (
+        found.id,
+        "Puma",
+        "winter",
+        START,
+        Status.ACTIVE,
+    )
+    assert (row.campaigns, row.uploaded, row.distributed) == (2, 2, 1)
+
+
+@pytest.fixture
+def shelf(host: Host) -> dict[str, str]:
+    """Lists of two partners in every status; their ids by name."""
+    return {
+        "winter": host.a_list(name="Winter Sale", tag="w500", partner="Puma").id,
+        "paused": host.a_list(name="Pause", tag="p", partner="Puma", status=Status.PAUSED).id,
+        "archived": host.a_list(name="Old", tag="w500x", partner="Amazon", status=Status.ARCHIVED).id,
+        "expired": host.a_list(
+            name="Gone", tag="g", description="Ein WEIẞES Hemd", partner="Amazon", status=Status.EXPIRED
+        ).id,
+        "summer": host.a_list(name="Summer", tag="50%_off", partner="Amazon", description="").id,
+    }
+
+
+def names(shelf: dict[str, str], found: list[ListView]) -> set[str]:
+    by_id = {list_id: name for name, list_id in shelf.items()}
+    return {by_id[each.id] for each in found}
+
+
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        ({}, {"winter", "paused", "archived", "expired", "summer"}),
+        ({"partner": "Puma"}, {"winter", "paused"}),
+        ({"partner": "puma"}, set()),
+        ({"status": "Active"}, {"winter", "summer"}),
+        ({"status": Status.PAUSED}, {"paused"}),
+        ({"status": "Expired"}, {"expired"}),
+        ({"status": "Archived"}, {"archived"}),
+        ({"text": "w500"}, {"winter", "archived"}),
+        ({"text": "SALE"}, {"winter"}),
+        ({"text": "puma"}, {"winter", "paused"}),
+        ({"text": "weisses"}, {"expired"}),
+        ({"text": "50%_"}, {"summer"}),
+        ({"text": "%"}, {"summer"}),
+        ({"text": "_"}, {"summer"}),
+        ({"text": ""}, {"winter", "paused", "archived", "expired", "summer"}),
+        ({"text": "no such thing"}, set()),
+        ({"partner": "Amazon", "status": "Active", "text": "OFF"}, {"summer"}),
+        ({"partner": "Puma", "status": "Active", "text": "PAUSE"}, set()),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("limit", [1, 50])
+def test_lists_are_filtered(
+    host: Host, shelf: dict[str, str], arguments: dict[str, Any], expected: set[str], limit: int
+) -> None:
+    assert names(shelf, pages(host, limit, **arguments)) == expected
+
+
+def test_the_status_filter_follows_the_clock(host: Host) -> None:
+    host.a_list()
+    host.a_list(status=Status.PAUSED)
+    host.clock.now = EXPIRY
+    assert len(host.vouchers.lists.find(status="Expired")) == 0
+    assert len(host.vouchers.lists.find(status="Active")) == 1
+    host.clock.now = EXPIRY + MICROSECOND
+    assert len(host.vouchers.lists.find(status="Expired")) == 2
+    assert len(host.vouchers.lists.find(status="Active")) == 0
+
+
+def a_varied_shelf(host: Host) -> list[ListView]:
+    """Create lists that differ, and are equal, in each field that can be sorted by."""
+    for number in range(6):
+        found = host.a_list(
+            *some_codes(number % 3),
+            partner=("Puma", "amazon", "Zoo")[number % 3],
+            tag=f"{'ba'[number % 2]}{number}",
+            name=("Same", "Same", "Änderung", "same", "Z", "A")[number],
+            expires_at=EXPIRY + timedelta(days=number % 2),
+        )
+        if number % 3 == 2:
+            host.give(found.id, "ann")
+        if number % 2:
+            host.clock.advance(seconds=1)
+    return list(host.vouchers.lists.find())
+
+
+SORT_KEYS = {
+    ListOrder.UPDATED: lambda row: row.updated_at,
+    ListOrder.CREATED: lambda row: row.created_at,
+    ListOrder.EXPIRES: lambda row: row.expires_at,
+    ListOrder.PARTNER: lambda row: row.partner,
+    ListOrder.TAG: lambda row: row.tag,
+    ListOrder.NAME: lambda row: row.name,
+    ListOrder.UPLOADED: lambda row: row.uploaded,
+    ListOrder.DISTRIBUTED: lambda row: row.distributed,
+}
+
+
+@pytest.mark.parametrize("order", ListOrder)
+@pytest.mark.parametrize("descending", [False, True], ids=["ascending", "descending"])
+@pytest.mark.parametrize("limit", [1, 2, 4, 6, 7])
+def test_lists_are_sorted_and_paged_also_where_they_tie(
+    host: Host, order: ListOrder, descending: bool, limit: int
+) -> None:
+    shelf = a_varied_shelf(host)
+    expected = sorted(shelf, key=lambda row: (SORT_KEYS[order](row), int(row.id)), reverse=descending)
+    found = pages(host, limit, sort=f"-{order}" if descending else order.value)
+    assert [row.id for row in found] == [row.id for row in expected]
+
+
+def test_ids_of_equal_lists_are_compared_as_numbers(host: Host) -> None:
+    ids = [host.a_list().id for _ in range(12)]
+    assert [row.id for row in pages(host, 5, sort="created_at")] == ids
+
+
+def test_the_latest_change_comes_first_by_default(host: Host) -> None:
+    first = host.a_list()
+    host.clock.advance(seconds=1)
+    second = host.a_list()
+    host.clock.advance(seconds=1)
+    host.vouchers.lists.edit(first.id, name="Edited")
+    assert [row.id for row in host.vouchers.lists.find()] == [first.id, second.id]
+
+
+def test_changes_between_pages_neither_repeat_nor_skip_what_did_not_move(host: Host) -> None:
+    ids = []
+    for _ in range(6):
+        ids.append(host.a_list().id)
+        host.clock.advance(seconds=1)
+    lists = host.vouchers.lists
+    page = lists.find(sort="created_at", limit=2)
+    lists.delete(ids[1])  # the list where the page ended
+    lists.delete(ids[3])
+    new = host.a_list().id
+    rest = lists.find(sort="created_at", limit=10, after=page.next)
+    assert [row.id for row in rest] == [ids[2], ids[4], ids[5], new]
+    page = lists.find(sort="-updated_at", limit=2)
+    lists.edit(ids[0], name="Moved to the front")
+    rest = lists.find(sort="-updated_at", limit=10, after=page.next)
+    assert [row.id for row in rest] == [ids[4], ids[2]]
+
+
+def test_the_last_page_says_that_it_is(host: Host) -> None:
+    for _ in range(4):
+        host.a_list()
+    assert host.vouchers.lists.find(limit=4).next is None
+    page = host.vouchers.lists.find(limit=3)
+    assert page.next is not None
+    assert host.vouchers.lists.find(limit=3, after=page.next).next is None
+    assert len(host.vouchers.lists.find(text="no such thing")) == 0
+
+
+@pytest.mark.parametrize(
+    "arguments, error, field",
+    [
+        ({"status": "active"}, InvalidInput, "status"),
+        ({"status": ""}, InvalidInput, "status"),
+        ({"sort": "id"}, InvalidInput, "sort"),
+        ({"sort": "--name"}, InvalidInput, "sort"),
+        ({"sort": ""}, InvalidInput, "sort"),
+        ({"sort": None}, InvalidInput, "sort"),
+        ({"limit": 0}, InvalidInput, "limit"),
+        ({"limit": -1}, InvalidInput, "limit"),
+        ({"limit": 1001}, InvalidInput, "limit"),
+        ({"limit": True}, InvalidInput, "limit"),
+        ({"limit": "10"}, InvalidInput, "limit"),
+        ({"after": ""}, InvalidCursor, "after"),
+        ({"after": "nonsense"}, InvalidCursor, "after"),
+        ({"after": "W10"}, InvalidCursor, "after"),
+        ({"after": "\u1234"}, InvalidCursor, "after"),
+        ({"after": 5}, InvalidCursor, "after"),
+    ],
+)
+def test_a_page_that_does_not_exist_is_refused(
+    host: Host, arguments: dict[str, Any], error: type[PartnerVouchersError], field: str
+) -> None:
+    host.a_list()
+    with pytest.raises(error) as refused:
+        host.vouchers.lists.find(**arguments)
+    assert getattr(refused.value, "field", None) == field
+
+
+def test_a_cursor_of_another_order_is_refused(host: Host) -> None:
+    host.a_list()
+    host.a_list()
+    after = host.vouchers.lists.find(sort="name", limit=1).next
+    for sort in ("-name", "tag", "uploaded"):
+        with pytest.raises(InvalidCursor):
+            host.vouchers.lists.find(sort=sort, after=after)
+
+
+def test_a_deleted_list_is_on_no_page(host: Host) -> None:
+    host.vouchers.lists.delete(host.a_list("A").id)
+    for order in ListOrder:
+        assert len(host.vouchers.lists.find(sort=order.value)) == 0
+
+
+# --- users and codes -----------------------------------------------------------------------------------
+
+
+def test_the_vouchers_of_a_user_the_oldest_first(host: Host) -> None:
+    second = host.a_list("C", "D", partner="Amazon", campaign="CMP", repeat=RepeatPolicy.NEW_CODE)
+    first = host.a_list("A", "B")
+    host.give(first.id, "ann")
+    host.clock.advance(seconds=1)
+    host.vouchers.codes.assign(campaign_id="CMP", user_id="ann")
+    host.give(first.id, "ben")
+    host.clock.advance(seconds=1)
+    host.vouchers.codes.assign(campaign_id="CMP", user_id="ann")
+    tray = host.vouchers.codes.of_user("ann")
+    assert [(held.code, held.list_id, held.campaign_id) for held in tray] == [
+        ("A", first.id, None),
+        ("C", second.id, "CMP"),
+        ("D", second.id, "CMP"),
+    ]
+    assert [held.assigned_at for held in tray] == [START + timedelta(seconds=n) for n in range(3)]
+    assert host.vouchers.codes.of_user("ANN") == []
+
+
+def test_expired_vouchers_can_be_left_out(host: Host) -> None:
+    short = host.a_list("A", expires_at=START + timedelta(days=1))
+    long = host.a_list("B")
+    archived = host.a_list("C")
+    for found in (short, long, archived):
+        host.give(found.id, "ann")
+    host.vouchers.lists.archive(archived.id)
+    codes = host.vouchers.codes
+    host.clock.now = short.expires_at
+    assert [held.code for held in codes.of_user("ann", expired=False)] == ["A", "B", "C"]
+    host.clock.now += MICROSECOND
+    assert [held.code for held in codes.of_user("ann", expired=False)] == ["B", "C"]
+    assert [held.code for held in codes.of_user("ann")] == ["A", "B", "C"]
+    host.vouchers.lists.edit(short.id, expires_at=EXPIRY)
+    assert [held.code for held in codes.of_user("ann", expired=False)] == ["A", "B", "C"]
+
+
+def test_the_holders_of_a_code_in_all_lists(host: Host) -> None:
+    first, second = host.a_list("A", tag="winter"), host.a_list("A", "B", partner="Amazon")
+    host.give(second.id, "ben")
+    host.give(first.id, "ann")
+    host.vouchers.lists.archive(first.id)
+    third = host.a_list("A", tag="winter")
+    assert [(held.user_id, held.list_id) for held in host.vouchers.codes.holders(" A ")] == [
+        ("ann", first.id),
+        ("ben", second.id),
+    ]
+    host.give(third.id, "cleo")
+    assert [held.user_id for held in host.vouchers.codes.holders("A")] == ["ann", "ben", "cleo"]
+    assert host.vouchers.codes.holders("B") == host.vouchers.codes.holders("a") == []
+
+
+@pytest.mark.parametrize("value", ["", None, 5, "a\nb"])
+def test_a_user_or_a_code_to_look_up_is_a_name(host: Host, value: Any) -> None:
+    with pytest.raises(InvalidInput, match="user_id"):
+        host.vouchers.codes.of_user(value)
+    with pytest.raises(InvalidInput, match="code"):
+        host.vouchers.codes.holders(value)
+
+
+# --- whole lists -----------------------------------------------------------------------------------------
+
+
+PAGE_BORDERS = [0, 1, 999, 1000, 1001, 2000, 2500]
+
+
+@pytest.mark.parametrize("number", PAGE_BORDERS)
+def test_the_assignments_of_a_list_come_in_the_order_of_its_codes(host: Host, number: int) -> None:
+    codes = some_codes(number)
+    found, other = host.a_list(*codes, "LAST"), host.a_list("OTHER")
+    host.give(other.id, "ann")
+    host.vouchers.codes.assign_many([f"user-{n}" for n in range(number)], list_id=found.id)
+    seen = list(host.vouchers.codes.assignments(found.id))
+    assert [held.code for held in seen] == codes
+    assert [held.user_id for held in seen] == [f"user-{n}" for n in range(number)]
+
+
+def test_assignments_can_be_made_while_the_iterator_is_read(host: Host) -> None:
+    found = host.a_list(*some_codes(1500))
+    host.vouchers.codes.assign_many([f"user-{n}" for n in range(1200)], list_id=found.id)
+    seen = []
+    for held in host.vouchers.codes.assignments(found.id):
+        seen.append(held.code)
+        if len(seen) % 500 == 0:
+            host.give(found.id, f"late-{len(seen)}")
+    assert seen[:1200] == some_codes(1200)
+    assert len(seen) == len(set(seen))
+
+
+def rows_of(stream: BinaryIO) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(stream.read().decode(), newline="")))
+
+
+def test_the_distributed_codes_are_exported(host: Host) -> None:
+    found = host.a_list("A", "B", "C", campaign="CMP")
+    host.vouchers.codes.assign(campaign_id="CMP", user_id="ann")
+    host.give(found.id, 'Bén, "B"')
+    assert rows_of(host.vouchers.codes.export(found.id)) == [
+        ["code", "user_id", "campaign_id", "assigned_at"],
+        ["A", "ann", "CMP", "2026-11-21T12:00:00+00:00"],
+        ["B", 'Bén, "B"', "", "2026-11-21T12:00:00+00:00"],
+    ]
+
+
+def test_the_remaining_codes_are_exported(host: Host) -> None:
+    found = host.a_list("A", "B", "C")
+    wrong = host.upload(found.id, "D", "E")
+    host.upload(found.id, "F")
+    host.vouchers.uploads.withdraw(wrong.id)
+    host.give(found.id, "ann")
+    exported = host.vouchers.codes.export(found.id, remaining=True)
+    assert rows_of(exported) == [["code"], ["B"], ["C"], ["F"]]
+
+
+def test_an_export_is_safe_to_open_in_a_spreadsheet_and_a_raw_one_exists(host: Host) -> None:
+    found = host.a_list("=1+1", "-5")
+    host.give(found.id, "@ann")
+    codes = host.vouchers.codes
+    assert rows_of(codes.export(found.id))[1][:2] == ["'=1+1", "'@ann"]
+    assert rows_of(codes.export(found.id, raw=True))[1][:2] == ["=1+1", "@ann"]
+    assert rows_of(codes.export(found.id, remaining=True))[1] == ["'-5"]
+    assert rows_of(codes.export(found.id, remaining=True, raw=True))[1] == ["-5"]
+
+
+@pytest.mark.parametrize("status", Status)
+def test_lists_of_every_status_are_exported(host: Host, status: Status) -> None:
+    found = host.a_list("A", "B", status=Status.ACTIVE)
+    host.give(found.id, "ann")
+    host.bring(found.id, status)
+    assert len(rows_of(host.vouchers.codes.export(found.id))) == 2
+    assert len(rows_of(host.vouchers.codes.export(found.id, remaining=True))) == 2
+
+
+@pytest.mark.parametrize("number", PAGE_BORDERS)
+def test_exports_over_many_pages_are_complete(host: Host, number: int) -> None:
+    codes = some_codes(number)
+    found = host.a_list("FIRST", *codes)
+    host.give(found.id, "ann")
+    exported = host.vouchers.codes.export(found.id, remaining=True)
+    assert rows_of(exported) == [["code"], *([code] for code in codes)]
+
+
+def test_the_remaining_codes_of_an_export_can_be_uploaded_as_they_are(host: Host) -> None:
+    first = host.a_list("=A", "B", partner="Puma")
+    exported = host.vouchers.codes.export(first.id, remaining=True, raw=True).read()
+    second = host.a_list(partner="Amazon")
+    assert host.upload_file(second.id, exported).header_skipped
+    assert host.left(second.id) == ["=A", "B"]
