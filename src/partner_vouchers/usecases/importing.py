@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import BinaryIO
 
@@ -22,7 +22,7 @@ from partner_vouchers.domain.uploads import (
     list_is_full,
     nothing_to_upload,
 )
-from partner_vouchers.errors import UnknownList
+from partner_vouchers.errors import StorageError, UnknownList
 from partner_vouchers.ports import CodeImport, Transaction
 from partner_vouchers.usecases.stock import announce_stock
 from partner_vouchers.usecases.upload_lease import UploadLease
@@ -89,8 +89,13 @@ class ImportRun:
             importing.save_faults(keep)
             ended = self._end(importing, tally, failure, lease)
         if ended.failure is not None:
-            self.wiring.storage.abandon(self.upload.id)
+            self.clear_away()
         return ended
+
+    def clear_away(self) -> None:
+        """Free the space of a failed upload. The upload has ended: where this fails, nothing but space is lost."""
+        with suppress(StorageError):
+            self.wiring.storage.abandon(self.upload.id)
 
     def check(self, stream: BinaryIO) -> Validation:
         """Find out what `run` would do, without storing anything."""

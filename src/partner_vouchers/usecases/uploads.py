@@ -38,6 +38,7 @@ from partner_vouchers.errors import (
     FileAlreadyUploaded,
     HostTransactionError,
     OriginalNotKept,
+    StorageError,
     UnknownList,
     UnknownUpload,
     UploadInterrupted,
@@ -135,7 +136,7 @@ class UploadsGroup:
                 # fails, the entry stays In Progress and `recover` settles it.
                 with suppress(Exception):
                     run.fail(interrupted(f"the upload was broken off ({type(error).__name__})"), lease)
-                    self._wiring.storage.abandon(upload.id)
+                    run.clear_away()
                 raise
 
     def validate(
@@ -273,7 +274,8 @@ class UploadsGroup:
         with self._wiring.storage.begin(write=False) as tx:
             running = tx.uploads.running()
         settled = [found for upload in running if (found := self._recover(upload.id)) is not None]
-        self._wiring.storage.reclaim()
+        with suppress(StorageError):
+            self._wiring.storage.reclaim()
         return settled
 
     def withdraw(self, upload_id: str, *, actor: str | None = None) -> Upload:
@@ -399,7 +401,7 @@ class UploadsGroup:
             # Deleted with its list, or settled by another process, meanwhile.
             lease.give_back()
             return None
-        self._wiring.storage.abandon(upload_id)
+        run.clear_away()
         return ended
 
     def _why_not_resumed(self, upload: Upload) -> FileFault | None:
