@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from partner_vouchers import FileFaultKind, PerPartner, RowFaultKind, Status, Upload, UploadStatus
+from partner_vouchers import (
+    CodeFormat,
+    FileFaultKind,
+    PartnerVouchers,
+    PerPartner,
+    RowFaultKind,
+    Status,
+    Upload,
+    UploadStatus,
+)
 from partner_vouchers.domain.events import UploadCompleted, UploadFailed
 from partner_vouchers.errors import (
     CodesExhausted,
     FileAlreadyUploaded,
+    InvalidInput,
     OriginalNotKept,
+    SourceUnreadable,
     UnknownList,
     UnknownUpload,
     UploadInterrupted,
@@ -20,7 +32,7 @@ from partner_vouchers.errors import (
 )
 from partner_vouchers.ports import Storage
 from partner_vouchers.usecases import uploads as uploads_module
-from partner_vouchers.usecases.importing import ImportRun
+from partner_vouchers.usecases.importing import ImportRun, keep_original
 from partner_vouchers.usecases.upload_lease import LEASE
 from tests.support.host import MICROSECOND, PATIENCE, START, FixedClock, Host, some_codes
 
@@ -399,3 +411,53 @@ def test_an_upload_that_shows_signs_of_life_is_not_taken_over(host: Host) -> Non
 
     assert host.upload(found.id, *codes, progress=time_passes).accepted == len(codes)
     assert host.clock.now > START + LEASE
+
+
+class _RaisingRules(CodeFormat):
+    def trim(self, raw: str) -> str:
+        raise LookupError("the host's own table is gone")
+
+
+def test_an_upload_that_cannot_be_resumed_fails_and_frees_its_list(host: Host) -> None:
+    list_id = host.a_list().id
+    killed = kill_an_upload(host, before_the_codes_were_published, list_id, "P 1", "P2")
+    let_the_lease_end(host)
+
+    broken = PartnerVouchers(host.storage, clock=host.clock, code_format=_RaisingRules(max_length=5))
+    (settled,) = broken.uploads.recover()
+
+    assert (settled.id, settled.status) == (killed.id, UploadStatus.FAILED)
+    assert settled.failure is not None
+    assert settled.failure.kind is FileFaultKind.INTERRUPTED
+    assert host.upload(list_id, "P2").accepted == 1
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_taken(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "codes.csv"
+    source.write_text("P1\nP2\n")
+
+    def keep_what_changed(*arguments: Any) -> Upload:
+        with source.open("a") as file:
+            file.write("P3\n")
+        return keep_original(*arguments)
+
+    monkeypatch.setattr(uploads_module, "keep_original", keep_what_changed)
+    list_id = host.a_list().id
+
+    with pytest.raises(SourceUnreadable, match="changed while it was read"):
+        host.vouchers.uploads.add(list_id, source, uploaded_by="ops@example.com")
+
+    (entry,) = host.vouchers.uploads.of_list(list_id)
+    assert entry.status is UploadStatus.FAILED
+    assert host.left(list_id) == []
+
+
+@pytest.mark.parametrize("header", ["yes", 1, []])
+def test_a_header_is_said_to_be_there_or_not(host: Host, header: Any) -> None:
+    list_id = host.a_list().id
+
+    with host.nothing_changes(), pytest.raises(InvalidInput) as refused:
+        host.upload(list_id, "P1", header=header)
+    assert refused.value.field == "header"

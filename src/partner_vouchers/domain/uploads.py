@@ -13,6 +13,7 @@ from partner_vouchers.domain.codes import mask
 from partner_vouchers.domain.events import Event, FieldChange, UploadCompleted, UploadFailed, UploadWithdrawn
 from partner_vouchers.domain.stock import CAPACITY
 from partner_vouchers.domain.text import require_name
+from partner_vouchers.errors import InvalidInput
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
 """The size of the largest file that is accepted, in bytes."""
@@ -234,6 +235,17 @@ def require_uploader(value: object) -> str:
         InvalidInput: it is empty or holds a control character.
     """
     return require_name("uploaded_by", value)
+
+
+def require_header(value: object) -> bool | None:
+    """Return whether the caller says that the first row of a file is a header; None for not said.
+
+    Raises:
+        InvalidInput: it is neither a bool nor None.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    raise InvalidInput(field="header", reason="must be True, False or None")
 
 
 def check_filename(filename: str) -> FileFault | None:

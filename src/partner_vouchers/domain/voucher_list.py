@@ -132,6 +132,18 @@ class VoucherList:
         """
         require_allowed(self.id, self.status_at(now), action)
 
+    def require_not_archived(self, action: str) -> None:
+        """Check that the list may still change at all: the rule for what stands outside the table of statuses.
+
+        Args:
+            action: what is asked for: to delete the list, to link it, or to withdraw codes.
+
+        Raises:
+            ActionNotAllowed: the list is archived.
+        """
+        if self.state is State.ARCHIVED:
+            raise ActionNotAllowed(list_id=self.id, status=Status.ARCHIVED.value, action=action, allowed=())
+
     def require_version(self, expected: int | None) -> None:
         """Check that the list is still what a caller read; None does not check.
 
@@ -216,8 +228,7 @@ class VoucherList:
             ListLinked: a campaign is linked to it.
             ListDistributed: a code was given out, or is reserved.
         """
-        if self.state is State.ARCHIVED:
-            raise ActionNotAllowed(list_id=self.id, status=Status.ARCHIVED.value, action="delete", allowed=())
+        self.require_not_archived("delete")
         if campaign_ids:
             raise ListLinked(list_id=self.id, campaign_ids=campaign_ids)
         given = self.counts.distributed + self.counts.reserved

@@ -58,7 +58,10 @@ class Storage(Protocol):
         ...
 
     def reclaim(self) -> None:
-        """Free the space of removed lists, in short transactions. A storage may have nothing to do here."""
+        """Free the space of removed lists and failed uploads, in short transactions.
+
+        A storage may have nothing to do here.
+        """
         ...
 
     def abandon(self, upload_id: str) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy, new_link, require_campaign_id
 from partner_vouchers.domain.events import CampaignLinked, CampaignUnlinked, FieldChange, Value
-from partner_vouchers.domain.lifecycle import State, Status
-from partner_vouchers.errors import ActionNotAllowed, NotLinked, UnknownEligibilityRule
+from partner_vouchers.errors import NotLinked, UnknownEligibilityRule
 from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_list
 
 
@@ -47,10 +46,7 @@ class CampaignsGroup:
             raise UnknownEligibilityRule(name=eligibility, registered=tuple(self._wiring.eligibility))
         with self._wiring.storage.begin() as tx:
             voucher_list = require_list(tx, list_id)
-            if voucher_list.state is State.ARCHIVED:
-                raise ActionNotAllowed(
-                    list_id=list_id, status=Status.ARCHIVED.value, action="link", allowed=()
-                )
+            voucher_list.require_not_archived("link")
             link = new_link(
                 list_id=list_id,
                 campaign_id=campaign_id,

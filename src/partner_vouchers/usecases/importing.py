@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from functools import partial
@@ -22,7 +23,7 @@ from partner_vouchers.domain.uploads import (
     list_is_full,
     nothing_to_upload,
 )
-from partner_vouchers.errors import StorageError, UnknownList
+from partner_vouchers.errors import SourceUnreadable, StorageError, UnknownList
 from partner_vouchers.ports import CodeImport, Transaction
 from partner_vouchers.usecases.stock import announce_stock
 from partner_vouchers.usecases.upload_lease import UploadLease
@@ -184,20 +185,23 @@ def keep_original(
     Raises:
         UnknownList: the list was deleted meanwhile.
         UploadInterrupted: another process took the upload over.
+        SourceUnreadable: the file is not what it was when its hash was taken.
     """
-    size = 0
+    size, digest = 0, hashlib.sha256()
     for index, piece in enumerate(pieces_of(stream)):
         with wiring.storage.begin() as tx:
             _require_wanted(upload, lease, tx)
             tx.uploads.add_piece(upload.id, index, piece)
             tx.commit()
         size += len(piece)
+        digest.update(piece)
+    if digest.hexdigest() != sha256:
+        raise SourceUnreadable(filename=upload.filename, reason="it was changed while it was read")
     kept = evolve(upload, size=size, sha256=sha256)
     with wiring.storage.begin() as tx:
         _require_wanted(upload, lease, tx)
         tx.uploads.save(kept)
         tx.commit()
-    stream.seek(0)
     return kept
 
 

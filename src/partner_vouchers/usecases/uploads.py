@@ -18,7 +18,7 @@ from partner_vouchers.csvfile.streams import (
     source_filename,
 )
 from partner_vouchers.domain.duplicates import DuplicateExplanation, counts_for_duplicates, refusal
-from partner_vouchers.domain.lifecycle import Action, State, Status
+from partner_vouchers.domain.lifecycle import Action
 from partner_vouchers.domain.text import require_text
 from partner_vouchers.domain.uploads import (
     MAX_FILE_BYTES,
@@ -29,15 +29,16 @@ from partner_vouchers.domain.uploads import (
     Validation,
     check_filename,
     interrupted,
+    require_header,
     require_uploader,
     too_large,
 )
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import (
-    ActionNotAllowed,
     FileAlreadyUploaded,
     HostTransactionError,
     OriginalNotKept,
+    PartnerVouchersError,
     StorageError,
     UnknownList,
     UnknownUpload,
@@ -112,6 +113,7 @@ class UploadsGroup:
         uploaded_by = require_uploader(uploaded_by)
         filename = source_filename(source, filename)
         encoding = require_encoding(encoding)
+        header = require_header(header)
         # The list's own faults come first: a large file is not read in vain.
         self._require_uploadable(list_id)
         with open_source(source, filename, MAX_FILE_BYTES) as opened:
@@ -128,7 +130,7 @@ class UploadsGroup:
                 refused = check_filename(filename)
                 if refused is not None:
                     return run.fail(refused, lease)
-                return run.run(opened.stream, lease)
+                return run.run(self._original(upload.id), lease)
             except UploadInterrupted:
                 raise
             except BaseException as error:
@@ -160,6 +162,7 @@ class UploadsGroup:
         self._require_own_transactions()
         filename = source_filename(source, filename)
         encoding = require_encoding(encoding)
+        header = require_header(header)
         voucher_list = self._require_uploadable(list_id)
         with open_source(source, filename, MAX_FILE_BYTES) as opened:
             refused = check_filename(filename)
@@ -298,10 +301,7 @@ class UploadsGroup:
         with self._wiring.storage.begin() as tx:
             upload = _require_upload(tx, upload_id)
             voucher_list = require_list(tx, upload.list_id)
-            if voucher_list.state is State.ARCHIVED:
-                raise ActionNotAllowed(
-                    list_id=voucher_list.id, status=Status.ARCHIVED.value, action="withdraw", allowed=()
-                )
+            voucher_list.require_not_archived("withdraw")
             if upload.is_running:
                 raise UploadRunning(list_id=upload.list_id, upload_id=upload.id)
             codes = tx.codes.withdraw(upload_id) if upload.status is UploadStatus.COMPLETED else 0
@@ -401,6 +401,11 @@ class UploadsGroup:
             # Deleted with its list, or settled by another process, meanwhile.
             lease.give_back()
             return None
+        except PartnerVouchersError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a host's own rules raise anything
+            # Tried again and again, the upload would block its list for ever.
+            ended = run.fail(interrupted(f"it could not be resumed ({type(error).__name__})"), lease)
         run.clear_away()
         return ended
 

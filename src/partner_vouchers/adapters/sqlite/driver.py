@@ -29,6 +29,11 @@ class Database(Protocol):
 
 def translated(error: sqlite3.Error) -> StorageError:
     """Return the error of this library that stands for an error of the driver."""
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY_SNAPSHOT:
+        return StorageBusy(
+            reason="the transaction began by reading, and others have written since; roll it back and repeat it, "
+            "beginning with BEGIN IMMEDIATE"
+        )
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StorageBusy(reason="the database is locked by others; nothing was stored, call again")

@@ -31,6 +31,22 @@ def abandon_upload(begin: Begin, upload_id: str) -> None:
 
     in_slices(begin, delete_codes)
     in_slices(begin, delete_piece)
+    with begin() as tx:
+        tx.db.execute(
+            "UPDATE pv_uploads SET first_code = NULL, last_code = NULL WHERE id = ? AND status = 'Failed'",
+            (number,),
+        )
+        tx.commit()
+
+
+def abandon_failed_uploads(begin: Begin) -> None:
+    """Delete the codes of failed uploads whose process was killed before it could do so."""
+    with begin() as tx:
+        rows = tx.db.execute(
+            "SELECT id FROM pv_uploads WHERE status = 'Failed' AND first_code IS NOT NULL ORDER BY id"
+        ).fetchall()
+    for (number,) in rows:
+        abandon_upload(begin, str(number))
 
 
 def delete_unpublished(tx: SQLiteTransaction, upload_number: int, rows: int) -> bool:

@@ -19,7 +19,7 @@ from partner_vouchers.adapters.sqlite.contexts import (
 from partner_vouchers.adapters.sqlite.driver import Connections, translated
 from partner_vouchers.adapters.sqlite.host import HostTransaction
 from partner_vouchers.adapters.sqlite.importing import SQLiteCodeImport
-from partner_vouchers.adapters.sqlite.reclaim import abandon_upload, reclaim_lists
+from partner_vouchers.adapters.sqlite.reclaim import abandon_failed_uploads, abandon_upload, reclaim_lists
 from partner_vouchers.adapters.sqlite.schema import upgrade
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import Upload
@@ -98,6 +98,7 @@ class SQLiteStorage:
 
     def reclaim(self) -> None:
         """See `ports.Storage`."""
+        abandon_failed_uploads(self.begin)
         reclaim_lists(self.begin)
 
     def _write_on(self, connection: sqlite3.Connection) -> TransactionContext:
