@@ -62,6 +62,9 @@ class SQLiteCodeImport:
         # A connection of its own, since the temporary tables go with it.
         connection = self._connection = self._open_connection()
         try:
+            # Long runs are written once and read once: large pages, and little memory.
+            connection.execute("PRAGMA temp.page_size = 8192")
+            connection.execute("PRAGMA temp.cache_size = -6000")
             connection.execute("CREATE TEMP TABLE staged (line INTEGER PRIMARY KEY, code TEXT NOT NULL)")
             connection.execute(
                 "CREATE TEMP TABLE faults (line INTEGER PRIMARY KEY, raw TEXT NOT NULL, kind TEXT NOT NULL, "

@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager
 
 from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
 
-TARGET_SECONDS = 0.005
+TARGET_SECONDS = 0.008
 """How long one transaction should take."""
 
 _PAUSE_SECONDS = 0.0007
 
-_SMALLEST, _FIRST, _LARGEST = 200, 2_000, 12_000
+_SMALLEST, _FIRST, _LARGEST = 200, 2_000, 25_000
 
 
 class SliceSize:
