@@ -21,6 +21,7 @@ from tests.properties.test_invariants import (
     CODES,
     FILES,
     KEYS,
+    NAMES,
     PARTNERS,
     POLICIES,
     REPEATS,
@@ -206,11 +207,11 @@ class World:
             shown[f"uploads {number}"] = [
                 (upload.accepted, upload.withdrawn, upload.status) for upload in log
             ]
-        for user_id in ("ann", "bob", "cid"):
+        for user_id in NAMES:
             shown[user_id] = [
                 (found.code, found.campaign_id, found.ordinal) for found in vouchers.codes.of_user(user_id)
             ]
-        for code in (f"C{number:02}" for number in range(1, 15)):
+        for code in (f"C{number:02}" for number in range(1, 25)):
             shown[code] = [(found.user_id, found.campaign_id) for found in vouchers.codes.holders(code)]
         with self._backend.storage.begin(write=False) as tx:
             shown["told"] = [

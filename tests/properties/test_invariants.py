@@ -38,6 +38,7 @@ from partner_vouchers import (
     Reward,
     RowFaultKind,
     Status,
+    Upload,
     UploadStatus,
 )
 from partner_vouchers.domain.duplicates import DuplicatePolicy
@@ -55,12 +56,14 @@ New = str | MultipleResults[str]
 
 PARTNERS = st.sampled_from(["Puma", "Amazon"])
 TAGS = st.sampled_from(["sale", "vip"])
-CODES = st.sampled_from([f"C{number:02}" for number in range(1, 15)])
-FILES = st.lists(st.one_of(CODES, CODES, CODES, st.just("BAD CODE")), min_size=1, max_size=6)
-USERS = st.sampled_from(["ann", "bob", "cid"])
+NAMES = ["ann", "bob", "cid", "dee", "eve", "fay"]
+CODES = st.sampled_from([f"C{number:02}" for number in range(1, 25)])
+FILES = st.lists(CODES | CODES | CODES | CODES | st.just("BAD CODE"), min_size=1, max_size=10)
+USERS = st.sampled_from(NAMES)
 CAMPAIGNS = st.sampled_from(["CMP1", "CMP2"])
 KEYS = st.sampled_from([None, None, None, "key-1", "key-2", "key-3"])
 REPEATS = st.sampled_from(RepeatPolicy)
+PRIORITIES = st.integers(0, 2)
 DAYS = st.integers(-1, 9)
 THRESHOLDS = st.sampled_from([None, 0, 1, 2])
 
@@ -75,7 +78,6 @@ class VoucherMachine(RuleBasedStateMachine):
     """Drives the library and the model side by side."""
 
     lists = Bundle[str]("lists")
-    uploads = Bundle[str]("uploads")
 
     def __init__(
         self, open_backend: Callable[[], Backend], policy: DuplicatePolicy, scope: ScopeRule
@@ -87,6 +89,7 @@ class VoucherMachine(RuleBasedStateMachine):
         self.vouchers = PartnerVouchers(self.storage, duplicates=policy, clock=self.clock)
         self.policy = policy
         self.model = Model(scope, START)
+        self.upload_ids: list[str] = []
         self.outbox: list[OutboxEntry] = []
 
     def teardown(self) -> None:
@@ -94,9 +97,11 @@ class VoucherMachine(RuleBasedStateMachine):
 
     # --- partners and lists ---
 
-    @initialize(target=lists, first=FILES, second=FILES, repeats=st.tuples(REPEATS, REPEATS))
+    @initialize(
+        target=lists, first=FILES, second=FILES, repeat=REPEATS, priorities=st.tuples(PRIORITIES, PRIORITIES)
+    )
     def set_up(
-        self, first: list[str], second: list[str], repeats: tuple[RepeatPolicy, RepeatPolicy]
+        self, first: list[str], second: list[str], repeat: RepeatPolicy, priorities: tuple[int, int]
     ) -> MultipleResults[str]:
         """Begin in the middle: lists of one partner, and of one tag, that have codes and serve a campaign."""
         for partner in ("Puma", "Amazon"):
@@ -109,11 +114,11 @@ class VoucherMachine(RuleBasedStateMachine):
                 ("Amazon", "sale", 5, None),
             )
         ]
-        self.upload(lists[0], first, False, False)
-        self.upload(lists[1], second, False, False)
+        self.add_file(lists[0], first)
+        self.add_file(lists[1], second)
         # The younger list first, so that age alone does not tell the order.
-        self.link(lists[1], "CMP1", repeats[1], 1)
-        self.link(lists[0], "CMP1", repeats[0], 1)
+        self.link(lists[1], "CMP1", repeat, priorities[0])
+        self.link(lists[0], "CMP1", repeat, priorities[1])
         return multiple(*lists)
 
     @rule(name=PARTNERS)
@@ -192,8 +197,13 @@ class VoucherMachine(RuleBasedStateMachine):
 
     # --- uploads ---
 
-    @rule(target=uploads, list_id=lists, codes=FILES, force=st.booleans(), check_first=st.booleans())
-    def upload(self, list_id: str, codes: list[str], force: bool, check_first: bool) -> New:
+    @rule(list_id=lists, codes=FILES, force=st.booleans(), check_first=st.booleans())
+    def upload(self, list_id: str, codes: list[str], force: bool, check_first: bool) -> None:
+        self.add_file(list_id, codes, force, check_first)
+
+    def add_file(
+        self, list_id: str, codes: list[str], force: bool = False, check_first: bool = True
+    ) -> Upload | None:
         file = csv_file(codes)
         if check_first:
             self.validate(list_id, file, codes, force)
@@ -204,7 +214,7 @@ class VoucherMachine(RuleBasedStateMachine):
             ),
         )
         if done is None:
-            return multiple()
+            return None
         verdict, upload = done
         assert upload.status is (UploadStatus.COMPLETED if verdict.accepted else UploadStatus.FAILED)
         assert (upload.accepted, upload.total) == (len(verdict.accepted), len(codes))
@@ -213,7 +223,8 @@ class VoucherMachine(RuleBasedStateMachine):
         assert Counter(faulty) == Counter(codes) - Counter(verdict.accepted)
         assert self.vouchers.uploads.original_file(upload.id).read() == file
         self.model.upload(upload.id, list_id, file, verdict)
-        return upload.id
+        self.upload_ids.append(upload.id)
+        return upload
 
     def validate(self, list_id: str, file: bytes, codes: list[str], force: bool) -> None:
         done = self.both(
@@ -225,40 +236,62 @@ class VoucherMachine(RuleBasedStateMachine):
             assert (validation.acceptable, validation.total) == (len(verdict.accepted), len(codes))
             assert validation.errors == verdict.errors
 
-    @rule(target=uploads, list_id=lists, code=CODES)
-    def upload_what_was_explained(self, list_id: str, code: str) -> New:
+    @rule(list_id=lists, code=CODES)
+    def upload_what_was_explained(self, list_id: str, code: str) -> None:
         """What `explain_duplicate` says is what an upload of that code then does."""
-        self.both(
+        done = self.both(
             lambda: self.model.require(list_id),
             lambda: self.vouchers.uploads.explain_duplicate(list_id, code),
         )
-        if list_id not in self.model.lists:
-            return multiple()
-        explained = self.vouchers.uploads.explain_duplicate(list_id, code)
+        if done is None:
+            return
+        _, explained = done
         assert (explained and explained.list_id) == self.model.holder(list_id, code)
-        upload_id = self.upload(list_id, [code], True, True)
-        if not isinstance(upload_id, str):
-            return upload_id
-        upload = self.vouchers.uploads.get(upload_id)
+        upload = self.add_file(list_id, [code], force=True)
+        if upload is None:
+            return
         assert upload.errors == ({} if explained is None else {explained.kind: 1})
         if explained is not None:
             assert explained.policy == self.policy.name
-            (fault,) = self.vouchers.uploads.errors(upload_id)
+            (fault,) = self.vouchers.uploads.errors(upload.id)
             assert fault.message == explained.message
             assert explained.kind is RowFaultKind.DUPLICATE_IN_LIST or explained.list_id in fault.message
-        return upload_id
 
-    @rule(upload_id=uploads)
-    def withdraw(self, upload_id: str) -> None:
+    @rule(which=st.integers(0, 20), users=st.lists(USERS, max_size=4))
+    def withdraw(self, which: int, users: list[str]) -> None:
+        """Take an upload back, and go on with what is left of its list."""
+        upload_id = self.upload_ids[which % len(self.upload_ids)]
         done = self.both(
             lambda: self.model.withdraw(upload_id),
             lambda: self.vouchers.uploads.withdraw(upload_id).withdrawn,
         )
         assert done is None or done[0] == done[1]
+        if upload_id in self.model.uploads:
+            self.assign_many(users, None, self.model.uploads[upload_id].list_id, None, True)
+
+    @rule(which=st.integers(0, 20), list_id=lists)
+    def move(self, which: int, list_id: str) -> None:
+        """Take an upload back that went to the wrong list, and upload the same file to another one."""
+        self.withdraw(which, [])
+        known = self.model.uploads.get(self.upload_ids[which % len(self.upload_ids)])
+        if known is not None:
+            self.add_file(list_id, known.file.decode().splitlines())
+
+    @rule(target=lists, list_id=lists, extra=st.lists(CODES, max_size=3))
+    def begin_a_new_season(self, list_id: str, extra: list[str]) -> New:
+        """Archive a list, and upload its codes to the one that follows it: they are free at once."""
+        self.archive(list_id)
+        old = self.model.lists.get(list_id)
+        if old is None:
+            return multiple()
+        created = self.create_list(old.partner, old.tag, 6, None)
+        if isinstance(created, str):
+            self.add_file(created, [code.code for code in old.codes] + extra or ["C01"])
+        return created
 
     # --- campaigns ---
 
-    @rule(list_id=lists, campaign_id=CAMPAIGNS, repeat=REPEATS, priority=st.integers(0, 2))
+    @rule(list_id=lists, campaign_id=CAMPAIGNS, repeat=REPEATS, priority=PRIORITIES)
     def link(self, list_id: str, campaign_id: str, repeat: RepeatPolicy, priority: int) -> None:
         self.both(
             lambda: self.model.link(list_id, campaign_id, repeat, priority),
@@ -317,6 +350,38 @@ class VoucherMachine(RuleBasedStateMachine):
             (answers, unserved), outcome = done
             assert [answer(reward) for reward in outcome.rewards] == answers
             assert list(outcome.unserved) == unserved
+
+    @rule(
+        list_id=lists,
+        campaign_id=CAMPAIGNS,
+        repeat=REPEATS,
+        priority=PRIORITIES,
+        users=st.tuples(USERS, USERS),
+        change=st.sampled_from(["link", "unlink", "pause", "archive", "edit"]),
+    )
+    def assign_before_and_after_a_change(
+        self,
+        list_id: str,
+        campaign_id: str,
+        repeat: RepeatPolicy,
+        priority: int,
+        users: tuple[str, str],
+        change: str,
+    ) -> None:
+        """What is remembered of a campaign must not outlive a change of its links and lists."""
+        self.assign(users[0], campaign_id, None, None)
+        match change:
+            case "link":
+                self.link(list_id, campaign_id, repeat, priority)
+            case "unlink":
+                self.unlink(list_id, campaign_id)
+            case "pause":
+                self.pause_or_activate(list_id, False)
+            case "archive":
+                self.archive(list_id)
+            case _:
+                self.extend_or_shorten(list_id, priority)
+        self.assign(users[1], campaign_id, None, None)
 
     # --- time, and what does not happen ---
 
@@ -392,7 +457,7 @@ class VoucherMachine(RuleBasedStateMachine):
         assert len(ids) == len(set(ids)) == len(self.model.given)
 
     def users_have_what_the_model_says(self) -> None:
-        for user_id in ("ann", "bob", "cid"):
+        for user_id in NAMES:
             have = [
                 Given(found.list_id, found.code, found.user_id, found.campaign_id)
                 for found in self.vouchers.codes.of_user(user_id)
