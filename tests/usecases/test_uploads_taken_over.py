@@ -14,8 +14,8 @@ import pytest
 from partner_vouchers import Upload, UploadStatus
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.errors import UnknownList
-from partner_vouchers.usecases import uploads as uploads_module
 from partner_vouchers.usecases.importing import ImportRun
+from partner_vouchers.usecases.upload_entries import UploadEntries
 from partner_vouchers.usecases.upload_lease import LEASE
 from tests.support.host import MICROSECOND, PATIENCE, FixedClock, Host, some_codes
 
@@ -68,9 +68,7 @@ def let_the_lease_end(host: Host) -> None:
     host.clock.now += LEASE + MICROSECOND
 
 
-@pytest.mark.parametrize(
-    "stops_in", [(uploads_module.UploadsGroup, "_why_not_resumed"), (ImportRun, "_read")]
-)
+@pytest.mark.parametrize("stops_in", [(UploadEntries, "_why_not_resumed"), (ImportRun, "_read")])
 def test_whoever_recovers_too_slowly_spoils_nothing(
     host: Host, monkeypatch: pytest.MonkeyPatch, stops_in: tuple[type, str]
 ) -> None:

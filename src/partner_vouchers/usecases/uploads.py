@@ -12,7 +12,6 @@ from partner_vouchers.csvfile.error_file import error_file
 from partner_vouchers.csvfile.reader import require_encoding
 from partner_vouchers.csvfile.streams import (
     CodeSource,
-    OpenSource,
     as_binary_stream,
     open_source,
     source_filename,
@@ -22,7 +21,6 @@ from partner_vouchers.domain.lifecycle import Action
 from partner_vouchers.domain.text import require_text
 from partner_vouchers.domain.uploads import (
     MAX_FILE_BYTES,
-    FileFault,
     RowFault,
     Upload,
     UploadStatus,
@@ -35,12 +33,9 @@ from partner_vouchers.domain.uploads import (
 )
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import (
-    FileAlreadyUploaded,
     HostTransactionError,
     OriginalNotKept,
-    PartnerVouchersError,
     StorageError,
-    UnknownList,
     UnknownUpload,
     UploadInterrupted,
     UploadRunning,
@@ -49,7 +44,7 @@ from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.importing import ImportRun, OnProgress, keep_original
 from partner_vouchers.usecases.paging import Page, require_limit, require_line, require_position
 from partner_vouchers.usecases.stock import announce_stock
-from partner_vouchers.usecases.upload_lease import UploadLease
+from partner_vouchers.usecases.upload_entries import UploadEntries, require_new_file
 from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_list
 
 _FAULTS_PAGE = 5000
@@ -60,6 +55,7 @@ class UploadsGroup:
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
+        self._entries = UploadEntries(wiring)
 
     def add(
         self,
@@ -117,7 +113,7 @@ class UploadsGroup:
         # The list's own faults come first: a large file is not read in vain.
         self._require_uploadable(list_id)
         with open_source(source, filename, MAX_FILE_BYTES) as opened:
-            upload, scope, lease = self._enter(
+            upload, scope, lease = self._entries.enter(
                 list_id, opened, uploaded_by, filename, header, encoding, force
             )
             run = ImportRun(self._wiring, upload, scope, progress)
@@ -130,7 +126,7 @@ class UploadsGroup:
                 refused = check_filename(filename)
                 if refused is not None:
                     return run.fail(refused, lease)
-                return run.run(self._original(upload.id), lease)
+                return run.run(self._entries.original(upload.id), lease)
             except UploadInterrupted:
                 raise
             except BaseException as error:
@@ -171,7 +167,7 @@ class UploadsGroup:
             if refused is not None:
                 return Validation(filename=filename, failure=refused)
             with self._wiring.storage.begin(write=False) as tx:
-                _require_new_file(tx, list_id, opened.sha256, force)
+                require_new_file(tx, list_id, opened.sha256, force)
             trial = Upload(
                 id="",
                 list_id=list_id,
@@ -241,7 +237,7 @@ class UploadsGroup:
         """
         if self.get(upload_id).sha256 is None:
             raise OriginalNotKept(upload_id=upload_id)
-        return self._original(upload_id)
+        return self._entries.original(upload_id)
 
     def error_file(self, upload_id: str, *, raw: bool = False) -> BinaryIO:
         """Return the refused rows as a CSV file: line, code, error code, message.
@@ -276,7 +272,7 @@ class UploadsGroup:
         self._require_own_transactions()
         with self._wiring.storage.begin(write=False) as tx:
             running = tx.uploads.running()
-        settled = [found for upload in running if (found := self._recover(upload.id)) is not None]
+        settled = [found for upload in running if (found := self._entries.settle(upload.id)) is not None]
         with suppress(StorageError):
             self._wiring.storage.reclaim()
         return settled
@@ -344,89 +340,6 @@ class UploadsGroup:
         voucher_list.require_allowed(Action.UPLOAD, self._wiring.now())
         return voucher_list
 
-    def _enter(
-        self,
-        list_id: str,
-        opened: OpenSource,
-        uploaded_by: str,
-        filename: str,
-        header: bool | None,
-        encoding: str,
-        force: bool,
-    ) -> tuple[Upload, str, UploadLease]:
-        """Take the list's lease and make the entry, after settling what a killed upload left behind."""
-        while True:
-            now = self._wiring.now()
-            with self._wiring.storage.begin() as tx:
-                voucher_list = require_list(tx, list_id)
-                voucher_list.require_allowed(Action.UPLOAD, now)
-                stale = next((u for u in tx.uploads.running() if u.list_id == list_id), None)
-                upload_id = tx.uploads.new_id()
-                lease = UploadLease(self._wiring, upload_id)
-                if not lease.take_list(tx, list_id):
-                    raise UploadRunning(list_id=list_id, upload_id=None if stale is None else stale.id)
-                if stale is None:
-                    _require_new_file(tx, list_id, opened.sha256, force)
-                    upload = Upload(
-                        id=upload_id,
-                        list_id=list_id,
-                        uploaded_by=uploaded_by,
-                        filename=filename,
-                        started_at=now,
-                        encoding=encoding,
-                        header=header,
-                    )
-                    tx.uploads.add(upload)
-                    tx.commit()
-                    return upload, voucher_list.scope, lease
-            self._recover(stale.id)
-
-    def _recover(self, upload_id: str) -> Upload | None:
-        with self._wiring.storage.begin() as tx:
-            upload = tx.uploads.get(upload_id)
-            if upload is None or not upload.is_running:
-                return None
-            lease = UploadLease(self._wiring, upload_id)
-            if not lease.take_list(tx, upload.list_id):
-                return None
-            scope = require_list(tx, upload.list_id).scope
-            tx.commit()
-        run = ImportRun(self._wiring, upload, scope)
-        refused = self._why_not_resumed(upload)
-        try:
-            if refused is None:
-                return run.run(self._original(upload_id), lease)
-            ended = run.fail(refused, lease)
-        except (UnknownList, UploadInterrupted):
-            # Deleted with its list, or settled by another process, meanwhile.
-            lease.give_back()
-            return None
-        except PartnerVouchersError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a host's own rules raise anything
-            # Tried again and again, the upload would block its list for ever.
-            ended = run.fail(interrupted(f"it could not be resumed ({type(error).__name__})"), lease)
-        run.clear_away()
-        return ended
-
-    def _why_not_resumed(self, upload: Upload) -> FileFault | None:
-        if upload.sha256 is None:
-            return interrupted("the process was killed before the file was read whole")
-        return check_filename(upload.filename)
-
-    def _original(self, upload_id: str) -> BinaryIO:
-        return as_binary_stream(self._stream_pieces(upload_id))
-
-    def _stream_pieces(self, upload_id: str) -> Iterator[bytes]:
-        index = 0
-        while True:
-            with self._wiring.storage.begin(write=False) as tx:
-                piece = tx.uploads.piece(upload_id, index)
-            if piece is None:
-                return
-            yield piece
-            index += 1
-
     def _stream_faults(self, upload_id: str) -> Iterator[RowFault]:
         after_line = 0
         while True:
@@ -443,11 +356,3 @@ def _require_upload(tx: Transaction, upload_id: str) -> Upload:
     if found is None:
         raise UnknownUpload(upload_id=upload_id)
     return found
-
-
-def _require_new_file(tx: Transaction, list_id: str, sha256: str, force: bool) -> None:
-    earlier = None if force else tx.uploads.completed_with(list_id, sha256)
-    if earlier is not None and not earlier.withdrawn:
-        raise FileAlreadyUploaded(
-            list_id=list_id, upload_id=earlier.id, filename=earlier.filename, uploaded_at=earlier.started_at
-        )

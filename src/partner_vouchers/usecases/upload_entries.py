@@ -1,0 +1,130 @@
+"""Begin an upload, and settle those that killed processes left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from partner_vouchers.csvfile.streams import OpenSource, as_binary_stream
+from partner_vouchers.domain.lifecycle import Action
+from partner_vouchers.domain.uploads import FileFault, Upload, check_filename, interrupted
+from partner_vouchers.errors import (
+    FileAlreadyUploaded,
+    PartnerVouchersError,
+    UnknownList,
+    UploadInterrupted,
+    UploadRunning,
+)
+from partner_vouchers.ports import Transaction
+from partner_vouchers.usecases.importing import ImportRun
+from partner_vouchers.usecases.upload_lease import UploadLease
+from partner_vouchers.usecases.wiring import Wiring, require_list
+
+
+class UploadEntries:
+    """The entries of uploads that have not ended."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+
+    def enter(
+        self,
+        list_id: str,
+        opened: OpenSource,
+        uploaded_by: str,
+        filename: str,
+        header: bool | None,
+        encoding: str,
+        force: bool,
+    ) -> tuple[Upload, str, UploadLease]:
+        """Take the list's lease and make the entry, after settling what a killed upload left behind."""
+        while True:
+            now = self._wiring.now()
+            with self._wiring.storage.begin() as tx:
+                voucher_list = require_list(tx, list_id)
+                voucher_list.require_allowed(Action.UPLOAD, now)
+                stale = next((u for u in tx.uploads.running() if u.list_id == list_id), None)
+                upload_id = tx.uploads.new_id()
+                lease = UploadLease(self._wiring, upload_id)
+                if not lease.take_list(tx, list_id):
+                    raise UploadRunning(list_id=list_id, upload_id=None if stale is None else stale.id)
+                if stale is None:
+                    require_new_file(tx, list_id, opened.sha256, force)
+                    upload = Upload(
+                        id=upload_id,
+                        list_id=list_id,
+                        uploaded_by=uploaded_by,
+                        filename=filename,
+                        started_at=now,
+                        encoding=encoding,
+                        header=header,
+                    )
+                    tx.uploads.add(upload)
+                    tx.commit()
+                    return upload, voucher_list.scope, lease
+            self.settle(stale.id)
+
+    def settle(self, upload_id: str) -> Upload | None:
+        """Finish or fail an upload whose process was killed.
+
+        Returns:
+            the upload, or None where it has ended or still runs.
+        """
+        with self._wiring.storage.begin() as tx:
+            upload = tx.uploads.get(upload_id)
+            if upload is None or not upload.is_running:
+                return None
+            lease = UploadLease(self._wiring, upload_id)
+            if not lease.take_list(tx, upload.list_id):
+                return None
+            scope = require_list(tx, upload.list_id).scope
+            tx.commit()
+        run = ImportRun(self._wiring, upload, scope)
+        refused = self._why_not_resumed(upload)
+        try:
+            if refused is None:
+                return run.run(self.original(upload_id), lease)
+            ended = run.fail(refused, lease)
+        except (UnknownList, UploadInterrupted):
+            # Deleted with its list, or settled by another process, meanwhile.
+            lease.give_back()
+            return None
+        except PartnerVouchersError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a host's own rules raise anything
+            # Tried again and again, the upload would block its list for ever.
+            ended = run.fail(interrupted(f"it could not be resumed ({type(error).__name__})"), lease)
+        run.clear_away()
+        return ended
+
+    def _why_not_resumed(self, upload: Upload) -> FileFault | None:
+        if upload.sha256 is None:
+            return interrupted("the process was killed before the file was read whole")
+        return check_filename(upload.filename)
+
+    def original(self, upload_id: str) -> BinaryIO:
+        """Return the stored file of an upload as a stream, which reads the storage bit by bit."""
+        return as_binary_stream(self._stream_pieces(upload_id))
+
+    def _stream_pieces(self, upload_id: str) -> Iterator[bytes]:
+        index = 0
+        while True:
+            with self._wiring.storage.begin(write=False) as tx:
+                piece = tx.uploads.piece(upload_id, index)
+            if piece is None:
+                return
+            yield piece
+            index += 1
+
+
+def require_new_file(tx: Transaction, list_id: str, sha256: str, force: bool) -> None:
+    """Check that the same bytes were not uploaded to a list before.
+
+    Raises:
+        FileAlreadyUploaded: they were, completely, and are not withdrawn, and `force` is False.
+    """
+    earlier = None if force else tx.uploads.completed_with(list_id, sha256)
+    if earlier is not None and not earlier.withdrawn:
+        raise FileAlreadyUploaded(
+            list_id=list_id, upload_id=earlier.id, filename=earlier.filename, uploaded_at=earlier.started_at
+        )
