@@ -1,7 +1,8 @@
 """Personalised messages: Liquid templates over an event and a user's profile.
 
-A template is input from outside the program. It reaches no file, no other template and no clock, its size and
-work are bounded, and whatever goes wrong in it is a `MessageError`.
+A template is input from outside the program. It reaches no file, no other template and no clock, its size, loops
+and nesting are bounded, and whatever goes wrong in it is a `MessageError`. The work inside a single filter, such as
+`(1..100000000) | join`, and loops one after the other are not bounded yet: take templates from people you trust.
 """
 
 from __future__ import annotations
