@@ -458,10 +458,14 @@ class VoucherMachine(RuleBasedStateMachine):
 
     def users_have_what_the_model_says(self) -> None:
         for user_id in NAMES:
-            have = [
-                Given(found.list_id, found.code, found.user_id, found.campaign_id)
-                for found in self.vouchers.codes.of_user(user_id)
-            ]
+            tray = self.vouchers.codes.of_user(user_id)
+            have = [Given(found.list_id, found.code, found.user_id, found.campaign_id) for found in tray]
+            # In the order in which they were asked for, also where the clock stands still.
+            counted: Counter[tuple[str | None, str | None]] = Counter()
+            for found in tray:
+                origin = (found.campaign_id, found.list_id if found.campaign_id is None else None)
+                counted[origin] += 1
+                assert found.ordinal == counted[origin]
             assert Counter(have) == Counter(each for each in self.model.given if each.user_id == user_id)
             assert all(
                 any(found.user_id == user_id for found in self.vouchers.codes.holders(each.code))

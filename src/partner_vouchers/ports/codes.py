@@ -95,7 +95,7 @@ class Assignments(Protocol):
         ...
 
     def of_user(self, user_id: str) -> list[Assignment]:
-        """Return a user's assignments, the oldest first."""
+        """Return a user's assignments, the oldest first; those of one instant by ordinal, then age of the list."""
         ...
 
     def of_code(self, code: str) -> list[Assignment]:

@@ -119,7 +119,9 @@ class Assignments(Repository, ports.Assignments):
 
     def of_user(self, user_id: str) -> list[Assignment]:
         found = self._unit.tables.of_user.get(user_id, ())
-        return sorted(found, key=lambda each: (each.assigned_at, number(each.id)))
+        return sorted(
+            found, key=lambda each: (each.assigned_at, each.ordinal, number(each.list_id), number(each.id))
+        )
 
     def of_code(self, code: str) -> list[Assignment]:
         found = self._unit.tables.of_code.get(code, ())

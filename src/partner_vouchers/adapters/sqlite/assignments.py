@@ -90,7 +90,7 @@ class SQLiteAssignments:
         """See `ports.Assignments`."""
         sql = f"""
             SELECT {_ASSIGNMENT} FROM pv_assignments AS a {_FROM}
-            WHERE a.user_id = ? ORDER BY a.assigned_at, a.code_id
+            WHERE a.user_id = ? ORDER BY a.assigned_at, a.ordinal, a.code_id
         """
         return _assignments(self._db.execute(sql, (user_id,)))
 
