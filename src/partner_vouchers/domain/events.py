@@ -29,6 +29,11 @@ class Event:
 
     occurred_at: datetime
 
+    @property
+    def ordering_key(self) -> str:
+        """What the event concerns: the events of one user, or of one list, reach a sink in order."""
+        return ""
+
 
 @frozen(kw_only=True)
 class VoucherRewarded(Event):
@@ -59,6 +64,11 @@ class VoucherRewarded(Event):
     list_description: str
     list_expiry: datetime
     partner: str
+
+    @property
+    def ordering_key(self) -> str:
+        """The user."""
+        return f"user:{self.user_id}"
 
     def properties(self) -> dict[str, str | int]:
         """Return the properties of the event under their current wire names.
@@ -127,6 +137,11 @@ class Recorded(Event):
 
     list_id: str | None = None
     changes: tuple[FieldChange, ...] = ()
+
+    @property
+    def ordering_key(self) -> str:
+        """The list, where it concerns one."""
+        return "" if self.list_id is None else f"list:{self.list_id}"
 
 
 class PartnerAdded(Recorded):
@@ -216,6 +231,11 @@ class StockEvent(Event):
     partner: str
     list_tag: str
     available: int
+
+    @property
+    def ordering_key(self) -> str:
+        """The list."""
+        return f"list:{self.list_id}"
 
 
 class StockLow(StockEvent):

@@ -16,9 +16,11 @@ be stored only once raises a `StorageError` the second time.
 """
 
 from partner_vouchers.ports.codes import Assignments, Codes, IdempotencyKeys, Taken, TakenCode
+from partner_vouchers.ports.deliveries import Deliveries
 from partner_vouchers.ports.imports import CodeImport, Judge
 from partner_vouchers.ports.journal import Audit, AuditEntry, Leases, Outbox, OutboxEntry, Settings
 from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists, Partners, SortKey
+from partner_vouchers.ports.sinks import EventSink, Rejection
 from partner_vouchers.ports.storage import Clock, Storage
 from partner_vouchers.ports.transaction import Transaction
 from partner_vouchers.ports.uploads import Uploads
@@ -31,6 +33,8 @@ __all__ = [
     "Clock",
     "CodeImport",
     "Codes",
+    "Deliveries",
+    "EventSink",
     "IdempotencyKeys",
     "Judge",
     "Leases",
@@ -40,6 +44,7 @@ __all__ = [
     "Outbox",
     "OutboxEntry",
     "Partners",
+    "Rejection",
     "Settings",
     "SortKey",
     "Storage",

@@ -34,7 +34,30 @@ class Outbox(Protocol):
         ...
 
     def read(self, after: int, limit: int) -> list[OutboxEntry]:
-        """Return the entries after a position, in order."""
+        """Return the entries after a position, in order.
+
+        An entry that was committed later than one that could be read has a greater position, whichever began first.
+        """
+        ...
+
+    def read_lane(self, lane: int, after: int, limit: int) -> tuple[list[OutboxEntry], int]:
+        """Return the entries of a lane (see `delivery.lane_of`) after a position, in order, and how far was read.
+
+        That is the position of the last entry returned where there may be more, else that of the newest entry
+        of the storage in any lane, or `after` where none is newer.
+        """
+        ...
+
+    def get_many(self, positions: Sequence[int]) -> list[OutboxEntry]:
+        """Return the entries at these positions, in this order, without those that are not there."""
+        ...
+
+    def last_position(self) -> int:
+        """Return the position of the newest entry that can be read, or 0."""
+        ...
+
+    def remove(self, until: int) -> int:
+        """Remove the entries up to a position, except those that `Deliveries` holds; return how many."""
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from partner_vouchers.ports.codes import Assignments, Codes, IdempotencyKeys
+from partner_vouchers.ports.deliveries import Deliveries
 from partner_vouchers.ports.journal import Audit, Leases, Outbox, Settings
 from partner_vouchers.ports.lists import Campaigns, Lists, Partners
 from partner_vouchers.ports.uploads import Uploads
@@ -27,6 +28,8 @@ class Transaction(Protocol):
     def keys(self) -> IdempotencyKeys: ...
     @property
     def outbox(self) -> Outbox: ...
+    @property
+    def deliveries(self) -> Deliveries: ...
     @property
     def audit(self) -> Audit: ...
     @property
