@@ -52,12 +52,13 @@ class Progress:
         done = {*self.ahead, *settled}
         open_positions = [position for position in window if position not in done]
         if not open_positions:
-            return Progress(reached)
+            return Progress(reached, _beyond(reached, done))
         behind = [position for position in window if position < open_positions[0]]
-        return Progress(
-            behind[-1] if behind else self.position,
-            tuple(position for position in window if position > open_positions[0] and position in done),
-        )
+        return Progress(behind[-1] if behind else self.position, _beyond(open_positions[0], done))
+
+
+def _beyond(position: int, done: Collection[int]) -> tuple[int, ...]:
+    return tuple(sorted(each for each in done if each > position))
 
 
 @frozen
