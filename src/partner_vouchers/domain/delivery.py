@@ -20,7 +20,12 @@ LANES = 16
 
 def lane_of(event: Event) -> int:
     """Return the lane of an event, from 0 on."""
-    return crc32(event.ordering_key.encode("utf-8", "surrogatepass")) % LANES
+    return lane_of_key(event.ordering_key)
+
+
+def lane_of_key(key: str) -> int:
+    """Return the lane of the events of an `Event.ordering_key`."""
+    return crc32(key.encode("utf-8", "surrogatepass")) % LANES
 
 
 @frozen
@@ -112,6 +117,6 @@ class RetryPolicy:
             >>> RetryPolicy().wait(3, 0.5)
             datetime.timedelta(seconds=3)
         """
-        doublings = min(attempts - 1, 62)
-        full = min(self.first_wait * 2**doublings, self.longest_wait)
-        return full * (1 + chance) / 2
+        # In seconds as a float, since a timedelta would overflow.
+        full = self.first_wait.total_seconds() * 2.0 ** min(attempts - 1, 100)
+        return timedelta(seconds=min(full, self.longest_wait.total_seconds()) * (1 + chance) / 2)

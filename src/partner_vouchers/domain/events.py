@@ -68,7 +68,7 @@ class VoucherRewarded(Event):
     @property
     def ordering_key(self) -> str:
         """The user."""
-        return f"user:{self.user_id}"
+        return user_key(self.user_id)
 
     def properties(self) -> dict[str, str | int]:
         """Return the properties of the event under their current wire names.
@@ -100,6 +100,16 @@ class VoucherRewarded(Event):
         if self.campaign_id is not None:
             found["campaignId"] = self.campaign_id
         return found
+
+
+def user_key(user_id: str) -> str:
+    """Return the `Event.ordering_key` of a user's events."""
+    return f"user:{user_id}"
+
+
+def list_key(list_id: str) -> str:
+    """Return the `Event.ordering_key` of the events of a voucher list."""
+    return f"list:{list_id}"
 
 
 def iso_utc(instant: datetime) -> str:
@@ -141,7 +151,7 @@ class Recorded(Event):
     @property
     def ordering_key(self) -> str:
         """The list, where it concerns one."""
-        return "" if self.list_id is None else f"list:{self.list_id}"
+        return "" if self.list_id is None else list_key(self.list_id)
 
 
 class PartnerAdded(Recorded):
@@ -235,7 +245,7 @@ class StockEvent(Event):
     @property
     def ordering_key(self) -> str:
         """The list."""
-        return f"list:{self.list_id}"
+        return list_key(self.list_id)
 
 
 class StockLow(StockEvent):

@@ -28,6 +28,10 @@ class Deliveries(Protocol):
         """Replace the progress of a sink in a lane."""
         ...
 
+    def forget(self, sink: str) -> None:
+        """Forget a sink: its progress, and all that is held for it."""
+        ...
+
     def hold(self, sink: str, held: Sequence[Held]) -> None:
         """Store held events, or replace those that have the same position."""
         ...

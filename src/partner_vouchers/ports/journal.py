@@ -57,7 +57,10 @@ class Outbox(Protocol):
         ...
 
     def remove(self, until: int) -> int:
-        """Remove the entries up to a position, except those that `Deliveries` holds; return how many."""
+        """Remove the entries up to a position, except those that `Deliveries` holds; return how many.
+
+        A storage that counts on from its newest entry keeps that one.
+        """
         ...
 
 

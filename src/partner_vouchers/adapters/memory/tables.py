@@ -8,6 +8,7 @@ from itertools import count
 
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.campaigns import CampaignLink
+from partner_vouchers.domain.delivery import LANES, Held, Progress
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.uploads import RowFault, Upload
@@ -96,7 +97,9 @@ class Tables:
         of_user: by user.
         of_code: by code, in all lists.
         keys: by idempotency key, the fingerprint and the ids of the assignments.
-        outbox: by growing position.
+        lanes: by lane, the events by growing position.
+        progress: by sink, then lane.
+        held: by sink, then position.
         audit: by growing position.
         uploads: by id.
         uploads_of_list: by list id, the ids of its uploads.
@@ -120,7 +123,9 @@ class Tables:
         self.of_user: dict[str, list[Assignment]] = {}
         self.of_code: dict[str, list[Assignment]] = {}
         self.keys: dict[str, tuple[str, tuple[str, ...]]] = {}
-        self.outbox: list[OutboxEntry] = []
+        self.lanes: list[list[OutboxEntry]] = [[] for _ in range(LANES)]
+        self.progress: dict[str, dict[int, Progress]] = {}
+        self.held: dict[str, dict[int, Held]] = {}
         self.audit: list[AuditEntry] = []
         self.uploads: dict[str, Upload] = {}
         self.uploads_of_list: dict[str, list[str]] = {}

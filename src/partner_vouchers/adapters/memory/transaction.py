@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from partner_vouchers.adapters.memory.codes import Assignments, Codes
+from partner_vouchers.adapters.memory.deliveries import Deliveries
 from partner_vouchers.adapters.memory.lists import Campaigns, Lists, Partners
 from partner_vouchers.adapters.memory.records import Audit, IdempotencyKeys, Leases, Outbox, Settings, Uploads
 from partner_vouchers.adapters.memory.unit import Unit
@@ -26,6 +27,7 @@ class MemoryTransaction:
         self.codes: Codes = Codes(unit)
         self.keys: IdempotencyKeys = IdempotencyKeys(unit)
         self.outbox: Outbox = Outbox(unit, origin)
+        self.deliveries: Deliveries = Deliveries(unit)
         self.assignments: Assignments = Assignments(unit, self.outbox)
         self.audit: Audit = Audit(unit)
         self.uploads: Uploads = Uploads(unit)

@@ -46,6 +46,11 @@ class UndoLog:
         self._steps.append(partial(sequence.__delitem__, slice(len(sequence), None)))
         sequence.append(value)
 
+    def keep(self, sequence: list[V], kept: list[V]) -> None:
+        """Replace all items of a list."""
+        self._steps.append(partial(sequence.__setitem__, slice(None), list(sequence)))
+        sequence[:] = kept
+
     def set(self, target: object, name: str, value: object) -> None:
         """Set an attribute."""
         self._steps.append(partial(setattr, target, name, getattr(target, name)))

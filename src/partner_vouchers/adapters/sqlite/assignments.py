@@ -15,6 +15,8 @@ from partner_vouchers.adapters.sqlite.rows import (
     to_number,
 )
 from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.domain.delivery import lane_of_key
+from partner_vouchers.domain.events import user_key
 from partner_vouchers.domain.voucher_list import Terms
 
 _ASSIGNMENT = """
@@ -53,7 +55,10 @@ class SQLiteAssignments:
             "VALUES (?, ?, ?, ?, ?, ?)",
             rows,
         )
-        self._db.executemany("INSERT INTO pv_outbox (code_id) VALUES (?)", [row[:1] for row in rows])
+        self._db.executemany(
+            "INSERT INTO pv_outbox (code_id, lane) VALUES (?, ?)",
+            [(row[0], lane_of_key(user_key(row[1]))) for row in rows],
+        )
 
     def latest(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Assignment | None:
         """See `ports.Assignments`."""

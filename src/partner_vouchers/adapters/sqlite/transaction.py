@@ -9,6 +9,7 @@ from typing import Any
 from partner_vouchers.adapters.sqlite.assignments import SQLiteAssignments, SQLiteIdempotencyKeys
 from partner_vouchers.adapters.sqlite.catalog import Catalog
 from partner_vouchers.adapters.sqlite.codes import SQLiteCodes
+from partner_vouchers.adapters.sqlite.deliveries import SQLiteDeliveries
 from partner_vouchers.adapters.sqlite.driver import Database
 from partner_vouchers.adapters.sqlite.journal import SQLiteAudit, SQLiteLeases, SQLiteOutbox, SQLiteSettings
 from partner_vouchers.adapters.sqlite.lists import SQLiteCampaigns, SQLiteLists, SQLitePartners
@@ -72,6 +73,11 @@ class SQLiteTransaction:
     def outbox(self) -> SQLiteOutbox:
         """See `ports.Outbox`."""
         return SQLiteOutbox(self._db)
+
+    @property
+    def deliveries(self) -> SQLiteDeliveries:
+        """See `ports.Deliveries`."""
+        return SQLiteDeliveries(self._db)
 
     @property
     def audit(self) -> SQLiteAudit:

@@ -1,0 +1,104 @@
+"""A file that an older version of the library wrote."""
+
+from __future__ import annotations
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from partner_vouchers import RepeatPolicy
+from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.adapters.sqlite import schema as schema_module
+from partner_vouchers.domain.delivery import LANES, lane_of
+from partner_vouchers.errors import StorageError
+from tests.support.host import FixedClock, Host, some_codes
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """A host with a storage of the present schema, and much in its outbox."""
+    storage = SQLiteStorage(tmp_path / "new.db", synchronous="NORMAL")
+    host = Host(storage, FixedClock())
+    found = host.a_list(*some_codes(200), campaign="CMP", repeat=RepeatPolicy.NEW_CODE, low_stock_at=150)
+    host.vouchers.codes.assign_many([f"user-{n % 40}" for n in range(100)], campaign_id="CMP")
+    host.vouchers.lists.edit(found.id, name="Sale")
+    host.give(found.id, "Jörg", "jürgen@example.com")
+    host.a_list("A", partner="Amazon")
+    return host
+
+
+@pytest.fixture
+def old(host: Host, tmp_path: Path) -> Path:
+    """The same as version 1 of the schema kept it."""
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in schema_module._statements("0001.sql"):
+            connection.execute(statement)
+        connection.execute("ATTACH ? AS new", (str(tmp_path / "new.db"),))
+        tables = connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall()
+        for (table,) in tables:
+            columns = ", ".join(
+                row[1] for row in connection.execute(f"PRAGMA main.table_info({table})").fetchall()
+            )
+            connection.execute(f"DELETE FROM main.{table}")
+            connection.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")
+        connection.execute("UPDATE pv_settings SET value = '1' WHERE name = 'schema version'")
+        connection.commit()
+    return path
+
+
+def objects(path: Path) -> list[tuple[str, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+
+def test_an_old_file_is_upgraded_with_all_that_it_holds(host: Host, old: Path, tmp_path: Path) -> None:
+    storage = SQLiteStorage(old)
+    upgraded = Host(storage, host.clock)
+    assert objects(old) == objects(tmp_path / "new.db")
+    assert upgraded.everything() == host.everything()
+    with storage.begin(write=False) as tx:
+        for lane in range(LANES):
+            entries, _ = tx.outbox.read_lane(lane, 0, 1000)
+            assert entries == [entry for entry in host.outbox() if lane_of(entry.event) == lane]
+    # And it is as good as new.
+    assert upgraded.give(upgraded.vouchers.lists.find().items[0].id, "zoe") != []
+    storage.close()
+
+
+def test_an_upgrade_that_fails_leaves_the_old_file(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, content = objects(old), rows(old)
+
+    def fail(connection: sqlite3.Connection) -> None:
+        connection.execute("SELECT * FROM missing")
+
+    monkeypatch.setitem(schema_module._THEN, "0002.sql", fail)
+    with pytest.raises(StorageError):
+        SQLiteStorage(old)
+    assert (objects(old), rows(old)) == (before, content)
+    monkeypatch.undo()
+    SQLiteStorage(old).close()
+
+
+def rows(path: Path) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT * FROM pv_outbox").fetchall()
+
+
+def test_several_may_upgrade_at_once(host: Host, old: Path) -> None:
+    together = Barrier(4)
+
+    def open_it() -> None:
+        together.wait()
+        SQLiteStorage(old).close()
+
+    with ThreadPoolExecutor(4) as threads:
+        for opened in [threads.submit(open_it) for _ in range(4)]:
+            opened.result()
+    storage = SQLiteStorage(old)
+    assert Host(storage, host.clock).everything() == host.everything()
+    storage.close()
