@@ -76,9 +76,10 @@ def _leave(namespace: dict[str, Any]) -> None:
 
 
 def _enter_docstrings(namespace: dict[str, Any]) -> None:
-    """Give the docstrings of a module a library with a partner, a list, codes and a campaign in it."""
+    """Give the docstrings of a module a library with a partner, a list, codes and a campaign in it, and a sink."""
     from partner_vouchers import PartnerVouchers
     from partner_vouchers.adapters.memory import MemoryStorage
+    from tests.support.sinks import ScriptedSink
 
     _enter(namespace)
     vouchers = PartnerVouchers(MemoryStorage())
@@ -87,7 +88,7 @@ def _enter_docstrings(namespace: dict[str, Any]) -> None:
     winter = vouchers.lists.create(partner="Puma", tag="winter", name="Winter Sale", expires_at=expires_at)
     vouchers.uploads.add(winter.id, Path("codes.csv"), uploaded_by="ops@example.com")
     vouchers.campaigns.link(winter.id, "CMP123456")
-    namespace.update(vouchers=vouchers, winter=winter, datetime=datetime, UTC=UTC)
+    namespace.update(vouchers=vouchers, winter=winter, sink=ScriptedSink(), datetime=datetime, UTC=UTC)
 
 
 pytest_collect_file = (

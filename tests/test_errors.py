@@ -62,6 +62,7 @@ PROMISED = {
     "schema_too_new",
     "duplicate_policy_mismatch",
     "host_transaction",
+    "sink_unavailable",
 }
 
 TEXTS = st.text(min_size=1)
@@ -71,6 +72,7 @@ KINDS: dict[type | UnionType | object, st.SearchStrategy[Any]] = {
     int: st.integers(),
     str | None: st.none() | TEXTS,
     int | None: st.none() | st.integers(),
+    float | None: st.none() | st.floats(allow_nan=False),
     tuple[str, ...]: st.lists(TEXTS, max_size=3).map(tuple),
     tuple[tuple[str, str], ...]: st.lists(st.tuples(TEXTS, TEXTS), max_size=3).map(tuple),
     datetime: DATETIMES,

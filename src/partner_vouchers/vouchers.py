@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from attrs import evolve
 
@@ -14,6 +14,8 @@ from partner_vouchers.ports import Clock, Storage
 from partner_vouchers.usecases.audit import AuditGroup
 from partner_vouchers.usecases.campaigns import CampaignsGroup
 from partner_vouchers.usecases.codes import CodesGroup
+from partner_vouchers.usecases.delivery.retention import KEEP_EVENTS, require_retention
+from partner_vouchers.usecases.events import EventsGroup
 from partner_vouchers.usecases.lists import ListsGroup
 from partner_vouchers.usecases.partners import PartnersGroup
 from partner_vouchers.usecases.uploads import UploadsGroup
@@ -38,6 +40,7 @@ class PartnerVouchers:
         uploads: the uploads of code files.
         campaigns: the links between lists and campaigns.
         codes: the codes and who has them.
+        events: the delivery of events to sinks.
         audit: the log of changes.
 
     Example:
@@ -55,6 +58,7 @@ class PartnerVouchers:
         code_format: CodeRules | None = None,
         clock: Clock | None = None,
         eligibility: Mapping[str, EligibilityRule] | None = None,
+        keep_events: timedelta | None = KEEP_EVENTS,
     ) -> None:
         """Put the library together.
 
@@ -64,8 +68,11 @@ class PartnerVouchers:
             code_format: what a valid code is; `CodeFormat()` by default.
             clock: returns the present instant as an aware datetime; the system's clock by default.
             eligibility: the host's rules that campaign links may name: functions from a user's context to bool.
+            keep_events: how long after it happened an event is kept that every sink has; None for ever. Where no
+                sink ever was, all are kept.
 
         Raises:
+            InvalidInput: `keep_events` is negative.
             DuplicatePolicyMismatch: the storage was set up with another duplicate policy.
             StorageError: the storage cannot be used.
         """
@@ -76,6 +83,7 @@ class PartnerVouchers:
                 code_format=code_format or CodeFormat(),
                 clock=clock or (lambda: utc_now()),
                 eligibility=dict(eligibility or {}),
+                keep_events=require_retention(keep_events),
             )
         )
         _remember_policy(storage, self._wiring.duplicates)
@@ -105,6 +113,7 @@ class PartnerVouchers:
         self.uploads: UploadsGroup = UploadsGroup(wiring)
         self.campaigns: CampaignsGroup = CampaignsGroup(wiring)
         self.codes: CodesGroup = CodesGroup(wiring)
+        self.events: EventsGroup = EventsGroup(wiring)
         self.audit: AuditGroup = AuditGroup(wiring)
 
 

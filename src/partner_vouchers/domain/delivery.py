@@ -10,9 +10,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from zlib import crc32
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from partner_vouchers.domain.events import Event
+from partner_vouchers.errors import InvalidInput
 
 LANES = 16
 """The number of lanes. The storage keeps the lane of each event, so it can never change."""
@@ -94,17 +95,31 @@ class Held:
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """When an event that was not taken is tried again.
+    """When an event that was not taken is tried again, and when no more.
+
+    With the defaults an event is tried for about three days before it becomes a dead letter.
 
     Attributes:
         first_wait: the longest wait after the first try; it doubles with each.
         longest_wait: the longest wait of all.
         max_attempts: after how many tries an event becomes a dead letter.
+        longest_pause: how long a sink that fails as a whole is left alone at the longest, unless it asks for more.
+
+    Raises:
+        InvalidInput: a wait is negative, or there is no attempt at all.
     """
 
     first_wait: timedelta = timedelta(seconds=1)
     longest_wait: timedelta = timedelta(hours=1)
-    max_attempts: int = 25
+    max_attempts: int = 100
+    longest_pause: timedelta = timedelta(minutes=5)
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("first_wait", "longest_wait", "longest_pause"):
+            if getattr(self, name) < timedelta():
+                raise InvalidInput(field=name, reason="must not be negative")
+        if self.max_attempts < 1:
+            raise InvalidInput(field="max_attempts", reason="must be at least 1")
 
     def wait(self, attempts: int, chance: float) -> timedelta:
         """Return how long to wait after a number of tries: exponential, half of it by chance.
@@ -120,3 +135,87 @@ class RetryPolicy:
         # In seconds as a float, since a timedelta would overflow.
         full = self.first_wait.total_seconds() * 2.0 ** min(attempts - 1, 100)
         return timedelta(seconds=min(full, self.longest_wait.total_seconds()) * (1 + chance) / 2)
+
+    def not_taken(self, held: Held, now: datetime, chance: float, reason: str, *, final: bool) -> Held:
+        """Return what becomes of an event that was tried once more, and not taken.
+
+        Args:
+            held: the event as it was held before, with `attempts` 0 where it was not.
+            now: the present instant.
+            chance: see `wait`.
+            reason: why it was not taken.
+            final: whether another try would end in the same way.
+        """
+        attempts = held.attempts + 1
+        dead = final or attempts >= self.max_attempts
+        retry_at = None if dead else now + self.wait(attempts, chance)
+        return evolve(held, attempts=attempts, retry_at=retry_at, reason=reason)
+
+
+@frozen
+class Pause:
+    """A sink that failed as a whole is left alone for a while.
+
+    Attributes:
+        failures: how often in a row it failed; 0 where all is well.
+        until: when it is tried again.
+    """
+
+    failures: int = 0
+    until: datetime | None = None
+
+    def holds(self, now: datetime) -> bool:
+        """Tell whether the sink is to be left alone now."""
+        return self.until is not None and now < self.until
+
+    def failed(self, policy: RetryPolicy, now: datetime, chance: float, retry_after: float | None) -> Pause:
+        """Return the pause after a failure.
+
+        Args:
+            policy: how long to wait.
+            now: the present instant.
+            chance: see `RetryPolicy.wait`.
+            retry_after: how many seconds the sink asked for; honoured up to `RetryPolicy.longest_wait`.
+        """
+        asked = timedelta()
+        if retry_after is not None and retry_after > 0:
+            asked = timedelta(seconds=min(retry_after, policy.longest_wait.total_seconds()))
+        if self.until is not None and now < self.until:
+            # Calls that were made at the same time fail together: that is one failure.
+            return Pause(self.failures, max(self.until, now + asked))
+        failures = self.failures + 1
+        return Pause(failures, now + max(min(policy.wait(failures, chance), policy.longest_pause), asked))
+
+    def answered(self, now: datetime) -> Pause:
+        """Return the pause after the sink took a batch."""
+        return self if self.holds(now) else Pause()
+
+
+def batch_limit(batch_size: int, failures: int) -> int:
+    """Return how many events may be tried together that failed together so often.
+
+    Each time it is half as many, so that in the end the one that spoils all others is alone.
+
+    Example:
+        >>> [batch_limit(100, failures) for failures in (0, 1, 2, 30)]
+        [100, 50, 25, 1]
+    """
+    return max(batch_size >> failures, 1)
+
+
+def choose_due(due: Sequence[Held], batch_size: int) -> list[Held]:
+    """Return which of the held events that are due are tried together, by position.
+
+    Those that failed before come first and by themselves, so that they spoil nothing for the others.
+    """
+    tried = [held for held in due if held.attempts]
+    if not tried:
+        return list(due[:batch_size])
+    chosen = list[Held]()
+    limit = batch_size
+    for held in tried:
+        limit_with = min(limit, batch_limit(batch_size, held.attempts))
+        if len(chosen) < limit_with:
+            chosen.append(held)
+            limit = limit_with
+    return chosen

@@ -258,3 +258,25 @@ class StockExhausted(StockEvent):
     """The last code of the list was given out, or a code was asked of a list that has none."""
 
     event_name = "list.exhausted"
+
+
+@frozen(kw_only=True)
+class ListExpired(Event):
+    """A voucher list has expired. Nobody did it: it is told when a delivery finds out.
+
+    Attributes:
+        list_id: the voucher list.
+        partner: its partner.
+        list_tag: its tag.
+    """
+
+    event_name: ClassVar[str] = "list.expired"
+
+    list_id: str
+    partner: str
+    list_tag: str
+
+    @property
+    def ordering_key(self) -> str:
+        """The list."""
+        return list_key(self.list_id)

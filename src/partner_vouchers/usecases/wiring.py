@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from attrs import field, frozen
@@ -34,6 +35,8 @@ class Wiring:
         eligibility: the host's eligibility rules by name.
         new_token: returns a text that no other process has.
         pause: waits for a number of seconds.
+        chance: returns a random number from 0 to 1.
+        keep_events: how long an event is kept after it was delivered; None for ever.
         in_host_transaction: whether the storage is joined to a host's transaction.
     """
 
@@ -44,6 +47,8 @@ class Wiring:
     eligibility: Mapping[str, EligibilityRule] = field(factory=dict)
     new_token: Callable[[], str] = lambda: uuid4().hex
     pause: Callable[[float], None] = time.sleep
+    chance: Callable[[], float] = random.random
+    keep_events: timedelta | None = None
     in_host_transaction: bool = False
 
     def now(self) -> datetime:

@@ -12,13 +12,13 @@ from typing import Final
 from cattrs import Converter
 
 from partner_vouchers.domain import events
-from partner_vouchers.domain.events import Event, FieldChange, Recorded, StockEvent
+from partner_vouchers.domain.events import Event, FieldChange, ListExpired, Recorded, StockEvent
 
 EVENT_TYPES: Final[dict[str, type[Event]]] = {
     found.event_name: found
     for found in vars(events).values()
     if isinstance(found, type)
-    and issubclass(found, Recorded | StockEvent)
+    and issubclass(found, Recorded | StockEvent | ListExpired)
     and found not in (Recorded, StockEvent)
 }
 """The stored events by name."""

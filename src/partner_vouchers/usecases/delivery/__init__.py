@@ -1,0 +1,1 @@
+"""How events get from the outbox to the sinks."""

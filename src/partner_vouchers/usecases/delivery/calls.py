@@ -1,0 +1,93 @@
+"""Call a sink, and take whatever it does for an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Generic, TypeVar
+
+from attrs import field, frozen
+
+from partner_vouchers.errors import SinkUnavailable
+from partner_vouchers.ports import EventSink, OutboxEntry, Rejection
+
+T = TypeVar("T")
+
+_LONGEST_REASON = 200
+
+
+@frozen
+class Answer:
+    """What a sink made of a batch.
+
+    Attributes:
+        rejections: the events that it did not take, by id.
+        failure: why nothing is known of the batch, or None.
+        retry_after: how many seconds the sink asked to be left alone, or None.
+    """
+
+    rejections: dict[str, Rejection] = field(factory=dict)
+    failure: str | None = None
+    retry_after: float | None = None
+
+
+def call(sink: EventSink, entries: Sequence[OutboxEntry]) -> Answer:
+    """Hand a batch to a sink. Whatever it raises is an answer."""
+    try:
+        found: object = sink.send(entries)
+    except SinkUnavailable as error:
+        return Answer(failure=readable(error.reason), retry_after=error.retry_after)
+    except Exception as error:  # noqa: BLE001 - a sink may be anybody's code
+        # What it says may hold a code or a password; its type cannot.
+        return Answer(failure=f"the sink raised {type(error).__name__}")
+    if not isinstance(found, Sequence) or not all(isinstance(each, Rejection) for each in found):
+        return Answer(failure="the sink did not return a list of rejections; where it took all, an empty one")
+    known = {entry.id for entry in entries}
+    rejections = dict[str, Rejection]()
+    for rejection in found:
+        if rejection.id not in known:
+            return Answer(failure="the sink rejected an event that it was not given")
+        if rejection.id not in rejections or rejection.final:
+            rejections[rejection.id] = rejection
+    return Answer(rejections)
+
+
+def readable(text: object) -> str:
+    """Return a reason as a short line, which any storage can keep."""
+    line = "".join(character if character.isprintable() else " " for character in str(text)[:_LONGEST_REASON])
+    return line.strip() or "no reason given"
+
+
+class Calls(Generic[T]):
+    """The calls of a sink that are under way: in this thread where it takes one at a time, else in others."""
+
+    def __init__(self, sink: EventSink) -> None:
+        self._sink = sink
+        self._pool: ThreadPoolExecutor | None = None
+        self._flying: dict[Future[Answer], T] = {}
+        self._answered: list[tuple[T, Answer]] = []
+
+    def __len__(self) -> int:
+        return len(self._flying)
+
+    def start(self, entries: Sequence[OutboxEntry], subject: T) -> None:
+        """Begin a call; where there is only this thread, make it."""
+        if self._sink.concurrency == 1:
+            self._answered.append((subject, call(self._sink, entries)))
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._sink.concurrency, "partner_vouchers delivery")
+        self._flying[self._pool.submit(call, self._sink, entries)] = subject
+
+    def collect(self) -> list[tuple[T, Answer]]:
+        """Wait for an answer, and return all that there are."""
+        if self._flying and not self._answered:
+            wait(self._flying, return_when=FIRST_COMPLETED)
+        done = [future for future in self._flying if future.done()]
+        answered, self._answered = self._answered, []
+        return answered + [(self._flying.pop(future), future.result()) for future in done]
+
+    def close(self) -> None:
+        """Wait for all calls to end; their answers are lost."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)

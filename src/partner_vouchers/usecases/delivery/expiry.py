@@ -1,0 +1,57 @@
+"""Announce that lists have expired, since nothing happens when they do."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from partner_vouchers.domain.events import ListExpired
+from partner_vouchers.domain.lifecycle import Status, criteria_for
+from partner_vouchers.domain.voucher_list import VoucherList
+from partner_vouchers.ports import ListOrder, ListQuery, SortKey, Transaction
+from partner_vouchers.usecases.wiring import Wiring
+
+_ANNOUNCED = "list.expired announced"
+_AT_ONCE = 100
+
+
+def announce_expired(wiring: Wiring) -> int:
+    """Store an event for each list that has expired since it was last looked; return how many.
+
+    The lists are walked through by their expiry, and the storage remembers how far. One that is extended comes
+    later in this order, and is announced again.
+    """
+    announced = 0
+    while True:
+        now = wiring.now()
+        with wiring.storage.begin(write=False) as tx:
+            found = _expired(tx, now, 1)
+        if not found:
+            return announced
+        with wiring.storage.begin() as tx:
+            found = _expired(tx, now, _AT_ONCE)
+            if found:
+                tx.outbox.append([_event(each) for each in found])
+                last = found[-1]
+                tx.settings.put(_ANNOUNCED, json.dumps([last.expires_at.isoformat(), last.id]))
+                announced += len(found)
+            tx.commit()
+
+
+def _expired(tx: Transaction, now: datetime, limit: int) -> list[VoucherList]:
+    after: tuple[SortKey, str] | None = None
+    announced = tx.settings.get(_ANNOUNCED)
+    if announced is not None:
+        instant, list_id = json.loads(announced)
+        after = datetime.fromisoformat(instant), list_id
+    query = ListQuery(None, criteria_for(Status.EXPIRED, now), None, ListOrder.EXPIRES, False, after, limit)
+    return tx.lists.find(query)
+
+
+def _event(voucher_list: VoucherList) -> ListExpired:
+    return ListExpired(
+        occurred_at=voucher_list.expires_at,
+        list_id=voucher_list.id,
+        partner=voucher_list.partner,
+        list_tag=voucher_list.tag,
+    )

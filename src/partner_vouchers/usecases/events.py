@@ -1,0 +1,213 @@
+"""Events: deliver them, and see to what could not be delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from attrs import frozen
+
+from partner_vouchers.domain.delivery import Pause, RetryPolicy
+from partner_vouchers.domain.text import require_name
+from partner_vouchers.errors import HostTransactionError, InvalidInput
+from partner_vouchers.ports import EventSink
+from partner_vouchers.usecases.delivery.dead_letters import DeadLetter, list_dead_letters, retry_dead_letters
+from partner_vouchers.usecases.delivery.expiry import announce_expired
+from partner_vouchers.usecases.delivery.passes import Deliverer
+from partner_vouchers.usecases.delivery.pauses import save_pause
+from partner_vouchers.usecases.delivery.relay import Relay
+from partner_vouchers.usecases.delivery.retention import remove_old_events
+from partner_vouchers.usecases.delivery.standing import Backlog, backlog_of
+from partner_vouchers.usecases.paging import Page, require_limit
+from partner_vouchers.usecases.wiring import Wiring
+
+_TIDY_EVERY = timedelta(minutes=10)
+
+
+@frozen
+class DeliveryReport:
+    """What came of a delivery.
+
+    Attributes:
+        sink: the name of the sink.
+        delivered: how many events it took.
+        not_taken: how often it did not take one; each of these is tried again, or is a dead letter.
+        waiting: how many events wait for another try, or for one that does.
+        dead_letters: how many dead letters there are.
+        paused_until: until when the sink is left alone because it failed as a whole; None where it did not.
+    """
+
+    sink: str
+    delivered: int
+    not_taken: int
+    waiting: int
+    dead_letters: int
+    paused_until: datetime | None
+
+
+class EventsGroup:
+    """The delivery of events; reached as `vouchers.events`."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+
+    def deliver(
+        self, sink: EventSink, *, from_now: bool = False, retry: RetryPolicy | None = None
+    ) -> DeliveryReport:
+        """Hand all events that are due now to a sink, and return.
+
+        Each event arrives at least once; again, with the same id, only where the answer of the sink was lost.
+        Events of one user, or of one list, arrive in order. What the sink does not take is tried again by a later
+        call, and becomes a dead letter in the end. Whatever the sink raises is treated like `SinkUnavailable`.
+
+        Args:
+            sink: the receiver. The storage remembers by its name what it has.
+            from_now: whether a sink that the storage does not know begins with what comes from now on, and not
+                with everything that is kept.
+            retry: when an event that was not taken is tried again, and when no more.
+
+        Raises:
+            HostTransactionError: within a host's transaction, of which nobody knows yet whether it stands.
+            InvalidInput: the sink's name, batch size or concurrency breaks its rule.
+            StorageError: the storage cannot be used.
+
+        Example:
+            >>> _ = vouchers.codes.assign(campaign_id="CMP123456", user_id="user-42")
+            >>> vouchers.events.deliver(sink).delivered
+            5
+            >>> vouchers.events.deliver(sink).delivered
+            0
+        """
+        self._require_own_transactions()
+        deliverer = self._deliverer(sink, from_now, retry)
+        announce_expired(self._wiring)
+        tally = deliverer.run()
+        remove_old_events(self._wiring)
+        found = self.backlog(sink.name)
+        return DeliveryReport(
+            sink.name, tally.delivered, tally.not_taken, found.waiting, found.dead_letters, found.paused_until
+        )
+
+    def relay(
+        self,
+        *sinks: EventSink,
+        interval: float = 1.0,
+        from_now: bool = False,
+        retry: RetryPolicy | None = None,
+    ) -> Relay:
+        """Return a relay that delivers to sinks, each at its own pace, until it is told to stop.
+
+        Args:
+            sinks: the receivers.
+            interval: how many seconds to wait where there is nothing to deliver.
+            from_now: see `deliver`.
+            retry: see `deliver`.
+
+        Raises:
+            HostTransactionError: within a host's transaction.
+            InvalidInput: there is no sink, two have the same name, one breaks a rule, or `interval` is not
+                positive.
+        """
+        self._require_own_transactions()
+        if not sinks or len({sink.name for sink in sinks}) < len(sinks):
+            raise InvalidInput(field="sinks", reason="must be one or more, each with a name of its own")
+        if not interval > 0:
+            raise InvalidInput(field="interval", reason="must be a positive number of seconds")
+        deliverers = [self._deliverer(sink, from_now, retry) for sink in sinks]
+        return Relay(self._wiring, deliverers, _Housekeeping(self._wiring), interval)
+
+    def backlog(self, sink: str) -> Backlog:
+        """Return what a sink does not have yet, and since when.
+
+        Args:
+            sink: the name of the sink.
+
+        Example:
+            >>> vouchers.events.backlog("crm").waiting
+            0
+        """
+        sink = require_name("sink", sink)
+        now = self._wiring.now()
+        with self._wiring.storage.begin(write=False) as tx:
+            return backlog_of(tx, sink, now)
+
+    def dead_letters(
+        self, sink: str | None = None, *, after: str | None = None, limit: int = 50
+    ) -> Page[DeadLetter]:
+        """Return a page of the events that are not tried any more, by sink and age.
+
+        Args:
+            sink: the name of a sink; None for all.
+            after: the `next` of the page before.
+            limit: how many, from 1 to 1000.
+
+        Raises:
+            InvalidInput: `limit` is out of range.
+            InvalidCursor: `after` is not from a page of dead letters.
+        """
+        limit = require_limit(limit)
+        with self._wiring.storage.begin(write=False) as tx:
+            return list_dead_letters(tx, sink, after, limit)
+
+    def retry_dead_letters(self, sink: str | None = None, *, ids: Collection[str] | None = None) -> int:
+        """Let dead letters be tried again by the next delivery, as often as new events; return how many.
+
+        Later events of the same user or list that were not delivered yet wait for them again.
+
+        Args:
+            sink: the name of a sink; None for all.
+            ids: the ids of the dead letters; None for all.
+        """
+        return retry_dead_letters(self._wiring, sink, ids)
+
+    def forget_sink(self, sink: str) -> None:
+        """Forget a sink that is not used any more, so that nothing is kept for it; its dead letters are lost.
+
+        Delivered to again, it is new. Stop its relays before.
+
+        Args:
+            sink: the name of the sink.
+        """
+        sink = require_name("sink", sink)
+        with self._wiring.storage.begin() as tx:
+            tx.deliveries.forget(sink)
+            save_pause(tx, sink, Pause())
+            tx.commit()
+
+    def announce_expired(self) -> int:
+        """Store an event `list.expired` for each list that expired since the last call; return how many.
+
+        Every delivery does this first. An archived list is not announced, one that was extended is announced
+        again when it expires again.
+        """
+        self._require_own_transactions()
+        return announce_expired(self._wiring)
+
+    def _deliverer(self, sink: EventSink, from_now: bool, retry: RetryPolicy | None) -> Deliverer:
+        require_name("sink.name", sink.name)
+        bounds: dict[str, object] = {"batch_size": sink.batch_size, "concurrency": sink.concurrency}
+        for field, value in bounds.items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InvalidInput(field=f"sink.{field}", reason="must be at least 1")
+        return Deliverer(self._wiring, sink, retry or RetryPolicy(), from_now=from_now)
+
+    def _require_own_transactions(self) -> None:
+        if self._wiring.in_host_transaction:
+            raise HostTransactionError(
+                reason="events are delivered once they are committed; deliver them outside the host's transaction"
+            )
+
+
+class _Housekeeping:
+    """What a relay does beside delivering."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        self._tidied_at: datetime | None = None
+
+    def __call__(self) -> None:
+        announce_expired(self._wiring)
+        now = self._wiring.now()
+        if self._tidied_at is None or not timedelta() <= now - self._tidied_at < _TIDY_EVERY:
+            remove_old_events(self._wiring)
+            self._tidied_at = now

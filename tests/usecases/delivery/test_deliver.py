@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from partner_vouchers import PartnerVouchers, RepeatPolicy
+from partner_vouchers.domain.delivery import RetryPolicy
+from partner_vouchers.domain.events import VoucherRewarded
+from partner_vouchers.errors import InvalidInput, SinkUnavailable
+from partner_vouchers.ports import OutboxEntry, Rejection
+from tests.support.host import Host, some_codes
+from tests.support.sinks import ScriptedSink, fail, fail_at, reject, take_all
+
+
+def given(host: Host, *users: str) -> None:
+    """Give each of these users a code, in this order, whatever they have already."""
+    campaign = f"CMP{len(host.outbox())}"
+    host.a_list(*some_codes(len(users)), campaign=campaign, repeat=RepeatPolicy.NEW_CODE)
+    for user in users:
+        host.vouchers.codes.assign(campaign_id=campaign, user_id=user)
+
+
+def drain(host: Host, sink: ScriptedSink, retry: RetryPolicy | None = None) -> None:
+    """Deliver until nothing waits."""
+    for _ in range(1000):
+        report = host.vouchers.events.deliver(sink, retry=retry)
+        if not report.waiting and report.paused_until is None:
+            return
+        host.clock.advance(hours=2)
+    raise AssertionError("it never ends")
+
+
+def by_position(entries: list[OutboxEntry]) -> list[OutboxEntry]:
+    return sorted(entries, key=lambda entry: entry.position)
+
+
+# --- what arrives ---------------------------------------------------------------------------------------------
+
+
+def test_all_events_arrive_once(host: Host) -> None:
+    given(host, "ann", "ben", "ann", "cleo")
+    sink = ScriptedSink()
+    report = host.vouchers.events.deliver(sink)
+    assert by_position(sink.taken) == host.outbox()
+    assert (report.sink, report.delivered, report.not_taken) == ("crm", len(host.outbox()), 0)
+    assert (report.waiting, report.dead_letters, report.paused_until) == (0, 0, None)
+
+
+def test_what_was_delivered_is_not_delivered_again(host: Host) -> None:
+    given(host, "ann")
+    sink = ScriptedSink()
+    host.vouchers.events.deliver(sink)
+    before = list(sink.taken)
+    assert host.vouchers.events.deliver(sink).delivered == 0
+    given(host, "ben")
+    host.vouchers.events.deliver(sink)
+    assert by_position(sink.taken[len(before) :]) == host.outbox()[len(before) :]
+
+
+def test_each_sink_gets_everything(host: Host) -> None:
+    given(host, "ann", "ben")
+    first, second = ScriptedSink("first"), ScriptedSink("second")
+    host.vouchers.events.deliver(first)
+    host.vouchers.events.deliver(second)
+    assert by_position(first.taken) == by_position(second.taken) == host.outbox()
+
+
+def test_a_new_sink_may_begin_with_what_comes_from_now_on(host: Host) -> None:
+    given(host, "ann")
+    before = host.outbox()
+    sink = ScriptedSink()
+    assert host.vouchers.events.deliver(sink, from_now=True).delivered == 0
+    given(host, "ben")
+    host.vouchers.events.deliver(sink, from_now=True)
+    assert by_position(sink.taken) == host.outbox()[len(before) :]
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+@pytest.mark.parametrize("batch_size", [1, 2, 7, 1000])
+def test_the_events_of_each_user_arrive_in_order(host: Host, batch_size: int, concurrency: int) -> None:
+    given(host, *[f"user-{number % 23}" for number in range(150)])
+    given(host, *[f"user-{number * 7 % 23}" for number in range(100)])
+    sink = ScriptedSink(batch_size=batch_size, concurrency=concurrency)
+    host.vouchers.events.deliver(sink)
+    assert by_position(sink.taken) == host.outbox()
+    for key in {entry.event.ordering_key for entry in sink.taken}:
+        mine = [entry.position for entry in sink.taken if entry.event.ordering_key == key]
+        assert mine == sorted(mine)
+    for batch in sink.batches:
+        assert len(batch) <= batch_size
+        assert len({entry.event.ordering_key for entry in batch}) == len(batch)
+        assert by_position(batch) == batch
+
+
+# --- what does not ---------------------------------------------------------------------------------------------
+
+
+def test_a_single_rejection_is_tried_again_and_the_rest_goes_on(host: Host) -> None:
+    given(host, "ann", "ben", "cleo")
+    sink = ScriptedSink()
+    sink.always = reject("ben")
+    report = host.vouchers.events.deliver(sink)
+    assert sorted(sink.users()) == ["ann", "cleo"]
+    assert (report.not_taken, report.waiting, report.dead_letters, report.paused_until) == (1, 1, 0, None)
+    sink.always = take_all
+    assert host.vouchers.events.deliver(sink).delivered == 0, "too early"
+    host.clock.advance(seconds=1)
+    assert host.vouchers.events.deliver(sink).delivered == 1
+    assert sorted(sink.users()) == ["ann", "ben", "cleo"]
+
+
+def test_a_waiting_event_holds_back_the_later_ones_of_its_user_only(host: Host) -> None:
+    given(host, "ann", "ben")
+    sink = ScriptedSink()
+    sink.always = reject("ann")
+    host.vouchers.events.deliver(sink)
+    given(host, "ann", "ben", "ann")
+    sink.always = take_all
+    report = host.vouchers.events.deliver(sink)
+    assert sink.users() == ["ben", "ben"]
+    assert report.waiting == 3
+    host.clock.advance(seconds=1)
+    assert host.vouchers.events.deliver(sink).waiting == 0
+    assert sink.users() == ["ben", "ben", "ann", "ann", "ann"]
+    mine = [entry.position for entry in sink.taken if getattr(entry.event, "user_id", "") == "ann"]
+    assert mine == sorted(mine)
+
+
+def test_a_final_rejection_is_a_dead_letter_at_once_and_holds_nobody_back(host: Host) -> None:
+    given(host, "ann")
+    sink = ScriptedSink()
+    sink.always = reject("ann", final=True, reason="a reserved name")
+    assert host.vouchers.events.deliver(sink).dead_letters == 1
+    sink.always = take_all
+    given(host, "ann")
+    host.vouchers.events.deliver(sink)
+    assert sink.users() == ["ann"]
+    (letter,) = host.vouchers.events.dead_letters()
+    (reward, _) = host.events(VoucherRewarded)
+    assert (letter.event, letter.sink, letter.attempts, letter.reason) == (
+        reward,
+        "crm",
+        1,
+        "a reserved name",
+    )
+
+
+def test_an_event_that_is_never_taken_is_a_dead_letter_in_the_end(host: Host) -> None:
+    given(host, "ann", "ben")
+    sink = ScriptedSink()
+    sink.always = reject("ann")
+    drain(host, sink, RetryPolicy(max_attempts=4))
+    (letter,) = host.vouchers.events.dead_letters("crm")
+    assert letter.attempts == 4
+    assert sum(len(batch) for batch in sink.batches) == len(host.outbox()) + 3
+
+
+def test_waits_grow_between_the_tries(host: Host) -> None:
+    given(host, "ann")
+    sink = ScriptedSink()
+    sink.always = reject("ann")
+    tries, start = list[float](), host.clock.now
+    for _ in range(400):
+        before = len(sink.batches)
+        host.vouchers.events.deliver(sink)
+        if any("ann" in str(batch) for batch in sink.batches[before:]):
+            tries.append((host.clock.now - start).total_seconds())
+        host.clock.advance(seconds=0.25)
+    waits = [later - earlier for earlier, later in pairwise(tries)]
+    assert len(waits) >= 4
+    for number, wait in enumerate(waits):
+        assert 0.5 * 2**number <= wait <= 2**number + 0.25
+
+
+@pytest.mark.parametrize(
+    "error", [SinkUnavailable(sink="crm", reason="503"), ValueError("PM000000 secret")], ids=repr
+)
+def test_a_sink_that_fails_gets_the_whole_batch_again_after_a_pause(host: Host, error: Exception) -> None:
+    given(host, "ann", "ben")
+    sink = ScriptedSink(batch_size=1000)
+    sink.always = fail(error)
+    report = host.vouchers.events.deliver(sink)
+    assert len(sink.batches) == 1, "it is left alone"
+    assert report.delivered == 0
+    assert report.paused_until is not None
+    assert timedelta(seconds=0.5) <= report.paused_until - host.clock.now <= timedelta(seconds=1)
+    host.vouchers.events.deliver(sink)
+    assert len(sink.batches) == 1
+    sink.always = take_all
+    drain(host, sink)
+    assert by_position(sink.taken) == host.outbox()
+
+
+def test_a_pause_is_as_long_as_the_sink_asks_for(host: Host) -> None:
+    given(host, "ann")
+    sink = ScriptedSink()
+    sink.always = fail(SinkUnavailable(sink="crm", reason="429", retry_after=600))
+    report = host.vouchers.events.deliver(sink)
+    assert report.paused_until == host.clock.now + timedelta(seconds=600)
+    host.clock.advance(seconds=599)
+    host.vouchers.events.deliver(sink)
+    assert len(sink.batches) == 1
+
+
+@pytest.mark.parametrize("asked", [float("nan"), float("inf"), -5.0, 1e300])
+def test_a_sink_cannot_ask_for_more_than_the_longest_wait(host: Host, asked: float) -> None:
+    given(host, "ann")
+    sink = ScriptedSink()
+    sink.always = fail(SinkUnavailable(sink="crm", reason="429", retry_after=asked))
+    report = host.vouchers.events.deliver(sink)
+    assert report.paused_until is not None
+    assert report.paused_until - host.clock.now <= timedelta(hours=1)
+
+
+def test_all_who_deliver_to_a_sink_leave_it_alone(host: Host) -> None:
+    given(host, "ann", "ben")
+    sink = ScriptedSink()
+    sink.always = fail(OSError())
+    host.vouchers.events.deliver(sink)
+    other = PartnerVouchers(host.storage, clock=host.clock)
+    assert other.events.deliver(sink).paused_until is not None
+    assert len(sink.batches) == 1
+
+
+def test_a_poisonous_event_is_found_and_the_others_of_its_batch_arrive(host: Host) -> None:
+    users = [f"user-{number}" for number in range(200)]
+    given(host, *users)
+    sink = ScriptedSink(batch_size=64)
+    sink.always = fail_at("user-77", error=ZeroDivisionError("division"))
+    drain(host, sink, RetryPolicy(max_attempts=12))
+    (letter,) = host.vouchers.events.dead_letters()
+    assert getattr(letter.event, "user_id", None) == "user-77"
+    assert letter.reason == "the sink raised ZeroDivisionError"
+    assert sorted(sink.users()) == sorted(user for user in users if user != "user-77")
+
+
+def test_a_dead_sink_is_probed_with_small_batches(host: Host) -> None:
+    given(host, *[f"user-{number}" for number in range(300)])
+    sink = ScriptedSink(batch_size=16, concurrency=4)
+    sink.always = fail(OSError())
+    for _ in range(12):
+        host.vouchers.events.deliver(sink)
+        host.clock.advance(hours=2)
+    assert [len(batch) for batch in sink.batches][-5:] == [1] * 5
+    sink.always = take_all
+    drain(host, sink)
+    assert by_position(sink.taken) == host.outbox()
+
+
+@pytest.mark.parametrize("answer", [None, 5, ["ann"], [None]], ids=repr)
+def test_a_sink_that_breaks_the_protocol_loses_nothing(host: Host, answer: Any) -> None:
+    given(host, "ann")
+    sink = ScriptedSink()
+    honest = sink.send
+    setattr(sink, "send", lambda entries: answer)  # noqa: B010 - mypy does not know better
+    assert host.vouchers.events.deliver(sink).delivered == 0
+    setattr(sink, "send", honest)  # noqa: B010
+    drain(host, sink)
+    assert by_position(sink.taken) == host.outbox()
+
+
+def test_a_rejection_of_an_unknown_event_loses_nothing(host: Host) -> None:
+    given(host, "ann")
+    sink = ScriptedSink()
+    sink.next.append(lambda entries: [Rejection("another", "")])
+    drain(host, sink)
+    assert {entry.id for entry in sink.taken} == {entry.id for entry in host.outbox()}
+
+
+def test_reasons_are_short_and_without_what_an_unknown_error_says(host: Host) -> None:
+    given(host, "ann", "ben")
+    sink = ScriptedSink()
+    sink.always = reject("ann", final=True, reason="x\x00\ud800\n" + "y" * 1000)
+    host.vouchers.events.deliver(sink)
+    given(host, "cleo")
+    sink.always = fail(ValueError("Bearer s3cret PM000000"))
+    host.vouchers.events.deliver(sink, retry=RetryPolicy(max_attempts=1))
+    reasons = {letter.reason for letter in host.vouchers.events.dead_letters()}
+    assert "the sink raised ValueError" in reasons
+    assert all(len(reason) <= 200 and reason.isprintable() for reason in reasons)
+
+
+def test_an_interrupt_is_no_answer(host: Host) -> None:
+    given(host, "ann")
+    sink = ScriptedSink()
+    sink.next.append(fail(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        host.vouchers.events.deliver(sink)
+    assert host.vouchers.events.deliver(sink).delivered == len(host.outbox())
+
+
+# --- arguments -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": ""},
+        {"name": "a\nb"},
+        {"batch_size": 0},
+        {"concurrency": 0},
+        {"batch_size": "5"},
+        {"concurrency": True},
+    ],
+    ids=repr,
+)
+def test_a_sink_that_breaks_a_rule_is_refused(host: Host, wrong: dict[str, Any]) -> None:
+    with host.nothing_changes(), pytest.raises(InvalidInput) as refused:
+        host.vouchers.events.deliver(ScriptedSink(**wrong))
+    assert refused.value.field == f"sink.{next(iter(wrong))}"
+
+
+@pytest.mark.parametrize("field", ["max_attempts", "first_wait", "longest_wait", "longest_pause"])
+def test_a_retry_policy_that_makes_no_sense_is_refused(field: str) -> None:
+    wrong: dict[str, Any] = {field: 0 if field == "max_attempts" else -timedelta(1)}
+    with pytest.raises(InvalidInput) as refused:
+        RetryPolicy(**wrong)
+    assert refused.value.field == field
