@@ -121,6 +121,7 @@ def test_the_names_that_receivers_rely_on_never_change() -> None:
         "UploadWithdrawn": "upload.withdrawn",
         "StockLow": "list.running_low",
         "StockExhausted": "list.exhausted",
+        "ListExpired": "list.expired",
     }
 
 

@@ -12,6 +12,7 @@ from partner_vouchers.domain.events import (
     Event,
     FieldChange,
     ListEdited,
+    ListExpired,
     Recorded,
     StockEvent,
     StockLow,
@@ -47,6 +48,8 @@ def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
             list_id=st.none() | TEXTS,
             changes=st.lists(CHANGES, max_size=4).map(tuple),
         )
+    if kind is ListExpired:
+        return st.builds(kind, occurred_at=INSTANTS, list_id=TEXTS, partner=TEXTS, list_tag=TEXTS)
     assert issubclass(kind, StockEvent)
     return st.builds(
         kind, occurred_at=INSTANTS, list_id=TEXTS, partner=TEXTS, list_tag=TEXTS, available=st.integers(0)
@@ -72,7 +75,7 @@ def test_an_event_comes_back_as_it_was_stored(name: str, data: st.DataObject) ->
 
 
 def test_every_event_that_is_stored_as_text_has_its_name() -> None:
-    concrete = {*Recorded.__subclasses__(), *StockEvent.__subclasses__()}
+    concrete = {*Recorded.__subclasses__(), *StockEvent.__subclasses__(), ListExpired}
 
     assert set(EVENT_TYPES.values()) == concrete
     assert all(kind.event_name == name for name, kind in EVENT_TYPES.items())
