@@ -28,6 +28,7 @@ class Deliveries(Repository, ports.Deliveries):
 
     def forget(self, sink: str) -> None:
         tables, log = self._unit.tables, self._unit.log
+        self.let_go(sink, list(tables.held.get(sink, ())))
         log.drop(tables.progress, sink)
         log.drop(tables.held, sink)
 
@@ -36,23 +37,30 @@ class Deliveries(Repository, ports.Deliveries):
         if sink not in tables.held:
             log.put(tables.held, sink, {})
         for each in held:
+            self.let_go(sink, [each.position])
             log.put(tables.held[sink], each.position, each)
+            if not each.is_dead:
+                by_key = tables.waiting.setdefault((sink, each.lane), {})
+                log.put(by_key.setdefault(each.key, {}), each.position, None)
 
     def let_go(self, sink: str, positions: Collection[int]) -> None:
-        held = self._unit.tables.held.get(sink, {})
+        tables, log = self._unit.tables, self._unit.log
         for position in positions:
-            self._unit.log.drop(held, position)
+            gone = log.drop(tables.held.get(sink, {}), position)
+            if gone is not None and not gone.is_dead:
+                by_key = tables.waiting[sink, gone.lane]
+                log.drop(by_key[gone.key], position)
 
     def due(self, sink: str, lane: int, now: datetime, limit: int) -> list[Held]:
-        first_of_key: dict[str, Held] = {}
-        for each in self._waiting(sink):
-            if each.lane == lane:
-                first_of_key.setdefault(each.key, each)
-        due = (each for each in first_of_key.values() if each.retry_at is not None and each.retry_at <= now)
+        held, by_key = self._unit.tables.held.get(sink, {}), self._unit.tables.waiting.get((sink, lane), {})
+        first = sorted(min(positions) for positions in by_key.values() if positions)
+        found = (held[position] for position in first)
+        due = (each for each in found if each.retry_at is not None and each.retry_at <= now)
         return list(islice(due, limit))
 
     def waiting_keys(self, sink: str, lane: int, keys: Collection[str]) -> set[str]:
-        return {each.key for each in self._waiting(sink) if each.lane == lane} & set(keys)
+        by_key = self._unit.tables.waiting.get((sink, lane), {})
+        return {key for key in keys if by_key.get(key)}
 
     def waiting(self, sink: str) -> tuple[int, int | None]:
         waiting = self._waiting(sink)

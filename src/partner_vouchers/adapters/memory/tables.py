@@ -100,6 +100,7 @@ class Tables:
         lanes: by lane, the events by growing position.
         progress: by sink, then lane.
         held: by sink, then position.
+        waiting: by sink and lane, then key, the positions of what is held and not dead, as the keys of a dict.
         audit: by growing position.
         uploads: by id.
         uploads_of_list: by list id, the ids of its uploads.
@@ -126,6 +127,7 @@ class Tables:
         self.lanes: list[list[OutboxEntry]] = [[] for _ in range(LANES)]
         self.progress: dict[str, dict[int, Progress]] = {}
         self.held: dict[str, dict[int, Held]] = {}
+        self.waiting: dict[tuple[str, int], dict[str, dict[int, None]]] = {}
         self.audit: list[AuditEntry] = []
         self.uploads: dict[str, Upload] = {}
         self.uploads_of_list: dict[str, list[str]] = {}

@@ -12,6 +12,22 @@ from partner_vouchers.adapters.sqlite.rows import from_instant, to_instant
 from partner_vouchers.domain.delivery import Held, Progress
 
 _HELD = "position, lane, key, attempts, retry_at, reason"
+_WAITS = "SELECT 1 FROM pv_held WHERE sink = ?1 AND lane = ?2 AND retry_at IS NOT NULL"
+# Walks from key to key, so that a user with very many waiting events costs no more than others.
+_DUE = """
+    WITH RECURSIVE keys (key) AS (
+        SELECT min(key) FROM pv_held WHERE sink = ?1 AND lane = ?2 AND retry_at IS NOT NULL
+        UNION ALL
+        SELECT (SELECT min(key) FROM pv_held
+                WHERE sink = ?1 AND lane = ?2 AND retry_at IS NOT NULL AND key > keys.key)
+        FROM keys WHERE keys.key IS NOT NULL)
+    SELECT h.position, h.lane, h.key, h.attempts, h.retry_at, h.reason
+    FROM keys CROSS JOIN pv_held AS h ON h.sink = ?1 AND h.position = (
+        SELECT min(position) FROM pv_held
+        WHERE sink = ?1 AND lane = ?2 AND key = keys.key AND retry_at IS NOT NULL)
+    WHERE h.retry_at <= ?3
+    ORDER BY h.position LIMIT ?4
+"""
 
 
 class SQLiteDeliveries:
@@ -69,23 +85,17 @@ class SQLiteDeliveries:
 
     def due(self, sink: str, lane: int, now: datetime, limit: int) -> list[Held]:
         """See `ports.Deliveries`."""
-        sql = f"""
-            SELECT {_HELD} FROM pv_held AS h
-            WHERE sink = ? AND lane = ? AND retry_at <= ? AND NOT EXISTS (
-                SELECT 1 FROM pv_held AS e
-                WHERE e.sink = h.sink AND e.lane = h.lane AND e.key = h.key AND e.position < h.position
-                    AND e.retry_at IS NOT NULL)
-            ORDER BY position LIMIT ?
-        """
-        return _held(self._db.execute(sql, (sink, lane, from_instant(now), limit)))
+        found = self._db.execute(f"{_WAITS} AND retry_at <= ?3 LIMIT 1", (sink, lane, from_instant(now)))
+        if found.fetchone() is None:
+            return []
+        return _held(self._db.execute(_DUE, (sink, lane, from_instant(now), limit)))
 
     def waiting_keys(self, sink: str, lane: int, keys: Collection[str]) -> set[str]:
         """See `ports.Deliveries`."""
-        waits = "SELECT 1 FROM pv_held WHERE sink = ? AND lane = ? AND retry_at IS NOT NULL"
-        if self._db.execute(f"{waits} LIMIT 1", (sink, lane)).fetchone() is None:
+        if self._db.execute(f"{_WAITS} LIMIT 1", (sink, lane)).fetchone() is None:
             return set()
-        sql = f"SELECT value FROM json_each(?) AS k WHERE EXISTS ({waits} AND key = k.value)"
-        return {key for (key,) in self._db.execute(sql, (json.dumps(list(keys)), sink, lane))}
+        sql = f"SELECT value FROM json_each(?3) AS k WHERE EXISTS ({_WAITS} AND key = k.value)"
+        return {key for (key,) in self._db.execute(sql, (sink, lane, json.dumps(list(keys))))}
 
     def waiting(self, sink: str) -> tuple[int, int | None]:
         """See `ports.Deliveries`."""
