@@ -3,17 +3,21 @@
     python -m tests.crash.children upload <db> <list id> <file> <stop>
     python -m tests.crash.children recover <db> <stop>
     python -m tests.crash.children assign <db> <campaign> <worker> <first>
+    python -m tests.crash.children relay <db> <file> <concurrency>
 
 `upload` and `recover` print a line at each step. At the step that `stop` names, such as `2 claiming` for the second
 of that name, they print `stop` and wait to be killed; with `-` they run on, and the test kills them when it likes.
-`assign` prints each answer, once it has it.
+`assign` prints each answer, once it has it. `relay` writes the events that its sink took to a file, a line each, and
+ends after SIGTERM.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import NoReturn
@@ -21,6 +25,7 @@ from typing import NoReturn
 from partner_vouchers import PartnerVouchers, PerPartner
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.errors import CodesExhausted
+from partner_vouchers.ports import OutboxEntry, Rejection
 from tests.concurrency.watched import WatchedStorage
 
 
@@ -76,6 +81,38 @@ def assign(path: str, campaign_id: str, worker: str, first: str) -> None:
         print("given", user_id, reward.code, flush=True)
 
 
+class FileSink:
+    """Appends what it takes to a file that several processes share, each call by one write."""
+
+    name, batch_size = "file", 20
+
+    def __init__(self, file: str, concurrency: str) -> None:
+        self.concurrency = int(concurrency)
+        self._file = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._calls = count()
+
+    def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
+        call = f"{os.getpid()}.{next(self._calls)}"
+        lines = [f"{call} {entry.position} {entry.id} {entry.event.ordering_key}\n" for entry in entries]
+        os.write(self._file, "".join(lines).encode())
+        print("took", call, flush=True)
+        return []
+
+
+def relay(path: str, file: str, concurrency: str) -> None:
+    vouchers = PartnerVouchers(SQLiteStorage(path), duplicates=PerPartner())
+    running = vouchers.events.relay(FileSink(file, concurrency), interval=0.02)
+    signal.signal(signal.SIGTERM, lambda *_: running.stop())
+    print("ready", flush=True)
+    running.run()
+    print("done", flush=True)
+
+
 if __name__ == "__main__":
-    programs: dict[str, Callable[..., None]] = {"upload": upload, "recover": recover, "assign": assign}
+    programs: dict[str, Callable[..., None]] = {
+        "upload": upload,
+        "recover": recover,
+        "assign": assign,
+        "relay": relay,
+    }
     programs[sys.argv[1]](*sys.argv[2:])

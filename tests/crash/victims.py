@@ -70,6 +70,10 @@ class Victim:
         self._process.kill()
         return self._process.wait() == -signal.SIGKILL
 
+    def terminate(self) -> None:
+        """Ask it to end, with SIGTERM."""
+        self._process.terminate()
+
     def _errors(self) -> str:
         self.kill()
         assert self._process.stderr is not None
