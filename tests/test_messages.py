@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from partner_vouchers.domain.events import VoucherRewarded
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import InvalidInput, MessageError
 from partner_vouchers.messages import MAX_SOURCE, MessageTemplate
 

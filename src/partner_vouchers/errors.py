@@ -105,6 +105,25 @@ class InvalidCursor(InvalidInput):
 
 
 @_error
+class InvalidEvent(PartnerVouchersError):
+    """The properties of a promo event are not those of its wire form.
+
+    Attributes:
+        event_name: the wire name of the event.
+        faults: for each property that is wrong, its wire name and what is wrong with it. What a form does not tell
+            is named as the attribute of the event.
+    """
+
+    code: ClassVar[str] = "invalid_event"
+    event_name: str
+    faults: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        faults = "; ".join(f"{name!r} {reason}" for name, reason in self.faults)
+        return f"this is not the event {self.event_name!r}: {faults}"
+
+
+@_error
 class SourceUnreadable(PartnerVouchersError):
     """The file to upload cannot be opened or read.
 

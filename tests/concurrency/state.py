@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from partner_vouchers import Assignment, PartnerVouchers
-from partner_vouchers.domain.events import VoucherRewarded
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.ports import Storage
 
 FAR = datetime(2099, 12, 31, tzinfo=UTC)

@@ -22,8 +22,8 @@ from partner_vouchers.domain.assignment import (
     why_not,
 )
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
-from partner_vouchers.domain.events import VoucherRewarded
 from partner_vouchers.domain.lifecycle import Status
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import (
     CodesExhausted,
     InvalidIdempotencyKey,

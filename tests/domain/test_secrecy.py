@@ -63,7 +63,7 @@ def test_no_attrs_class_of_the_library_prints_a_field_that_holds_codes() -> None
         f"{found.__module__}.{found.__qualname__}.{field.name}"
         for found in attrs_classes()
         for field in attrs.fields(found)
-        if field.name in {"code", "codes", "voucher_code", "raw"}
+        if field.name in {"code", "codes", "voucher_code", "coupon_code", "raw"}
         and field.repr is True
         # A sequence of objects leaves the masking to them.
         and re.search(r"\bstr\b", str(field.type))

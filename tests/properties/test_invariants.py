@@ -42,7 +42,8 @@ from partner_vouchers import (
     UploadStatus,
 )
 from partner_vouchers.domain.duplicates import DuplicatePolicy
-from partner_vouchers.domain.events import StockEvent, VoucherRewarded
+from partner_vouchers.domain.events import StockEvent
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import StaleVersion
 from partner_vouchers.ports import OutboxEntry
 from tests.properties.backends import START, Backend, Clock, InMemory, InSQLite, csv_file

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from partner_vouchers import RepeatPolicy, Status
-from partner_vouchers.domain.events import StockExhausted, VoucherRewarded
+from partner_vouchers.domain.events import StockExhausted
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import (
     CampaignNotLinked,
     CodesExhausted,

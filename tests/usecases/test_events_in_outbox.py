@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from partner_vouchers import PercentUsed, RepeatPolicy, Status
-from partner_vouchers.domain.events import StockExhausted, StockLow, VoucherRewarded
+from partner_vouchers.domain.events import StockExhausted, StockLow
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, NoActiveList
 from tests.support.host import Host, some_codes
 

@@ -14,7 +14,7 @@ import pytest
 from partner_vouchers import PartnerVouchersError, RepeatPolicy
 from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
-from partner_vouchers.domain.events import VoucherRewarded
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import (
     CodesExhausted,
     HostTransactionError,

@@ -17,9 +17,15 @@ from partner_vouchers.domain.events import (
     StockEvent,
     StockLow,
     Value,
+)
+from partner_vouchers.domain.promo_events import (
+    RAISED_EVENTS,
+    CouponRedeemed,
+    RaisedEvent,
     VoucherRewarded,
 )
 from partner_vouchers.wire.stored_events import EVENT_TYPES, event_from_json, event_to_json
+from tests.support.promo import an_event, any_event
 
 INSTANTS = st.datetimes(timezones=st.just(UTC))
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -40,7 +46,12 @@ LOW = StockLow(
 )
 
 
+REDEEMED = an_event(CouponRedeemed, discount_amount=None)
+
+
 def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
+    if issubclass(kind, RaisedEvent):
+        return any_event(kind)
     if issubclass(kind, Recorded):
         return st.builds(
             kind,
@@ -75,7 +86,7 @@ def test_an_event_comes_back_as_it_was_stored(name: str, data: st.DataObject) ->
 
 
 def test_every_event_that_is_stored_as_text_has_its_name() -> None:
-    concrete = {*Recorded.__subclasses__(), *StockEvent.__subclasses__(), ListExpired}
+    concrete = {*Recorded.__subclasses__(), *StockEvent.__subclasses__(), ListExpired, *RAISED_EVENTS}
 
     assert set(EVENT_TYPES.values()) == concrete
     assert all(kind.event_name == name for name, kind in EVENT_TYPES.items())
@@ -95,7 +106,15 @@ def test_what_is_stored_today_can_be_read_for_ever() -> None:
         '"partner":"Puma","list_tag":"winter_sale_500","available":100}'
     )
 
+    redeemed = (
+        '{"occurred_at":"2024-02-19T14:00:00+00:00","user_id":"user-42","order_id":"order-991",'
+        '"coupon_code":"DIWALI10-XK2","coupon_id":"CPN-77","coupon_name":"Diwali 10 %",'
+        '"discount_amount":null,"cashback_points":20}'
+    )
+
     assert (event_to_json(EDITED), event_to_json(LOW)) == (edited, low)
+    assert event_to_json(REDEEMED) == redeemed
+    assert event_from_json("CT Coupon Redeemed", redeemed) == REDEEMED
     assert event_from_json("list.edited", edited) == EDITED
     assert event_from_json("list.running_low", low) == LOW
 
@@ -131,6 +150,11 @@ def stored(event: Event, **changed: object) -> str:
         pytest.param("list.running_low", stored(LOW, available="5"), id="text for a number"),
         pytest.param("list.running_low", stored(LOW, available=True), id="truth for a number"),
         pytest.param("list.running_low", stored(LOW, occurred_at="yesterday"), id="no instant"),
+        pytest.param("CT Coupon Redeemed", stored(REDEEMED, cashback_points=True), id="truth for points"),
+        pytest.param("CT Coupon Redeemed", stored(REDEEMED, cashback_points="20"), id="text for points"),
+        pytest.param("CT Coupon Redeemed", stored(REDEEMED, cashback_points=float("nan")), id="NaN"),
+        pytest.param("CT Coupon Redeemed", stored(REDEEMED, order_id=None), id="None for an id"),
+        pytest.param("CT Coupon Redeemed", stored(REDEEMED, coupon_code=1), id="number for a code"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_not_bent(name: str, text: str) -> None:

@@ -12,8 +12,9 @@ from attrs import field, frozen
 
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy, require_campaign_id
 from partner_vouchers.domain.codes import mask
-from partner_vouchers.domain.events import StockEvent, StockExhausted, StockLow, VoucherRewarded
+from partner_vouchers.domain.events import StockEvent, StockExhausted, StockLow
 from partner_vouchers.domain.lifecycle import Status
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.domain.stock import Counts, StockLevel, stock_level
 from partner_vouchers.domain.text import has_control_character, require_name
 from partner_vouchers.domain.voucher_list import Terms, VoucherList

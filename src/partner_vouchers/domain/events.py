@@ -1,20 +1,14 @@
 """What happened: the facts that the rest of a host's systems hear of.
 
-`VoucherRewarded` is the event `CT Partner Voucher Rewarded` of CleverTap's promo module; the metadata
-`wire` of a field is the exact name of its property there. The others are the library's own.
+Here are the library's own events. The promo events stand in `promo_events`.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import ClassVar
 
-from attrs import field, frozen
-
-from partner_vouchers.domain.codes import mask
-
-CT_SOURCE = "Promo Module"
-"""The system property `CT Source` of the event `CT Partner Voucher Rewarded`."""
+from attrs import frozen
 
 
 @frozen(kw_only=True)
@@ -35,73 +29,6 @@ class Event:
         return ""
 
 
-@frozen(kw_only=True)
-class VoucherRewarded(Event):
-    """A user was given a voucher code: `CT Partner Voucher Rewarded`.
-
-    Attributes:
-        user_id: who was given it; the identity of the event, not one of its properties.
-        campaign_id: the campaign that gave it, or None where it was asked of a list.
-        source: `"Campaign"` or `"API"`.
-        voucher_code: the code, masked in the repr.
-        list_id: the list that it came from.
-        list_tag: the tag, name, description and expiry of that list at the time.
-        list_name: see `list_tag`.
-        list_description: see `list_tag`.
-        list_expiry: see `list_tag`.
-        partner: whose code it is.
-    """
-
-    event_name: ClassVar[str] = "CT Partner Voucher Rewarded"
-
-    user_id: str
-    campaign_id: str | None
-    source: str
-    voucher_code: str = field(repr=mask)
-    list_id: str
-    list_tag: str
-    list_name: str
-    list_description: str
-    list_expiry: datetime
-    partner: str
-
-    @property
-    def ordering_key(self) -> str:
-        """The user."""
-        return user_key(self.user_id)
-
-    def properties(self) -> dict[str, str | int]:
-        """Return the properties of the event under their current wire names.
-
-        A property without a value is left out.
-
-        Example:
-            >>> from datetime import UTC, datetime
-            >>> event = VoucherRewarded(
-            ...     occurred_at=datetime(2024, 2, 19, 14, 0, tzinfo=UTC), user_id="user-42",
-            ...     campaign_id="CMP123456", source="Campaign", voucher_code="PM500FF", list_id="1837",
-            ...     list_tag="winter_sale_500", list_name="Winter Sale", list_description="₹500 off",
-            ...     list_expiry=datetime(2024, 3, 31, 23, 59, 59, tzinfo=UTC), partner="Puma",
-            ... )
-            >>> event.properties()["listExpiry"], event.properties()["eventTimestamp"]
-            ('2024-03-31T23:59:59Z', 1708351200)
-        """
-        found: dict[str, str | int] = {
-            "CT Source": CT_SOURCE,
-            "eventTimestamp": int(self.occurred_at.timestamp()),
-            "listDescription": self.list_description,
-            "listExpiry": iso_utc(self.list_expiry),
-            "listTag": self.list_tag,
-            "partner": self.partner,
-            "source": self.source,
-            "voucherCode": self.voucher_code,
-            "voucherListId": self.list_id,
-        }
-        if self.campaign_id is not None:
-            found["campaignId"] = self.campaign_id
-        return found
-
-
 def user_key(user_id: str) -> str:
     """Return the `Event.ordering_key` of a user's events."""
     return f"user:{user_id}"
@@ -110,11 +37,6 @@ def user_key(user_id: str) -> str:
 def list_key(list_id: str) -> str:
     """Return the `Event.ordering_key` of the events of a voucher list."""
     return f"list:{list_id}"
-
-
-def iso_utc(instant: datetime) -> str:
-    """Return an instant as on the wire, such as `2024-03-31T23:59:59Z`: whole seconds, UTC."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 Value = str | int | float | bool | None

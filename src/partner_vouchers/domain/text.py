@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from partner_vouchers.errors import InvalidInput
 
-_LINE_BREAKS = frozenset("\n\r\t")
+LINE_BREAKS = frozenset("\n\r\t")
+"""The control characters that a text of several lines may have."""
 
 
 def has_control_character(text: str, *, allowed: frozenset[str] = frozenset()) -> bool:
@@ -39,7 +40,7 @@ def require_text(field: str, value: object) -> str:
         InvalidInput: it is no string, or holds a control character other than line breaks and tabs.
     """
     text = _require_str(field, value, InvalidInput)
-    if has_control_character(text, allowed=_LINE_BREAKS):
+    if has_control_character(text, allowed=LINE_BREAKS):
         raise InvalidInput(
             field=field, reason="must not hold control characters other than line breaks and tabs"
         )

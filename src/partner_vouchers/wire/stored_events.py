@@ -13,13 +13,19 @@ from cattrs import Converter
 
 from partner_vouchers.domain import events
 from partner_vouchers.domain.events import Event, FieldChange, ListExpired, Recorded, StockEvent
+from partner_vouchers.domain.promo_events import RAISED_EVENTS
+from partner_vouchers.domain.properties import Number, read_number
 
-EVENT_TYPES: Final[dict[str, type[Event]]] = {
-    found.event_name: found
+_OWN_EVENTS = [
+    found
     for found in vars(events).values()
     if isinstance(found, type)
     and issubclass(found, Recorded | StockEvent | ListExpired)
     and found not in (Recorded, StockEvent)
+]
+
+EVENT_TYPES: Final[dict[str, type[Event]]] = {
+    found.event_name: found for found in (*_OWN_EVENTS, *RAISED_EVENTS)
 }
 """The stored events by name."""
 
@@ -31,6 +37,10 @@ def _new_converter() -> Converter:
     # A value is what JSON says it is; cattrs would coerce it: None to "None", 5.9 to 5.
     converter.register_structure_hook(str, _exactly)
     converter.register_structure_hook(int, _exactly)
+    converter.register_structure_hook_func(lambda hint: hint == Number, lambda value, _: read_number(value))
+    converter.register_structure_hook_func(
+        lambda hint: hint == Number | None, lambda value, _: None if value is None else read_number(value)
+    )
     converter.register_structure_hook(FieldChange, lambda found, _: FieldChange(**found))
     return converter
 

@@ -1,0 +1,273 @@
+"""How promo events stand on the wire: a table for each event, from which it is written, read and described.
+
+The names and formats are those of CleverTap's promo events. A table has a column for each wire form; a property
+that a form does not have is None there.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final
+
+from attrs import field, frozen
+
+from partner_vouchers.domain.text import LINE_BREAKS, has_control_character
+from partner_vouchers.errors import InvalidInput
+
+Number = int | float
+"""A numeric property: finite, and never a truth value."""
+
+WireValue = str | int | float
+"""What a property of a promo event may be on the wire."""
+
+LARGEST_NUMBER: Final = 2**53
+"""Up to this size every JSON reader sees the same whole number."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_COUPON_DATE = re.compile(r"([0-9]{2})-([0-9]{2})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2})")
+
+
+class WireForm(StrEnum):
+    """The naming of an event's properties; receivers of different ages expect different ones."""
+
+    CURRENT = "current"
+    LEGACY = "legacy"
+    TITLE_CASE = "title case"
+    CAMEL_CASE = "camel case"
+
+
+# --- formats ---------------------------------------------------------------------------------------------
+
+
+@frozen
+class Format:
+    """How a value stands on the wire.
+
+    Attributes:
+        label: what the docs call it.
+        read: returns the value of what was found on the wire, or raises ValueError with a reason. The reason
+            never repeats what was found, since that may be a code.
+        write: returns what stands on the wire for a value; None where that is the value itself.
+    """
+
+    label: str
+    read: Callable[[object], Any]
+    write: Callable[[Any], WireValue] | None = None
+
+
+# The events of a list share its expiry, and printing an instant takes longer than all else in an event.
+@lru_cache(1024)
+def iso_utc(instant: datetime) -> str:
+    """Return an instant as on the wire, such as `2024-03-31T23:59:59Z`: whole seconds, UTC."""
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    return f"{instant.isoformat(timespec='seconds')[:19]}Z"
+
+
+def epoch_seconds(instant: datetime) -> int:
+    """Return the whole seconds since 1970 in UTC."""
+    return (instant - _EPOCH) // _SECOND
+
+
+def coupon_date(instant: datetime) -> str:
+    """Return an instant as coupon events have it, `DD-MM-YYYY HH:MM:SS`: whole seconds, UTC.
+
+    Example:
+        >>> coupon_date(datetime(2024, 3, 31, 23, 59, 59, tzinfo=UTC))
+        '31-03-2024 23:59:59'
+    """
+    at = instant.astimezone(UTC)
+    return f"{at.day:02}-{at.month:02}-{at.year:04} {at.hour:02}:{at.minute:02}:{at.second:02}"
+
+
+def _kind(value: object) -> str:
+    """Return the name that JSON has for the type of a value."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case _:
+            return "no single value"
+
+
+def _read_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be a text, not {_kind(value)}")
+    if has_control_character(value, allowed=LINE_BREAKS):
+        raise ValueError("must not hold control characters other than line breaks and tabs")
+    return value
+
+
+def _read_iso(value: object) -> datetime:
+    try:
+        if isinstance(value, str) and _ISO.fullmatch(value):
+            return datetime.fromisoformat(value)
+    except ValueError:  # such as the 31st of June
+        pass
+    raise ValueError("must be an instant in UTC such as '2024-03-31T23:59:59Z'")
+
+
+def _read_epoch_seconds(value: object) -> datetime:
+    try:
+        if type(value) is int:
+            return _EPOCH + value * _SECOND
+    except OverflowError:
+        pass
+    raise ValueError("must be whole seconds since 1970 such as 1708351200")
+
+
+def _read_coupon_date(value: object) -> datetime:
+    try:
+        if isinstance(value, str) and (found := _COUPON_DATE.fullmatch(value)):
+            day, month, year, hour, minute, second = map(int, found.groups())
+            return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        pass
+    raise ValueError("must be a date in the form DD-MM-YYYY HH:MM:SS, such as '31-03-2024 23:59:59', in UTC")
+
+
+def read_number(value: object) -> Number:
+    """Return a number as it is.
+
+    Raises:
+        ValueError: it is something else, a truth value, not finite, or not the same to every JSON reader.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"must be a number, not {_kind(value)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    if abs(value) > LARGEST_NUMBER:
+        raise ValueError("must lie between -2**53 and 2**53")
+    return value
+
+
+def as_number(value: Number | Decimal) -> Number:
+    """Return a decimal as the number that JSON prints in the same way; anything else as it is.
+
+    Example:
+        >>> as_number(Decimal("49.90")), as_number(Decimal("20"))
+        (49.9, 20)
+    """
+    if isinstance(value, Decimal) and value.is_finite():
+        if value == value.to_integral_value():
+            return int(value)
+        if Decimal(repr(float(value))) == value:
+            return float(value)
+    # What is left is told by `read_number`.
+    return value  # type: ignore[return-value]
+
+
+TEXT = Format("text", _read_text)
+NUMBER = Format("number", read_number)
+EPOCH_SECONDS = Format("number: whole seconds since 1970", _read_epoch_seconds, epoch_seconds)
+ISO_INSTANT = Format("text: `YYYY-MM-DDTHH:MM:SSZ`", _read_iso, iso_utc)
+COUPON_DATE = Format("text: `DD-MM-YYYY HH:MM:SS`, in UTC", _read_coupon_date, coupon_date)
+
+
+# --- tables ----------------------------------------------------------------------------------------------
+
+
+@frozen
+class Property:
+    """A row of an event's table.
+
+    Attributes:
+        attribute: the attribute of the event that holds the value.
+        names: the name in each of the table's forms; None where the form does not have the property.
+        format: how the value stands on the wire.
+        optional: whether it may be None, and is left out then.
+        choices: the only values that it may have, where they are few.
+        constant: whether it is the same for all events of the class.
+    """
+
+    attribute: str
+    names: tuple[str | None, ...]
+    format: Format = TEXT
+    optional: bool = False
+    choices: tuple[str, ...] = ()
+    constant: bool = False
+
+
+@frozen
+class PropertyTable:
+    """The properties of an event in all its wire forms.
+
+    Attributes:
+        forms: the forms; the first is the default.
+        rows: the properties.
+    """
+
+    forms: tuple[WireForm, ...]
+    rows: tuple[Property, ...]
+    _writers: dict[WireForm, _Writer] = field(init=False, repr=False, eq=False)
+
+    @_writers.default
+    def _make_writers(self) -> dict[WireForm, _Writer]:
+        return {form: _Writer(self.of_form(form)) for form in self.forms}
+
+    def require_form(self, form: str | None) -> WireForm:
+        """Return a form of this table, the default one for None.
+
+        Raises:
+            InvalidInput: the event does not have this form.
+        """
+        if form is None:
+            return self.forms[0]
+        if form not in self.forms:
+            known = ", ".join(repr(each.value) for each in self.forms)
+            raise InvalidInput(field="form", reason=f"must be one of {known}")
+        return WireForm(form)
+
+    def of_form(self, form: str | None = None) -> tuple[tuple[str, Property], ...]:
+        """Return the properties that a form has, each with its name.
+
+        Raises:
+            InvalidInput: the event does not have this form.
+        """
+        column = self.forms.index(self.require_form(form))
+        named = ((row.names[column], row) for row in self.rows)
+        return tuple((name, row) for name, row in named if name is not None)
+
+    def write(self, event: object, form: str | None = None) -> dict[str, WireValue]:
+        """Return the properties of an event; those without a value are left out.
+
+        Raises:
+            InvalidInput: the event does not have this form.
+        """
+        return self._writers[self.forms[0] if form is None else self.require_form(form)](event)
+
+
+class _Writer:
+    """Writes the properties of one form: as little as possible in Python, since it runs for each event."""
+
+    __slots__ = ("_names", "_optional", "_values_of", "_written")
+
+    def __init__(self, columns: tuple[tuple[str, Property], ...]) -> None:
+        self._names = tuple(name for name, _ in columns)
+        self._values_of = attrgetter(*(row.attribute for _, row in columns))
+        self._optional = tuple(name for name, row in columns if row.optional)
+        self._written = tuple((name, row.format.write) for name, row in columns if row.format.write)
+
+    def __call__(self, event: object) -> dict[str, WireValue]:
+        found = dict(zip(self._names, self._values_of(event), strict=False))
+        for name in self._optional:
+            if found[name] is None:
+                del found[name]
+        for name, write in self._written:
+            if name in found:
+                found[name] = write(found[name])
+        return found

@@ -1,0 +1,269 @@
+"""Each promo event in each of its wire forms, as the golden files have it, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from partner_vouchers.domain.promo_events import (
+    PROMO_EVENTS,
+    CouponRedeemed,
+    CouponRewarded,
+    PointsCredited,
+    PointsDebited,
+    PromoEvent,
+    VoucherRewarded,
+)
+from partner_vouchers.domain.properties import WireForm
+from partner_vouchers.errors import InvalidEvent, InvalidInput, NaiveDatetime
+from partner_vouchers.wire.promo_events import EVENTS_BY_NAME, event_from_properties
+from tests.support.promo import AT, an_event, any_event
+
+GOLDEN = Path(__file__).parent / "golden"
+FORMS = [
+    pytest.param(kind, form, id=f"{kind.event_name}, {form}")
+    for kind in PROMO_EVENTS
+    for form in kind.table.forms
+]
+
+
+def golden_file(kind: type[PromoEvent], form: WireForm) -> Path:
+    snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in kind.__name__).lstrip("_")
+    return GOLDEN / f"{snake}.{form.replace(' ', '_')}.json"
+
+
+def untold(event: PromoEvent, form: WireForm) -> dict[str, Any]:
+    """Return what a reader of this form must know from elsewhere."""
+    told = {row.attribute for _, row in event.table.of_form(form)}
+    return {
+        row.attribute: getattr(event, row.attribute)
+        for row in event.table.rows
+        if row.attribute not in told
+        and not row.constant
+        and row.attribute != "occurred_at"
+        and getattr(event, row.attribute) is not None
+    }
+
+
+def read(kind: type[PromoEvent], properties: Mapping[str, object], form: str | None = None) -> PromoEvent:
+    return event_from_properties(kind, properties, user_id="user-42", occurred_at=AT, form=form)
+
+
+def faults(
+    kind: type[PromoEvent], properties: Mapping[str, object], form: str | None = None
+) -> dict[str, str]:
+    with pytest.raises(InvalidEvent) as caught:
+        read(kind, properties, form)
+    assert caught.value.event_name == kind.event_name
+    return dict(caught.value.faults)
+
+
+# --- there and back ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind,form", FORMS)
+def test_an_event_stands_on_the_wire_as_in_its_golden_file(kind: type[PromoEvent], form: WireForm) -> None:
+    properties = an_event(kind).properties(form)
+    text = json.dumps(properties, ensure_ascii=False, indent=2) + "\n"
+
+    assert text == golden_file(kind, form).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind,form", FORMS)
+def test_a_golden_file_is_read_as_its_event(kind: type[PromoEvent], form: WireForm) -> None:
+    event = an_event(kind)
+    found = event_from_properties(
+        kind,
+        json.loads(golden_file(kind, form).read_text(encoding="utf-8")),
+        user_id="user-42",
+        occurred_at=None if "eventTimestamp" in kind.property_names(form) else AT,
+        form=form,
+        **untold(event, form),
+    )
+
+    assert found == event
+
+
+def test_no_golden_file_is_left_over() -> None:
+    expected = {golden_file(kind, form) for kind in PROMO_EVENTS for form in kind.table.forms}
+
+    assert set(GOLDEN.iterdir()) == expected
+
+
+@pytest.mark.parametrize("kind,form", FORMS)
+@given(data=st.data())
+def test_any_event_comes_back_through_json(
+    kind: type[PromoEvent], form: WireForm, data: st.DataObject
+) -> None:
+    event = data.draw(any_event(kind))
+    properties = json.loads(json.dumps(event.properties(form)))
+    found = event_from_properties(
+        kind,
+        properties,
+        user_id=event.user_id,
+        occurred_at=event.occurred_at,
+        form=form,
+        **untold(event, form),
+    )
+
+    assert found == event
+    # 20 == 20.0, but they are not the same to a reader.
+    assert repr(found.properties(form)) == repr(event.properties(form))
+
+
+def test_an_event_is_found_by_its_wire_name() -> None:
+    assert EVENTS_BY_NAME["CT Coupon Redeemed"] is CouponRedeemed
+    assert len(EVENTS_BY_NAME) == 6
+
+
+# --- what is refused -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind,form", FORMS)
+def test_each_missing_property_is_named(kind: type[PromoEvent], form: WireForm) -> None:
+    needed = {name for name, row in kind.table.of_form(form) if not row.optional}
+    told = {name: reason for name, reason in faults(kind, {}, form).items() if reason == "is missing"}
+
+    assert set(told) == needed
+
+
+def test_what_the_form_does_not_tell_is_named() -> None:
+    properties = an_event().properties(WireForm.TITLE_CASE)
+
+    assert faults(VoucherRewarded, properties, WireForm.TITLE_CASE) == {
+        "voucher_code": "is not told by the form 'title case': pass it by name",
+        "list_expiry": "is not told by the form 'title case': pass it by name",
+    }
+
+
+def test_the_instant_is_needed_where_the_form_has_none() -> None:
+    event = an_event(PointsDebited)
+    with pytest.raises(InvalidEvent, match="'occurred_at' is not told by the form 'title case'"):
+        event_from_properties(PointsDebited, event.properties(), user_id="user-42")
+
+
+def test_an_instant_that_is_given_is_finer_than_the_one_in_the_properties() -> None:
+    at = AT + timedelta(microseconds=1)
+    found = event_from_properties(VoucherRewarded, an_event().properties(), user_id="user-42", occurred_at=at)
+
+    assert found.occurred_at == at
+
+
+def test_unknown_properties_are_named_with_what_was_meant() -> None:
+    properties = {
+        **an_event().properties(),
+        "voucherCod": "X",
+        "campaignID": "X",
+        "Zzz": 1,
+    }
+
+    assert faults(VoucherRewarded, properties) == {
+        "voucherCod": "is no property of it: did you mean 'voucherCode'?",
+        "campaignID": "belongs to the form 'legacy'",
+        "Zzz": "is no property of it",
+    }
+
+
+@pytest.mark.parametrize(
+    "kind,name,value",
+    [
+        pytest.param(VoucherRewarded, "voucherListId", 1837, id="number for a text"),
+        pytest.param(VoucherRewarded, "voucherCode", None, id="null for a text"),
+        pytest.param(VoucherRewarded, "campaignId", None, id="null for an optional text"),
+        pytest.param(VoucherRewarded, "partner", ["Puma"], id="list for a text"),
+        pytest.param(VoucherRewarded, "partner", True, id="truth for a text"),
+        pytest.param(VoucherRewarded, "partner", "a\0b", id="NUL"),
+        pytest.param(VoucherRewarded, "source", "Manual", id="unknown source"),
+        pytest.param(VoucherRewarded, "CT Source", "API", id="another system"),
+        pytest.param(VoucherRewarded, "eventTimestamp", "1708351200", id="text for an instant"),
+        pytest.param(VoucherRewarded, "eventTimestamp", 1708351200.5, id="fraction of a second"),
+        pytest.param(VoucherRewarded, "eventTimestamp", True, id="truth for an instant"),
+        pytest.param(VoucherRewarded, "eventTimestamp", 1708351200000000, id="beyond the year 9999"),
+        pytest.param(VoucherRewarded, "listExpiry", "2024-03-31", id="date without time"),
+        pytest.param(VoucherRewarded, "listExpiry", "2024-03-31T23:59:59", id="no zone"),
+        pytest.param(VoucherRewarded, "listExpiry", "2024-03-31T23:59:59+05:30", id="another zone"),
+        pytest.param(VoucherRewarded, "listExpiry", "2024-02-30T23:59:59Z", id="no such day"),
+        pytest.param(VoucherRewarded, "listExpiry", "٢٠٢٤-03-31T23:59:59Z", id="digits of another script"),
+        pytest.param(VoucherRewarded, "listExpiry", 1708351200, id="number for a date"),
+        pytest.param(CouponRewarded, "Coupon Start Date", "2024-02-01 00:00:00", id="year first"),
+        pytest.param(CouponRewarded, "Coupon Start Date", "1-2-2024 00:00:00", id="no leading zeros"),
+        pytest.param(CouponRewarded, "Coupon Start Date", "31-02-2024 00:00:00", id="no such date"),
+        pytest.param(CouponRewarded, "Coupon Start Date", "01-02-2024 00:00:00\n", id="line break"),
+        pytest.param(CouponRewarded, "Coupon Start Date", None, id="null for a date"),
+        pytest.param(CouponRewarded, "Coupon Id", "", id="empty id"),
+        pytest.param(CouponRewarded, "Coupon Name", "a\nb", id="name on two lines"),
+        pytest.param(CouponRedeemed, "Discount Amount", "49.9", id="text for a number"),
+        pytest.param(CouponRedeemed, "Discount Amount", True, id="truth for a number"),
+        pytest.param(CouponRedeemed, "Discount Amount", float("nan"), id="NaN"),
+        pytest.param(CouponRedeemed, "Discount Amount", float("inf"), id="infinity"),
+        pytest.param(CouponRedeemed, "Cashback Points", 2**53 + 1, id="number too large"),
+        pytest.param(PointsCredited, "Points", None, id="null for a number"),
+        pytest.param(PointsCredited, "Source", "Gift", id="unknown source of points"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_its_wire_name(
+    kind: type[PromoEvent], name: str, value: object
+) -> None:
+    assert list(faults(kind, {**an_event(kind).properties(), name: value})) == [name]
+
+
+def test_all_that_is_wrong_is_told_at_once_and_no_value_is_repeated() -> None:
+    properties = {
+        **an_event().properties(),
+        "voucherCode": 500500,
+        "SECRET-CODE": "PM500FF",
+        "source": "PM500FF",
+    }
+    del properties["partner"]
+    with pytest.raises(InvalidEvent) as caught:
+        read(VoucherRewarded, properties)
+
+    assert set(dict(caught.value.faults)) == {"voucherCode", "SECRET-CODE", "source", "partner"}
+    assert "500" not in str(caught.value)
+
+
+@pytest.mark.parametrize("properties", [None, "{}", [("partner", "Puma")], 1])
+def test_properties_are_a_mapping(properties: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"^properties: must be a mapping"):
+        read(VoucherRewarded, properties)
+
+
+@pytest.mark.parametrize(
+    "wrong,error",
+    [
+        ({"user_id": ""}, InvalidInput),
+        ({"user_id": 42}, InvalidInput),
+        ({"occurred_at": AT.replace(tzinfo=None)}, NaiveDatetime),
+        ({"form": "camel case"}, InvalidInput),
+        ({"partner": "Puma"}, InvalidInput),
+        ({"voucher_code": "X"}, InvalidInput),
+        ({"colour": "red"}, InvalidInput),
+        ({"ct_source": "Promo Module"}, InvalidInput),
+        ({"list_name": 42}, InvalidInput),
+    ],
+    ids=str,
+)
+def test_arguments_are_checked(wrong: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        event_from_properties(VoucherRewarded, an_event().properties(), **{"user_id": "user-42", **wrong})
+
+
+def test_what_is_added_by_name_must_fit() -> None:
+    properties = an_event().properties(WireForm.LEGACY)
+    for expiry in (AT.replace(tzinfo=None), "2024-03-31T23:59:59Z"):
+        with pytest.raises(InvalidInput, match=r"^list_expiry: "):
+            event_from_properties(
+                VoucherRewarded,
+                properties,
+                user_id="u",
+                occurred_at=AT,
+                form="legacy",
+                list_expiry=expiry,
+            )
