@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from cattrs import Converter
 
@@ -54,9 +54,15 @@ def _exactly(value: object, expected: type) -> object:
 _CONVERTER = _new_converter()
 
 
+def event_to_dict(event: Event) -> dict[str, Any]:
+    """Return what JSON can say of an event; its name is not part of it."""
+    found: dict[str, Any] = _CONVERTER.unstructure(event)
+    return found
+
+
 def event_to_json(event: Event) -> str:
     """Return an event as JSON text; its name is not part of it."""
-    return json.dumps(_CONVERTER.unstructure(event), ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(event_to_dict(event), ensure_ascii=False, separators=(",", ":"))
 
 
 def event_from_json(name: str, text: str) -> Event:

@@ -1,0 +1,63 @@
+"""A sink that writes events to the log of the program."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from partner_vouchers.domain.events import Event
+from partner_vouchers.domain.text import require_name
+from partner_vouchers.ports import OutboxEntry, Rejection
+from partner_vouchers.sinks.common import EventFilter
+
+
+class LoggingSink:
+    """Logs each event in one record, with its codes masked.
+
+    The record has the attributes `event_id` and `event_name`, for those who format logs themselves.
+
+    Attributes:
+        name: what the storage remembers the sink by.
+        batch_size: the most events that `send` takes at once.
+        concurrency: how many calls of `send` may run at the same time.
+    """
+
+    def __init__(
+        self,
+        logger: logging.Logger | None = None,
+        *,
+        level: int = logging.INFO,
+        name: str = "logging",
+        events: Iterable[type[Event]] = (Event,),
+    ) -> None:
+        """Choose where to.
+
+        Args:
+            logger: the logger; `partner_vouchers.events` by default.
+            level: the level of the records.
+            name: what the storage remembers the sink by.
+            events: the classes of the events to log; others count as taken.
+
+        Raises:
+            InvalidInput: an argument breaks a rule.
+        """
+        self.name: str = require_name("name", name)
+        self.batch_size: int = 1000
+        self.concurrency: int = 1
+        self._takes = EventFilter(events)
+        self._logger = logger or logging.getLogger("partner_vouchers.events")
+        self._level = level
+
+    def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
+        """See `ports.EventSink`."""
+        for entry in self._takes(entries):
+            name = entry.event.event_name
+            self._logger.log(
+                self._level,
+                "event %s %s: %r",
+                entry.id,
+                name,
+                entry.event,
+                extra={"event_id": entry.id, "event_name": name},
+            )
+        return ()
