@@ -1,0 +1,407 @@
+"""Uploads to a CleverTap on this machine, over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import timedelta
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from partner_vouchers.domain.events import Event
+from partner_vouchers.domain.promo_events import CouponRedeemed, PointsCredited, PromoEvent, VoucherRewarded
+from partner_vouchers.errors import InvalidInput, SinkUnavailable
+from partner_vouchers.httpclient import HttpClient
+from partner_vouchers.ports import EventSink, OutboxEntry, Rejection
+from partner_vouchers.sinks.clevertap import FINAL_CODES, REGIONS, CleverTapSink
+from tests.sinks.entries import LOW, NOW, entry, rewards
+from tests.support.clevertap import ACCOUNT, PASSCODE, CleverTap, Record, judge
+from tests.support.loopback import Answering, Loopback, answer, free_port, loopback, raw, reset
+from tests.support.promo import AT, an_event
+
+NAMES = {"CT Partner Voucher Rewarded": "Voucher Rewarded", "CT Coupon Redeemed": "Coupon Redeemed"}
+
+
+@pytest.fixture
+def client() -> Iterator[HttpClient]:
+    with closing(HttpClient(connect_timeout=2, read_timeout=0.5, deadline=2)) as client:
+        yield client
+
+
+@pytest.fixture
+def sink_for(client: HttpClient) -> Callable[..., CleverTapSink]:
+    def build(server: Loopback, **changed: Any) -> CleverTapSink:
+        arguments = {
+            "account_id": ACCOUNT,
+            "passcode": PASSCODE,
+            "base_url": server.url,
+            "names": NAMES,
+            "client": client,
+            "clock": lambda: NOW,
+        }
+        return CleverTapSink(**{**arguments, **changed})
+
+    return build
+
+
+Sinks = Callable[..., CleverTapSink]
+
+
+def final(number: int, code: int) -> Rejection:
+    return Rejection(f"s-{number}", f"CleverTap's code {code}: {FINAL_CODES[code]}", final=True)
+
+
+# --- what is sent ------------------------------------------------------------------------------------------
+
+
+def test_events_arrive_as_what_the_users_did(sink_for: Sinks) -> None:
+    with loopback(CleverTap()) as server:
+        sink: EventSink = sink_for(server)
+        entries = [entry(an_event()), entry(an_event(CouponRedeemed, user_id="user-43"), 2)]
+        assert sink.send(entries) == []
+
+    (request,) = server.requests
+    assert (request.method, request.target) == ("POST", "/1/upload")
+    assert request.headers["x-clevertap-account-id"] == ACCOUNT
+    assert request.headers["x-clevertap-passcode"] == PASSCODE
+    assert request.headers["content-type"] == "application/json"
+    assert json.loads(request.body) == {
+        "d": [
+            {
+                "identity": "user-42",
+                "ts": 1708351200,
+                "type": "event",
+                "evtName": "Voucher Rewarded",
+                "evtData": an_event().properties(),
+            },
+            {
+                "identity": "user-43",
+                "ts": 1708351200,
+                "type": "event",
+                "evtName": "Coupon Redeemed",
+                "evtData": an_event(CouponRedeemed).properties(),
+            },
+        ]
+    }
+
+
+@pytest.mark.parametrize("kind", ["identity", "objectId", "FBID", "GPID"])
+def test_the_kind_of_id_can_be_chosen(sink_for: Sinks, kind: str) -> None:
+    service = CleverTap()
+    with loopback(service) as server:
+        assert sink_for(server, identity=kind).send(rewards(1)) == []
+
+    (record,) = service.taken
+    assert record[kind] == "user-1"
+    assert set(record) == {kind, "ts", "type", "evtName", "evtData"}
+
+
+def test_the_wire_form_can_be_chosen(sink_for: Sinks) -> None:
+    service = CleverTap()
+    forms = {"CT Partner Voucher Rewarded": "legacy", "CT Points Credited": "camel case"}
+    names = {**NAMES, "CT Points Credited": "Points"}
+    points = an_event(PointsCredited, user_id="user-43")
+    with loopback(service) as server:
+        sink_for(server, forms=forms, names=names).send([entry(an_event()), entry(points, 2)])
+
+    assert [record["evtData"] for record in service.taken] == [
+        an_event().properties("legacy"),
+        points.properties("camel case"),
+    ]
+
+
+def test_only_what_concerns_a_user_is_uploaded(sink_for: Sinks) -> None:
+    service = CleverTap()
+    with loopback(service) as server:
+        sink = sink_for(server)
+        assert sink.send([entry(LOW), entry(an_event(), 2)]) == []
+        assert sink.send([entry(LOW)]) == ()
+
+    assert (len(service.taken), len(server.requests)) == (1, 1)
+
+
+def test_some_promo_events_alone_can_be_chosen(sink_for: Sinks) -> None:
+    service = CleverTap()
+    with loopback(service) as server:
+        entries = [entry(an_event()), entry(an_event(CouponRedeemed, user_id="user-43"), 2)]
+        sink_for(server, events=(CouponRedeemed,)).send(entries)
+
+    assert [record["identity"] for record in service.taken] == ["user-43"]
+
+
+def test_a_thousand_events_are_one_call(sink_for: Sinks) -> None:
+    service = CleverTap()
+    with loopback(service) as server:
+        sink = sink_for(server)
+        assert sink.batch_size == 1000
+        assert sink.send(rewards(1000)) == []
+
+    assert service.sizes == [1000]
+
+
+def test_calls_run_side_by_side(sink_for: Sinks) -> None:
+    together = Barrier(15)
+
+    def wait_for_all(record: Record) -> int | None:
+        together.wait(10)
+        return judge(record)
+
+    service = CleverTap(wait_for_all)
+    with loopback(service) as server, closing(HttpClient()) as patient:
+        sink = sink_for(server, client=patient)
+        with ThreadPoolExecutor(sink.concurrency) as pool:
+            assert list(pool.map(lambda each: sink.send([each]), rewards(sink.concurrency))) == [[]] * 15
+
+    assert service.most_at_once == 15
+
+
+def test_events_that_come_too_late_for_live_campaigns_are_warned_of(
+    sink_for: Sinks, caplog: pytest.LogCaptureFixture
+) -> None:
+    two_hours = timedelta(hours=2)
+    with loopback(CleverTap()) as server:
+        sink = sink_for(server, clock=lambda: (AT + two_hours).timestamp())
+        sink.send(rewards(3))
+        assert caplog.records == []
+        old = rewards(2, occurred_at=AT - timedelta(microseconds=1))
+        sink.send([entry(an_event(), 9), *old])
+
+    (record,) = caplog.records
+    assert (record.levelno, record.name) == (logging.WARNING, "partner_vouchers.sinks.clevertap")
+    assert "uploads 2 events that are older than two hours, beginning with s-1" in record.getMessage()
+
+
+# --- what is refused -----------------------------------------------------------------------------------------
+
+
+def test_a_reserved_name_is_final_and_says_what_to_do(sink_for: Sinks) -> None:
+    with loopback(CleverTap()) as server:
+        (rejection,) = sink_for(server, names={}).send(rewards(1))
+
+    assert rejection == final(1, 513)
+    assert "names={...}" in rejection.reason
+
+
+@pytest.mark.parametrize("as_text", [False, True], ids=["as object", "as text"])
+def test_refused_events_are_told_apart_from_taken_ones(sink_for: Sinks, as_text: bool) -> None:
+    service = CleverTap(record_as_text=as_text)
+    long_name = "u" * 120
+    entries = rewards(5)
+    entries[1] = entry(an_event(CouponRedeemed, user_id="user-2"), 2)
+    entries[3] = entry(an_event(user_id=long_name), 4)
+    with loopback(service) as server:
+        rejections = sink_for(server, names={"CT Partner Voucher Rewarded": "Voucher"}).send(entries)
+
+    assert rejections == [final(2, 513), final(4, 523)]
+    assert [record["identity"] for record in service.taken] == ["user-1", "user-3", "user-5"]
+
+
+@pytest.mark.parametrize("code", [509, 512, 513, 522, 523, 524, 525, 526, 528])
+def test_codes_that_blame_the_event_are_final(sink_for: Sinks, code: int) -> None:
+    with loopback(CleverTap(lambda record: code)) as server:
+        assert sink_for(server).send(rewards(2)) == [final(1, code), final(2, code)]
+
+
+@pytest.mark.parametrize("code", [555, 599, "555", None, "what", -1, 5.5])
+def test_other_codes_are_tried_again(sink_for: Sinks, code: Any) -> None:
+    service = CleverTap(lambda record: code if record["identity"] == "user-2" else None)
+    item = {"status": "fail", "code": code, "record": {"identity": "user-2"}}
+    body = {"status": "partial", "processed": 2, "unprocessed": [item]}
+    with loopback(answer(body)) as server:
+        (rejection,) = sink_for(server).send(rewards(3))
+
+    assert (rejection.id, rejection.final) == ("s-2", False)
+    assert service.taken == []
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"code": 513, "record": {"identity": "user-2"}},
+        {"code": "513", "record": {"identity": "user-2"}},
+        {"code": 513, "record": '{"identity": "user-2"}'},
+        {"code": 513, "error": "Skipped record number : 2"},
+        {"code": 513, "error": "Skipped record number : 2", "record": {"identity": "somebody"}},
+        {"code": 513, "error": "Skipped record number : 2", "record": "{"},
+    ],
+    ids=str,
+)
+def test_a_refusal_finds_its_event(sink_for: Sinks, item: Mapping[str, object]) -> None:
+    body = {"status": "partial", "processed": 2, "unprocessed": [item]}
+    with loopback(answer(body)) as server:
+        assert sink_for(server).send(rewards(3)) == [final(2, 513)]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"code": 513},
+        {"code": 513, "record": {"identity": "somebody"}, "error": "Skipped record number : 9"},
+        {"code": 513, "record": None, "error": "Skipped record number : 0"},
+    ],
+    ids=str,
+)
+def test_a_refusal_without_an_event_is_found_by_halving(sink_for: Sinks, item: dict[str, Any]) -> None:
+    service = CleverTap(lambda record: 513 if record["identity"] == "user-3" else None)
+
+    def mute(connection: Any, request: Any) -> None:
+        records = json.loads(request.body)["d"]
+        said = service.take(records)
+        answer({**said, "unprocessed": [item for _ in said["unprocessed"]]})(connection, request)
+
+    with loopback(mute) as server:
+        assert sink_for(server).send(rewards(4)) == [final(3, 513)]
+
+    assert {record["identity"] for record in service.taken} == {"user-1", "user-2", "user-4"}
+
+
+def test_a_refusal_never_repeats_what_the_answer_says(sink_for: Sinks) -> None:
+    item = {"code": 599, "error": "PM500FF", "record": {"identity": "user-1"}}
+    with loopback(answer({"status": "fail", "processed": 0, "unprocessed": [item]})) as server:
+        (rejection,) = sink_for(server).send(rewards(1))
+
+    assert "PM500FF" not in rejection.reason
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_an_event_for_which_a_call_is_refused_is_found(sink_for: Sinks, status: int) -> None:
+    service = CleverTap()
+
+    def strict(connection: Any, request: Any) -> None:
+        bad = b"user-7" in request.body
+        (answer({}, status) if bad else service.respond(request))(connection, request)
+
+    with loopback(strict) as server:
+        rejections = sink_for(server).send(rewards(9))
+
+    assert rejections == [Rejection("s-7", f"refused with the status {status}", final=True)]
+    assert sorted(record["identity"] for record in service.taken) == [
+        f"user-{n}" for n in (1, 2, 3, 4, 5, 6, 8, 9)
+    ]
+
+
+# --- no answer, or none that helps -----------------------------------------------------------------------------
+
+
+def silence(connection: Any, request: Any) -> None:
+    connection.recv(1)
+
+
+@pytest.mark.parametrize(
+    "answering,reason",
+    [
+        pytest.param(answer({}, 401), "check the account id and the passcode", id="401"),
+        pytest.param(answer({}, 403), "passcode may upload", id="403"),
+        pytest.param(answer({}, 404), "check the base URL", id="404"),
+        pytest.param(answer({}, 302, {"Location": "/elsewhere"}), "redirects are not followed", id="302"),
+        pytest.param(answer({}, 307, {"Location": "https://example.com/"}), "status 307", id="307"),
+        pytest.param(answer({}, 500), "status 500", id="500"),
+        pytest.param(answer({}, 503), "status 503", id="503"),
+        pytest.param(answer(b"", 200), "cannot be understood", id="empty"),
+        pytest.param(answer(b"", 204), "cannot be understood", id="204"),
+        pytest.param(answer(b"<html>", 200), "cannot be understood", id="HTML"),
+        pytest.param(answer(b"\xff", 200), "cannot be understood", id="no UTF-8"),
+        pytest.param(answer([], 200), "cannot be understood", id="list"),
+        pytest.param(answer(b"[" * 100_000, 200), "cannot be understood", id="deep"),
+        pytest.param(answer({"unprocessed": 5}), "cannot be understood", id="number of unprocessed"),
+        pytest.param(answer({"unprocessed": ["x"]}), "cannot be understood", id="texts of unprocessed"),
+        pytest.param(answer({"status": "fail"}), "failed, and not why", id="fail"),
+        pytest.param(answer({"status": "success", "processed": 2}), "accounts for 2 of 3", id="one missing"),
+        pytest.param(silence, "no whole answer came in time; the events may have arrived", id="silence"),
+        pytest.param(reset, "may have arrived", id="reset"),
+        pytest.param(raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"), "may have arrived", id="half"),
+    ],
+)
+def test_a_batch_that_was_not_answered_is_tried_again(
+    sink_for: Sinks, answering: Answering, reason: str
+) -> None:
+    with loopback(answering) as server, pytest.raises(SinkUnavailable, match=reason) as caught:
+        sink_for(server).send(rewards(3))
+
+    assert caught.value.sink == "clevertap"
+    assert PASSCODE not in str(caught.value)
+    assert len(server.requests) == 1
+
+
+def test_nobody_there_means_nothing_sent(sink_for: Sinks) -> None:
+    nobody = Loopback(f"http://127.0.0.1:{free_port()}", reset)
+    with pytest.raises(SinkUnavailable, match="nothing was sent"):
+        sink_for(nobody).send(rewards(1))
+
+
+@pytest.mark.parametrize(
+    "header,seconds",
+    [({}, None), ({"Retry-After": "7"}, 7.0), ({"Retry-After": "Mon, 19 Feb 2024 14:02:00 GMT"}, 60.0)],
+    ids=str,
+)
+def test_too_many_calls_are_repeated_when_asked(
+    sink_for: Sinks, header: Mapping[str, str], seconds: float | None
+) -> None:
+    overloaded = answer({"error": "Too many concurrent requests"}, 429, header)
+    told = "15 calls at the same time"
+    with loopback(overloaded) as server, pytest.raises(SinkUnavailable, match=told) as caught:
+        sink_for(server).send(rewards(1))
+
+    assert caught.value.retry_after == seconds
+
+
+# --- how it is set up --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrong,field",
+    [
+        ({"region": None}, "region"),
+        ({"region": "de1"}, "region"),
+        ({"base_url": "https://in1.api.clevertap.com"}, "region"),
+        ({"region": None, "base_url": "http://in1.api.clevertap.com"}, "base_url"),
+        ({"region": None, "base_url": "https://user:word@in1.api.clevertap.com"}, "base_url"),
+        ({"account_id": ""}, "account_id"),
+        ({"passcode": "a\r\nb"}, "passcode"),
+        ({"passcode": "पास"}, "headers"),
+        ({"identity": "email"}, "identity"),
+        ({"names": {"CT Coupon": "x"}}, "names"),
+        ({"events": (Event,)}, "events"),
+        ({"batch_size": 1001}, "batch_size"),
+        ({"concurrency": 16}, "concurrency"),
+        ({"name": " "}, "name"),
+    ],
+    ids=str,
+)
+def test_arguments_are_checked(wrong: dict[str, Any], field: str) -> None:
+    right = {"account_id": ACCOUNT, "passcode": PASSCODE, "region": "in1"}
+    with pytest.raises(InvalidInput) as caught:
+        CleverTapSink(**{**right, **wrong})
+
+    assert caught.value.field == field
+    assert PASSCODE not in str(caught.value)
+
+
+def test_each_region_has_its_host() -> None:
+    for region, url in REGIONS.items():
+        CleverTapSink(account_id=ACCOUNT, passcode=PASSCODE, region=region)
+        assert url.startswith("https://")
+        assert url.endswith("api.clevertap.com")
+
+
+def test_credentials_are_not_shown() -> None:
+    sink = CleverTapSink(account_id=ACCOUNT, passcode=PASSCODE, region="in1")
+
+    assert PASSCODE not in repr(sink)
+
+
+def test_the_default_takes_every_promo_event(sink_for: Sinks) -> None:
+    kinds: tuple[type[PromoEvent], ...] = (VoucherRewarded, CouponRedeemed, PointsCredited)
+    entries: list[OutboxEntry] = [
+        entry(an_event(kind, user_id=f"user-{number}"), number) for number, kind in enumerate(kinds, 1)
+    ]
+    service = CleverTap(lambda record: None)
+    with loopback(service) as server:
+        assert sink_for(server, names={}).send(entries) == []
+
+    assert [record["evtName"] for record in service.taken] == [kind.event_name for kind in kinds]

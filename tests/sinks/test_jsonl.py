@@ -1,0 +1,175 @@
+"""A file of events: every line whole, whoever writes and whoever dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cloudevents.core.formats.json import JSONFormat
+
+from partner_vouchers.errors import InvalidInput, SinkUnavailable
+from partner_vouchers.ports import EventSink
+from partner_vouchers.sinks.jsonl import JsonLinesSink
+from tests.sinks.entries import LOW, entry, rewards
+from tests.support.promo import AT, an_event
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def test_each_event_is_a_line_that_cloudevents_reads(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    sink: EventSink = JsonLinesSink(path, source="https://shop.example.com/vouchers")
+    assert sink.send([entry(an_event()), entry(LOW, 2)]) == ()
+    first, second = (JSONFormat().read(None, line) for line in path.read_bytes().splitlines())
+
+    assert (first.get_id(), first.get_type(), first.get_subject(), first.get_time()) == (
+        "s-1",
+        "CT Partner Voucher Rewarded",
+        "user-42",
+        AT,
+    )
+    assert first.get_source() == "https://shop.example.com/vouchers"
+    assert first.get_data() == an_event().properties()
+    assert (second.get_id(), second.get_type(), second.get_subject()) == ("s-2", "list.running_low", "1837")
+
+
+def test_lines_are_added_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    entries = rewards(5)
+    for durable in (True, False):
+        JsonLinesSink(path, durable=durable).send(entries[:2])
+    JsonLinesSink(path).send(entries[2:])
+
+    assert [line["id"] for line in lines_of(path)] == ["s-1", "s-2", "s-1", "s-2", "s-3", "s-4", "s-5"]
+
+
+def test_text_is_kept_as_it_is_and_never_breaks_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    text = '₹500 off\nline\r two\u2028three\x85 "quoted" \\'
+    JsonLinesSink(path).send([entry(an_event(list_description=text))])
+
+    assert path.read_bytes().count(b"\n") == 1
+    (found,) = (json.loads(line) for line in path.read_bytes().split(b"\n") if line)
+    assert found["data"]["listDescription"] == text
+    assert "₹500" in path.read_text(encoding="utf-8")
+
+
+def test_names_forms_and_kinds_can_be_chosen(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    name = "CT Partner Voucher Rewarded"
+    sink = JsonLinesSink(path, names={name: "Voucher"}, forms={name: "legacy"}, events=(type(an_event()),))
+    sink.send([entry(LOW), entry(an_event(), 2)])
+    (line,) = lines_of(path)
+
+    assert (line["id"], line["type"], line["data"]) == ("s-2", "Voucher", an_event().properties("legacy"))
+
+
+def test_without_events_there_is_no_file(tmp_path: Path) -> None:
+    JsonLinesSink(tmp_path / "events.jsonl").send([])
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_only_the_owner_reads_the_codes(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    JsonLinesSink(path).send(rewards(1))
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("torn", ['{"specversion":"1.0","id":"s-0","da', "\0\0\0"])
+def test_after_a_torn_line_the_next_batch_begins_anew(tmp_path: Path, torn: str) -> None:
+    path = tmp_path / "events.jsonl"
+    JsonLinesSink(path).send(rewards(1))
+    with path.open("a", encoding="utf-8") as file:
+        file.write(torn)
+    JsonLinesSink(path).send(rewards(2))
+    lines = path.read_text(encoding="utf-8").split("\n")
+
+    assert lines[1] == torn
+    assert [json.loads(line)["id"] for line in (lines[0], *lines[2:-1])] == ["s-1", "s-1", "s-2"]
+    assert lines[-1] == ""
+
+
+def test_a_file_that_is_moved_away_is_begun_again(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    sink = JsonLinesSink(path)
+    sink.send(rewards(1))
+    path.rename(tmp_path / "events.jsonl.1")
+    sink.send(rewards(2))
+
+    assert [line["id"] for line in lines_of(path)] == ["s-1", "s-2"]
+
+
+def test_what_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
+    sink = JsonLinesSink(tmp_path / "missing" / "events.jsonl")
+    with pytest.raises(SinkUnavailable, match="No such file or directory") as caught:
+        sink.send(rewards(1))
+    assert caught.value.sink == "jsonl"
+    (tmp_path / "missing").mkdir()
+
+    assert sink.send(rewards(1)) == ()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "full"
+    path.symlink_to("/dev/full")
+    with pytest.raises(SinkUnavailable, match="No space left"):
+        JsonLinesSink(path, durable=False).send(rewards(1))
+
+
+WRITER = """
+    import sys
+    from partner_vouchers.sinks.jsonl import JsonLinesSink
+    from tests.sinks.entries import rewards
+
+    sink = JsonLinesSink(sys.argv[1], durable=False, source=sys.argv[2])
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for _ in range(20):
+        sink.send(rewards(200))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no lock between processes")
+def test_several_processes_write_whole_lines(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(WRITER), str(path), f"/writer/{number}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        for number in range(3)
+    ]
+    for writer in writers:
+        assert writer.stdout
+        writer.stdout.readline()
+    for writer in writers:
+        writer.communicate("go\n", timeout=60)
+
+    assert all(writer.returncode == 0 for writer in writers)
+    found = [(line["source"], line["id"]) for line in lines_of(path)]
+    expected = [f"s-{number}" for number in range(1, 201)] * 20
+    for number in range(3):
+        assert [id for source, id in found if source == f"/writer/{number}"] == expected
+    assert len(found) == 3 * len(expected)
+
+
+@pytest.mark.parametrize("wrong", [{"name": ""}, {"source": " "}, {"names": {"x": "y"}}], ids=str)
+def test_arguments_are_checked(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        JsonLinesSink(tmp_path / "events.jsonl", **wrong)

@@ -1,0 +1,323 @@
+"""Webhooks over real HTTP, read and verified by the packages of the two standards."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from cloudevents.core.bindings.http import HTTPMessage, from_structured_event
+from cloudevents.core.formats.json import JSONFormat
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from partner_vouchers.domain.events import FieldChange, ListEdited, PartnerAdded
+from partner_vouchers.domain.promo_events import CouponRedeemed, PromoEvent
+from partner_vouchers.errors import InvalidInput, SinkUnavailable
+from partner_vouchers.httpclient import HttpClient
+from partner_vouchers.ports import EventSink, Rejection
+from partner_vouchers.sinks.webhook import WebhookSink
+from tests.sinks.entries import LOW, entry, rewards
+from tests.support.loopback import CERTIFICATE, Answering, Loopback, Received, answer, loopback, raw, reset
+from tests.support.promo import AT, an_event
+
+OLD, NEW = (f"whsec_{base64.b64encode(bytes([number] * 32)).decode()}" for number in (1, 2))
+
+Sinks = Callable[..., WebhookSink]
+
+
+@pytest.fixture
+def sink_for() -> Iterator[Sinks]:
+    with closing(HttpClient(connect_timeout=2, read_timeout=0.5, deadline=2)) as client:
+
+        def build(server: Loopback, **changed: Any) -> WebhookSink:
+            return WebhookSink(f"{server.url}/hooks", **{"secrets": NEW, "client": client, **changed})
+
+        yield build
+
+
+def verified(request: Received, secret: str = NEW) -> Any:
+    return Webhook(secret).verify(request.body, dict(request.headers))
+
+
+# --- the envelope --------------------------------------------------------------------------------------------
+
+
+def test_an_event_arrives_as_a_cloud_event_under_its_signature(sink_for: Sinks) -> None:
+    with loopback(answer(b"", 204)) as server:
+        sink: EventSink = sink_for(server, source="https://shop.example.com/vouchers")
+        assert sink.send([entry(an_event())]) == []
+    (request,) = server.requests
+    event = from_structured_event(HTTPMessage(dict(request.headers), request.body))
+
+    assert (request.method, request.target) == ("POST", "/hooks")
+    assert request.headers["content-type"].startswith("application/cloudevents+json")
+    assert verified(request)["id"] == request.headers["webhook-id"] == event.get_id() == "s-1"
+    assert event.get_type() == "CT Partner Voucher Rewarded"
+    assert event.get_source() == "https://shop.example.com/vouchers"
+    assert event.get_subject() == "user-42"
+    assert event.get_time() == AT
+    assert event.get_datacontenttype() == "application/json"
+    assert event.get_data() == an_event().properties()
+
+
+@pytest.mark.parametrize(
+    "event,subject,data",
+    [
+        (
+            LOW,
+            "1837",
+            {"list_id": "1837", "partner": "Puma", "list_tag": "winter", "available": 3},
+        ),
+        (
+            ListEdited(occurred_at=AT, list_id="1837", changes=(FieldChange("name", None, "N"),)),
+            "1837",
+            {"list_id": "1837", "changes": [{"field": "name", "before": None, "after": "N"}]},
+        ),
+        (PartnerAdded(occurred_at=AT), None, {"list_id": None, "changes": []}),
+    ],
+    ids=lambda each: getattr(each, "event_name", ""),
+)
+def test_the_librarys_own_events_arrive_as_well(
+    sink_for: Sinks, event: Any, subject: str | None, data: object
+) -> None:
+    with loopback(answer()) as server:
+        sink_for(server).send([entry(event)])
+    (request,) = server.requests
+    found = from_structured_event(HTTPMessage(dict(request.headers), request.body))
+
+    assert (found.get_type(), found.get_subject(), found.get_data()) == (event.event_name, subject, data)
+
+
+def test_a_batch_is_one_request(sink_for: Sinks) -> None:
+    entries = [*rewards(3), entry(LOW, 4)]
+    with loopback(answer()) as server:
+        sink = sink_for(server, batch_size=100)
+        for _ in range(2):
+            assert sink.send(entries) == []
+        sink.send(entries[:1])
+    first, again, single = server.requests
+
+    assert first.headers["content-type"].startswith("application/cloudevents-batch+json")
+    found = [JSONFormat().read(None, json.dumps(each)) for each in verified(first)]
+    assert [each.get_id() for each in found] == ["s-1", "s-2", "s-3", "s-4"]
+    # The same events have the same id again, so that a receiver can tell a repeat.
+    assert first.headers["webhook-id"] == again.headers["webhook-id"] != single.headers["webhook-id"]
+    assert [each["id"] for each in verified(single)] == ["s-1"]
+
+
+def test_names_forms_and_kinds_can_be_chosen(sink_for: Sinks) -> None:
+    name = "CT Partner Voucher Rewarded"
+    with loopback(answer()) as server:
+        sink = sink_for(server, names={name: "voucher"}, forms={name: "legacy"}, events=(PromoEvent,))
+        sink.send([entry(LOW)])
+        sink.send([entry(an_event(), 2)])
+    (request,) = server.requests
+
+    assert verified(request)["type"] == "voucher"
+    assert verified(request)["data"] == an_event().properties("legacy")
+
+
+# --- the signature -------------------------------------------------------------------------------------------
+
+
+def test_while_a_secret_is_exchanged_both_verify(sink_for: Sinks) -> None:
+    with loopback(answer()) as server:
+        sink_for(server, secrets=[NEW, OLD]).send(rewards(1))
+        sink_for(server, secrets=NEW).send(rewards(1))
+    both, new = server.requests
+
+    assert verified(both, OLD) == verified(both, NEW) == verified(new, NEW)
+    with pytest.raises(WebhookVerificationError):
+        verified(new, OLD)
+
+
+def test_what_was_changed_on_the_way_does_not_verify(sink_for: Sinks) -> None:
+    with loopback(answer()) as server:
+        sink_for(server).send(rewards(1))
+    (request,) = server.requests
+    headers = dict(request.headers)
+
+    for body, changed in (
+        (request.body.replace(b"Puma", b"Nike"), {}),
+        (request.body, {"webhook-id": "s-2"}),
+        (request.body, {"webhook-timestamp": str(int(headers["webhook-timestamp"]) + 1)}),
+    ):
+        with pytest.raises(WebhookVerificationError):
+            Webhook(NEW).verify(body, {**headers, **changed})
+
+
+def test_the_timestamp_is_that_of_the_attempt(sink_for: Sinks) -> None:
+    with loopback(answer()) as server:
+        sink_for(server, clock=lambda: time.time() - 3600).send(rewards(1))
+    (request,) = server.requests
+
+    with pytest.raises(WebhookVerificationError, match="too old"):
+        verified(request)
+
+
+def test_texts_of_any_script_verify(sink_for: Sinks) -> None:
+    event = an_event(list_description="₹500 छूट 🎁\n", user_id="उपयोगकर्ता")
+    with loopback(answer()) as server:
+        sink_for(server).send([entry(event)])
+    (request,) = server.requests
+
+    assert verified(request)["data"]["listDescription"] == "₹500 छूट 🎁\n"
+    assert verified(request)["subject"] == "उपयोगकर्ता"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "",
+        "whsec_",
+        "whsec_???",
+        base64.b64encode(bytes(32)).decode(),
+        f"whsec_{base64.b64encode(bytes(23)).decode()}",
+        f"whsec_{base64.b64encode(bytes(65)).decode()}",
+        "whsec_पास",
+    ],
+)
+def test_weak_or_broken_secrets_are_refused_and_not_shown(secret: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^secrets: must be 'whsec_'") as caught:
+        WebhookSink("https://shop.example.com", secrets=secret)
+
+    assert len(secret) < 8 or secret not in str(caught.value)
+
+
+# --- the answer ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_any_success_means_taken(sink_for: Sinks, status: int) -> None:
+    with loopback(answer(b"whatever", status) if status != 204 else answer(b"", 204)) as server:
+        assert sink_for(server).send(rewards(1)) == []
+
+
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
+def test_an_event_that_is_refused_is_final(sink_for: Sinks, status: int) -> None:
+    with loopback(answer(b"", status)) as server:
+        assert sink_for(server).send(rewards(1)) == [
+            Rejection("s-1", f"refused with the status {status}", final=True)
+        ]
+
+
+def test_in_a_batch_the_event_that_is_refused_is_found(sink_for: Sinks) -> None:
+    taken: list[str] = []
+
+    def strict(connection: Any, request: Received) -> None:
+        ids = [each["id"] for each in verified(request)]
+        if "s-5" not in ids:
+            taken.extend(ids)
+        answer(b"", 422 if "s-5" in ids else 200)(connection, request)
+
+    with loopback(strict) as server:
+        rejections = sink_for(server, batch_size=10).send(rewards(10))
+
+    assert rejections == [Rejection("s-5", "refused with the status 422", final=True)]
+    assert sorted(taken) == sorted(f"s-{n}" for n in range(1, 11) if n != 5)
+
+
+@pytest.mark.parametrize(
+    "answering,reason",
+    [
+        pytest.param(answer(b"", 301, {"Location": "https://example.com/"}), "not followed", id="301"),
+        pytest.param(answer(b"", 401), "check the secrets", id="401"),
+        pytest.param(answer(b"", 404), "check the URL", id="404"),
+        pytest.param(answer(b"", 409), "status 409", id="409"),
+        pytest.param(answer(b"", 410), "gone for good; remove the sink", id="410"),
+        pytest.param(answer(b"", 500), "status 500", id="500"),
+        pytest.param(answer(b"", 503), "status 503", id="503"),
+        pytest.param(lambda connection, request: connection.recv(1), "in time", id="silence"),
+        pytest.param(reset, "may have arrived", id="reset"),
+        pytest.param(raw(b"HTTP/1.1 200 OK\r\nContent-Le"), "may have arrived", id="half"),
+    ],
+)
+def test_an_event_that_was_not_answered_is_tried_again(
+    sink_for: Sinks, answering: Answering, reason: str
+) -> None:
+    with loopback(answering) as server, pytest.raises(SinkUnavailable, match=reason) as caught:
+        sink_for(server, name="shop").send(rewards(1))
+
+    assert caught.value.sink == "shop"
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "header,seconds",
+    [
+        ("30", 30.0),
+        ("0", 0.0),
+        ("999999999", 86_400.0),
+        ("Mon, 19 Feb 2024 14:00:30 GMT", 30.0),
+        ("Mon, 19 Feb 2024 13:00:00 GMT", 0.0),
+        ("soon", None),
+        ("-1", None),
+        ("1e9", None),
+        ("Mon, 99 Feb 2024 14:00:30 GMT", None),
+        ("٣", None),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_receiver_is_left_alone_as_long_as_it_asks(
+    sink_for: Sinks, status: int, header: str, seconds: float | None
+) -> None:
+    with loopback(raw(_overloaded(status, header))) as server, pytest.raises(SinkUnavailable) as caught:
+        sink_for(server, clock=AT.timestamp).send(rewards(1))
+
+    assert caught.value.retry_after == seconds
+
+
+def _overloaded(status: int, retry_after: str) -> bytes:
+    return f"HTTP/1.1 {status} So\r\nContent-Length: 0\r\nRetry-After: {retry_after}\r\n\r\n".encode()
+
+
+# --- how it is set up ----------------------------------------------------------------------------------------
+
+
+def test_certificates_are_verified() -> None:
+    with loopback(answer(), tls=True) as server, closing(HttpClient()) as strict:
+        with pytest.raises(SinkUnavailable, match="certificate cannot be trusted"):
+            WebhookSink(server.url, secrets=NEW, client=strict).send(rewards(1))
+        with closing(HttpClient(ca_certs=str(CERTIFICATE))) as trusting:
+            assert WebhookSink(server.url, secrets=NEW, client=trusting).send(rewards(1)) == []
+
+    assert len(server.requests) == 1
+
+
+def test_further_headers_are_sent(sink_for: Sinks) -> None:
+    with loopback(answer()) as server:
+        sink_for(server, headers={"Authorization": "Bearer c0ffee"}).send(rewards(1))
+
+    assert server.requests[0].headers["authorization"] == "Bearer c0ffee"
+
+
+@pytest.mark.parametrize(
+    "wrong,field",
+    [
+        ({"url": "http://shop.example.com/hooks"}, "url"),
+        ({"url": "shop"}, "url"),
+        ({"secrets": []}, "secrets"),
+        ({"headers": {"A B": "x"}}, "headers"),
+        ({"headers": {"Authorization": "a\r\nb"}}, "headers"),
+        ({"source": ""}, "source"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"concurrency": 101}, "concurrency"),
+        ({"events": CouponRedeemed}, "events"),
+        ({"forms": {"CT Coupon Redeemed": "legacy"}}, "form"),
+        ({"name": ""}, "name"),
+    ],
+    ids=str,
+)
+def test_arguments_are_checked(wrong: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        WebhookSink(**{"url": "https://shop.example.com", "secrets": NEW, **wrong})
+
+    assert caught.value.field == field
+
+
+def test_secrets_are_not_shown() -> None:
+    assert NEW not in repr(WebhookSink("https://shop.example.com", secrets=NEW))
