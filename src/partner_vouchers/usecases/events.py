@@ -1,4 +1,4 @@
-"""Events: deliver them, and see to what could not be delivered."""
+"""Events: raise them, deliver them, and see to what could not be delivered."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from partner_vouchers.domain.delivery import Pause, RetryPolicy
+from partner_vouchers.domain.promo_events import RaisedEvent
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import HostTransactionError, InvalidInput
 from partner_vouchers.ports import EventSink
@@ -18,6 +19,7 @@ from partner_vouchers.usecases.delivery.pauses import save_pause
 from partner_vouchers.usecases.delivery.relay import Relay
 from partner_vouchers.usecases.delivery.retention import remove_old_events
 from partner_vouchers.usecases.delivery.standing import Backlog, backlog_of
+from partner_vouchers.usecases.emitting import emit
 from partner_vouchers.usecases.paging import Page, require_limit
 from partner_vouchers.usecases.wiring import Wiring
 
@@ -46,7 +48,7 @@ class DeliveryReport:
 
 
 class EventsGroup:
-    """The delivery of events; reached as `vouchers.events`."""
+    """The events and their delivery; reached as `vouchers.events`."""
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
@@ -87,6 +89,29 @@ class EventsGroup:
         return DeliveryReport(
             sink.name, tally.delivered, tally.not_taken, found.waiting, found.dead_letters, found.paused_until
         )
+
+    def emit(self, event: RaisedEvent) -> None:
+        """Raise a coupon or wallet event: it is stored, and goes to every sink like the library's own.
+
+        Within a host's transaction it stands or falls with it. Called twice, it is two events.
+
+        Args:
+            event: one of `CouponRewarded`, `CouponRedeemed`, `CouponReverted`, `PointsCredited`, `PointsDebited`.
+
+        Raises:
+            InvalidInput: it is another event. `VoucherRewarded` is written by an assignment alone.
+            StorageError: the storage cannot be used.
+
+        Example:
+            >>> from partner_vouchers.domain.promo_events import PointsCredited
+            >>> vouchers.events.emit(
+            ...     PointsCredited(
+            ...         occurred_at=datetime(2026, 11, 21, 12, tzinfo=UTC), user_id="user-42", wallet_id="W1",
+            ...         source="API", points=20, transaction_id="T1",
+            ...     )
+            ... )
+        """
+        emit(self._wiring, event)
 
     def relay(
         self,

@@ -8,7 +8,7 @@ import pytest
 
 from partner_vouchers import PartnerVouchers, RepeatPolicy
 from partner_vouchers.domain.delivery import RetryPolicy
-from partner_vouchers.domain.events import VoucherRewarded
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import InvalidInput, SinkUnavailable
 from partner_vouchers.ports import OutboxEntry, Rejection
 from tests.support.host import Host, some_codes

@@ -1,0 +1,30 @@
+"""Store the promo events that a host raises, for every sink to get."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from partner_vouchers.domain.promo_events import RAISED_EVENTS, RaisedEvent, VoucherRewarded
+from partner_vouchers.errors import InvalidInput
+from partner_vouchers.usecases.wiring import Wiring
+
+_KNOWN: Final = ", ".join(kind.__name__ for kind in RAISED_EVENTS)
+
+
+def emit(wiring: Wiring, event: RaisedEvent) -> None:
+    """Write an event to the outbox. It checked itself when it was made.
+
+    Raises:
+        InvalidInput: it is not for a host to raise.
+    """
+    if isinstance(event, VoucherRewarded):
+        raise InvalidInput(
+            field="event",
+            reason="is written by codes.assign, once for each code; emit does not take a second one",
+        )
+    # A class derived from one of these would come back from the storage as another.
+    if type(event) not in RAISED_EVENTS:
+        raise InvalidInput(field="event", reason=f"must be one of {_KNOWN}, not {type(event).__name__}")
+    with wiring.storage.begin() as tx:
+        tx.outbox.append([event])
+        tx.commit()
