@@ -158,11 +158,12 @@ class CleverTapSink:
         return send_in_parts(self.name, chosen, self._upload)
 
     def _upload(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-        body = to_json({"d": [self._record(entry.event) for entry in entries]}).encode()
+        body = to_json({"d": [self.record_of(entry.event) for entry in entries]}).encode()
         outcome = self._client.request("POST", self._url, headers=self._headers, body=body)
         return self._rejections(entries, require_taken(self.name, outcome, self._clock(), _ADVICE))
 
-    def _record(self, event: Event) -> dict[str, Any]:
+    def record_of(self, event: Event) -> dict[str, Any]:
+        """Return what is uploaded of an event."""
         return {
             self._identity: subject_of(event),
             "ts": epoch_seconds(event.occurred_at),

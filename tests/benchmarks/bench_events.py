@@ -1,0 +1,81 @@
+"""How fast events become JSON, beside `json.dumps` on plain dicts of the same content."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from partner_vouchers.domain.promo_events import VoucherRewarded
+from partner_vouchers.ports import OutboxEntry
+from partner_vouchers.sinks.clevertap import CleverTapSink
+from partner_vouchers.wire.cloud_events import to_cloud_event
+from partner_vouchers.wire.wording import Wording, to_json
+from tests.benchmarks.measure import in_turn, random_codes, seconds
+
+EVENTS = 100_000
+ROUNDS = 7
+START = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def entries() -> list[OutboxEntry]:
+    """Return events as an outbox has them: of a few lists, of which each event has its own copy of the facts."""
+    return [
+        OutboxEntry(
+            f"0123456789abcdef-{number}",
+            number,
+            VoucherRewarded(
+                occurred_at=START + timedelta(milliseconds=number),
+                user_id=f"user-{number}",
+                campaign_id="CMP123456",
+                source="Campaign",
+                voucher_code=code,
+                list_id="1837",
+                list_tag="winter_sale_500",
+                list_name="Winter Sale",
+                list_description="Winter Sale 2024 - ₹500 off on orders above ₹2000",
+                list_expiry=datetime(2027, 3, 31 - number % 5, 23, 59, 59, tzinfo=UTC),
+                partner="Puma",
+            ),
+        )
+        for number, code in enumerate(random_codes(EVENTS, seed=1))
+    ]
+
+
+def properties(entry: OutboxEntry) -> dict[str, Any]:
+    assert isinstance(entry.event, VoucherRewarded)
+    return entry.event.properties()
+
+
+_WORDING = Wording({"CT Partner Voucher Rewarded": "Voucher Rewarded"}, {})
+_SINK = CleverTapSink(account_id="ACCOUNT", passcode="PASSCODE", region="in1", names=_WORDING.names)
+
+
+def record(entry: OutboxEntry) -> dict[str, Any]:
+    return _SINK.record_of(entry.event)
+
+
+def envelope(entry: OutboxEntry) -> dict[str, Any]:
+    return to_cloud_event(entry, _WORDING, "/partner-vouchers")
+
+
+@pytest.mark.parametrize("said", [properties, record, envelope], ids=lambda said: said.__name__)
+def test_serialising_beside_plain_dicts(said: Callable[[OutboxEntry], dict[str, Any]]) -> None:
+    found = entries()
+    plain = [said(entry) for entry in found]
+
+    def dump_plain() -> float:
+        return seconds(lambda: [json.dumps(each) for each in plain])
+
+    def serialise() -> float:
+        return seconds(lambda: [to_json(said(entry)) for entry in found])
+
+    dump_plain()
+    serialise()
+    ratio = in_turn(ROUNDS, dump_plain, serialise)
+    each = 1e6 * ratio.seconds / EVENTS
+    print(f"\n{said.__name__}: {ratio} for {EVENTS} events, {each:.1f} us each; at most 2 x json.dumps")
+    assert ratio.ratio <= 2
