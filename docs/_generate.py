@@ -12,13 +12,18 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from attrs import fields
+
 from partner_vouchers import errors
 from partner_vouchers.domain.lifecycle import STATUS_TABLE, Action, State, allowed_actions
+from partner_vouchers.domain.promo_events import PROMO_EVENTS, PromoEvent
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import PartnerVouchersError
+from partner_vouchers.sinks.clevertap import FINAL_CODES, REGIONS
+from partner_vouchers.wire.stored_events import EVENT_TYPES
 
 REFERENCE = Path(__file__).parent / "reference"
-PAGES = (REFERENCE / "statuses.md", REFERENCE / "errors.md")
+PAGES = (REFERENCE / "statuses.md", REFERENCE / "errors.md", REFERENCE / "events.md", REFERENCE / "sinks.md")
 
 
 def statuses() -> str:
@@ -75,7 +80,7 @@ def error_classes() -> str:
             (
                 f"`{error.__name__}`",
                 f"`{error.code}`",
-                (inspect.getdoc(error) or "").splitlines()[0],
+                _first_line(error),
                 f"`{error.__base__.__name__}`" if error.__base__ else "",
             )
             for error in found
@@ -83,7 +88,68 @@ def error_classes() -> str:
     )
 
 
+def promo_events() -> str:
+    """Return a table for each promo event: its properties in every wire form."""
+    parts = []
+    for event in PROMO_EVENTS:
+        table = event.table
+        heads = [f"{form} (default)" if number == 0 else form for number, form in enumerate(table.forms)]
+        rows = [
+            (
+                *(f"`{name}`" if name else "" for name in row.names),
+                f"`{row.attribute}`",
+                ", ".join(map(_json, row.choices)) or row.format.label,
+                "optional" if row.optional else "",
+            )
+            for row in table.rows
+        ]
+        parts.append(
+            f"### `{event.event_name}`\n\n{_first_line(event)} Class `{event.__name__}`.\n\n"
+            + _table((*heads, "attribute", "value", ""), rows)
+        )
+    return "\n\n".join(parts)
+
+
+def own_events() -> str:
+    """Return the table of the library's own events, with what a sink is told of each."""
+    return _table(
+        ("event", "class", "meaning", "facts"),
+        (
+            (
+                f"`{name}`",
+                f"`{event.__name__}`",
+                _first_line(event),
+                ", ".join(f"`{each.name}`" for each in fields(event) if each.name != "occurred_at"),
+            )
+            for name, event in EVENT_TYPES.items()
+            if not issubclass(event, PromoEvent)
+        ),
+    )
+
+
+def clevertap_codes() -> str:
+    """Return the table of CleverTap's codes that are final."""
+    return _table(("code", "why"), ((str(code), why) for code, why in FINAL_CODES.items()))
+
+
+def clevertap_regions() -> str:
+    """Return the table of CleverTap's regions."""
+    return _table(("region", "host"), ((f"`{region}`", f"`{url}`") for region, url in REGIONS.items()))
+
+
+def _first_line(found: type) -> str:
+    return (inspect.getdoc(found) or "").splitlines()[0]
+
+
+def _json(text: str) -> str:
+    return f'`"{text}"`'
+
+
 PARTS: dict[str, Callable[[], str]] = {
+    "codes": clevertap_codes,
+    "regions": clevertap_regions,
+    "promo": promo_events,
+    "own": own_events,
     "statuses": statuses,
     "transitions": transitions,
     "errors": error_classes,

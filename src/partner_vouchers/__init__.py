@@ -6,6 +6,16 @@ from partner_vouchers.domain.codes import CodeFault, CodeFormat, CodeRules
 from partner_vouchers.domain.duplicates import DuplicatePolicy, Everywhere, PerPartner, PerPartnerAndTag
 from partner_vouchers.domain.lifecycle import Status
 from partner_vouchers.domain.list_view import ListView
+from partner_vouchers.domain.promo_events import (
+    CouponRedeemed,
+    CouponReverted,
+    CouponRewarded,
+    PointsCredited,
+    PointsDebited,
+    PromoEvent,
+    VoucherRewarded,
+)
+from partner_vouchers.domain.properties import WireForm
 from partner_vouchers.domain.stock import PercentUsed
 from partner_vouchers.domain.uploads import FileFaultKind, RowFaultKind, Upload, UploadStatus
 from partner_vouchers.errors import PartnerVouchersError
@@ -20,6 +30,9 @@ __all__ = [
     "CodeFault",
     "CodeFormat",
     "CodeRules",
+    "CouponRedeemed",
+    "CouponReverted",
+    "CouponRewarded",
     "DuplicatePolicy",
     "Everywhere",
     "FileFaultKind",
@@ -30,11 +43,16 @@ __all__ = [
     "PerPartner",
     "PerPartnerAndTag",
     "PercentUsed",
+    "PointsCredited",
+    "PointsDebited",
     "Progress",
+    "PromoEvent",
     "RepeatPolicy",
     "Reward",
     "RowFaultKind",
     "Status",
     "Upload",
     "UploadStatus",
+    "VoucherRewarded",
+    "WireForm",
 ]

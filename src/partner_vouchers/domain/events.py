@@ -25,7 +25,7 @@ class Event:
 
     @property
     def ordering_key(self) -> str:
-        """What the event concerns: the events of one user, or of one list, reach a sink in order."""
+        """What the event concerns; the events of one user, or of one list, reach a sink in order."""
         return ""
 
 

@@ -22,7 +22,7 @@ from partner_vouchers.domain.text import LINE_BREAKS, has_control_character
 from partner_vouchers.errors import InvalidInput
 
 Number = int | float
-"""A numeric property: finite, and never a truth value."""
+"""A numeric property; finite, and never a truth value."""
 
 WireValue = str | int | float
 """What a property of a promo event may be on the wire."""

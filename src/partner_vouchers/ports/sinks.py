@@ -34,7 +34,7 @@ class EventSink(Protocol):
 
     @property
     def name(self) -> str:
-        """What the storage remembers the sink by: a new name begins anew. No two receivers share one."""
+        """What the storage remembers the sink by; a new name begins anew. No two receivers share one."""
         ...
 
     @property

@@ -103,7 +103,7 @@ class EventsGroup:
             StorageError: the storage cannot be used.
 
         Example:
-            >>> from partner_vouchers.domain.promo_events import PointsCredited
+            >>> from partner_vouchers import PointsCredited
             >>> vouchers.events.emit(
             ...     PointsCredited(
             ...         occurred_at=datetime(2026, 11, 21, 12, tzinfo=UTC), user_id="user-42", wallet_id="W1",

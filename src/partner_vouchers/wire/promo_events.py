@@ -51,7 +51,7 @@ def event_from_properties(
 
     Example:
         >>> from datetime import UTC, datetime
-        >>> from partner_vouchers.domain.promo_events import PointsDebited
+        >>> from partner_vouchers import PointsDebited
         >>> found = {"Wallet Id": "W1", "Source": "API", "Points": 20, "Transaction Id": "T1"}
         >>> at = datetime(2024, 2, 19, 14, tzinfo=UTC)
         >>> event_from_properties(PointsDebited, found, user_id="user-42", occurred_at=at).points
