@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,42 @@ def test_several_processes_write_whole_lines(tmp_path: Path) -> None:
     for number in range(3):
         assert [id for source, id in found if source == f"/writer/{number}"] == expected
     assert len(found) == 3 * len(expected)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no lock between processes")
+def test_a_line_that_another_process_is_writing_is_not_taken_for_a_torn_one(tmp_path: Path) -> None:
+    import fcntl
+
+    path = tmp_path / "events.jsonl"
+    with path.open("ab", buffering=0) as other, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        other.write(b'{"id":')
+        sent = pool.submit(JsonLinesSink(path).send, rewards(1))
+        wait([sent], timeout=0.1)  # long enough for a sink that does not wait
+        other.write(b'"s-0"}\n')
+        fcntl.flock(other, fcntl.LOCK_UN)
+        assert sent.result(10) == ()
+
+    assert [line["id"] for line in lines_of(path)] == ["s-0", "s-1"]
+
+
+def test_a_durable_batch_is_on_the_disk_before_it_counts_as_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def note(file: int) -> None:
+        fsync(file)
+        synced.append("directory" if stat.S_ISDIR(os.fstat(file).st_mode) else "file")
+
+    monkeypatch.setattr(os, "fsync", note)
+    JsonLinesSink(tmp_path / "fast.jsonl", durable=False).send(rewards(1))
+    assert synced == []
+    for _ in range(2):
+        JsonLinesSink(tmp_path / "safe.jsonl").send(rewards(1))
+    # The name of a new file must last as well.
+    assert synced == ["file", "directory", "file"]
 
 
 @pytest.mark.parametrize("wrong", [{"name": ""}, {"source": " "}, {"names": {"x": "y"}}], ids=str)

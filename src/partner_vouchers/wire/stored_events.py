@@ -14,7 +14,7 @@ from cattrs import Converter
 from partner_vouchers.domain import events
 from partner_vouchers.domain.events import Event, FieldChange, ListExpired, Recorded, StockEvent
 from partner_vouchers.domain.promo_events import RAISED_EVENTS
-from partner_vouchers.domain.properties import Number, read_number
+from partner_vouchers.domain.properties import Number
 
 _OWN_EVENTS = [
     found
@@ -37,9 +37,9 @@ def _new_converter() -> Converter:
     # A value is what JSON says it is; cattrs would coerce it: None to "None", 5.9 to 5.
     converter.register_structure_hook(str, _exactly)
     converter.register_structure_hook(int, _exactly)
-    converter.register_structure_hook_func(lambda hint: hint == Number, lambda value, _: read_number(value))
+    # Numbers are checked by the class that has them.
     converter.register_structure_hook_func(
-        lambda hint: hint == Number | None, lambda value, _: None if value is None else read_number(value)
+        lambda hint: hint in (Number, Number | None), lambda value, _: value
     )
     converter.register_structure_hook(FieldChange, lambda found, _: FieldChange(**found))
     return converter
