@@ -12,11 +12,13 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.promo_events import CouponRedeemed, PointsCredited, PromoEvent, VoucherRewarded
 from partner_vouchers.errors import InvalidInput, SinkUnavailable
-from partner_vouchers.httpclient import HttpClient
+from partner_vouchers.httpclient import Answer, HttpClient, Outcome
 from partner_vouchers.ports import EventSink, OutboxEntry, Rejection
 from partner_vouchers.sinks.clevertap import FINAL_CODES, REGIONS, CleverTapSink
 from tests.sinks.entries import LOW, NOW, entry, rewards
@@ -286,6 +288,47 @@ def test_an_event_for_which_a_call_is_refused_is_found(sink_for: Sinks, status: 
 
 
 # --- no answer, or none that helps -----------------------------------------------------------------------------
+
+
+class Saying(HttpClient):
+    """Says the same to everybody, without a network."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__()
+        self._body = body
+
+    def request(self, *_: object, **__: object) -> Outcome:
+        return Answer(200, {}, self._body)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+JSON = st.recursive(SCALARS, lambda each: st.lists(each) | st.dictionaries(st.text(), each), max_leaves=5)
+RECORDS = JSON | st.builds(lambda number: {"identity": f"user-{number}"}, st.integers(0, 4)) | st.just("{")
+ITEMS = JSON | st.fixed_dictionaries(
+    {"code": st.sampled_from([513, "513", 555]) | JSON},
+    optional={"record": RECORDS, "error": st.builds("record number : {}".format, st.integers(-1, 5)) | JSON},
+)
+ANSWERS = JSON | st.fixed_dictionaries(
+    {"status": st.sampled_from(["success", "partial", "fail"]) | JSON},
+    optional={"processed": st.integers(-1, 4) | JSON, "unprocessed": st.lists(ITEMS, max_size=4) | JSON},
+)
+
+
+@given(said=ANSWERS)
+def test_whatever_is_answered_every_event_is_accounted_for(said: Any) -> None:
+    arguments: dict[str, Any] = {"account_id": ACCOUNT, "passcode": PASSCODE, "region": "in1"}
+    sink = CleverTapSink(**arguments, client=Saying(json.dumps(said).encode()), clock=lambda: NOW)
+    try:
+        rejections = sink.send(rewards(3))
+    except SinkUnavailable:
+        return
+
+    ids = [rejection.id for rejection in rejections]
+    assert len(ids) == len(set(ids))
+    assert set(ids) <= {"s-1", "s-2", "s-3"}
+    if not ids:
+        assert said["status"] == "success"
+        assert type(said.get("processed")) is not int or said["processed"] == 3
 
 
 def silence(connection: Any, request: Any) -> None:
