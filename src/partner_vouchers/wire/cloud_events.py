@@ -5,7 +5,6 @@ Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import Any
 
 from partner_vouchers.domain.events import Event
@@ -26,13 +25,12 @@ def to_cloud_event(entry: OutboxEntry, wording: Wording, source: str) -> dict[st
         source: a URI reference for the sender.
     """
     event = entry.event
-    at = event.occurred_at
     found = {
         "specversion": "1.0",
         "id": entry.id,
         "source": source,
         "type": wording.name_of(event),
-        "time": f"{at.astimezone(UTC).isoformat()[:-6]}Z",
+        "time": event.occurred_at.isoformat(),
         "datacontenttype": "application/json",
         "data": wording.properties_of(event),
     }
