@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from partner_vouchers.domain.delivery import RetryPolicy
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.httpclient import Answer, HttpClient, Outcome
 from partner_vouchers.sinks.clevertap import CleverTapSink
+from partner_vouchers.usecases.delivery.standing import Backlog
 from tests.support.clevertap import ACCOUNT, PASSCODE, CleverTap, Record, judge
 from tests.support.host import FixedClock, Host, some_codes
 from tests.support.loopback import Answering, Received, answer, loopback, raw, reset
@@ -92,11 +94,19 @@ class WatchingClient(HttpClient):
     def __init__(self, **bounds: Any) -> None:
         super().__init__(**bounds)
         self.unanswered: set[str] = set()
+        self.most_at_once = 0
+        self._at_once = 0
+        self._counting = Lock()
 
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> Outcome:
+        with self._counting:
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
         outcome = super().request(method, url, headers=headers, body=body)
+        with self._counting:
+            self._at_once -= 1
         if not isinstance(outcome, Answer) or outcome.status != 200 or not outcome.body.endswith(b"}"):
             self.unanswered |= {code_of(record) for record in json.loads(body or b"")["d"]}
         return outcome
@@ -115,37 +125,45 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 
 @pytest.mark.parametrize(
-    "events,users,batch_size",
+    "events,users,batch_size,relays",
     [
-        pytest.param(3_000, 700, 20, id="some thousand"),
-        pytest.param(100_000, 20_000, 100, id="a hundred thousand", marks=pytest.mark.deep),
+        pytest.param(2_000, 500, 20, 1, id="one relay"),
+        pytest.param(2_000, 500, 20, 3, id="three relays"),
+        pytest.param(100_000, 20_000, 100, 1, id="a hundred thousand", marks=pytest.mark.deep),
+        pytest.param(100_000, 20_000, 100, 3, id="by three relays", marks=pytest.mark.deep),
     ],
 )
 def test_every_event_arrives_in_order_and_again_only_where_an_answer_was_lost(
-    host: Host, events: int, users: int, batch_size: int
+    host: Host, events: int, users: int, batch_size: int, relays: int
 ) -> None:
     expected = give_codes(host, events, users)
     service = FailingCleverTap(seed=events)
     with loopback(service) as server, closing(WatchingClient(read_timeout=0.5)) as client:
-        sink = CleverTapSink(
-            account_id=ACCOUNT,
-            passcode=PASSCODE,
-            base_url=server.url,
-            names={"CT Partner Voucher Rewarded": "Voucher Rewarded"},
-            batch_size=batch_size,
-            client=client,
-            clock=lambda: host.clock.now.timestamp(),
-        )
-        for _ in range(1000 * events):
-            host.vouchers.events.deliver(sink, retry=AT_ONCE)
-            found = host.vouchers.events.backlog(sink.name)
-            if found.oldest is None:
-                break
+
+        def work() -> Backlog:
+            sink = CleverTapSink(
+                account_id=ACCOUNT,
+                passcode=PASSCODE,
+                base_url=server.url,
+                names={"CT Partner Voucher Rewarded": "Voucher Rewarded"},
+                batch_size=batch_size,
+                concurrency=15 // relays,
+                client=client,
+                clock=lambda: host.clock.now.timestamp(),
+            )
+            while True:
+                host.vouchers.events.deliver(sink, retry=AT_ONCE)
+                found = host.vouchers.events.backlog(sink.name)
+                if found.oldest is None:
+                    return found
+
+        with ThreadPoolExecutor(relays) as pool:
+            left = [each.result() for each in [pool.submit(work) for _ in range(relays)]]
     print(f"\n{events} events in {len(service.sizes)} answered calls, {dict(service.happened)}")
 
-    assert found.dead_letters == 0
+    assert [found.dead_letters for found in left] == [0] * relays
     assert min(service.happened.values()) > 0
-    assert service.most_at_once <= 15
+    assert client.most_at_once <= 15
     arrived = [code_of(record) for record in service.taken]
     assert set(arrived) == {code for codes in expected.values() for code in codes}
     again = {code for code, times in Counter(arrived).items() if times > 1}

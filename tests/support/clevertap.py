@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from socket import socket
+from socket import MSG_DONTWAIT, MSG_PEEK, socket
 from threading import Lock
 from typing import Any
 
@@ -41,6 +41,14 @@ def judge(record: Record) -> int | None:
     return None
 
 
+def hung_up(connection: socket) -> bool:
+    """Tell whether nobody waits for an answer any more."""
+    try:
+        return connection.recv(1, MSG_PEEK | MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+
+
 class CleverTap:
     """Takes events, and remembers them in the order in which they came."""
 
@@ -58,7 +66,9 @@ class CleverTap:
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            self.respond(request)(connection, request)
+            # Or a request that was given up would be taken long after those that followed it.
+            if not hung_up(connection):
+                self.respond(request)(connection, request)
         finally:
             with self._lock:
                 self._at_once -= 1
