@@ -97,6 +97,7 @@ def test_what_is_empty_now_is_looked_at_again(host: Host) -> None:
         host.vouchers.partners.add(f"Partner {number}")
         deliverer.run()
         assert len(sink.taken) == len(host.outbox())
+        assert deliverer.run().delivered == 0
 
 
 def test_a_user_with_many_events_does_not_keep_the_others_of_the_lane_out_of_sight(host: Host) -> None:
