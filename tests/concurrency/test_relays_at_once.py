@@ -154,7 +154,7 @@ class Moody:
         return getattr(self._storage, name)
 
     def begin(self, *, write: bool = True) -> Any:
-        if not self.calm and self._chance.random() < 0.2:
+        if not self.calm and self._chance.random() < 0.1:
             raise StorageBusy(reason="locked")
         return self._storage.begin(write=write)
 
@@ -162,7 +162,7 @@ class Moody:
 def test_a_relay_survives_a_busy_storage(
     storage: Storage, vouchers: PartnerVouchers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for number in range(60):
+    for number in range(30):
         vouchers.codes.assign(campaign_id="CMP", user_id=f"user-{number}")
     sink = ScriptedSink(batch_size=3)
     moody = Moody(storage)

@@ -1,0 +1,158 @@
+"""How lanes are shared and taken turns at, and what a delivery costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+from attrs import evolve
+
+from partner_vouchers import PartnerVouchers, RepeatPolicy
+from partner_vouchers.domain.delivery import LANES, RetryPolicy, lane_of_key
+from partner_vouchers.domain.events import user_key
+from partner_vouchers.ports import OutboxEntry, Storage
+from partner_vouchers.usecases.delivery.passes import Deliverer
+from partner_vouchers.usecases.events import EventsGroup
+from tests.support.host import Host, some_codes
+from tests.support.sinks import ScriptedSink, take_all
+
+
+def user_in(lane: int, number: int = 0) -> str:
+    """Return a user whose events are in a lane, a different one for each number."""
+    names = (f"user-{each}" for each in count())
+    mine = (name for name in names if lane_of_key(user_key(name)) == lane)
+    return next(name for index, name in enumerate(mine) if index == number)
+
+
+def give(host: Host, *users: str) -> None:
+    campaign = f"CMP{len(host.outbox())}"
+    host.a_list(*some_codes(len(users)), campaign=campaign, repeat=RepeatPolicy.NEW_CODE)
+    for user in users:
+        host.vouchers.codes.assign(campaign_id=campaign, user_id=user)
+
+
+def lanes_in_order(host: Host) -> EventsGroup:
+    """Return the group with chance taken out, so that lane 0 comes first."""
+    return EventsGroup(evolve(host.vouchers._wiring, chance=lambda: 0.5))
+
+
+class CountingStorage:
+    """A storage that counts the transactions that write."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.writes: int = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def begin(self, *, write: bool = True) -> Any:
+        self.writes += write
+        return self._storage.begin(write=write)
+
+
+# --- cost ------------------------------------------------------------------------------------------------------
+
+
+def test_where_there_is_nothing_to_do_nothing_is_written(host: Host) -> None:
+    storage, sink = CountingStorage(host.storage), ScriptedSink()
+    vouchers = PartnerVouchers(storage, clock=host.clock)
+    give(host, "ann", "ben")
+    vouchers.events.deliver(sink)
+    before = storage.writes
+    for _ in range(5):
+        vouchers.events.deliver(sink)
+    assert storage.writes == before
+
+
+def test_many_users_cost_few_transactions(host: Host) -> None:
+    storage, sink = CountingStorage(host.storage), ScriptedSink(batch_size=1000)
+    vouchers = PartnerVouchers(storage, clock=host.clock)
+    found = host.a_list(*some_codes(800))
+    vouchers.codes.assign_many([f"user-{number}" for number in range(800)], list_id=found.id)
+    before = storage.writes
+    assert vouchers.events.deliver(sink).delivered > 800
+    # One to know the sink, one to begin with, and one for each batch.
+    assert storage.writes - before <= 2 + len(sink.batches)
+
+
+def test_empty_lanes_do_not_fall_far_behind(host: Host) -> None:
+    give(host, *[user_in(3, number) for number in range(20)] * 60)
+    sink = ScriptedSink()
+    host.vouchers.events.deliver(sink)
+    host.vouchers.events.deliver(sink)
+    with host.storage.begin(write=False) as tx:
+        last = tx.outbox.last_position()
+        assert all(last - each.position <= 1000 for each in tx.deliveries.progress("crm").values())
+
+
+# --- turns ------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_empty_now_is_looked_at_again(host: Host) -> None:
+    sink = ScriptedSink()
+    deliverer = Deliverer(host.vouchers._wiring, sink, RetryPolicy(), from_now=False)
+    for number in range(60):
+        host.vouchers.partners.add(f"Partner {number}")
+        deliverer.run()
+        assert len(sink.taken) == len(host.outbox())
+        assert deliverer.run().delivered == 0
+
+
+def test_a_user_with_many_events_does_not_keep_the_others_of_the_lane_out_of_sight(host: Host) -> None:
+    heavy, other = user_in(5, 0), user_in(5, 1)
+    give(host, *[heavy] * 400, other)
+    sink = ScriptedSink(batch_size=100)
+    host.vouchers.events.deliver(sink)
+    assert sink.users().index(other) < 50
+    mine = [entry.position for entry in sink.taken if getattr(entry.event, "user_id", "") == heavy]
+    assert len(mine) == 400
+    assert mine == sorted(mine)
+
+
+def test_a_lane_with_much_to_do_makes_room_for_the_others(host: Host) -> None:
+    heavy, others = user_in(0), [user_in(lane) for lane in range(1, LANES)]
+    give(host, *[heavy] * 60, *others)
+    sink = ScriptedSink()
+    lanes_in_order(host).deliver(sink)
+    order = sink.users()
+    assert order[0] == heavy
+    assert max(order.index(other) for other in others) < 40
+    assert sorted(order) == sorted([heavy] * 60 + others)
+
+
+# --- leases ------------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_that_comes_after_another_relay_took_over_changes_nothing(host: Host) -> None:
+    give(host, *["ann"] * 5)
+    slow, quick = ScriptedSink(), ScriptedSink()
+
+    def sleep(entries: Sequence[OutboxEntry]) -> Sequence[Any]:
+        # Too long for its lease, and so fast on the wall clock that nothing renews it.
+        host.clock.advance(seconds=31)
+        slow.always = take_all
+        host.vouchers.events.deliver(quick)
+        return []
+
+    slow.always = sleep
+    report = host.vouchers.events.deliver(slow)
+    assert len(quick.taken) == len(host.outbox())
+    assert report.delivered == len(slow.taken) - len(slow.batches[0]), "its own answer was lost"
+    after = ScriptedSink()
+    assert host.vouchers.events.deliver(after).delivered == 0
+
+
+def test_a_relay_leaves_a_lane_to_the_one_that_works_on_it(host: Host) -> None:
+    give(host, "ann", "ann")
+    sink, other = ScriptedSink(), ScriptedSink()
+
+    def meanwhile(entries: Sequence[OutboxEntry]) -> Sequence[Any]:
+        host.vouchers.events.deliver(other)
+        return []
+
+    sink.always = meanwhile
+    host.vouchers.events.deliver(sink)
+    taken = sink.taken + other.taken
+    assert sorted(entry.position for entry in taken) == [entry.position for entry in host.outbox()]
