@@ -70,6 +70,22 @@ class VoucherRewarded(Event):
         """The user."""
         return user_key(self.user_id)
 
+    @classmethod
+    def property_names(cls) -> tuple[str, ...]:
+        """Return the wire names of all properties that the event may have."""
+        return (
+            "CT Source",
+            "campaignId",
+            "eventTimestamp",
+            "listDescription",
+            "listExpiry",
+            "listTag",
+            "partner",
+            "source",
+            "voucherCode",
+            "voucherListId",
+        )
+
     def properties(self) -> dict[str, str | int]:
         """Return the properties of the event under their current wire names.
 
