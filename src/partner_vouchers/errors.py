@@ -565,6 +565,12 @@ class VoucherifyCredentialsRefused(VoucherifyError):
     code = "voucherify_credentials_refused"
 
 
+class VoucherifyNothingToPublish(VoucherifyError, NoLinkedContent):
+    """The campaign has no voucher left that Voucherify could publish."""
+
+    code = "voucherify_nothing_to_publish"
+
+
 class VoucherifyNotFound(VoucherifyError):
     """Voucherify knows no campaign or voucher of this name."""
 
