@@ -190,7 +190,7 @@ def blocks(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 templates = st.recursive(leaves, blocks, max_leaves=12)
 
 
-def outcome(source: str, escape: bool) -> str | None | MessageError:
+def outcome(source: str, escape: bool) -> str | MessageError | None:
     try:
         template = MessageTemplate(source, escape="html" if escape else None)
         template.check(event=EVENT, profile=PROFILE, linked=LINKED)

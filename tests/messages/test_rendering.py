@@ -310,8 +310,12 @@ def test_malformed_linked_content_is_shown_as_it_should_be(source: str) -> None:
     assert caught.value.line == source.count("\n") + 1
 
 
-def test_other_faults_are_not_blamed_on_linked_content() -> None:
+@pytest.mark.parametrize(
+    "source",
+    ['{{ Linked["A"].code }} {{ Profile.name + 1 }}', "{{ Linked['A'].code + 1 }}", "{{ Linked.A + 1 }}"],
+)
+def test_other_faults_are_not_blamed_on_linked_content(source: str) -> None:
     with pytest.raises(MessageError) as caught:
-        MessageTemplate('{{ Linked["A"].code }} {{ Profile.name + 1 }}')
+        MessageTemplate(source)
 
     assert "linked content" not in caught.value.reason

@@ -12,6 +12,7 @@ from liquid.exceptions import (
     ContinueLoop,
     FilterError,
     LiquidError,
+    LiquidTypeError,
     UndefinedError,
 )
 from liquid.token import TOKEN_WORD
@@ -24,7 +25,8 @@ from partner_vouchers.messages.linked import FetchFailed, Linked, UnknownLinked
 _PATH = re.compile(r"\w[\w-]*(?:\s*\.\s*\w[\w-]*|\[[^\[\]]*\])*")
 _OPENING = re.compile(r"\{[{%]")
 # `{{Linked{"…"].[code]` and its like, as a page that many copy from has it.
-_MALFORMED_LINKED = re.compile(r"Linked\s*\.?\s*[\[{(]\s*([\"'])(?P<name>[^\"'\n]*)\1(?P<rest>[^|}%]*)")
+_LINKED = re.compile(r"Linked\s*\.?\s*[\[{(]\s*([\"'])(?P<name>[^\"'\n]*)\1(?P<rest>[^|}%]*)")
+_WELL_FORMED = re.compile(r"Linked\s*\[\s*([\"'])[^\"'\n]*\1\s*\](?!\s*\.\s*\[)")
 
 
 def place(token: Token | None) -> tuple[int | None, int | None]:
@@ -78,6 +80,8 @@ def rendering_failure(stopped: Stopped, linked: Linked, names: list[str]) -> Par
             reason = _not_there(token, linked)
         case FilterError():
             reason = f"the filter {token.value!r} cannot work on this value or with these arguments"
+        case LiquidTypeError():
+            reason = "a value is of the wrong kind for what is done with it"
         case BreakLoop() | ContinueLoop():
             reason = f"{str(error)!r} stands outside of a loop"
         case UnicodeEncodeError():
@@ -101,8 +105,8 @@ def _not_there(token: Token, linked: Linked) -> str:
 def _right_form(token: Token) -> str | None:
     """Return how the linked content in a malformed expression is written."""
     begin = max((m.start() for m in _OPENING.finditer(token.source, 0, token.start_index + 1)), default=0)
-    found = _MALFORMED_LINKED.search(token.source, begin)
-    if found is None:
+    found = _LINKED.search(token.source, begin)
+    if found is None or _WELL_FORMED.match(token.source, found.start()):
         return None
     attribute = re.search(r"\w+", found["rest"])
     return f'{{{{ Linked["{found["name"]}"].{attribute.group() if attribute else "code"} }}}}'
