@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import re
 import ssl
 import time
@@ -267,6 +268,13 @@ def _reason(error: Exception) -> str:
             return "the connection broke off, or the answer is not HTTP"
 
 
+class _Quiet(logging.Filter):
+    """Drops what urllib3 logs of our requests: it quotes their URLs, which may hold a voucher code."""
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002
+        return _current.get(None) is None
+
+
 class _TooLarge(Exception):
     """More bytes came than an answer may have."""
 
@@ -289,6 +297,9 @@ class _Call:
 
 
 _current: ContextVar[_Call] = ContextVar("_current")
+
+for _name in ("connection", "connectionpool", "poolmanager", "response"):
+    logging.getLogger(f"urllib3.{_name}").addFilter(_Quiet())
 
 
 class _TimedReader(RawIOBase):
