@@ -499,7 +499,7 @@ def test_threads_share_an_account(account: Callable[..., Voucherify]) -> None:
         content = account(server).campaign(CAMPAIGN)
         threads = [
             threading.Thread(target=lambda n=n: codes.append(render(content, f"u{n}"))) for n in range(16)
-        ]  # type: ignore[misc]
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
