@@ -24,10 +24,10 @@ from partner_vouchers.errors import InvalidInput
 
 try:
     import urllib3
-except ModuleNotFoundError as missing:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
         "HTTP needs urllib3: install partner-vouchers[http]", name="urllib3"
-    ) from missing
+    ) from _missing
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import (
