@@ -108,6 +108,16 @@ def test_event_may_be_a_mapping_of_properties() -> None:
             "&lt;i&gt;Tom &amp; &#39;Jo&#39;&lt;/i&gt;",
         ),
         ("{{ Event.listDescription }}", "₹500 off on orders above ₹2000"),
+        ("{{ Profile.name | strip_html }}", "Tom &amp; &#39;Jo&#39;"),
+        (
+            "{% capture x %}<p>{{ Profile.name }}</p>{% endcapture %}{{ x | strip_html }}",
+            "&lt;i&gt;Tom &amp; &#39;Jo&#39;&lt;/i&gt;",
+        ),
+        ("{{ Profile.name | replace: 'Tom', '<u>' }}", "&lt;i&gt;&lt;u&gt; &amp; &#39;Jo&#39;&lt;/i&gt;"),
+        ("{{ '<u>' | append: Profile.name }}", "<u>&lt;i&gt;Tom &amp; &#39;Jo&#39;&lt;/i&gt;"),
+        ("{{ Profile.name | split: ' ' | join: '<br>' }}", "&lt;i&gt;Tom<br>&amp;<br>&#39;Jo&#39;&lt;/i&gt;"),
+        ("{{ Profile.name | url_encode }}", "%3Ci%3ETom+%26+%27Jo%27%3C%2Fi%3E"),
+        ("{{ Profile.name | escape | escape_once }}", "&lt;i&gt;Tom &amp; &#39;Jo&#39;&lt;/i&gt;"),
     ],
 )
 def test_html_escapes_values_but_not_the_template(source: str, message: str) -> None:

@@ -40,7 +40,7 @@ class Publication:
 
 
 PublicationLog = Callable[[Publication], None]
-"""Whatever takes a publication: the `append` of a list, a function of the host, a `JsonLinesLog`."""
+"""Whatever takes a publication, such as the `append` of a list, a function of the host, or a `JsonLinesLog`."""
 
 
 class JsonLinesLog:

@@ -51,7 +51,7 @@ class VoucherListContent:
 
     @property
     def parameters(self) -> frozenset[str]:
-        """The mandatory parameter: `user_id`."""
+        """The one mandatory parameter, `user_id`."""
         return frozenset({"user_id"})
 
     def fetch(self, parameters: Mapping[str, str]) -> Mapping[str, object]:

@@ -201,7 +201,7 @@ class VoucherifyContent:
 
     @property
     def parameters(self) -> frozenset[str]:
-        """The mandatory parameter: the customer's source id."""
+        """The one mandatory parameter, which holds the customer's source id."""
         return frozenset({self._customer_parameter})
 
     def fetch(self, parameters: Mapping[str, str]) -> Mapping[str, object]:

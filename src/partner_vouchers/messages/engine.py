@@ -35,7 +35,7 @@ class Aborted(Exception):
 
     def __init__(self, reason: str | None) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason: str | None = reason
 
 
 class Context(RenderContext):
@@ -44,8 +44,8 @@ class Context(RenderContext):
     def __init__(self, template: BoundTemplate, names: Mapping[str, object]) -> None:
         super().__init__(template, globals=names)
         # The engine's own scope, without `now` and `today`: they read the clock.
-        self.scope = ReadOnlyChainMap(self.locals, names, self.counters)
-        self.budget = Budget()
+        self.scope: ReadOnlyChainMap = ReadOnlyChainMap(self.locals, names, self.counters)
+        self.budget: Budget = Budget()
 
     def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
         value = super().get(path, token=token, default=default)
@@ -105,7 +105,7 @@ class _Toll(Node):
 
     def __init__(self, token: Token, units: int) -> None:
         super().__init__(token)
-        self.units = units
+        self.units: int = units
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         context.budget.spend(self.units)  # type: ignore[attr-defined]
@@ -130,7 +130,7 @@ class _AbortNode(Node):
 
     def __init__(self, token: Token, reason: str | None) -> None:
         super().__init__(token)
-        self.reason = reason
+        self.reason: str | None = reason
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         raise Aborted(self.reason)
@@ -184,15 +184,15 @@ class Stopped(Exception):
 
     def __init__(self, error: Exception, token: Token) -> None:
         super().__init__()
-        self.error = error
-        self.token = token
+        self.error: Exception = error
+        self.token: Token = token
 
 
 class Program:
     """A template that is parsed and ready to run; threads may share it."""
 
     def __init__(self, stream: TokenStream, env: Environment) -> None:
-        self.template = BoundTemplate(env, get_parser(env).parse(stream))
+        self.template: BoundTemplate = BoundTemplate(env, get_parser(env).parse(stream))
         self._units = _meter(self.template.nodes, env.filters)
 
     def run(self, names: Mapping[str, object]) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time
 
+from liquid import Markup
 from liquid.filter import string_filter
 
 from partner_vouchers.messages.limits import MAX_VALUE, Budget, LimitReached, number_fits, size_of
@@ -109,17 +110,21 @@ _TAG = re.compile(r"<!--|<(script|style)\b[^<>]*>|<[^<>]*>", re.IGNORECASE)
 @string_filter
 def strip_html(text: str) -> str:
     """The filter `strip_html`. That of the engine takes the square of the length on text made for it."""
-    kept: list[str] = []
+    stripped = "".join(_outside_of_tags(text))
+    # What was escaped before is not escaped again.
+    return Markup(stripped) if isinstance(text, Markup) else stripped
+
+
+def _outside_of_tags(text: str) -> Iterator[str]:
     lowered = text.lower()
     position = 0
     while tag := _TAG.search(text, position):
-        kept.append(text[position : tag.start()])
+        yield text[position : tag.start()]
         position = tag.end()
         closing = "-->" if tag.group() == "<!--" else tag.group(1) and f"</{tag.group(1).lower()}"
         if closing:
             end = lowered.find(closing, position)
             if end < 0:
-                return "".join(kept)
+                return
             position = end + len("-->") if closing == "-->" else end
-    kept.append(text[position:])
-    return "".join(kept)
+    yield text[position:]

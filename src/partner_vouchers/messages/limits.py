@@ -39,7 +39,7 @@ MAX_WORK = 1_000_000
 """The work of one message, in units."""
 
 STEP = 5
-"""Units of work for a node, an expression or a filter: about a microsecond's worth."""
+"""Units of work for a node, an expression or a filter, which is about a microsecond's worth."""
 
 
 class LimitReached(Exception):
@@ -47,7 +47,7 @@ class LimitReached(Exception):
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason: str = reason
 
 
 class Budget:
@@ -56,7 +56,7 @@ class Budget:
     __slots__ = ("_iterations", "_room", "_sizes", "_variables", "work")
 
     def __init__(self) -> None:
-        self.work = MAX_WORK
+        self.work: int = MAX_WORK
         self._room = MAX_MESSAGE
         self._iterations = MAX_LOOP_ITERATIONS
         self._variables = MAX_VARIABLES

@@ -18,7 +18,7 @@ class UnknownLinked(Exception):
 
     def __init__(self, name: object) -> None:
         super().__init__()
-        self.name = str(name)
+        self.name: str = str(name)
 
 
 class FetchFailed(Exception):
@@ -26,8 +26,8 @@ class FetchFailed(Exception):
 
     def __init__(self, name: str, cause: PartnerVouchersError | None) -> None:
         super().__init__()
-        self.name = name
-        self.cause = cause
+        self.name: str = name
+        self.cause: PartnerVouchersError | None = cause
 
 
 class Linked:
