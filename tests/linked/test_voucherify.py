@@ -274,6 +274,15 @@ def test_refusal_is_a_typed_error(
     assert len(server.requests) == 1
 
 
+def test_what_is_no_name_is_not_told(account: Callable[..., Voucherify]) -> None:
+    said = refusal(400, key=f"the code {CODE}", message=42, details=None)
+    with loopback(answer({**said, "request_id": f"{CODE} " * 100}, 400)) as server:
+        found = failing(account(server).campaign(CAMPAIGN))
+
+    assert isinstance(found, VoucherifyError)
+    assert (found.key, found.message, found.details, found.request_id) == (None, None, None, None)
+
+
 def test_wrong_keys(account: Callable[..., Voucherify]) -> None:
     with loopback(Campaigns()) as server:
         found = failing(account(server, app_token="another").campaign(CAMPAIGN))

@@ -18,6 +18,11 @@ class BrokenEvent:
         return CODE
 
 
+class RaisingEvent:
+    def properties(self) -> dict[str, object]:
+        raise RuntimeError(CODE)
+
+
 REWARDED = VoucherRewarded(
     occurred_at=datetime(2024, 2, 19, 14, 0, tzinfo=UTC),
     user_id="user-42",
@@ -58,6 +63,8 @@ def fails(source: str, event: VoucherRewarded | Mapping[str, object] = REWARDED)
         ("{{ '2024-03-31T23:59:59+05:30' | date: '%H:%M %z' }}", "23:59 +0530"),
         ("{{ '1708351200' | date: '%Y-%m-%d %H:%M' }}", "2024-02-19 14:00"),
         ("{{ 1708351200 | date: '%Y-%m-%d %H:%M' }}", "2024-02-19 14:00"),
+        ("{{ Profile.points | default: 5, allow_false: true }}", "120"),
+        ("{{ 'İİİ<SCRIPT>x</SCRIPT>İ<b>' | strip_html }}", "İİİİ"),
         ("{{ '<p>₹500 <b>off</b></p><script>x()</script> <!-- no -->now' | strip_html }}", "₹500 off now"),
         ("{% if Profile.points > 100 %}gold{% else %}silver{% endif %}", "gold"),
         ("{% for city in Profile.cities %}{{ city }} {% endfor %}", "Pune Goa "),
@@ -138,10 +145,19 @@ def test_a_value_is_never_taken_for_html_or_for_a_template() -> None:
         MessageTemplate("{{ Profile.x | safe }}", escape="html").render(event=REWARDED, profile={"x": value})
 
 
-@pytest.mark.parametrize("event", [None, "a text", 42, ["Event"], object(), VoucherRewarded, BrokenEvent()])
+@pytest.mark.parametrize(
+    "event", [None, "a text", 42, ["Event"], object(), VoucherRewarded, BrokenEvent(), RaisingEvent()]
+)
 def test_what_is_no_event(event: object) -> None:
     with pytest.raises(InvalidInput, match="event: must be an event, or a mapping of its properties"):
         MessageTemplate("Hi").render(event=event)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("argument", ["profile", "linked", "parameters"])
+@pytest.mark.parametrize("given", ["a text", 42, ["name"]])
+def test_what_is_no_mapping(argument: str, given: object) -> None:
+    with pytest.raises(InvalidInput, match=f"{argument}: must be a mapping"):
+        MessageTemplate("Hi").render(event={}, **{argument: given})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("source", [None, 42, b"Hi", ["Hi"]])
@@ -195,6 +211,7 @@ def test_property_that_is_not_there(source: str, path: str, line: int) -> None:
         ("{% render 'other' %}", "unexpected tag 'render'", 1),
         ("\n" + "{% if true %}" * 31, "block nesting limit reached", 2),
         ("{{ " + "a[" * 3000 + "b" + "]" * 3000 + " }}", "longer than 1000 characters", 1),
+        ("{% " + "x" * 5000 + " %}", "longer than 1000 characters", 1),
         ("x" * (MAX_SOURCE + 1), "longer than 100000 characters; shorten it", None),
     ],
 )
@@ -245,6 +262,9 @@ def test_runaway_template(source: str, reason: str) -> None:
         "{{ Event.voucherCode | slice: Event.voucherCode }}",
         "{{ Event.voucherCode | base64_decode }}",
         "{{ Event.voucherCode | downcase | truncate: 3, 4, 5 }}",
+        "{{ Event.voucherCode | replace: seq: 'P', sub: 'Q' }}",
+        "{{ Profile.cities | join: environment: Event }}",
+        "{{ Profile.cities | default: 'x', environment: Event }}",
     ],
 )
 def test_filter_that_fails(source: str) -> None:

@@ -107,6 +107,9 @@ SOURCES: dict[str, str] = {
     + "{{ a | uniq | size }}" * 500,
     "cycles of a big value": _X + _loop("{% cycle x, x %}"),
     "changes of a big value": _X + _loop("{% ifchanged %}{{ x }}{{ i }}{% endifchanged %}"),
+    "replace by keyword": _X + "{{ x | replace: seq: 'x', sub: x }}",
+    "cycles remembered": _loop("{% cycle i, '" + "\U000e0001" * 900 + "' %}"),
+    "long paths": _loop(("{{ Profile" + ".self" * 190 + ".name }}") * 90),
     # numbers
     "times chains": "{% assign n = 9 %}" + "{% assign n = n | times: n %}" * 100 + "{{ n }}",
     "times in a loop": "{% assign n = 99999999999 %}" + _loop("{% assign n = n | times: n %}") + "{{ n }}",
@@ -192,6 +195,7 @@ def run_all(seconds: int, megabytes: int) -> list[Run]:
         **_cyclic(),
         **_bomb(),
     }
+    profile.update(self=profile, name="x")
     MessageTemplate("{{ Event.x | upcase }}").render(event={"x": "warm"})
     gc.collect()
     return [_in_a_child(name, source, profile, seconds, megabytes) for name, source in SOURCES.items()]

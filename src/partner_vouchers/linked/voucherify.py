@@ -7,6 +7,7 @@ and the error object. Needs the extra `http`, and keys of Voucherify that are ma
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from partner_vouchers.linked.rate_limit import RateLimit
 
 _NOTHING_TO_PUBLISH = "no_voucher_suitable_for_publication"
 _FIRST_WAIT = 1.0
+_WORD = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 
 
 def _utc_now() -> datetime:
@@ -213,9 +215,12 @@ def _refusal(answer: Answer) -> VoucherifyError:
     """Return the error for an answer with Voucherify's error object, or with something else in its place."""
     body = _object(answer.body)
     facts: dict[str, Any] = {
-        name: _text(body.get(name)) for name in ("key", "message", "details", "request_id")
+        "status": answer.status,
+        "key": _word(body.get("key")),
+        "message": _text(body.get("message")),
+        "details": _text(body.get("details")),
+        "request_id": _word(body.get("request_id")),
     }
-    facts["status"] = answer.status
     if answer.status == 429:
         retry_after = _seconds(answer.headers.get("retry-after"))
         reason = "too many calls; make fewer, or wait"
@@ -243,6 +248,11 @@ def _object(body: bytes) -> dict[str, Any]:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _word(value: object) -> str | None:
+    """Return what may stand in the text of an error: a name, and nothing that somebody wrote."""
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else None
 
 
 def _seconds(header: str | None) -> float | None:

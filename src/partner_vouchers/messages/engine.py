@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from liquid import BoundTemplate, Environment, RenderContext, StrictDefaultUndefined, Token, TokenStream
 from liquid.ast import BlockNode, Node
-from liquid.builtin.expressions import FilteredExpression
+from liquid.builtin.expressions import FilteredExpression, Path, StringLiteral
 from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.exceptions import FilterError, UndefinedError, UnknownFilterError
 from liquid.expression import Expression
@@ -231,24 +231,28 @@ def _meter(nodes: list[Node], known: Mapping[str, object]) -> int:
             continue
         units += STEP
         for expression in node.expressions():
-            units += STEP * _prepare(expression, known)
+            units += _prepare(expression, known)
         waiting.extend(node.children(None))  # type: ignore[arg-type]
     return units
 
 
 def _prepare(expression: Expression, known: Mapping[str, object]) -> int:
-    """Return how many steps an expression takes, after bounding its ranges and checking its filters."""
-    steps = 0
+    """Return the units of an expression, after bounding its ranges and checking its filters."""
+    units = 0
     waiting = [expression]
     while waiting:
         expression = waiting.pop()
-        steps += 1
+        units += STEP
         if isinstance(expression, FilteredExpression):
             for each in expression.filters or ():
-                steps += 1
+                units += STEP
                 if each.name not in known:
                     raise UnknownFilterError(f"there is no filter {each.name!r}", token=each.token)
+        elif isinstance(expression, Path):
+            units += len(expression.path)
+        elif isinstance(expression, StringLiteral):
+            units += len(expression.value)
         elif type(expression) is RangeLiteral:
             expression.__class__ = _Range
         waiting.extend(expression.children())
-    return steps
+    return units

@@ -70,7 +70,7 @@ def tokenize(source: str) -> Iterator[Token]:
 
         expression = inner[name.end() :].lstrip()
         expression_at = inner_at + len(inner) - len(expression)
-        for line in expression.split("\n") if name.group() == "liquid" else [expression]:
+        for line in inner.split("\n") if name.group() == "liquid" else [inner]:
             _check(line, expression_at, source)
         yield Token(TOKEN_TAG, name.group(), inner_at, source)
         if expression:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Literal
 
 from liquid import Environment, Token, TokenStream
@@ -207,6 +208,9 @@ class MessageTemplate:
         sources: Mapping[str, LinkedContent],
         parameters: Mapping[str, str],
     ) -> str:
+        for argument, given in (("profile", profile), ("linked", sources), ("parameters", parameters)):
+            if not isinstance(given, Mapping):
+                raise InvalidInput(field=argument, reason="must be a mapping")
         linked = Linked(sources, parameters)
         names = {"Event": _properties(event), "Profile": profile, "Linked": linked}
         try:
@@ -221,7 +225,11 @@ def _properties(event: object) -> Mapping[str, object]:
     if isinstance(event, Mapping):
         return event
     tell = getattr(event, "properties", None)
-    found: object = tell() if callable(tell) and not isinstance(event, type) else None
+    found: object = None
+    if callable(tell) and not isinstance(event, type):
+        # A host's event may raise anything, with the voucher code in its text.
+        with suppress(Exception):
+            found = tell()
     if not isinstance(found, Mapping):
         raise InvalidInput(field="event", reason="must be an event, or a mapping of its properties")
     return found
