@@ -78,7 +78,7 @@ class Context(RenderContext):
         def guarded(left: object, *args: object, **kwargs: object) -> object:
             try:
                 return filters.run(name, apply, budget, left, args, kwargs)
-            except (UndefinedError, LimitReached):
+            except (UndefinedError, LimitReached, MemoryError):
                 raise
             except Exception:  # noqa: BLE001 - filters raise nearly anything
                 raise FilterError(name, token=token) from None
