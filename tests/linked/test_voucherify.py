@@ -484,6 +484,8 @@ def test_publication_log_in_a_file(account: Callable[..., Voucherify], tmp_path:
         render(account(server, log=JsonLinesLog(masked)).campaign(CAMPAIGN), "ü1")
         render(account(server, log=JsonLinesLog(masked)).campaign(CAMPAIGN), "u2")
         render(account(server, log=JsonLinesLog(whole), log_whole_codes=True).campaign(CAMPAIGN), "u2")
+        kept: list[Publication] = []
+        render(account(server, log=kept.append, log_whole_codes=True).campaign(CAMPAIGN), "u2")
 
     lines = [json.loads(line) for line in masked.read_text("utf-8").splitlines()]
     assert [(line["customer"], line["code"], line["at"]) for line in lines] == [
@@ -491,6 +493,8 @@ def test_publication_log_in_a_file(account: Callable[..., Voucherify], tmp_path:
         ("u2", "CO…", "2026-11-21T12:00:00+00:00"),
     ]
     assert json.loads(whole.read_text("utf-8"))["code"] == "CODE-0002-u2"
+    assert kept[0].code == "CODE-0002-u2"
+    assert "CODE-0002" not in repr(kept)
 
 
 def test_log_that_fails_fails_the_message(account: Callable[..., Voucherify]) -> None:

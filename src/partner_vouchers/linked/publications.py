@@ -9,7 +9,13 @@ from os import PathLike
 from pathlib import Path
 from threading import Lock
 
-from attrs import asdict, frozen
+from attrs import asdict, field, frozen
+
+from partner_vouchers.domain.codes import mask
+
+
+def _shown(code: str | None) -> str:
+    return repr(code and mask(code))
 
 
 @frozen(kw_only=True)
@@ -32,7 +38,7 @@ class Publication:
     campaign: str | None
     customer: str
     published: bool
-    code: str | None = None
+    code: str | None = field(default=None, repr=_shown)
     status: int | None = None
     key: str | None = None
     publication_id: str | None = None
