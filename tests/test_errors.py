@@ -55,6 +55,16 @@ PROMISED = {
     "not_eligible",
     "idempotency_conflict",
     "message_error",
+    "linked_content_failed",
+    "linked_content_error",
+    "no_linked_content",
+    "parameter_missing",
+    "voucherify_error",
+    "voucherify_nothing_to_publish",
+    "voucherify_credentials_refused",
+    "voucherify_not_found",
+    "voucherify_rate_limited",
+    "voucherify_unreachable",
     "storage_error",
     "storage_busy",
     "storage_full",
@@ -76,6 +86,10 @@ KINDS: dict[type | UnionType | object, st.SearchStrategy[Any]] = {
     tuple[str, ...]: st.lists(TEXTS, max_size=3).map(tuple),
     tuple[tuple[str, str], ...]: st.lists(st.tuples(TEXTS, TEXTS), max_size=3).map(tuple),
     datetime: DATETIMES,
+    bool: st.booleans(),
+    float | None: st.none() | st.floats(allow_nan=False),
+    # Errors are compared by identity, so one within another has a test of its own.
+    PartnerVouchersError | None: st.none(),
 }
 
 
@@ -155,6 +169,16 @@ def test_an_error_travels_between_processes(error: type[PartnerVouchersError], d
         }
         assert str(arrived) == str(raised)
         assert arrived.code == error.code
+
+
+def test_an_error_travels_with_the_one_that_caused_it() -> None:
+    cause = errors.ParameterMissing(parameter="customersourceid")
+    raised = errors.LinkedContentFailed(name="Referral", reason=str(cause), cause=cause)
+
+    arrived = pickle.loads(pickle.dumps(raised))
+
+    assert str(arrived.cause) == str(cause)
+    assert arrived.cause.parameter == "customersourceid"
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)

@@ -1,8 +1,10 @@
+import logging
 import threading
 from collections.abc import Iterator
 from socket import socket
 
 import pytest
+import urllib3
 
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.httpclient import Answer, HttpClient, NoAnswer, NotSent, check_url
@@ -293,6 +295,17 @@ def test_outcomes_hide_what_was_said() -> None:
     shown = repr(Answer(status=200, headers={"set-cookie": SECRET}, body=SECRET.encode()))
 
     assert shown == "Answer(status=200)"
+
+
+def test_nothing_of_a_request_is_logged(client: HttpClient, caplog: pytest.LogCaptureFixture) -> None:
+    malformed = raw(b"HTTP/1.1 200 OK\r\nno header\r\nContent-Length: 0\r\n\r\n")
+    with caplog.at_level(logging.DEBUG), loopback(malformed) as server:
+        client.request("GET", f"{server.url}/?voucher={SECRET}", headers=HEADERS)
+        assert SECRET not in caplog.text
+        # Other users of the same library keep their log.
+        with urllib3.PoolManager() as another:
+            another.request("GET", f"{server.url}/?mine")
+    assert "?mine" in caplog.text
 
 
 def test_threads_share_a_client(client: HttpClient) -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import re
 import ssl
 import time
@@ -23,10 +24,10 @@ from partner_vouchers.errors import InvalidInput
 
 try:
     import urllib3
-except ModuleNotFoundError as missing:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
         "HTTP needs urllib3: install partner-vouchers[http]", name="urllib3"
-    ) from missing
+    ) from _missing
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import (
@@ -267,6 +268,13 @@ def _reason(error: Exception) -> str:
             return "the connection broke off, or the answer is not HTTP"
 
 
+class _Quiet(logging.Filter):
+    """Drops what urllib3 logs of our requests: it quotes their URLs, which may hold a voucher code."""
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002
+        return _current.get(None) is None
+
+
 class _TooLarge(Exception):
     """More bytes came than an answer may have."""
 
@@ -289,6 +297,9 @@ class _Call:
 
 
 _current: ContextVar[_Call] = ContextVar("_current")
+
+for _name in ("connection", "connectionpool", "poolmanager", "response"):
+    logging.getLogger(f"urllib3.{_name}").addFilter(_Quiet())
 
 
 class _TimedReader(RawIOBase):

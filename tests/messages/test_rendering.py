@@ -12,6 +12,17 @@ from partner_vouchers.messages import MAX_SOURCE, MessageTemplate
 
 CODE = "PM500FF-2024"
 
+
+class BrokenEvent:
+    def properties(self) -> str:
+        return CODE
+
+
+class RaisingEvent:
+    def properties(self) -> dict[str, object]:
+        raise RuntimeError(CODE)
+
+
 REWARDED = VoucherRewarded(
     occurred_at=datetime(2024, 2, 19, 14, 0, tzinfo=UTC),
     user_id="user-42",
@@ -48,6 +59,13 @@ def fails(source: str, event: VoucherRewarded | Mapping[str, object] = REWARDED)
         ("use it by {{ Event.listExpiry | date: '%d %B %Y' }}", "use it by 31 March 2024"),
         ("won at {{ Event.eventTimestamp | date: '%H:%M' }}", "won at 14:00"),
         ("born in {{ Profile.born | date: '%Y' }}", "born in 1990"),
+        ("{{ '31-03-2024 23:59:59' | date: '%d %B %Y, %H:%M' }}", "31 March 2024, 23:59"),
+        ("{{ '2024-03-31T23:59:59+05:30' | date: '%H:%M %z' }}", "23:59 +0530"),
+        ("{{ '1708351200' | date: '%Y-%m-%d %H:%M' }}", "2024-02-19 14:00"),
+        ("{{ 1708351200 | date: '%Y-%m-%d %H:%M' }}", "2024-02-19 14:00"),
+        ("{{ Profile.points | default: 5, allow_false: true }}", "120"),
+        ("{{ 'İİİ<SCRIPT>x</SCRIPT>İ<b>' | strip_html }}", "İİİİ"),
+        ("{{ '<p>₹500 <b>off</b></p><script>x()</script> <!-- no -->now' | strip_html }}", "₹500 off now"),
         ("{% if Profile.points > 100 %}gold{% else %}silver{% endif %}", "gold"),
         ("{% for city in Profile.cities %}{{ city }} {% endfor %}", "Pune Goa "),
         ("{{ Profile.name | upcase }} 🎁 नमस्ते", "ASHA 🎁 नमस्ते"),
@@ -97,6 +115,16 @@ def test_event_may_be_a_mapping_of_properties() -> None:
             "&lt;i&gt;Tom &amp; &#39;Jo&#39;&lt;/i&gt;",
         ),
         ("{{ Event.listDescription }}", "₹500 off on orders above ₹2000"),
+        ("{{ Profile.name | strip_html }}", "Tom &amp; &#39;Jo&#39;"),
+        (
+            "{% capture x %}<p>{{ Profile.name }}</p>{% endcapture %}{{ x | strip_html }}",
+            "&lt;i&gt;Tom &amp; &#39;Jo&#39;&lt;/i&gt;",
+        ),
+        ("{{ Profile.name | replace: 'Tom', '<u>' }}", "&lt;i&gt;&lt;u&gt; &amp; &#39;Jo&#39;&lt;/i&gt;"),
+        ("{{ '<u>' | append: Profile.name }}", "<u>&lt;i&gt;Tom &amp; &#39;Jo&#39;&lt;/i&gt;"),
+        ("{{ Profile.name | split: ' ' | join: '<br>' }}", "&lt;i&gt;Tom<br>&amp;<br>&#39;Jo&#39;&lt;/i&gt;"),
+        ("{{ Profile.name | url_encode }}", "%3Ci%3ETom+%26+%27Jo%27%3C%2Fi%3E"),
+        ("{{ Profile.name | escape | escape_once }}", "&lt;i&gt;Tom &amp; &#39;Jo&#39;&lt;/i&gt;"),
     ],
 )
 def test_html_escapes_values_but_not_the_template(source: str, message: str) -> None:
@@ -115,6 +143,27 @@ def test_a_value_is_never_taken_for_html_or_for_a_template() -> None:
     assert MessageTemplate("{{ Profile.x }}").render(event=REWARDED, profile={"x": value}) == value
     with pytest.raises(MessageError, match="there is no filter 'safe'"):
         MessageTemplate("{{ Profile.x | safe }}", escape="html").render(event=REWARDED, profile={"x": value})
+
+
+@pytest.mark.parametrize(
+    "event", [None, "a text", 42, ["Event"], object(), VoucherRewarded, BrokenEvent(), RaisingEvent()]
+)
+def test_what_is_no_event(event: object) -> None:
+    with pytest.raises(InvalidInput, match="event: must be an event, or a mapping of its properties"):
+        MessageTemplate("Hi").render(event=event)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("argument", ["profile", "linked", "parameters"])
+@pytest.mark.parametrize("given", ["a text", 42, ["name"]])
+def test_what_is_no_mapping(argument: str, given: object) -> None:
+    with pytest.raises(InvalidInput, match=f"{argument}: must be a mapping"):
+        MessageTemplate("Hi").render(event={}, **{argument: given})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("source", [None, 42, b"Hi", ["Hi"]])
+def test_source_that_is_no_text(source: object) -> None:
+    with pytest.raises(InvalidInput, match="source: must be a text"):
+        MessageTemplate(source)  # type: ignore[arg-type]
 
 
 def test_unknown_way_to_escape() -> None:
@@ -151,11 +200,18 @@ def test_property_that_is_not_there(source: str, path: str, line: int) -> None:
         ("\n{% if Profile.name == %}\nHi\n{% endif %}", "found end of expression", 2),
         ("{% if Profile.name %}\nHi\n", "expected tag endif", 2),
         ("{% for %}{% endfor %}", "missing expression", 1),
+        ("Hi\n{{ Profile.name | shout }}", "there is no filter 'shout'", 2),
+        ("{% if Profile.name == 'x' %}{{ Profile.name | safe }}{% endif %}", "there is no filter 'safe'", 1),
+        ("Hi {% raw %}{{ x }}", "raw is never closed", 1),
+        ("\n{% comment %} Hi", "comment tag was never closed", 2),
+        ("{% abort Event.voucherCode %}", "expected string, found word", 1),
+        ("{% abort 'no' 'code' %}", "unexpected token string", 1),
         ("\n\n{% coupon %}", "unexpected tag 'coupon'", 3),
         ("{% include 'other' %}", "unexpected tag 'include'", 1),
         ("{% render 'other' %}", "unexpected tag 'render'", 1),
         ("\n" + "{% if true %}" * 31, "block nesting limit reached", 2),
-        ("{{ " + "a[" * 3000 + "b" + "]" * 3000 + " }}", "cannot be parsed (RecursionError)", 1),
+        ("{{ " + "a[" * 3000 + "b" + "]" * 3000 + " }}", "longer than 1000 characters", 1),
+        ("{% " + "x" * 5000 + " %}", "longer than 1000 characters", 1),
         ("x" * (MAX_SOURCE + 1), "longer than 100000 characters; shorten it", None),
     ],
 )
@@ -170,18 +226,18 @@ def test_wrong_syntax_is_found_when_the_template_is_made(source: str, reason: st
 @pytest.mark.parametrize(
     "source,reason",
     [
-        ("\n{% for i in (1..1000000000) %}{% endfor %}", "loops go round more than 10000 times"),
+        ("\n{% for i in (1..1000000000) %}{% endfor %}", "a range has more than 10000 numbers"),
         (
             "\n{% for i in (1..500) %}{% for j in (1..500) %}x{% endfor %}{% endfor %}",
             "loops go round more than 10000 times",
         ),
         (
             "\n{% for i in (1..10000) %}" + "Hello! " * 20 + "{% endfor %}",
-            "the message is longer than 1000000 bytes",
+            "the message is longer than 1000000 characters",
         ),
         (
             "\n{% assign x = 'x' %}{% for i in (1..100) %}{% assign x = x | append: x %}{% endfor %}",
-            "the variables take more than 1000000 bytes",
+            "the filter 'append' returns more than 100000 characters",
         ),
     ],
 )
@@ -197,6 +253,8 @@ def test_runaway_template(source: str, reason: str) -> None:
     [
         "{{ Event.voucherCode | date: '%Y' }}",
         "{{ 'now' | date: '%Y' }}",
+        "{{ '31-02-2024 10:00:00' | date: '%Y' }}",
+        "{{ '03-31-2024 10:00:00' | date: '%Y' }}",
         "{{ 'today' | date: '%Y' }}",
         "{{ 100000000000000000000 | date: '%Y' }}",
         "{{ 1 | divided_by: 0 }}",
@@ -204,6 +262,9 @@ def test_runaway_template(source: str, reason: str) -> None:
         "{{ Event.voucherCode | slice: Event.voucherCode }}",
         "{{ Event.voucherCode | base64_decode }}",
         "{{ Event.voucherCode | downcase | truncate: 3, 4, 5 }}",
+        "{{ Event.voucherCode | replace: seq: 'P', sub: 'Q' }}",
+        "{{ Profile.cities | join: environment: Event }}",
+        "{{ Profile.cities | default: 'x', environment: Event }}",
     ],
 )
 def test_filter_that_fails(source: str) -> None:
@@ -239,4 +300,52 @@ class Unprintable:
 
 @pytest.mark.parametrize("value", [Unprintable(), "\ud800"])
 def test_value_that_cannot_be_printed(value: object) -> None:
-    assert fails("{{ Event.x }}", {"x": value}).reason.startswith("rendering failed (")
+    assert fails("{{ Event.x }}", {"x": value}).reason.startswith(
+        ("rendering failed (", "the message holds half")
+    )
+
+
+@pytest.mark.parametrize("tag", ["break", "continue"])
+def test_break_outside_of_a_loop(tag: str) -> None:
+    error = fails(f"\n{{% {tag} %}}")
+
+    assert error.reason == f"'{tag}' stands outside of a loop"
+    assert error.line == 2
+
+
+def test_error_tells_line_and_column() -> None:
+    error = fails("Hi\n  {{ Profile.nmae }}")
+
+    assert (error.line, error.column) == (2, 6)
+    assert str(error).startswith("message template: line 2: ")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '{{Linked{"New Reactivation Voucher"].[code] | default: "contact us"}}',
+        '{{ Linked["New Reactivation Voucher"].[code] }}',
+        '{{ Linked("New Reactivation Voucher").code }}',
+        "{{ Linked{'New Reactivation Voucher'}.code }}",
+        'Hi {{ Profile.name }}\n{{Linked{"New Reactivation Voucher"]}}',
+    ],
+)
+def test_malformed_linked_content_is_shown_as_it_should_be(source: str) -> None:
+    with pytest.raises(MessageError) as caught:
+        MessageTemplate(source)
+
+    assert caught.value.reason.endswith(
+        'linked content is written {{ Linked["New Reactivation Voucher"].code }}'
+    )
+    assert caught.value.line == source.count("\n") + 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    ['{{ Linked["A"].code }} {{ Profile.name + 1 }}', "{{ Linked['A'].code + 1 }}", "{{ Linked.A + 1 }}"],
+)
+def test_other_faults_are_not_blamed_on_linked_content(source: str) -> None:
+    with pytest.raises(MessageError) as caught:
+        MessageTemplate(source)
+
+    assert "linked content" not in caught.value.reason

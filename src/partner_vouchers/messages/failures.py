@@ -1,0 +1,112 @@
+"""Turns whatever went wrong into one typed error, in words of the template alone: a value may be the voucher code."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+
+from liquid import Token
+from liquid.exceptions import (
+    BreakLoop,
+    ContextDepthError,
+    ContinueLoop,
+    FilterError,
+    LiquidError,
+    LiquidTypeError,
+    UndefinedError,
+)
+from liquid.token import TOKEN_WORD
+
+from partner_vouchers.errors import LinkedContentFailed, MessageError, PartnerVouchersError
+from partner_vouchers.messages.engine import Stopped
+from partner_vouchers.messages.limits import MAX_NESTING, LimitReached
+from partner_vouchers.messages.linked import FetchFailed, Linked, UnknownLinked
+
+_PATH = re.compile(r"\w[\w-]*(?:\s*\.\s*\w[\w-]*|\[[^\[\]]*\])*")
+_OPENING = re.compile(r"\{[{%]")
+# `{{Linked{"…"].[code]` and its like, as a page that many copy from has it.
+_LINKED = re.compile(r"Linked\s*\.?\s*[\[{(]\s*([\"'])(?P<name>[^\"'\n]*)\1(?P<rest>[^|}%]*)")
+_WELL_FORMED = re.compile(r"Linked\s*\[\s*([\"'])[^\"'\n]*\1\s*\](?!\s*\.\s*\[)")
+
+
+def place(token: Token | None) -> tuple[int | None, int | None]:
+    """Return line and column of a token, each from 1."""
+    if token is None or token.start_index < 0 or not token.source:
+        return None, None
+    before = token.source[: token.start_index]
+    return before.count("\n") + 1, token.start_index - before.rfind("\n")
+
+
+def suggest(name: str, known: list[str]) -> str | None:
+    """Return the known name that was probably meant."""
+    by_folded = {each.casefold(): each for each in known}
+    close = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+    return by_folded[close[0]] if close else None
+
+
+def parsing_failure(error: Exception, reached: Token | None) -> MessageError:
+    """Return what to tell of a template that cannot be parsed."""
+    if not isinstance(error, LiquidError):  # such as a RecursionError
+        line, column = place(reached)
+        return MessageError(reason=f"cannot be parsed ({type(error).__name__})", line=line, column=column)
+    token = error.token
+    if token is None or token.start_index < 0:
+        token = reached
+    line, column = place(token)
+    reason = str(error.message)
+    if token is not None and (right := _right_form(token)):
+        reason = f"{reason}; linked content is written {right}"
+    return MessageError(reason=reason, line=line, column=column)
+
+
+def rendering_failure(stopped: Stopped, linked: Linked, names: list[str]) -> PartnerVouchersError:
+    """Return what to tell of a message that cannot be rendered."""
+    error, token = stopped.error, stopped.token
+    line, column = place(token)
+    match error:
+        case FetchFailed(name=name, cause=cause):
+            said = cause or "its source raised an error of its own kind"
+            reason = f"linked content {name!r}: {said}"
+            return LinkedContentFailed(name=name, cause=cause, reason=reason, line=line, column=column)
+        case UnknownLinked(name=name):
+            meant = suggest(name, names)
+            reason = (
+                f"there is no linked content {name!r}" if name in token.source else "no such linked content"
+            )
+            reason += f"; did you mean {meant!r}?" if meant else "; pass it in `linked=`"
+        case LimitReached():
+            reason = error.reason
+        case UndefinedError():
+            reason = _not_there(token, linked)
+        case FilterError():
+            reason = f"the filter {token.value!r} cannot work on this value or with these arguments"
+        case LiquidTypeError():
+            reason = "a value is of the wrong kind for what is done with it"
+        case BreakLoop() | ContinueLoop():
+            reason = f"{str(error)!r} stands outside of a loop"
+        case UnicodeEncodeError():
+            reason = "the message holds half a character (a lone surrogate), which cannot be sent"
+        case ContextDepthError():
+            reason = f"blocks stand more than {MAX_NESTING} deep within one another"
+        case _:
+            reason = f"rendering failed ({type(error).__name__})"
+    return MessageError(reason=reason, line=line, column=column)
+
+
+def _not_there(token: Token, linked: Linked) -> str:
+    found = _PATH.match(token.source, token.start_index) if token.kind == TOKEN_WORD else None
+    path = found.group() if found else "a variable"
+    for name, nothing in linked.nothing.items():
+        if path.startswith("Linked") and name in path:
+            return f"linked content {name!r} has nothing for this user ({nothing}); give it a value with `| default:`"
+    return f"{path} is not there; correct the name, or give it a value with `| default:`"
+
+
+def _right_form(token: Token) -> str | None:
+    """Return how the linked content in a malformed expression is written."""
+    begin = max((m.start() for m in _OPENING.finditer(token.source, 0, token.start_index + 1)), default=0)
+    found = _LINKED.search(token.source, begin)
+    if found is None or _WELL_FORMED.match(token.source, found.start()):
+        return None
+    attribute = re.search(r"\w+", found["rest"])
+    return f'{{{{ Linked["{found["name"]}"].{attribute.group() if attribute else "code"} }}}}'

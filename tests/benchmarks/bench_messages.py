@@ -1,0 +1,94 @@
+"""How fast messages are rendered, beside the bare engine; what hostile templates take."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from liquid import Environment
+
+from partner_vouchers.messages import MessageTemplate, Recipient, Rendered
+from tests.benchmarks.measure import in_turn, seconds
+
+ROOT = Path(__file__).parents[2]
+SOURCE = "Hi {{ Profile.name }}, your code is {{ Event.voucherCode }}"
+FILTERED = "Hi {{ Profile.name | default: 'there' }}, {{ Event.partner | upcase }}: {{ Event.voucherCode }}"
+EVENT = {
+    "partner": "Puma",
+    "voucherCode": "PM500FF-2024",
+    "listTag": "winter_sale_500",
+    "campaignId": "CMP123456",
+}
+PROFILE = {"name": "Asha"}
+MESSAGES = 20_000
+ROUNDS = 9
+
+
+def test_two_variables_beside_the_bare_engine() -> None:
+    bare = Environment().from_string(SOURCE)
+    ours = MessageTemplate(SOURCE)
+    assert ours.render(event=EVENT, profile=PROFILE) == bare.render(Event=EVENT, Profile=PROFILE)
+
+    found = in_turn(
+        ROUNDS,
+        lambda: seconds(lambda: [bare.render(Event=EVENT, Profile=PROFILE) for _ in range(MESSAGES)]),
+        lambda: seconds(lambda: [ours.render(event=EVENT, profile=PROFILE) for _ in range(MESSAGES)]),
+    )
+    rate = MESSAGES / found.seconds
+    print(
+        f"\nrender, two variables: {rate:,.0f} a second, {1 / found.ratio:.2f} x the rate of the bare engine"
+    )
+    assert rate >= 30_000 or found.ratio <= 2
+
+
+def test_three_variables_and_filters_beside_the_bare_engine() -> None:
+    bare = Environment().from_string(FILTERED)
+    ours = MessageTemplate(FILTERED)
+
+    found = in_turn(
+        ROUNDS,
+        lambda: seconds(lambda: [bare.render(Event=EVENT, Profile=PROFILE) for _ in range(MESSAGES)]),
+        lambda: seconds(lambda: [ours.render(event=EVENT, profile=PROFILE) for _ in range(MESSAGES)]),
+    )
+    rate = MESSAGES / found.seconds
+    print(
+        f"\nrender, three variables and two filters: {rate:,.0f} a second, {1 / found.ratio:.2f} x the bare engine"
+    )
+    assert found.ratio <= 2
+
+
+def test_many_users_beside_the_bare_engine() -> None:
+    bare = Environment().from_string(SOURCE)
+    ours = MessageTemplate(SOURCE)
+    recipients = [Recipient(user_id=f"user-{n}", event=EVENT, profile=PROFILE) for n in range(MESSAGES)]
+    assert all(isinstance(outcome, Rendered) for outcome in ours.render_many(recipients))
+
+    found = in_turn(
+        ROUNDS,
+        lambda: seconds(lambda: [bare.render(Event=EVENT, Profile=PROFILE) for _ in range(MESSAGES)]),
+        lambda: seconds(lambda: list(ours.render_many(recipients))),
+    )
+    rate = MESSAGES / found.seconds
+    print(
+        f"\nrender_many, two variables: {rate:,.0f} a second, {1 / found.ratio:.2f} x the rate of the bare engine"
+    )
+    assert rate >= 30_000 or found.ratio <= 2
+
+
+def test_hostile_templates_end_within_a_second_and_50_mb() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.hostile", "20", "50"],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    runs = json.loads(done.stdout)
+    slowest = max(runs, key=lambda run: run[1])
+    largest = max(runs, key=lambda run: run[2])
+    print(f"\n{len(runs)} hostile templates; slowest: {slowest[1]:.2f} s ({slowest[0]});")
+    print(f"largest: {largest[2]:.0f} MB ({largest[0]})")
+    assert slowest[1] <= 1.0
+    assert largest[2] <= 50

@@ -1,0 +1,555 @@
+"""Voucherify over real HTTP, against a server that answers with the bodies of its API reference."""
+
+import json
+import logging
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from socket import socket
+
+import pytest
+
+from partner_vouchers.errors import (
+    InvalidInput,
+    LinkedContentError,
+    LinkedContentFailed,
+    MessageError,
+    NoLinkedContent,
+    ParameterMissing,
+    VoucherifyCredentialsRefused,
+    VoucherifyError,
+    VoucherifyNotFound,
+    VoucherifyNothingToPublish,
+    VoucherifyRateLimited,
+    VoucherifyUnreachable,
+)
+from partner_vouchers.httpclient import HttpClient
+from partner_vouchers.linked.publications import JsonLinesLog, Publication
+from partner_vouchers.linked.rate_limit import RateLimit
+from partner_vouchers.linked.voucherify import Voucherify, VoucherifyContent
+from partner_vouchers.messages import MessageTemplate
+from tests.support.loopback import Answering, Loopback, Received, answer, free_port, loopback, raw, reset
+
+APP_ID = "5df4a0c6-app-id"
+APP_TOKEN = "9a1b-app-token"
+CODE = "LOY-aX92kd01"
+CAMPAIGN = "camp_f0bKCWIYyTfOept56g2UMLY7"
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+NAME = "Customer Referral Code"
+
+
+def publication(code: str, customer: str, voucher: dict[str, object]) -> dict[str, object]:
+    """Return the answer to a publication."""
+    return {
+        "id": "pub_Lz0yqTZ4qhTfWQWkTPFp3iqsxEDYZqfR",
+        "object": "publication",
+        "created_at": "2024-01-25T11:03:11.174Z",
+        "customer_id": "cust_eWgXlBBiY6THFRJwX45Iakv4",
+        "tracking_id": f"track_{customer}",
+        "metadata": {},
+        "channel": "API",
+        "source_id": None,
+        "result": "SUCCESS",
+        "customer": {"id": "cust_eWgXlBBiY6THFRJwX45Iakv4", "source_id": customer, "object": "customer"},
+        "vouchers_id": ["v_mkZN9v7vjYUadXnHrMza8W5c34fE5KiV"],
+        "voucher": {"id": "v_mkZN9v7vjYUadXnHrMza8W5c34fE5KiV", "code": code, "object": "voucher", **voucher},
+    }
+
+
+COUPON: dict[str, object] = {
+    "type": "DISCOUNT_VOUCHER",
+    "campaign": "Customer Reactivation",
+    "discount": {"type": "PERCENT", "percent_off": 20.0, "amount_limit": 10000},
+    "is_referral_code": False,
+}
+REFERRAL: dict[str, object] = {**COUPON, "campaign": "Referral program", "is_referral_code": True}
+LOYALTY: dict[str, object] = {
+    "type": "LOYALTY_CARD",
+    "campaign": "Loyalty program",
+    "loyalty_card": {"points": 110, "balance": 110},
+    "is_referral_code": False,
+}
+
+
+def refusal(status: int, **said: object) -> dict[str, object]:
+    """Return the error object."""
+    return {"code": status, "request_id": "v-0f4ee1", "resource_id": "x", "resource_type": "campaign", **said}
+
+
+class Campaigns:
+    """The service itself: campaigns, and who has joined them."""
+
+    def __init__(self, *, join_once: bool = True, voucher: dict[str, object] = COUPON) -> None:
+        self.join_once = join_once
+        self.joined: dict[str, str] = {}
+        self.published = 0
+        self.voucher = voucher
+
+    def __call__(self, connection: socket, request: Received) -> None:
+        if (request.headers.get("x-app-id"), request.headers.get("x-app-token")) != (APP_ID, APP_TOKEN):
+            return answer(refusal(401, key="unauthorized", message="Unauthorized"), 401)(connection, request)
+        asked = {name: values[0] for name, values in request.query.items()}
+        if asked.get("campaign") not in (CAMPAIGN, None):
+            said = refusal(
+                404, key="not_found", message="Resource not found", details=f"no {asked['campaign']}"
+            )
+            return answer(said, 404)(connection, request)
+        customer = asked["customer"]
+        once = asked.get("join_once", str(self.join_once).lower()) == "true"
+        if "voucher" in asked:
+            code = asked["voucher"]
+        elif once and customer in self.joined:
+            code = self.joined[customer]
+        else:
+            self.published += 1
+            code = self.joined[customer] = f"CODE-{self.published:04}-{customer}"
+        return answer(publication(code, customer, self.voucher))(connection, request)
+
+
+class Waiting:
+    """Sleeps without taking time."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def __call__(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+@pytest.fixture
+def http() -> Iterator[HttpClient]:
+    client = HttpClient(connect_timeout=5, read_timeout=5, deadline=5)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def account(http: HttpClient) -> Callable[..., Voucherify]:
+    def make(server: Loopback | str, **settings: object) -> Voucherify:
+        url = server if isinstance(server, str) else server.url
+        arguments: dict[str, object] = {
+            "api_url": url, "app_id": APP_ID, "app_token": APP_TOKEN, "http": http, "clock": lambda: NOW,
+            "sleep": Waiting(), **settings,
+        }  # fmt: skip
+        return Voucherify(**arguments)  # type: ignore[arg-type]
+
+    return make
+
+
+def render(content: VoucherifyContent, customer: str = "user-42", source: str | None = None) -> str | None:
+    template = MessageTemplate(source or f'{{{{ Linked["{NAME}"].code | default: "contact us" }}}}')
+    return template.render(event={}, linked={NAME: content}, parameters={"customersourceid": customer})
+
+
+def failing(content: VoucherifyContent) -> LinkedContentError:
+    """Render a message, and return what Voucherify's part in its failure was."""
+    with pytest.raises(LinkedContentFailed) as caught:
+        render(content)
+    assert isinstance(caught.value.cause, LinkedContentError)
+    told = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + repr(caught.value.cause)
+    for secret in (APP_ID, APP_TOKEN, CODE):
+        assert secret not in told
+    return caught.value.cause
+
+
+def test_request_is_the_documented_one(account: Callable[..., Voucherify]) -> None:
+    with loopback(Campaigns()) as server:
+        content = account(server.url + "/").campaign(CAMPAIGN)
+        assert render(content, "user 42/ü&x=1") == "CODE-0001-user 42/ü&x=1"
+
+    (request,) = server.requests
+    assert (request.method, request.path, request.body) == ("GET", "/v1/publications/create", b"")
+    assert request.query == {"campaign": [CAMPAIGN], "customer": ["user 42/ü&x=1"]}
+    assert request.headers["x-app-id"] == APP_ID
+    assert request.headers["x-app-token"] == APP_TOKEN
+    assert request.headers["content-type"] == "application/json"
+
+
+def test_joining_once_gives_a_customer_the_same_code(account: Callable[..., Voucherify]) -> None:
+    with loopback(Campaigns(join_once=True)) as server:
+        content = account(server).campaign(CAMPAIGN)
+        codes = [render(content, customer) for customer in ("u1", "u2", "u1")]
+
+    assert codes == ["CODE-0001-u1", "CODE-0002-u2", "CODE-0001-u1"]
+
+
+def test_joining_often_gives_a_new_code_each_time(account: Callable[..., Voucherify]) -> None:
+    with loopback(Campaigns(join_once=False)) as server:
+        content = account(server).campaign(CAMPAIGN)
+        codes = [render(content, "u1"), render(content, "u1")]
+        once = account(server).campaign(CAMPAIGN, join_once=True)
+        codes += [render(once, "u1"), render(once, "u1")]
+
+    assert codes == ["CODE-0001-u1", "CODE-0002-u1", "CODE-0002-u1", "CODE-0002-u1"]
+    assert [request.query.get("join_once") for request in server.requests] == [None, None, ["true"], ["true"]]
+
+
+def test_two_looks_in_one_message_are_one_publication(account: Callable[..., Voucherify]) -> None:
+    look = f'{{{{ Linked["{NAME}"].code }}}}'
+    with loopback(Campaigns(join_once=False)) as server:
+        content = account(server).campaign(CAMPAIGN)
+        assert render(content, source=look + " " + look) == "CODE-0001-user-42 CODE-0001-user-42"
+        assert render(content, source="{% if false %}" + look + "{% endif %}") == ""
+
+    assert len(server.requests) == 1
+
+
+def test_referral_codes_and_loyalty_cards(account: Callable[..., Voucherify]) -> None:
+    with loopback(Campaigns(voucher=REFERRAL)) as server:
+        assert render(account(server).campaign(CAMPAIGN)) == "CODE-0001-user-42"
+    with loopback(Campaigns(voucher=LOYALTY)) as server:
+        source = f'{{{{ Linked["{NAME}"].code }}}}: {{{{ Linked["{NAME}"].loyalty_card.points }}}} points'
+        assert render(account(server).campaign(CAMPAIGN), source=source) == "CODE-0001-user-42: 110 points"
+
+
+def test_voucher_of_no_campaign(account: Callable[..., Voucherify]) -> None:
+    with loopback(Campaigns()) as server:
+        assert render(account(server).voucher(CODE)) == CODE
+
+    (request,) = server.requests
+    assert request.query == {"voucher": [CODE], "customer": ["user-42"]}
+
+
+def test_customer_is_mandatory_and_checked_before_the_call(account: Callable[..., Voucherify]) -> None:
+    with loopback(Campaigns()) as server:
+        content = account(server).campaign(CAMPAIGN, customer_parameter="customer")
+        template = MessageTemplate(f'{{{{ Linked["{NAME}"].code | default: "contact us" }}}}')
+        for parameters in ({}, {"customersourceid": "u1"}, {"customer": ""}):
+            with pytest.raises(LinkedContentFailed) as caught:
+                template.render(event={}, linked={NAME: content}, parameters=parameters)
+            assert isinstance(caught.value.cause, ParameterMissing)
+            assert caught.value.cause.parameter == "customer"
+        assert server.requests == []
+
+        linked = {NAME: content}
+        assert template.render(event={}, linked=linked, parameters={"customer": "u1"}) == "CODE-0001-u1"
+
+
+def test_nothing_left_to_publish_lets_the_default_stand_in(account: Callable[..., Voucherify]) -> None:
+    said = refusal(
+        400,
+        key="no_voucher_suitable_for_publication",
+        message="Couldn't find any voucher suitable for publication.",
+        details="Use auto-update campaigns if you want Voucherify to generate vouchers automatically.",
+    )
+    with loopback(answer(said, 400)) as server:
+        content = account(server).campaign(CAMPAIGN)
+        assert render(content) == "contact us"
+        with pytest.raises(VoucherifyNothingToPublish) as caught:
+            content.fetch({"customersourceid": "u1"})
+        with pytest.raises(MessageError, match="has nothing for this user"):
+            render(content, source=f'{{{{ Linked["{NAME}"].code }}}}')
+
+    assert isinstance(caught.value, NoLinkedContent)
+    assert isinstance(caught.value, VoucherifyError)
+    assert (caught.value.status, caught.value.key) == (400, "no_voucher_suitable_for_publication")
+
+
+@pytest.mark.parametrize(
+    "status,key,error",
+    [
+        (400, "invalid_payload", VoucherifyError),
+        (401, "unauthorized", VoucherifyCredentialsRefused),
+        (403, "forbidden", VoucherifyCredentialsRefused),
+        (402, "payment_required", VoucherifyError),
+        (404, "not_found", VoucherifyNotFound),
+        (405, None, VoucherifyError),
+        (500, "internal_error", VoucherifyError),
+        (503, None, VoucherifyError),
+    ],
+)
+def test_refusal_is_a_typed_error(
+    account: Callable[..., Voucherify], status: int, key: str | None, error: type[VoucherifyError]
+) -> None:
+    said = refusal(status, key=key, message=f"Cannot publish {CODE}", details=f"{CODE} of {APP_TOKEN}")
+    with loopback(answer(said, status)) as server:
+        found = failing(account(server).campaign(CAMPAIGN))
+
+    assert type(found) is error
+    assert (found.status, found.key, found.request_id) == (status, key, "v-0f4ee1")
+    assert (found.message, found.details) == (f"Cannot publish {CODE}", f"{CODE} of {APP_TOKEN}")
+    # Nothing but 429 is asked again.
+    assert len(server.requests) == 1
+
+
+def test_what_is_no_name_is_not_told(account: Callable[..., Voucherify]) -> None:
+    said = refusal(400, key=f"the code {CODE}", message=42, details=None)
+    with loopback(answer({**said, "request_id": f"{CODE} " * 100}, 400)) as server:
+        found = failing(account(server).campaign(CAMPAIGN))
+
+    assert isinstance(found, VoucherifyError)
+    assert (found.key, found.message, found.details, found.request_id) == (None, None, None, None)
+
+
+def test_wrong_keys(account: Callable[..., Voucherify]) -> None:
+    with loopback(Campaigns()) as server:
+        found = failing(account(server, app_token="another").campaign(CAMPAIGN))
+
+    assert isinstance(found, VoucherifyCredentialsRefused)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>Bad Gateway</html>",
+        b"[1, 2]",
+        b"null",
+        b"{",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"code": {}}',
+    ],
+)
+@pytest.mark.parametrize("status", [200, 502])
+def test_answer_that_is_not_what_it_should_be(
+    account: Callable[..., Voucherify], status: int, body: bytes
+) -> None:
+    with loopback(answer(body, status)) as server:
+        found = failing(account(server).campaign(CAMPAIGN))
+
+    assert type(found) is VoucherifyError
+    assert (found.status, found.key, found.message) == (status, None, None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"voucher": None},
+        {"voucher": {}},
+        {"voucher": {"code": None}},
+        {"voucher": {"code": ""}},
+        {"voucher": {"code": 42}},
+        {"voucher": CODE},
+        {"vouchers": [CODE], "result": "SUCCESS"},
+        {"result": "FAILURE", "failure_code": CODE},
+    ],
+)
+def test_publication_without_a_code(account: Callable[..., Voucherify], body: object) -> None:
+    with loopback(answer(body)) as server:
+        found = failing(account(server).campaign(CAMPAIGN))
+
+    assert isinstance(found, VoucherifyError)
+    assert found.reason == "the answer has no voucher code"
+
+
+def test_redirects_are_not_followed(account: Callable[..., Voucherify]) -> None:
+    with (
+        loopback(Campaigns()) as elsewhere,
+        loopback(answer(b"", 302, {"Location": elsewhere.url})) as server,
+    ):
+        found = failing(account(server).campaign(CAMPAIGN))
+
+    assert isinstance(found, VoucherifyError)
+    assert found.status == 302
+    assert elsewhere.requests == []
+
+
+def test_too_many_calls_are_waited_for(account: Callable[..., Voucherify]) -> None:
+    campaigns = Campaigns()
+    limited = answer(
+        refusal(429, key="too_many_requests", message="Too many requests"), 429, {"Retry-After": "7"}
+    )
+    answers: Iterator[Answering] = iter([limited, limited, campaigns])
+    sleep = Waiting()
+    log: list[Publication] = []
+    with loopback(lambda connection, request: next(answers)(connection, request)) as server:
+        assert render(account(server, sleep=sleep, log=log.append).campaign(CAMPAIGN)) == "CODE-0001-user-42"
+
+    assert sleep.slept == [7, 7]
+    assert [(each.status, each.published) for each in log] == [(429, False), (429, False), (200, True)]
+    assert campaigns.published == 1
+
+
+@pytest.mark.parametrize(
+    "headers,slept,calls",
+    [
+        ({}, [2, 4], 3),
+        ({"Retry-After": "soon"}, [2, 4], 3),
+        ({"Retry-After": "0"}, [0, 0], 3),
+        ({"Retry-After": "3600"}, [], 1),
+    ],
+)
+def test_too_many_calls_for_too_long(
+    account: Callable[..., Voucherify], headers: dict[str, str], slept: list[float], calls: int
+) -> None:
+    sleep = Waiting()
+    with loopback(answer(refusal(429, key="too_many_requests"), 429, headers)) as server:
+        found = failing(account(server, sleep=sleep).campaign(CAMPAIGN))
+
+    assert isinstance(found, VoucherifyRateLimited)
+    assert found.retry_after == (
+        float(headers["Retry-After"]) if headers.get("Retry-After", "x").isdecimal() else None
+    )
+    assert sleep.slept == slept
+    assert len(server.requests) == calls
+
+
+def test_campaigns_share_the_rate_limit(account: Callable[..., Voucherify]) -> None:
+    sleep = Waiting()
+    rate = RateLimit(calls=3, seconds=60, clock=lambda: 1000.0, sleep=sleep)
+    with loopback(Campaigns()) as server:
+        voucherify = account(server, rate=rate)
+        for content in (voucherify.campaign(CAMPAIGN), voucherify.voucher(CODE)):
+            for customer in ("u1", "u2"):
+                render(content, customer)
+
+    assert sleep.slept == [60]
+
+
+def test_too_many_calls_pause_the_rate_limit(account: Callable[..., Voucherify]) -> None:
+    sleep = Waiting()
+    rate = RateLimit(calls=100, seconds=60, clock=lambda: 1000.0, sleep=sleep)
+    answers: Iterator[Answering] = iter([answer(refusal(429), 429, {"Retry-After": "9"}), Campaigns()])
+    with loopback(lambda connection, request: next(answers)(connection, request)) as server:
+        render(account(server, rate=rate).campaign(CAMPAIGN))
+
+    assert sleep.slept == [9]
+
+
+@pytest.mark.parametrize(
+    "answering,sent",
+    [(reset, True), (raw(b""), True), (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"), True)],
+)
+def test_no_answer_is_not_asked_again(
+    account: Callable[..., Voucherify], answering: Answering, sent: bool
+) -> None:
+    with loopback(answering) as server:
+        found = failing(account(server).campaign(CAMPAIGN))
+
+    assert isinstance(found, VoucherifyUnreachable)
+    assert found.sent is sent
+    # A code may have been published.
+    assert len(server.requests) == 1
+
+
+def test_nobody_there(account: Callable[..., Voucherify]) -> None:
+    log: list[Publication] = []
+    found = failing(account(f"http://127.0.0.1:{free_port()}", log=log.append).campaign(CAMPAIGN))
+
+    assert isinstance(found, VoucherifyUnreachable)
+    assert found.sent is False
+    assert [(each.published, each.status) for each in log] == [(False, None)]
+
+
+def hang(connection: socket, request: Received) -> None:
+    connection.recv(1)
+
+
+def test_service_that_hangs(account: Callable[..., Voucherify]) -> None:
+    hasty = HttpClient(read_timeout=0.2, deadline=1)
+    with loopback(hang) as server:
+        found = failing(account(server, http=hasty).campaign(CAMPAIGN))
+    hasty.close()
+
+    assert isinstance(found, VoucherifyUnreachable)
+    assert found.sent is True
+
+
+def test_each_call_is_in_the_publication_log(account: Callable[..., Voucherify]) -> None:
+    log: list[Publication] = []
+    with loopback(Campaigns()) as server:
+        voucherify = account(server, log=log.append)
+        render(voucherify.campaign(CAMPAIGN), "u1")
+        failing(voucherify.campaign("camp_unknown"))
+
+    assert log == [
+        Publication(
+            at=NOW,
+            campaign=CAMPAIGN,
+            customer="u1",
+            published=True,
+            code="CO…",
+            status=200,
+            publication_id="pub_Lz0yqTZ4qhTfWQWkTPFp3iqsxEDYZqfR",
+        ),
+        Publication(
+            at=NOW,
+            campaign="camp_unknown",
+            customer="user-42",
+            published=False,
+            status=404,
+            key="not_found",
+            request_id="v-0f4ee1",
+        ),
+    ]
+
+
+def test_publication_log_in_a_file(account: Callable[..., Voucherify], tmp_path: Path) -> None:
+    masked, whole = tmp_path / "masked.jsonl", tmp_path / "whole.jsonl"
+    with loopback(Campaigns()) as server:
+        render(account(server, log=JsonLinesLog(masked)).campaign(CAMPAIGN), "ü1")
+        render(account(server, log=JsonLinesLog(masked)).campaign(CAMPAIGN), "u2")
+        render(account(server, log=JsonLinesLog(whole), log_whole_codes=True).campaign(CAMPAIGN), "u2")
+        kept: list[Publication] = []
+        render(account(server, log=kept.append, log_whole_codes=True).campaign(CAMPAIGN), "u2")
+
+    lines = [json.loads(line) for line in masked.read_text("utf-8").splitlines()]
+    assert [(line["customer"], line["code"], line["at"]) for line in lines] == [
+        ("ü1", "CO…", "2026-11-21T12:00:00+00:00"),
+        ("u2", "CO…", "2026-11-21T12:00:00+00:00"),
+    ]
+    assert json.loads(whole.read_text("utf-8"))["code"] == "CODE-0002-u2"
+    assert kept[0].code == "CODE-0002-u2"
+    assert "CODE-0002" not in repr(kept)
+
+
+def test_log_that_fails_fails_the_message(account: Callable[..., Voucherify]) -> None:
+    def full(publication: Publication) -> None:
+        raise OSError("no space left")
+
+    with loopback(Campaigns()) as server, pytest.raises(LinkedContentFailed) as caught:
+        render(account(server, log=full).campaign(CAMPAIGN))
+    assert caught.value.cause is None
+
+
+def test_threads_share_an_account(account: Callable[..., Voucherify]) -> None:
+    codes: list[str | None] = []
+    with loopback(Campaigns()) as server:
+        content = account(server).campaign(CAMPAIGN)
+        threads = [
+            threading.Thread(target=lambda n=n: codes.append(render(content, f"u{n}"))) for n in range(16)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert len(set(codes)) == 16
+
+
+def test_secrets_are_in_no_repr_and_no_log(
+    account: Callable[..., Voucherify], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG), loopback(Campaigns()) as server:
+        voucherify = account(server)
+        content = voucherify.campaign(CAMPAIGN)
+        code = render(content)
+        assert render(voucherify.voucher(CODE)) == CODE
+
+    assert code
+    shown = caplog.text + repr(voucherify) + repr(content)
+    for secret in (APP_ID, APP_TOKEN, code, CODE):
+        assert secret not in shown
+
+
+@pytest.mark.parametrize(
+    "settings,field",
+    [
+        ({"api_url": "http://api.voucherify.io"}, "api_url"),
+        ({"api_url": "api.voucherify.io"}, "api_url"),
+        ({"api_url": "https://user:secret@api.voucherify.io"}, "api_url"),
+        ({"app_token": f"{APP_TOKEN}\r\nX: y"}, "app_id and app_token"),
+        ({"app_id": "₹"}, "app_id and app_token"),
+    ],
+)
+def test_settings_that_cannot_be(
+    account: Callable[..., Voucherify], settings: dict[str, str], field: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        account("https://api.voucherify.io", **settings)
+    assert caught.value.field == field
+    assert APP_TOKEN not in str(caught.value)
