@@ -10,6 +10,7 @@ from attrs import evolve
 from partner_vouchers.domain.codes import CodeFormat, CodeRules
 from partner_vouchers.domain.duplicates import DuplicatePolicy, PerPartnerAndTag
 from partner_vouchers.errors import DuplicatePolicyMismatch
+from partner_vouchers.host_connections import join
 from partner_vouchers.ports import Clock, Storage
 from partner_vouchers.usecases.audit import AuditGroup
 from partner_vouchers.usecases.campaigns import CampaignsGroup
@@ -102,7 +103,7 @@ class PartnerVouchers:
                 transaction that somebody would commit.
         """
         joined = object.__new__(PartnerVouchers)
-        storage = self._wiring.storage.join(connection)
+        storage = join(self._wiring.storage, connection)
         joined._setup(evolve(self._wiring, storage=storage, in_host_transaction=True))
         return joined
 

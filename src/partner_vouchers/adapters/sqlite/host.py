@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,6 +30,7 @@ class HostTransaction:
         self._catalog = catalog
         self._timeout = timeout
         _require_same_file(connection, path)
+        _require_plain_values(connection)
 
     def begin(self, *, write: bool = True) -> HostContext:
         """See `ports.Storage`."""
@@ -119,19 +121,41 @@ def _commits_by_itself(connection: sqlite3.Connection) -> bool:
 
 
 def _require_same_file(connection: sqlite3.Connection, path: str) -> None:
-    text_factory = connection.text_factory
     try:
-        connection.text_factory = str
-        cursor = sqlite3.Cursor(connection)
-        cursor.row_factory = None
-        names = {row[1]: row[2] for row in cursor.execute("PRAGMA database_list")}
+        with _text_as_str(connection):
+            names = {row[1]: row[2] for row in _PlainRows(connection).execute("PRAGMA database_list")}
     except sqlite3.Error as error:
         raise HostTransactionError(reason=f"the connection cannot be used: {error}") from error
-    finally:
-        connection.text_factory = text_factory
     main = names.get("main") or ""
     if not main or not Path(main).exists() or not Path(main).samefile(path):
         raise HostTransactionError(
             reason=f"the connection is to {main or 'a database in memory'!r}, the storage to {path!r}; "
             "open the connection on the file of the storage"
         )
+
+
+def _require_plain_values(connection: sqlite3.Connection) -> None:
+    if sqlite3.converters.keys().isdisjoint({"TEXT", "INTEGER"}):
+        return
+    # Whether the connection uses them, by `detect_types`, cannot be asked: look.
+    try:
+        with _text_as_str(connection):
+            name, last = _PlainRows(connection).execute("SELECT name, last FROM pv_sequences").fetchone()
+        plain = type(name) is str and type(last) is int
+    except Exception:  # noqa: BLE001 - whatever the host's converter raises
+        plain = False
+    if not plain:
+        raise HostTransactionError(
+            reason="the connection converts TEXT or INTEGER (sqlite3.register_converter); pass one that was opened "
+            "without detect_types"
+        )
+
+
+@contextmanager
+def _text_as_str(connection: sqlite3.Connection) -> Iterator[None]:
+    text_factory = connection.text_factory
+    try:
+        connection.text_factory = str
+        yield
+    finally:
+        connection.text_factory = text_factory
