@@ -109,24 +109,28 @@ def _of_sqlalchemy(given: Any) -> object:
     try:
         if _is_a(given, "sqlalchemy.orm", "scoped_session"):
             given = given()
-        connection = given.connection() if _is_a(given, "sqlalchemy.orm", "Session") else given
-        if connection.dialect.is_async:
+        session = given if _is_a(given, "sqlalchemy.orm", "Session") else None
+        if (session.get_bind() if session else given).dialect.is_async:
             raise HostTransactionError(reason=_NOT_ASYNC)
+        connection = session.connection() if session else given
         driver = connection.connection.driver_connection
         if not connection.in_transaction():
             # As executing a statement would: or commit() and rollback() would do nothing.
             connection.begin()
     except sys.modules["sqlalchemy.exc"].SQLAlchemyError as error:
         _refuse_sqlalchemy(error)
-    _require_somebody_commits(connection, driver)
+    try:
+        _require_somebody_commits(connection, driver)
+    except connection.dialect.dbapi.Error as error:
+        raise HostTransactionError(reason=f"the connection cannot be used: {error}") from error
     return driver
 
 
 def _require_somebody_commits(connection: Any, driver: Any) -> None:
-    if _commits_by_itself(connection.dialect, driver) and not getattr(driver, "in_transaction", False):
+    if _commits_by_itself(connection, driver):
         raise HostTransactionError(
             reason="the isolation level is AUTOCOMMIT, in which nobody would commit or roll back; pass a Connection "
-            "or Session of an engine with another one"
+            "or Session with another one"
         )
     legacy = getattr(driver, "isolation_level", None) is not None and getattr(driver, "autocommit", -1) == -1
     if connection.dialect.name == "sqlite" and legacy and connection.in_nested_transaction():
@@ -137,12 +141,16 @@ def _require_somebody_commits(connection: Any, driver: Any) -> None:
         )
 
 
-def _commits_by_itself(dialect: Any, driver: object) -> bool:
+def _commits_by_itself(connection: Any, driver: object) -> bool:
+    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        return True
     try:
-        return bool(dialect.detect_autocommit_setting(driver))
+        by_default = bool(connection.dialect.detect_autocommit_setting(driver))
     except (AttributeError, NotImplementedError):
-        # Of another driver, or of an older SQLAlchemy: the storage's own check must do.
+        # Another driver, or an older SQLAlchemy: the storage's own check must do.
         return False
+    # Where a listener emits BEGIN itself, sqlite3 was told to begin nothing.
+    return by_default and not getattr(driver, "in_transaction", False)
 
 
 def _refuse_sqlalchemy(error: Exception) -> NoReturn:
