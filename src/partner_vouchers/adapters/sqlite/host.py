@@ -16,6 +16,7 @@ from partner_vouchers.domain.uploads import Upload
 from partner_vouchers.errors import HostTransactionError
 
 _SAVEPOINT = "pv_unit"
+_CHANGE_NOTHING = "UPDATE pv_settings SET value = value WHERE 0"
 
 
 class HostTransaction:
@@ -79,8 +80,18 @@ class HostContext(TransactionContext):
         if connection.in_transaction:
             connection.execute(f"SAVEPOINT {_SAVEPOINT}")
             self._open = True
+            if self._write:
+                self._take_write_lock()
         connection.text_factory = str
         return _PlainRows(connection)
+
+    def _take_write_lock(self) -> None:
+        # The host may have begun by BEGIN alone. As long as nothing was read, it is possible to wait for the lock.
+        try:
+            retry_while_busy(self._connection, _CHANGE_NOTHING, self._timeout)
+        except BaseException:
+            self._end()
+            raise
 
     def _do_commit(self) -> None:
         if self._open:
