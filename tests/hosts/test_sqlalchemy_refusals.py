@@ -11,7 +11,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncSession,
+    async_scoped_session,
+    async_sessionmaker,
+    create_async_engine,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
 from partner_vouchers.errors import HostTransactionError
@@ -58,6 +63,7 @@ def test_asynchronous_ones_are_told_to_use_a_thread(host: Host, url: str) -> Non
                 connection.sync_connection,
                 scoped_session(sessionmaker(engine.sync_engine)),
             ]
+            given.append(async_scoped_session(async_sessionmaker(engine), asyncio.current_task))
             told = [refusal(host, each) for each in given]
             told.append(await session.run_sync(lambda within: refusal(host, within)))
             told.append(await connection.run_sync(lambda within: refusal(host, within)))
@@ -65,7 +71,7 @@ def test_asynchronous_ones_are_told_to_use_a_thread(host: Host, url: str) -> Non
         return told
 
     told = asyncio.run(ask())
-    assert len(told) == 9
+    assert len(told) == 10
     assert {"asyncio.to_thread" in each for each in told} == {True}
 
 
