@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine
 
 from partner_vouchers.adapters.sqlite import SQLiteStorage
+from tests.hosts.kinds import AT_ONCE, KINDS, LISTENER
 from tests.hosts.shop import Base, begins_by_itself
 from tests.support.host import FixedClock, Host
 
-# Who begins a transaction on SQLite: the driver before the first change, SQLAlchemy, or the driver at once.
-KINDS = ["driver", "listener", *(["autocommit=False"] if sys.version_info >= (3, 12) else [])]
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which database, and how the engine is set up."""
+    return str(request.param)
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
+def url(kind: str, tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'shop.db'}"
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> Iterator[SQLiteStorage]:
+def storage(kind: str, tmp_path: Path) -> Iterator[SQLiteStorage]:
     # Nobody cuts the power here.
     opened = SQLiteStorage(tmp_path / "shop.db", synchronous="NORMAL", busy_timeout=5)
     yield opened
@@ -36,29 +38,11 @@ def host(storage: SQLiteStorage) -> Host:
     return Host(storage, FixedClock())
 
 
-@pytest.fixture(params=KINDS)
-def engine(request: pytest.FixtureRequest, url: str, storage: SQLiteStorage) -> Iterator[Engine]:
-    """An engine of the shop, whose tables exist."""
-    yield from an_engine(request.param, url)
-
-
-@pytest.fixture(params=KINDS[1:])
-def nesting_engine(request: pytest.FixtureRequest, url: str, storage: SQLiteStorage) -> Iterator[Engine]:
-    """An engine whose savepoints are always within a transaction."""
-    yield from an_engine(request.param, url)
-
-
 @pytest.fixture
-def plain_engine(url: str, storage: SQLiteStorage) -> Iterator[Engine]:
-    """An engine on SQLite with nothing set."""
-    yield from an_engine("driver", url)
-
-
-def an_engine(kind: str, url: str, **options: Any) -> Iterator[Engine]:
-    if kind == "autocommit=False":
-        options["connect_args"] = {"autocommit": False}
-    engine = create_engine(url, **options)
-    if kind == "listener":
+def engine(kind: str, url: str, storage: SQLiteStorage) -> Iterator[Engine]:
+    """An engine of the shop, whose tables exist."""
+    engine = create_engine(url, connect_args={"autocommit": False} if kind == AT_ONCE else {})
+    if kind == LISTENER:
         begins_by_itself(engine)
     Base.metadata.create_all(engine)
     yield engine

@@ -18,6 +18,7 @@ from django.db import connection as default_connection
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists
+from tests.hosts.kinds import IMMEDIATE, LATE
 from tests.support.host import Host, some_codes
 
 settings.configure(USE_TZ=True, LOGGING_CONFIG=None)
@@ -28,10 +29,13 @@ class PaymentFailed(Exception):
     pass
 
 
-@pytest.fixture(params=[None, "IMMEDIATE"], ids=["deferred", "immediate"])
-def django(request: pytest.FixtureRequest, tmp_path: Path, storage: SQLiteStorage) -> Iterator[Any]:
+pytestmark = pytest.mark.parametrize("kind", [LATE, IMMEDIATE], indirect=True)
+
+
+@pytest.fixture
+def django(kind: str, tmp_path: Path, storage: SQLiteStorage) -> Iterator[Any]:
     """Django's default connection, which is not connected yet, to a database with orders in it."""
-    options = {} if request.param is None else {"transaction_mode": request.param}
+    options = {"transaction_mode": "IMMEDIATE"} if kind == IMMEDIATE else {}
     connections.settings = connections.configure_settings(
         {
             "default": {

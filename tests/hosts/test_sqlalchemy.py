@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from partner_vouchers.domain.events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists
+from tests.hosts.kinds import savepoints, sqlite
 from tests.hosts.shop import Base, Order, orders, place_order
 from tests.support.host import Host, some_codes
 
@@ -172,11 +173,12 @@ def test_a_connection_that_went_back_to_the_pool_is_not_written_on(host: Host, e
 
 
 @pytest.mark.parametrize("order_first", [True, False])
+@savepoints
 def test_a_savepoint_that_is_rolled_back_takes_its_code_back(
-    host: Host, nesting_engine: Engine, order_first: bool
+    host: Host, engine: Engine, order_first: bool
 ) -> None:
     found = host.a_list("A", "B")
-    with Session(nesting_engine) as session:
+    with Session(engine) as session:
         if order_first:
             place_order(host.vouchers, session, "order-1", found.id)
         nested = session.begin_nested()
@@ -185,29 +187,29 @@ def test_a_savepoint_that_is_rolled_back_takes_its_code_back(
         assert place_order(host.vouchers, session, "order-3", found.id) == lost
         session.commit()
     kept = [("order-1", "A")] * order_first + [("order-3", lost)]
-    assert orders(nesting_engine) == kept
+    assert orders(engine) == kept
     assert rewarded(host) == [order for order, _code in kept]
 
 
-def test_a_savepoint_that_is_released_still_belongs_to_the_transaction(
-    host: Host, nesting_engine: Engine
-) -> None:
+@savepoints
+def test_a_savepoint_that_is_released_still_belongs_to_the_transaction(host: Host, engine: Engine) -> None:
     found = host.a_list("A")
-    with Session(nesting_engine) as session, host.nothing_changes():
+    with Session(engine) as session, host.nothing_changes():
         with session.begin_nested():
             place_order(host.vouchers, session, "order-1", found.id)
         session.rollback()
-    with nesting_engine.connect() as connection, host.nothing_changes():
+    with engine.connect() as connection, host.nothing_changes():
         with connection.begin_nested():
             host.vouchers.using(connection).codes.assign(list_id=found.id, user_id="ann")
         connection.rollback()
-    assert orders(nesting_engine) == []
+    assert orders(engine) == []
 
 
-def test_a_savepoint_that_may_commit_is_refused(host: Host, plain_engine: Engine) -> None:
+@sqlite
+def test_a_savepoint_that_may_commit_is_refused(host: Host, engine: Engine) -> None:
     """The driver begins nothing before SAVEPOINT: the release of the first one is a commit."""
     found = host.a_list("A")
-    with Session(plain_engine) as session, host.nothing_changes():
+    with Session(engine) as session, host.nothing_changes():
         joined = host.vouchers.using(session)
         with session.begin_nested():
             with pytest.raises(HostTransactionError, match="BEGIN itself"):
@@ -215,12 +217,12 @@ def test_a_savepoint_that_may_commit_is_refused(host: Host, plain_engine: Engine
             with pytest.raises(HostTransactionError, match="BEGIN itself"):
                 joined.codes.assign(list_id=found.id, user_id="ann")
         session.rollback()
-    with Session(plain_engine) as session:
+    with Session(engine) as session:
         place_order(host.vouchers, session, "order-1", found.id)
         with session.begin_nested():
             session.add(Order(id="order-2", user_id="ben", code=None))
         session.commit()
-    assert orders(plain_engine) == [("order-1", "A"), ("order-2", None)]
+    assert orders(engine) == [("order-1", "A"), ("order-2", None)]
 
 
 # --- the host's transaction goes on --------------------------------------------------------------------------------
@@ -274,6 +276,7 @@ def test_the_host_sees_no_statement_of_the_library(host: Host, engine: Engine) -
     assert [each for each in statements if "BEGIN" not in each] == []
 
 
+@sqlite
 def test_the_driver_may_convert_what_it_declares(host: Host, url: str) -> None:
     """`native_datetime`, by which SQLAlchemy leaves dates to the driver."""
     found = host.a_list("A")

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
 from partner_vouchers.errors import HostTransactionError
+from tests.hosts.kinds import sqlite
 from tests.hosts.shop import Base, Order, orders, place_order
 from tests.support.host import Host
 
@@ -53,6 +54,7 @@ def test_a_model_or_a_result_is_none(host: Host, engine: Engine) -> None:
 # --- asynchronous --------------------------------------------------------------------------------------------------
 
 
+@sqlite
 def test_asynchronous_ones_are_told_to_use_a_thread(host: Host, url: str) -> None:
     async def ask() -> list[str]:
         engine = create_async_engine(url.replace("sqlite:", "sqlite+aiosqlite:"))
@@ -75,25 +77,27 @@ def test_asynchronous_ones_are_told_to_use_a_thread(host: Host, url: str) -> Non
     assert {"asyncio.to_thread" in each for each in told} == {True}
 
 
-def test_an_asynchronous_host_assigns_in_a_thread(host: Host, plain_engine: Engine) -> None:
+@sqlite
+def test_an_asynchronous_host_assigns_in_a_thread(host: Host, engine: Engine) -> None:
     """What the refusal tells to do."""
     found = host.a_list("A", "B")
 
     def order(order_id: str) -> str:
-        with Session(plain_engine) as session, session.begin():
+        with Session(engine) as session, session.begin():
             return place_order(host.vouchers, session, order_id, found.id)
 
     async def serve() -> list[str]:
         return await asyncio.gather(*(asyncio.to_thread(order, name) for name in ("order-1", "order-2")))
 
     assert sorted(asyncio.run(serve())) == ["A", "B"]
-    assert [name for name, _code in orders(plain_engine)] == ["order-1", "order-2"]
+    assert [name for name, _code in orders(engine)] == ["order-1", "order-2"]
 
 
 # --- nobody would commit -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("where", ["engine", "engine option", "connection", "session", "savepoint"])
+@sqlite
 def test_autocommit_is_refused(host: Host, url: str, where: str) -> None:
     host.a_list("A")
     level = {"isolation_level": "AUTOCOMMIT"}
@@ -173,8 +177,9 @@ def test_a_transaction_that_failed_is_refused_and_its_codes_are_not_told(host: H
         assert joined.codes.assign(list_id=found.id, user_id="ann").code == "B"
 
 
-def test_a_connection_whose_driver_has_closed_it_is_refused(host: Host, plain_engine: Engine) -> None:
-    connection = plain_engine.connect()
+@sqlite
+def test_a_connection_whose_driver_has_closed_it_is_refused(host: Host, engine: Engine) -> None:
+    connection = engine.connect()
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
     driver.close()
@@ -230,6 +235,7 @@ def test_a_session_of_several_databases_must_say_which(
 # --- the driver's own settings -------------------------------------------------------------------------------------
 
 
+@sqlite
 def test_a_driver_that_converts_text_is_refused(
     host: Host, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
