@@ -71,34 +71,39 @@ class _Followed:
         self._storage = storage
         self._given = given
         self._driver_connection = driver_connection
-        self._connection = driver_connection(given)
-        self._joined = storage.join(self._connection)
+        self._latest: tuple[object, Storage | None] = (None, None)
+        self._joined()
+
+    def _joined(self) -> Storage:
+        connection = self._driver_connection(self._given)
+        # Threads may share this, each with a connection of its own: a scoped_session, or Django's.
+        known, joined = self._latest
+        if joined is None or connection is not known:
+            joined = self._storage.join(connection)
+            self._latest = (connection, joined)
+        return joined
 
     def begin(self, *, write: bool = True) -> AbstractContextManager[Transaction]:
         """See `ports.Storage`."""
-        connection = self._driver_connection(self._given)
-        if connection is not self._connection:
-            self._joined = self._storage.join(connection)
-            self._connection = connection
-        return self._joined.begin(write=write)
+        return self._joined().begin(write=write)
 
     def join(self, connection: object) -> Storage:
         """See `ports.Storage`."""
-        return self._joined.join(connection)
+        return self._joined().join(connection)
 
     def import_codes(
         self, upload: Upload, scope: str, counts: Callable[[State], bool]
     ) -> AbstractContextManager[CodeImport]:
         """See `ports.Storage`."""
-        return self._joined.import_codes(upload, scope, counts)
+        return self._joined().import_codes(upload, scope, counts)
 
     def reclaim(self) -> None:
         """See `ports.Storage`."""
-        self._joined.reclaim()
+        self._joined().reclaim()
 
     def abandon(self, upload_id: str) -> None:
         """See `ports.Storage`."""
-        self._joined.abandon(upload_id)
+        self._joined().abandon(upload_id)
 
 
 def _of_sqlalchemy(given: Any) -> object:

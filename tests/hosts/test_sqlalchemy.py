@@ -134,6 +134,26 @@ def test_a_session_on_a_connection_belongs_to_the_connections_transaction(host: 
     assert orders(engine) == []
 
 
+def test_a_listener_of_the_session_may_assign(host: Host, engine: Engine) -> None:
+    found = host.a_list("A", "B")
+
+    def reward_orders(session: Session) -> None:
+        for order in session.new:
+            order.code = (
+                host.vouchers.using(session).codes.assign(list_id=found.id, user_id=order.user_id).code
+            )
+
+    with Session(engine) as session:
+        event.listen(session, "before_commit", reward_orders)
+        session.add(Order(id="order-1", user_id="ann", code=None))
+        session.commit()
+        session.add_all([Order(id="order-1", user_id="ben", code=None)])
+        with pytest.raises(IntegrityError):
+            session.commit()
+    assert orders(engine) == [("order-1", "A")]
+    assert host.left(found.id) == ["B"]
+
+
 # --- after a commit --------------------------------------------------------------------------------------------
 
 
@@ -321,6 +341,31 @@ def test_threads_that_share_a_pool_get_different_codes(host: Host, engine: Engin
     assert sorted(code for _order, code in orders(engine) if code) == codes[:32]
     assert host.left(found.id) == codes[32:]
     assert len(rewarded(host)) == 32
+
+
+def test_threads_may_share_what_follows_a_scoped_session(host: Host, engine: Engine) -> None:
+    codes = some_codes(24)
+    found = host.a_list(*codes)
+    session = scoped_session(sessionmaker(engine))
+    joined = host.vouchers.using(session)
+    session.remove()
+
+    def shop(thread: int) -> list[str]:
+        given = []
+        for number in range(4):
+            reward = joined.codes.assign(list_id=found.id, user_id=f"{thread}-{number}")
+            if number % 2:
+                session.commit()
+                given.append(reward.code)
+            else:
+                session.rollback()
+        session.remove()
+        return given
+
+    with ThreadPoolExecutor(8) as threads:
+        given = [code for part in threads.map(shop, range(8)) for code in part]
+    assert sorted(given) == codes[:16]
+    assert host.left(found.id) == codes[16:]
 
 
 def test_a_session_may_be_handed_to_another_thread(host: Host, engine: Engine) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import (
     AsyncSession,
@@ -127,6 +127,20 @@ def test_a_session_that_is_begun_by_hand_must_be_begun(host: Host, engine: Engin
         host.vouchers.using(session).partners.add("Nike")
         session.commit()
     assert [partner.name for partner in host.vouchers.partners.all()] == ["Nike"]
+
+
+def test_a_listener_after_the_commit_is_too_late(host: Host, engine: Engine) -> None:
+    told: list[str] = []
+    with Session(engine) as session:
+        event.listen(session, "after_commit", lambda committed: told.append(refusal(host, committed)))
+        session.add(Order(id="order-1", user_id="ann", code=None))
+        session.commit()
+    assert len(told) == 1
+
+
+def test_what_was_joined_cannot_be_joined_again(host: Host, engine: Engine) -> None:
+    with Session(engine) as session, pytest.raises(HostTransactionError, match="within"):
+        host.vouchers.using(session).using(session)
 
 
 # --- what has ended ------------------------------------------------------------------------------------------------
