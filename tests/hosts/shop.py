@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from attrs import frozen
 from sqlalchemy import Engine, NullPool, String, create_engine, event, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from partner_vouchers import PartnerVouchers
+from partner_vouchers.ports import Storage
+
+
+@frozen
+class Place:
+    """A database, as its three users know it.
+
+    Attributes:
+        storage: the library's.
+        url: that of SQLAlchemy's engines.
+        other_url: that of a database in which the storage is not.
+        django: the settings of Django's connections.
+    """
+
+    storage: Storage
+    url: str
+    other_url: str
+    django: dict[str, object]
 
 
 class Base(DeclarativeBase):

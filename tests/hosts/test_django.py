@@ -15,10 +15,10 @@ from django.conf import settings
 from django.db import IntegrityError, connections, transaction
 from django.db import connection as default_connection
 
-from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists
-from tests.hosts.kinds import IMMEDIATE, LATE
+from tests.hosts.kinds import IMMEDIATE, LATE, SERVERS
+from tests.hosts.shop import Place
 from tests.support.host import Host, some_codes
 
 settings.configure(USE_TZ=True, LOGGING_CONFIG=None)
@@ -29,36 +29,33 @@ class PaymentFailed(Exception):
     pass
 
 
-pytestmark = pytest.mark.parametrize("kind", [LATE, IMMEDIATE], indirect=True)
+pytestmark = pytest.mark.parametrize("kind", [LATE, IMMEDIATE, *SERVERS], indirect=True)
 
 
 @pytest.fixture
-def django(kind: str, tmp_path: Path, storage: SQLiteStorage) -> Iterator[Any]:
+def django(kind: str, place: Place, tmp_path: Path) -> Iterator[Any]:
     """Django's default connection, which is not connected yet, to a database with orders in it."""
-    options = {"transaction_mode": "IMMEDIATE"} if kind == IMMEDIATE else {}
-    connections.settings = connections.configure_settings(
-        {
-            "default": {
-                "ENGINE": "django.db.backends.sqlite3",
-                "NAME": str(tmp_path / "shop.db"),
-                "OPTIONS": options,
-            },
-            "other": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "other.db")},
-        }
-    )
+    default = {
+        **place.django,
+        **({"OPTIONS": {"transaction_mode": "IMMEDIATE"}} if kind == IMMEDIATE else {}),
+    }
+    other = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "other.db")}
+    connections.settings = connections.configure_settings({"default": default, "other": other})
     with closing(connections.create_connection("default")) as setting_up, setting_up.cursor() as cursor:
-        cursor.execute("CREATE TABLE orders (id text PRIMARY KEY, code text, placed datetime)")
+        cursor.execute("CREATE TABLE placed (id text PRIMARY KEY, code text, at timestamp)")
     connections["default"] = connections.create_connection("default")
     yield default_connection
     for alias in connections:
         if hasattr(connections._connections, alias):
             connections[alias].close()
             del connections[alias]
+    with closing(connections.create_connection("default")) as tidying_up, tidying_up.cursor() as cursor:
+        cursor.execute("DROP TABLE placed")
 
 
 def insert(order_id: str, code: str | None) -> None:
     with default_connection.cursor() as cursor:
-        cursor.execute("INSERT INTO orders VALUES (%s, %s, CURRENT_TIMESTAMP)", [order_id, code])
+        cursor.execute("INSERT INTO placed VALUES (%s, %s, CURRENT_TIMESTAMP)", [order_id, code])
 
 
 def place_order(host: Host, order_id: str, list_id: str) -> str:
@@ -72,7 +69,7 @@ def place_order(host: Host, order_id: str, list_id: str) -> str:
 def orders() -> list[tuple[str, str | None]]:
     """Return what is committed, as somebody else sees it."""
     with closing(connections.create_connection("default")) as somebody, somebody.cursor() as cursor:
-        cursor.execute("SELECT id, code FROM orders ORDER BY id")
+        cursor.execute("SELECT id, code FROM placed ORDER BY id")
         return [tuple(row) for row in cursor.fetchall()]
 
 
@@ -262,7 +259,10 @@ def test_a_coroutine_is_refused(host: Host, django: Any) -> None:
 
 
 def test_another_database_is_refused(host: Host, django: Any) -> None:
-    with transaction.atomic(using="other"), pytest.raises(HostTransactionError, match=r"other\.db"):
+    with (
+        transaction.atomic(using="other"),
+        pytest.raises(HostTransactionError, match=r"other\.db|not sqlite3"),
+    ):
         host.vouchers.using(connections["other"])
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +20,12 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
 from partner_vouchers.errors import HostTransactionError
-from tests.hosts.kinds import sqlite
-from tests.hosts.shop import Base, Order, orders, place_order
+from tests.hosts.kinds import LATE, databases, sqlite
+from tests.hosts.shop import Base, Order, Place, orders, place_order
 from tests.support.host import Host
+
+# How the storages say that a connection is to another database.
+ANOTHER = re.compile(r"other\.db|another database")
 
 
 def refusal(host: Host, given: object) -> str:
@@ -54,10 +57,11 @@ def test_a_model_or_a_result_is_none(host: Host, engine: Engine) -> None:
 # --- asynchronous --------------------------------------------------------------------------------------------------
 
 
-@sqlite
+@databases
 def test_asynchronous_ones_are_told_to_use_a_thread(host: Host, url: str) -> None:
     async def ask() -> list[str]:
-        engine = create_async_engine(url.replace("sqlite:", "sqlite+aiosqlite:"))
+        asynchronous = url.replace("sqlite:", "sqlite+aiosqlite:").replace("+psycopg:", "+psycopg_async:")
+        engine = create_async_engine(asynchronous)
         async with AsyncSession(engine) as session, engine.connect() as connection:
             given: list[Any] = [engine, session, connection, async_sessionmaker(engine)]
             given += [
@@ -77,7 +81,7 @@ def test_asynchronous_ones_are_told_to_use_a_thread(host: Host, url: str) -> Non
     assert {"asyncio.to_thread" in each for each in told} == {True}
 
 
-@sqlite
+@databases
 def test_an_asynchronous_host_assigns_in_a_thread(host: Host, engine: Engine) -> None:
     """What the refusal tells to do."""
     found = host.a_list("A", "B")
@@ -96,28 +100,28 @@ def test_an_asynchronous_host_assigns_in_a_thread(host: Host, engine: Engine) ->
 # --- nobody would commit -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("where", ["engine", "engine option", "connection", "session", "savepoint"])
-@sqlite
-def test_autocommit_is_refused(host: Host, url: str, where: str) -> None:
-    host.a_list("A")
-    level = {"isolation_level": "AUTOCOMMIT"}
-    engine = create_engine(url, **(level if where == "engine" else {}))
-    option = engine.execution_options(**level) if where == "engine option" else engine
-    if where in ("engine option", "engine"):
-        with option.connect() as connection:
+@databases
+def test_autocommit_is_refused(host: Host, url: str) -> None:
+    plain, automatic = create_engine(url), create_engine(url, isolation_level="AUTOCOMMIT")
+    for engine in (automatic, plain.execution_options(isolation_level="AUTOCOMMIT")):
+        with engine.connect() as connection:
             assert "AUTOCOMMIT" in refusal(host, connection)
-        with Session(option) as session:
-            assert "AUTOCOMMIT" in refusal(host, session)
-    elif where == "session":
         with Session(engine) as session:
-            session.connection(execution_options=level)
             assert "AUTOCOMMIT" in refusal(host, session)
-    else:
-        with engine.connect().execution_options(**level) as connection:
-            if where == "savepoint":
-                connection.begin_nested()
-            assert "AUTOCOMMIT" in refusal(host, connection)
-    engine.dispose()
+    with plain.connect() as connection:
+        assert "AUTOCOMMIT" in refusal(host, connection.execution_options(isolation_level="AUTOCOMMIT"))
+    with Session(plain) as session:
+        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        assert "AUTOCOMMIT" in refusal(host, session)
+    plain.dispose()
+    automatic.dispose()
+
+
+@sqlite
+def test_autocommit_with_a_savepoint_is_refused(host: Host, engine: Engine) -> None:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.begin_nested()
+        assert "AUTOCOMMIT" in refusal(host, connection)
 
 
 def test_a_session_that_is_begun_by_hand_must_be_begun(host: Host, engine: Engine) -> None:
@@ -206,19 +210,23 @@ def test_a_connection_whose_driver_has_closed_it_is_refused(host: Host, engine: 
 
 
 @pytest.fixture
-def other_engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = create_engine(f"sqlite:///{tmp_path / 'other.db'}")
-    Base.metadata.create_all(engine)
+def other_engine(place: Place) -> Iterator[Engine]:
+    engine = create_engine(place.other_url)
     yield engine
     engine.dispose()
 
 
 def test_another_database_is_refused(host: Host, other_engine: Engine) -> None:
     with Session(other_engine) as session:
-        assert "other.db" in refusal(host, session)
+        assert ANOTHER.search(refusal(host, session))
+
+
+@databases
+def test_another_kind_of_database_is_refused(host: Host, engine: Engine, kind: str) -> None:
     memory = create_engine("sqlite://")
     with memory.connect() as connection:
-        assert "in memory" in refusal(host, connection)
+        told = refusal(host, connection)
+        assert ("in memory" if kind == LATE else "not sqlite3.Connection") in told
     memory.dispose()
 
 
@@ -235,7 +243,7 @@ def test_a_session_of_several_databases_must_say_which(
     found = host.a_list("A")
     with Session(binds={Base: engine, Others: other_engine}) as session:
         assert "bind_arguments={'mapper': Order}" in refusal(host, session)
-        assert "other.db" in refusal(host, session.connection(bind_arguments={"mapper": Visit}))
+        assert ANOTHER.search(refusal(host, session.connection(bind_arguments={"mapper": Visit})))
         joined = host.vouchers.using(session.connection(bind_arguments={"mapper": Order}))
         session.add(Order(id="order-1", user_id="ann", code=None))
         joined.codes.assign(list_id=found.id, user_id="ann")

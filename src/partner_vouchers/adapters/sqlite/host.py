@@ -25,7 +25,7 @@ class HostTransaction:
     def __init__(self, connection: object, path: str, catalog: Catalog, timeout: float) -> None:
         if not isinstance(connection, sqlite3.Connection):
             raise HostTransactionError(
-                reason=f"pass an open sqlite3.Connection to {path!r}, not {type(connection).__name__}"
+                reason=f"pass an open sqlite3.Connection to {path!r}, not {_kind(connection)}"
             )
         self._connection = connection
         self._catalog = catalog
@@ -122,6 +122,11 @@ class _PlainRows:
         cursor = sqlite3.Cursor(self._connection)
         cursor.row_factory = None
         return cursor
+
+
+def _kind(given: object) -> str:
+    # Many classes are called Connection.
+    return f"{type(given).__module__}.{type(given).__qualname__}"
 
 
 def _commits_by_itself(connection: sqlite3.Connection) -> bool:
