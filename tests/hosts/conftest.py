@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import URL, Engine, create_engine
 
 from partner_vouchers.adapters.sqlite import SQLiteStorage
@@ -60,6 +60,7 @@ def on_a_server(storage: Any, conninfo: str) -> Place:
             "HOST": home,
             "OPTIONS": {"options": query["options"]},
         },
+        conninfo=make_conninfo(conninfo, options=query["options"]),
     )
 
 

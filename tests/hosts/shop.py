@@ -19,12 +19,14 @@ class Place:
         url: that of SQLAlchemy's engines.
         other_url: that of a database in which the storage is not.
         django: the settings of Django's connections.
+        conninfo: that of psycopg's connections, where it is a server.
     """
 
     storage: Storage
     url: str
     other_url: str
     django: dict[str, object]
+    conninfo: str = ""
 
 
 class Base(DeclarativeBase):

@@ -8,15 +8,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import create_engine
 
-from partner_vouchers import RepeatPolicy
+from partner_vouchers import PartnerVouchers, RepeatPolicy
+from tests.hosts.kinds import POSTGRES, SERVERS, databases
+from tests.hosts.shop import Place
 from tests.support.host import EXPIRY, a_file, some_codes
 
 PAGES = Path(__file__).parents[2] / "docs" / "how-to"
@@ -35,11 +39,30 @@ def write_files(page: str, project: Path) -> None:
 # --- FastAPI ---------------------------------------------------------------------------------------------------------
 
 
+def on_postgres(place: Place, project: Path) -> None:
+    """Change the application as the page says for PostgreSQL, with the addresses of a server that is there."""
+    text = (PAGES / "fastapi-sqlalchemy.md").read_text(encoding="utf-8").partition("## On PostgreSQL")[2]
+    imports, engine, vouchers = re.findall(r"^(?:from|engine|vouchers) .*$", text, re.MULTILINE)
+    application = (project / "shop.py").read_text(encoding="utf-8")
+    for line, instead in (
+        ("from partner_vouchers.adapters.sqlite import SQLiteStorage", imports),
+        ('engine = create_engine("sqlite:///shop.db")', engine),
+        ('vouchers = PartnerVouchers(SQLiteStorage("shop.db"))', vouchers),
+    ):
+        assert application.count(line) == 1
+        application = application.replace(line, instead)
+    application = application.replace("postgresql+psycopg://shop@localhost/shop", place.url)
+    application = application.replace("postgresql://shop@localhost/shop", place.conninfo)
+    (project / "shop.py").write_text(application, encoding="utf-8")
+
+
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def shop(kind: str, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The application of the page, as a module of its own."""
     monkeypatch.chdir(tmp_path)
     write_files("fastapi-sqlalchemy.md", tmp_path)
+    if kind == POSTGRES:
+        on_postgres(place, tmp_path)
     spec = spec_from_file_location("shop", "shop.py")
     assert spec is not None
     assert spec.loader is not None
@@ -47,6 +70,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType
     monkeypatch.setitem(sys.modules, "shop", module)
     spec.loader.exec_module(module)
     yield module
+    module.Base.metadata.drop_all(module.engine)
     module.engine.dispose()
     module.vouchers._wiring.storage.close()
 
@@ -75,6 +99,7 @@ def place(client: TestClient, order_id: str) -> Any:
     return client.put(f"/orders/{order_id}", json={"user_id": "user-42"})
 
 
+@databases
 def test_requests_at_once_get_different_codes(shop: ModuleType, client: TestClient) -> None:
     codes = some_codes(32)
     list_id = stock(shop, *codes)
@@ -87,6 +112,7 @@ def test_requests_at_once_get_different_codes(shop: ModuleType, client: TestClie
     assert shop.vouchers.lists.get(list_id).distributed == 32
 
 
+@databases
 def test_more_requests_at_once_than_codes(shop: ModuleType, client: TestClient) -> None:
     codes = some_codes(5)
     list_id = stock(shop, *codes)
@@ -98,6 +124,7 @@ def test_more_requests_at_once_than_codes(shop: ModuleType, client: TestClient) 
     assert shop.vouchers.lists.get(list_id).available == 0
 
 
+@databases
 def test_one_order_asked_for_eight_times_at_once(shop: ModuleType, client: TestClient) -> None:
     list_id = stock(shop, "A", "B")
     with ThreadPoolExecutor(8) as clients:
@@ -107,17 +134,37 @@ def test_one_order_asked_for_eight_times_at_once(shop: ModuleType, client: TestC
     assert shop.vouchers.lists.get(list_id).available == 1
 
 
+@databases
 def test_an_order_that_cannot_be_stored_takes_its_code_back(shop: ModuleType, client: TestClient) -> None:
     list_id = stock(shop, "A", "B")
-    with shop.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "CREATE TRIGGER full BEFORE INSERT ON orders BEGIN SELECT RAISE(FAIL, 'x'); END"
-        )
+    shop.Order.__table__.drop(shop.engine)
     assert place(client, "order-1").status_code == 500
     assert shop.vouchers.lists.get(list_id).distributed == 0
-    with shop.engine.begin() as connection:
-        connection.exec_driver_sql("DROP TRIGGER full")
+    shop.Order.__table__.create(shop.engine)
     assert place(client, "order-1").json() == {"order_id": "order-1", "voucher_code": "A"}
+
+
+@pytest.mark.parametrize("kind", SERVERS, indirect=True)
+def test_the_revision_of_the_page_makes_the_tables(place: Place) -> None:
+    text = (PAGES / "fastapi-sqlalchemy.md").read_text(encoding="utf-8")
+    (revision,) = re.findall(r"^```python\n(def upgrade.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    schema = "made_by_a_revision"
+    engine = create_engine(place.url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+        connection.exec_driver_sql(f"SET LOCAL search_path = {schema}")
+        # Alembic's `op`, as far as it is used.
+        operations = SimpleNamespace(get_bind=lambda: connection)
+        postgres = import_module("partner_vouchers.adapters.postgres")
+        script: dict[str, Any] = {"op": operations, "PostgresStorage": postgres.PostgresStorage}
+        exec(revision, script)
+        script["upgrade"]()
+    storage = postgres.PostgresStorage(place.conninfo, schema=schema)
+    assert PartnerVouchers(storage).partners.add("Puma").name == "Puma"
+    storage.close()
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
+    engine.dispose()
 
 
 # --- Django ----------------------------------------------------------------------------------------------------------
