@@ -29,7 +29,10 @@ class PaymentFailed(Exception):
     pass
 
 
-pytestmark = pytest.mark.parametrize("kind", [LATE, IMMEDIATE, *SERVERS], indirect=True)
+@pytest.fixture(params=[LATE, IMMEDIATE, *SERVERS])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which database, and how Django begins its transactions."""
+    return str(request.param)
 
 
 @pytest.fixture
@@ -271,6 +274,34 @@ def test_what_is_no_connection_is_refused(host: Host, django: Any) -> None:
         for given in (connections, cursor, transaction, transaction.atomic()):
             with pytest.raises(HostTransactionError):
                 host.vouchers.using(given)
+
+
+# --- PostgreSQL ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", SERVERS, indirect=True)
+@pytest.mark.parametrize(
+    "options",
+    [{"server_side_binding": True}, {"pool": {"min_size": 1, "max_size": 2}}, {"prepare_threshold": 0}],
+    ids=str,
+)
+def test_djangos_options_do_not_disturb(host: Host, django: Any, options: dict[str, Any]) -> None:
+    found = host.a_list("A", "B", "C")
+    settings_dict = connections.settings["default"]
+    settings_dict["OPTIONS"] = {**settings_dict["OPTIONS"], **options}
+    settings_dict["TIME_ZONE"] = "Asia/Kolkata"
+    connections["default"] = connections.create_connection("default")
+    for number, code in enumerate("ABC", 1):
+        with transaction.atomic():
+            assert place_order(host, f"order-{number}", found.id) == code
+    assert [code for _order, code in orders()] == ["A", "B", "C"]
+    assert rewarded(host) == ["order-1", "order-2", "order-3"]
+    held = host.vouchers.codes.of_user("order-1")
+    with transaction.atomic():
+        assert host.vouchers.using(django).codes.of_user("order-1") == held
+    if "pool" in options:
+        connections["default"].close()
+        connections["default"].close_pool()
 
 
 # --- threads -------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine
 
+import partner_vouchers
 from partner_vouchers import PartnerVouchers, RepeatPolicy
 from tests.hosts.kinds import POSTGRES, SERVERS, databases
 from tests.hosts.shop import Place
@@ -27,9 +28,16 @@ PAGES = Path(__file__).parents[2] / "docs" / "how-to"
 BLOCK = re.compile(r"^```python\n# (\S+\.py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def write_files(page: str, project: Path) -> None:
-    """Write the blocks of a page whose first line names a file, behind what the file holds already."""
-    for name, content in BLOCK.findall((PAGES / page).read_text(encoding="utf-8")):
+def sections(page: str) -> tuple[str, str]:
+    """Return what a page says of SQLite, and of PostgreSQL."""
+    ours, _heading, postgres = (PAGES / page).read_text(encoding="utf-8").partition("## On PostgreSQL")
+    assert postgres
+    return ours, postgres
+
+
+def write_files(section: str, project: Path) -> None:
+    """Write the blocks whose first line names a file, behind what the file holds already."""
+    for name, content in BLOCK.findall(section):
         path = project / name
         path.parent.mkdir(exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
@@ -41,8 +49,8 @@ def write_files(page: str, project: Path) -> None:
 
 def on_postgres(place: Place, project: Path) -> None:
     """Change the application as the page says for PostgreSQL, with the addresses of a server that is there."""
-    text = (PAGES / "fastapi-sqlalchemy.md").read_text(encoding="utf-8").partition("## On PostgreSQL")[2]
-    imports, engine, vouchers = re.findall(r"^(?:from|engine|vouchers) .*$", text, re.MULTILINE)
+    _sqlite, section = sections("fastapi-sqlalchemy.md")
+    imports, engine, vouchers = re.findall(r"^(?:from|engine|vouchers) .*$", section, re.MULTILINE)
     application = (project / "shop.py").read_text(encoding="utf-8")
     for line, instead in (
         ("from partner_vouchers.adapters.sqlite import SQLiteStorage", imports),
@@ -60,7 +68,7 @@ def on_postgres(place: Place, project: Path) -> None:
 def shop(kind: str, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The application of the page, as a module of its own."""
     monkeypatch.chdir(tmp_path)
-    write_files("fastapi-sqlalchemy.md", tmp_path)
+    write_files(sections("fastapi-sqlalchemy.md")[0], tmp_path)
     if kind == POSTGRES:
         on_postgres(place, tmp_path)
     spec = spec_from_file_location("shop", "shop.py")
@@ -146,8 +154,8 @@ def test_an_order_that_cannot_be_stored_takes_its_code_back(shop: ModuleType, cl
 
 @pytest.mark.parametrize("kind", SERVERS, indirect=True)
 def test_the_revision_of_the_page_makes_the_tables(place: Place) -> None:
-    text = (PAGES / "fastapi-sqlalchemy.md").read_text(encoding="utf-8")
-    (revision,) = re.findall(r"^```python\n(def upgrade.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    _sqlite, section = sections("fastapi-sqlalchemy.md")
+    (revision,) = re.findall(r"^```python\n(def upgrade.*?)^```$", section, re.MULTILINE | re.DOTALL)
     schema = "made_by_a_revision"
     engine = create_engine(place.url)
     with engine.begin() as connection:
@@ -156,7 +164,7 @@ def test_the_revision_of_the_page_makes_the_tables(place: Place) -> None:
         # Alembic's `op`, as far as it is used.
         operations = SimpleNamespace(get_bind=lambda: connection)
         postgres = import_module("partner_vouchers.adapters.postgres")
-        script: dict[str, Any] = {"op": operations, "PostgresStorage": postgres.PostgresStorage}
+        script: dict[str, Any] = {"op": operations, "SCHEMA": postgres.PostgresStorage("").schema_sql()}
         exec(revision, script)
         script["upgrade"]()
     storage = postgres.PostgresStorage(place.conninfo, schema=schema)
@@ -172,7 +180,7 @@ def test_the_revision_of_the_page_makes_the_tables(place: Place) -> None:
 
 def run(project: Path, *command: str) -> str:
     """Run Python in a project, with warnings as errors; return what it printed."""
-    sources = str(Path(__file__).parents[2] / "src")
+    sources = str(Path(partner_vouchers.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-W", "error", *command],
         cwd=project,
@@ -192,7 +200,7 @@ def project(tmp_path: Path) -> Path:
     run(tmp_path, "-m", "django", "startproject", "shop", ".", "--settings=")
     run(tmp_path, "manage.py", "startapp", "orders")
     (tmp_path / "orders" / "tests.py").unlink()
-    write_files("django.md", tmp_path)
+    write_files(sections("django.md")[0], tmp_path)
     return tmp_path
 
 
@@ -200,6 +208,16 @@ def test_the_django_project_of_the_page_passes_its_tests(project: Path) -> None:
     run(project, "manage.py", "makemigrations", "orders")
     assert "Ran 3 tests" in run(project, "manage.py", "test")
     run(project, "manage.py", "migrate")
-    assert "No changes" in run(project, "manage.py", "makemigrations", "--check")
     run(project, "-c", "import shop.wsgi; assert shop.wsgi.vouchers().partners.all() == []")
     assert (project / "shop.db").exists()
+
+
+@pytest.mark.parametrize("kind", SERVERS, indirect=True)
+def test_the_django_project_passes_its_tests_on_postgres(project: Path, place: Place) -> None:
+    run(project, "manage.py", "makemigrations", "orders")
+    write_files(sections("django.md")[1], project)
+    with (project / "shop" / "settings.py").open("a", encoding="utf-8") as settings:
+        settings.write(
+            f"DATABASES['default'].update(NAME='postgres', USER='postgres', HOST={place.django['HOST']!r})"
+        )
+    assert "Ran 3 tests" in run(project, "manage.py", "test")
