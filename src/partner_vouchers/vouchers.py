@@ -10,6 +10,7 @@ from attrs import evolve
 from partner_vouchers.domain.codes import CodeFormat, CodeRules
 from partner_vouchers.domain.duplicates import DuplicatePolicy, PerPartnerAndTag
 from partner_vouchers.errors import DuplicatePolicyMismatch
+from partner_vouchers.host_connections import join
 from partner_vouchers.ports import Clock, Storage
 from partner_vouchers.usecases.audit import AuditGroup
 from partner_vouchers.usecases.campaigns import CampaignsGroup
@@ -92,17 +93,33 @@ class PartnerVouchers:
         """Return the same library within a host's open transaction.
 
         What is done through it is part of that transaction and never committed by the library: the host's rows,
-        the code and its event stand or fall together.
+        the code and its event stand or fall together. Each call is a savepoint: one that raises leaves nothing
+        behind, and the transaction goes on. Of SQLAlchemy and Django, what is returned may be kept: each call joins
+        the transaction that `connection` is in by then.
 
         Args:
-            connection: a connection of the host's to the database of the storage, such as a `sqlite3.Connection`.
+            connection: what the host holds its transaction with, to the database of the storage: the driver's
+                connection, such as a `sqlite3.Connection`; a `Connection`, `Session` or `scoped_session` of
+                SQLAlchemy; `django.db.connection`.
 
         Raises:
-            HostTransactionError: the connection is of an unknown kind, belongs to another database, or has no
-                transaction that somebody would commit.
+            HostTransactionError: the connection is of an unknown or an asynchronous kind, belongs to another
+                database, is closed, must be rolled back, or has no transaction that somebody would commit.
+
+        Example:
+            >>> import sqlite3
+            >>> from partner_vouchers.adapters.sqlite import SQLiteStorage
+            >>> vouchers = PartnerVouchers(SQLiteStorage("shop.db"))
+            >>> connection = sqlite3.connect("shop.db")
+            >>> vouchers.using(connection).partners.add("Puma").name
+            'Puma'
+            >>> connection.rollback()
+            >>> vouchers.partners.all()
+            []
+            >>> connection.close()
         """
         joined = object.__new__(PartnerVouchers)
-        storage = self._wiring.storage.join(connection)
+        storage = join(self._wiring.storage, connection)
         joined._setup(evolve(self._wiring, storage=storage, in_host_transaction=True))
         return joined
 

@@ -369,6 +369,24 @@ def test_the_host_waits_for_others_and_gives_up(
     assert place_order(host, connection, "order-1", found.id) == "A"
 
 
+def test_a_host_whose_view_is_out_of_date_is_told_at_once(host: Host, connect: Connect) -> None:
+    found = host.a_list("A", "B")
+    connection = connect(isolation_level=None)
+    connection.execute("BEGIN")
+    assert orders(connect) == connection.execute("SELECT id, code FROM orders").fetchall()
+    assert host.give(found.id, "ann") == ["A"]
+    with host.nothing_changes():
+        with pytest.raises(StorageBusy, match="began by reading"):
+            host.vouchers.using(connection).codes.assign(list_id=found.id, user_id="ben")
+        with pytest.raises(sqlite3.OperationalError, match="no such savepoint"):
+            connection.execute("RELEASE pv_unit")
+        assert host.vouchers.using(connection).lists.get(found.id).distributed == 0
+    connection.execute("ROLLBACK")
+    connection.execute("BEGIN")
+    assert host.vouchers.using(connection).codes.assign(list_id=found.id, user_id="ben").code == "B"
+    connection.execute("COMMIT")
+
+
 def test_a_change_in_a_hosts_transaction_that_was_rolled_back_is_forgotten(
     host: Host, connect: Connect
 ) -> None:

@@ -61,7 +61,9 @@ def retry_while_busy(connection: sqlite3.Connection, sql: str, timeout: float) -
             connection.execute(sql).fetchone()
             return
         except sqlite3.OperationalError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+            code = getattr(error, "sqlite_errorcode", 0)
+            # What was read is out of date, and no waiting helps.
+            if code & 0xFF != sqlite3.SQLITE_BUSY or code == sqlite3.SQLITE_BUSY_SNAPSHOT:
                 raise
             now = time.monotonic()
             deadline = deadline or now + timeout

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +16,7 @@ from partner_vouchers.domain.uploads import Upload
 from partner_vouchers.errors import HostTransactionError
 
 _SAVEPOINT = "pv_unit"
+_CHANGE_NOTHING = "UPDATE pv_settings SET value = value WHERE 0"
 
 
 class HostTransaction:
@@ -23,12 +25,13 @@ class HostTransaction:
     def __init__(self, connection: object, path: str, catalog: Catalog, timeout: float) -> None:
         if not isinstance(connection, sqlite3.Connection):
             raise HostTransactionError(
-                reason=f"pass an open sqlite3.Connection to {path!r}, not {type(connection).__name__}"
+                reason=f"pass an open sqlite3.Connection to {path!r}, not {_kind(connection)}"
             )
         self._connection = connection
         self._catalog = catalog
         self._timeout = timeout
         _require_same_file(connection, path)
+        _require_plain_values(connection)
 
     def begin(self, *, write: bool = True) -> HostContext:
         """See `ports.Storage`."""
@@ -77,8 +80,18 @@ class HostContext(TransactionContext):
         if connection.in_transaction:
             connection.execute(f"SAVEPOINT {_SAVEPOINT}")
             self._open = True
+            if self._write:
+                self._take_write_lock()
         connection.text_factory = str
         return _PlainRows(connection)
+
+    def _take_write_lock(self) -> None:
+        # The host may have begun by BEGIN alone. As long as nothing was read, it is possible to wait for the lock.
+        try:
+            retry_while_busy(self._connection, _CHANGE_NOTHING, self._timeout)
+        except BaseException:
+            self._end()
+            raise
 
     def _do_commit(self) -> None:
         if self._open:
@@ -111,6 +124,11 @@ class _PlainRows:
         return cursor
 
 
+def _kind(given: object) -> str:
+    # Many classes are called Connection.
+    return f"{type(given).__module__}.{type(given).__qualname__}"
+
+
 def _commits_by_itself(connection: sqlite3.Connection) -> bool:
     # From Python 3.12 on `autocommit` decides, unless it is left to the older `isolation_level`.
     legacy = getattr(sqlite3, "LEGACY_TRANSACTION_CONTROL", -1)
@@ -119,19 +137,41 @@ def _commits_by_itself(connection: sqlite3.Connection) -> bool:
 
 
 def _require_same_file(connection: sqlite3.Connection, path: str) -> None:
-    text_factory = connection.text_factory
     try:
-        connection.text_factory = str
-        cursor = sqlite3.Cursor(connection)
-        cursor.row_factory = None
-        names = {row[1]: row[2] for row in cursor.execute("PRAGMA database_list")}
+        with _text_as_str(connection):
+            names = {row[1]: row[2] for row in _PlainRows(connection).execute("PRAGMA database_list")}
     except sqlite3.Error as error:
         raise HostTransactionError(reason=f"the connection cannot be used: {error}") from error
-    finally:
-        connection.text_factory = text_factory
     main = names.get("main") or ""
     if not main or not Path(main).exists() or not Path(main).samefile(path):
         raise HostTransactionError(
             reason=f"the connection is to {main or 'a database in memory'!r}, the storage to {path!r}; "
             "open the connection on the file of the storage"
         )
+
+
+def _require_plain_values(connection: sqlite3.Connection) -> None:
+    if sqlite3.converters.keys().isdisjoint({"TEXT", "INTEGER"}):
+        return
+    # Whether the connection uses them, by `detect_types`, cannot be asked: look.
+    try:
+        with _text_as_str(connection):
+            name, last = _PlainRows(connection).execute("SELECT name, last FROM pv_sequences").fetchone()
+        plain = type(name) is str and type(last) is int
+    except Exception:  # noqa: BLE001 - whatever the host's converter raises
+        plain = False
+    if not plain:
+        raise HostTransactionError(
+            reason="the connection converts TEXT or INTEGER (sqlite3.register_converter); pass one that was opened "
+            "without detect_types"
+        )
+
+
+@contextmanager
+def _text_as_str(connection: sqlite3.Connection) -> Iterator[None]:
+    text_factory = connection.text_factory
+    try:
+        connection.text_factory = str
+        yield
+    finally:
+        connection.text_factory = text_factory

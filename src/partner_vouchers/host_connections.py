@@ -1,0 +1,194 @@
+"""What a host holds a transaction with: a driver's connection, or one of SQLAlchemy or Django around it.
+
+Neither framework is ever imported: whoever passes an object of one has loaded it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, NoReturn
+
+from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.uploads import Upload
+from partner_vouchers.errors import HostTransactionError
+from partner_vouchers.ports import CodeImport, Storage, Transaction
+
+_NOT_ASYNC = (
+    "a connection of an asynchronous engine cannot be joined, also not within run_sync(): do this unit of work with "
+    "a synchronous engine on the same database, in a thread: await asyncio.to_thread(place_order, ...)"
+)
+
+
+def join(storage: Storage, connection: object) -> Storage:
+    """Return a storage whose transactions are part of the one that is open on what a host holds.
+
+    Raises:
+        HostTransactionError: nothing can be joined with it; the reason says what to pass instead.
+    """
+    if _is_a(connection, "sqlalchemy.engine", "Engine"):
+        raise HostTransactionError(
+            reason="an Engine has no transaction; pass a Connection, as `with engine.begin() as connection:` "
+            "gives it, or a Session"
+        )
+    if _is_a(connection, "sqlalchemy.orm", "sessionmaker"):
+        raise HostTransactionError(
+            reason="a sessionmaker has no transaction; pass a Session that it made, as "
+            "`with make_session.begin() as session:` gives it"
+        )
+    if _is_a(
+        connection,
+        "sqlalchemy.ext.asyncio",
+        "AsyncConnection",
+        "AsyncEngine",
+        "AsyncSession",
+        "async_scoped_session",
+        "async_sessionmaker",
+    ):
+        raise HostTransactionError(reason=_NOT_ASYNC)
+    if _is_a(connection, "sqlalchemy.engine", "Connection") or _is_a(
+        connection, "sqlalchemy.orm", "Session", "scoped_session"
+    ):
+        return _Followed(storage, connection, _of_sqlalchemy)
+    if "django.db" in sys.modules and hasattr(connection, "in_atomic_block"):
+        return _Followed(storage, connection, _of_django)
+    return storage.join(connection)
+
+
+def _is_a(given: object, module: str, *names: str) -> bool:
+    loaded = sys.modules.get(module)
+    return isinstance(given, tuple(getattr(loaded, name) for name in names if hasattr(loaded, name)))
+
+
+class _Followed:
+    """A storage that joins the transaction which the host's framework is in at the time of each call.
+
+    After a commit, the driver's connection may serve somebody else, and so may the transaction on it.
+    """
+
+    def __init__(self, storage: Storage, given: object, driver_connection: Callable[[Any], object]) -> None:
+        self._storage = storage
+        self._given = given
+        self._driver_connection = driver_connection
+        self._latest: tuple[object, Storage | None] = (None, None)
+        self._joined()
+
+    def _joined(self) -> Storage:
+        connection = self._driver_connection(self._given)
+        # Threads may share this, each with a connection of its own: a scoped_session, or Django's.
+        known, joined = self._latest
+        if joined is None or connection is not known:
+            joined = self._storage.join(connection)
+            self._latest = (connection, joined)
+        return joined
+
+    def begin(self, *, write: bool = True) -> AbstractContextManager[Transaction]:
+        """See `ports.Storage`."""
+        return self._joined().begin(write=write)
+
+    def join(self, connection: object) -> Storage:
+        """See `ports.Storage`."""
+        return self._joined().join(connection)
+
+    def import_codes(
+        self, upload: Upload, scope: str, counts: Callable[[State], bool]
+    ) -> AbstractContextManager[CodeImport]:
+        """See `ports.Storage`."""
+        return self._joined().import_codes(upload, scope, counts)
+
+    def reclaim(self) -> None:
+        """See `ports.Storage`."""
+        self._joined().reclaim()
+
+    def abandon(self, upload_id: str) -> None:
+        """See `ports.Storage`."""
+        self._joined().abandon(upload_id)
+
+
+def _of_sqlalchemy(given: Any) -> object:
+    """Return the driver's connection below a Connection or Session, whose transaction is begun.
+
+    Source: https://docs.sqlalchemy.org/en/21/core/connections.html (driver connections, autobegin).
+    """
+    try:
+        if _is_a(given, "sqlalchemy.orm", "scoped_session"):
+            given = given()
+        session = given if _is_a(given, "sqlalchemy.orm", "Session") else None
+        if (session.get_bind() if session else given).dialect.is_async:
+            raise HostTransactionError(reason=_NOT_ASYNC)
+        connection = session.connection() if session else given
+        driver = connection.connection.driver_connection
+        if not connection.in_transaction():
+            # As executing a statement would: or commit() and rollback() would do nothing.
+            connection.begin()
+    except sys.modules["sqlalchemy.exc"].SQLAlchemyError as error:
+        _refuse_sqlalchemy(error)
+    try:
+        _require_somebody_commits(connection, driver)
+    except connection.dialect.dbapi.Error as error:
+        raise HostTransactionError(reason=f"the connection cannot be used: {error}") from error
+    return driver
+
+
+def _require_somebody_commits(connection: Any, driver: Any) -> None:
+    if _commits_by_itself(connection, driver):
+        raise HostTransactionError(
+            reason="the isolation level is AUTOCOMMIT, in which nobody would commit or roll back; pass a Connection "
+            "or Session with another one"
+        )
+    legacy = getattr(driver, "isolation_level", None) is not None and getattr(driver, "autocommit", -1) == -1
+    if connection.dialect.name == "sqlite" and legacy and connection.in_nested_transaction():
+        # The driver begins nothing before a SAVEPOINT, and a SAVEPOINT that begins a transaction commits at its end.
+        raise HostTransactionError(
+            reason="within begin_nested() the driver sqlite3 may not have begun a transaction, so that the end of "
+            "the savepoint would commit; let the engine emit BEGIN itself, or pass autocommit=False to sqlite3"
+        )
+
+
+def _commits_by_itself(connection: Any, driver: object) -> bool:
+    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        return True
+    try:
+        by_default = bool(connection.dialect.detect_autocommit_setting(driver))
+    except (AttributeError, NotImplementedError):
+        # Another driver, or an older SQLAlchemy: the storage's own check must do.
+        return False
+    # Where a listener emits BEGIN itself, sqlite3 was told to begin nothing.
+    return by_default and not getattr(driver, "in_transaction", False)
+
+
+def _refuse_sqlalchemy(error: Exception) -> NoReturn:
+    # Its text is left to the cause: it may quote the parameters of a statement, codes among them.
+    if _is_a(error, "sqlalchemy.exc", "UnboundExecutionError"):
+        raise HostTransactionError(
+            reason="the session does not know which of its databases is meant; pass "
+            "session.connection(bind_arguments={'mapper': Order}) with a model of the storage's database"
+        ) from error
+    raise HostTransactionError(
+        reason=f"SQLAlchemy gives no connection with a transaction ({type(error).__name__}, see the cause); "
+        "roll back what has failed, or pass a Connection or Session that is open"
+    ) from error
+
+
+def _of_django(wrapper: Any) -> object:
+    """Return the driver's connection below a Django one, which is in an `atomic` block or in manual mode.
+
+    Source: https://docs.djangoproject.com/en/5.2/topics/db/transactions/
+    """
+    try:
+        wrapper.validate_thread_sharing()
+        wrapper.validate_no_broken_transaction()
+        # Connects, where it is not connected yet.
+        autocommit = wrapper.get_autocommit()
+    except Exception as error:
+        # Its text is left to the cause: it may quote the parameters of a statement, codes among them.
+        raise HostTransactionError(
+            reason=f"Django gives no connection with a transaction ({type(error).__name__}, see the cause); "
+            "leave the atomic() block that has failed, and call in the thread that opened the connection"
+        ) from error
+    if autocommit:
+        raise HostTransactionError(
+            reason="Django commits each statement by itself here; call within `with transaction.atomic():`"
+        )
+    return wrapper.connection

@@ -1,0 +1,90 @@
+"""A shop that keeps its orders in the database of the storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from sqlalchemy import URL, Engine, create_engine
+
+from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.ports import Storage
+from tests.hosts.kinds import AT_ONCE, KINDS, LISTENER, POSTGRES
+from tests.hosts.shop import Base, Place, begins_by_itself
+from tests.support.host import FixedClock, Host
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which database, and how the engine is set up."""
+    return str(request.param)
+
+
+@pytest.fixture
+def place(kind: str, tmp_path: Path) -> Iterator[Place]:
+    """The database."""
+    if kind == POSTGRES:
+        server = import_module("tests.support.postgres")
+        with server.a_storage() as lent:
+            yield on_a_server(lent, server.server().conninfo)
+        return
+    # Nobody cuts the power here.
+    opened = SQLiteStorage(tmp_path / "shop.db", synchronous="NORMAL", busy_timeout=5)
+    yield Place(
+        storage=opened,
+        url=f"sqlite:///{tmp_path / 'shop.db'}",
+        other_url=f"sqlite:///{tmp_path / 'other.db'}",
+        django={"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "shop.db")},
+    )
+    opened.close()
+
+
+def on_a_server(storage: Any, conninfo: str) -> Place:
+    with storage.begin(write=False) as tx:
+        schema = tx.session.names.schema
+    home = str(conninfo_to_dict(conninfo)["host"])
+    query = {"host": home, "options": f"-c search_path={schema}"}
+    url = URL.create("postgresql+psycopg", "postgres", database="postgres", query=query)
+    return Place(
+        storage=storage,
+        url=url.render_as_string(),
+        other_url=url.set(database="template1").render_as_string(),
+        django={
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": "postgres",
+            "USER": "postgres",
+            "HOST": home,
+            "OPTIONS": {"options": query["options"]},
+        },
+        conninfo=make_conninfo(conninfo, options=query["options"]),
+    )
+
+
+@pytest.fixture
+def url(place: Place) -> str:
+    return place.url
+
+
+@pytest.fixture
+def storage(place: Place) -> Storage:
+    return place.storage
+
+
+@pytest.fixture
+def host(storage: Storage) -> Host:
+    return Host(storage, FixedClock())
+
+
+@pytest.fixture
+def engine(kind: str, url: str) -> Iterator[Engine]:
+    """An engine of the shop, whose tables exist."""
+    engine = create_engine(url, connect_args={"autocommit": False} if kind == AT_ONCE else {})
+    if kind == LISTENER:
+        begins_by_itself(engine)
+    Base.metadata.create_all(engine)
+    yield engine
+    engine.dispose()

@@ -1,0 +1,24 @@
+"""The databases and engines with which a shop is tried, and the tests that need some of them."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+# Who begins a transaction on SQLite: the driver before the first change, SQLAlchemy, or the driver at once.
+LATE, LISTENER, AT_ONCE = "sqlite", "sqlite with a listener", "sqlite with autocommit=False"
+KINDS = [LATE, LISTENER, *([AT_ONCE] if sys.version_info >= (3, 12) else [])]
+# Django, told to begin by BEGIN IMMEDIATE.
+IMMEDIATE = "sqlite with IMMEDIATE"
+
+POSTGRES = "postgres"
+SERVERS = [POSTGRES] if find_spec("partner_vouchers.adapters.postgres") else []
+KINDS += SERVERS
+
+# For tests to which the engine is all the same.
+databases = pytest.mark.parametrize("kind", [LATE, *SERVERS], indirect=True)
+# For tests of SQLite alone, and for those of savepoints, which need a transaction around them.
+sqlite = pytest.mark.parametrize("kind", [LATE], indirect=True)
+savepoints = pytest.mark.parametrize("kind", KINDS[1:], indirect=True)

@@ -1,0 +1,72 @@
+"""A shop whose orders are a model of SQLAlchemy."""
+
+from __future__ import annotations
+
+from attrs import frozen
+from sqlalchemy import Engine, NullPool, String, create_engine, event, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from partner_vouchers import PartnerVouchers
+from partner_vouchers.ports import Storage
+
+
+@frozen
+class Place:
+    """A database, as its three users know it.
+
+    Attributes:
+        storage: the library's.
+        url: that of SQLAlchemy's engines.
+        other_url: that of a database in which the storage is not.
+        django: the settings of Django's connections.
+        conninfo: that of psycopg's connections, where it is a server.
+    """
+
+    storage: Storage
+    url: str
+    other_url: str
+    django: dict[str, object]
+    conninfo: str = ""
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Order(Base):
+    __tablename__ = "orders"
+
+    id: Mapped[str] = mapped_column(String(50), primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(50))
+    code: Mapped[str | None] = mapped_column(String(200), unique=True)
+
+
+def begins_by_itself(engine: Engine) -> Engine:
+    """Let SQLAlchemy begin the transactions on SQLite, as its own documentation tells."""
+
+    @event.listens_for(engine, "connect")
+    def leave_transactions_alone(connection, _record) -> None:  # type: ignore[no-untyped-def]
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection) -> None:  # type: ignore[no-untyped-def]
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def place_order(vouchers: PartnerVouchers, session: Session, order_id: str, list_id: str) -> str:
+    """Do what the shop does in one transaction: write the order, and give a code for it."""
+    order = Order(id=order_id, user_id=order_id)
+    session.add(order)
+    reward = vouchers.using(session).codes.assign(list_id=list_id, user_id=order_id, idempotency_key=order_id)
+    order.code = reward.code
+    return reward.code
+
+
+def orders(engine: Engine) -> list[tuple[str, str | None]]:
+    """Return what is committed, as somebody else sees it."""
+    somebody = create_engine(engine.url, poolclass=NullPool)
+    with Session(somebody) as session:
+        found = session.scalars(select(Order).order_by(Order.id)).all()
+        return [(order.id, order.code) for order in found]

@@ -1,0 +1,223 @@
+"""The pages about FastAPI and Django: what they show is put into files, and used as a host would use it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import create_engine
+
+import partner_vouchers
+from partner_vouchers import PartnerVouchers, RepeatPolicy
+from tests.hosts.kinds import POSTGRES, SERVERS, databases
+from tests.hosts.shop import Place
+from tests.support.host import EXPIRY, a_file, some_codes
+
+PAGES = Path(__file__).parents[2] / "docs" / "how-to"
+BLOCK = re.compile(r"^```python\n# (\S+\.py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def sections(page: str) -> tuple[str, str]:
+    """Return what a page says of SQLite, and of PostgreSQL."""
+    ours, _heading, postgres = (PAGES / page).read_text(encoding="utf-8").partition("## On PostgreSQL")
+    assert postgres
+    return ours, postgres
+
+
+def write_files(section: str, project: Path) -> None:
+    """Write the blocks whose first line names a file, behind what the file holds already."""
+    for name, content in BLOCK.findall(section):
+        path = project / name
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(content)
+
+
+# --- FastAPI ---------------------------------------------------------------------------------------------------------
+
+
+def on_postgres(place: Place, project: Path) -> None:
+    """Change the application as the page says for PostgreSQL, with the addresses of a server that is there."""
+    _sqlite, section = sections("fastapi-sqlalchemy.md")
+    imports, engine, vouchers = re.findall(r"^(?:from|engine|vouchers) .*$", section, re.MULTILINE)
+    application = (project / "shop.py").read_text(encoding="utf-8")
+    for line, instead in (
+        ("from partner_vouchers.adapters.sqlite import SQLiteStorage", imports),
+        ('engine = create_engine("sqlite:///shop.db")', engine),
+        ('vouchers = PartnerVouchers(SQLiteStorage("shop.db"))', vouchers),
+    ):
+        assert application.count(line) == 1
+        application = application.replace(line, instead)
+    application = application.replace("postgresql+psycopg://shop@localhost/shop", place.url)
+    application = application.replace("postgresql://shop@localhost/shop", place.conninfo)
+    (project / "shop.py").write_text(application, encoding="utf-8")
+
+
+@pytest.fixture
+def shop(kind: str, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The application of the page, as a module of its own."""
+    monkeypatch.chdir(tmp_path)
+    write_files(sections("fastapi-sqlalchemy.md")[0], tmp_path)
+    if kind == POSTGRES:
+        on_postgres(place, tmp_path)
+    spec = spec_from_file_location("shop", "shop.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "shop", module)
+    spec.loader.exec_module(module)
+    yield module
+    module.Base.metadata.drop_all(module.engine)
+    module.engine.dispose()
+    module.vouchers._wiring.storage.close()
+
+
+@pytest.fixture
+def client(shop: ModuleType) -> Iterator[TestClient]:
+    with TestClient(shop.app, raise_server_exceptions=False) as client:
+        yield client
+
+
+def stock(shop: ModuleType, *codes: str) -> str:
+    """Put codes into the campaign; return the list."""
+    shop.vouchers.partners.add("Puma")
+    created = shop.vouchers.lists.create(partner="Puma", tag="t", name="Winter Sale", expires_at=EXPIRY)
+    shop.vouchers.uploads.add(created.id, a_file(*codes), filename="codes.csv", uploaded_by="ops")
+    shop.vouchers.campaigns.link(created.id, "CMP123456", repeat=RepeatPolicy.NEW_CODE)
+    return str(created.id)
+
+
+def orders(shop: ModuleType) -> list[tuple[str, str]]:
+    with shop.make_session() as session:
+        return [(order.id, order.voucher_code) for order in session.query(shop.Order).order_by(shop.Order.id)]
+
+
+def place(client: TestClient, order_id: str) -> Any:
+    return client.put(f"/orders/{order_id}", json={"user_id": "user-42"})
+
+
+@databases
+def test_requests_at_once_get_different_codes(shop: ModuleType, client: TestClient) -> None:
+    codes = some_codes(32)
+    list_id = stock(shop, *codes)
+    with ThreadPoolExecutor(8) as clients:
+        answers = list(clients.map(lambda number: place(client, f"order-{number:02}"), range(32)))
+    assert [answer.status_code for answer in answers] == [200] * 32
+    given = {answer.json()["order_id"]: answer.json()["voucher_code"] for answer in answers}
+    assert sorted(given.values()) == codes
+    assert dict(orders(shop)) == given
+    assert shop.vouchers.lists.get(list_id).distributed == 32
+
+
+@databases
+def test_more_requests_at_once_than_codes(shop: ModuleType, client: TestClient) -> None:
+    codes = some_codes(5)
+    list_id = stock(shop, *codes)
+    with ThreadPoolExecutor(8) as clients:
+        answers = list(clients.map(lambda number: place(client, f"order-{number}"), range(8)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 5 + [409] * 3
+    assert {answer.text for answer in answers if answer.status_code == 409} == {'{"error":"codes_exhausted"}'}
+    assert sorted(code for _order, code in orders(shop)) == codes
+    assert shop.vouchers.lists.get(list_id).available == 0
+
+
+@databases
+def test_one_order_asked_for_eight_times_at_once(shop: ModuleType, client: TestClient) -> None:
+    list_id = stock(shop, "A", "B")
+    with ThreadPoolExecutor(8) as clients:
+        answers = list(clients.map(lambda _number: place(client, "order-1"), range(8)))
+    assert {(answer.status_code, answer.json()["voucher_code"]) for answer in answers} == {(200, "A")}
+    assert orders(shop) == [("order-1", "A")]
+    assert shop.vouchers.lists.get(list_id).available == 1
+
+
+@databases
+def test_an_order_that_cannot_be_stored_takes_its_code_back(shop: ModuleType, client: TestClient) -> None:
+    list_id = stock(shop, "A", "B")
+    shop.Order.__table__.drop(shop.engine)
+    assert place(client, "order-1").status_code == 500
+    assert shop.vouchers.lists.get(list_id).distributed == 0
+    shop.Order.__table__.create(shop.engine)
+    assert place(client, "order-1").json() == {"order_id": "order-1", "voucher_code": "A"}
+
+
+@pytest.mark.parametrize("kind", SERVERS, indirect=True)
+def test_the_revision_of_the_page_makes_the_tables(place: Place) -> None:
+    _sqlite, section = sections("fastapi-sqlalchemy.md")
+    (revision,) = re.findall(r"^```python\n(def upgrade.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    schema = "made_by_a_revision"
+    engine = create_engine(place.url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+        connection.exec_driver_sql(f"SET LOCAL search_path = {schema}")
+        # Alembic's `op`, as far as it is used.
+        operations = SimpleNamespace(get_bind=lambda: connection)
+        postgres = import_module("partner_vouchers.adapters.postgres")
+        script: dict[str, Any] = {"op": operations, "SCHEMA": postgres.PostgresStorage("").schema_sql()}
+        exec(revision, script)
+        script["upgrade"]()
+    storage = postgres.PostgresStorage(place.conninfo, schema=schema)
+    assert PartnerVouchers(storage).partners.add("Puma").name == "Puma"
+    storage.close()
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
+    engine.dispose()
+
+
+# --- Django ----------------------------------------------------------------------------------------------------------
+
+
+def run(project: Path, *command: str) -> str:
+    """Run Python in a project, with warnings as errors; return what it printed."""
+    sources = str(Path(partner_vouchers.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *command],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": sources, "DJANGO_SETTINGS_MODULE": "shop.settings"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project of Django with the files of the page in it."""
+    run(tmp_path, "-m", "django", "startproject", "shop", ".", "--settings=")
+    run(tmp_path, "manage.py", "startapp", "orders")
+    (tmp_path / "orders" / "tests.py").unlink()
+    write_files(sections("django.md")[0], tmp_path)
+    return tmp_path
+
+
+def test_the_django_project_of_the_page_passes_its_tests(project: Path) -> None:
+    run(project, "manage.py", "makemigrations", "orders")
+    assert "Ran 3 tests" in run(project, "manage.py", "test")
+    run(project, "manage.py", "migrate")
+    run(project, "-c", "import shop.wsgi; assert shop.wsgi.vouchers().partners.all() == []")
+    assert (project / "shop.db").exists()
+
+
+@pytest.mark.parametrize("kind", SERVERS, indirect=True)
+def test_the_django_project_passes_its_tests_on_postgres(project: Path, place: Place) -> None:
+    run(project, "manage.py", "makemigrations", "orders")
+    write_files(sections("django.md")[1], project)
+    with (project / "shop" / "settings.py").open("a", encoding="utf-8") as settings:
+        settings.write(
+            f"DATABASES['default'].update(NAME='postgres', USER='postgres', HOST={place.django['HOST']!r})"
+        )
+    assert "Ran 3 tests" in run(project, "manage.py", "test")

@@ -1,0 +1,245 @@
+"""`vouchers.using` with connections of psycopg, whatever the host has set on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row, namedtuple_row, scalar_row
+from psycopg.types.string import TextLoader
+from psycopg_pool import ConnectionPool
+
+from partner_vouchers.domain.events import VoucherRewarded
+from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists
+from tests.hosts.kinds import SERVERS
+from tests.hosts.shop import Place
+from tests.support.host import Host
+
+pytestmark = pytest.mark.parametrize("kind", SERVERS, indirect=True)
+
+Connection = psycopg.Connection[Any]
+Connect = Callable[..., Connection]
+
+
+@pytest.fixture
+def connect(place: Place) -> Iterator[Connect]:
+    opened: list[Connection] = []
+
+    def open_one(**options: Any) -> Connection:
+        opened.append(psycopg.connect(place.conninfo, **options))
+        return opened[-1]
+
+    with psycopg.connect(place.conninfo, autocommit=True) as setting_up:
+        setting_up.execute("CREATE TABLE placed (id text PRIMARY KEY, code text NOT NULL)")
+    yield open_one
+    for connection in opened:
+        connection.close()
+    with psycopg.connect(place.conninfo, autocommit=True) as tidying_up:
+        tidying_up.execute("DROP TABLE placed")
+
+
+def place_order(host: Host, connection: Connection, order_id: str, list_id: str) -> str:
+    reward = host.vouchers.using(connection).codes.assign(
+        list_id=list_id, user_id=order_id, idempotency_key=order_id
+    )
+    connection.execute("INSERT INTO placed VALUES (%s, %s)", (order_id, reward.code))
+    return reward.code
+
+
+def orders(connect: Connect) -> list[tuple[str, str]]:
+    """Return what is committed, as somebody else sees it."""
+    with connect(autocommit=True) as somebody:
+        return somebody.execute("SELECT id, code FROM placed ORDER BY id").fetchall()
+
+
+def rewarded(host: Host) -> list[str]:
+    return [event.user_id for event in host.events(VoucherRewarded)]
+
+
+# --- together ------------------------------------------------------------------------------------------------
+
+
+def test_order_code_and_event_are_committed_together(host: Host, connect: Connect) -> None:
+    found = host.a_list("A", "B")
+    connection = connect()
+    with host.nothing_changes():
+        assert place_order(host, connection, "order-1", found.id) == "A"
+        assert orders(connect) == []
+    connection.commit()
+    assert (orders(connect), rewarded(host)) == ([("order-1", "A")], ["order-1"])
+
+
+def test_they_are_rolled_back_together(host: Host, connect: Connect) -> None:
+    found = host.a_list("A")
+    connection = connect()
+    with host.nothing_changes():
+        place_order(host, connection, "order-1", found.id)
+        connection.rollback()
+    assert orders(connect) == []
+    assert host.left(found.id) == ["A"]
+
+
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_a_block_within_a_block_takes_its_code_back(host: Host, connect: Connect, autocommit: bool) -> None:
+    found = host.a_list("A", "B")
+    connection = connect(autocommit=autocommit)
+    with connection.transaction():
+        place_order(host, connection, "order-1", found.id)
+        with connection.transaction(force_rollback=True):
+            assert place_order(host, connection, "order-2", found.id) == "B"
+        assert place_order(host, connection, "order-3", found.id) == "B"
+    connection.commit()
+    assert orders(connect) == [("order-1", "A"), ("order-3", "B")]
+
+
+def test_a_call_that_fails_leaves_the_transaction_usable(host: Host, connect: Connect) -> None:
+    found = host.a_list("A", "B")
+    connection = connect()
+    joined = host.vouchers.using(connection)
+    with pytest.raises(CodesExhausted):
+        joined.codes.assign_many(["ann", "ben", "cleo"], list_id=found.id)
+    with pytest.raises(PartnerExists):
+        joined.partners.add("Puma")
+    place_order(host, connection, "order-1", found.id)
+    connection.commit()
+    assert orders(connect) == [("order-1", "A")]
+
+
+def test_a_connection_of_a_pool(host: Host, connect: Connect, place: Place) -> None:
+    found = host.a_list("A", "B")
+    with ConnectionPool(place.conninfo, min_size=1, max_size=1, open=True) as pool:
+        with pool.connection() as connection:
+            place_order(host, connection, "order-1", found.id)
+        with pool.connection() as connection, host.nothing_changes():
+            place_order(host, connection, "order-2", found.id)
+            connection.rollback()
+    assert orders(connect) == [("order-1", "A")]
+
+
+def test_a_transaction_in_two_phases(host: Host, connect: Connect) -> None:
+    found = host.a_list("A")
+    connection = connect()
+    connection.tpc_begin(connection.xid(1, "order", "shop"))
+    with host.nothing_changes():
+        place_order(host, connection, "order-1", found.id)
+        connection.tpc_rollback()
+    assert host.left(found.id) == ["A"]
+
+
+# --- the host's own settings ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"row_factory": dict_row},
+        {"row_factory": namedtuple_row},
+        {"row_factory": scalar_row},
+        {"cursor_factory": psycopg.ClientCursor},
+        {"cursor_factory": psycopg.RawCursor},
+        {"prepare_threshold": 0},
+        {"prepare_threshold": None},
+    ],
+    ids=str,
+)
+def test_the_hosts_cursors_neither_disturb_nor_are_disturbed(
+    host: Host, connect: Connect, options: dict[str, Any]
+) -> None:
+    found = host.a_list("A", "B", "C", campaign="CMP")
+    connection = connect(**options)
+    joined = host.vouchers.using(connection)
+    rewards = [joined.codes.assign(campaign_id="CMP", user_id=user, idempotency_key=user) for user in "abc"]
+    assert [reward.code for reward in rewards] == ["A", "B", "C"]
+    assert joined.lists.get(found.id).distributed == 3
+    assert connection.row_factory is options.get("row_factory", connection.row_factory)
+    assert connection.cursor_factory is options.get("cursor_factory", psycopg.Cursor)
+    connection.commit()
+    assert rewarded(host) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "kind_of_value", ["int8", "int4", "text", "bool", "jsonb", "uuid", "bytea", "timestamptz"]
+)
+def test_the_host_may_load_values_as_it_likes(host: Host, connect: Connect, kind_of_value: str) -> None:
+    class Loud(TextLoader):
+        def load(self, data: Any) -> Any:
+            return f"{super().load(data)!r}!"
+
+    found = host.a_list("A", "B", campaign="CMP")
+    connection = connect()
+    connection.adapters.register_loader(kind_of_value, Loud)
+    joined = host.vouchers.using(connection)
+    reward = joined.codes.assign(campaign_id="CMP", user_id="ann", idempotency_key="k")
+    assert reward.code == "A"
+    assert reward.event.partner == "Puma"
+    assert joined.lists.get(found.id).distributed == 1
+    assert joined.codes.assign(campaign_id="CMP", user_id="ann", idempotency_key="k").replayed
+    connection.commit()
+    assert rewarded(host) == ["ann"]
+
+
+# --- what is refused -------------------------------------------------------------------------------------------
+
+
+def refusal(host: Host, given: object) -> str:
+    with pytest.raises(HostTransactionError) as refused:
+        host.vouchers.using(given)
+    return str(refused.value)
+
+
+def test_a_connection_without_a_transaction_that_somebody_commits(host: Host, connect: Connect) -> None:
+    connection = connect(autocommit=True)
+    assert "connection.transaction()" in refusal(host, connection)
+    with connection.transaction():
+        joined = host.vouchers.using(connection)
+    with pytest.raises(HostTransactionError):
+        joined.partners.add("Nike")
+    assert host.vouchers.partners.all() == []
+
+
+@pytest.mark.parametrize("waiting", [True, False])
+def test_a_pipeline(host: Host, connect: Connect, waiting: bool) -> None:
+    """In which an error is told later, when a savepoint could not be rolled back any more."""
+    found = host.a_list("A")
+    connection = connect()
+    joined = host.vouchers.using(connection)
+    with connection.pipeline():
+        if waiting:
+            connection.execute("INSERT INTO placed VALUES ('order-1', 'x')")
+        assert "pipeline" in refusal(host, connection)
+        with pytest.raises(HostTransactionError, match="pipeline"):
+            joined.codes.assign(list_id=found.id, user_id="ann")
+    assert joined.codes.assign(list_id=found.id, user_id="ann").code == "A"
+    connection.commit()
+    assert orders(connect) == [("order-1", "x")] * waiting
+
+
+def test_a_transaction_that_failed(host: Host, connect: Connect) -> None:
+    connection = connect()
+    joined = host.vouchers.using(connection)
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        connection.execute("SELECT * FROM nowhere")
+    assert "failed" in refusal(host, connection)
+    with pytest.raises(HostTransactionError, match="failed"):
+        joined.partners.add("Nike")
+    connection.rollback()
+    joined.partners.add("Nike")
+    connection.commit()
+    assert [partner.name for partner in host.vouchers.partners.all()] == ["Nike"]
+
+
+def test_what_is_closed_or_no_connection(host: Host, connect: Connect, place: Place) -> None:
+    connection = connect()
+    assert "psycopg.Connection" in refusal(host, connection.cursor())
+    with ConnectionPool(place.conninfo, min_size=0, max_size=1, open=True) as pool:
+        assert "psycopg.Connection" in refusal(host, pool)
+    connection.close()
+    assert "closed" in refusal(host, connection)
+
+
+def test_another_database(host: Host, place: Place) -> None:
+    elsewhere = psycopg.conninfo.make_conninfo(place.conninfo, dbname="template1")
+    with psycopg.connect(elsewhere) as connection:
+        assert "another database" in refusal(host, connection)
