@@ -10,9 +10,15 @@ the other. Whatever is committed is durable, as far as the storage is.
 
 **Identity.** Ids of lists, uploads and codes are strings that the storage gives and never uses again.
 
-**What is not there.** A look-up returns None or nothing for an id that nobody has, whatever its form. A change
-of a list or an upload that does not exist raises `UnknownList` or `UnknownUpload`, or changes nothing. What may
-be stored only once raises a `StorageError` the second time.
+**What is not there.** An id is a text. A look-up returns None or nothing for a text that is nobody's id, whatever
+its form. What changes a list or an upload, or something that belongs to one, raises `UnknownList` or
+`UnknownUpload` where there is none; taking away what is not there does nothing. What may be stored only once raises
+a `StorageError` the second time.
+
+**Errors.** An adapter raises errors of this library only, at the latest when the context of the transaction is left:
+`StorageBusy` where the call can be repeated as it is, another `StorageError` for any other failure of what is below.
+
+The contract tests in `partner_vouchers.testing` check what is said here.
 """
 
 from partner_vouchers.ports.codes import Assignments, Codes, IdempotencyKeys, Taken, TakenCode

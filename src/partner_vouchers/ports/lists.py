@@ -79,7 +79,12 @@ class Lists(Protocol):
         ...
 
     def add(self, voucher_list: VoucherList) -> None:
-        """Store a new list, without codes."""
+        """Store a new list, without codes.
+
+        Raises:
+            StorageError: the id was given to a list before, or a list of this partner and tag exists that is not
+                archived.
+        """
         ...
 
     def get(self, list_id: str) -> VoucherList | None:
@@ -94,6 +99,7 @@ class Lists(Protocol):
         """Replace the stored list by its next version: every field except those that the storage keeps.
 
         Raises:
+            UnknownList: there is no such list.
             StaleVersion: the stored version is not the one before `voucher_list.version`.
         """
         ...

@@ -15,11 +15,20 @@ class Uploads(Protocol):
         ...
 
     def add(self, upload: Upload) -> None:
-        """Store a new entry."""
+        """Store a new entry.
+
+        Raises:
+            UnknownList: there is no such list.
+            StorageError: the id was given to an upload before.
+        """
         ...
 
     def save(self, upload: Upload) -> None:
-        """Replace an entry."""
+        """Replace an entry.
+
+        Raises:
+            UnknownUpload: there is no such entry.
+        """
         ...
 
     def get(self, upload_id: str) -> Upload | None:
@@ -39,7 +48,12 @@ class Uploads(Protocol):
         ...
 
     def add_piece(self, upload_id: str, index: int, data: bytes) -> None:
-        """Store one piece of the original file, the first with index 0."""
+        """Store one piece of the original file, the first with index 0.
+
+        Raises:
+            UnknownUpload: there is no such entry.
+            StorageError: the piece is stored already.
+        """
         ...
 
     def piece(self, upload_id: str, index: int) -> bytes | None:

@@ -352,7 +352,7 @@ class UploadsGroup:
 
 
 def _require_upload(tx: Transaction, upload_id: str) -> Upload:
-    found = tx.uploads.get(upload_id)
+    found = tx.uploads.get(upload_id) if isinstance(upload_id, str) else None
     if found is None:
         raise UnknownUpload(upload_id=upload_id)
     return found

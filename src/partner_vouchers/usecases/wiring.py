@@ -67,7 +67,8 @@ def require_list(tx: Transaction, list_id: str) -> VoucherList:
     Raises:
         UnknownList: there is none with this id.
     """
-    found = tx.lists.get(list_id)
+    # A storage is asked only for texts; anything else is an id that nobody has.
+    found = tx.lists.get(list_id) if isinstance(list_id, str) else None
     if found is None:
         raise UnknownList(list_id=list_id)
     return found

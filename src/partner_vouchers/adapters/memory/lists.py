@@ -17,7 +17,7 @@ from partner_vouchers.domain.lifecycle import State, StatusCriteria
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.stock import Counts, StockLevel
 from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.errors import StaleVersion
+from partner_vouchers.errors import StaleVersion, StorageError
 from partner_vouchers.ports import ListOrder, ListQuery
 
 
@@ -45,6 +45,14 @@ class Lists(Repository, ports.Lists):
 
     def add(self, voucher_list: VoucherList) -> None:
         tables, log = self._unit.tables, self._unit.log
+        if voucher_list.id in tables.lists:
+            raise StorageError(
+                reason=f"list {voucher_list.id} is stored already; take another id from `new_id`"
+            )
+        if self.with_tag(voucher_list.partner, voucher_list.tag) is not None:
+            raise StorageError(
+                reason="the partner has a list of this tag that is not archived; look with `with_tag`"
+            )
         empty = evolve(voucher_list, counts=Counts(), announced=StockLevel.ENOUGH, campaigns=0)
         log.put(tables.lists, empty.id, empty)
         log.put(tables.stocks, empty.id, Stock())
