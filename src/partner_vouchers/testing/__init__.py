@@ -11,11 +11,13 @@ pytest.register_assert_rewrite(
 )
 
 from partner_vouchers.testing.hooks import HostConnection, Unable, overrides_contract, unable  # noqa: E402
+from partner_vouchers.testing.machine import StorageMachine  # noqa: E402
 from partner_vouchers.testing.storage import StorageContract  # noqa: E402
 
 __all__ = [
     "HostConnection",
     "StorageContract",
+    "StorageMachine",
     "Unable",
     "overrides_contract",
     "unable",

@@ -10,6 +10,8 @@ from typing import Any, NoReturn, TypeVar
 
 import pytest
 from attrs import field, frozen
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import SearchStrategy
 
 from partner_vouchers.ports import Storage
 
@@ -19,7 +21,7 @@ T = TypeVar("T")
 _REASON = "__contract_override__"
 
 
-def _stated(_instance: object, _attribute: Any, value: object) -> None:
+def _stated(_instance: object, _attribute: object, value: Any) -> None:
     if not isinstance(value, str) or not value.strip():
         raise TypeError("state a reason: it is what the report shows for each test that is left out")
 
@@ -197,6 +199,16 @@ class StorageHooks(Contract):
                 yield storage, Path(directory)
             finally:
                 self.close(storage)
+
+
+def for_all(*strategies: SearchStrategy[Any]) -> Callable[[Callable[..., None]], Callable[[], None]]:
+    """Run a test inside a test on many examples. How long one takes is the storage's affair."""
+
+    def prepare(check: Callable[..., None]) -> Callable[[], None]:
+        unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        return unhurried(given(*strategies)(check))
+
+    return prepare
 
 
 def able(found: T | Unable) -> T:

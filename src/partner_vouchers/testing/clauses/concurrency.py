@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain, cycle
@@ -16,7 +15,7 @@ from partner_vouchers.domain.events import CampaignLinked, ListArchived, Partner
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.errors import CodesExhausted, NoActiveList, StaleVersion, StorageBusy, StorageError
+from partner_vouchers.errors import CodesExhausted, NoActiveList, StaleVersion, StorageError
 from partner_vouchers.ports import OutboxEntry, Storage, Transaction
 from partner_vouchers.testing import driver, teams
 from partner_vouchers.testing.clauses.lists import a_link
@@ -288,11 +287,13 @@ class ThreadClauses(StorageHooks):
         list_id = driver.a_list(storage)
         steps = [partial(_remove, list_id=list_id), partial(_link, list_id=list_id)]
         first, second = steps if remove_first else steps[::-1]
-        overlapping(storage, first, lambda: driver.in_transaction(other, second))
+        done = overlapping(storage, first, lambda: driver.in_transaction(other, second))
+        removed, linked = done if remove_first else done[::-1]
+        assert removed is not linked
         with storage.begin(write=False) as tx:
-            linked = [found.id for _, found in tx.campaigns.of_campaign("CMP1")]
-            assert (list_id in linked) is (tx.lists.get(list_id) is not None)
-            assert bool(tx.campaigns.of_list(list_id)) is (list_id in linked)
+            assert (tx.lists.get(list_id) is None) is removed
+            assert bool(tx.campaigns.of_campaign("CMP1")) is linked
+            assert bool(tx.campaigns.of_list(list_id)) is linked
 
     def test_two_lists_of_one_tag_are_not_created_at_once(self, storage: Storage, other: Storage) -> None:
         tag = "sale"
@@ -347,32 +348,17 @@ class ThreadClauses(StorageHooks):
     def test_a_reader_of_the_outbox_misses_nothing_that_commits_late(
         self, storage: Storage, other: Storage
     ) -> None:
-        read: list[OutboxEntry] = []
-        ended = threading.Event()
+        def tell(tx: Transaction) -> None:
+            tx.outbox.append([PartnerAdded(occurred_at=START)])
 
-        def follow() -> None:
-            while True:
-                last_round = ended.is_set()
-                with storage.begin(write=False) as tx:
-                    read.extend(tx.outbox.read(read[-1].position if read else 0, 3))
-                if last_round and len(read) >= len(driver.outbox(storage)):
-                    return
+        def tell_and_read() -> list[OutboxEntry]:
+            driver.in_transaction(other, tell)
+            return driver.outbox(other)
 
-        def tell(mine: Storage, late: bool) -> None:
-            for _ in range(10):
-                try:
-                    with mine.begin() as tx:
-                        tx.outbox.append([PartnerAdded(occurred_at=START)])
-                        if late:
-                            ended.wait(0.002)
-                        tx.commit()
-                except StorageBusy:
-                    continue
-
-        follower = teams.started(follow)
-        at_once([partial(tell, storage, True), partial(tell, other, False), partial(tell, other, True)])
-        ended.set()
-        follower.join(10)
+        _, read = overlapping(storage, tell, tell_and_read)
+        with storage.begin(write=False) as tx:
+            read += tx.outbox.read(read[-1].position, 9)
+        assert len(read) == 2
         assert [entry.id for entry in read] == [entry.id for entry in driver.outbox(storage)]
 
 
@@ -421,23 +407,28 @@ class ProcessClauses(StorageHooks):
         assert (given.code, replayed) == ("A", False)
 
 
-def _archive(tx: Transaction, list_id: str) -> None:
+def _archive(tx: Transaction, list_id: str) -> bool:
     found = tx.lists.get(list_id)
-    if found is not None:
-        tx.lists.save(evolve(found, state=State.ARCHIVED, version=found.version + 1))
-        driver.record(tx, [ListArchived(occurred_at=START, list_id=list_id)])
+    assert found is not None
+    tx.lists.save(evolve(found, state=State.ARCHIVED, version=found.version + 1))
+    driver.record(tx, [ListArchived(occurred_at=START, list_id=list_id)])
+    return True
 
 
-def _link(tx: Transaction, list_id: str) -> None:
+def _link(tx: Transaction, list_id: str) -> bool:
     found = tx.lists.get(list_id)
-    if found is not None and found.state is not State.ARCHIVED:
-        tx.campaigns.put(a_link(list_id))
-        driver.record(tx, [CampaignLinked(occurred_at=START, list_id=list_id)])
+    if found is None or found.state is State.ARCHIVED:
+        return False
+    tx.campaigns.put(a_link(list_id))
+    driver.record(tx, [CampaignLinked(occurred_at=START, list_id=list_id)])
+    return True
 
 
-def _remove(tx: Transaction, list_id: str) -> None:
-    if not tx.campaigns.of_list(list_id):
-        tx.lists.remove(list_id)
+def _remove(tx: Transaction, list_id: str) -> bool:
+    if tx.campaigns.of_list(list_id):
+        return False
+    tx.lists.remove(list_id)
+    return True
 
 
 def _flat(parts: Iterable[Iterable[T]]) -> list[T]:

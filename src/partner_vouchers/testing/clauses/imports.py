@@ -6,7 +6,6 @@ from functools import partial
 
 import pytest
 from attrs import evolve
-from hypothesis import given
 from hypothesis import strategies as st
 
 from partner_vouchers.domain import stock
@@ -17,7 +16,7 @@ from partner_vouchers.domain.uploads import RowFault, RowFaultKind, Tally, inter
 from partner_vouchers.errors import StorageError, UnknownList, UploadInterrupted
 from partner_vouchers.ports import CodeImport, Storage, Transaction
 from partner_vouchers.testing import driver, strategies
-from partner_vouchers.testing.hooks import StorageHooks
+from partner_vouchers.testing.hooks import StorageHooks, for_all
 
 IN_FILE = RowFaultKind.DUPLICATE_IN_FILE
 IN_LIST = RowFaultKind.DUPLICATE_IN_LIST
@@ -230,7 +229,7 @@ class ImportClauses(StorageHooks):
         assert self._holds(storage, list_id, "E")
 
     def test_a_check_finds_what_a_claim_would_refuse_and_stores_nothing(self) -> None:
-        @given(st.lists(strategies.code_lists(), min_size=1, max_size=3), strategies.code_lists())
+        @for_all(st.lists(strategies.code_lists(), min_size=1, max_size=3), strategies.code_lists())
         def check(before: list[list[str]], file: list[str]) -> None:
             with self.fresh() as (storage, _):
                 lists = self._two_lists(storage)

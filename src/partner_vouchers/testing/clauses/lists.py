@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from hypothesis import given
 from hypothesis import strategies as st
 
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
@@ -20,7 +19,7 @@ from partner_vouchers.errors import NoActiveList, StaleVersion, StorageError, Un
 from partner_vouchers.ports import ListOrder, ListQuery, Storage, Transaction
 from partner_vouchers.testing import driver, strategies
 from partner_vouchers.testing.driver import FAR, START
-from partner_vouchers.testing.hooks import StorageHooks
+from partner_vouchers.testing.hooks import StorageHooks, for_all
 
 NOBODY = ["", "0", "999999", "-1", "01", "nobody's id", "9" * 40, "٣", "1; DROP TABLE lists"]
 """Texts that are nobody's id."""
@@ -68,7 +67,7 @@ class ListClauses(StorageHooks):
     """What `ports.Lists` owes."""
 
     def test_every_field_of_a_list_comes_back(self) -> None:
-        @given(strategies.voucher_lists(), strategies.voucher_lists())
+        @for_all(strategies.voucher_lists(), strategies.voucher_lists())
         def check(first: VoucherList, second: VoucherList) -> None:
             with self.fresh() as (storage, _):
                 with storage.begin() as tx:
@@ -287,7 +286,7 @@ class LookUpClauses(StorageHooks):
     """What `Lists.find` owes."""
 
     def test_pages_of_lists_are_complete_and_in_order(self) -> None:
-        @given(st.lists(strategies.voucher_lists(), max_size=7), st.integers(1, 3), st.sampled_from("apx"))
+        @for_all(st.lists(strategies.voucher_lists(), max_size=7), st.integers(1, 3), st.sampled_from("apx"))
         def check(drawn: list[VoucherList], page: int, text: str) -> None:
             with self.fresh() as (storage, _):
                 with storage.begin() as tx:

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 from attrs import evolve
-from hypothesis import given
 from hypothesis import strategies as st
 
 from partner_vouchers.domain.events import Event, ListPaused, PartnerAdded, Recorded
@@ -16,7 +15,7 @@ from partner_vouchers.ports import Storage
 from partner_vouchers.testing import driver, strategies
 from partner_vouchers.testing.clauses.lists import NOBODY
 from partner_vouchers.testing.driver import FAR, START
-from partner_vouchers.testing.hooks import StorageHooks
+from partner_vouchers.testing.hooks import StorageHooks, for_all
 
 SECOND = timedelta(seconds=1)
 
@@ -149,7 +148,7 @@ class JournalClauses(StorageHooks):
     """What `ports.Outbox` and `ports.Audit` owe."""
 
     def test_every_kind_of_event_comes_back(self) -> None:
-        @given(st.lists(strategies.stored_events(), max_size=6), st.none() | strategies.names())
+        @for_all(st.lists(strategies.stored_events(), max_size=6), st.none() | strategies.names())
         def check(events: list[Event], actor: str | None) -> None:
             with self.fresh() as (storage, _):
                 changes = [event for event in events if isinstance(event, Recorded)]
