@@ -125,7 +125,7 @@ class StorageHooks(Contract):
             place: an empty directory that no other storage gets. A storage that keeps its data elsewhere can make
                 a name of its own from it, such as that of a database schema.
         """
-        _missing(self, "new_storage", "def new_storage(self, place): return MyStorage(place / 'data')")
+        missing(self, "new_storage", "def new_storage(self, place): return MyStorage(place / 'data')")
 
     def close(self, storage: Storage) -> None:
         """Let go of a storage, which may have been closed already. By default its `close()` is called, if any."""
@@ -140,7 +140,7 @@ class StorageHooks(Contract):
             storage: the storage to end; it is not used any more.
             place: where `new_storage` made it.
         """
-        _missing(self, "reopen", "def reopen(self, storage, place): return unable('why not')")
+        missing(self, "reopen", "def reopen(self, storage, place): return unable('why not')")
 
     def second_connection(self, storage: Storage, place: Path) -> Storage | Unable:
         """Return another storage on the same data, used together with the first one, as by another process.
@@ -149,7 +149,7 @@ class StorageHooks(Contract):
             storage: the first one; it stays in use.
             place: where `new_storage` made it.
         """
-        _missing(
+        missing(
             self, "second_connection", "def second_connection(self, storage, place): return unable('why not')"
         )
 
@@ -163,7 +163,7 @@ class StorageHooks(Contract):
             storage: the storage of this process; it stays in use.
             place: where `new_storage` made it.
         """
-        _missing(self, "second_process", "def second_process(self, storage, place): return unable('why not')")
+        missing(self, "second_process", "def second_process(self, storage, place): return unable('why not')")
 
     def host_connection(
         self, storage: Storage, place: Path
@@ -176,7 +176,7 @@ class StorageHooks(Contract):
             storage: the storage whose `join` is tested.
             place: where `new_storage` made it.
         """
-        _missing(
+        missing(
             self, "host_connection", "def host_connection(self, storage, place): return unable('why not')"
         )
 
@@ -218,7 +218,8 @@ def able(found: T | Unable) -> T:
     return found
 
 
-def _missing(contract: object, hook: str, example: str) -> NoReturn:
+def missing(contract: object, hook: str, example: str) -> NoReturn:
+    """Fail the test that needs a hook which is neither implemented nor declared."""
     pytest.fail(
         f"{type(contract).__name__} does not implement the hook {hook!r}; write: {example}", pytrace=False
     )

@@ -24,6 +24,8 @@ from hypothesis.stateful import (
 )
 
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
+from partner_vouchers.domain.delivery import Progress, lane_of_key
+from partner_vouchers.domain.events import user_key
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import Tally, Upload, interrupted
 from partner_vouchers.errors import (
@@ -268,6 +270,24 @@ class StorageMachine(RuleBasedStateMachine):
                 tx.codes.withdraw(upload.id)
             raise _Crash
 
+    # --- delivery ---
+
+    @rule(who=USERS | st.just(""), limit=st.integers(1, 3), crash=st.booleans())
+    def deliver(self, who: str, limit: int, crash: bool) -> None:
+        """Deliver events of a lane to a sink, and keep how far it has come; or crash before that."""
+        lane = lane_of_key(user_key(who)) if who else lane_of_key("")
+        with self._storage.begin() as tx:
+            progress = tx.deliveries.progress("sink").get(lane, Progress())
+            entries, reached = tx.outbox.read_lane(lane, progress.position, limit)
+            positions = [entry.position for entry in entries]
+            progress = progress.settle(positions, reached, positions)
+            tx.deliveries.save_progress("sink", lane, progress)
+            if crash:
+                return
+            tx.commit()
+        self.model["progress"][lane] = progress
+        self.model["delivered"].setdefault(lane, []).extend(entry.id for entry in entries)
+
     # --- time, and the end of a process ---
 
     @rule(seconds=st.sampled_from([0.000001, 20, 40, 86_400, 172_800, -40]))
@@ -308,6 +328,12 @@ class StorageMachine(RuleBasedStateMachine):
                 assert found_lists == model.candidates(self.model, ("campaign", campaign))
             assert tx.settings.get("lost") is None
             assert tx.keys.get("lost") is None
+            progress = tx.deliveries.progress("sink")
+            assert progress == self.model["progress"]
+            for lane, delivered in self.model["delivered"].items():
+                entries, _ = tx.outbox.read_lane(lane, 0, driver.ALL)
+                due = [entry.id for entry in entries if entry.position <= progress[lane].position]
+                assert delivered == due, "an event was delivered twice, or never"
         told = [(event.user_id, event.voucher_code, event.list_id) for event in driver.rewards(self._storage)]
         assert told == [(given["user"], given["code"], given["list"]) for given in self.model["given"]]
 

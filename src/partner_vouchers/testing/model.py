@@ -13,7 +13,7 @@ def new_model(now: datetime) -> Row:
     """Return the model of an empty storage.
 
     The keys: `now`; `lists` by id; `links`, in the order of age; `given`, in the order of assignment; `keys` by
-    idempotency key; `told`, the kinds of events in the order of commits; `leases` by name; `delivered`.
+    idempotency key; `leases` by name; `progress` and `delivered` by lane.
     """
     return {
         "now": now,
@@ -22,8 +22,8 @@ def new_model(now: datetime) -> Row:
         "given": [],
         "keys": {},
         "leases": {},
-        "held": {},
-        "settled": {},
+        "progress": {},
+        "delivered": {},
     }
 
 

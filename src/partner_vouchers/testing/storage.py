@@ -7,6 +7,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from partner_vouchers.testing.clauses.codes import AssignmentClauses, CodeClauses, IdempotencyClauses
 from partner_vouchers.testing.clauses.concurrency import ProcessClauses, ThreadClauses
+from partner_vouchers.testing.clauses.deliveries import DeliveryClauses, LaneClauses
 from partner_vouchers.testing.clauses.imports import ImportClauses
 from partner_vouchers.testing.clauses.joining import JoiningClauses
 from partner_vouchers.testing.clauses.lists import CampaignClauses, ListClauses, LookUpClauses, PartnerClauses
@@ -28,6 +29,8 @@ class StorageContract(
     UploadClauses,
     JournalClauses,
     LeaseClauses,
+    LaneClauses,
+    DeliveryClauses,
     JoiningClauses,
     ThreadClauses,
     ProcessClauses,

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from partner_vouchers.domain import events
 from partner_vouchers.domain.assignment import Source
-from partner_vouchers.domain.events import Event, FieldChange, Recorded, StockEvent, VoucherRewarded
+from partner_vouchers.domain.events import (
+    Event,
+    FieldChange,
+    ListExpired,
+    Recorded,
+    StockEvent,
+    VoucherRewarded,
+)
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.stock import LowStock, PercentUsed
@@ -195,7 +202,14 @@ def stored_events() -> st.SearchStrategy[Event]:
             }
         ),
     )
-    return recorded | stock
+    expired = st.builds(
+        ListExpired,
+        occurred_at=instants(),
+        list_id=st.integers(1, 10**9).map(str),
+        partner=names(),
+        list_tag=tags(),
+    )
+    return recorded | stock | expired
 
 
 def rewarded_events() -> st.SearchStrategy[VoucherRewarded]:

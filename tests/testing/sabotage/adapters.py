@@ -5,17 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
 from attrs import evolve
 
-from partner_vouchers.adapters.memory import MemoryStorage, codes, imports, lists, records, tables, unit
+from partner_vouchers.adapters.memory import (
+    MemoryStorage,
+    codes,
+    deliveries,
+    imports,
+    lists,
+    records,
+    tables,
+    unit,
+)
 from partner_vouchers.adapters.memory.transaction import MemoryTransaction
 from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.domain.delivery import Held, Progress
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.ports import Taken
+from partner_vouchers.ports import OutboxEntry, Taken
 
 
 @dataclass(frozen=True)
@@ -330,3 +341,50 @@ def reader_that_sees_what_is_not_committed(
 
 
 _begin = MemoryStorage.begin
+
+
+# --- delivery ---
+
+
+@fault("test_progress_is_kept_by_sink_and_lane", deliveries.Deliveries, "save_progress")
+def delivery_progress_that_is_lost(
+    self: deliveries.Deliveries, sink: str, lane: int, progress: Progress
+) -> None:
+    self._unit.tables.progress.setdefault(sink, {})[lane] = progress
+
+
+@fault("test_a_later_event_is_not_due_before_an_earlier_one_of_the_same_key", deliveries.Deliveries, "due")
+def later_event_that_overtakes(
+    self: deliveries.Deliveries, sink: str, lane: int, now: datetime, limit: int
+) -> list[Held]:
+    waiting = [each for each in self._waiting(sink) if each.lane == lane]
+    return [each for each in waiting if each.retry_at is not None and each.retry_at <= now][:limit]
+
+
+@fault("test_what_is_removed_from_the_outbox_is_gone_but_what_is_held_stays", records.Outbox, "remove")
+def removal_of_what_is_held(self: records.Outbox, until: int) -> int:
+    removed = 0
+    for entries in self._unit.tables.lanes:
+        kept = [entry for entry in entries if entry.position > until]
+        removed += len(entries) - len(kept)
+        self._unit.log.keep(entries, kept)
+    return removed
+
+
+@fault("test_the_lanes_are_the_outbox_parted_by_what_events_concern", records.Outbox, "read_lane")
+def lane_that_was_read_too_far(
+    self: records.Outbox, lane: int, after: int, limit: int
+) -> tuple[list[OutboxEntry], int]:
+    found = [entry for entry in self._unit.tables.lanes[lane] if entry.position > after][:limit]
+    return found, max(after, self.last_position())
+
+
+# --- leases ---
+
+
+@fault("test_a_lease_has_one_holder_until_it_ends", records.Leases, "take")
+def lease_that_anybody_takes(
+    self: records.Leases, name: str, holder: str, now: datetime, until: datetime
+) -> bool:
+    self._unit.log.put(self._unit.tables.leases, name, (holder, until))
+    return True

@@ -10,6 +10,7 @@ from typing import Any
 from partner_vouchers.adapters.memory import MemoryStorage, imports, unit
 from partner_vouchers.adapters.memory.tables import Tables
 from partner_vouchers.adapters.memory.transaction import MemoryTransaction
+from partner_vouchers.domain.delivery import lane_of
 from partner_vouchers.domain.events import Event
 from partner_vouchers.ports import OutboxEntry
 from tests.testing.sabotage.adapters import Fault
@@ -46,7 +47,7 @@ def _fault(name: str, clause: str, *tables: str) -> Fault:
     return Fault(name, clause, ((MemoryStorage, "begin", _reading_too_early(*tables)),))
 
 
-_GIVEN = ("batches", "assignments", "ordinals", "latest", "of_user", "of_code", "keys", "outbox")
+_GIVEN = ("batches", "assignments", "ordinals", "latest", "of_user", "of_code", "keys", "lanes")
 
 
 class _EarlyOwners(imports.MemoryImport):
@@ -91,7 +92,10 @@ def _begin_at_once(self: MemoryStorage, *, write: bool = True) -> Iterator[Memor
             written.append(OutboxEntry(f"{self._origin}-{position}", position, event))
 
     def show_and_commit() -> None:
-        tables.outbox = sorted([*tables.outbox, *written], key=lambda entry: entry.position)
+        for entry in written:
+            lane = tables.lanes[lane_of(entry.event)]
+            lane.append(entry)
+            lane.sort(key=lambda entry: entry.position)
         commit()
 
     tx.outbox.append = append  # type: ignore[method-assign]
