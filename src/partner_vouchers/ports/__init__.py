@@ -1,8 +1,10 @@
 """What a storage owes to the library.
 
-A host that keeps its data elsewhere writes a class for each protocol here; `adapters/memory` shows how
-little that takes. An adapter obeys: it keeps what it is given, reports facts, and decides nothing. Rules
-stand in `domain`.
+A host that keeps its data elsewhere writes a class for each protocol here. An adapter obeys: it keeps what it is
+given, reports facts, and decides nothing. Rules stand in `domain`.
+
+**What can be left out.** A method with a body here is worked out from the others, for whoever inherits from the
+protocol. A storage that can do it faster does so itself.
 
 **Transactions.** `Storage.begin()` opens one; all that is done through it becomes visible to others at
 once by `commit()`, or not at all. Two transactions that write the same things behave as if one ran after
@@ -26,6 +28,7 @@ from partner_vouchers.ports.deliveries import Deliveries
 from partner_vouchers.ports.imports import CodeImport, Judge
 from partner_vouchers.ports.journal import Audit, AuditEntry, Leases, Outbox, OutboxEntry, Settings
 from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists, Partners, SortKey
+from partner_vouchers.ports.simple import SimpleDeliveries, SimpleImport
 from partner_vouchers.ports.sinks import EventSink, Rejection
 from partner_vouchers.ports.storage import Clock, Storage
 from partner_vouchers.ports.transaction import Transaction
@@ -52,6 +55,8 @@ __all__ = [
     "Partners",
     "Rejection",
     "Settings",
+    "SimpleDeliveries",
+    "SimpleImport",
     "SortKey",
     "Storage",
     "Taken",

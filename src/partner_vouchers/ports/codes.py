@@ -89,7 +89,7 @@ class Assignments(Protocol):
 
     def latest(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Assignment | None:
         """Return the user's assignment with the greatest ordinal in a campaign, or of a list asked directly."""
-        ...
+        return self.latest_of_many([user_id], campaign_id, list_id).get(user_id)
 
     def latest_of_many(
         self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None

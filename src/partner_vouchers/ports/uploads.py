@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from partner_vouchers.domain.uploads import RowFault, Upload
+from partner_vouchers.domain.uploads import RowFault, Upload, UploadStatus
 
 
 class Uploads(Protocol):
@@ -45,7 +45,9 @@ class Uploads(Protocol):
 
     def completed_with(self, list_id: str, sha256: str) -> Upload | None:
         """Return the latest completed upload of a file to a list."""
-        ...
+        uploads = self.of_list(list_id, None, 2**31)
+        found = (each for each in uploads if each.status is UploadStatus.COMPLETED and each.sha256 == sha256)
+        return next(found, None)
 
     def add_piece(self, upload_id: str, index: int, data: bytes) -> None:
         """Store one piece of the original file, the first with index 0.

@@ -183,6 +183,11 @@ class AssignmentClauses(StorageHooks):
             with pytest.raises(StorageError), storage.begin() as tx:
                 tx.assignments.add([evolve(first, user_id=user, ordinal=ordinal)])
                 tx.commit()
+        with pytest.raises(StorageError), storage.begin() as tx:
+            given = self._take(tx, list_id, ["user-3"])
+            tx.assignments.add(given)
+            tx.assignments.add(given)
+            tx.commit()
         assert driver.require_consistent(storage, list_id) == [first]
 
     def test_an_ordinal_of_a_user_is_assigned_once(self, storage: Storage) -> None:

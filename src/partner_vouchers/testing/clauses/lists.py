@@ -44,6 +44,7 @@ class PartnerClauses(StorageHooks):
         puma = Partner("Puma", START)
         with storage.begin() as tx:
             assert tx.partners.add(puma)
+            assert not tx.partners.add(puma)
             assert not tx.partners.add(Partner("Puma", FAR))
             assert tx.partners.add(Partner("PUMA", FAR))
             assert tx.partners.add(Partner(" Puma", FAR))
@@ -156,8 +157,14 @@ class ListClauses(StorageHooks):
     def test_a_list_is_stored_once(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, ["A"])
         first = driver.stored(storage, list_id)
+        for again in (evolve(first, tag="other", name="again"), first):
+            with pytest.raises(StorageError), storage.begin() as tx:
+                tx.lists.add(again)
+                tx.commit()
         with pytest.raises(StorageError), storage.begin() as tx:
-            tx.lists.add(evolve(first, tag="other", name="again"))
+            made = driver.unstored_list(tx, tag="another")
+            tx.lists.add(made)
+            tx.lists.add(made)
             tx.commit()
         assert driver.stored(storage, list_id) == first
 
