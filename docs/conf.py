@@ -26,4 +26,7 @@ napoleon_use_ivar = True
 
 # No inventory of other projects is fetched, so only names of this one can be checked.
 nitpick_ignore_regex = [(r"py:.*", r"(?!partner_vouchers\.).*\..*")]
-nitpick_ignore = [("py:class", "partner_vouchers.usecases.paging.T")]
+nitpick_ignore = [
+    ("py:class", "partner_vouchers.usecases.paging.T"),
+    ("py:class", "partner_vouchers.testing.hooks.F"),
+]

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from attrs import define, evolve
+from attrs import define, evolve, field
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -61,10 +61,10 @@ class Running:
     """
 
     entry: Upload
-    codes: list[str]
+    codes: list[str] = field(repr=False)
     opened: CodeImport
     stack: ExitStack
-    accepted: list[str] | None = None
+    accepted: list[str] | None = field(default=None, repr=False)
 
 
 class StorageMachine(RuleBasedStateMachine):

@@ -250,14 +250,14 @@ class Operation:
         name: `create`, `upload`, `link`, `assign`, `pause`, `activate`, `archive`, `withdraw` or `wait`.
         place: the number of the list, in the order of creation; of the upload for `withdraw`; of days for `wait`.
         user: who asks.
-        codes: the codes of an upload.
+        file: the codes of the file of an `upload`.
         key: the idempotency key of an assignment, or None.
     """
 
     name: str
     place: int = 0
     user: str = ""
-    codes: tuple[str, ...] = ()
+    file: tuple[str, ...] = ()
     key: str | None = None
 
 
@@ -270,7 +270,7 @@ def operations(max_size: int = 30) -> st.SearchStrategy[list[Operation]]:
         st.sampled_from(["create", "pause", "activate", "archive", "withdraw", "link", "wait"]),
         place,
     )
-    upload = st.builds(Operation, st.just("upload"), place, codes=code_lists().map(tuple))
+    upload = st.builds(Operation, st.just("upload"), place, file=code_lists().map(tuple))
     key = st.none() | st.sampled_from(["order-1", "order-2", "order-3"])
     assign = st.builds(Operation, st.just("assign"), place, user, key=key)
     return st.lists(st.one_of(simple, upload, assign), max_size=max_size)
