@@ -29,4 +29,5 @@ nitpick_ignore_regex = [(r"py:.*", r"(?!partner_vouchers\.).*\..*")]
 nitpick_ignore = [
     ("py:class", "partner_vouchers.usecases.paging.T"),
     ("py:class", "partner_vouchers.wire.promo_events.E"),
+    ("py:class", "partner_vouchers.testing.hooks.F"),
 ]

@@ -44,6 +44,6 @@ def vouchers(host: Host) -> PartnerVouchers:
 def capacity(monkeypatch: pytest.MonkeyPatch) -> int:
     """Make a list's million a small number. This is the one place that knows where it stands."""
     small = 5
-    for module in ("domain.stock", "domain.uploads", "adapters.sqlite.importing"):
+    for module in ("domain.stock", "domain.uploads"):
         monkeypatch.setattr(f"partner_vouchers.{module}.CAPACITY", small)
     return small

@@ -24,7 +24,7 @@ from partner_vouchers.ports import Storage
 from tests.support.host import FixedClock, Host, a_file, some_codes
 
 SURROGATE = "\ud800"
-ODD: list[Any] = [5, -1, True, 1.5, b"x", 10**30, "", "\0", SURROGATE, "9" * 5000, "01", "\u0661"]
+ODD: list[Any] = [5, -1, True, 1.5, b"x", 10**30, "", "\0", SURROGATE, "9" * 5000, "01", "\u0661", [], {}]
 
 
 @pytest.mark.parametrize("odd", ODD)

@@ -121,6 +121,10 @@ class StatusCriteria:
     expired: bool | None
     now: datetime
 
+    def meets(self, state: State, expires_at: datetime) -> bool:
+        """Tell whether a list with this stored state and expiry is looked for."""
+        return state in self.states and self.expired in (None, expires_at < self.now)
+
 
 def criteria_for(status: Status, now: datetime) -> StatusCriteria:
     """Return what to look for in a storage to find the lists that have `status` at `now`."""

@@ -1,8 +1,10 @@
 """What a storage owes to the library.
 
-A host that keeps its data elsewhere writes a class for each protocol here; `adapters/memory` shows how
-little that takes. An adapter obeys: it keeps what it is given, reports facts, and decides nothing. Rules
-stand in `domain`.
+A host that keeps its data elsewhere writes a class for each protocol here. An adapter obeys: it keeps what it is
+given, reports facts, and decides nothing. Rules stand in `domain`.
+
+**What can be left out.** A method with a body here is worked out from the others, for whoever inherits from the
+protocol. A storage that can do it faster does so itself.
 
 **Transactions.** `Storage.begin()` opens one; all that is done through it becomes visible to others at
 once by `commit()`, or not at all. Two transactions that write the same things behave as if one ran after
@@ -10,9 +12,15 @@ the other. Whatever is committed is durable, as far as the storage is.
 
 **Identity.** Ids of lists, uploads and codes are strings that the storage gives and never uses again.
 
-**What is not there.** A look-up returns None or nothing for an id that nobody has, whatever its form. A change
-of a list or an upload that does not exist raises `UnknownList` or `UnknownUpload`, or changes nothing. What may
-be stored only once raises a `StorageError` the second time.
+**What is not there.** An id is a text. A look-up returns None or nothing for a text that is nobody's id, whatever
+its form. What changes a list or an upload, or something that belongs to one, raises `UnknownList` or
+`UnknownUpload` where there is none; taking away what is not there does nothing. What may be stored only once raises
+a `StorageError` the second time.
+
+**Errors.** An adapter raises errors of this library only, at the latest when the context of the transaction is left:
+`StorageBusy` where the call can be repeated as it is, another `StorageError` for any other failure of what is below.
+
+The contract tests in `partner_vouchers.testing` check what is said here.
 """
 
 from partner_vouchers.ports.codes import Assignments, Codes, IdempotencyKeys, Taken, TakenCode
@@ -20,6 +28,7 @@ from partner_vouchers.ports.deliveries import Deliveries
 from partner_vouchers.ports.imports import CodeImport, Judge
 from partner_vouchers.ports.journal import Audit, AuditEntry, Leases, Outbox, OutboxEntry, Settings
 from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists, Partners, SortKey
+from partner_vouchers.ports.simple import SimpleDeliveries, SimpleImport
 from partner_vouchers.ports.sinks import EventSink, Rejection
 from partner_vouchers.ports.storage import Clock, Storage
 from partner_vouchers.ports.transaction import Transaction
@@ -46,6 +55,8 @@ __all__ = [
     "Partners",
     "Rejection",
     "Settings",
+    "SimpleDeliveries",
+    "SimpleImport",
     "SortKey",
     "Storage",
     "Taken",

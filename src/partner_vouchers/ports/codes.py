@@ -49,15 +49,22 @@ class Codes(Protocol):
         """Take up to `limit` of a list's available codes, in upload order, and count them as distributed.
 
         No code is ever taken twice. Fewer than `limit` codes, or none, are returned where no more are available.
+
+        Raises:
+            UnknownList: there is no such list.
         """
         ...
 
     def counts(self, list_id: str) -> Counts:
-        """Return the counters of a list as of now, within the transaction."""
+        """Return the counters of a list as of now, within the transaction.
+
+        Raises:
+            UnknownList: there is no such list.
+        """
         ...
 
     def withdraw(self, upload_id: str) -> int:
-        """Take back the codes of an upload that were not taken; count and return them."""
+        """Take back the codes of an upload that were not taken, count them, and return how many."""
         ...
 
     def holder(self, scope: str, code: str, counts: Callable[[State], bool]) -> Holder | None:
@@ -82,7 +89,7 @@ class Assignments(Protocol):
 
     def latest(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Assignment | None:
         """Return the user's assignment with the greatest ordinal in a campaign, or of a list asked directly."""
-        ...
+        return self.latest_of_many([user_id], campaign_id, list_id).get(user_id)
 
     def latest_of_many(
         self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None

@@ -41,12 +41,15 @@ class CodeImport(Protocol):
     ) -> None:
         """Claim the codes in the scope of the list, in the order of the file, and refuse those that another holds.
 
-        What another import has claimed counts as held, also before it is published. Of a code that stands twice
-        in the file the first wins. Codes of lists that do not count (see
+        Of a code that stands twice in the file the first wins. Codes of lists that do not count (see
         `Storage.import_codes`), withdrawn codes and leftovers of uploads that were given up are taken over; those
         of an earlier import of this same upload are cleared away first.
-        Where the list would receive more than `stock.CAPACITY` codes, those at the end of the file are refused
-        with `full()`.
+        Where the list would receive more codes than `Counts.capacity_left`, those at the end of the file are
+        refused with `full()`.
+
+        Imports of one scope come one after the other, from `claim` to the end of the transaction of `publish`: the
+        caller holds a lease on the scope, and `keep_alive` raises once the lease is lost. So a storage may either
+        refuse or take over what another import has claimed and not published.
 
         Args:
             judge: says why a code is refused.
@@ -69,5 +72,10 @@ class CodeImport(Protocol):
         ...
 
     def publish(self, tx: Transaction) -> int:
-        """Make the claimed codes available and count them as uploaded, when `tx` commits; return how many."""
+        """Make the claimed codes available and count them as uploaded, when `tx` commits; return how many.
+
+        Raises:
+            StorageError: `tx` is not of the storage that imports.
+            UnknownList: the list was removed.
+        """
         ...

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from attrs import frozen
 
+from partner_vouchers.domain.delivery import lane_of
 from partner_vouchers.domain.events import Event, Recorded
 
 
@@ -46,11 +47,13 @@ class Outbox(Protocol):
         That is the position of the last entry returned where there may be more, else that of the newest entry
         of the storage in any lane, or `after` where none is newer.
         """
-        ...
+        found = [entry for entry in self.read(after, 2**31) if lane_of(entry.event) == lane][:limit]
+        return found, found[-1].position if len(found) == limit else max(after, self.last_position())
 
     def get_many(self, positions: Sequence[int]) -> list[OutboxEntry]:
         """Return the entries at these positions, in this order, without those that are not there."""
-        ...
+        found = ((position, self.read(position - 1, 1)) for position in positions)
+        return [entry for position, read in found for entry in read if entry.position == position]
 
     def last_position(self) -> int:
         """Return the position of the newest entry that can be read, or 0."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import frozen
 
 from partner_vouchers.domain.campaigns import CampaignLink
-from partner_vouchers.domain.lifecycle import StatusCriteria
+from partner_vouchers.domain.lifecycle import State, StatusCriteria
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.stock import StockLevel
 from partner_vouchers.domain.voucher_list import VoucherList
@@ -24,7 +25,7 @@ class Partners(Protocol):
 
     def get(self, name: str) -> Partner | None:
         """Return the partner of exactly this name."""
-        ...
+        return next((partner for partner in self.all() if partner.name == name), None)
 
     def all(self) -> list[Partner]:
         """Return all partners, ordered by name as strings of code points."""
@@ -70,6 +71,26 @@ class ListQuery:
     after: tuple[SortKey, str] | None
     limit: int
 
+    def pick(self, lists: Iterable[VoucherList]) -> list[VoucherList]:
+        """Return the page that is asked for out of all lists, for a storage that cannot query."""
+
+        def rank(each: VoucherList) -> tuple[Any, int]:
+            counted = self.order in (ListOrder.UPLOADED, ListOrder.DISTRIBUTED)
+            return getattr(each.counts if counted else each, self.order.value), int(each.id)
+
+        found = sorted(filter(self._fits, lists), key=rank, reverse=self.descending)
+        if self.after is not None:
+            last = (self.after[0], int(self.after[1]))
+            found = [each for each in found if (rank(each) < last if self.descending else rank(each) > last)]
+        return found[: self.limit]
+
+    def _fits(self, each: VoucherList) -> bool:
+        return (
+            self.partner in (None, each.partner)
+            and (self.text is None or self.text in each.search_text)
+            and (self.criteria is None or self.criteria.meets(each.state, each.expires_at))
+        )
+
 
 class Lists(Protocol):
     """The voucher lists. The storage keeps the counters, the announced level and the number of campaigns itself."""
@@ -79,7 +100,12 @@ class Lists(Protocol):
         ...
 
     def add(self, voucher_list: VoucherList) -> None:
-        """Store a new list, without codes."""
+        """Store a new list, without codes.
+
+        Raises:
+            StorageError: the id was given to a list before, or a list of this partner and tag exists that is not
+                archived.
+        """
         ...
 
     def get(self, list_id: str) -> VoucherList | None:
@@ -88,12 +114,25 @@ class Lists(Protocol):
 
     def with_tag(self, partner: str, tag: str) -> VoucherList | None:
         """Return the list of this partner and tag that is not archived. There is at most one."""
-        ...
+        everything = ListQuery(
+            partner=partner,
+            criteria=None,
+            text=None,
+            order=ListOrder.TAG,
+            descending=False,
+            after=None,
+            limit=2**31,
+        )
+        found = (
+            each for each in self.find(everything) if each.tag == tag and each.state is not State.ARCHIVED
+        )
+        return next(found, None)
 
     def save(self, voucher_list: VoucherList) -> None:
         """Replace the stored list by its next version: every field except those that the storage keeps.
 
         Raises:
+            UnknownList: there is no such list.
             StaleVersion: the stored version is not the one before `voucher_list.version`.
         """
         ...
@@ -128,7 +167,7 @@ class Campaigns(Protocol):
 
     def get(self, list_id: str, campaign_id: str) -> CampaignLink | None:
         """Return a link."""
-        ...
+        return next((link for link in self.of_list(list_id) if link.campaign_id == campaign_id), None)
 
     def of_list(self, list_id: str) -> list[CampaignLink]:
         """Return the links of a list, ordered by campaign id."""

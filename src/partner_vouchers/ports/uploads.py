@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from partner_vouchers.domain.uploads import RowFault, Upload
+from partner_vouchers.domain.uploads import RowFault, Upload, UploadStatus
 
 
 class Uploads(Protocol):
@@ -15,11 +15,20 @@ class Uploads(Protocol):
         ...
 
     def add(self, upload: Upload) -> None:
-        """Store a new entry."""
+        """Store a new entry.
+
+        Raises:
+            UnknownList: there is no such list.
+            StorageError: the id was given to an upload before.
+        """
         ...
 
     def save(self, upload: Upload) -> None:
-        """Replace an entry."""
+        """Replace an entry.
+
+        Raises:
+            UnknownUpload: there is no such entry.
+        """
         ...
 
     def get(self, upload_id: str) -> Upload | None:
@@ -36,10 +45,17 @@ class Uploads(Protocol):
 
     def completed_with(self, list_id: str, sha256: str) -> Upload | None:
         """Return the latest completed upload of a file to a list."""
-        ...
+        uploads = self.of_list(list_id, None, 2**31)
+        found = (each for each in uploads if each.status is UploadStatus.COMPLETED and each.sha256 == sha256)
+        return next(found, None)
 
     def add_piece(self, upload_id: str, index: int, data: bytes) -> None:
-        """Store one piece of the original file, the first with index 0."""
+        """Store one piece of the original file, the first with index 0.
+
+        Raises:
+            UnknownUpload: there is no such entry.
+            StorageError: the piece is stored already.
+        """
         ...
 
     def piece(self, upload_id: str, index: int) -> bytes | None:

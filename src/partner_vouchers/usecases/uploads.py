@@ -351,8 +351,8 @@ class UploadsGroup:
             after_line = page[-1].line
 
 
-def _require_upload(tx: Transaction, upload_id: str) -> Upload:
-    found = tx.uploads.get(upload_id)
+def _require_upload(tx: Transaction, upload_id: object) -> Upload:
+    found = tx.uploads.get(upload_id) if isinstance(upload_id, str) else None
     if found is None:
-        raise UnknownUpload(upload_id=upload_id)
+        raise UnknownUpload(upload_id=str(upload_id))
     return found

@@ -61,15 +61,16 @@ class Wiring:
         return now if now.tzinfo is UTC else require_aware("clock", now)
 
 
-def require_list(tx: Transaction, list_id: str) -> VoucherList:
+def require_list(tx: Transaction, list_id: object) -> VoucherList:
     """Return a list.
 
     Raises:
         UnknownList: there is none with this id.
     """
-    found = tx.lists.get(list_id)
+    # A storage is asked only for texts; anything else is an id that nobody has.
+    found = tx.lists.get(list_id) if isinstance(list_id, str) else None
     if found is None:
-        raise UnknownList(list_id=list_id)
+        raise UnknownList(list_id=str(list_id))
     return found
 
 

@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from itertools import islice
 
-from partner_vouchers import ports
 from partner_vouchers.adapters.memory.unit import Repository
 from partner_vouchers.domain.delivery import Held, Progress
+from partner_vouchers.ports.simple import SimpleDeliveries
 
 
-class Deliveries(Repository, ports.Deliveries):
+class Deliveries(Repository, SimpleDeliveries):
     """What was delivered to each sink, and what is held back."""
 
     def sinks(self) -> list[str]:
@@ -62,19 +62,6 @@ class Deliveries(Repository, ports.Deliveries):
         by_key = self._unit.tables.waiting.get((sink, lane), {})
         return {key for key in keys if by_key.get(key)}
 
-    def waiting(self, sink: str) -> tuple[int, int | None]:
-        waiting = self._waiting(sink)
-        return len(waiting), waiting[0].position if waiting else None
-
-    def dead(self, sink: str, after: int, limit: int) -> list[Held]:
-        return [each for each in self._held(sink) if each.is_dead and each.position > after][:limit]
-
-    def count_dead(self, sink: str) -> int:
-        return sum(each.is_dead for each in self._held(sink))
-
-    def _waiting(self, sink: str) -> list[Held]:
-        return [each for each in self._held(sink) if not each.is_dead]
-
-    def _held(self, sink: str) -> list[Held]:
+    def all_held(self, sink: str) -> list[Held]:
         held = self._unit.tables.held.get(sink, {})
         return [held[position] for position in sorted(held)]

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import heapq
-import operator
 from datetime import datetime
-from typing import Any
 
 from attrs import evolve
 
 from partner_vouchers import ports
-from partner_vouchers.adapters.memory.tables import Stock, number
+from partner_vouchers.adapters.memory.tables import Stock
 from partner_vouchers.adapters.memory.unit import Repository
 from partner_vouchers.domain.campaigns import CampaignLink
-from partner_vouchers.domain.lifecycle import State, StatusCriteria
+from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.stock import Counts, StockLevel
 from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.errors import StaleVersion
-from partner_vouchers.ports import ListOrder, ListQuery
+from partner_vouchers.errors import StaleVersion, StorageError
+from partner_vouchers.ports import ListQuery
 
 
 class Partners(Repository, ports.Partners):
@@ -45,6 +42,14 @@ class Lists(Repository, ports.Lists):
 
     def add(self, voucher_list: VoucherList) -> None:
         tables, log = self._unit.tables, self._unit.log
+        if voucher_list.id in tables.lists:
+            raise StorageError(
+                reason=f"list {voucher_list.id} is stored already; take another id from `new_id`"
+            )
+        if self.with_tag(voucher_list.partner, voucher_list.tag) is not None:
+            raise StorageError(
+                reason="the partner has a list of this tag that is not archived; look with `with_tag`"
+            )
         empty = evolve(voucher_list, counts=Counts(), announced=StockLevel.ENOUGH, campaigns=0)
         log.put(tables.lists, empty.id, empty)
         log.put(tables.stocks, empty.id, Stock())
@@ -82,18 +87,7 @@ class Lists(Repository, ports.Lists):
             log.drop(tables.faults, upload_id)
 
     def find(self, query: ListQuery) -> list[VoucherList]:
-        def rank(voucher_list: VoucherList) -> tuple[Any, int]:
-            return _sort_key(voucher_list, query.order), number(voucher_list.id)
-
-        found = [each for each in self._unit.tables.lists.values() if _matches(each, query)]
-        # Descending turns the order of equal ones round too, so that the same rank says where a page goes on.
-        comes_after, first = (
-            (operator.lt, heapq.nlargest) if query.descending else (operator.gt, heapq.nsmallest)
-        )
-        if query.after is not None:
-            last = (query.after[0], number(query.after[1]))
-            found = [each for each in found if comes_after(rank(each), last)]
-        return first(query.limit, found, key=rank)
+        return query.pick(self._unit.tables.lists.values())
 
     def announce(self, list_id: str, level: StockLevel) -> None:
         tables = self._unit.tables
@@ -102,40 +96,6 @@ class Lists(Repository, ports.Lists):
     def touch(self, list_id: str, now: datetime) -> None:
         tables = self._unit.tables
         self._unit.log.put(tables.lists, list_id, evolve(tables.list(list_id), updated_at=now))
-
-
-def _matches(voucher_list: VoucherList, query: ListQuery) -> bool:
-    return (
-        (query.partner is None or voucher_list.partner == query.partner)
-        and (query.criteria is None or _meets(voucher_list, query.criteria))
-        and (query.text is None or query.text in voucher_list.search_text)
-    )
-
-
-def _meets(voucher_list: VoucherList, criteria: StatusCriteria) -> bool:
-    if voucher_list.state not in criteria.states:
-        return False
-    return criteria.expired is None or (voucher_list.expires_at < criteria.now) is criteria.expired
-
-
-def _sort_key(voucher_list: VoucherList, order: ListOrder) -> ports.SortKey:
-    match order:
-        case ListOrder.UPDATED:
-            return voucher_list.updated_at
-        case ListOrder.CREATED:
-            return voucher_list.created_at
-        case ListOrder.EXPIRES:
-            return voucher_list.expires_at
-        case ListOrder.PARTNER:
-            return voucher_list.partner
-        case ListOrder.TAG:
-            return voucher_list.tag
-        case ListOrder.NAME:
-            return voucher_list.name
-        case ListOrder.UPLOADED:
-            return voucher_list.counts.uploaded
-        case ListOrder.DISTRIBUTED:
-            return voucher_list.counts.distributed
 
 
 class Campaigns(Repository, ports.Campaigns):

@@ -114,6 +114,8 @@ class Uploads(Repository, ports.Uploads):
     def add(self, upload: Upload) -> None:
         tables, log = self._unit.tables, self._unit.log
         tables.list(upload.list_id)
+        if upload.id in tables.uploads:
+            raise StorageError(reason=f"upload {upload.id} is stored already; take another id from `new_id`")
         log.put(tables.uploads, upload.id, upload)
         log.append(tables.uploads_of_list[upload.list_id], upload.id)
         log.put(tables.pieces, upload.id, {})
@@ -143,7 +145,10 @@ class Uploads(Repository, ports.Uploads):
 
     def add_piece(self, upload_id: str, index: int, data: bytes) -> None:
         self._unit.tables.upload(upload_id)
-        self._unit.log.put(self._unit.tables.pieces[upload_id], index, bytes(data))
+        pieces = self._unit.tables.pieces[upload_id]
+        if index in pieces:
+            raise StorageError(reason=f"piece {index} of upload {upload_id} is stored already")
+        self._unit.log.put(pieces, index, bytes(data))
 
     def piece(self, upload_id: str, index: int) -> bytes | None:
         return self._unit.tables.pieces.get(upload_id, {}).get(index)

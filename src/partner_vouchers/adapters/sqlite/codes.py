@@ -9,6 +9,7 @@ from partner_vouchers.adapters.sqlite.rows import LAST_ID, POSITION_BITS, first_
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.stock import Counts, StockLevel
+from partner_vouchers.errors import UnknownList
 from partner_vouchers.ports import Taken, TakenCode
 
 LEVELS = {int(level): level for level in StockLevel}
@@ -32,7 +33,7 @@ class SQLiteCodes:
         number = to_number(list_id)
         rows = self._db.execute(_NEXT_CODES, (number, limit)).fetchall()
         if not rows or rows[-1][0] >= rows[-1][2]:
-            return self._take_around_dead(number, limit)
+            return self._take_around_dead(list_id, limit)
         last = rows[-1]
         self._advance(number, last[0], len(rows))
         counts = Counts(last[3], last[4] + len(rows), last[5], last[6])
@@ -41,14 +42,22 @@ class SQLiteCodes:
     def counts(self, list_id: str) -> Counts:
         """See `ports.Codes`."""
         sql = "SELECT uploaded, distributed, reserved, withdrawn FROM pv_stock WHERE list_id = ?"
-        return Counts(*self._db.execute(sql, (to_number(list_id),)).fetchone())
+        row = self._db.execute(sql, (to_number(list_id),)).fetchone()
+        if row is None:
+            raise UnknownList(list_id=list_id)
+        return Counts(*row)
 
     def withdraw(self, upload_id: str) -> int:
         """See `ports.Codes`."""
-        number, first, last = self._db.execute(
-            "SELECT list_id, first_code, last_code FROM pv_uploads WHERE id = ?", (to_number(upload_id),)
+        row = self._db.execute(
+            "SELECT u.list_id, u.first_code, u.last_code, s.cursor "
+            "FROM pv_uploads AS u JOIN pv_stock AS s ON s.list_id = u.list_id "
+            "WHERE u.id = ? AND u.status = 'Completed'",
+            (to_number(upload_id),),
         ).fetchone()
-        (cursor,) = self._db.execute("SELECT cursor FROM pv_stock WHERE list_id = ?", (number,)).fetchone()
+        if row is None:
+            return 0
+        number, first, last, cursor = row
         start = max(first, cursor + 1)
         dead = self._db.execute(
             "SELECT 1 FROM pv_dead_ranges WHERE first BETWEEN ? AND ?", (first, last)
@@ -84,19 +93,25 @@ class SQLiteCodes:
     def remaining(self, list_id: str, after: str | None, limit: int) -> list[TakenCode]:
         """See `ports.Codes`."""
         number = to_number(list_id)
-        cursor, published = self._db.execute(
+        row = self._db.execute(
             "SELECT cursor, published FROM pv_stock WHERE list_id = ?", (number,)
         ).fetchone()
+        if row is None:
+            return []
+        cursor, published = row
         start = cursor if after is None else max(cursor, to_number(after))
         rows, _ = self._walk(number, start, published, limit)
         return [TakenCode(str(code_id), code) for code_id, code in rows]
 
-    def _take_around_dead(self, number: int, limit: int) -> Taken:
+    def _take_around_dead(self, list_id: str, limit: int) -> Taken:
+        number = to_number(list_id)
         row = self._db.execute(
             "SELECT cursor, published, uploaded, distributed, reserved, withdrawn, announced "
             "FROM pv_stock WHERE list_id = ?",
             (number,),
         ).fetchone()
+        if row is None:
+            raise UnknownList(list_id=list_id)
         rows, reached = self._walk(number, row[0], row[1], limit)
         if reached > row[0]:
             self._advance(number, reached, len(rows))

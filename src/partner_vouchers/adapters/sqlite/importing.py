@@ -18,6 +18,7 @@ from types import TracebackType
 from partner_vouchers.adapters.sqlite.codes import refresh_skip
 from partner_vouchers.adapters.sqlite.contexts import TransactionContext
 from partner_vouchers.adapters.sqlite.driver import translated
+from partner_vouchers.adapters.sqlite.lists import require_list
 from partner_vouchers.adapters.sqlite.reclaim import delete_unpublished
 from partner_vouchers.adapters.sqlite.rows import POSITION_BITS, first_code_id, to_number
 from partner_vouchers.adapters.sqlite.slices import SliceSize, in_slices, one_slice
@@ -25,8 +26,9 @@ from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
 from partner_vouchers.adapters.sqlite.uploads import LINE_BITS
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.domain.stock import CAPACITY
+from partner_vouchers.domain.stock import Counts
 from partner_vouchers.domain.uploads import MAX_KEPT_FAULTS, RowFault, RowFaultKind, Upload
+from partner_vouchers.errors import StorageError
 from partner_vouchers.ports import Judge, Transaction
 
 _ON_CONFLICT = "pv_on_conflict"
@@ -189,7 +191,8 @@ class SQLiteCodeImport:
     def publish(self, tx: Transaction) -> int:
         """See `ports.CodeImport`."""
         if not isinstance(tx, SQLiteTransaction):
-            raise TypeError("publish takes a transaction of the storage that imports")
+            raise StorageError(reason="publish in a transaction of the storage that the import belongs to")
+        require_list(tx.db, str(self._list_number))
         tx.db.execute(
             "UPDATE pv_stock SET uploaded = uploaded + ?, published = ? WHERE list_id = ?",
             (self._accepted, self._base + self._last_line, self._list_number),
@@ -291,7 +294,7 @@ class SQLiteCodeImport:
         row = self._own.execute(
             "SELECT uploaded FROM pv_stock WHERE list_id = ?", (self._list_number,)
         ).fetchone()
-        fitting = max(CAPACITY - (row[0] if row else 0), 0)
+        fitting = max(Counts(uploaded=row[0] if row else 0).capacity_left, 0)
         if self._accepted <= fitting:
             return
         # Found once, since a storage counts through all rows before it.

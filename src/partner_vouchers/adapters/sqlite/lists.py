@@ -22,7 +22,7 @@ from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.stock import Counts, StockLevel
 from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.errors import StaleVersion
+from partner_vouchers.errors import StaleVersion, UnknownList
 from partner_vouchers.ports import ListOrder, ListQuery
 
 _LIST = """
@@ -58,6 +58,18 @@ def next_id(db: Database, sequence: str) -> str:
     sql = "UPDATE pv_sequences SET last = last + 1 WHERE name = ? RETURNING last"
     # All rows must be fetched, or the statement is not finished.
     return str(db.execute(sql, (sequence,)).fetchall()[0][0])
+
+
+def require_list(db: Database, list_id: str) -> int:
+    """Return the number of a list.
+
+    Raises:
+        UnknownList: there is none, or it was removed.
+    """
+    number = to_number(list_id)
+    if db.execute("SELECT 1 FROM pv_lists WHERE id = ? AND removed = 0", (number,)).fetchone() is None:
+        raise UnknownList(list_id=list_id)
+    return number
 
 
 class SQLitePartners:
@@ -166,10 +178,10 @@ class SQLiteLists:
         )
         if changed.rowcount != 1:
             stored = self.get(voucher_list.id)
+            if stored is None:
+                raise UnknownList(list_id=voucher_list.id)
             raise StaleVersion(
-                list_id=voucher_list.id,
-                expected=voucher_list.version - 1,
-                actual=0 if stored is None else stored.version,
+                list_id=voucher_list.id, expected=voucher_list.version - 1, actual=stored.version
             )
         self._keep_terms(number, voucher_list)
 
@@ -179,6 +191,7 @@ class SQLiteLists:
         renew_token(self._db)
         self._db.execute("UPDATE pv_lists SET removed = 1 WHERE id = ?", (number,))
         self._db.execute("DELETE FROM pv_links WHERE list_id = ?", (number,))
+        self._db.execute("DELETE FROM pv_stock WHERE list_id = ?", (number,))
 
     def find(self, query: ListQuery) -> list[VoucherList]:
         """See `ports.Lists`."""
@@ -210,12 +223,14 @@ class SQLiteLists:
 
     def announce(self, list_id: str, level: StockLevel) -> None:
         """See `ports.Lists`."""
+        require_list(self._db, list_id)
         self._db.execute(
             "UPDATE pv_stock SET announced = ? WHERE list_id = ?", (int(level), to_number(list_id))
         )
 
     def touch(self, list_id: str, now: datetime) -> None:
         """See `ports.Lists`."""
+        require_list(self._db, list_id)
         renew_token(self._db)
         self._db.execute(
             "UPDATE pv_lists SET updated_at = ? WHERE id = ?", (from_instant(now), to_number(list_id))
@@ -243,6 +258,7 @@ class SQLiteCampaigns:
 
     def put(self, link: CampaignLink) -> None:
         """See `ports.Campaigns`."""
+        require_list(self._db, link.list_id)
         renew_token(self._db)
         self._db.execute(
             """

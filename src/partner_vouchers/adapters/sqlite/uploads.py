@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from partner_vouchers.adapters.sqlite.driver import Database
-from partner_vouchers.adapters.sqlite.lists import next_id
+from partner_vouchers.adapters.sqlite.lists import next_id, require_list
 from partner_vouchers.adapters.sqlite.rows import LAST_ID, from_instant, to_instant, to_number
 from partner_vouchers.domain.uploads import (
     FileFault,
@@ -17,6 +17,7 @@ from partner_vouchers.domain.uploads import (
     Upload,
     UploadStatus,
 )
+from partner_vouchers.errors import UnknownUpload
 
 PIECE_BITS = 20
 LINE_BITS = 32
@@ -26,6 +27,8 @@ _UPLOAD = """
     header_skipped, total, accepted, errors, withdrawn, failure
 """
 _VISIBLE = "NOT EXISTS (SELECT 1 FROM pv_lists AS l WHERE l.id = pv_uploads.list_id AND l.removed > 0)"
+
+_OF_VISIBLE = f"EXISTS (SELECT 1 FROM pv_uploads WHERE id = ? AND {_VISIBLE})"
 
 
 class SQLiteUploads:
@@ -40,6 +43,7 @@ class SQLiteUploads:
 
     def add(self, upload: Upload) -> None:
         """See `ports.Uploads`."""
+        require_list(self._db, upload.list_id)
         self._db.execute(
             f"INSERT INTO pv_uploads ({_UPLOAD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             _row(upload),
@@ -47,6 +51,7 @@ class SQLiteUploads:
 
     def save(self, upload: Upload) -> None:
         """See `ports.Uploads`."""
+        self._require(upload.id)
         self._db.execute(
             """
             UPDATE pv_uploads
@@ -79,7 +84,7 @@ class SQLiteUploads:
         """See `ports.Uploads`."""
         sql = (
             f"SELECT {_UPLOAD} FROM pv_uploads WHERE list_id = ? AND sha256 = ? AND status = 'Completed' "
-            "ORDER BY id DESC LIMIT 1"
+            f"AND {_VISIBLE} ORDER BY id DESC LIMIT 1"
         )
         row = self._db.execute(sql, (to_number(list_id), sha256)).fetchone()
         return None if row is None else _upload(row)
@@ -87,22 +92,32 @@ class SQLiteUploads:
     def add_piece(self, upload_id: str, index: int, data: bytes) -> None:
         """See `ports.Uploads`."""
         sql = "INSERT INTO pv_upload_pieces (id, data) VALUES (?, ?)"
-        self._db.execute(sql, ((to_number(upload_id) << PIECE_BITS) + index, data))
+        self._db.execute(sql, ((self._require(upload_id) << PIECE_BITS) + index, data))
 
     def piece(self, upload_id: str, index: int) -> bytes | None:
         """See `ports.Uploads`."""
-        sql = "SELECT data FROM pv_upload_pieces WHERE id = ?"
-        row = self._db.execute(sql, ((to_number(upload_id) << PIECE_BITS) + index,)).fetchone()
+        sql = f"SELECT data FROM pv_upload_pieces WHERE id = ? AND {_OF_VISIBLE}"
+        number = to_number(upload_id)
+        row = self._db.execute(sql, ((number << PIECE_BITS) + index, number)).fetchone()
         return None if row is None else bytes(row[0])
 
     def faults(self, upload_id: str, after_line: int, limit: int) -> list[RowFault]:
         """See `ports.Uploads`."""
-        start = to_number(upload_id) << LINE_BITS
+        number = to_number(upload_id)
+        start = number << LINE_BITS
         rows = self._db.execute(
-            "SELECT id, raw, kind, message FROM pv_upload_faults WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
-            (start + after_line, start + (1 << LINE_BITS), limit),
+            "SELECT id, raw, kind, message FROM pv_upload_faults "
+            f"WHERE id > ? AND id < ? AND {_OF_VISIBLE} ORDER BY id LIMIT ?",
+            (start + after_line, start + (1 << LINE_BITS), number, limit),
         )
         return [RowFault(key - start, raw, RowFaultKind(kind), message) for key, raw, kind, message in rows]
+
+    def _require(self, upload_id: str) -> int:
+        number = to_number(upload_id)
+        sql = f"SELECT 1 FROM pv_uploads WHERE id = ? AND {_VISIBLE}"
+        if self._db.execute(sql, (number,)).fetchone() is None:
+            raise UnknownUpload(upload_id=upload_id)
+        return number
 
 
 def _row(upload: Upload) -> tuple[Any, ...]:

@@ -1,0 +1,161 @@
+"""Parts of an adapter for a storage that is small enough to look at everything.
+
+A storage with indexes of its own writes these itself: its look-ups then cost no more when it is large.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+
+from partner_vouchers.domain.delivery import Held
+from partner_vouchers.domain.duplicates import Holder
+from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.uploads import MAX_KEPT_FAULTS, RowFault, RowFaultKind, Upload
+from partner_vouchers.errors import StorageError, UnknownList
+from partner_vouchers.ports.deliveries import Deliveries
+from partner_vouchers.ports.imports import CodeImport, Judge
+from partner_vouchers.ports.transaction import Transaction
+
+
+class SimpleDeliveries(Deliveries):
+    """`Deliveries` for a storage that returns all that is held for a sink. The subclass writes the rest."""
+
+    def all_held(self, sink: str) -> Sequence[Held]:
+        """Return what is held for a sink, by position."""
+        raise NotImplementedError
+
+    def due(self, sink: str, lane: int, now: datetime, limit: int) -> list[Held]:
+        """Return, by position, the waiting events to be tried by `now`: of each key only the first that waits."""
+        first: dict[str, Held] = {}
+        for held in self._waiting(sink):
+            if held.lane == lane:
+                first.setdefault(held.key, held)
+        return [held for held in first.values() if held.retry_at is not None and held.retry_at <= now][:limit]
+
+    def waiting_keys(self, sink: str, lane: int, keys: Collection[str]) -> set[str]:
+        """Return those keys of which an event waits."""
+        return {held.key for held in self._waiting(sink) if held.lane == lane} & set(keys)
+
+    def waiting(self, sink: str) -> tuple[int, int | None]:
+        """Return how many events wait, and the position of the oldest."""
+        waiting = self._waiting(sink)
+        return len(waiting), waiting[0].position if waiting else None
+
+    def dead(self, sink: str, after: int, limit: int) -> list[Held]:
+        """Return dead letters after a position, in order."""
+        return [held for held in self.all_held(sink) if held.is_dead and held.position > after][:limit]
+
+    def _waiting(self, sink: str) -> list[Held]:
+        return [held for held in self.all_held(sink) if not held.is_dead]
+
+
+class SimpleImport(CodeImport):
+    """`CodeImport` for a storage that judges, and stores, all codes of a file in one transaction.
+
+    Nothing is stored before `publish`, so nothing has to be cleared away. The subclass says where codes and refused
+    rows are kept.
+
+    Attributes:
+        upload: the upload.
+        scope: where its codes must be unique.
+        counts: says whether the codes of a list with a state count as held.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[], AbstractContextManager[Transaction]],
+        upload: Upload,
+        scope: str,
+        counts: Callable[[State], bool],
+    ) -> None:
+        """Take how to begin a transaction, and what `Storage.import_codes` was given."""
+        self.upload: Upload = upload
+        self.scope: str = scope
+        self.counts: Callable[[State], bool] = counts
+        self._begin = begin
+        self._rows: list[tuple[int, str]] = []
+        self._accepted: list[str] = []
+        self._faults: list[RowFault] = []
+        self._refused: Counter[RowFaultKind] = Counter()
+        self._kind: type[Transaction] | None = None
+
+    def holders(self, tx: Transaction) -> Mapping[str, Holder]:
+        """Return who holds each code of the scope; see `Codes.holder`."""
+        raise NotImplementedError
+
+    def store_codes(self, tx: Transaction, codes: Sequence[str]) -> None:
+        """Store the codes of the upload behind those that its list has."""
+        raise NotImplementedError
+
+    def store_faults(self, tx: Transaction, faults: Sequence[RowFault]) -> None:
+        """Store the refused rows of the upload, in place of those that were stored before."""
+        raise NotImplementedError
+
+    def add(self, lines: Sequence[int], codes: Sequence[str]) -> None:
+        """Add valid codes with the lines of the file on which they stand, in the order of the file."""
+        self._rows.extend(zip(lines, codes, strict=True))
+
+    def refuse(self, faults: Sequence[RowFault]) -> None:
+        """Add refused rows, to be kept with the upload, up to `MAX_KEPT_FAULTS`."""
+        self._refused.update(fault.kind for fault in faults)
+        self._faults.extend(faults[: MAX_KEPT_FAULTS - len(self._faults)])
+
+    def check(self, judge: Judge, full: Callable[[], tuple[RowFaultKind, str]]) -> None:
+        """Find what `claim` would refuse, without storing anything."""
+        with self._begin() as tx:
+            self._choose(tx, judge, full)
+
+    def claim(
+        self,
+        judge: Judge,
+        full: Callable[[], tuple[RowFaultKind, str]],
+        keep_alive: Callable[[Transaction], None],
+    ) -> None:
+        """Choose the codes that may be stored, and refuse the others."""
+        with self._begin() as tx:
+            self._kind = type(tx)
+            self._choose(tx, judge, full)
+            keep_alive(tx)
+            tx.commit()
+
+    @property
+    def refused(self) -> dict[RowFaultKind, int]:
+        """How many rows were refused so far, by reason."""
+        return dict(self._refused)
+
+    def sample(self, limit: int) -> list[RowFault]:
+        """Return the first refused rows, in the order of their lines."""
+        return sorted(self._faults)[:limit]
+
+    def save_faults(self, keep_alive: Callable[[Transaction], None]) -> None:
+        """Keep the refused rows with the upload."""
+        with self._begin() as tx:
+            self.store_faults(tx, sorted(self._faults))
+            keep_alive(tx)
+            tx.commit()
+
+    def publish(self, tx: Transaction) -> int:
+        """Make the claimed codes available and count them as uploaded, when `tx` commits; return how many."""
+        if type(tx) is not self._kind:
+            raise StorageError(reason="publish in a transaction of the storage that imports, after `claim`")
+        if tx.lists.get(self.upload.list_id) is None:
+            raise UnknownList(list_id=self.upload.list_id)
+        self.store_codes(tx, self._accepted)
+        return len(self._accepted)
+
+    def _choose(self, tx: Transaction, judge: Judge, full: Callable[[], tuple[RowFaultKind, str]]) -> None:
+        room = tx.codes.counts(self.upload.list_id).capacity_left
+        held, own = self.holders(tx), dict[str, Holder]()
+        for line, code in self._rows:
+            holder = held.get(code) or own.get(code)
+            if holder is not None:
+                self.refuse([RowFault(line, code, *judge(holder))])
+                continue
+            own[code] = Holder(self.upload.list_id, line)
+            if len(self._accepted) < room:
+                self._accepted.append(code)
+            else:
+                self.refuse([RowFault(line, code, *full())])

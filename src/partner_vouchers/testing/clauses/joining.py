@@ -1,0 +1,101 @@
+"""Joining: the library works within a transaction of the host's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from partner_vouchers.domain.duplicates import counts_for_duplicates
+from partner_vouchers.errors import HostTransactionError
+from partner_vouchers.ports import Storage
+from partner_vouchers.testing import driver
+from partner_vouchers.testing.hooks import HostConnection, StorageHooks, able
+
+
+class JoiningClauses(StorageHooks):
+    """What `Storage.join` owes."""
+
+    def test_the_hosts_commit_keeps_what_was_done_in_its_transaction(
+        self, storage: Storage, tmp_path: Path
+    ) -> None:
+        list_id = driver.a_list(storage, ["A", "B"])
+        with self._host(storage, tmp_path) as (host, joined):
+            driver.assign(joined, "user-1", list_id=list_id, key="order-1")
+            driver.assign(joined, "user-2", list_id=list_id)
+            host.commit()
+        given = driver.require_consistent(storage, list_id)
+        assert [(each.user_id, each.code) for each in given] == [("user-1", "A"), ("user-2", "B")]
+
+    def test_the_hosts_rollback_undoes_what_was_done_in_its_transaction(
+        self, storage: Storage, tmp_path: Path
+    ) -> None:
+        list_id = driver.a_list(storage, ["A", "B"])
+        with self._host(storage, tmp_path) as (host, joined):
+            driver.assign(joined, "user-1", list_id=list_id, key="order-1")
+            driver.change(joined, list_id, name="changed")
+            host.rollback()
+        assert driver.require_consistent(storage, list_id) == []
+        assert driver.stored(storage, list_id).name == "Winter Sale"
+        assert driver.remaining(storage, list_id) == ["A", "B"]
+        with storage.begin(write=False) as tx:
+            assert tx.keys.get("order-1") is None
+
+    def test_leaving_without_commit_undoes_only_that_part(self, storage: Storage, tmp_path: Path) -> None:
+        list_id = driver.a_list(storage, ["A", "B", "C"])
+        with self._host(storage, tmp_path) as (host, joined):
+            driver.assign(joined, "user-1", list_id=list_id)
+            with joined.begin() as tx:
+                driver.assign_in(tx, "user-2", list_id=list_id)
+            with pytest.raises(ZeroDivisionError), joined.begin() as tx:
+                driver.assign_in(tx, "user-3", list_id=list_id)
+                raise ZeroDivisionError
+            given, _ = driver.assign(joined, "user-4", list_id=list_id)
+            assert given.code == "B"
+            host.commit()
+        found = driver.require_consistent(storage, list_id)
+        assert [each.user_id for each in found] == ["user-1", "user-4"]
+
+    def test_what_was_done_is_read_within_the_hosts_transaction(
+        self, storage: Storage, tmp_path: Path
+    ) -> None:
+        list_id = driver.a_list(storage, ["A", "B"])
+        with self._host(storage, tmp_path) as (_, joined):
+            given, _ = driver.assign(joined, "user-1", list_id=list_id)
+            with joined.begin(write=False) as tx:
+                assert tx.assignments.of_user("user-1") == [given]
+            assert driver.assign(joined, "user-1", list_id=list_id) == (given, True)
+        assert driver.require_consistent(storage, list_id) == []
+
+    def test_what_works_in_transactions_of_its_own_is_refused(self, storage: Storage, tmp_path: Path) -> None:
+        list_id = driver.a_list(storage, ["A"])
+        entry = driver.enter_upload(storage, list_id)
+        with self._host(storage, tmp_path) as (host, joined):
+            with pytest.raises(HostTransactionError), joined.import_codes(entry, "", counts_for_duplicates):
+                pass
+            with pytest.raises(HostTransactionError):
+                joined.abandon(entry.id)
+            with pytest.raises(HostTransactionError):
+                joined.join(host.connection)
+            joined.reclaim()
+
+    def test_a_connection_of_another_kind_is_refused(self, storage: Storage) -> None:
+        for stranger in (None, "connection", object()):
+            with pytest.raises(HostTransactionError), storage.join(stranger).begin():
+                pass
+
+    def test_a_connection_to_another_storage_is_refused(self, storage: Storage, tmp_path: Path) -> None:
+        with (
+            self.fresh() as (other, _),
+            self._host(storage, tmp_path) as (host, _joined),
+            pytest.raises(HostTransactionError),
+            other.join(host.connection).begin(),
+        ):
+            pass
+
+    @contextmanager
+    def _host(self, storage: Storage, place: Path) -> Iterator[tuple[HostConnection, Storage]]:
+        with able(self.host_connection(storage, place)) as host:
+            yield host, storage.join(host.connection)

@@ -1,0 +1,287 @@
+"""Uploads, outbox, audit log, leases and settings."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from attrs import evolve
+from hypothesis import strategies as st
+
+from partner_vouchers.domain.events import Event, ListPaused, PartnerAdded, Recorded
+from partner_vouchers.domain.uploads import FileFault, FileFaultKind, RowFaultKind, Upload, UploadStatus
+from partner_vouchers.errors import StorageError, UnknownList, UnknownUpload
+from partner_vouchers.ports import Storage
+from partner_vouchers.testing import driver, strategies
+from partner_vouchers.testing.clauses.lists import NOBODY
+from partner_vouchers.testing.driver import FAR, START
+from partner_vouchers.testing.hooks import StorageHooks, for_all
+
+SECOND = timedelta(seconds=1)
+
+
+class UploadClauses(StorageHooks):
+    """What `ports.Uploads` owes."""
+
+    def test_every_field_of_an_upload_comes_back(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage)
+        first = driver.enter_upload(storage, list_id, filename="cödes'; --.CSV")
+        plain = evolve(first, encoding="utf-16", header=False, size=0, sha256="0" * 64)
+        ended = evolve(
+            first,
+            status=UploadStatus.FAILED,
+            finished_at=FAR,
+            size=50 * 1024**2,
+            sha256="f" * 64,
+            header=True,
+            header_skipped=True,
+            total=1_000_000,
+            accepted=999_998,
+            errors={RowFaultKind.EMPTY: 1, RowFaultKind.LIST_FULL: 1},
+            withdrawn=3,
+            failure=FileFault(FileFaultKind.BAD_ENCODING, "line 7 is nöt UTF-8", 7),
+        )
+        with storage.begin(write=False) as tx:
+            assert tx.uploads.get(first.id) == first
+        for saved in (plain, ended, evolve(ended, failure=FileFault(FileFaultKind.NOT_CSV, "", None))):
+            with storage.begin() as tx:
+                tx.uploads.save(saved)
+                tx.commit()
+            with storage.begin(write=False) as tx:
+                assert tx.uploads.get(first.id) == saved
+                assert tx.uploads.of_list(list_id, None, 9) == [saved]
+
+    def test_uploads_of_a_list_are_paged_from_the_newest(self, storage: Storage) -> None:
+        lists = [driver.a_list(storage, tag=f"t{number}") for number in range(2)]
+        entries = [driver.enter_upload(storage, lists[number % 2]) for number in range(24)]
+        expected = entries[-2::-2]
+        for page in (1, 5, 99):
+            found: list[Upload] = []
+            with storage.begin(write=False) as tx:
+                while part := tx.uploads.of_list(lists[0], found[-1].id if found else None, page):
+                    assert len(part) <= page
+                    found += part
+            assert found == expected, f"pages of {page}"
+
+    def test_running_uploads_are_found_the_oldest_first(self, storage: Storage) -> None:
+        lists = [driver.a_list(storage, tag=f"t{number}") for number in range(2)]
+        entries = [driver.enter_upload(storage, lists[number % 2]) for number in range(12)]
+        with storage.begin() as tx:
+            for entry in entries[:3]:
+                tx.uploads.save(evolve(entry, status=UploadStatus.FAILED))
+            tx.commit()
+        with storage.begin(write=False) as tx:
+            assert tx.uploads.running() == entries[3:]
+
+    def test_a_completed_upload_is_found_by_its_file(self, storage: Storage) -> None:
+        lists = [driver.a_list(storage, tag=f"t{number}") for number in range(2)]
+        same = [evolve(driver.enter_upload(storage, lists[0]), sha256="a" * 64) for _ in range(4)]
+        statuses = [
+            UploadStatus.COMPLETED,
+            UploadStatus.COMPLETED,
+            UploadStatus.FAILED,
+            UploadStatus.IN_PROGRESS,
+        ]
+        with storage.begin() as tx:
+            for entry, status in zip(same, statuses, strict=True):
+                tx.uploads.save(evolve(entry, status=status))
+            tx.commit()
+        with storage.begin(write=False) as tx:
+            found = tx.uploads.completed_with(lists[0], "a" * 64)
+            assert found is not None
+            assert found.id == same[1].id
+            assert tx.uploads.completed_with(lists[1], "a" * 64) is None
+            assert tx.uploads.completed_with(lists[0], "b" * 64) is None
+
+    def test_pieces_of_a_file_come_back_byte_for_byte(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage)
+        pieces = [bytes(range(256)) * 40, b"", b"\0", "Пума\r\n".encode()]
+        entries = [driver.enter_upload(storage, list_id) for _ in range(2)]
+        with storage.begin() as tx:
+            for index, piece in enumerate(pieces):
+                tx.uploads.add_piece(entries[0].id, index, piece)
+            tx.commit()
+        with storage.begin(write=False) as tx:
+            found = [tx.uploads.piece(entries[0].id, index) for index in range(5)]
+            assert found == [*pieces, None]
+            assert tx.uploads.piece(entries[1].id, 0) is None
+        with pytest.raises(StorageError), storage.begin() as tx:
+            tx.uploads.add_piece(entries[0].id, 0, b"again")
+            tx.commit()
+
+    def test_an_abandoned_upload_keeps_its_file_only_where_it_is_whole(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage)
+        entries = [driver.enter_upload(storage, list_id) for _ in range(2)]
+        for entry, sha256 in zip(entries, ("f" * 64, None), strict=True):
+            with storage.begin() as tx:
+                tx.uploads.add_piece(entry.id, 0, b"A\n")
+                tx.uploads.save(evolve(entry, sha256=sha256, status=UploadStatus.FAILED))
+                tx.commit()
+            storage.abandon(entry.id)
+        with storage.begin(write=False) as tx:
+            assert [tx.uploads.piece(entry.id, 0) for entry in entries] == [b"A\n", None]
+            assert [upload.status for upload in tx.uploads.of_list(list_id, None, 9)] == [
+                UploadStatus.FAILED
+            ] * 2
+
+    def test_an_upload_belongs_to_a_list_and_is_stored_once(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage)
+        entry = driver.enter_upload(storage, list_id)
+        with pytest.raises(StorageError), storage.begin() as tx:
+            tx.uploads.add(evolve(entry, filename="again.csv"))
+            tx.commit()
+        for nobody in NOBODY:
+            with pytest.raises(UnknownList), storage.begin() as tx:
+                tx.uploads.add(evolve(entry, id=tx.uploads.new_id(), list_id=nobody))
+                tx.commit()
+            with pytest.raises(UnknownUpload), storage.begin() as tx:
+                tx.uploads.save(evolve(entry, id=nobody))
+                tx.commit()
+            with pytest.raises(UnknownUpload), storage.begin() as tx:
+                tx.uploads.add_piece(nobody, 0, b"A")
+                tx.commit()
+        with storage.begin(write=False) as tx:
+            assert tx.uploads.of_list(list_id, None, 9) == [entry]
+
+
+class JournalClauses(StorageHooks):
+    """What `ports.Outbox` and `ports.Audit` owe."""
+
+    def test_every_kind_of_event_comes_back(self) -> None:
+        @for_all(st.lists(strategies.stored_events(), max_size=6), st.none() | strategies.names())
+        def check(events: list[Event], actor: str | None) -> None:
+            with self.fresh() as (storage, _):
+                changes = [event for event in events if isinstance(event, Recorded)]
+                with storage.begin() as tx:
+                    tx.outbox.append(events)
+                    tx.audit.append(actor, changes)
+                    tx.commit()
+                assert [entry.event for entry in driver.outbox(storage)] == events
+                with storage.begin(write=False) as tx:
+                    found = tx.audit.entries(None, None, 0, driver.ALL)
+                assert [(entry.actor, entry.event) for entry in found] == [
+                    (actor, change) for change in changes
+                ]
+
+        check()
+
+    def test_the_outbox_is_read_in_the_order_of_commits(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, driver.some_codes(9))
+        start = len(driver.outbox(storage))
+        told: list[Event] = []
+        for number in range(9):
+            with storage.begin() as tx:
+                lost = PartnerAdded(occurred_at=FAR)
+                tx.outbox.append([lost])
+            with storage.begin() as tx:
+                before, after = (
+                    ListPaused(occurred_at=START, list_id=str(each + 1)) for each in (number, 99)
+                )
+                tx.outbox.append([before])
+                given, _ = driver.assign_in(tx, f"user-{number}", list_id=list_id)
+                tx.outbox.append([after])
+                tx.commit()
+            told += [before, given.event, after]
+        entries = driver.outbox(storage)[start:]
+        assert [entry.event for entry in entries] == told
+        positions = [entry.position for entry in entries]
+        assert positions == sorted(set(positions))
+        for page in (1, 4):
+            found, last = list[str](), positions[0] - 1
+            with storage.begin(write=False) as tx:
+                while part := tx.outbox.read(last, page):
+                    assert len(part) <= page
+                    found += [entry.id for entry in part]
+                    last = part[-1].position
+            assert found == [entry.id for entry in entries], f"pages of {page}"
+
+    def test_ids_of_events_are_unique_among_storages_and_never_change(self, storage: Storage) -> None:
+        def tell(told: Storage) -> list[str]:
+            with told.begin() as tx:
+                tx.outbox.append([PartnerAdded(occurred_at=START)] * 3)
+                tx.commit()
+            return [entry.id for entry in driver.outbox(told)]
+
+        first = tell(storage)
+        assert tell(storage)[:3] == first
+        with self.fresh() as (other, _):
+            ids = tell(storage) + tell(other)
+        assert len(set(ids)) == len(ids) == 12
+
+    def test_the_audit_log_is_read_by_list_by_actor_and_by_page(self, storage: Storage) -> None:
+        written: list[tuple[str | None, Recorded]] = []
+        for number in range(12):
+            actor = (None, "ops", "Ops")[number % 3]
+            change = ListPaused(occurred_at=START, list_id=("7", "70", None, "7")[number % 4])
+            with storage.begin() as tx:
+                tx.audit.append(actor, [change])
+                tx.commit()
+            written.append((actor, change))
+        with storage.begin() as tx:
+            tx.audit.append("rolled back", [written[0][1]])
+        for list_id in (None, "7", "70"):
+            for actor in (None, "ops", "Ops"):
+                expected = [
+                    (by, change)
+                    for by, change in written
+                    if list_id in (None, change.list_id) and actor in (None, by)
+                ]
+                found, after = list[tuple[str | None, Recorded]](), 0
+                with storage.begin(write=False) as tx:
+                    while part := tx.audit.entries(list_id, actor, after, 2):
+                        assert len(part) <= 2
+                        assert all(after < entry.position for entry in part)
+                        found += [(entry.actor, entry.event) for entry in part]
+                        after = part[-1].position
+                assert found == expected, (list_id, actor)
+
+
+class LeaseClauses(StorageHooks):
+    """What `ports.Leases` and `ports.Settings` owe."""
+
+    def test_a_lease_has_one_holder_until_it_ends(self, storage: Storage) -> None:
+        end = START + 10 * SECOND
+        with storage.begin() as tx:
+            assert tx.leases.take("list 1", "me", START, end)
+            tx.commit()
+        with storage.begin() as tx:
+            assert not tx.leases.take("list 1", "you", START, end + SECOND)
+            assert not tx.leases.take("list 1", "you", end, end + SECOND)
+            assert tx.leases.held("list 1", "me")
+            assert not tx.leases.held("list 1", "you")
+            assert tx.leases.take("list 2", "you", START, end)
+            assert tx.leases.take("list 1", "me", end, end + 10 * SECOND), "the holder renews it"
+            assert not tx.leases.take("list 1", "you", end + SECOND, end + 20 * SECOND)
+            tx.commit()
+        with storage.begin() as tx:
+            late = end + 11 * SECOND
+            assert tx.leases.held("list 1", "me"), "nobody took it since"
+            assert tx.leases.take("list 1", "you", late, late + SECOND)
+            assert tx.leases.held("list 1", "you")
+            assert not tx.leases.held("list 1", "me")
+            tx.commit()
+        with storage.begin(write=False) as tx:
+            assert not tx.leases.held("list 1", "me")
+
+    def test_a_lease_is_given_back_by_its_holder_alone(self, storage: Storage) -> None:
+        with storage.begin() as tx:
+            tx.leases.take("list 1", "me", START, FAR)
+            tx.leases.release("list 1", "you")
+            tx.commit()
+        with storage.begin() as tx:
+            assert tx.leases.held("list 1", "me")
+            tx.leases.release("list 1", "me")
+            assert not tx.leases.held("list 1", "me")
+            assert tx.leases.take("list 1", "you", START, FAR)
+        with storage.begin(write=False) as tx:
+            assert tx.leases.held("list 1", "me"), "the transaction was not committed"
+
+    def test_settings_are_kept_and_replaced(self, storage: Storage) -> None:
+        for value in ("green", "", "rot 'grün'\n\U0001f600"):
+            with storage.begin() as tx:
+                tx.settings.put("colour", value)
+                tx.settings.put("Colour", "another")
+                tx.commit()
+            with storage.begin(write=False) as tx:
+                assert tx.settings.get("colour") == value
+                assert tx.settings.get("Colour") == "another"

@@ -1,0 +1,235 @@
+"""Transactions: all or nothing, durable, one after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
+from partner_vouchers.domain.events import PartnerAdded
+from partner_vouchers.domain.partner import Partner
+from partner_vouchers.errors import PartnerVouchersError, StorageError
+from partner_vouchers.ports import Storage, Transaction
+from partner_vouchers.testing import driver
+from partner_vouchers.testing.driver import START
+from partner_vouchers.testing.hooks import StorageHooks, able
+from partner_vouchers.testing.teams import started
+
+
+def change_everything(tx: Transaction, list_id: str) -> None:
+    """Write through each repository of a transaction."""
+    tx.partners.add(Partner("Amazon", START))
+    found = tx.lists.get(list_id)
+    assert found is not None
+    tx.lists.save(evolve(found, name="changed", version=found.version + 1))
+    tx.lists.add(driver.unstored_list(tx, tag="spring"))
+    tx.campaigns.put(
+        CampaignLink(
+            list_id=list_id,
+            campaign_id="CMP1",
+            repeat=RepeatPolicy.SAME_CODE,
+            priority=0,
+            eligibility=None,
+            linked_at=START,
+        )
+    )
+    driver.assign_in(tx, "user-1", list_id=list_id, key="order-1")
+    driver.record(tx, [PartnerAdded(occurred_at=START)])
+    upload = tx.uploads.of_list(list_id, None, 1)[0]
+    tx.uploads.save(evolve(upload, withdrawn=1))
+    tx.leases.take("upload", "somebody", START, driver.FAR)
+    tx.settings.put("colour", "green")
+
+
+def everything(storage: Storage, list_id: str) -> object:
+    """Return what `change_everything` can change."""
+    with storage.begin(write=False) as tx:
+        return (
+            tx.partners.all(),
+            tx.lists.get(list_id),
+            tx.lists.with_tag("Puma", "spring") is None,
+            tx.campaigns.of_list(list_id),
+            tx.campaigns.of_campaign("CMP1") == [],
+            tx.codes.counts(list_id),
+            tx.codes.remaining(list_id, None, driver.ALL),
+            tx.assignments.of_user("user-1"),
+            tx.assignments.of_list(list_id, None, driver.ALL),
+            tx.keys.get("order-1"),
+            tx.outbox.read(0, driver.ALL),
+            tx.audit.entries(None, None, 0, driver.ALL),
+            tx.uploads.of_list(list_id, None, driver.ALL),
+            tx.leases.held("upload", "somebody"),
+            tx.settings.get("colour"),
+        )
+
+
+class TransactionClauses(StorageHooks):
+    """What `Storage.begin` owes."""
+
+    def test_leaving_without_commit_undoes_everything(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, ["A", "B"])
+        before = everything(storage, list_id)
+        with storage.begin() as tx:
+            change_everything(tx, list_id)
+        assert everything(storage, list_id) == before
+
+    def test_an_exception_undoes_everything(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, ["A", "B"])
+        before = everything(storage, list_id)
+        with pytest.raises(ZeroDivisionError), storage.begin() as tx:
+            change_everything(tx, list_id)
+            raise ZeroDivisionError
+        assert everything(storage, list_id) == before
+
+    def test_a_commit_keeps_everything(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, ["A", "B"])
+        with storage.begin() as tx:
+            change_everything(tx, list_id)
+            tx.commit()
+        with storage.begin(write=False) as tx:
+            changed = tx.lists.get(list_id)
+            assert changed is not None
+            assert (changed.name, changed.version, changed.campaigns) == ("changed", 2, 1)
+            assert [partner.name for partner in tx.partners.all()] == ["Amazon"]
+            assert tx.lists.with_tag("Puma", "spring") is not None
+            assert [link.campaign_id for link in tx.campaigns.of_list(list_id)] == ["CMP1"]
+            assert tx.keys.get("order-1") is not None
+            assert tx.leases.held("upload", "somebody")
+            assert tx.settings.get("colour") == "green"
+            assert tx.uploads.of_list(list_id, None, 1)[0].withdrawn == 1
+            assert "partner.added" in [entry.event.event_name for entry in tx.audit.entries(None, None, 0, 9)]
+        assert driver.codes_of(driver.require_consistent(storage, list_id)) == ["A"]
+
+    def test_a_code_that_was_taken_and_not_committed_is_given_out_again(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, ["A", "B"])
+        with storage.begin() as tx:
+            assert driver.codes_of(tx.codes.take(list_id, 1).codes) == ["A"]
+        with pytest.raises(ZeroDivisionError), storage.begin() as tx:
+            driver.assign_in(tx, "user-1", list_id=list_id)
+            raise ZeroDivisionError
+        assert driver.remaining(storage, list_id) == ["A", "B"]
+        given, replayed = driver.assign(storage, "user-2", list_id=list_id)
+        assert (given.code, replayed) == ("A", False)
+        driver.require_consistent(storage, list_id)
+
+    def test_what_was_written_is_read_within_the_transaction(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, ["A", "B"])
+        with storage.begin() as tx:
+            change_everything(tx, list_id)
+            changed = tx.lists.get(list_id)
+            assert changed is not None
+            assert (changed.name, changed.counts.distributed, changed.campaigns) == ("changed", 1, 1)
+            assert tx.codes.counts(list_id).distributed == 1
+            assert driver.codes_of(tx.codes.remaining(list_id, None, 9)) == ["B"]
+            assert driver.codes_of(tx.assignments.of_user("user-1")) == ["A"]
+            assert tx.keys.get("order-1") is not None
+            assert tx.settings.get("colour") == "green"
+
+    def test_a_transaction_that_has_ended_cannot_be_used(self, storage: Storage) -> None:
+        with storage.begin() as committed:
+            committed.settings.put("colour", "green")
+            committed.commit()
+            with pytest.raises(StorageError):
+                committed.settings.put("colour", "red")
+            with pytest.raises(StorageError):
+                committed.commit()
+        with storage.begin() as left:
+            pass
+        with pytest.raises(StorageError):
+            left.settings.put("colour", "red")
+        with storage.begin(write=False) as tx:
+            assert tx.settings.get("colour") == "green"
+
+    def test_a_transaction_that_only_reads_changes_nothing(self, storage: Storage) -> None:
+        try:
+            with storage.begin(write=False) as tx:
+                tx.settings.put("colour", "red")
+                tx.commit()
+        except PartnerVouchersError:
+            pass
+        with storage.begin(write=False) as tx:
+            assert tx.settings.get("colour") is None
+
+    def test_a_transaction_that_only_reads_sees_one_state(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, ["A", "B"])
+
+        def write() -> None:
+            driver.assign(storage, "user-1", list_id=list_id)
+            driver.change(storage, list_id, name="changed")
+
+        with storage.begin(write=False) as tx:
+            before = (tx.lists.get(list_id), tx.codes.counts(list_id))
+            # The writer may have to wait for this transaction: it gets a moment, not more.
+            writer = started(write)
+            writer.join(0.2)
+            assert (tx.lists.get(list_id), tx.codes.counts(list_id)) == before
+            assert tx.assignments.of_user("user-1") == []
+        writer.join(driver.PATIENCE)
+        assert driver.stored(storage, list_id).name == "changed"
+
+    def test_what_is_not_committed_is_not_seen(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, ["A", "B"])
+        seen: list[list[str]] = []
+        with storage.begin() as tx:
+            driver.assign_in(tx, "user-1", list_id=list_id)
+            reader = started(lambda: seen.append(driver.remaining(storage, list_id)))
+            reader.join(0.2)
+        reader.join(driver.PATIENCE)
+        assert seen == [["A", "B"]]
+
+    def test_a_second_connection_sees_what_was_committed_at_once(
+        self, storage: Storage, tmp_path: Path
+    ) -> None:
+        list_id = driver.a_list(storage, ["A", "B", "C"])
+        other = able(self.second_connection(storage, tmp_path))
+        try:
+            with storage.begin() as tx:
+                tx.campaigns.put(_link(list_id))
+                tx.commit()
+            for version, name in enumerate(["one", "two", "three"], start=2):
+                driver.change(storage, list_id, name=name)
+                with other.begin(write=False) as tx:
+                    [(_, linked)] = tx.campaigns.of_campaign("CMP1")
+                assert (linked.name, linked.version) == (name, version)
+                given, _ = driver.assign(other, f"user-{version}", campaign_id="CMP1")
+                assert given.terms.name == name
+                assert driver.rewards(storage)[-1] == given.event
+            assert driver.remaining(storage, list_id) == []
+        finally:
+            self.close(other)
+
+    def test_what_was_committed_is_there_after_reopening(self, storage: Storage, tmp_path: Path) -> None:
+        list_id = driver.a_list(storage, ["A", "B"])
+        with storage.begin() as tx:
+            change_everything(tx, list_id)
+            tx.commit()
+        kept = everything(storage, list_id)
+        with storage.begin() as tx:
+            tx.settings.put("colour", "red")
+            driver.assign_in(tx, "user-2", list_id=list_id)
+        reopened = able(self.reopen(storage, tmp_path))
+        try:
+            assert everything(reopened, list_id) == kept
+            with reopened.begin() as tx:
+                assert tx.lists.new_id() not in (list_id, "0")
+                assert tx.uploads.new_id() not in [
+                    upload.id for upload in tx.uploads.of_list(list_id, None, driver.ALL)
+                ]
+            given, _ = driver.assign(reopened, "user-3", list_id=list_id)
+            assert given.code == "B"
+            driver.require_consistent(reopened, list_id)
+        finally:
+            self.close(reopened)
+
+
+def _link(list_id: str) -> CampaignLink:
+    return CampaignLink(
+        list_id=list_id,
+        campaign_id="CMP1",
+        repeat=RepeatPolicy.SAME_CODE,
+        priority=0,
+        eligibility=None,
+        linked_at=START,
+    )

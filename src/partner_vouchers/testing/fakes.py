@@ -1,0 +1,140 @@
+"""Stand-ins for what a host passes in: clocks that do as they are told, sinks that remember or fail."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from partner_vouchers.domain.events import Event
+from partner_vouchers.errors import SinkUnavailable
+from partner_vouchers.ports import OutboxEntry, Rejection
+from partner_vouchers.testing.driver import START
+
+
+class FixedClock:
+    """A clock that stands still until it is moved.
+
+    Attributes:
+        now: the instant that it shows; set it to move the clock anywhere.
+
+    Example:
+        >>> clock = FixedClock()
+        >>> clock.advance(days=2)
+        >>> clock().isoformat()
+        '2026-01-03T12:00:00+00:00'
+    """
+
+    def __init__(self, now: datetime = START) -> None:
+        self.now: datetime = now
+
+    def __call__(self) -> datetime:
+        """Return the instant."""
+        return self.now
+
+    def advance(self, *, days: float = 0, seconds: float = 0) -> None:
+        """Move the clock, also backwards."""
+        self.now += timedelta(days=days, seconds=seconds)
+
+
+class MovingClock:
+    """A clock that goes on a little with each look at it, so that no two instants are the same.
+
+    Example:
+        >>> clock = MovingClock()
+        >>> clock() < clock()
+        True
+    """
+
+    def __init__(self, start: datetime = START, step: timedelta = timedelta(milliseconds=1)) -> None:
+        self._now = start
+        self._step = step
+        self._lock = threading.Lock()
+
+    def __call__(self) -> datetime:
+        """Return the next instant."""
+        with self._lock:
+            self._now += self._step
+            return self._now
+
+
+class RecordingSink:
+    """A sink that takes everything and remembers it.
+
+    Attributes:
+        name: the name of the sink.
+        batch_size: the most events that it takes at once.
+        concurrency: how many calls may run at the same time.
+        batches: what was sent, call by call.
+    """
+
+    def __init__(self, name: str = "recording", *, batch_size: int = 100, concurrency: int = 1) -> None:
+        self.name: str = name
+        self.batch_size: int = batch_size
+        self.concurrency: int = concurrency
+        self.batches: list[tuple[OutboxEntry, ...]] = []
+
+    @property
+    def events(self) -> list[Event]:
+        """The events, in the order in which they came."""
+        return [entry.event for batch in self.batches for entry in batch]
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the events, in the order in which they came."""
+        return [entry.id for batch in self.batches for entry in batch]
+
+    def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
+        """Remember a batch."""
+        self.batches.append(tuple(entries))
+        return ()
+
+
+class FailingSink(RecordingSink):
+    """A sink that fails as it is told, and otherwise remembers.
+
+    Attributes:
+        outages: how many calls fail as a whole before the next one succeeds; set it at any time.
+        retry_after: how many seconds it asks to be left alone, or None.
+    """
+
+    def __init__(
+        self,
+        name: str = "failing",
+        *,
+        outages: int = 0,
+        rejects: Callable[[Event], bool] = lambda event: False,
+        final: bool = False,
+        retry_after: float | None = None,
+        batch_size: int = 100,
+        concurrency: int = 1,
+    ) -> None:
+        """Make a sink.
+
+        Args:
+            name: the name of the sink.
+            outages: how many calls fail as a whole, from the first on.
+            rejects: says which events are not taken.
+            final: whether another try of those would be in vain.
+            retry_after: how many seconds it asks to be left alone in an outage, or None.
+            batch_size: the most events that it takes at once.
+            concurrency: how many calls may run at the same time.
+        """
+        super().__init__(name, batch_size=batch_size, concurrency=concurrency)
+        self.outages: int = outages
+        self.retry_after: float | None = retry_after
+        self._rejects = rejects
+        self._final = final
+
+    def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
+        """Fail, or remember what is not rejected.
+
+        Raises:
+            SinkUnavailable: an outage was asked for.
+        """
+        if self.outages:
+            self.outages -= 1
+            raise SinkUnavailable(sink=self.name, reason="told to fail", retry_after=self.retry_after)
+        refused = [entry for entry in entries if self._rejects(entry.event)]
+        super().send([entry for entry in entries if entry not in refused])
+        return [Rejection(entry.id, "told to reject", self._final) for entry in refused]

@@ -1,0 +1,57 @@
+"""The storage of the how-to page passes the whole contract, as a reader would run it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "how-to" / "write-a-storage.md"
+MEMORY = Path("/dev/shm")
+FEWER_EXAMPLES = """
+from hypothesis import settings
+
+settings.register_profile("fewer", max_examples=25)
+settings.load_profile("fewer")
+"""
+
+
+def test_the_example_storage_passes_the_contract() -> None:
+    storage, test = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    # It syncs its file at each commit, and no power is cut here.
+    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as directory:
+        place = Path(directory)
+        (place / "my_storage.py").write_text(storage, encoding="utf-8")
+        (place / "test_my_storage.py").write_text(test, encoding="utf-8")
+        (place / "conftest.py").write_text(FEWER_EXAMPLES, encoding="utf-8")
+        (place / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n", encoding="utf-8")
+        command = [
+            "-m",
+            "pytest",
+            "test_my_storage.py",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--basetemp=tmp",
+            "-rfEs",
+        ]
+        done = subprocess.run(
+            [sys.executable, *command], cwd=place, capture_output=True, encoding="utf-8", check=False
+        )
+    assert done.returncode == 0, done.stdout
+    *_, summary = done.stdout.strip().splitlines()
+    counted = {word: int(number) for number, word in re.findall(r"(\d+) (passed|skipped|failed)", summary)}
+    assert counted["passed"] > 120
+    # Only what is about a host's connection.
+    assert counted["skipped"] < 10
+    assert len(re.findall(r"SKIPPED .* a file has no connection", done.stdout)) == len(
+        re.findall("SKIPPED", done.stdout)
+    )
+
+
+def test_the_example_is_short_enough_to_read() -> None:
+    storage, _ = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert sum(bool(line.strip()) for line in storage.splitlines()) < 300

@@ -1,0 +1,390 @@
+"""Memory storages with one fault each, and the clause of the contract that must find it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from unittest.mock import patch
+
+from attrs import evolve
+
+from partner_vouchers.adapters.memory import (
+    MemoryStorage,
+    codes,
+    deliveries,
+    imports,
+    lists,
+    records,
+    tables,
+    unit,
+)
+from partner_vouchers.adapters.memory.transaction import MemoryTransaction
+from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.domain.delivery import Held, Progress
+from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.voucher_list import VoucherList
+from partner_vouchers.ports import OutboxEntry, Taken
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault.
+
+    Attributes:
+        name: what is wrong, in a few words.
+        clause: the test of the contract that is named for it.
+        targets: what is replaced: a class, the name of a method, and the method.
+    """
+
+    name: str
+    clause: str
+    targets: tuple[tuple[type, str, Any], ...]
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        with _patched(self.targets):
+            yield
+
+
+@contextmanager
+def _patched(targets: Sequence[tuple[type, str, Any]]) -> Iterator[None]:
+    if not targets:
+        yield
+        return
+    (owner, name, method), *rest = targets
+    with patch.object(owner, name, method), _patched(rest):
+        yield
+
+
+FAULTS: list[Fault] = []
+
+
+def fault(clause: str, owner: type, method: str) -> Callable[[Any], Any]:
+    """Enter a replacement of a method; its name, in words, is the name of the fault."""
+
+    def enter(replacement: Any) -> Any:
+        named: Any = replacement.fget if isinstance(replacement, property) else replacement
+        FAULTS.append(Fault(named.__name__.replace("_", " "), clause, ((owner, method, replacement),)))
+        return replacement
+
+    return enter
+
+
+# --- lists ---
+
+
+@fault("test_a_save_of_an_old_version_is_refused_and_changes_nothing", lists.Lists, "save")
+def last_write_wins(self: lists.Lists, voucher_list: VoucherList) -> None:
+    known = self._unit.tables.list(voucher_list.id)
+    kept = evolve(voucher_list, counts=known.counts, announced=known.announced, campaigns=known.campaigns)
+    self._unit.log.put(self._unit.tables.lists, known.id, kept)
+
+
+_save = lists.Lists.save
+
+
+@fault("test_an_expired_list_gives_no_code", lists.Lists, "save")
+def expired_list_still_assigning(self: lists.Lists, voucher_list: VoucherList) -> None:
+    # The column was forgotten in the UPDATE.
+    _save(self, evolve(voucher_list, expires_at=self._unit.tables.list(voucher_list.id).expires_at))
+
+
+@fault("test_saving_leaves_alone_what_the_storage_keeps", lists.Lists, "save")
+def save_that_overwrites_the_counters(self: lists.Lists, voucher_list: VoucherList) -> None:
+    _save(self, voucher_list)
+    self._unit.log.put(self._unit.tables.lists, voucher_list.id, voucher_list)
+
+
+@fault("test_a_tag_belongs_to_one_list_of_a_partner_until_that_is_archived", lists.Lists, "with_tag")
+def archived_list_that_keeps_its_tag(self: lists.Lists, partner: str, tag: str) -> VoucherList | None:
+    known = self._unit.tables.lists.values()
+    return next((each for each in known if (each.partner, each.tag) == (partner, tag)), None)
+
+
+_find = lists.Lists.find
+
+
+@fault("test_pages_of_lists_are_complete_and_in_order", lists.Lists, "find")
+def page_that_skips_a_row(self: lists.Lists, query: Any) -> list[VoucherList]:
+    found = _find(self, evolve(query, limit=query.limit + 1))
+    return found[1:] if query.after is not None and len(found) > query.limit else found[: query.limit]
+
+
+@fault("test_equal_lists_are_ordered_by_the_age_of_their_ids", lists, "number")  # type: ignore[arg-type]
+def ids_compared_as_texts(given_id: str) -> str:
+    return given_id
+
+
+_remove = lists.Lists.remove
+
+
+@fault("test_a_removed_list_takes_everything_with_it", lists.Lists, "remove")
+def removed_list_that_leaves_its_links(self: lists.Lists, list_id: str) -> None:
+    listed, log = self._unit.tables, self._unit.log
+    log.drop(listed.lists, list_id)
+    log.drop(listed.stocks, list_id)
+
+
+_put_link = lists.Campaigns.put
+
+
+@fault("test_a_link_comes_back_and_can_be_replaced", lists.Campaigns, "put")
+def replaced_link_that_becomes_young(self: lists.Campaigns, link: Any) -> None:
+    self.remove(link.list_id, link.campaign_id)
+    _put_link(self, link)
+
+
+# --- codes and assignments ---
+
+_take = codes.Codes.take
+
+
+@fault("test_codes_go_out_in_upload_order", codes.Codes, "take")
+def codes_in_the_order_of_the_alphabet(self: codes.Codes, list_id: str, limit: int) -> Taken:
+    taken = _take(self, list_id, limit)
+    return evolve(taken, codes=sorted(taken.codes, key=lambda each: each.code))
+
+
+@fault("test_counters_follow_the_codes", codes.Codes, "withdraw")
+def count_drift(self: codes.Codes, upload_id: str) -> int:
+    batch = self._unit.tables.batches.get(upload_id)
+    if batch is None or batch.withdrawn:
+        return 0
+    withdrawn = len(batch.available)
+    self._unit.log.set(batch, "withdrawn", True)
+    return withdrawn
+
+
+def withdrawn_codes_still_going_out(batch: tables.Batch) -> range:
+    return range(batch.taken, len(batch.codes))
+
+
+fault("test_withdrawn_codes_do_not_go_out", tables.Batch, "available")(
+    property(withdrawn_codes_still_going_out)
+)
+
+
+@fault("test_each_assignment_has_one_event", codes.Assignments, "add")
+def lost_outbox_row(self: codes.Assignments, assignments: Sequence[Assignment]) -> None:
+    box = self._outbox
+    self._outbox = _OnlyTheFirst(box)  # type: ignore[assignment]
+    try:
+        _add(self, assignments)
+    finally:
+        self._outbox = box
+
+
+_add = codes.Assignments.add
+
+
+class _OnlyTheFirst:
+    def __init__(self, outbox: records.Outbox) -> None:
+        self._outbox = outbox
+
+    def append(self, events: Sequence[Any]) -> None:
+        self._outbox.append(events[:1])
+
+
+_latest = codes.Assignments.latest
+
+
+@fault("test_a_replay_has_no_second_event", codes.Assignments, "latest")
+def replay_that_emits_a_second_event(self: codes.Assignments, *asked: Any) -> Assignment | None:
+    found = _latest(self, *asked)
+    if found is not None and self._unit.write:
+        self._outbox.append([found.event])
+    return found
+
+
+@fault("test_an_assignment_says_what_its_list_said_then", codes.Assignments, "get_many")
+def assignment_that_says_what_its_list_says_now(
+    self: codes.Assignments, ids: Sequence[str]
+) -> list[Assignment]:
+    known = self._unit.tables
+    found = [known.assignments[each] for each in ids if each in known.assignments]
+    return [evolve(each, terms=known.list(each.list_id).terms) for each in found]
+
+
+@fault("test_a_code_is_assigned_once", codes.Assignments, "add")
+def code_assigned_to_whoever_asks(self: codes.Assignments, assignments: Sequence[Assignment]) -> None:
+    for each in assignments:
+        self._unit.log.drop(self._unit.tables.assignments, each.id)
+    _add(self, assignments)
+
+
+@fault(
+    "test_a_users_assignments_are_ordered_by_time_ordinal_and_age_of_the_list", codes.Assignments, "of_user"
+)
+def vouchers_of_a_user_in_any_order(self: codes.Assignments, user_id: str) -> list[Assignment]:
+    return list(self._unit.tables.of_user.get(user_id, ()))
+
+
+# --- idempotency keys ---
+
+
+@fault(
+    "test_a_key_that_is_used_for_another_request_is_told_by_its_fingerprint", records.IdempotencyKeys, "get"
+)
+def key_reuse_undetected(self: records.IdempotencyKeys, key: str) -> tuple[str, tuple[str, ...]] | None:
+    known = self._unit.tables.keys.get(key)
+    return None if known is None else (_Anything(), known[1])
+
+
+class _Anything(str):
+    """A fingerprint that equals every other, as where it is not stored."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    __hash__ = str.__hash__
+
+
+@fault("test_a_key_is_stored_once", records.IdempotencyKeys, "put")
+def key_that_is_overwritten(self: records.IdempotencyKeys, key: str, *result: Any) -> None:
+    self._unit.log.put(self._unit.tables.keys, key, result)
+
+
+# --- imports ---
+
+
+def _counting(counts: Callable[[State], bool]) -> Any:
+    def import_codes(self: MemoryStorage, upload: Any, scope: str, _counts: object) -> Any:
+        return _import_codes(self, upload, scope, counts)
+
+    return import_codes
+
+
+_import_codes = MemoryStorage.import_codes
+
+FAULTS += [
+    Fault(
+        "duplicate check that forgets paused lists",
+        "test_codes_of_paused_lists_of_the_scope_are_refused",
+        ((MemoryStorage, "import_codes", _counting(lambda state: state is State.ACTIVE)),),
+    ),
+    Fault(
+        "archived codes still blocking",
+        "test_codes_of_archived_lists_are_free",
+        ((MemoryStorage, "import_codes", _counting(lambda state: True)),),
+    ),
+]
+
+_holder = imports.MemoryImport._holder
+
+
+@fault("test_a_code_stands_once_in_a_list_also_after_a_top_up", imports.MemoryImport, "_holder")
+def in_list_duplicate_after_a_top_up(self: imports.MemoryImport, batch: tables.Batch, place: int) -> Any:
+    if batch is not self._batch and batch.list_id == self._batch.list_id:
+        return None
+    return _holder(self, batch, place)
+
+
+_claim = imports.MemoryImport.claim
+
+
+@fault(
+    "test_codes_become_available_when_their_publishing_commits_and_not_before", imports.MemoryImport, "claim"
+)
+def tail_moved_too_early(self: imports.MemoryImport, judge: Any, full: Any, keep_alive: Any) -> None:
+    _claim(self, judge, full, keep_alive)
+    with self._begin() as tx:
+        imports.MemoryImport.publish(self, tx)
+        tx.commit()
+    self._batch.published = False
+    known = self._tables.lists[self._batch.list_id]
+    fewer = evolve(known.counts, uploaded=known.counts.uploaded - len(self._batch.codes))
+    self._tables.lists[known.id] = evolve(known, counts=fewer)
+
+
+@fault("test_leftovers_of_failed_uploads_are_free", tables.Batch, "give_up")
+def leftovers_of_a_failed_upload_that_block(self: tables.Batch) -> None:
+    return None
+
+
+@fault("test_nothing_of_an_import_that_was_not_published_remains", tables.Batch, "holds")
+def import_given_up_that_still_holds(self: tables.Batch, place: int) -> bool:
+    return place < self.taken or not self.withdrawn
+
+
+# --- transactions ---
+
+
+@fault("test_a_code_that_was_taken_and_not_committed_is_given_out_again", unit.UndoLog, "set")
+def rollback_that_keeps_the_code(self: unit.UndoLog, target: object, name: str, value: object) -> None:
+    setattr(target, name, value)
+
+
+@fault("test_leaving_without_commit_undoes_everything", unit.UndoLog, "undo")
+def rollback_that_forgets_the_last_step(self: unit.UndoLog, down_to: int) -> None:
+    while len(self) > down_to + 1:
+        self._steps.pop()()
+
+
+@fault("test_what_is_not_committed_is_not_seen", MemoryStorage, "begin")
+@contextmanager
+def reader_that_sees_what_is_not_committed(
+    self: MemoryStorage, *, write: bool = True
+) -> Iterator[MemoryTransaction]:
+    if write:
+        with _begin(self) as tx:
+            yield tx
+        return
+    yield MemoryTransaction(unit.Unit(self._tables, unit.UndoLog(), write=False), self._origin, lambda: None)
+
+
+_begin = MemoryStorage.begin
+
+
+# --- delivery ---
+
+
+@fault("test_progress_is_kept_by_sink_and_lane", deliveries.Deliveries, "save_progress")
+def delivery_progress_that_is_lost(
+    self: deliveries.Deliveries, sink: str, lane: int, progress: Progress
+) -> None:
+    self._unit.tables.progress.setdefault(sink, {})[lane] = progress
+
+
+@fault("test_a_later_event_is_not_due_before_an_earlier_one_of_the_same_key", deliveries.Deliveries, "due")
+def later_event_that_overtakes(
+    self: deliveries.Deliveries, sink: str, lane: int, now: datetime, limit: int
+) -> list[Held]:
+    waiting = [each for each in self._waiting(sink) if each.lane == lane]
+    return [each for each in waiting if each.retry_at is not None and each.retry_at <= now][:limit]
+
+
+@fault("test_what_is_removed_from_the_outbox_is_gone_but_what_is_held_stays", records.Outbox, "remove")
+def removal_of_what_is_held(self: records.Outbox, until: int) -> int:
+    removed = 0
+    for entries in self._unit.tables.lanes:
+        kept = [entry for entry in entries if entry.position > until]
+        removed += len(entries) - len(kept)
+        self._unit.log.keep(entries, kept)
+    return removed
+
+
+@fault("test_the_lanes_are_the_outbox_parted_by_what_events_concern", records.Outbox, "read_lane")
+def lane_that_was_read_too_far(
+    self: records.Outbox, lane: int, after: int, limit: int
+) -> tuple[list[OutboxEntry], int]:
+    found = [entry for entry in self._unit.tables.lanes[lane] if entry.position > after][:limit]
+    return found, max(after, self.last_position())
+
+
+# --- leases ---
+
+
+@fault("test_a_lease_has_one_holder_until_it_ends", records.Leases, "take")
+def lease_that_anybody_takes(
+    self: records.Leases, name: str, holder: str, now: datetime, until: datetime
+) -> bool:
+    self._unit.log.put(self._unit.tables.leases, name, (holder, until))
+    return True

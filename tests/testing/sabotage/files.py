@@ -1,0 +1,71 @@
+"""Faults of a storage in a file: what is on disk, in other connections, and in a host's transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from partner_vouchers.adapters.sqlite import contexts, host, lists
+from tests.testing.sabotage.adapters import Fault
+
+_commit = contexts.WriteContext._do_commit
+
+
+def _commit_each_second(self: contexts.WriteContext) -> None:
+    """Keep a commit back until the next one."""
+    connection = self._connection
+    assert connection is not None
+    (pending,) = connection.execute("SELECT count(*) FROM pv_settings WHERE name = 'colour'").fetchone()
+    if pending:
+        connection.execute("ROLLBACK")
+    else:
+        _commit(self)
+
+
+def _forget(*_: Any) -> None:
+    return None
+
+
+def _commit_of_the_host(self: host.HostContext) -> None:
+    self._connection.commit()
+    self._open = False
+
+
+def _keep(self: host.HostContext) -> None:
+    self._connection.text_factory = self._text_factory
+    if self._open and self._connection.in_transaction:
+        self._connection.execute("RELEASE pv_unit")
+    self._open = False
+
+
+def _any_file(connection: sqlite3.Connection, path: str) -> None:
+    return None
+
+
+FILES = [
+    Fault(
+        "commit that is not durable",
+        "test_what_was_committed_is_there_after_reopening",
+        ((contexts.WriteContext, "_do_commit", _commit_each_second),),
+    ),
+    Fault(
+        "remembered lists that are out of date",
+        "test_a_second_connection_sees_what_was_committed_at_once",
+        ((lists, "renew_token", _forget),),  # type: ignore[arg-type]
+    ),
+    Fault(
+        "joined transaction that commits",
+        "test_the_hosts_rollback_undoes_what_was_done_in_its_transaction",
+        ((host.HostContext, "_do_commit", _commit_of_the_host),),
+    ),
+    Fault(
+        "joined transaction that keeps what failed",
+        "test_leaving_without_commit_undoes_only_that_part",
+        ((host.HostContext, "_end", _keep),),
+    ),
+    Fault(
+        "connection of another database",
+        "test_a_connection_to_another_storage_is_refused",
+        ((host, "_require_same_file", _any_file),),  # type: ignore[arg-type]
+    ),
+]

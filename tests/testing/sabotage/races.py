@@ -1,0 +1,147 @@
+"""Faults that only show when two work at once: what is read before it is one's turn is out of date by then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+from partner_vouchers.adapters.memory import MemoryStorage, imports, unit
+from partner_vouchers.adapters.memory.tables import Tables
+from partner_vouchers.adapters.memory.transaction import MemoryTransaction
+from partner_vouchers.domain.delivery import lane_of
+from partner_vouchers.domain.events import Event
+from partner_vouchers.ports import OutboxEntry
+from tests.testing.sabotage.adapters import Fault
+
+_begin = MemoryStorage.begin
+
+
+def _reading_too_early(*names: str) -> Any:
+    """Return a `begin` that gives whoever had to wait these tables as they were before those it waited for."""
+    before: list[tuple[dict[str, Any], dict[Any, int]]] = []
+
+    @contextmanager
+    def begin(self: MemoryStorage, *, write: bool = True) -> Iterator[MemoryTransaction]:
+        tables = self._tables
+        early = before[-1] if before else None
+        with _begin(self, write=write) as tx:
+            if early is not None and write:
+                for name, table in early[0].items():
+                    setattr(tables, name, table)
+                for batch, taken in early[1].items():
+                    batch.taken = taken
+            kept = {name: deepcopy(getattr(tables, name)) for name in names if name != "batches"}
+            places = {batch: batch.taken for batch in tables.batches.values()} if "batches" in names else {}
+            before.append((kept, places))
+            try:
+                yield tx
+            finally:
+                before.remove((kept, places))
+
+    return begin
+
+
+def _fault(name: str, clause: str, *tables: str) -> Fault:
+    return Fault(name, clause, ((MemoryStorage, "begin", _reading_too_early(*tables)),))
+
+
+_GIVEN = ("batches", "assignments", "ordinals", "latest", "of_user", "of_code", "keys", "lanes")
+
+
+class _EarlyOwners(imports.MemoryImport):
+    """Knows the holders of codes as they were when the import was opened."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        known = self._tables.owners
+        self._early = Tables()
+        self._early.__dict__.update(self._tables.__dict__)
+        self._early.owners = {scope: dict(owners) for scope, owners in known.items()}
+
+    def _sift(self, start: int, own: Any, judge: Any, full: Any) -> None:
+        shared, self._tables = self._tables, self._early
+        try:
+            super()._sift(start, self._early.owners.setdefault(self._scope, {}), judge, full)
+        finally:
+            self._tables = shared
+            shared.owners.setdefault(self._scope, {}).update(self._early.owners[self._scope])
+
+
+@contextmanager
+def _import_codes(
+    self: MemoryStorage, upload: Any, scope: str, counts: Any
+) -> Iterator[imports.MemoryImport]:
+    opened = _EarlyOwners(self._tables, self.begin, upload, scope, counts)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
+def _begin_at_once(self: MemoryStorage, *, write: bool = True) -> Iterator[MemoryTransaction]:
+    """Let everybody work at once, and show events at the commit, at the positions where they were written."""
+    tx = MemoryTransaction(unit.Unit(self._tables, unit.UndoLog(), write=write), self._origin, lambda: None)
+    tables, written, commit = self._tables, list[OutboxEntry](), tx.commit
+
+    def append(events: Sequence[Event]) -> None:
+        for event in events:
+            position = next(tables.outbox_positions)
+            written.append(OutboxEntry(f"{self._origin}-{position}", position, event))
+
+    def show_and_commit() -> None:
+        for entry in written:
+            lane = tables.lanes[lane_of(entry.event)]
+            lane.append(entry)
+            lane.sort(key=lambda entry: entry.position)
+        commit()
+
+    tx.outbox.append = append  # type: ignore[method-assign]
+    tx.commit = show_and_commit  # type: ignore[method-assign]
+    yield tx
+
+
+RACES = [
+    _fault("double assignment in a race", "test_two_assigners_at_once_get_two_codes", *_GIVEN),
+    _fault("last code given twice", "test_the_last_code_goes_to_one_of_two", *_GIVEN),
+    _fault("idempotency key used twice at once", "test_one_key_used_twice_at_once_has_one_result", "keys"),
+    _fault(
+        "two codes for a user who asks twice at once",
+        "test_a_user_who_asks_twice_at_once_gets_one_code",
+        "latest",
+        "ordinals",
+    ),
+    _fault("lost update", "test_of_two_changes_of_one_version_one_is_stale", "lists"),
+    _fault(
+        "assignment that undoes a change of its list",
+        "test_a_change_of_a_list_and_an_assignment_at_once_are_both_kept",
+        "lists",
+    ),
+    _fault(
+        "code given out and withdrawn", "test_a_withdrawn_code_is_not_given_out_at_the_same_time", "lists"
+    ),
+    _fault("code of an archived list", "test_no_code_goes_out_after_its_list_was_archived", "lists"),
+    _fault("link to an archived list", "test_linking_and_archiving_at_once_leave_an_order", "lists"),
+    _fault(
+        "link to a removed list",
+        "test_linking_and_removing_at_once_leave_no_link_without_a_list",
+        "lists",
+        "links",
+        "stocks",
+    ),
+    _fault("tag given to two lists", "test_two_lists_of_one_tag_are_not_created_at_once", "lists"),
+    _fault("partner added twice", "test_a_partner_is_added_once_by_two_at_once", "partners"),
+    _fault("lease given twice", "test_a_lease_goes_to_one_of_two", "leases"),
+    Fault(
+        "duplicate check as of the opening of the import",
+        "test_uploads_to_one_scope_may_overlap_while_their_files_are_read",
+        ((MemoryStorage, "import_codes", _import_codes),),
+    ),
+    Fault(
+        "event that is skipped because it commits late",
+        "test_a_reader_of_the_outbox_misses_nothing_that_commits_late",
+        ((MemoryStorage, "begin", _begin_at_once),),
+    ),
+]

@@ -1,0 +1,97 @@
+"""The contract finds what is wrong, by the clause that is named for it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from partner_vouchers.testing import StorageContract, StorageMachine, Unable
+from tests.adapters.memory.test_contract import TestMemoryStorage as InMemory
+from tests.adapters.sqlite.test_contract import TestSQLiteStorage as InSQLite
+from tests.testing.sabotage.adapters import FAULTS, Fault
+from tests.testing.sabotage.files import FILES
+from tests.testing.sabotage.races import RACES
+
+FOUND = (Exception, pytest.fail.Exception)
+
+SABOTAGED = [(InMemory, fault) for fault in FAULTS + RACES] + [(InSQLite, fault) for fault in FILES]
+each_fault = pytest.mark.parametrize(
+    "adapter, fault", [pytest.param(adapter, fault, id=fault.name) for adapter, fault in SABOTAGED]
+)
+
+
+@pytest.fixture(autouse=True)
+def no_shrinking() -> Iterator[None]:
+    """A fault is to be found here, not explained."""
+    before = settings.get_current_profile_name()
+    settings.register_profile(
+        "no shrinking",
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    settings.load_profile("no shrinking")
+    yield
+    settings.load_profile(before)
+
+
+def run_clause(contract: StorageContract, clause: str, place: Path) -> None:
+    """Run one test of the contract, without pytest, as pytest would."""
+    test = getattr(contract, clause)
+    wanted = inspect.signature(test).parameters
+    with ExitStack() as stack:
+        given: dict[str, Any] = {"tmp_path": place, "archive_first": True, "remove_first": True}
+        if "storage" in wanted:
+            storage = given["storage"] = contract.new_storage(place)
+            stack.callback(contract.close, storage)
+            second = contract.second_connection(storage, place)
+            other = given["other"] = storage if isinstance(second, Unable) else second
+            stack.callback(contract.close, other)
+            given["connections"] = [storage, other]
+        if "monkeypatch" in wanted:
+            given["monkeypatch"] = stack.enter_context(pytest.MonkeyPatch.context())
+        test(**{name: given[name] for name in wanted})
+
+
+@each_fault
+def test_the_clause_named_for_a_fault_finds_it(
+    adapter: type[StorageContract], fault: Fault, tmp_path: Path
+) -> None:
+    with fault.at_work(), pytest.raises(FOUND) as found:
+        run_clause(adapter(), fault.clause, tmp_path)
+    assert not isinstance(found.value, (pytest.skip.Exception, NotImplementedError))
+
+
+@pytest.mark.parametrize("adapter, clause", sorted({(a, f.clause) for a, f in SABOTAGED}, key=str))
+def test_the_clause_passes_without_the_fault(
+    adapter: type[StorageContract], clause: str, tmp_path: Path
+) -> None:
+    run_clause(adapter(), clause, tmp_path)
+
+
+BY_THE_MACHINE = [
+    "last write wins",
+    "rollback that keeps the code",
+    "count drift",
+    "archived codes still blocking",
+    "duplicate check that forgets paused lists",
+    "in list duplicate after a top up",
+    "expired list still assigning",
+    "key reuse undetected",
+]
+
+
+@pytest.mark.parametrize("name", BY_THE_MACHINE)
+def test_the_machine_alone_finds_it_too(name: str) -> None:
+    [fault] = [fault for fault in FAULTS if fault.name == name]
+    quiet = settings(derandomize=True, max_examples=300, stateful_step_count=30)
+    with fault.at_work(), pytest.raises(FOUND):
+        run_state_machine_as_test(lambda: StorageMachine(InMemory()), settings=quiet)  # type: ignore[arg-type]
