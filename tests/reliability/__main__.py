@@ -1,13 +1,13 @@
 """Long searches for what breaks the promises, which print what they saw.
 
-python -m tests.reliability faults    each call of SQLite's to its disk fails in turn
+Run `python -m tests.reliability faults`, or `power`; docs/explanation/reliability.md tells what they do.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import sqlite3
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -16,14 +16,13 @@ from tempfile import TemporaryDirectory
 
 from tests.reliability.faults import FAULTS, Figures, Trial, run_opening
 from tests.reliability.jobs import JOBS, prepare
+from tests.reliability.power import DAY, cut_the_power, cut_the_power_while_creating, record
 
 
 def faults(directory: Path, options: argparse.Namespace) -> None:
     """Let each call fail, in each job, on two storages."""
     print("SQLite", sqlite3.sqlite_version)
-    prepared = {"closed": directory / "closed.db", "with a log": directory / "log.db"}
-    prepare(prepared["closed"], checkpoint_due=False)
-    prepare(prepared["with a log"], checkpoint_due=True)
+    prepared = _prepared(directory)
     for fault, make in FAULTS.items():
         figures = Figures()
         for path in prepared.values():
@@ -34,21 +33,50 @@ def faults(directory: Path, options: argparse.Namespace) -> None:
         print(f"    the call ended as {_told(figures.outcomes)}")
 
 
+def power(directory: Path, options: argparse.Namespace) -> None:
+    """Cut the power between any two calls, many times each."""
+    print("SQLite", sqlite3.sqlite_version, "seed", options.seed)
+    chance = random.Random(options.seed)
+    for name, path in _prepared(directory).items():
+        for synchronous in ("FULL", "NORMAL"):
+            session = record(path, directory, DAY, synchronous)
+            figures = Counter[str]()
+            for _ in range(options.rounds):
+                cut_the_power(session, directory, chance, figures, last_may_be_lost=synchronous == "NORMAL")
+            print(
+                f"storage {name}, synchronous={synchronous}: {session.recorder.commits} commits in "
+                f"{len(session.recorder.log)} calls; {_told(figures)}"
+            )
+    figures = Counter[str]()
+    for _ in range(options.rounds):
+        cut_the_power_while_creating(directory, chance, figures)
+    print("while a storage is created:", _told(figures))
+
+
+def _prepared(directory: Path) -> dict[str, Path]:
+    prepared = {"closed": directory / "closed.db", "with a log": directory / "log.db"}
+    prepare(prepared["closed"], checkpoint_due=False)
+    prepare(prepared["with a log"], checkpoint_due=True)
+    return prepared
+
+
 def _told(counter: Counter[str]) -> str:
     return ", ".join(f"{name} {number}" for name, number in counter.most_common())
 
 
-RUNS: dict[str, Callable[[Path, argparse.Namespace], None]] = {"faults": faults}
+RUNS: dict[str, Callable[[Path, argparse.Namespace], None]] = {"faults": faults, "power": power}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.reliability")
     parser.add_argument("run", choices=RUNS)
+    parser.add_argument("--seed", type=int, default=1, help="of all chance (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=10, help="of `power` (default: %(default)s)")
     options = parser.parse_args()
     started = time.monotonic()
     with TemporaryDirectory() as directory:
         RUNS[options.run](Path(directory), options)
-    print(f"nothing broke, in {time.monotonic() - started:.0f} s", file=sys.stdout)
+    print(f"nothing broke, in {time.monotonic() - started:.0f} s")
 
 
 if __name__ == "__main__":

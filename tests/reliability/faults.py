@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,6 @@ from pathlib import Path
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.errors import PartnerVouchersError, StorageError, StorageFull
 from tests.reliability.jobs import (
-    JOBS,
     SECRET,
     Job,
     copy_database,
@@ -130,10 +129,9 @@ class Trial:
         assert self._before.everything != self._after.everything, "the job changes nothing"
 
     def with_each_call_failing(
-        self, fault: Callable[[int], Fault], figures: Figures, *, step: int = 1
+        self, fault: Callable[[int], Fault], figures: Figures, *, first: int = 0, step: int = 1
     ) -> None:
         """Let the first call fail, then the second, and so on, until the job is done without one that failed."""
-        first = 0
         while self.with_fault(fault(first), figures):
             first += step
 
@@ -224,19 +222,6 @@ class Trial:
         assert goods(host) == self._after.settled
         require_sound(host, self._path)
         require_no_leftovers(host, self._path)
-
-
-def run_faults(
-    directory: Path, prepared: Sequence[Path], jobs: Sequence[str], faults: Sequence[str], *, step: int = 1
-) -> Figures:
-    """Try jobs with each kind of fault, on each of some prepared storages."""
-    figures = Figures()
-    for path in prepared:
-        for name in jobs:
-            trial = Trial(JOBS[name], path, directory)
-            for fault in faults:
-                trial.with_each_call_failing(FAULTS[fault], figures, step=step)
-    return figures
 
 
 def run_opening(directory: Path, fault: Callable[[int], Fault], figures: Figures, *, step: int = 1) -> None:
