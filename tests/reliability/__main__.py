@@ -1,6 +1,6 @@
 """Long searches for what breaks the promises, which print what they saw.
 
-Run `python -m tests.reliability faults`, or `power`; docs/explanation/reliability.md tells what they do.
+Run `python -m tests.reliability faults`, or `power`, or `kills`; docs/explanation/reliability.md tells what they do.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 from tests.reliability.faults import FAULTS, Figures, Trial, run_opening
 from tests.reliability.jobs import JOBS, prepare
+from tests.reliability.kills import run_kills
 from tests.reliability.power import DAY, cut_the_power, cut_the_power_while_creating, record
 
 
@@ -53,6 +54,16 @@ def power(directory: Path, options: argparse.Namespace) -> None:
     print("while a storage is created:", _told(figures))
 
 
+def kills(directory: Path, options: argparse.Namespace) -> None:
+    """Kill processes that work with one storage."""
+    print("seed", options.seed)
+    address = options.address or f"sqlite {directory / 'vouchers.db'}"
+    town = run_kills(address, directory, random.Random(options.seed), options.kills, check_every=250)
+    print(f"kills: {town.kills.total()}, of {_told(town.kills)}")
+    print(f"    in the middle of a request: {_told(town.in_flight)}")
+    print(f"requests that were answered: {_told(town.told)}")
+
+
 def _prepared(directory: Path) -> dict[str, Path]:
     prepared = {"closed": directory / "closed.db", "with a log": directory / "log.db"}
     prepare(prepared["closed"], checkpoint_due=False)
@@ -64,7 +75,11 @@ def _told(counter: Counter[str]) -> str:
     return ", ".join(f"{name} {number}" for name, number in counter.most_common())
 
 
-RUNS: dict[str, Callable[[Path, argparse.Namespace], None]] = {"faults": faults, "power": power}
+RUNS: dict[str, Callable[[Path, argparse.Namespace], None]] = {
+    "faults": faults,
+    "power": power,
+    "kills": kills,
+}
 
 
 def main() -> None:
@@ -72,6 +87,8 @@ def main() -> None:
     parser.add_argument("run", choices=RUNS)
     parser.add_argument("--seed", type=int, default=1, help="of all chance (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=10, help="of `power` (default: %(default)s)")
+    parser.add_argument("--kills", type=int, default=1000, help="of `kills` (default: %(default)s)")
+    parser.add_argument("--address", help="of `kills`: the storage (default: a SQLite file)")
     options = parser.parse_args()
     started = time.monotonic()
     with TemporaryDirectory() as directory:
