@@ -1,6 +1,7 @@
 """Long searches for what breaks the promises, which print what they saw.
 
-Run `python -m tests.reliability faults`, or `power`, or `kills`; docs/explanation/reliability.md tells what they do.
+Run `python -m tests.reliability` with `faults`, `power`, `kills` or `schedules`. What they do stands in
+docs/explanation/reliability.md.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.reliability import schedules as scheduling
 from tests.reliability.faults import FAULTS, Figures, Trial, run_opening
 from tests.reliability.jobs import JOBS, prepare
 from tests.reliability.kills import run_kills
@@ -64,6 +66,19 @@ def kills(directory: Path, options: argparse.Namespace) -> None:
     print(f"requests that were answered: {_told(town.told)}")
 
 
+def schedules(directory: Path, options: argparse.Namespace) -> None:
+    """Make calls at once, in threads that an adversary schedules."""
+    print("seed", options.seed)
+    chance = random.Random(options.seed)
+    for backend, share in (("memory", 1), ("sqlite", 4)):
+        figures = scheduling.Figures()
+        scenes = options.scenes // share
+        scheduling.explore(
+            scheduling.Shops(backend, directory), chance, figures, scenes=scenes, schedules=options.schedules
+        )
+        print(f"{backend}: {figures.schedules.total()} schedules of {scenes} scenes, {figures.steps} steps")
+
+
 def _prepared(directory: Path) -> dict[str, Path]:
     prepared = {"closed": directory / "closed.db", "with a log": directory / "log.db"}
     prepare(prepared["closed"], checkpoint_due=False)
@@ -79,6 +94,7 @@ RUNS: dict[str, Callable[[Path, argparse.Namespace], None]] = {
     "faults": faults,
     "power": power,
     "kills": kills,
+    "schedules": schedules,
 }
 
 
@@ -89,6 +105,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10, help="of `power` (default: %(default)s)")
     parser.add_argument("--kills", type=int, default=1000, help="of `kills` (default: %(default)s)")
     parser.add_argument("--address", help="of `kills`: the storage (default: a SQLite file)")
+    parser.add_argument("--scenes", type=int, default=400, help="of `schedules` (default: %(default)s)")
+    parser.add_argument("--schedules", type=int, default=25, help="of each scene (default: %(default)s)")
     options = parser.parse_args()
     started = time.monotonic()
     with TemporaryDirectory() as directory:
