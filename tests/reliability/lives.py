@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pathlib import Path
 from partner_vouchers import PartnerVouchers, PerPartner
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.adapters.sqlite.assignments import SQLiteAssignments
+from partner_vouchers.adapters.sqlite.driver import retry_while_busy
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.errors import FileAlreadyUploaded, UploadRunning
 from partner_vouchers.ports import Storage
@@ -35,7 +37,8 @@ def _torn(path: str) -> Storage:
 
     def add(self: SQLiteAssignments, assignments: Sequence[Assignment]) -> None:
         self._db.execute("COMMIT")
-        self._db.execute("BEGIN IMMEDIATE")
+        assert isinstance(self._db, sqlite3.Connection)
+        retry_while_busy(self._db, "BEGIN IMMEDIATE", 30)
         honest(self, assignments)
 
     SQLiteAssignments.add = add  # type: ignore[method-assign]

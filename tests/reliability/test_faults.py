@@ -18,7 +18,7 @@ from partner_vouchers.domain.assignment import Assignment
 from tests.reliability.faults import FAULTS, Figures, Trial, run_opening
 from tests.reliability.jobs import JOBS
 
-STEP = 17
+STEP = 29
 """Of so many calls one fails."""
 
 

@@ -23,8 +23,8 @@ BACKENDS = ["memory", "sqlite"]
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_calls_made_at_once_come_to_what_they_come_to_in_some_order(backend: str, tmp_path: Path) -> None:
     figures = Figures()
-    explore(Shops(backend, tmp_path), random.Random(), figures, scenes=20, schedules=5)
-    assert figures.schedules[backend] == 100
+    explore(Shops(backend, tmp_path), random.Random(), figures, scenes=10, schedules=5)
+    assert figures.schedules[backend] == 50
 
 
 # --- would it be seen? -----------------------------------------------------------------------------------------
