@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.reliability import schedules as scheduling
-from tests.reliability.faults import FAULTS, Figures, Trial, run_opening
+from tests.reliability.faults import FAULTS, Figures, Trial, run_delivery, run_opening
 from tests.reliability.jobs import JOBS, prepare
 from tests.reliability.kills import run_kills
 from tests.reliability.power import DAY, cut_the_power, cut_the_power_while_creating, record
@@ -31,6 +31,7 @@ def faults(directory: Path, options: argparse.Namespace) -> None:
         for path in prepared.values():
             for job in JOBS.values():
                 Trial(job, path, directory).with_each_call_failing(make, figures)
+            run_delivery(path, directory, make, figures)
         run_opening(directory, make, figures)
         print(f"{fault}: {figures.faults.total()} runs failed at {_told(figures.faults)}")
         print(f"    the call ended as {_told(figures.outcomes)}")
@@ -63,7 +64,7 @@ def kills(directory: Path, options: argparse.Namespace) -> None:
     town = run_kills(address, directory, random.Random(options.seed), options.kills, check_every=250)
     print(f"kills: {town.kills.total()}, of {_told(town.kills)}")
     print(f"    in the middle of a request: {_told(town.in_flight)}")
-    print(f"requests that were answered: {_told(town.told)}")
+    print(f"requests that were answered: {_told(town.told)}; events that came again: {town.came_again}")
 
 
 def schedules(directory: Path, options: argparse.Namespace) -> None:

@@ -21,6 +21,7 @@ from tests.reliability.jobs import (
     require_no_leftovers,
     require_sound,
 )
+from tests.reliability.received import WitnessSink, require_delivered
 from tests.reliability.vfs import FULL, IOERR, Call, Fail, disk
 from tests.support.host import Host
 
@@ -244,6 +245,42 @@ def run_opening(directory: Path, fault: Callable[[int], Fault], figures: Figures
             host.give(host.a_list(f"{SECRET}-1").id, "zoe")
             require_sound(host, path)
         remove_database(path)
+        if not failing.failed:
+            return
+        figures.faults[failing.failed[0].kind] += 1
+        figures.outcomes["done" if error is None else type(error).__name__] += 1
+        first += step
+
+
+def run_delivery(
+    prepared: Path, directory: Path, fault: Callable[[int], Fault], figures: Figures, *, step: int = 1
+) -> None:
+    """Let each call fail while events are delivered; the next delivery brings the rest, in order."""
+    path, received = directory / "delivering.db", directory / "received.log"
+    first = 0
+    while True:
+        failing = fault(first)
+        error = None
+        copy_database(prepared, path)
+        try:
+            with disk().inserted(), closing(SQLiteStorage(path, busy_timeout=1)) as storage:
+                host = Host(storage, later())
+                sink = WitnessSink(received, concurrency=1)
+                with disk().watched(failing):
+                    try:
+                        host.vouchers.events.deliver(sink)
+                    except PartnerVouchersError as raised:
+                        error = raised
+                assert error is None or (isinstance(error, StorageError) and failing.failed), error
+                require_delivered(received, host.outbox(), whole=error is None)
+                host.clock.advance(minutes=1)
+                host.vouchers.events.deliver(sink)
+                require_delivered(received, host.outbox(), whole=True)
+                assert host.vouchers.events.deliver(sink).delivered == 0
+                require_sound(host, path)
+        finally:
+            remove_database(path)
+            received.unlink(missing_ok=True)
         if not failing.failed:
             return
         figures.faults[failing.failed[0].kind] += 1

@@ -16,9 +16,19 @@ from partner_vouchers.domain.events import UploadCompleted
 from tests.concurrency.state import checked, codes_like, new_list
 from tests.concurrency.teams import PATIENCE
 from tests.reliability.lives import CAMPAIGN, Answer, Place, live, opened, read_log, rows_of, users_of
+from tests.reliability.received import WitnessSink, require_delivered
 
-_LONGEST_LIFE = {"assign": 0.08, "upload": 0.25}
+_LONGEST_LIFE = {"assign": 0.08, "upload": 0.25, "deliver": 0.12}
 """In seconds. Each process is killed at a random moment before, its start included."""
+
+_STAFF = (
+    ("ann", "assign"),
+    ("bob", "assign"),
+    ("una", "upload"),
+    ("uwe", "upload"),
+    ("dora", "deliver"),
+    ("dirk", "deliver"),
+)
 
 # Starts a process in a few milliseconds, all modules imported.
 _SERVER = multiprocessing.get_context("forkserver")
@@ -113,7 +123,8 @@ class Town:
         self.workers: list[Worker] = []
         self.kills: Counter[str] = Counter()
         self.in_flight: Counter[str] = Counter()
-        for name, work in (("ann", "assign"), ("bob", "assign"), ("una", "upload"), ("uwe", "upload")):
+        self.came_again = 0
+        for name, work in _STAFF:
             list_id = new_list(self.vouchers, name, []) if work == "upload" else self.source
             self.workers.append(Worker(work, Place(of_workers, name, list_id, directory / f"{name}.log")))
 
@@ -154,8 +165,9 @@ class Town:
                 assert mine.keys() - told.keys() in (set(), in_flight), (
                     "more than what was in flight, or half of it"
                 )
-            else:
+            elif worker.work == "upload":
                 self._check_uploads(worker)
+        self._check_deliveries(whole=False)
 
     def finish(self) -> None:
         """Repeat what was in flight; then all is there that was told, and nothing besides."""
@@ -171,6 +183,8 @@ class Town:
         }
         assert self._given() == told
         assert len(set(told.values())) == len(told)
+        self.vouchers.events.deliver(WitnessSink(self._received))
+        self._check_deliveries(whole=True)
 
     @property
     def told(self) -> Counter[str]:
@@ -213,6 +227,15 @@ class Town:
         assert len(state.codes) == len(codes), "a code is there twice"
         changes = self._changes(place.list_id)
         assert changes == len(completed), "not one event for each upload"
+
+    def _check_deliveries(self, *, whole: bool) -> None:
+        with self.storage.begin(write=False) as tx:
+            outbox = tx.outbox.read(0, 1_000_000)
+        self.came_again = require_delivered(self._received, outbox, whole=whole)
+
+    @property
+    def _received(self) -> Path:
+        return self.workers[0].place.received
 
     def _log(self, list_id: str) -> list[Upload]:
         found: list[Upload] = []

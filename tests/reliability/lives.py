@@ -26,6 +26,7 @@ from partner_vouchers.errors import FileAlreadyUploaded, UploadRunning
 from partner_vouchers.ports import Storage
 from tests.concurrency.state import csv_file
 from tests.reliability.jobs import slices_of
+from tests.reliability.received import WitnessSink
 
 
 def _torn(path: str) -> Storage:
@@ -51,7 +52,9 @@ BACKENDS: dict[str, Callable[[str], Storage]] = {"sqlite": SQLiteStorage, "torn"
 CAMPAIGN = "CMP1"
 
 Answer = list[list[str]]
-"""Pairs: of an assignment the user and the code, of an upload its id and how many codes were accepted."""
+"""Pairs: of an assignment the user and the code, of an upload its id and how many codes were accepted, of a delivery
+the worker and how many events were delivered.
+"""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,11 @@ class Place:
     name: str
     list_id: str
     log: Path
+
+    @property
+    def received(self) -> Path:
+        """The file in which the sink of all workers writes down what it receives."""
+        return self.log.with_name("received.log")
 
 
 def opened(address: str) -> tuple[Storage, PartnerVouchers]:
@@ -126,7 +134,19 @@ def upload(vouchers: PartnerVouchers, place: Place, number: int) -> Answer:
         return [[done.id, str(done.accepted)]]
 
 
-WORK: dict[str, Callable[[PartnerVouchers, Place, int], Answer]] = {"assign": assign, "upload": upload}
+def deliver(vouchers: PartnerVouchers, place: Place, number: int) -> Answer:
+    """Deliver what is due; where nothing is, wait a little."""
+    done = vouchers.events.deliver(WitnessSink(place.received)).delivered
+    if not done:
+        time.sleep(0.005)
+    return [[place.name, str(done)]]
+
+
+WORK: dict[str, Callable[[PartnerVouchers, Place, int], Answer]] = {
+    "assign": assign,
+    "upload": upload,
+    "deliver": deliver,
+}
 
 
 def live(work: str, place: Place, first: int, last: int | None) -> None:

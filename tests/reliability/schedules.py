@@ -18,17 +18,38 @@ from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.assignment import BatchOutcome
 from partner_vouchers.errors import PartnerVouchersError, StorageError
-from partner_vouchers.ports import Storage
+from partner_vouchers.ports import OutboxEntry, Rejection, Storage
 from tests.concurrency.state import checked
 from tests.reliability.jobs import copy_database, remove_database
 from tests.reliability.scheduler import GRAINS, Adversary, AtRandom, ByPriority, Grain, Scheduler
 from tests.support.host import EXPIRY, FixedClock, Host
 
 ONE, TWO = "1", "2"
-Act = Callable[[Host], object]
 
 
-def _create(host: Host) -> str:
+class Shop(Host):
+    """A backend that has a sink, which remembers what arrives."""
+
+    def __init__(self, storage: Storage) -> None:
+        super().__init__(storage, FixedClock(), duplicates=PerPartner())
+        self.sink = _Sink()
+
+
+class _Sink:
+    name, batch_size, concurrency = "crm", 2, 1
+
+    def __init__(self) -> None:
+        self.arrived: list[OutboxEntry] = []
+
+    def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
+        self.arrived += entries
+        return []
+
+
+Act = Callable[[Shop], object]
+
+
+def _create(host: Shop) -> str:
     return host.vouchers.lists.create(partner="Puma", tag="new", name="New", expires_at=EXPIRY).id
 
 
@@ -59,11 +80,13 @@ SINGLE: dict[str, Act] = {
 }
 """Calls that work in one transaction: done at once, they must come to what they come to in some order."""
 
-UPLOADS: dict[str, Act] = {
+IN_STEPS: dict[str, Act] = {
     "upload to one": lambda host: host.upload(ONE, "N1", "N2", "A2", "N3", "N4"),
     "upload to two": lambda host: host.upload(TWO, "N1", "N2", "B1", "N3", "N5", filename="two.csv"),
     "upload the same to one": lambda host: host.upload(ONE, "N1", "N2", "A2", "N3", "N4"),
     "recover": lambda host: host.vouchers.uploads.recover(),
+    "deliver": lambda host: host.vouchers.events.deliver(host.sink),
+    "deliver too": lambda host: host.vouchers.events.deliver(host.sink),
 }
 """Calls that work in several transactions, with which others may come in between."""
 
@@ -87,21 +110,21 @@ class Shops:
         self._sabotaged = sabotaged
         if backend == "sqlite":
             with closing(SQLiteStorage(directory / "first.db")) as storage:
-                _furnish(_host(storage))
+                _furnish(Shop(storage))
 
     @contextmanager
-    def open(self) -> Iterator[Host]:
+    def open(self) -> Iterator[Shop]:
         """Make a new shop."""
         if self.backend == "memory":
             storage = MemoryStorage()
-            _furnish(_host(storage))
-            yield _host(self._sabotaged(storage))
+            _furnish(Shop(storage))
+            yield Shop(self._sabotaged(storage))
             return
         path = self._directory / "shop.db"
         copy_database(self._directory / "first.db", path)
         try:
             with closing(SQLiteStorage(path, synchronous="NORMAL", busy_timeout=5)) as opened:
-                yield _host(self._sabotaged(opened))
+                yield Shop(self._sabotaged(opened))
         finally:
             remove_database(path)
 
@@ -112,9 +135,9 @@ class Scene:
     def __init__(self, shops: Shops, names: Sequence[str]) -> None:
         self._shops = shops
         self._names = names
-        self._acts = [{**SINGLE, **UPLOADS}[name] for name in names]
+        self._acts = [{**SINGLE, **IN_STEPS}[name] for name in names]
         self._outcomes: list[object] | None = None
-        if not UPLOADS.keys() & set(names):
+        if not IN_STEPS.keys() & set(names):
             self._outcomes = [self._in_order(order) for order in permutations(range(len(names)))]
 
     def play(self, adversary: Adversary, grain: Grain, figures: Figures) -> None:
@@ -138,7 +161,7 @@ class Scene:
                     results[number] = error
             return _outcome(host, results)
 
-    def _check(self, host: Host, results: Sequence[object]) -> None:
+    def _check(self, host: Shop, results: Sequence[object]) -> None:
         for result in results:
             if isinstance(result, Exception) and (
                 not isinstance(result, PartnerVouchersError) or isinstance(result, StorageError)
@@ -151,23 +174,19 @@ class Scene:
             )
 
 
-def _act(act: Act, host: Host) -> object:
+def _act(act: Act, host: Shop) -> object:
     try:
         return act(host)
     finally:
         host.hang_up()
 
 
-def _host(storage: Storage) -> Host:
-    return Host(storage, FixedClock(), duplicates=PerPartner())
-
-
-def _furnish(host: Host) -> None:
+def _furnish(host: Shop) -> None:
     host.a_list("A1", "A2", "A3", tag="one", campaign="CMP", priority=0)
     host.a_list("B1", "B2", tag="two", campaign="CMP", priority=1)
 
 
-def _outcome(host: Host, results: Sequence[object]) -> object:
+def _outcome(host: Shop, results: Sequence[object]) -> object:
     """Return what came of it all: the answers, what is there, and what was told of it, in order."""
     there = [
         (
@@ -192,11 +211,18 @@ def _answer(result: object) -> object:
             return repr(result)
 
 
-def _require_invariants(host: Host, results: Sequence[object]) -> None:
+def _require_invariants(host: Shop, results: Sequence[object]) -> None:
     """Check what must be so after anything: the lists, the duplicate rule, the answers, the uploads."""
     # Leases end, and what an upload could not clear away is cleared away.
     host.clock.advance(minutes=1)
     host.vouchers.uploads.recover()
+    host.vouchers.events.deliver(host.sink)
+    arrived = [entry.id for entry in host.sink.arrived]
+    assert sorted(arrived) == sorted(entry.id for entry in host.outbox()), "not each event once"
+    latest: dict[str, int] = {}
+    for entry in host.sink.arrived:
+        assert latest.get(entry.event.ordering_key, 0) < entry.position, "events came in the wrong order"
+        latest[entry.event.ordering_key] = entry.position
     counted = Counter[str]()
     users = Counter[tuple[str, str]]()
     for view in host.vouchers.lists.find(limit=1000).items:
@@ -216,7 +242,7 @@ def _require_invariants(host: Host, results: Sequence[object]) -> None:
         assert told <= held, "somebody was told of a code that they do not have"
 
 
-def _all_held(host: Host) -> Iterator[Assignment]:
+def _all_held(host: Shop) -> Iterator[Assignment]:
     for view in host.vouchers.lists.find(limit=1000).items:
         yield from host.vouchers.codes.assignments(view.id)
 
@@ -243,7 +269,7 @@ def explore(
     Raises:
         AssertionError: what must be so was not; its notes tell the calls and the schedule.
     """
-    names = list(of or (*SINGLE, *UPLOADS))
+    names = list(of or (*SINGLE, *IN_STEPS))
     for _ in range(scenes):
         chosen = chance.sample(names, min(chance.choice((2, 3, 3, 4)), len(names)))
         scene = Scene(shops, chosen)

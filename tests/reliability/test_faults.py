@@ -15,7 +15,7 @@ import pytest
 from partner_vouchers.adapters.sqlite.assignments import SQLiteAssignments
 from partner_vouchers.adapters.sqlite.contexts import WriteContext
 from partner_vouchers.domain.assignment import Assignment
-from tests.reliability.faults import FAULTS, Figures, Trial, run_opening
+from tests.reliability.faults import FAULTS, Figures, Trial, run_delivery, run_opening
 from tests.reliability.jobs import JOBS
 
 STEP = 29
@@ -49,6 +49,15 @@ def test_a_storage_that_could_not_be_created_can_be_created_later(
 ) -> None:
     figures = Figures()
     run_opening(tmp_path, FAULTS[fault], figures, step=STEP)
+    assert figures.faults.total() > 1
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_delivery_that_meets_a_failing_disk_goes_on_later(
+    prepared: Path, tmp_path: Path, fault: str
+) -> None:
+    figures = Figures()
+    run_delivery(prepared, tmp_path, FAULTS[fault], figures, step=STEP // 3)
     assert figures.faults.total() > 1
 
 
