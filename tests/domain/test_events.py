@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -56,6 +57,16 @@ def test_a_code_that_was_asked_of_a_list_has_no_campaign() -> None:
         **{name: value for name, value in SPECIFIED_EXAMPLE.items() if name != "campaignId"},
         "source": "API",
     }
+
+
+def test_instants_are_told_in_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        assert rewarded().properties() == SPECIFIED_EXAMPLE
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_the_user_is_the_identity_of_the_event_and_no_property() -> None:
