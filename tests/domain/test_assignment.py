@@ -152,7 +152,9 @@ def test_an_idempotency_key_is_refused(key: object) -> None:
     assert refused.value.field == "idempotency_key"
 
 
-@pytest.mark.parametrize("user_id", ["", " ", "user\n42", None, 42], ids=repr)
+@pytest.mark.parametrize(
+    "user_id", ["", " ", "user\n42", None, 42], ids=["empty", "blank", "line feed", "none", "number"]
+)
 def test_a_user_has_an_id(user_id: object) -> None:
     with pytest.raises(InvalidInput) as refused:
         require_user_id(user_id)

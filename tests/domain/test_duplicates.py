@@ -178,3 +178,7 @@ def test_an_explanation_does_not_hold_the_code() -> None:
 
     assert (explained.policy, explained.list_id) == ("per partner and tag", "8")
     assert explained.kind == "duplicate_in_other_list"
+
+
+def test_the_scope_of_everything_is_the_one_that_storages_remember() -> None:
+    assert Everywhere().scope(a_list()) == ""

@@ -43,9 +43,10 @@ def test_the_shown_counters_add_up(counts: Counts) -> None:
 
 
 def test_a_list_that_was_just_archived_says_which_campaigns_lose_it() -> None:
-    archived, _ = a_list(campaigns=2).archive(NOW)
+    archived, _ = a_list(campaigns=2, low_stock_at=PercentUsed(80)).archive(NOW)
     shown = archived_view_of(archived, ("CMP1", "CMP2"), NOW)
 
     assert shown.campaign_ids == ("CMP1", "CMP2")
     assert shown.status is Status.ARCHIVED
     assert (shown.id, shown.version) == (archived.id, archived.version)
+    assert shown.low_stock_at == PercentUsed(80)

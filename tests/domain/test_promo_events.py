@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 import types
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -129,6 +130,17 @@ def test_an_instant_on_the_wire_is_in_utc_and_cut_to_the_second(instant: datetim
     assert iso_utc(instant) == "2024-03-31T23:59:59Z"
     assert coupon_date(instant) == "31-03-2024 23:59:59"
     assert epoch_seconds(instant) == 1711929599
+
+
+def test_instants_are_told_in_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = an_event().properties()
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        assert an_event().properties() == told
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @given(instant=st.datetimes(timezones=st.just(UTC)))

@@ -149,7 +149,9 @@ def test_an_uploader_is_an_email_address_or_any_id(uploader: str) -> None:
     assert require_uploader(uploader) == uploader
 
 
-@pytest.mark.parametrize("uploader", ["", " ", "ops\n", None, 42], ids=repr)
+@pytest.mark.parametrize(
+    "uploader", ["", " ", "ops\n", None, 42], ids=["empty", "blank", "line feed", "none", "number"]
+)
 def test_an_upload_has_an_uploader(uploader: object) -> None:
     with pytest.raises(InvalidInput) as refused:
         require_uploader(uploader)

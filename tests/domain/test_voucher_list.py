@@ -107,7 +107,9 @@ def test_a_tag_has_no_white_space_of_any_kind(white_space: str) -> None:
         assert refused.value.field == "tag"
 
 
-@pytest.mark.parametrize("tag", ["", "win\0ter", "win\ud800ter", None, 500], ids=repr)
+@pytest.mark.parametrize(
+    "tag", ["", "win\0ter", "win\ud800ter", None, 500], ids=["empty", "NUL", "surrogate", "none", "number"]
+)
 def test_a_tag_is_a_text_that_storages_can_keep(tag: object) -> None:
     with pytest.raises(InvalidTag):
         new_tag(tag)

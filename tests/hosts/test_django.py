@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import IntegrityError, connections, transaction
 from django.db import connection as default_connection
 
-from partner_vouchers.domain.events import VoucherRewarded
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists
 from tests.hosts.kinds import IMMEDIATE, LATE, SERVERS
 from tests.hosts.shop import Place

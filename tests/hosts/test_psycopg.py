@@ -11,7 +11,7 @@ from psycopg.rows import dict_row, namedtuple_row, scalar_row
 from psycopg.types.string import TextLoader
 from psycopg_pool import ConnectionPool
 
-from partner_vouchers.domain.events import VoucherRewarded
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists
 from tests.hosts.kinds import SERVERS
 from tests.hosts.shop import Place

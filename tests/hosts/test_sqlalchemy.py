@@ -10,7 +10,7 @@ from sqlalchemy import Engine, create_engine, event, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from partner_vouchers.domain.events import VoucherRewarded
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists
 from tests.hosts.kinds import savepoints, sqlite
 from tests.hosts.shop import Base, Order, orders, place_order

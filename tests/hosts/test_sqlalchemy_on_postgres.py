@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from partner_vouchers import PartnerVouchersError
-from partner_vouchers.domain.events import VoucherRewarded
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, HostTransactionError
 from tests.hosts.kinds import SERVERS
 from tests.hosts.shop import Base, Place, orders, place_order

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from partner_vouchers.domain.events import VoucherRewarded
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.messages import Finding, FindingKind, MessageTemplate
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from partner_vouchers.domain.events import VoucherRewarded
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.ports import EventSink
 from partner_vouchers.testing import (
     EventSinkContract,

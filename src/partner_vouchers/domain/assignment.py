@@ -280,8 +280,6 @@ def stock_alerts(
     A level is announced once, when the stock falls to it; a top-up arms it again.
     """
     level = stock_level(counts, voucher_list.low_stock_at)
-    if level <= announced:
-        return level, ()
     kinds: list[type[StockEvent]] = []
     if announced < StockLevel.LOW <= level and voucher_list.low_stock_at is not None:
         kinds.append(StockLow)

@@ -97,7 +97,7 @@ class MessageTemplate:
             InvalidInput: an argument cannot tell names.
 
         Example:
-            >>> from partner_vouchers.domain.events import VoucherRewarded
+            >>> from partner_vouchers.domain.promo_events import VoucherRewarded
             >>> template = MessageTemplate("{{ Event.vouchercode }}")
             >>> for finding in template.check(event=VoucherRewarded):
             ...     print(finding.line, finding.column, finding.message)

@@ -13,8 +13,9 @@ from attrs import evolve, frozen
 
 from partner_vouchers.domain.assignment import Assignment, Request
 from partner_vouchers.domain.duplicates import PerPartnerAndTag, counts_for_duplicates, refusal
-from partner_vouchers.domain.events import Event, Recorded, VoucherRewarded
+from partner_vouchers.domain.events import Event, Recorded
 from partner_vouchers.domain.lifecycle import State, Status
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.domain.uploads import RowFaultKind, Tally, Upload, interrupted, list_is_full
 from partner_vouchers.domain.voucher_list import VoucherList, new_list
 from partner_vouchers.errors import (

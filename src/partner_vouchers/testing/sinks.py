@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from partner_vouchers.domain.assignment import Source
-from partner_vouchers.domain.events import Event, VoucherRewarded
+from partner_vouchers.domain.events import Event
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import PartnerVouchersError, SinkUnavailable
 from partner_vouchers.ports import EventSink, OutboxEntry
 from partner_vouchers.testing import strategies, teams

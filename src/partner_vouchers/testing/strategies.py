@@ -16,10 +16,10 @@ from partner_vouchers.domain.events import (
     ListExpired,
     Recorded,
     StockEvent,
-    VoucherRewarded,
 )
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.partner import Partner
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.domain.stock import LowStock, PercentUsed
 from partner_vouchers.domain.uploads import RowFault, RowFaultKind
 from partner_vouchers.domain.voucher_list import VoucherList

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.reliability.jobs import prepare
+from tests.reliability.vfs import NoVFS, disk
+
+
+@pytest.fixture(scope="session")
+def _disk() -> None:
+    try:
+        disk()
+    except NoVFS as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def prepared(_disk: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A storage with a bit of everything in it, closed."""
+    path = tmp_path_factory.mktemp("prepared") / "vouchers.db"
+    prepare(path, checkpoint_due=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def prepared_with_log(_disk: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, as a killed process left it: its next commit brings the log back into the database."""
+    path = tmp_path_factory.mktemp("prepared") / "vouchers.db"
+    prepare(path, checkpoint_due=True)
+    return path

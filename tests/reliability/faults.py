@@ -1,0 +1,288 @@
+"""Let each call of SQLite's to its disk fail, one after the other, and see what the library makes of it."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.errors import PartnerVouchersError, StorageError, StorageFull
+from tests.reliability.jobs import (
+    SECRET,
+    Job,
+    copy_database,
+    goods,
+    later,
+    remove_database,
+    require_no_leftovers,
+    require_sound,
+)
+from tests.reliability.received import WitnessSink, require_delivered
+from tests.reliability.vfs import FULL, IOERR, Call, Fail, disk
+from tests.support.host import Host
+
+CHANGES = frozenset({"write", "sync", "truncate", "delete", "shared memory", "open"})
+
+
+@dataclass
+class Fault:
+    """Lets the calls from `first` on fail, or that one alone.
+
+    Attributes:
+        kinds: which kinds of calls are counted, and can fail.
+        code: what SQLite is told of a call of a kind.
+        lasting: whether all later ones fail too.
+        torn: whether half of a write that fails reaches the file.
+        first: the number of the first call that fails, from 0 on.
+        calls: how many calls of the kinds there were.
+        failed: those that failed.
+    """
+
+    kinds: frozenset[str]
+    code: Callable[[str], int]
+    lasting: bool
+    torn: bool
+    first: int
+    calls: int = 0
+    failed: list[Call] = field(default_factory=list)
+
+    def __call__(self, call: Call) -> Fail | None:
+        if call.kind not in self.kinds or (call.kind == "open" and not call.created):
+            return None
+        number = self.calls
+        self.calls += 1
+        if number < self.first or (number > self.first and not self.lasting):
+            return None
+        self.failed.append(call)
+        return Fail(self.code(call.kind), len(call.data) // 2 if self.torn else 0)
+
+
+def io_error(first: int) -> Fault:
+    """One call fails, and the next one succeeds again."""
+    return Fault(CHANGES, lambda kind: IOERR[kind], lasting=False, torn=False, first=first)
+
+
+def torn_write(first: int) -> Fault:
+    """Half of what is written arrives, and the call fails."""
+    return Fault(frozenset({"write"}), lambda kind: IOERR[kind], lasting=False, torn=True, first=first)
+
+
+def disk_full(first: int) -> Fault:
+    """From some call on there is no space."""
+    return Fault(frozenset({"write"}), lambda kind: FULL, lasting=True, torn=False, first=first)
+
+
+def dead_disk(first: int) -> Fault:
+    """From some call on nothing can be changed any more."""
+    return Fault(CHANGES, lambda kind: IOERR[kind], lasting=True, torn=False, first=first)
+
+
+def unreadable(first: int) -> Fault:
+    """One read fails."""
+    return Fault(frozenset({"read"}), lambda kind: IOERR[kind], lasting=False, torn=False, first=first)
+
+
+FAULTS: dict[str, Callable[[int], Fault]] = {
+    "I/O error": io_error,
+    "torn write": torn_write,
+    "disk full": disk_full,
+    "dead disk": dead_disk,
+    "read error": unreadable,
+}
+
+
+@dataclass
+class Figures:
+    """What was seen."""
+
+    faults: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What can be seen of a storage.
+
+    Attributes:
+        everything: all that can be read.
+        goods: the codes and who has them.
+        settled: the same, once what was broken off has been recovered.
+    """
+
+    everything: dict[str, object]
+    goods: dict[str, object]
+    settled: dict[str, object]
+
+
+class Trial:
+    """A job, tried on copies of a prepared storage."""
+
+    def __init__(self, job: Job, prepared: Path, directory: Path) -> None:
+        self._job = job
+        self._prepared = prepared
+        self._path = directory / "tried.db"
+        self._killed = directory / "killed.db"
+        self._before, self._after = self._seen(lambda host: None), self._seen(job.act)
+        assert self._before.everything != self._after.everything, "the job changes nothing"
+
+    def with_each_call_failing(
+        self, fault: Callable[[int], Fault], figures: Figures, *, first: int = 0, step: int = 1
+    ) -> None:
+        """Let the first call fail, then the second, and so on, until the job is done without one that failed."""
+        while self.with_fault(fault(first), figures):
+            first += step
+
+    def with_fault(self, fault: Fault, figures: Figures) -> bool:
+        """Do the job while the disk fails; check what is there, and that all goes on. Return whether it failed."""
+        copy_database(self._prepared, self._path)
+        try:
+            with disk().inserted(), closing(SQLiteStorage(self._path, busy_timeout=1)) as storage:
+                error = None
+                host = Host(storage, later())
+                # The connection is there, as in a backend that has been running.
+                host.vouchers.partners.all()
+                with disk().watched(fault):
+                    try:
+                        self._job.act(host)
+                    except PartnerVouchersError as raised:
+                        error = raised
+                if error is not None:
+                    self._require_typed(error, fault)
+                copy_database(self._path, self._killed)
+                self._require_all_or_nothing(host, error)
+                with closing(SQLiteStorage(self._path)) as another:
+                    self._require_all_or_nothing(Host(another, later()), error)
+                require_sound(host, self._path)
+                self._require_after_a_kill()
+                self._go_on(host, error)
+            with closing(SQLiteStorage(self._path)) as reopened:
+                assert goods(Host(reopened, later())) == self._after.settled
+            if fault.failed:
+                figures.faults[fault.failed[0].kind] += 1
+                figures.outcomes["done" if error is None else type(error).__name__] += 1
+            return bool(fault.failed)
+        finally:
+            remove_database(self._path)
+
+    def _seen(self, act: Callable[[Host], object]) -> Seen:
+        copy_database(self._prepared, self._path)
+        try:
+            with closing(SQLiteStorage(self._path)) as storage:
+                host = Host(storage, later())
+                act(host)
+                everything, found = host.everything(), goods(host)
+                host.vouchers.uploads.recover()
+                return Seen(everything, found, goods(host))
+        finally:
+            remove_database(self._path)
+
+    def _require_typed(self, error: PartnerVouchersError, fault: Fault) -> None:
+        assert isinstance(error, StorageError), error
+        assert fault.failed, error
+        if fault.failed[0].kind == "write" and all(call.kind == "write" for call in fault.failed):
+            assert isinstance(error, StorageFull) == (fault.code("write") == FULL), error
+        assert SECRET not in "".join(traceback.format_exception(error))
+
+    def _require_all_or_nothing(self, host: Host, error: Exception | None) -> None:
+        expected = self._after if error is None else self._before
+        if self._job.in_steps:
+            assert goods(host) == expected.goods, f"neither all nor nothing: {error}"
+        else:
+            assert host.everything() == expected.everything, f"neither all nor nothing: {error}"
+
+    def _require_after_a_kill(self) -> None:
+        """Check what a process finds that starts now, the other one having been killed.
+
+        What failed may then be there after all: its last write may be complete, and only the report was lost.
+        """
+        try:
+            with closing(SQLiteStorage(self._killed)) as storage:
+                host = Host(storage, later())
+                assert goods(host) in (self._before.goods, self._after.goods), (
+                    "neither all nor nothing, killed"
+                )
+                require_sound(host, self._killed)
+        finally:
+            remove_database(self._killed)
+
+    def _go_on(self, host: Host, error: Exception | None) -> None:
+        """Repeat what failed, and settle what was broken off, on the same storage object."""
+        if not self._job.in_steps:
+            if error is not None:
+                self._job.act(host)
+            assert host.everything() == self._after.everything
+        host.clock.advance(minutes=1)
+        host.vouchers.uploads.recover()
+        if goods(host) != self._after.settled:
+            assert error is not None
+            self._job.act(host)
+        assert goods(host) == self._after.settled
+        require_sound(host, self._path)
+        require_no_leftovers(host, self._path)
+
+
+def run_opening(directory: Path, fault: Callable[[int], Fault], figures: Figures, *, step: int = 1) -> None:
+    """Let each call fail while a storage is created and closed; it can be created afterwards."""
+    path = directory / "created.db"
+    first = 0
+    while True:
+        failing = fault(first)
+        error = None
+        with disk().inserted(), disk().watched(failing):
+            try:
+                storage = SQLiteStorage(path, busy_timeout=1)
+                Host(storage, later())
+                storage.close()
+            except PartnerVouchersError as raised:
+                error = raised
+        assert error is None or (isinstance(error, StorageError) and failing.failed), error
+        with closing(SQLiteStorage(path)) as again:
+            host = Host(again, later())
+            host.give(host.a_list(f"{SECRET}-1").id, "zoe")
+            require_sound(host, path)
+        remove_database(path)
+        if not failing.failed:
+            return
+        figures.faults[failing.failed[0].kind] += 1
+        figures.outcomes["done" if error is None else type(error).__name__] += 1
+        first += step
+
+
+def run_delivery(
+    prepared: Path, directory: Path, fault: Callable[[int], Fault], figures: Figures, *, step: int = 1
+) -> None:
+    """Let each call fail while events are delivered; the next delivery brings the rest, in order."""
+    path, received = directory / "delivering.db", directory / "received.log"
+    first = 0
+    while True:
+        failing = fault(first)
+        error = None
+        copy_database(prepared, path)
+        try:
+            with disk().inserted(), closing(SQLiteStorage(path, busy_timeout=1)) as storage:
+                host = Host(storage, later())
+                sink = WitnessSink(received, concurrency=1)
+                with disk().watched(failing):
+                    try:
+                        host.vouchers.events.deliver(sink)
+                    except PartnerVouchersError as raised:
+                        error = raised
+                assert error is None or (isinstance(error, StorageError) and failing.failed), error
+                require_delivered(received, host.outbox(), whole=error is None)
+                host.clock.advance(minutes=1)
+                host.vouchers.events.deliver(sink)
+                require_delivered(received, host.outbox(), whole=True)
+                assert host.vouchers.events.deliver(sink).delivered == 0
+                require_sound(host, path)
+        finally:
+            remove_database(path)
+            received.unlink(missing_ok=True)
+        if not failing.failed:
+            return
+        figures.faults[failing.failed[0].kind] += 1
+        figures.outcomes["done" if error is None else type(error).__name__] += 1
+        first += step

@@ -1,0 +1,209 @@
+"""What a backend does with a storage: each job is one call, with all that it touches prepared."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.domain.uploads import UploadStatus
+from tests.concurrency.state import checked
+from tests.support.host import EXPIRY, FixedClock, Host, some_codes
+
+SECRET = "SECRET"
+"""With this begins every code, so that a text in which one stands can be told."""
+
+# The lists of the prepared storage, and an upload to the second.
+WINTER, SPRING, SUMMER, AUTUMN = "1", "2", "3", "4"
+SECOND_UPLOAD = "2"
+
+_FRAME = 24 + 2048
+_CHECKPOINT_AT = 1000
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call.
+
+    Attributes:
+        name: what is done.
+        act: does it.
+        in_steps: whether it works in several transactions, so that it can stop between two.
+    """
+
+    name: str
+    act: Callable[[Host], object]
+    in_steps: bool = False
+
+
+def _codes(number: int, prefix: str) -> list[str]:
+    return some_codes(number, f"{SECRET}-{prefix}-")
+
+
+def _small_file(host: Host) -> object:
+    return host.upload(WINTER, *_codes(5, "SMALL"), "not a code", *_codes(3, "W"))
+
+
+def _large_file(host: Host) -> object:
+    with slices_of(16):
+        return host.upload(WINTER, *_codes(60, "LARGE"), *["not a code"] * 20, *_codes(20, "W"))
+
+
+def _recover(host: Host) -> object:
+    return host.vouchers.uploads.recover()
+
+
+JOBS = {
+    job.name: job
+    for job in (
+        Job("add a partner", lambda host: host.vouchers.partners.add("Nike")),
+        Job(
+            "create a list",
+            lambda host: host.vouchers.lists.create(partner="Puma", tag="new", name="New", expires_at=EXPIRY),
+        ),
+        Job("edit a list", lambda host: host.vouchers.lists.edit(WINTER, name="Winter", actor="ann")),
+        Job("link a campaign", lambda host: host.vouchers.campaigns.link(WINTER, "CMP2", priority=1)),
+        Job("assign", lambda host: host.vouchers.codes.assign(campaign_id="CMP", user_id="zoe")),
+        Job(
+            "assign with a key",
+            lambda host: host.vouchers.codes.assign(list_id=WINTER, user_id="zoe", idempotency_key="order-1"),
+        ),
+        Job("assign the last code", lambda host: host.give(AUTUMN, "zoe")),
+        Job(
+            "assign many",
+            lambda host: host.vouchers.codes.assign_many([f"user-{n}" for n in range(30)], campaign_id="CMP"),
+        ),
+        Job("withdraw an upload", lambda host: host.vouchers.uploads.withdraw(SECOND_UPLOAD)),
+        Job("pause a list", lambda host: host.vouchers.lists.pause(WINTER)),
+        Job("archive a list", lambda host: host.vouchers.lists.archive(WINTER)),
+        Job("delete a list", lambda host: host.vouchers.lists.delete(SUMMER), in_steps=True),
+        Job("upload a small file", _small_file, in_steps=True),
+        Job("upload in slices", _large_file, in_steps=True),
+        Job("recover an upload", _recover, in_steps=True),
+    )
+}
+
+
+def prepare(path: Path, *, checkpoint_due: bool) -> None:
+    """Make a storage with lists that have codes, were partly given out, and an upload that was broken off.
+
+    Args:
+        path: the database file.
+        checkpoint_due: whether the next commit brings the write-ahead log back into the database.
+    """
+    making = path.with_name("making.db")
+    storage = SQLiteStorage(making)
+    host = Host(storage, FixedClock())
+    host.a_list(*_codes(40, "W"), "no code", campaign="CMP")
+    host.a_list(*_codes(10, "S"))
+    host.a_list(*_codes(12, "D"))
+    host.a_list(*_codes(2, "A"), low_stock_at=1)
+    host.give(WINTER, "ann", "bob")
+    host.give(SPRING, "ann")
+    host.give(AUTUMN, "ann")
+    _break_off_an_upload(host)
+    if checkpoint_due:
+        log = Path(f"{making}-wal")
+        for number in range(_CHECKPOINT_AT):
+            if (log.stat().st_size - 32) // _FRAME >= _CHECKPOINT_AT - 1:
+                break
+            with storage.begin() as tx:
+                tx.settings.put("filler", str(number))
+                tx.commit()
+        # As a backend leaves it that is killed now.
+        copy_database(making, path)
+        storage.close()
+    else:
+        storage.close()
+        copy_database(making, path)
+    remove_database(making)
+
+
+def _break_off_an_upload(host: Host) -> None:
+    """Leave an upload In Progress whose file was stored whole, as a process does that is killed."""
+    run = "partner_vouchers.usecases.importing.ImportRun"
+    with (
+        patch(f"{run}.run", side_effect=_Killed),
+        patch(f"{run}.fail", side_effect=_Killed),
+        suppress(_Killed),
+    ):
+        host.upload(SUMMER, *_codes(6, "R"), *_codes(2, "D"))
+    host.clock.advance(minutes=1)
+
+
+class _Killed(BaseException):
+    pass
+
+
+@contextmanager
+def slices_of(rows: int) -> Iterator[None]:
+    """Let an import do its work in transactions of so many rows, however fast this machine is."""
+    slices = "partner_vouchers.adapters.sqlite.slices"
+    with (
+        patch(f"{slices}._FIRST", rows),
+        patch(f"{slices}._SMALLEST", rows),
+        patch(f"{slices}._LARGEST", rows),
+        patch(f"{slices}._PAUSE_SECONDS", 0),
+    ):
+        yield
+
+
+def later() -> FixedClock:
+    """Return a clock at which the leases of whatever was broken off have ended."""
+    clock = FixedClock()
+    clock.advance(minutes=1)
+    return clock
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a database with its write-ahead log, as they are."""
+    for suffix in ("", "-wal", "-journal"):
+        file = Path(f"{source}{suffix}")
+        if file.exists():
+            shutil.copyfile(file, f"{target}{suffix}")
+
+
+def remove_database(path: Path) -> None:
+    """Remove a database with all files beside it."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def goods(host: Host) -> dict[str, object]:
+    """Return which codes there are in each list, and who has one; not how they came there."""
+    lists = host.vouchers.lists.find(sort="created_at", limit=1000).items
+    return {
+        view.id: (
+            (view.uploaded, view.available, view.distributed, view.withdrawn),
+            host.left(view.id),
+            list(host.vouchers.codes.assignments(view.id)),
+        )
+        for view in lists
+    }
+
+
+def require_sound(host: Host, path: Path) -> None:
+    """Check all lists of a storage, and its file."""
+    for view in host.vouchers.lists.find(limit=1000).items:
+        checked(host.vouchers, host.storage, view.id)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def require_no_leftovers(host: Host, path: Path) -> None:
+    """Check that nothing of broken-off work is left once it was settled: no entry, no list, no code."""
+    uploads = [
+        upload
+        for view in host.vouchers.lists.find(limit=1000).items
+        for upload in host.vouchers.uploads.of_list(view.id).items
+    ]
+    assert all(not upload.is_running for upload in uploads)
+    standing = sum(upload.accepted for upload in uploads if upload.status is UploadStatus.COMPLETED)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM pv_codes").fetchone() == (standing,)
+        assert connection.execute("SELECT count(*) FROM pv_lists WHERE removed = 1").fetchone() == (0,)

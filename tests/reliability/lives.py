@@ -1,0 +1,178 @@
+"""What the processes do that are killed: one kind of work each, again and again, and a log of what they were told.
+
+The log is the witness. A process writes `ask N` before its request number N, and `told N` with the answer afterwards,
+synced before it goes on: what the log tells was acknowledged. Each request is made up from its number alone, so a
+process that starts after a kill repeats the request whose answer is missing, as a backend repeats it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from partner_vouchers import PartnerVouchers, PerPartner
+from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.adapters.sqlite.assignments import SQLiteAssignments
+from partner_vouchers.adapters.sqlite.driver import retry_while_busy
+from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.errors import FileAlreadyUploaded, UploadRunning
+from partner_vouchers.ports import Storage
+from tests.concurrency.state import csv_file
+from tests.reliability.jobs import slices_of
+from tests.reliability.received import WitnessSink
+
+
+def _torn(path: str) -> Storage:
+    """Return a storage that takes a code in one transaction and gives it in the next: kills must find it out.
+
+    All storages of this process become so.
+    """
+    honest = SQLiteAssignments.add
+
+    def add(self: SQLiteAssignments, assignments: Sequence[Assignment]) -> None:
+        self._db.execute("COMMIT")
+        assert isinstance(self._db, sqlite3.Connection)
+        retry_while_busy(self._db, "BEGIN IMMEDIATE", 30)
+        honest(self, assignments)
+
+    SQLiteAssignments.add = add  # type: ignore[method-assign]
+    return SQLiteStorage(path)
+
+
+BACKENDS: dict[str, Callable[[str], Storage]] = {"sqlite": SQLiteStorage, "torn": _torn}
+"""By the first word of an address; the rest of the address is what the function takes."""
+
+CAMPAIGN = "CMP1"
+
+Answer = list[list[str]]
+"""Pairs: of an assignment the user and the code, of an upload its id and how many codes were accepted, of a delivery
+the worker and how many events were delivered.
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where somebody works.
+
+    Attributes:
+        address: the storage, such as `sqlite /tmp/vouchers.db`.
+        name: of the worker, which is unlike all others.
+        list_id: the list that is the worker's own.
+        log: the file of its log.
+    """
+
+    address: str
+    name: str
+    list_id: str
+    log: Path
+
+    @property
+    def received(self) -> Path:
+        """The file in which the sink of all workers writes down what it receives."""
+        return self.log.with_name("received.log")
+
+
+def opened(address: str) -> tuple[Storage, PartnerVouchers]:
+    """Open a storage in this process."""
+    backend, _, rest = address.partition(" ")
+    storage = BACKENDS[backend](rest)
+    return storage, PartnerVouchers(storage, duplicates=PerPartner())
+
+
+def users_of(name: str, number: int) -> list[str]:
+    """Return who asks in a request for codes: one user, or some at once."""
+    chance = random.Random(f"{name} {number}")
+    return [f"{name}-{number}-{each}" for each in range(chance.choice((1, 1, 1, 1, 4)))]
+
+
+def rows_of(name: str, number: int) -> tuple[list[str], int]:
+    """Return the rows of a file, and how many of them are codes that nobody has."""
+    chance = random.Random(f"{name} {number}")
+    new = [f"{name}-{number}-{each:04}" for each in range(chance.choice((20, 100, 400, 1500)))]
+    bad = ["not a code"] * chance.randint(0, 3) + [
+        f"{name}-0-{each:04}" for each in range(5 if number else 0)
+    ]
+    rows = new + bad
+    chance.shuffle(rows)
+    return rows, len(new)
+
+
+def assign(vouchers: PartnerVouchers, place: Place, number: int) -> Answer:
+    """Ask for codes; asked again, the same is answered."""
+    users, key = users_of(place.name, number), f"{place.name}-{number}"
+    if len(users) == 1:
+        (user,) = users
+        reward = vouchers.codes.assign(campaign_id=CAMPAIGN, user_id=user, idempotency_key=key)
+        return [[user, reward.code]]
+    outcome = vouchers.codes.assign_many(users, campaign_id=CAMPAIGN, idempotency_key=key)
+    return [[reward.user_id, reward.code] for reward in outcome.rewards]
+
+
+def upload(vouchers: PartnerVouchers, place: Place, number: int) -> Answer:
+    """Upload a file, unless it turns out to have been uploaded."""
+    rows, _ = rows_of(place.name, number)
+    while True:
+        with slices_of(100):
+            vouchers.uploads.recover()
+            try:
+                done = vouchers.uploads.add(
+                    place.list_id, csv_file(rows), filename=f"{number}.csv", uploaded_by="ops"
+                )
+            except FileAlreadyUploaded as before:
+                done = vouchers.uploads.get(before.upload_id)
+            except UploadRunning:
+                # Another process recovers what the last life of this one left behind.
+                time.sleep(0.01)
+                continue
+        return [[done.id, str(done.accepted)]]
+
+
+def deliver(vouchers: PartnerVouchers, place: Place, number: int) -> Answer:
+    """Deliver what is due; where nothing is, wait a little."""
+    done = vouchers.events.deliver(WitnessSink(place.received)).delivered
+    if not done:
+        time.sleep(0.005)
+    return [[place.name, str(done)]]
+
+
+WORK: dict[str, Callable[[PartnerVouchers, Place, int], Answer]] = {
+    "assign": assign,
+    "upload": upload,
+    "deliver": deliver,
+}
+
+
+def live(work: str, place: Place, first: int, last: int | None) -> None:
+    """Make requests from number `first` to `last`, or until killed."""
+    log = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    _, vouchers = opened(place.address)
+    for number in count(first):
+        if last is not None and number > last:
+            return
+        os.write(log, f"ask {number}\n".encode())
+        answer = WORK[work](vouchers, place, number)
+        os.write(log, f"told {number} {json.dumps(answer)}\n".encode())
+        os.fsync(log)
+
+
+def read_log(log: Path) -> tuple[dict[int, Answer], int | None]:
+    """Return all that was told, by number, and the number of the request that has no answer, if one has none."""
+    told: dict[int, Answer] = {}
+    asked: int | None = None
+    text = log.read_text() if log.exists() else ""
+    # What was cut off in the middle of a line was not said.
+    for line in text.split("\n")[:-1]:
+        word, number, *rest = line.split(" ", 2)
+        if word == "ask":
+            asked = int(number)
+        else:
+            assert int(number) not in told, "told twice"
+            told[int(number)], asked = json.loads(rest[0]), None
+    return told, asked

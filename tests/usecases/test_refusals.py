@@ -1,0 +1,126 @@
+"""What a refused call says: the argument, and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from partner_vouchers import Status
+from partner_vouchers.errors import (
+    InvalidCursor,
+    InvalidInput,
+    InvalidPartnerName,
+    PartnerVouchersError,
+    UploadRunning,
+)
+from partner_vouchers.ports import ListOrder
+from tests.support.host import Host
+
+_LOG_CURSOR = "after: is not the `next` of a page of {}"
+_LIST_CURSOR = "after: is not the `next` of a page in this order; ask for the first page again"
+
+REFUSALS: dict[str, Callable[[Host], object]] = {
+    "user_ids: must be a sequence of user ids, not one text": lambda host: host.vouchers.codes.assign_many(
+        "ann", list_id="1"
+    ),
+    "partner: must be a string, not int": lambda host: host.vouchers.lists.find(partner=1),  # type: ignore[arg-type]
+    "text: must be a string, not int": lambda host: host.vouchers.lists.find(text=1),  # type: ignore[arg-type]
+    "limit: must be from 1 to 1000": lambda host: host.vouchers.lists.find(limit=1001),
+    "status: must be one of Active, Paused, Expired, Archived": lambda host: host.vouchers.lists.find(
+        status="Gone"
+    ),
+    f"sort: must be one of {', '.join(ListOrder)}, with or without a '-' before it": (
+        lambda host: host.vouchers.lists.find(sort="colour")
+    ),
+    "after_line: must be the number of a line, or 0": lambda host: host.vouchers.uploads.errors(
+        "1", after_line=2**32
+    ),
+    "name: must not be empty": lambda host: host.vouchers.partners.get(" "),
+    "code: must not be empty": lambda host: host.vouchers.codes.holders(""),
+    "header: must be True, False or None": lambda host: host.vouchers.uploads.validate(
+        "1",
+        b"A\n",
+        filename="codes.csv",
+        header="no",  # type: ignore[arg-type]
+    ),
+}
+
+CURSORS: dict[str, Callable[[Host], object]] = {
+    _LOG_CURSOR.format("the audit log"): lambda host: host.vouchers.audit.entries(after="x"),
+    _LOG_CURSOR.format("the upload log"): lambda host: host.vouchers.uploads.of_list("1", after="x"),
+    _LIST_CURSOR: lambda host: host.vouchers.lists.find(after="x"),
+}
+
+
+@pytest.mark.parametrize("text", REFUSALS)
+def test_a_refusal_names_the_argument_and_says_what_would_be_right(host: Host, text: str) -> None:
+    host.a_list("A", "B B")
+    with pytest.raises(InvalidInput) as refused:
+        REFUSALS[text](host)
+    assert str(refused.value) == text
+
+
+@pytest.mark.parametrize("text", CURSORS)
+def test_a_refused_cursor_says_of_what_it_is_none(host: Host, text: str) -> None:
+    host.a_list()
+    with pytest.raises(InvalidCursor) as refused:
+        CURSORS[text](host)
+    assert str(refused.value) == text
+
+
+def test_a_partner_to_look_up_has_a_valid_name(host: Host) -> None:
+    with pytest.raises(InvalidPartnerName):
+        host.vouchers.partners.get("Pu\0ma")
+
+
+def test_a_batch_that_is_refused_says_why_its_first_user_got_nothing(host: Host) -> None:
+    found = host.a_list("A", campaign="CMP1", status=Status.PAUSED)
+    with pytest.raises(PartnerVouchersError) as refused:
+        host.vouchers.codes.assign_many(["ann"], campaign_id="CMP1")
+    assert getattr(refused.value, "campaign_id") == "CMP1"  # noqa: B009
+    assert getattr(refused.value, "lists") == ((found.id, "Paused"),)  # noqa: B009
+
+
+def test_whoever_has_a_code_of_a_list_keeps_it_in_a_batch(host: Host) -> None:
+    found = host.a_list("A", "B", "C")
+    (first,) = host.give(found.id, "ann")
+    outcome = host.vouchers.codes.assign_many(["bob", "ann"], list_id=found.id)
+    assert [(reward.user_id, reward.code) for reward in outcome.rewards] == [("bob", "B"), ("ann", first)]
+
+
+def test_all_are_named_for_whom_there_was_nothing(host: Host) -> None:
+    found = host.a_list("A")
+    outcome = host.vouchers.codes.assign_many(["ann", "bob", "cleo", "bob"], list_id=found.id, partial=True)
+    assert [reward.user_id for reward in outcome.rewards] == ["ann"]
+    assert outcome.unserved == ("bob", "cleo", "bob")
+
+
+def test_a_refused_first_row_is_in_the_error_file(host: Host) -> None:
+    upload = host.upload(host.a_list().id, "no code", "A")
+    rows = host.vouchers.uploads.error_file(upload.id).read().decode().splitlines()
+    assert rows[1].startswith("1,no code,")
+
+
+def test_the_file_of_a_validation_may_have_a_header(host: Host) -> None:
+    found = host.a_list("A")
+    seen: list[object] = []
+    checked = host.vouchers.uploads.validate(
+        found.id, b"B\nA\nC\n", filename="codes.csv", header=True, progress=seen.append
+    )
+    assert (checked.filename, checked.header_skipped, checked.total, checked.acceptable) == (
+        "codes.csv",
+        True,
+        2,
+        1,
+    )
+    assert seen
+    refused = host.vouchers.uploads.validate(found.id, b"A\n", filename="codes.txt")
+    assert (refused.filename, refused.acceptable) == ("codes.txt", 0)
+
+
+def test_an_upload_that_runs_cannot_be_withdrawn(host: Host) -> None:
+    found = host.a_list()
+    with host.a_running_upload(found.id, "A"), pytest.raises(UploadRunning) as refused:
+        host.vouchers.uploads.withdraw("1")
+    assert (refused.value.list_id, refused.value.upload_id) == (found.id, "1")
