@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from attrs import frozen
 from hypothesis import strategies as st
@@ -19,7 +20,17 @@ from partner_vouchers.domain.events import (
 )
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.partner import Partner
-from partner_vouchers.domain.promo_events import VoucherRewarded
+from partner_vouchers.domain.promo_events import (
+    POINTS_SOURCES,
+    RAISED_EVENTS,
+    CouponRedeemed,
+    CouponReverted,
+    CouponRewarded,
+    PointsCredited,
+    PointsDebited,
+    RaisedEvent,
+    VoucherRewarded,
+)
 from partner_vouchers.domain.stock import LowStock, PercentUsed
 from partner_vouchers.domain.uploads import RowFault, RowFaultKind
 from partner_vouchers.domain.voucher_list import VoucherList
@@ -174,8 +185,9 @@ def row_faults() -> st.SearchStrategy[list[RowFault]]:
 
 
 def stored_events() -> st.SearchStrategy[Event]:
-    """Return events of every kind that a storage keeps as they are: changes, and levels of stock."""
-    values = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | names()
+    """Return events of every kind that a storage keeps as they are: changes, stock levels, and what a host raises."""
+    finite = st.floats(allow_nan=False, allow_infinity=False)
+    values = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | finite | names()
     changes = st.lists(st.builds(FieldChange, names(), values, values), max_size=3).map(tuple)
     recorded = st.builds(
         _made,
@@ -208,7 +220,51 @@ def stored_events() -> st.SearchStrategy[Event]:
         partner=names(),
         list_tag=tags(),
     )
-    return recorded | stock | expired
+    return recorded | stock | expired | raised_events()
+
+
+def raised_events() -> st.SearchStrategy[Event]:
+    """Return the promo events that a host raises with `events.emit`."""
+    name, text = st.none() | names(), st.none() | descriptions()
+    number = st.integers(-(2**53), 2**53) | st.floats(-(2.0**53), 2.0**53)
+    used = {
+        "order_id": names(),
+        "coupon_id": names(),
+        "coupon_code": st.none() | codes(),
+        "coupon_name": name,
+        "discount_amount": st.none() | number,
+        "cashback_points": st.none() | number,
+    }
+    moved = {
+        "wallet_id": names(),
+        "source": st.sampled_from(POINTS_SOURCES),
+        "wallet_description": text,
+        "points": number,
+        "transaction_id": names(),
+    }
+    common = {"occurred_at": instants(), "user_id": names()}
+    attributes: dict[type[RaisedEvent], dict[str, Any]] = {
+        CouponRewarded: {
+            "coupon_name": name,
+            "coupon_id": names(),
+            "coupon_code": st.none() | codes(),
+            "campaign_id": names(),
+            "description": text,
+            "terms": text,
+            "starts_at": instants(),
+            "redeemable_from": instants(),
+            "expires_at": instants(),
+        },
+        CouponRedeemed: used,
+        CouponReverted: used,
+        PointsCredited: {**moved, "campaign_id": name, "points_description": text, "ct_source": names()},
+        PointsDebited: moved,
+    }
+    raised = [
+        st.builds(_made, st.just(kind), st.fixed_dictionaries({**common, **attributes[kind]}))
+        for kind in RAISED_EVENTS
+    ]
+    return st.one_of(*raised)
 
 
 def rewarded_events() -> st.SearchStrategy[VoucherRewarded]:
