@@ -3,6 +3,7 @@
 from partner_vouchers.domain.assignment import Assignment, BatchOutcome, Reward
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
 from partner_vouchers.domain.codes import CodeFault, CodeFormat, CodeRules
+from partner_vouchers.domain.delivery import RetryPolicy
 from partner_vouchers.domain.duplicates import DuplicatePolicy, Everywhere, PerPartner, PerPartnerAndTag
 from partner_vouchers.domain.lifecycle import Status
 from partner_vouchers.domain.list_view import ListView
@@ -19,12 +20,17 @@ from partner_vouchers.domain.properties import WireForm
 from partner_vouchers.domain.stock import PercentUsed
 from partner_vouchers.domain.uploads import FileFaultKind, RowFaultKind, Upload, UploadStatus
 from partner_vouchers.errors import PartnerVouchersError
+from partner_vouchers.usecases.delivery.dead_letters import DeadLetter
+from partner_vouchers.usecases.delivery.relay import Relay
+from partner_vouchers.usecases.delivery.standing import Backlog
+from partner_vouchers.usecases.events import DeliveryReport
 from partner_vouchers.usecases.importing import Progress
 from partner_vouchers.usecases.paging import Page
 from partner_vouchers.vouchers import PartnerVouchers
 
 __all__ = [
     "Assignment",
+    "Backlog",
     "BatchOutcome",
     "CampaignLink",
     "CodeFault",
@@ -33,6 +39,8 @@ __all__ = [
     "CouponRedeemed",
     "CouponReverted",
     "CouponRewarded",
+    "DeadLetter",
+    "DeliveryReport",
     "DuplicatePolicy",
     "Everywhere",
     "FileFaultKind",
@@ -47,7 +55,9 @@ __all__ = [
     "PointsDebited",
     "Progress",
     "PromoEvent",
+    "Relay",
     "RepeatPolicy",
+    "RetryPolicy",
     "Reward",
     "RowFaultKind",
     "Status",

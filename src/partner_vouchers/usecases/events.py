@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from functools import partial
 
 from attrs import frozen
 
@@ -138,7 +139,9 @@ class EventsGroup:
             raise InvalidInput(field="sinks", reason="must be one or more, each with a name of its own")
         if not interval > 0:
             raise InvalidInput(field="interval", reason="must be a positive number of seconds")
-        deliverers = [self._deliverer(sink, from_now, retry) for sink in sinks]
+        for sink in sinks:
+            self._deliverer(sink, from_now, retry)
+        deliverers = [partial(self._deliverer, sink, from_now, retry) for sink in sinks]
         return Relay(self._wiring, deliverers, _Housekeeping(self._wiring), interval)
 
     def backlog(self, sink: str) -> Backlog:

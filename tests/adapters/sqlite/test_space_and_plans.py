@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from partner_vouchers import UploadStatus
+from partner_vouchers import RetryPolicy, UploadStatus
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.errors import UnknownList
 from partner_vouchers.usecases.importing import ImportRun
 from tests.support.host import PATIENCE, Host, some_codes
+from tests.support.sinks import ScriptedSink, reject
 
 OF_A_LIST = {
     "pv_codes": "id >> 32 = {list}",
@@ -184,6 +185,7 @@ LARGE = {
     "pv_assignments",
     "pv_idempotency_keys",
     "pv_outbox",
+    "pv_held",
     "pv_audit",
     "pv_upload_faults",
     "pv_upload_pieces",
@@ -257,6 +259,18 @@ def test_nothing_that_is_done_often_reads_a_large_table_from_end_to_end(
         vouchers.audit.entries(actor="ops@example.com", after="3")
         with storage.begin(write=False) as tx:
             tx.outbox.read(5, 10)
+        sink = ScriptedSink(batch_size=2)
+        sink.always = reject("ann")
+        vouchers.events.deliver(sink)
+        vouchers.events.deliver(sink, retry=RetryPolicy(max_attempts=1))
+        host.clock.advance(days=40)
+        vouchers.codes.assign(campaign_id="CMP", user_id="ann")
+        vouchers.events.deliver(sink, retry=RetryPolicy(max_attempts=1))
+        vouchers.events.deliver(ScriptedSink("other"))
+        assert vouchers.events.dead_letters()
+        vouchers.events.retry_dead_letters()
+        vouchers.events.backlog("crm")
+        vouchers.events.forget_sink("other")
         break_off(host, found.id, "C", "D")
         vouchers.uploads.recover()
         vouchers.lists.archive(found.id)

@@ -93,8 +93,9 @@ def test_empty_lanes_do_not_fall_far_behind(host: Host) -> None:
 def test_what_is_empty_now_is_looked_at_again(host: Host) -> None:
     sink = ScriptedSink()
     deliverer = Deliverer(host.vouchers._wiring, sink, RetryPolicy(), from_now=False)
+    found = host.a_list(*some_codes(60))
     for number in range(60):
-        host.vouchers.partners.add(f"Partner {number}")
+        host.give(found.id, f"user-{number}")
         deliverer.run()
         assert len(sink.taken) == len(host.outbox())
         assert deliverer.run().delivered == 0

@@ -56,7 +56,8 @@ class SQLiteDeliveries:
     def forget(self, sink: str) -> None:
         """See `ports.Deliveries`."""
         self._db.execute("DELETE FROM pv_progress WHERE sink = ?", (sink,))
-        self._db.execute("DELETE FROM pv_held WHERE sink = ?", (sink,))
+        for which in ("NOT NULL", "NULL"):  # each has an index of its own
+            self._db.execute(f"DELETE FROM pv_held WHERE sink = ? AND retry_at IS {which}", (sink,))
 
     def hold(self, sink: str, held: Sequence[Held]) -> None:
         """See `ports.Deliveries`."""

@@ -31,7 +31,7 @@ class Relay:
     def __init__(
         self,
         wiring: Wiring,
-        deliverers: Sequence[Deliverer],
+        deliverers: Sequence[Callable[[], Deliverer]],
         housekeeping: Callable[[], object],
         interval: float,
     ) -> None:
@@ -73,12 +73,12 @@ class Relay:
         return self._stopped
 
     def _serve(self, number: int) -> None:
+        deliverer = self._deliverers[number]()
         failures = 0
         while not self._stopped:
             try:
-                if number == 0:
-                    self._housekeeping()
-                tally = self._deliverers[number].run(lambda: self._stopped)
+                self._housekeeping()
+                tally = deliverer.run(lambda: self._stopped)
             except StorageError as error:
                 _LOG.warning("events are not delivered now: %s", error)
                 failures += 1

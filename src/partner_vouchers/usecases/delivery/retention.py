@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from attrs import frozen
+
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.ports import OutboxEntry, Transaction
 from partner_vouchers.usecases.delivery.standing import first_open
@@ -13,7 +15,7 @@ from partner_vouchers.usecases.wiring import Wiring
 KEEP_EVENTS = timedelta(days=30)
 """How long an event is kept after it happened, unless the host says otherwise."""
 
-_AT_ONCE = 500
+_FIRST_LOOK, _AT_ONCE = 20, 500
 
 
 def require_retention(value: object) -> timedelta | None:
@@ -33,32 +35,39 @@ def remove_old_events(wiring: Wiring) -> int:
     """Remove delivered events whose time has come, in short transactions; return how many."""
     if wiring.keep_events is None:
         return 0
-    oldest_kept = wiring.now() - wiring.keep_events
-    removed, after = 0, 0
+    now = wiring.now()
+    removed, after, limit = 0, 0, _FIRST_LOOK
     while True:
         with wiring.storage.begin(write=False) as tx:
-            entries = tx.outbox.read(after, _AT_ONCE)
-            until = _old_until(entries, oldest_kept, wiring.now())
-            if until is not None:
-                until = min(until, _settled_until(tx))
-        if until is None or until <= after:
+            entries = tx.outbox.read(after, limit)
+            old = _old(entries, now - wiring.keep_events, now)
+            until = min(old.until, _settled_until(tx)) if old.until else 0
+        if until > after:
+            with wiring.storage.begin() as tx:
+                removed += tx.outbox.remove(until)
+                tx.commit()
+        if old.ended or until < old.until or len(entries) < limit:
             return removed
-        with wiring.storage.begin() as tx:
-            removed += tx.outbox.remove(min(until, _settled_until(tx)))
-            tx.commit()
-        after = until
+        after, limit = entries[-1].position, _AT_ONCE
 
 
-def _old_until(entries: Sequence[OutboxEntry], oldest_kept: datetime, now: datetime) -> int | None:
-    """Return up to which position the entries are old; None where the first is not."""
-    until = None
+@frozen
+class _Old:
+    """Up to which position entries are old, and whether one that is not came after."""
+
+    until: int
+    ended: bool
+
+
+def _old(entries: Sequence[OutboxEntry], oldest_kept: datetime, now: datetime) -> _Old:
+    until = 0
     for entry in entries:
         if entry.event.occurred_at < oldest_kept:
             until = entry.position
         elif entry.event.occurred_at <= now:
-            break
+            return _Old(until, ended=True)
         # One that a host dated in the future must not keep all that came after it.
-    return until
+    return _Old(until, ended=False)
 
 
 def _settled_until(tx: Transaction) -> int:
