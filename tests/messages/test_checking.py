@@ -123,6 +123,15 @@ def test_variables_of_the_template_are_known() -> None:
     assert finding.kind is FindingKind.UNKNOWN_NAME
 
 
+def test_only_the_first_findings_are_told() -> None:
+    source = "".join(f"{{{{ Event.x{number} }}}}\n" for number in range(5000))
+    found = MessageTemplate(source).check(event=[f"y{number}" for number in range(200)])
+
+    assert [finding.line for finding in found] == list(range(1, 101))
+    (finding,) = MessageTemplate("{{ Event." + "x" * 900 + " }}").check(event=["x" * 901])
+    assert finding.suggestion is None
+
+
 def test_source_with_wrong_syntax_is_a_finding() -> None:
     assert MessageTemplate.check_source("Hi\n {{ Profile.name | shout }}") == [
         Finding(kind=FindingKind.SYNTAX, line=2, column=20, message="there is no filter 'shout'")
