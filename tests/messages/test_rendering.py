@@ -220,6 +220,7 @@ def test_property_that_is_not_there(source: str, path: str, line: int) -> None:
         ("{% render 'other' %}", "unexpected tag 'render'", 1),
         ("\n" + "{% if true %}" * 31, "block nesting limit reached", 2),
         ("{{ " + "a[" * 3000 + "b" + "]" * 3000 + " }}", "longer than 1000 characters", 1),
+        ("\n{{ " + "a[" * 20 + "b" + "]" * 20 + " }}", "brackets stand more than 5 deep", 2),
         ("{% " + "x" * 5000 + " %}", "longer than 1000 characters", 1),
         ("x" * (MAX_SOURCE + 1), "longer than 100000 characters; shorten it", None),
     ],
