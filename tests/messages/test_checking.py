@@ -3,7 +3,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from partner_vouchers.domain.promo_events import VoucherRewarded
+from partner_vouchers.domain.promo_events import (
+    CouponRedeemed,
+    CouponReverted,
+    CouponRewarded,
+    PointsCredited,
+    PointsDebited,
+    PromoEvent,
+    VoucherRewarded,
+)
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.messages import Finding, FindingKind, MessageTemplate
 
@@ -55,6 +63,22 @@ def test_event_may_be_a_class_an_event_or_names(event: object) -> None:
         message="Event has no property 'listtag'; did you mean 'listTag'?",
         suggestion="Event.listTag",
     )
+
+
+@pytest.mark.parametrize(
+    "event,name,misspelt",
+    [
+        (CouponRewarded, "Coupon Code", "Coupon code"),
+        (CouponRedeemed, "Discount Amount", "Discount Amont"),
+        (CouponReverted, "Cashback Points", "Cashback points"),
+        (PointsCredited, "Transaction Id", "Transaction ID"),
+        (PointsDebited, "Wallet Description", "Wallet description"),
+    ],
+)
+def test_each_promo_event_tells_its_names(event: type[PromoEvent], name: str, misspelt: str) -> None:
+    assert MessageTemplate(f'{{{{ Event["{name}"] }}}}').check(event=event) == []
+    (finding,) = MessageTemplate(f'{{{{ Event["{misspelt}"] }}}}').check(event=event)
+    assert finding.suggestion == f'Event["{name}"]'
 
 
 class OnlyProperties:
