@@ -1,4 +1,6 @@
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from socket import socket
@@ -306,6 +308,14 @@ def test_nothing_of_a_request_is_logged(client: HttpClient, caplog: pytest.LogCa
         with urllib3.PoolManager() as another:
             another.request("GET", f"{server.url}/?mine")
     assert "?mine" in caplog.text
+
+
+def test_without_the_extra_the_error_says_what_to_install() -> None:
+    program = "import sys; sys.modules['urllib3'] = None; import partner_vouchers.httpclient"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=False)
+
+    assert done.returncode == 1
+    assert "ModuleNotFoundError: HTTP needs urllib3: install partner-vouchers[http]" in done.stderr
 
 
 def test_threads_share_a_client(client: HttpClient) -> None:

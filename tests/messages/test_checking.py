@@ -3,7 +3,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from partner_vouchers.domain.promo_events import VoucherRewarded
+from partner_vouchers.domain.promo_events import (
+    CouponRedeemed,
+    CouponReverted,
+    CouponRewarded,
+    PointsCredited,
+    PointsDebited,
+    PromoEvent,
+    VoucherRewarded,
+)
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.messages import Finding, FindingKind, MessageTemplate
 
@@ -55,6 +63,22 @@ def test_event_may_be_a_class_an_event_or_names(event: object) -> None:
         message="Event has no property 'listtag'; did you mean 'listTag'?",
         suggestion="Event.listTag",
     )
+
+
+@pytest.mark.parametrize(
+    "event,name,misspelt",
+    [
+        (CouponRewarded, "Coupon Code", "Coupon code"),
+        (CouponRedeemed, "Discount Amount", "Discount Amont"),
+        (CouponReverted, "Cashback Points", "Cashback points"),
+        (PointsCredited, "Transaction Id", "Transaction ID"),
+        (PointsDebited, "Wallet Description", "Wallet description"),
+    ],
+)
+def test_each_promo_event_tells_its_names(event: type[PromoEvent], name: str, misspelt: str) -> None:
+    assert MessageTemplate(f'{{{{ Event["{name}"] }}}}').check(event=event) == []
+    (finding,) = MessageTemplate(f'{{{{ Event["{misspelt}"] }}}}').check(event=event)
+    assert finding.suggestion == f'Event["{name}"]'
 
 
 class OnlyProperties:
@@ -121,6 +145,15 @@ def test_variables_of_the_template_are_known() -> None:
     assert MessageTemplate(source).check(event=[]) == []
     (finding,) = MessageTemplate("{% for i in (1..2) %}{% endfor %}{{ i }}").check()
     assert finding.kind is FindingKind.UNKNOWN_NAME
+
+
+def test_only_the_first_findings_are_told() -> None:
+    source = "".join(f"{{{{ Event.x{number} }}}}\n" for number in range(5000))
+    found = MessageTemplate(source).check(event=[f"y{number}" for number in range(200)])
+
+    assert [finding.line for finding in found] == list(range(1, 101))
+    (finding,) = MessageTemplate("{{ Event." + "x" * 900 + " }}").check(event=["x" * 901])
+    assert finding.suggestion is None
 
 
 def test_source_with_wrong_syntax_is_a_finding() -> None:

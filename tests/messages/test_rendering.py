@@ -3,6 +3,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pytest
 
@@ -38,6 +39,8 @@ REWARDED = VoucherRewarded(
 )
 
 ASHA = {"name": "Asha", "points": 120, "cities": ["Pune", "Goa"], "born": date(1990, 5, 17)}
+ASHA |= {"price": Decimal("20.50"), "whole": Decimal("20.00"), "prices": [Decimal("20.50"), 2]}
+ASHA |= {"orders": [{"total": Decimal("20.50")}, {"total": 10}]}
 
 
 def fails(source: str, event: VoucherRewarded | Mapping[str, object] = REWARDED) -> MessageError:
@@ -64,6 +67,12 @@ def fails(source: str, event: VoucherRewarded | Mapping[str, object] = REWARDED)
         ("{{ '1708351200' | date: '%Y-%m-%d %H:%M' }}", "2024-02-19 14:00"),
         ("{{ 1708351200 | date: '%Y-%m-%d %H:%M' }}", "2024-02-19 14:00"),
         ("{{ Profile.points | default: 5, allow_false: true }}", "120"),
+        ("{{ Profile.orders | sum: 'total' }}", "30.5"),
+        ("{{ Profile.price | plus: 1 }}, {{ 1 | plus: Profile.price }}", "21.5, 21.5"),
+        (
+            "{{ Profile.whole | times: 2 }}, {{ Profile.prices | sum }}, {{ Profile.price }}",
+            "40, 22.5, 20.50",
+        ),
         ("{{ 'İİİ<SCRIPT>x</SCRIPT>İ<b>' | strip_html }}", "İİİİ"),
         ("{{ '<p>₹500 <b>off</b></p><script>x()</script> <!-- no -->now' | strip_html }}", "₹500 off now"),
         ("{% if Profile.points > 100 %}gold{% else %}silver{% endif %}", "gold"),
@@ -211,6 +220,7 @@ def test_property_that_is_not_there(source: str, path: str, line: int) -> None:
         ("{% render 'other' %}", "unexpected tag 'render'", 1),
         ("\n" + "{% if true %}" * 31, "block nesting limit reached", 2),
         ("{{ " + "a[" * 3000 + "b" + "]" * 3000 + " }}", "longer than 1000 characters", 1),
+        ("\n{{ " + "a[" * 20 + "b" + "]" * 20 + " }}", "brackets stand more than 5 deep", 2),
         ("{% " + "x" * 5000 + " %}", "longer than 1000 characters", 1),
         ("x" * (MAX_SOURCE + 1), "longer than 100000 characters; shorten it", None),
     ],

@@ -1,4 +1,4 @@
-"""Templates written to take time or memory. Run as a program, it renders each and tells what that took."""
+"""Templates written to take time or memory. Run as a program, it checks and renders each, and tells what that took."""
 
 from __future__ import annotations
 
@@ -145,6 +145,7 @@ SOURCES: dict[str, str] = {
     "quoted brackets": _filled("{{ " + '["' * 490 + " }}"),
     "open quotes": _filled('{{ " }}'),
     "paths in paths": _filled("{{ " + "a[" * 320 + "b" + "]" * 320 + " }}"),
+    "paths in paths, less deep": _filled("{{ " + ("a[" * 4 + "b" + "]" * 4 + "[0]") + "|default:1 }}"),
     "conditions": _filled("{% if " + "true and " * 100 + "true %}{% endif %}"),
     "ifs within ifs": _filled("{% if true %}"),
     "pipes": _filled("{{ 1" + "|abs" * 240 + " }}"),
@@ -155,6 +156,7 @@ SOURCES: dict[str, str] = {
     "html": _big("<") + "{{ x | strip_html }}",
     "open scripts": _big("<script>") + "{{ x | strip_html }}",
     "entities": _big("&") + "{{ x | escape_once }}",
+    "many unknown names": "".join(f"{{{{Event.x{i}}}}}" for i in range(6000)),
     # what a profile may hold
     "a value that holds itself": "{{ Profile.loop }}",
     "a value that holds itself, joined": "{{ Profile.loop | join }}",
@@ -173,6 +175,7 @@ HARMLESS = frozenset(
         "many small outputs", "many small tags", "many variables", "open outputs in a comment", "open scripts",
         "open raws in a comment", "open tags in a comment", "pipes", "rounding to many places", "tags of spaces",
         "a liquid tag of many lines", "a liquid tag with runs of spaces", "tags with runs of spaces", "html",
+        "paths in paths, less deep",
     }
 )  # fmt: skip
 """Those that are harmless by now, so that they may as well be rendered."""
@@ -223,7 +226,9 @@ def _render(name: str, source: str, profile: dict[str, object]) -> Run:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begun = time.process_time()
     try:
-        MessageTemplate(source).render(event={}, profile=profile)
+        template = MessageTemplate(source)
+        template.check(event=["voucherCode"], profile=["name"], linked=["Voucher"])
+        template.render(event={}, profile=profile)
         ended = "rendered"
     except MessageError as error:
         ended = f"MessageError: {error.reason}"[:200]

@@ -11,7 +11,7 @@ from liquid import BoundTemplate, Environment, RenderContext, StrictDefaultUndef
 from liquid.ast import BlockNode, Node
 from liquid.builtin.expressions import FilteredExpression, Path, StringLiteral
 from liquid.builtin.expressions.primitive import RangeLiteral
-from liquid.exceptions import FilterError, UndefinedError, UnknownFilterError
+from liquid.exceptions import FilterError, LiquidSyntaxError, UndefinedError, UnknownFilterError
 from liquid.expression import Expression
 from liquid.parser import get_parser
 from liquid.tag import Tag
@@ -28,6 +28,7 @@ _TAGS = frozenset(
     tablerow unless content output illegal
     """.split()  # noqa: SIM905 - easier to read and to sort
 )
+_MAX_BRACKETS = 5
 
 
 class Aborted(Exception):
@@ -237,11 +238,11 @@ def _meter(nodes: list[Node], known: Mapping[str, object]) -> int:
 
 
 def _prepare(expression: Expression, known: Mapping[str, object]) -> int:
-    """Return the units of an expression, after bounding its ranges and checking its filters."""
+    """Return the units of an expression, after bounding its ranges and checking its filters and brackets."""
     units = 0
-    waiting = [expression]
+    waiting = [(expression, 0)]
     while waiting:
-        expression = waiting.pop()
+        expression, depth = waiting.pop()
         units += STEP
         if isinstance(expression, FilteredExpression):
             for each in expression.filters or ():
@@ -250,9 +251,14 @@ def _prepare(expression: Expression, known: Mapping[str, object]) -> int:
                     raise UnknownFilterError(f"there is no filter {each.name!r}", token=each.token)
         elif isinstance(expression, Path):
             units += len(expression.path)
+            depth += 1
+            # The engine's analysis takes the square of the depth.
+            if depth > _MAX_BRACKETS:
+                message = f"brackets stand more than {_MAX_BRACKETS} deep within one another"
+                raise LiquidSyntaxError(message, token=expression.token)
         elif isinstance(expression, StringLiteral):
             units += len(expression.value)
         elif type(expression) is RangeLiteral:
             expression.__class__ = _Range
-        waiting.extend(expression.children())
+        waiting.extend((child, depth) for child in expression.children())
     return units

@@ -23,6 +23,7 @@ from partner_vouchers.messages.limits import MAX_NESTING, LimitReached
 from partner_vouchers.messages.linked import FetchFailed, Linked, UnknownLinked
 
 _PATH = re.compile(r"\w[\w-]*(?:\s*\.\s*\w[\w-]*|\[[^\[\]]*\])*")
+_LONGEST_NAME = 100
 _OPENING = re.compile(r"\{[{%]")
 # `{{Linked{"…"].[code]` and its like, as a page that many copy from has it.
 _LINKED = re.compile(r"Linked\s*\.?\s*[\[{(]\s*([\"'])(?P<name>[^\"'\n]*)\1(?P<rest>[^|}%]*)")
@@ -39,6 +40,8 @@ def place(token: Token | None) -> tuple[int | None, int | None]:
 
 def suggest(name: str, known: list[str]) -> str | None:
     """Return the known name that was probably meant."""
+    if len(name) > _LONGEST_NAME:
+        return None
     by_folded = {each.casefold(): each for each in known}
     close = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[close[0]] if close else None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time
+from decimal import Decimal
 
 from liquid import Markup
 from liquid.filter import string_filter
@@ -36,7 +37,7 @@ def run(
     apply: Callable[..., object],
     budget: Budget,
     left: object,
-    args: tuple[object, ...],
+    args: Sequence[object],
     kwargs: dict[str, object],
 ) -> object:
     """Apply a filter within the budget.
@@ -49,8 +50,10 @@ def run(
         raise TypeError("no such argument")
     for value in (left, *args):
         budget.read(value)
-    if name in _NUMERIC and not all(map(number_fits, (left, *args))):
-        raise LimitReached(f"the filter {name!r} got a number that is too long")
+    if name in _NUMERIC:
+        if not all(map(number_fits, (left, *args))):
+            raise LimitReached(f"the filter {name!r} got a number that is too long")
+        left, *args = map(_without_decimals, (left, *args))
     _foresee(name, left, args, budget)
     result = apply(left, *args, **kwargs)
     size = size_of(result, MAX_VALUE)
@@ -60,7 +63,18 @@ def run(
     return result
 
 
-def _foresee(name: str, left: object, args: tuple[object, ...], budget: Budget) -> None:
+def _without_decimals(value: object) -> object:
+    """Return decimal numbers as those that the engine knows; it takes the others for 0."""
+    if type(value) is Decimal:
+        return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+    if isinstance(value, list | tuple):
+        return [_without_decimals(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _without_decimals(each) for name, each in value.items()}
+    return value
+
+
+def _foresee(name: str, left: object, args: Sequence[object], budget: Budget) -> None:
     """Stop a filter whose result or work can be much larger than what goes in."""
     if name == "replace" and args:
         text, old = str(left), str(args[0])

@@ -8,6 +8,7 @@ one unit whenever it is read, passed to a filter, returned by one or kept in a v
 from __future__ import annotations
 
 from collections.abc import Set
+from decimal import Decimal
 
 from liquid.undefined import Undefined
 
@@ -139,4 +140,10 @@ def number_fits(value: object) -> bool:
         return len(value) <= MAX_NUMBER_BITS
     if isinstance(value, int):
         return value.bit_length() <= MAX_NUMBER_BITS
+    if isinstance(value, Decimal) and value.is_finite():
+        return value.adjusted() <= MAX_NUMBER_BITS
+    if isinstance(value, list | tuple):
+        return all(number_fits(each) for each in value)
+    if isinstance(value, dict):
+        return all(number_fits(each) for each in value.values())
     return True

@@ -91,7 +91,7 @@ class MessageTemplate:
                 What is None is not checked.
 
         Returns:
-            The findings in the order of the template; none when all is well.
+            The findings in the order of the template, the first 100; none when all is well.
 
         Raises:
             InvalidInput: an argument cannot tell names.
