@@ -34,7 +34,9 @@ def faults(directory: Path, options: argparse.Namespace) -> None:
             run_delivery(path, directory, make, figures)
         run_opening(directory, make, figures)
         print(f"{fault}: {figures.faults.total()} runs failed at {_told(figures.faults)}")
-        print(f"    the call ended as {_told(figures.outcomes)}")
+        print(
+            f"    the call ended as {_told(figures.outcomes)}; there after a kill all the same: {figures.came_true}"
+        )
 
 
 def power(directory: Path, options: argparse.Namespace) -> None:

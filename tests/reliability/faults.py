@@ -97,10 +97,17 @@ FAULTS: dict[str, Callable[[int], Fault]] = {
 
 @dataclass
 class Figures:
-    """What was seen."""
+    """What was seen.
+
+    Attributes:
+        faults: how many runs failed, by the kind of the first call that did.
+        outcomes: how the calls of the library ended.
+        came_true: how many raised, and were done all the same for a process that started after a kill.
+    """
 
     faults: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
+    came_true: int = 0
 
 
 @dataclass(frozen=True)
@@ -157,13 +164,14 @@ class Trial:
                 with closing(SQLiteStorage(self._path)) as another:
                     self._require_all_or_nothing(Host(another, later()), error)
                 require_sound(host, self._path)
-                self._require_after_a_kill()
+                came_true = self._require_after_a_kill() and error is not None
                 self._go_on(host, error)
             with closing(SQLiteStorage(self._path)) as reopened:
                 assert goods(Host(reopened, later())) == self._after.settled
             if fault.failed:
                 figures.faults[fault.failed[0].kind] += 1
                 figures.outcomes["done" if error is None else type(error).__name__] += 1
+                figures.came_true += came_true
             return bool(fault.failed)
         finally:
             remove_database(self._path)
@@ -194,18 +202,18 @@ class Trial:
         else:
             assert host.everything() == expected.everything, f"neither all nor nothing: {error}"
 
-    def _require_after_a_kill(self) -> None:
-        """Check what a process finds that starts now, the other one having been killed.
+    def _require_after_a_kill(self) -> bool:
+        """Check what a process finds that starts now, the other one having been killed; return whether it is done.
 
-        What failed may then be there after all: its last write may be complete, and only the report was lost.
+        What failed may then be there after all: it was written, and only the sync failed.
         """
         try:
             with closing(SQLiteStorage(self._killed)) as storage:
                 host = Host(storage, later())
-                assert goods(host) in (self._before.goods, self._after.goods), (
-                    "neither all nor nothing, killed"
-                )
+                there = goods(host)
+                assert there in (self._before.goods, self._after.goods), "neither all nor nothing, killed"
                 require_sound(host, self._killed)
+                return there == self._after.goods != self._before.goods
         finally:
             remove_database(self._killed)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from unittest.mock import patch
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.adapters.sqlite.contexts import WriteContext
 from partner_vouchers.adapters.sqlite.storage import Synchronous
+from partner_vouchers.ports import OutboxEntry, Rejection
 from tests.reliability.jobs import (
     JOBS,
     copy_database,
@@ -153,18 +154,39 @@ class Session:
     Attributes:
         recorder: what became of the files.
         states: all that could be read at first, and after each commit.
+        sent: what a sink received, each with the number of calls before.
     """
 
     recorder: Recorder
     states: list[dict[str, object]]
+    sent: list[tuple[int, OutboxEntry]]
+
+    def sent_by(self, calls: int) -> set[str]:
+        """Return the ids of the events that a sink had received after so many calls."""
+        return {entry.id for when, entry in self.sent if when <= calls}
+
+
+class _Sink:
+    """Remembers what it received, and when."""
+
+    name, batch_size, concurrency = "crm", 10, 1
+
+    def __init__(self, calls: Callable[[], int]) -> None:
+        self._calls = calls
+        self.sent: list[tuple[int, OutboxEntry]] = []
+
+    def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
+        self.sent += [(self._calls(), entry) for entry in entries]
+        return []
 
 
 def record(prepared: Path, directory: Path, jobs: Sequence[str], synchronous: Synchronous) -> Session:
-    """Do jobs on a copy of a prepared storage, the one after the other, and write down what happens."""
+    """Do jobs on a copy of a prepared storage, deliver after each, and write down what happens."""
     path = directory / "recorded.db"
     copy_database(prepared, path)
     recorder = Recorder(path)
     states: list[dict[str, object]] = []
+    sink = _Sink(lambda: len(recorder.log))
     honest = WriteContext._do_commit
     try:
         with disk().inserted(), closing(SQLiteStorage(path, synchronous=synchronous)) as storage:
@@ -179,10 +201,11 @@ def record(prepared: Path, directory: Path, jobs: Sequence[str], synchronous: Sy
             with patch.object(WriteContext, "_do_commit", commit), disk().watched(recorder):
                 for name in jobs:
                     JOBS[name].act(host)
+                    host.vouchers.events.deliver(sink)
                 storage.close()
     finally:
         remove_database(path)
-    return Session(recorder, states)
+    return Session(recorder, states, sink.sent)
 
 
 def cut_the_power(
@@ -218,12 +241,19 @@ def cut_the_power(
                 assert found in possible, (
                     f"after {cut.commits} commits, in {number} calls: not what was there"
                 )
+                sent = session.sent_by(number)
+                lost = sent - {entry.id for entry in host.outbox()}
+                assert last_may_be_lost or not lost, "a sink was told of what is lost"
                 figures["cuts"] += 1
                 figures["in flight, and done"] += found == possible[-1] != session.states[cut.commits]
                 require_sound(host, path)
                 # This process, which holds the leases, is still alive.
                 host.clock.advance(minutes=1)
                 host.vouchers.uploads.recover()
+                again = _Sink(lambda: 0)
+                host.vouchers.events.deliver(again)
+                arrived = sent | {entry.id for _, entry in again.sent}
+                assert arrived >= {entry.id for entry in host.outbox()}, "an event is never delivered"
                 require_sound(host, path)
                 require_no_leftovers(host, path)
         finally:

@@ -14,7 +14,7 @@ import pytest
 from tests.reliability.power import DAY, cut_the_power, cut_the_power_while_creating, record
 
 
-@pytest.mark.parametrize("storage, step", [("prepared", 11), ("prepared_with_log", 29)])
+@pytest.mark.parametrize("storage, step", [("prepared", 23), ("prepared_with_log", 29)])
 def test_what_was_acknowledged_survives_a_loss_of_power(
     request: pytest.FixtureRequest, tmp_path: Path, storage: str, step: int
 ) -> None:

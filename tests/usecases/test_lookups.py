@@ -86,7 +86,8 @@ def names(shelf: dict[str, str], found: list[ListView]) -> set[str]:
         ({"partner": "Amazon", "status": "Active", "text": "OFF"}, {"summer"}),
         ({"partner": "Puma", "status": "Active", "text": "PAUSE"}, set()),
     ],
-    ids=str,
+    # A set has no order: the names of the tests must have one.
+    ids=lambda value: str(value if isinstance(value, dict) else sorted(value)),
 )
 @pytest.mark.parametrize("limit", [1, 50])
 def test_lists_are_filtered(

@@ -305,7 +305,7 @@ def test_an_interrupt_is_no_answer(host: Host) -> None:
         {"batch_size": "5"},
         {"concurrency": True},
     ],
-    ids=repr,
+    ids=["no name", "line break", "no batch", "no call", "batch as text", "concurrency as bool"],
 )
 def test_a_sink_that_breaks_a_rule_is_refused(host: Host, wrong: dict[str, Any]) -> None:
     with host.nothing_changes(), pytest.raises(InvalidInput) as refused:
