@@ -96,12 +96,17 @@ def stored(storage: Storage, list_id: str) -> VoucherList:
 def change(storage: Storage, list_id: str, **fields: Any) -> VoucherList:
     """Save the next version of a list, with these fields changed."""
     with storage.begin() as tx:
-        found = tx.lists.get(list_id)
+        found = read_to_change(tx, list_id)
         assert found is not None, f"list {list_id} is not there"
         changed = evolve(found, version=found.version + 1, **fields)
         tx.lists.save(changed)
         tx.commit()
     return changed
+
+
+def read_to_change(tx: Transaction, list_id: str) -> VoucherList | None:
+    """Return a list, in a transaction that will change it by what it reads."""
+    return tx.lists.get(list_id)
 
 
 # --- uploads ---
