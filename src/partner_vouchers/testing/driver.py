@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from attrs import evolve, frozen
 
 from partner_vouchers.domain.assignment import Assignment, Request
+from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
 from partner_vouchers.domain.duplicates import PerPartnerAndTag, counts_for_duplicates, refusal
 from partner_vouchers.domain.events import Event, Recorded
 from partner_vouchers.domain.lifecycle import State, Status
@@ -102,6 +103,18 @@ def change(storage: Storage, list_id: str, **fields: Any) -> VoucherList:
         tx.lists.save(changed)
         tx.commit()
     return changed
+
+
+def a_link(list_id: str, campaign_id: str = "CMP1", *, priority: int = 0, days: int = 0) -> CampaignLink:
+    """Return a link."""
+    return CampaignLink(
+        list_id=list_id,
+        campaign_id=campaign_id,
+        repeat=RepeatPolicy.SAME_CODE,
+        priority=priority,
+        eligibility=None,
+        linked_at=START + timedelta(days=days),
+    )
 
 
 def read_to_change(tx: Transaction, list_id: str) -> VoucherList | None:

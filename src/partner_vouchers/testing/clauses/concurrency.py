@@ -18,7 +18,6 @@ from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import CodesExhausted, NoActiveList, StaleVersion, StorageError
 from partner_vouchers.ports import OutboxEntry, Storage, Transaction
 from partner_vouchers.testing import driver, teams
-from partner_vouchers.testing.clauses.lists import a_link
 from partner_vouchers.testing.driver import FAR, START
 from partner_vouchers.testing.hooks import StorageHooks, Unable, able
 from partner_vouchers.testing.teams import at_once, overlapping
@@ -420,7 +419,7 @@ def _link(tx: Transaction, list_id: str) -> bool:
     found = driver.read_to_change(tx, list_id)
     if found is None or found.state is State.ARCHIVED:
         return False
-    tx.campaigns.put(a_link(list_id))
+    tx.campaigns.put(driver.a_link(list_id))
     driver.record(tx, [CampaignLinked(occurred_at=START, list_id=list_id)])
     return True
 
