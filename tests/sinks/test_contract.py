@@ -1,17 +1,16 @@
-"""Every sink that comes along passes the contract that a sink of a host's passes."""
+"""Every sink of the library under the contract of sinks."""
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from socket import socket
+from typing import Any
+
+import pytest
 
 from partner_vouchers.errors import SinkUnavailable
-from partner_vouchers.httpclient import HttpClient
 from partner_vouchers.ports import EventSink, OutboxEntry
 from partner_vouchers.sinks.callback import CallableSink
 from partner_vouchers.sinks.clevertap import CleverTapSink
@@ -21,19 +20,20 @@ from partner_vouchers.sinks.memory import MemorySink
 from partner_vouchers.sinks.webhook import WebhookSink
 from partner_vouchers.testing import EventSinkContract, Unable, unable
 from partner_vouchers.testing.sinks import UNWANTED
-from tests.support.clevertap import ACCOUNT, PASSCODE, CleverTap, Record, judge
-from tests.support.loopback import Answering, Received, answer, free_port, loopback
+from tests.support.clevertap import ACCOUNT, PASSCODE, CleverTap
+from tests.support.loopback import Loopback, Received, answer, loopback
 
-SECRET = f"whsec_{base64.b64encode(bytes(range(32))).decode()}"
+NAMES = {"CT Partner Voucher Rewarded": "Voucher Rewarded"}
+SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
 
 
 class TestMemorySink(EventSinkContract):
-    def new_sink(self, place: Path) -> EventSink:
+    def new_sink(self, place: Path) -> MemorySink:
         return MemorySink()
 
     def received(self, sink: EventSink, place: Path) -> Sequence[str]:
         assert isinstance(sink, MemorySink)
-        return [repr(event) for event in sink.events]
+        return [event.ordering_key for event in sink.events]
 
     def unavailable_sink(self, place: Path) -> Unable:
         return unable("memory is always there")
@@ -43,148 +43,129 @@ class TestMemorySink(EventSinkContract):
 
 
 class TestCallableSink(EventSinkContract):
-    def new_sink(self, place: Path) -> EventSink:
-        self.seen: list[str] = []
-        return CallableSink(lambda entry: self.seen.append(repr(entry)), name="function", concurrency=4)
+    def new_sink(self, place: Path) -> CallableSink:
+        self.called: list[str] = []
+        return CallableSink(self._call, name="function", concurrency=4)
 
     def received(self, sink: EventSink, place: Path) -> Sequence[str]:
-        return self.seen
+        return self.called
 
-    def unavailable_sink(self, place: Path) -> EventSink:
-        def function(entry: OutboxEntry) -> None:
-            raise SinkUnavailable(sink="function", reason="the queue is full")
+    def unavailable_sink(self, place: Path) -> CallableSink:
+        def fail(entry: OutboxEntry) -> None:
+            raise SinkUnavailable(sink="function", reason="closed")
 
-        return CallableSink(function, name="function")
+        return CallableSink(fail, name="function")
 
-    def rejecting_sink(self, place: Path) -> EventSink:
-        self.seen = []
+    def rejecting_sink(self, place: Path) -> CallableSink:
+        self.called = []
 
-        def function(entry: OutboxEntry) -> None:
-            if UNWANTED in repr(entry):
-                raise ValueError(entry)
-            self.seen.append(repr(entry))
+        def refuse(entry: OutboxEntry) -> None:
+            if getattr(entry.event, "user_id", None) == UNWANTED:
+                raise ValueError(entry.event)
+            self._call(entry)
 
-        return CallableSink(function, name="function")
+        return CallableSink(refuse, name="function")
+
+    def _call(self, entry: OutboxEntry) -> None:
+        self.called.append(entry.event.ordering_key)
 
 
 class TestLoggingSink(EventSinkContract):
-    def new_sink(self, place: Path) -> EventSink:
-        logger = logging.getLogger(f"tests.{place}")
-        logger.setLevel("INFO")
-        logger.addHandler(logging.FileHandler(place / "log", encoding="utf-8"))
+    def new_sink(self, place: Path) -> LoggingSink:
+        logger = logging.getLogger("tests.sinks.contract")
+        logger.setLevel(logging.INFO)
+        logger.addHandler(logging.FileHandler(place / "log", encoding="utf-8", errors="backslashreplace"))
+        self._logger = logger
         return LoggingSink(logger)
+
+    def close(self, sink: EventSink) -> None:
+        for handler in list(self._logger.handlers):
+            self._logger.removeHandler(handler)
+            handler.close()
 
     def received(self, sink: EventSink, place: Path) -> Sequence[str]:
         return (place / "log").read_text(encoding="utf-8").splitlines()
 
-    def close(self, sink: EventSink) -> None:
-        for name, logger in logging.Logger.manager.loggerDict.items():
-            if name.startswith("tests./") and isinstance(logger, logging.Logger):
-                while logger.handlers:
-                    logger.handlers.pop().close()
-
     def unavailable_sink(self, place: Path) -> Unable:
-        return unable("logging tells nobody that it failed")
+        return unable("a log is always there")
 
     def rejecting_sink(self, place: Path) -> Unable:
         return unable("it takes everything")
 
 
 class TestJsonLinesSink(EventSinkContract):
-    def new_sink(self, place: Path) -> EventSink:
-        return JsonLinesSink(place / "events.jsonl")
+    def new_sink(self, place: Path) -> JsonLinesSink:
+        return JsonLinesSink(place / "events.jsonl", durable=False)
 
     def received(self, sink: EventSink, place: Path) -> Sequence[str]:
-        return (place / "events.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
+        return (place / "events.jsonl").read_text(encoding="utf-8").splitlines()
 
-    def unavailable_sink(self, place: Path) -> EventSink:
-        return JsonLinesSink(place / "missing" / "events.jsonl")
+    def unavailable_sink(self, place: Path) -> JsonLinesSink:
+        return JsonLinesSink(place / "no such directory" / "events.jsonl")
 
     def rejecting_sink(self, place: Path) -> Unable:
-        return unable("it takes everything")
+        return unable("a file takes everything")
 
 
 class OverHttp(EventSinkContract):
-    """A sink and the server that it speaks to, until it is closed."""
+    """Talks with a real server on this machine."""
 
-    def sink_for(self, url: str, client: HttpClient) -> EventSink:
-        raise NotImplementedError
+    @pytest.fixture(autouse=True)
+    def server(self) -> Iterator[None]:
+        with loopback(answer()) as self.receiver:
+            yield
 
-    def served(self, answering: Answering) -> EventSink:
-        stack = ExitStack()
-        server = stack.enter_context(loopback(answering))
-        return self._open(server.url, stack)
-
-    def unavailable_sink(self, place: Path) -> EventSink:
-        return self._open(f"http://127.0.0.1:{free_port()}", ExitStack())
-
-    def _open(self, url: str, stack: ExitStack) -> EventSink:
-        client = HttpClient()
-        stack.callback(client.close)
-        sink = self.sink_for(url, client)
-        self.stacks = [*getattr(self, "stacks", []), (sink, stack)]
-        return sink
-
-    def close(self, sink: EventSink) -> None:
-        for served, stack in self.stacks:
-            if served is sink:
-                stack.close()
+    receiver: Loopback
 
 
 class TestCleverTapSink(OverHttp):
-    def sink_for(self, url: str, client: HttpClient) -> EventSink:
-        names = {"CT Partner Voucher Rewarded": "Voucher Rewarded"}
-        return CleverTapSink(account_id=ACCOUNT, passcode=PASSCODE, base_url=url, names=names, client=client)
-
-    def new_sink(self, place: Path) -> EventSink:
-        self.service = CleverTap()
-        return self.served(self.service)
-
-    def rejecting_sink(self, place: Path) -> EventSink:
-        def choosy(record: Record) -> int | None:
-            return 528 if record["identity"] == UNWANTED else judge(record)
-
-        self.service = CleverTap(choosy)
-        return self.served(self.service)
+    def new_sink(self, place: Path) -> CleverTapSink:
+        self.clevertap = self.receiver.answering = CleverTap()
+        return self._sink(self.receiver.url)
 
     def received(self, sink: EventSink, place: Path) -> Sequence[str]:
-        return [str(record["identity"]) for record in self.service.taken]
+        return [json.dumps(record, ensure_ascii=False) for record in self.clevertap.taken]
+
+    def unavailable_sink(self, place: Path) -> CleverTapSink:
+        self.receiver.answering = answer({"status": "fail"}, 503)
+        return self._sink(self.receiver.url)
+
+    def rejecting_sink(self, place: Path) -> CleverTapSink:
+        def judge(record: dict[str, Any]) -> int | None:
+            return 523 if record["identity"] == UNWANTED else None
+
+        self.clevertap = self.receiver.answering = CleverTap(judge)
+        return self._sink(self.receiver.url)
 
     def credentials(self) -> Sequence[str]:
-        return [PASSCODE]
+        return (PASSCODE,)
+
+    def _sink(self, url: str) -> CleverTapSink:
+        return CleverTapSink(account_id=ACCOUNT, passcode=PASSCODE, base_url=url, names=NAMES)
 
 
 class TestWebhookSink(OverHttp):
-    batch_size = 1
-
-    def sink_for(self, url: str, client: HttpClient) -> EventSink:
-        return WebhookSink(url, secrets=SECRET, batch_size=self.batch_size, client=client)
-
-    def new_sink(self, place: Path) -> EventSink:
-        return self.choosy(None)
-
-    def rejecting_sink(self, place: Path) -> EventSink:
-        return self.choosy(UNWANTED)
-
-    def choosy(self, unwanted: str | None) -> EventSink:
-        self.taken: list[str] = []
-
-        def take(connection: socket, request: Received) -> None:
-            found = json.loads(request.body)
-            subjects = [each.get("subject") for each in (found if isinstance(found, list) else [found])]
-            refused = unwanted is not None and unwanted in subjects
-            if not refused:
-                self.taken.extend(subjects)
-            answer(b"", 422 if refused else 204)(connection, request)
-
-        return self.served(take)
+    def new_sink(self, place: Path) -> WebhookSink:
+        self.receiver.answering = answer()
+        return self._sink()
 
     def received(self, sink: EventSink, place: Path) -> Sequence[str]:
-        return self.taken
+        bodies = [request.body.decode() for request in self.receiver.requests]
+        return [body for body in bodies if UNWANTED not in body]
+
+    def unavailable_sink(self, place: Path) -> WebhookSink:
+        self.receiver.answering = answer(status=503)
+        return self._sink()
+
+    def rejecting_sink(self, place: Path) -> WebhookSink:
+        def refuse(connection: Any, request: Received) -> None:
+            answer(status=422 if UNWANTED.encode() in request.body else 200)(connection, request)
+
+        self.receiver.answering = refuse
+        return self._sink()
 
     def credentials(self) -> Sequence[str]:
-        return [SECRET, SECRET.removeprefix("whsec_")]
+        return (SECRET, SECRET.removeprefix("whsec_"))
 
-
-class TestWebhookSinkInBatches(TestWebhookSink):
-    batch_size = 100
+    def _sink(self) -> WebhookSink:
+        return WebhookSink(self.receiver.url, secrets=SECRET)

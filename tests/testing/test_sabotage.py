@@ -82,7 +82,6 @@ BY_THE_MACHINE = [
     "rollback that keeps the code",
     "count drift",
     "archived codes still blocking",
-    "duplicate check that forgets paused lists",
     "in list duplicate after a top up",
     "expired list still assigning",
     "key reuse undetected",

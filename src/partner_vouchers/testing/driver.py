@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from attrs import evolve, frozen
 
 from partner_vouchers.domain.assignment import Assignment, Request
+from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
 from partner_vouchers.domain.duplicates import PerPartnerAndTag, counts_for_duplicates, refusal
 from partner_vouchers.domain.events import Event, Recorded
 from partner_vouchers.domain.lifecycle import State, Status
@@ -96,12 +97,29 @@ def stored(storage: Storage, list_id: str) -> VoucherList:
 def change(storage: Storage, list_id: str, **fields: Any) -> VoucherList:
     """Save the next version of a list, with these fields changed."""
     with storage.begin() as tx:
-        found = tx.lists.get(list_id)
+        found = read_to_change(tx, list_id)
         assert found is not None, f"list {list_id} is not there"
         changed = evolve(found, version=found.version + 1, **fields)
         tx.lists.save(changed)
         tx.commit()
     return changed
+
+
+def a_link(list_id: str, campaign_id: str = "CMP1", *, priority: int = 0, days: int = 0) -> CampaignLink:
+    """Return a link."""
+    return CampaignLink(
+        list_id=list_id,
+        campaign_id=campaign_id,
+        repeat=RepeatPolicy.SAME_CODE,
+        priority=priority,
+        eligibility=None,
+        linked_at=START + timedelta(days=days),
+    )
+
+
+def read_to_change(tx: Transaction, list_id: str) -> VoucherList | None:
+    """Return a list, in a transaction that will change it by what it reads."""
+    return tx.lists.get(list_id)
 
 
 # --- uploads ---

@@ -23,7 +23,6 @@ from hypothesis.stateful import (
     rule,
 )
 
-from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
 from partner_vouchers.domain.delivery import Progress, lane_of_key
 from partner_vouchers.domain.events import user_key
 from partner_vouchers.domain.lifecycle import State
@@ -157,7 +156,9 @@ class StorageMachine(RuleBasedStateMachine):
         """Link a list to a campaign, or change the link."""
         if self.model["lists"][list_id]["state"] == "Archived":
             return
-        driver.in_transaction(self._storage, lambda tx: tx.campaigns.put(_link(list_id, campaign, priority)))
+        driver.in_transaction(
+            self._storage, lambda tx: tx.campaigns.put(driver.a_link(list_id, campaign, priority=priority))
+        )
         for known in self.model["links"]:
             if (known["list"], known["campaign"]) == (list_id, campaign):
                 known["priority"] = priority
@@ -263,7 +264,7 @@ class StorageMachine(RuleBasedStateMachine):
             found = tx.lists.get(list_id)
             assert found is not None
             tx.lists.save(evolve(found, name="lost", version=found.version + 1))
-            tx.campaigns.put(_link(list_id, "CMP2", 0))
+            tx.campaigns.put(driver.a_link(list_id, "CMP2"))
             tx.keys.put("lost", "fingerprint", ())
             tx.settings.put("lost", user)
             for upload in tx.uploads.of_list(list_id, None, 1):
@@ -475,14 +476,3 @@ class StorageMachine(RuleBasedStateMachine):
 
 class _Crash(Exception):
     """The end of a process in the middle of a transaction."""
-
-
-def _link(list_id: str, campaign: str, priority: int) -> CampaignLink:
-    return CampaignLink(
-        list_id=list_id,
-        campaign_id=campaign,
-        repeat=RepeatPolicy.SAME_CODE,
-        priority=priority,
-        eligibility=None,
-        linked_at=START,
-    )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from partner_vouchers.testing.clauses.campaigns import CampaignClauses, PartnerClauses
 from partner_vouchers.testing.clauses.codes import AssignmentClauses, CodeClauses, IdempotencyClauses
 from partner_vouchers.testing.clauses.concurrency import ProcessClauses, ThreadClauses
 from partner_vouchers.testing.clauses.deliveries import DeliveryClauses, LaneClauses
 from partner_vouchers.testing.clauses.imports import ImportClauses
 from partner_vouchers.testing.clauses.joining import JoiningClauses
-from partner_vouchers.testing.clauses.lists import CampaignClauses, ListClauses, LookUpClauses, PartnerClauses
+from partner_vouchers.testing.clauses.lists import ListClauses
+from partner_vouchers.testing.clauses.lookups import LookUpClauses
 from partner_vouchers.testing.clauses.records import JournalClauses, LeaseClauses, UploadClauses
 from partner_vouchers.testing.clauses.transactions import TransactionClauses
 from partner_vouchers.testing.machine import StorageMachine

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,24 +11,16 @@ from hypothesis import strategies as st
 
 from partner_vouchers.domain import events
 from partner_vouchers.domain.assignment import Source
-from partner_vouchers.domain.events import (
-    Event,
-    FieldChange,
-    ListExpired,
-    Recorded,
-    StockEvent,
-)
+from partner_vouchers.domain.events import Event, FieldChange, ListExpired, Recorded, StockEvent
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.promo_events import (
     POINTS_SOURCES,
-    RAISED_EVENTS,
     CouponRedeemed,
     CouponReverted,
     CouponRewarded,
     PointsCredited,
     PointsDebited,
-    RaisedEvent,
     VoucherRewarded,
 )
 from partner_vouchers.domain.stock import LowStock, PercentUsed
@@ -185,86 +177,53 @@ def row_faults() -> st.SearchStrategy[list[RowFault]]:
 
 
 def stored_events() -> st.SearchStrategy[Event]:
-    """Return events of every kind that a storage keeps as they are: changes, stock levels, and what a host raises."""
-    finite = st.floats(allow_nan=False, allow_infinity=False)
-    values = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | finite | names()
+    """Return events of every kind that a storage keeps as they are: the library's own, and those that a host raises."""
+    return own_events() | raised_events()
+
+
+def own_events() -> st.SearchStrategy[Event]:
+    """Return the library's own events: changes, levels of stock, and lists that expired."""
+    values = (
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**53), 2**53)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | names()
+    )
     changes = st.lists(st.builds(FieldChange, names(), values, values), max_size=3).map(tuple)
-    recorded = st.builds(
-        _made,
-        st.sampled_from(_kinds(Recorded)),
-        st.fixed_dictionaries(
-            {
-                "occurred_at": instants(),
-                "list_id": st.none() | st.integers(1, 10**9).map(str),
-                "changes": changes,
-            }
-        ),
+    ids = st.integers(1, 10**9).map(str)
+    of_list = {"list_id": ids, "partner": names(), "list_tag": tags()}
+    changed = {"list_id": st.none() | ids, "changes": changes}
+    return st.one_of(
+        _events(_kinds(Recorded), changed),
+        _events(_kinds(StockEvent), {**of_list, "available": st.integers(0, 10**6)}),
+        _events([ListExpired], of_list),
     )
-    stock = st.builds(
-        _made,
-        st.sampled_from(_kinds(StockEvent)),
-        st.fixed_dictionaries(
-            {
-                "occurred_at": instants(),
-                "list_id": st.integers(1, 10**9).map(str),
-                "partner": names(),
-                "list_tag": tags(),
-                "available": st.integers(0, 10**6),
-            }
-        ),
-    )
-    expired = st.builds(
-        ListExpired,
-        occurred_at=instants(),
-        list_id=st.integers(1, 10**9).map(str),
-        partner=names(),
-        list_tag=tags(),
-    )
-    return recorded | stock | expired | raised_events()
 
 
 def raised_events() -> st.SearchStrategy[Event]:
-    """Return the promo events that a host raises with `events.emit`."""
-    name, text = st.none() | names(), st.none() | descriptions()
-    number = st.integers(-(2**53), 2**53) | st.floats(-(2.0**53), 2.0**53)
-    used = {
-        "order_id": names(),
-        "coupon_id": names(),
-        "coupon_code": st.none() | codes(),
-        "coupon_name": name,
-        "discount_amount": st.none() | number,
-        "cashback_points": st.none() | number,
-    }
-    moved = {
+    """Return the promo events that a host raises: coupons and points."""
+    numbers = st.integers(-(2**53), 2**53) | st.floats(-(2.0**53), 2.0**53)
+    name, text, number = st.none() | names(), st.none() | descriptions(), st.none() | numbers
+    coupon = {"coupon_id": names(), "coupon_name": name, "coupon_code": name}
+    dates = {"starts_at": instants(), "redeemable_from": instants(), "expires_at": instants()}
+    rewarded = {**coupon, **dates, "campaign_id": names(), "description": text, "terms": text}
+    used = {**coupon, "order_id": names(), "discount_amount": number, "cashback_points": number}
+    points = {
         "wallet_id": names(),
         "source": st.sampled_from(POINTS_SOURCES),
         "wallet_description": text,
-        "points": number,
+        "points": numbers,
         "transaction_id": names(),
     }
-    common = {"occurred_at": instants(), "user_id": names()}
-    attributes: dict[type[RaisedEvent], dict[str, Any]] = {
-        CouponRewarded: {
-            "coupon_name": name,
-            "coupon_id": names(),
-            "coupon_code": st.none() | codes(),
-            "campaign_id": names(),
-            "description": text,
-            "terms": text,
-            "starts_at": instants(),
-            "redeemable_from": instants(),
-            "expires_at": instants(),
-        },
-        CouponRedeemed: used,
-        CouponReverted: used,
-        PointsCredited: {**moved, "campaign_id": name, "points_description": text, "ct_source": names()},
-        PointsDebited: moved,
-    }
-    raised = [
-        st.builds(_made, st.just(kind), st.fixed_dictionaries({**common, **attributes[kind]}))
-        for kind in RAISED_EVENTS
-    ]
-    return st.one_of(*raised)
+    credited = {**points, "campaign_id": name, "points_description": text, "ct_source": names()}
+    by_user = {"user_id": names()}
+    return st.one_of(
+        _events([CouponRewarded], by_user | rewarded),
+        _events([CouponRedeemed, CouponReverted], by_user | used),
+        _events([PointsCredited], by_user | credited),
+        _events([PointsDebited], by_user | points),
+    )
 
 
 def rewarded_events() -> st.SearchStrategy[VoucherRewarded]:
@@ -290,8 +249,9 @@ def _kinds(root: type[Event]) -> list[type[Event]]:
     return [each for each in found if each is not root]
 
 
-def _made(kind: Callable[..., Event], fields: dict[str, object]) -> Event:
-    return kind(**fields)
+def _events(kinds: Sequence[type[Event]], fields: Mapping[str, Any]) -> st.SearchStrategy[Event]:
+    drawn = st.fixed_dictionaries({"occurred_at": instants(), **fields})
+    return st.builds(lambda kind, values: kind(**values), st.sampled_from(kinds), drawn)
 
 
 # --- operations ---

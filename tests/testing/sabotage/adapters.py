@@ -113,9 +113,13 @@ def page_that_skips_a_row(self: lists.Lists, query: Any) -> list[VoucherList]:
     return found[1:] if query.after is not None and len(found) > query.limit else found[: query.limit]
 
 
-@fault("test_equal_lists_are_ordered_by_the_age_of_their_ids", lists, "number")  # type: ignore[arg-type]
-def ids_compared_as_texts(given_id: str) -> str:
-    return given_id
+@fault("test_equal_lists_are_ordered_by_the_age_of_their_ids", lists.Lists, "find")
+def ids_compared_as_texts(self: lists.Lists, query: Any) -> list[VoucherList]:
+    found = _find(self, evolve(query, after=None, limit=1000))
+    found.sort(key=lambda each: (getattr(each, query.order.value), each.id))
+    ids = [each.id for each in found]
+    start = 0 if query.after is None else ids.index(query.after[1]) + 1
+    return found[start : start + query.limit]
 
 
 _remove = lists.Lists.remove

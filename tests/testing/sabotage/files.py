@@ -65,7 +65,7 @@ FILES = [
     ),
     Fault(
         "connection of another database",
-        "test_a_connection_to_another_storage_is_refused",
+        "test_a_connection_to_another_storage_is_refused_or_leads_to_the_own_one",
         ((host, "_require_same_file", _any_file),),  # type: ignore[arg-type]
     ),
 ]

@@ -13,7 +13,7 @@ from partner_vouchers.domain.stock import Counts, StockLevel
 from partner_vouchers.errors import CodesExhausted, IdempotencyConflict, StorageError
 from partner_vouchers.ports import Storage, Transaction
 from partner_vouchers.testing import driver
-from partner_vouchers.testing.clauses.lists import NOBODY, a_link
+from partner_vouchers.testing.clauses.lists import NOBODY
 from partner_vouchers.testing.driver import START
 from partner_vouchers.testing.hooks import StorageHooks
 
@@ -141,7 +141,7 @@ class AssignmentClauses(StorageHooks):
     def test_each_assignment_has_one_event(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, driver.some_codes(6))
         with storage.begin() as tx:
-            tx.campaigns.put(a_link(list_id))
+            tx.campaigns.put(driver.a_link(list_id))
             tx.commit()
         given = [
             driver.assign(storage, "user-1", list_id=list_id)[0],
@@ -204,8 +204,8 @@ class AssignmentClauses(StorageHooks):
             driver.a_list(storage, driver.some_codes(9, f"L{number}-"), tag=f"t{number}") for number in "12"
         ]
         with storage.begin() as tx:
-            tx.campaigns.put(a_link(lists[0], "CMP1"))
-            tx.campaigns.put(a_link(lists[0], "CMP2"))
+            tx.campaigns.put(driver.a_link(lists[0], "CMP1"))
+            tx.campaigns.put(driver.a_link(lists[0], "CMP2"))
             tx.commit()
         asked: dict[tuple[str | None, str | None], Assignment] = {}
         for campaign_id, list_id in ((None, lists[0]), (None, lists[1]), ("CMP1", None), ("CMP2", None)):

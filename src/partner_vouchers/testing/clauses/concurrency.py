@@ -18,7 +18,6 @@ from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import CodesExhausted, NoActiveList, StaleVersion, StorageError
 from partner_vouchers.ports import OutboxEntry, Storage, Transaction
 from partner_vouchers.testing import driver, teams
-from partner_vouchers.testing.clauses.lists import a_link
 from partner_vouchers.testing.driver import FAR, START
 from partner_vouchers.testing.hooks import StorageHooks, Unable, able
 from partner_vouchers.testing.teams import at_once, overlapping
@@ -357,7 +356,8 @@ class ThreadClauses(StorageHooks):
 
         _, read = overlapping(storage, tell, tell_and_read)
         with storage.begin(write=False) as tx:
-            read += tx.outbox.read(read[-1].position, 9)
+            # What is still open may hold back what was committed.
+            read += tx.outbox.read(read[-1].position if read else 0, 9)
         assert len(read) == 2
         assert [entry.id for entry in read] == [entry.id for entry in driver.outbox(storage)]
 
@@ -408,7 +408,7 @@ class ProcessClauses(StorageHooks):
 
 
 def _archive(tx: Transaction, list_id: str) -> bool:
-    found = tx.lists.get(list_id)
+    found = driver.read_to_change(tx, list_id)
     assert found is not None
     tx.lists.save(evolve(found, state=State.ARCHIVED, version=found.version + 1))
     driver.record(tx, [ListArchived(occurred_at=START, list_id=list_id)])
@@ -416,16 +416,16 @@ def _archive(tx: Transaction, list_id: str) -> bool:
 
 
 def _link(tx: Transaction, list_id: str) -> bool:
-    found = tx.lists.get(list_id)
+    found = driver.read_to_change(tx, list_id)
     if found is None or found.state is State.ARCHIVED:
         return False
-    tx.campaigns.put(a_link(list_id))
+    tx.campaigns.put(driver.a_link(list_id))
     driver.record(tx, [CampaignLinked(occurred_at=START, list_id=list_id)])
     return True
 
 
 def _remove(tx: Transaction, list_id: str) -> bool:
-    if tx.campaigns.of_list(list_id):
+    if driver.read_to_change(tx, list_id) is None or tx.campaigns.of_list(list_id):
         return False
     tx.lists.remove(list_id)
     return True

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
 from partner_vouchers.domain.events import PartnerAdded
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.errors import PartnerVouchersError, StorageError
@@ -25,16 +24,7 @@ def change_everything(tx: Transaction, list_id: str) -> None:
     assert found is not None
     tx.lists.save(evolve(found, name="changed", version=found.version + 1))
     tx.lists.add(driver.unstored_list(tx, tag="spring"))
-    tx.campaigns.put(
-        CampaignLink(
-            list_id=list_id,
-            campaign_id="CMP1",
-            repeat=RepeatPolicy.SAME_CODE,
-            priority=0,
-            eligibility=None,
-            linked_at=START,
-        )
-    )
+    tx.campaigns.put(driver.a_link(list_id))
     driver.assign_in(tx, "user-1", list_id=list_id, key="order-1")
     driver.record(tx, [PartnerAdded(occurred_at=START)])
     upload = tx.uploads.of_list(list_id, None, 1)[0]
@@ -186,7 +176,7 @@ class TransactionClauses(StorageHooks):
         other = able(self.second_connection(storage, tmp_path))
         try:
             with storage.begin() as tx:
-                tx.campaigns.put(_link(list_id))
+                tx.campaigns.put(driver.a_link(list_id))
                 tx.commit()
             for version, name in enumerate(["one", "two", "three"], start=2):
                 driver.change(storage, list_id, name=name)
@@ -222,14 +212,3 @@ class TransactionClauses(StorageHooks):
             driver.require_consistent(reopened, list_id)
         finally:
             self.close(reopened)
-
-
-def _link(list_id: str) -> CampaignLink:
-    return CampaignLink(
-        list_id=list_id,
-        campaign_id="CMP1",
-        repeat=RepeatPolicy.SAME_CODE,
-        priority=0,
-        eligibility=None,
-        linked_at=START,
-    )
