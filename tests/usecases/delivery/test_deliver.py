@@ -184,6 +184,7 @@ def test_a_sink_that_fails_gets_the_whole_batch_again_after_a_pause(host: Host, 
     sink.always = fail(error)
     report = host.vouchers.events.deliver(sink)
     assert len(sink.batches) == 1, "it is left alone"
+    assert report.failure == ("503" if isinstance(error, SinkUnavailable) else "the sink raised ValueError")
     assert report.delivered == 0
     assert report.paused_until is not None
     assert timedelta(seconds=0.5) <= report.paused_until - host.clock.now <= timedelta(seconds=1)
