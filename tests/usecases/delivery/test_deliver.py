@@ -238,6 +238,20 @@ def test_a_poisonous_event_is_found_and_the_others_of_its_batch_arrive(host: Hos
     assert sorted(sink.users()) == sorted(user for user in users if user != "user-77")
 
 
+@pytest.mark.parametrize("concurrency", [2, 4])
+def test_calls_that_fail_together_are_one_failure_and_one_call_probes(host: Host, concurrency: int) -> None:
+    given(host, *[f"user-{number}" for number in range(100)])
+    sink = ScriptedSink(batch_size=8, concurrency=concurrency)
+    sink.always = fail(OSError())
+    for number in range(4):
+        before = len(sink.batches)
+        report = host.vouchers.events.deliver(sink)
+        assert len(sink.batches) - before == (concurrency if number == 0 else 1)
+        assert report.paused_until is not None
+        assert report.paused_until - host.clock.now <= timedelta(seconds=2**number)
+        host.clock.now = report.paused_until
+
+
 def test_a_dead_sink_is_probed_with_small_batches(host: Host) -> None:
     given(host, *[f"user-{number}" for number in range(300)])
     sink = ScriptedSink(batch_size=16, concurrency=4)
