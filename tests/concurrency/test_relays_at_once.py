@@ -106,7 +106,7 @@ def test_relays_share_the_work_while_codes_are_given_out(
 
 
 def test_one_relay_serves_several_sinks_at_their_own_pace(
-    storage: Storage, vouchers: PartnerVouchers
+    storage: Storage, vouchers: PartnerVouchers, caplog: pytest.LogCaptureFixture
 ) -> None:
     quick, slow, broken = ScriptedSink("quick"), ScriptedSink("slow"), ScriptedSink("broken")
     go_on = threading.Event()
@@ -123,6 +123,7 @@ def test_one_relay_serves_several_sinks_at_their_own_pace(
         go_on.set()
         wait_for(lambda: len(slow.taken) == len(outbox(storage)))
     assert broken.taken == []
+    assert "the sink 'broken' is left alone for a while: 503" in caplog.text
 
 
 def test_a_relay_goes_on_when_a_sink_recovers(storage: Storage, vouchers: PartnerVouchers) -> None:
@@ -172,6 +173,38 @@ def test_a_relay_survives_a_busy_storage(
         wait_for(lambda: {entry.id for entry in sink.taken} == {entry.id for entry in outbox(storage)})
     assert in_order(list(dict.fromkeys(sink.taken)))
     assert "locked" in caplog.text
+
+
+class FailsToRead:
+    """A storage of which one transaction that reads fails, once there was a call."""
+
+    def __init__(self, storage: Storage, sink: ScriptedSink) -> None:
+        self._storage = storage
+        self._sink = sink
+        self.failed: bool = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def begin(self, *, write: bool = True) -> Any:
+        if self._sink.batches and not write and not self.failed:
+            self.failed = True
+            raise StorageBusy(reason="locked")
+        return self._storage.begin(write=write)
+
+
+def test_answers_are_kept_where_the_storage_fails_in_between(
+    storage: Storage, vouchers: PartnerVouchers
+) -> None:
+    for number in range(60):
+        vouchers.codes.assign(campaign_id="CMP", user_id=f"user-{number}")
+    sink = ScriptedSink(batch_size=2, concurrency=4)
+    failing = FailsToRead(storage, sink)
+    with pytest.raises(StorageBusy):
+        PartnerVouchers(failing, clock=FixedClock()).events.deliver(sink)
+    assert sink.taken
+    vouchers.events.deliver(sink)
+    assert sorted(entry.position for entry in sink.taken) == [entry.position for entry in outbox(storage)]
 
 
 def test_a_relay_that_is_stopped_ends_the_call_under_way(storage: Storage, vouchers: PartnerVouchers) -> None:

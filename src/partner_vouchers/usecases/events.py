@@ -38,6 +38,7 @@ class DeliveryReport:
         waiting: how many events wait for another try, or for one that does.
         dead_letters: how many dead letters there are.
         paused_until: until when the sink is left alone because it failed as a whole; None where it did not.
+        failure: why it failed as a whole during this delivery; None where it did not.
     """
 
     sink: str
@@ -46,6 +47,7 @@ class DeliveryReport:
     waiting: int
     dead_letters: int
     paused_until: datetime | None
+    failure: str | None
 
 
 class EventsGroup:
@@ -88,7 +90,13 @@ class EventsGroup:
         remove_old_events(self._wiring)
         found = self.backlog(sink.name)
         return DeliveryReport(
-            sink.name, tally.delivered, tally.not_taken, found.waiting, found.dead_letters, found.paused_until
+            sink.name,
+            tally.delivered,
+            tally.not_taken,
+            found.waiting,
+            found.dead_letters,
+            found.paused_until,
+            tally.failure,
         )
 
     def emit(self, event: RaisedEvent) -> None:

@@ -184,6 +184,7 @@ def test_a_sink_that_fails_gets_the_whole_batch_again_after_a_pause(host: Host, 
     sink.always = fail(error)
     report = host.vouchers.events.deliver(sink)
     assert len(sink.batches) == 1, "it is left alone"
+    assert report.failure == ("503" if isinstance(error, SinkUnavailable) else "the sink raised ValueError")
     assert report.delivered == 0
     assert report.paused_until is not None
     assert timedelta(seconds=0.5) <= report.paused_until - host.clock.now <= timedelta(seconds=1)
@@ -235,6 +236,20 @@ def test_a_poisonous_event_is_found_and_the_others_of_its_batch_arrive(host: Hos
     assert getattr(letter.event, "user_id", None) == "user-77"
     assert letter.reason == "the sink raised ZeroDivisionError"
     assert sorted(sink.users()) == sorted(user for user in users if user != "user-77")
+
+
+@pytest.mark.parametrize("concurrency", [2, 4])
+def test_calls_that_fail_together_are_one_failure_and_one_call_probes(host: Host, concurrency: int) -> None:
+    given(host, *[f"user-{number}" for number in range(100)])
+    sink = ScriptedSink(batch_size=8, concurrency=concurrency)
+    sink.always = fail(OSError())
+    for number in range(4):
+        before = len(sink.batches)
+        report = host.vouchers.events.deliver(sink)
+        assert len(sink.batches) - before == (concurrency if number == 0 else 1)
+        assert report.paused_until is not None
+        assert report.paused_until - host.clock.now <= timedelta(seconds=2**number)
+        host.clock.now = report.paused_until
 
 
 def test_a_dead_sink_is_probed_with_small_batches(host: Host) -> None:

@@ -11,6 +11,7 @@ from attrs import evolve
 from partner_vouchers import PartnerVouchers, RepeatPolicy
 from partner_vouchers.domain.delivery import LANES, RetryPolicy, lane_of_key
 from partner_vouchers.domain.events import user_key
+from partner_vouchers.errors import StorageBusy
 from partner_vouchers.ports import OutboxEntry, Storage
 from partner_vouchers.usecases.delivery.passes import Deliverer
 from partner_vouchers.usecases.events import EventsGroup
@@ -85,6 +86,33 @@ def test_empty_lanes_do_not_fall_far_behind(host: Host) -> None:
     with host.storage.begin(write=False) as tx:
         last = tx.outbox.last_position()
         assert all(last - each.position <= 1000 for each in tx.deliveries.progress("crm").values())
+
+
+class BusyOnce:
+    """A storage that is busy when the answers of a sink are to be stored, the first time."""
+
+    def __init__(self, storage: Storage, sink: ScriptedSink) -> None:
+        self._storage = storage
+        self._sink = sink
+        self.was_busy: bool = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def begin(self, *, write: bool = True) -> Any:
+        if write and self._sink.batches and not self.was_busy:
+            self.was_busy = True
+            raise StorageBusy(reason="locked")
+        return self._storage.begin(write=write)
+
+
+def test_an_answer_is_worth_another_try_where_the_storage_is_busy(host: Host) -> None:
+    give(host, "ann", "ben")
+    sink = ScriptedSink()
+    storage = BusyOnce(host.storage, sink)
+    PartnerVouchers(storage, clock=host.clock).events.deliver(sink)
+    assert storage.was_busy
+    assert sorted(entry.position for entry in sink.taken) == [entry.position for entry in host.outbox()]
 
 
 # --- turns ------------------------------------------------------------------------------------------------------

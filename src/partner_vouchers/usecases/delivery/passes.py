@@ -35,10 +35,12 @@ class Tally:
     Attributes:
         delivered: how many events the sink took.
         not_taken: how often it did not take one.
+        failure: why the sink failed as a whole the last time; None where it did not.
     """
 
     delivered: int = 0
     not_taken: int = 0
+    failure: str | None = None
 
 
 @frozen
@@ -60,6 +62,11 @@ class Deliverer:
         self._from_now = from_now
         self._holder = wiring.new_token()
         self._empty_up_to = [0] * LANES
+
+    @property
+    def sink_name(self) -> str:
+        """The name of the sink."""
+        return self._sink.name
 
     def run(self, stopping: Callable[[], bool] = lambda: False) -> Tally:
         """Hand over what is due, until nothing more is, the sink fails, or `stopping` says so.
@@ -147,7 +154,20 @@ class _Pass:
         self._ended: list[LaneWork] = []
 
     def run(self, stopping: Callable[[], bool]) -> None:
-        """Work until nothing is left to do."""
+        """Work until nothing is left to do.
+
+        Where that fails, the answers of calls under way are awaited and stored all the same, if possible.
+        """
+        try:
+            self._work(stopping)
+        except BaseException:
+            while len(self._calls):
+                self._answered += self._calls.collect()
+            with suppress(StorageError):
+                self._settle_and_claim(stopping=True)
+            raise
+
+    def _work(self, stopping: Callable[[], bool]) -> None:
         while True:
             self._take_turn(stopping=stopping())
             self._form_batches()
@@ -187,6 +207,7 @@ class _Pass:
                 chance = self._wiring.chance()
                 if answer.failure is not None:
                     pause = pause.failed(self._policy, now, chance, answer.retry_after)
+                    tally.failure = answer.failure
                 elif batch.entries:
                     pause = pause.answered(now)
                 not_taken = self._not_taken(work.lane, batch, answer, now, chance)
@@ -223,6 +244,7 @@ class _Pass:
             work.settled(batch)
         self._tally.delivered += tally.delivered
         self._tally.not_taken += tally.not_taken
+        self._tally.failure = tally.failure or self._tally.failure
         self._pause, self._ready, self._queue = pause, ready, queue
         self._answered, self._ended = [], []
 

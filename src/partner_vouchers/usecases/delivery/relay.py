@@ -85,6 +85,10 @@ class Relay:
                 self._rest(number, min(self._interval * 2 ** min(failures, 10), 60.0))
             else:
                 failures = 0
+                if tally.failure is not None:
+                    _LOG.warning(
+                        "the sink %r is left alone for a while: %s", deliverer.sink_name, tally.failure
+                    )
                 if not tally.delivered:
                     self._rest(number, self._interval)
 

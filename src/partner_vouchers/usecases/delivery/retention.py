@@ -44,7 +44,8 @@ def remove_old_events(wiring: Wiring) -> int:
             until = min(old.until, _settled_until(tx)) if old.until else 0
         if until > after:
             with wiring.storage.begin() as tx:
-                removed += tx.outbox.remove(until)
+                # A sink may have become known meanwhile.
+                removed += tx.outbox.remove(min(until, _settled_until(tx)))
                 tx.commit()
         if old.ended or until < old.until or len(entries) < limit:
             return removed
