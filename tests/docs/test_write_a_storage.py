@@ -14,7 +14,7 @@ MEMORY = Path("/dev/shm")
 FEWER_EXAMPLES = """
 from hypothesis import settings
 
-settings.register_profile("fewer", max_examples=25)
+settings.register_profile("fewer", max_examples=15)
 settings.load_profile("fewer")
 """
 

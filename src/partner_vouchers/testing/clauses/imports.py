@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import count
 
 import pytest
 from attrs import evolve
@@ -228,27 +229,28 @@ class ImportClauses(StorageHooks):
         assert not any(self._holds(storage, list_id, code) for code in "FG")
         assert self._holds(storage, list_id, "E")
 
-    def test_a_check_finds_what_a_claim_would_refuse_and_stores_nothing(self) -> None:
+    def test_a_check_finds_what_a_claim_would_refuse_and_stores_nothing(self, storage: Storage) -> None:
+        partners = (f"Puma {number}" for number in count())
+
         @for_all(st.lists(strategies.code_lists(), min_size=1, max_size=3), strategies.code_lists())
         def check(before: list[list[str]], file: list[str]) -> None:
-            with self.fresh() as (storage, _):
-                lists = self._two_lists(storage)
-                for number, codes in enumerate(before):
-                    driver.upload(storage, lists[number % 2], codes)
-                shown = [driver.remaining(storage, list_id) for list_id in lists]
-                entry = driver.enter_upload(storage, lists[0])
-                with driver.importing(storage, entry, file) as opened:
-                    opened.check(partial(refusal, lists[0]), list_is_full)
-                    checked = (opened.refused, opened.sample(99))
-                assert shown == [driver.remaining(storage, list_id) for list_id in lists]
-                with driver.importing(storage, entry, file) as opened:
-                    driver.claim(opened, lists[0])
-                    assert (opened.refused, opened.sample(99)) == checked
-                    driver.publish(storage, opened, entry, len(file))
-                held = {"A", "B", *shown[0], *shown[1]}
-                new = [code for code in dict.fromkeys(file) if code not in held]
-                assert driver.remaining(storage, lists[0]) == shown[0] + new
-                assert len(file) - len(new) == sum(checked[0].values())
+            lists = self._two_lists(storage, next(partners))
+            for number, codes in enumerate(before):
+                driver.upload(storage, lists[number % 2], codes)
+            shown = [driver.remaining(storage, list_id) for list_id in lists]
+            entry = driver.enter_upload(storage, lists[0])
+            with driver.importing(storage, entry, file) as opened:
+                opened.check(partial(refusal, lists[0]), list_is_full)
+                checked = (opened.refused, opened.sample(99))
+            assert shown == [driver.remaining(storage, list_id) for list_id in lists]
+            with driver.importing(storage, entry, file) as opened:
+                driver.claim(opened, lists[0])
+                assert (opened.refused, opened.sample(99)) == checked
+                driver.publish(storage, opened, entry, len(file))
+            held = {"A", "B", *shown[0], *shown[1]}
+            new = [code for code in dict.fromkeys(file) if code not in held]
+            assert driver.remaining(storage, lists[0]) == shown[0] + new
+            assert len(file) - len(new) == sum(checked[0].values())
 
         check()
 
@@ -308,14 +310,14 @@ class ImportClauses(StorageHooks):
 
     # --- helpers ---
 
-    def _two_lists(self, storage: Storage) -> tuple[str, str]:
+    def _two_lists(self, storage: Storage, partner: str = "Puma") -> tuple[str, str]:
         """Return two lists of one scope, of which the first holds A and B."""
-        first = driver.a_list(storage, ["A", "B"])
+        first = driver.a_list(storage, ["A", "B"], partner=partner)
         with storage.begin() as tx:
-            made = driver.unstored_list(tx, tag="other")
-            tx.lists.add(evolve(made, scope="winter Puma"))
+            made = driver.unstored_list(tx, tag="other", partner=partner)
+            tx.lists.add(evolve(made, scope=f"winter {partner}"))
             tx.commit()
-        assert driver.stored(storage, first).scope == "winter Puma"
+        assert driver.stored(storage, first).scope == f"winter {partner}"
         return first, made.id
 
     def _require_refused(self, storage: Storage, state: State) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from attrs import evolve
@@ -25,28 +26,29 @@ NOBODY = ["", "0", "999999", "-1", "01", "nobody's id", "9" * 40, "٣", "1; DROP
 class ListClauses(StorageHooks):
     """What `ports.Lists` owes."""
 
-    def test_every_field_of_a_list_comes_back(self) -> None:
+    def test_every_field_of_a_list_comes_back(self, storage: Storage) -> None:
+        numbers = count()
+
         @for_all(strategies.voucher_lists(), strategies.voucher_lists())
         def check(first: VoucherList, second: VoucherList) -> None:
-            with self.fresh() as (storage, _):
-                with storage.begin() as tx:
-                    made = evolve(first, id=tx.lists.new_id(), version=1)
-                    tx.lists.add(made)
-                    tx.commit()
-                assert driver.stored(storage, made.id) == made
-                after = evolve(
-                    second,
-                    id=made.id,
-                    partner=made.partner,
-                    tag=made.tag,
-                    scope=made.scope,
-                    created_at=made.created_at,
-                    version=2,
-                )
-                with storage.begin() as tx:
-                    tx.lists.save(after)
-                    tx.commit()
-                assert driver.stored(storage, made.id) == after
+            with storage.begin() as tx:
+                made = evolve(first, id=tx.lists.new_id(), tag=f"{first.tag}{next(numbers)}", version=1)
+                tx.lists.add(made)
+                tx.commit()
+            assert driver.stored(storage, made.id) == made
+            after = evolve(
+                second,
+                id=made.id,
+                partner=made.partner,
+                tag=made.tag,
+                scope=made.scope,
+                created_at=made.created_at,
+                version=2,
+            )
+            with storage.begin() as tx:
+                tx.lists.save(after)
+                tx.commit()
+            assert driver.stored(storage, made.id) == after
 
         check()
 
