@@ -222,7 +222,11 @@ def test_dates_of_a_coupon_are_aware(field: str) -> None:
 
 
 @pytest.mark.parametrize("kind", RAISED_EVENTS)
-@pytest.mark.parametrize("value", ["", " ", "a\0b", "a\nb", "\ud800", 42, None], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    ["", " ", "a\0b", "a\nb", "\ud800", 42, None],
+    ids=["empty", "blank", "NUL", "line feed", "surrogate", "number", "none"],
+)
 def test_ids_are_names(kind: type[RaisedEvent], value: object) -> None:
     fields = {"user_id", "coupon_id", "order_id", "wallet_id", "transaction_id"}
     for field in fields & set(get_type_hints(kind)):
