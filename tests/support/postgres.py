@@ -56,7 +56,9 @@ class Server:
 
     def start(self) -> None:
         options = " ".join(f"-c {option}" for option in self._options)
-        self._run("pg_ctl", "-w", "-l", str(self._home / "log"), "-o", f"-h '' -k {self._home} {options}", "start")
+        self._run(
+            "pg_ctl", "-w", "-l", str(self._home / "log"), "-o", f"-h '' -k {self._home} {options}", "start"
+        )
 
     def stop(self, mode: str = "fast") -> None:
         """Stop it; with `immediate` it has no time to tidy up, as in a crash."""
@@ -164,5 +166,3 @@ def a_storage() -> Iterator[PostgresStorage]:
             yield opened
         finally:
             opened.close()
-
-

@@ -31,7 +31,7 @@ _STOCK = f"""
     FROM pv_stock AS s JOIN pv_lists AS l ON l.id = s.list_id WHERE s.list_id = %s
 """
 
-# The inner SELECT passes over what others are taking just now. The counters are those before the statement.
+# The inner SELECT passes over what others are taking just now. The counters are those before the transaction.
 _TAKE = f"""
     WITH taken AS (
         DELETE FROM pv_codes WHERE ctid = ANY (ARRAY(
@@ -39,10 +39,6 @@ _TAKE = f"""
             WHERE id > %s AND id <= (SELECT published FROM pv_stock WHERE list_id = %s)
             ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED))
         RETURNING id, code
-    ), counted AS (
-        INSERT INTO pv_distributed AS d (list_id, connection, codes)
-        SELECT %s, pg_backend_pid(), count(*) FROM taken HAVING count(*) > 0
-        ON CONFLICT (list_id, connection) DO UPDATE SET codes = d.codes + excluded.codes
     ), stock AS (SELECT {_STOCK})
     SELECT taken.id, taken.code, stock.* FROM stock LEFT JOIN taken ON true ORDER BY taken.id
 """
@@ -61,7 +57,7 @@ class PostgresCodes:
         number = to_list_number(list_id)
         self._db.share_list(number)
         start = first_code_id(number)
-        after = self._heads.after(number, start)
+        after = self._taken.get(number) or self._heads.after(number, start)
         codes, stock = self._take(number, after, limit)
         if len(codes) < limit and after > start:
             # What was given back lies further in front.
@@ -131,13 +127,16 @@ class PostgresCodes:
         return [TakenCode(str(code_id), code) for code_id, code in rows]
 
     def _take(self, number: int, after: int, limit: int) -> tuple[list[tuple[int, str]], _Stock]:
-        rows = self._db.execute(_TAKE, (after, number, limit, number, number)).fetchall()
+        rows = self._db.execute(_TAKE, (after, number, limit, number)).fetchall()
         if not rows:
             return [], _NOTHING
         codes = [(row[0], row[1]) for row in rows if row[0] is not None]
-        return codes, _Stock(rows[0][2:], len(codes))
+        if codes:
+            self._db.given[number] = self._db.given.get(number, 0) + len(codes)
+        return codes, _Stock(rows[0][2:], self._db.given.get(number, 0))
 
     def _stock(self, number: int) -> _Stock | None:
+        self._db.count_given()
         row = self._db.execute(f"SELECT {_STOCK}", (number,)).fetchone()
         return None if row is None else _Stock(row, 0)
 
@@ -176,7 +175,7 @@ class PostgresCodes:
 
 
 class _Stock:
-    """The counters of a list after a statement took some codes, and what else there is to know of its stock."""
+    """The counters of a list after a transaction took some codes, and what else there is to know of its stock."""
 
     def __init__(self, row: tuple[Any, ...], taken: int) -> None:
         self.counts: Counts = Counts(row[0], row[1] + taken, row[2], row[3])

@@ -19,6 +19,12 @@ _QUEUE = "1s"
 _PAUSE_SECONDS = 0.02
 
 
+_COUNT = """
+    INSERT INTO pv_distributed AS d (list_id, connection, codes) VALUES (%s, pg_backend_pid(), %s)
+    ON CONFLICT (list_id, connection) DO UPDATE SET codes = d.codes + excluded.codes
+"""
+
+
 class Session:
     """A connection within a transaction.
 
@@ -26,12 +32,14 @@ class Session:
         names: where the tables stand.
         writes: whether the transaction may write; one that only reads takes no locks.
         joined: whether it is a host's, which may stay open for as long as it likes.
+        given: how many codes of which list the transaction gave out and has not counted yet.
     """
 
     def __init__(self, connection: Connection, names: Names, *, writes: bool, joined: bool) -> None:
         self.names: Names = names
         self.writes: bool = writes
         self.joined: bool = joined
+        self.given: dict[int, int] = {}
         # A host's connection may have other ideas of rows and cursors.
         self._cursor: psycopg.Cursor[TupleRow] = psycopg.Cursor(connection, row_factory=tuple_row)
         self._statements = names.sql
@@ -53,6 +61,12 @@ class Session:
             self._cursor.execute(statement.encode(), prepare=False)
         except psycopg.Error as error:
             raise translated(error) from error
+
+    def count_given(self) -> None:
+        """Add to the counters what was given out: once for a transaction, which would fill a page with versions."""
+        for number, codes in self.given.items():
+            self.execute(_COUNT, (number, codes))
+        self.given.clear()
 
     def copy(self, statement: str, block: str) -> None:
         """Copy a block of rows in the server's text format."""

@@ -125,6 +125,7 @@ class PostgresLists:
     def with_tag(self, partner: str, tag: str) -> VoucherList | None:
         """See `ports.Lists`. Until the transaction ends nobody else can give this tag to a list."""
         self._db.lock("tag", partner, tag)
+        self._db.count_given()
         sql = (
             f"SELECT {LIST_COLUMNS} {_FROM} "
             "WHERE l.partner = %s AND l.tag = %s AND l.state <> 'Archived' AND l.removed = 0"
@@ -190,6 +191,7 @@ class PostgresLists:
             key, list_id = query.after
             conditions.append(f"({column}, l.id) {beyond} (%s, %s)")
             parameters += [from_instant(key) if isinstance(key, datetime) else key, to_list_number(list_id)]
+        self._db.count_given()
         sql = (
             f"SELECT {LIST_COLUMNS} {_FROM} WHERE {' AND '.join(conditions)} "
             f"ORDER BY {column} {direction}, l.id {direction} LIMIT %s"
@@ -208,6 +210,7 @@ class PostgresLists:
         self._db.execute(sql, (from_instant(now), to_list_number(list_id)))
 
     def _get(self, number: int) -> VoucherList | None:
+        self._db.count_given()
         sql = f"SELECT {LIST_COLUMNS} {_FROM} WHERE l.id = %s AND l.removed = 0"
         return _list_or_none(self._db.execute(sql, (number,)).fetchone())
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from partner_vouchers.adapters.postgres.driver import Session
+from partner_vouchers.adapters.postgres.presence import is_dead
 from partner_vouchers.adapters.postgres.rows import first_code_id, last_code_id, to_number
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
 
@@ -15,47 +16,39 @@ _SLICE = 20_000
 
 
 def abandon_upload(begin: Begin, upload_id: str) -> None:
-    """Delete the codes of an upload that was never published."""
+    """Clear away what an upload that failed left behind."""
     number = to_number(upload_id)
     with begin() as tx:
-        rows = tx.session.execute("SELECT list_id FROM pv_uploads WHERE id = %s", (number,)).fetchall()
+        rows = tx.session.execute(
+            "SELECT list_id FROM pv_uploads WHERE id = %s AND status = 'Failed'", (number,)
+        ).fetchall()
         if not rows:
             return
         tx.session.lock("import", str(rows[0][0]))
-        delete_unpublished(tx.session, number)
-        tx.session.execute(
-            "DELETE FROM pv_upload_pieces WHERE upload_id = "
-            "(SELECT id FROM pv_uploads WHERE id = %s AND sha256 IS NULL AND status = 'Failed')",
-            (number,),
-        )
+        delete_unpublished(tx.session, rows[0][0], only_dead=True)
+        sql = "DELETE FROM pv_upload_pieces WHERE upload_id = (SELECT id FROM pv_uploads WHERE id = %s AND sha256 IS NULL)"
+        tx.session.execute(sql, (number,))
         tx.commit()
 
 
-def abandon_failed_uploads(begin: Begin) -> None:
-    """Delete the codes of failed uploads whose process was killed before it could do so."""
+def abandon_dead_imports(begin: Begin) -> None:
+    """Delete the codes of imports whose connection has ended before they were published."""
     with begin() as tx:
-        rows = tx.session.execute(
-            "SELECT id FROM pv_uploads WHERE status = 'Failed' AND first_code IS NOT NULL ORDER BY id"
-        ).fetchall()
+        sql = f"SELECT DISTINCT list_id FROM pv_imports AS i WHERE {is_dead('i.importer')}"
+        rows = tx.session.execute(sql).fetchall()
     for (number,) in rows:
-        abandon_upload(begin, str(number))
+        with begin() as tx:
+            tx.session.lock("import", str(number))
+            delete_unpublished(tx.session, number, only_dead=True)
+            tx.commit()
 
 
-def delete_unpublished(db: Session, upload_number: int) -> None:
-    """Delete the codes of an upload that is not Completed. What they were entered as can be taken over."""
-    db.execute(
-        """
-        DELETE FROM pv_codes WHERE id
-            BETWEEN (SELECT first_code FROM pv_uploads WHERE id = %s AND status <> 'Completed')
-            AND (SELECT last_code FROM pv_uploads WHERE id = %s AND status <> 'Completed')
-        """,
-        (upload_number, upload_number),
-    )
-    db.execute(
-        "UPDATE pv_uploads SET first_code = NULL, last_code = NULL, importer = NULL "
-        "WHERE id = %s AND status <> 'Completed' AND first_code IS NOT NULL",
-        (upload_number,),
-    )
+def delete_unpublished(db: Session, list_number: int, *, only_dead: bool = False) -> None:
+    """Delete what imports into a list brought in and did not publish. The entries of these codes can be taken over."""
+    condition = f" AND {is_dead('i.importer')}" if only_dead else ""
+    sql = f"DELETE FROM pv_imports AS i WHERE i.list_id = %s{condition} RETURNING first_code, last_code"
+    for first, last in db.execute(sql, (list_number,)).fetchall():
+        db.execute("DELETE FROM pv_codes WHERE id BETWEEN %s AND %s", (first, last))
 
 
 def reclaim_lists(begin: Begin) -> None:
@@ -94,6 +87,7 @@ def _reclaim_list(begin: Begin, number: int, scope_id: int) -> None:
             sql = f"DELETE FROM {table} WHERE upload_id IN (SELECT id FROM pv_uploads WHERE list_id = %s)"
             tx.session.execute(sql, (number,))
         tx.session.execute("DELETE FROM pv_uploads WHERE list_id = %s", (number,))
+        tx.session.execute("DELETE FROM pv_imports WHERE list_id = %s", (number,))
         tx.session.execute("DELETE FROM pv_positions WHERE list_id = %s", (number,))
         tx.session.execute("DELETE FROM pv_distributed WHERE list_id = %s", (number,))
         tx.session.execute("UPDATE pv_lists SET removed = 2 WHERE id = %s", (number,))

@@ -1,71 +1,92 @@
-"""Rows on their way to the server, in the text format of COPY; and the temporary tables of an import."""
+"""The temporary tables of an import: its codes, and the rows that were refused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.uploads import raw_bytes, raw_text
 from partner_vouchers.domain.uploads import RowFault, RowFaultKind
 
+STAGED = "pg_temp.partner_vouchers_staged"
+FAULTS = "pg_temp.partner_vouchers_faults"
+REFUSED = "pg_temp.partner_vouchers_refused"
+
+_COLUMNS = {
+    STAGED: 'line integer NOT NULL, code text COLLATE "C" NOT NULL',
+    FAULTS: "line integer NOT NULL, raw bytea NOT NULL, kind text NOT NULL, message text NOT NULL",
+    # What set operations found: the list that holds the code, or else the line on which it stands already.
+    REFUSED: 'line integer NOT NULL, code text COLLATE "C" NOT NULL, held_by bigint, first integer',
+}
+
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-_SPECIAL = "\\\t\n\r"
-
 _PAGE = 5_000
-
-TABLES = """
-    CREATE TEMP TABLE IF NOT EXISTS partner_vouchers_staged (line integer NOT NULL, code text COLLATE "C" NOT NULL);
-    CREATE TEMP TABLE IF NOT EXISTS partner_vouchers_faults (
-        line integer NOT NULL, raw bytea NOT NULL, kind text NOT NULL, message text NOT NULL);
-    CREATE TEMP TABLE IF NOT EXISTS partner_vouchers_refused (
-        line bigint PRIMARY KEY, code text COLLATE "C" NOT NULL, held_by bigint, first bigint);
-    TRUNCATE partner_vouchers_staged, partner_vouchers_faults, partner_vouchers_refused
-"""
-"""`refused` holds what set operations found: the row's place, its code, the list or the place that has it."""
-
-
-def copy_codes(db: Session, table: str, first: int, lines: Sequence[int], codes: Sequence[str]) -> None:
-    """Copy codes into a table, each with `first` and the distance of its line from the first one."""
-    shift = first - lines[0]
-    joined = "".join(codes)
-    if any(character in joined for character in _SPECIAL):
-        codes = [code.translate(_ESCAPES) for code in codes]
-    block = "".join([f"{line + shift}\t{code}\n" for line, code in zip(lines, codes, strict=True)])
-    db.copy(f"COPY {table} FROM STDIN", block)
-
-
-def copy_faults(db: Session, faults: Iterable[RowFault]) -> None:
-    """Keep refused rows with the import."""
-    block = "".join(
-        [
-            f"{line}\t\\\\x{raw_bytes(raw).hex()}\t{kind.value}\t{text.translate(_ESCAPES)}\n"
-            for line, raw, kind, text in faults
-        ]
-    )
-    if block:
-        db.copy("COPY pg_temp.partner_vouchers_faults (line, raw, kind, message) FROM STDIN", block)
-
-
-def sample_of_faults(db: Session, limit: int) -> list[RowFault]:
-    """Return the first refused rows, in the order of their lines."""
-    sql = "SELECT line, raw, kind, message FROM pg_temp.partner_vouchers_faults ORDER BY line LIMIT %s"
-    rows = db.execute(sql, (limit,)).fetchall()
-    return [RowFault(line, raw_text(raw), RowFaultKind(kind), message) for line, raw, kind, message in rows]
-
 
 Refused = tuple[int, str, int | None, int | None]
 
 
-def pages_of_refused(db: Session) -> Iterator[list[Refused]]:
-    """Yield what set operations refused, in the order of the file, page by page."""
-    after = -1
-    while True:
-        sql = (
-            "SELECT line, code, held_by, first FROM pg_temp.partner_vouchers_refused "
-            "WHERE line > %s ORDER BY line LIMIT %s"
-        )
-        page = db.execute(sql, (after, _PAGE)).fetchall()
-        if not page:
+class Staging:
+    """Which of the temporary tables there are; they are made when they are needed."""
+
+    def __init__(self) -> None:
+        self._made: list[str] = []
+
+    def make(self, db: Session, table: str) -> None:
+        """Make a table, unless it is there."""
+        if table not in self._made:
+            db.run(f"CREATE TEMP TABLE {table.partition('.')[2]} ({_COLUMNS[table]})")
+            self._made.append(table)
+
+    def has(self, table: str) -> bool:
+        """Tell whether a table was made."""
+        return table in self._made
+
+    def drop(self, db: Session) -> None:
+        """Drop what was made."""
+        if self._made:
+            db.run(f"DROP TABLE {', '.join(self._made)}")
+            self._made.clear()
+
+    def add(self, db: Session, lines: Sequence[int], codes: Sequence[str]) -> None:
+        """Add codes and their lines."""
+        self.make(db, STAGED)
+        joined = "".join(codes)
+        if any(character in joined for character in "\\\t\n\r"):
+            codes = [code.translate(_ESCAPES) for code in codes]
+        block = "".join([f"{line}\t{code}\n" for line, code in zip(lines, codes, strict=True)])
+        db.copy(f"COPY {STAGED} FROM STDIN", block)
+
+    def keep(self, db: Session, faults: Sequence[RowFault]) -> None:
+        """Keep refused rows."""
+        self.make(db, FAULTS)
+        rows = [
+            f"{line}\t\\\\x{raw_bytes(raw).hex()}\t{kind.value}\t{message.translate(_ESCAPES)}\n"
+            for line, raw, kind, message in faults
+        ]
+        db.copy(f"COPY {FAULTS} FROM STDIN", "".join(rows))
+
+    def sample(self, db: Session, limit: int) -> list[RowFault]:
+        """Return the first refused rows, in the order of their lines."""
+        if not self.has(FAULTS):
+            return []
+        sql = f"SELECT line, raw, kind, message FROM {FAULTS} ORDER BY line LIMIT %s"
+        rows = db.execute(sql, (limit,)).fetchall()
+        return [RowFault(line, raw_text(raw), RowFaultKind(kind), message) for line, raw, kind, message in rows]
+
+    def found(self, db: Session) -> Iterator[list[Refused]]:
+        """Yield what set operations refused, in the order of the file, page by page."""
+        if not self.has(REFUSED):
             return
-        yield [(line, code, held_by, first) for line, code, held_by, first in page]
-        after = page[-1][0]
+        db.run(f"CREATE INDEX ON {REFUSED} (line)")
+        after = 0
+        while True:
+            sql = f"SELECT line, code, held_by, first FROM {REFUSED} WHERE line > %s ORDER BY line LIMIT %s"
+            page = db.execute(sql, (after, _PAGE)).fetchall()
+            if not page:
+                return
+            yield [(line, code, held_by, first) for line, code, held_by, first in page]
+            after = page[-1][0]
+
+    def count(self, db: Session) -> int:
+        """Return how many codes are left that were not refused."""
+        return int(db.execute(f"SELECT count(*) FROM {STAGED}").fetchall()[0][0]) if self.has(STAGED) else 0

@@ -10,7 +10,7 @@ from partner_vouchers.adapters.postgres.host import HostTransaction
 from partner_vouchers.adapters.postgres.importing import PostgresCodeImport
 from partner_vouchers.adapters.postgres.names import Names
 from partner_vouchers.adapters.postgres.presence import Presence
-from partner_vouchers.adapters.postgres.reclaim import abandon_failed_uploads, abandon_upload, reclaim_lists
+from partner_vouchers.adapters.postgres.reclaim import abandon_dead_imports, abandon_upload, reclaim_lists
 from partner_vouchers.adapters.postgres.schema import STORAGE_ID, schema_sql, upgrade
 from partner_vouchers.adapters.postgres.shared import Shared
 from partner_vouchers.domain.lifecycle import State
@@ -103,7 +103,7 @@ class PostgresStorage:
 
     def reclaim(self) -> None:
         """See `ports.Storage`."""
-        abandon_failed_uploads(self.begin)
+        abandon_dead_imports(self.begin)
         reclaim_lists(self.begin)
 
     def close(self) -> None:

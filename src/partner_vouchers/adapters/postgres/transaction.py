@@ -106,6 +106,7 @@ class PostgresTransaction:
     def commit(self) -> None:
         """See `ports.Transaction`."""
         joined = self.session.joined
+        self.session.count_given()
         self._commit()
         if not joined:
             # What a host does with its transaction is not known here.

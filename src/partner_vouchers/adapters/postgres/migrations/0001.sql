@@ -155,8 +155,16 @@ CREATE TABLE pv_audit (
 CREATE INDEX pv_audit_list ON pv_audit (list_id, id) WHERE list_id IS NOT NULL;
 CREATE INDEX pv_audit_actor ON pv_audit (actor, id) WHERE actor IS NOT NULL;
 
--- `first_code` and `last_code` bound the ids that the codes of the upload have; `importer` tells which
--- connection brings them in.
+-- What imports have claimed and not published: the range of ids, and the connection that brings them in, without
+-- which they belong to nobody.
+CREATE TABLE pv_imports (
+    first_code bigint PRIMARY KEY,
+    last_code bigint NOT NULL,
+    list_id bigint NOT NULL,
+    importer text NOT NULL
+);
+
+-- `first_code` and `last_code` bound the ids that the codes of a completed upload have.
 CREATE TABLE pv_uploads (
     id bigint PRIMARY KEY,
     list_id bigint NOT NULL,
@@ -176,8 +184,7 @@ CREATE TABLE pv_uploads (
     withdrawn integer NOT NULL,
     failure text,
     first_code bigint,
-    last_code bigint,
-    importer text
+    last_code bigint
 );
 
 CREATE INDEX pv_uploads_list ON pv_uploads (list_id, id);
