@@ -15,6 +15,8 @@ from partner_vouchers.adapters.postgres.rows import (
     to_number,
 )
 from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.domain.delivery import lane_of_key
+from partner_vouchers.domain.events import user_key
 from partner_vouchers.domain.voucher_list import Terms
 
 _ASSIGNMENT = """
@@ -36,17 +38,18 @@ _ADD = """
         INSERT INTO pv_assignments (code_id, code, user_id, origin, ordinal, assigned_at, list_version)
         VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING code_id
     )
-    INSERT INTO pv_outbox (code_id) SELECT code_id FROM added
+    INSERT INTO pv_outbox (code_id, lane) SELECT code_id, %s FROM added
 """
 _ADD_MANY = """
     WITH given AS (
-        SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::integer[], %s::bigint[], %s::integer[])
-            WITH ORDINALITY AS g (code_id, code, user_id, origin, ordinal, assigned_at, list_version, place)
+        SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::integer[], %s::bigint[],
+                             %s::integer[], %s::smallint[])
+            WITH ORDINALITY AS g (code_id, code, user_id, origin, ordinal, assigned_at, list_version, lane, place)
     ), added AS (
         INSERT INTO pv_assignments (code_id, code, user_id, origin, ordinal, assigned_at, list_version)
         SELECT code_id, code, user_id, origin, ordinal, assigned_at, list_version FROM given
     )
-    INSERT INTO pv_outbox (code_id) SELECT code_id FROM given ORDER BY place
+    INSERT INTO pv_outbox (code_id, lane) SELECT code_id, lane FROM given ORDER BY place
 """
 
 
@@ -67,6 +70,7 @@ class PostgresAssignments:
                 given.ordinal,
                 from_instant(given.assigned_at),
                 given.terms.version,
+                lane_of_key(user_key(given.user_id)),
             )
             for given in assignments
         ]

@@ -88,7 +88,9 @@ class Connections:
             return self._own
 
     def _configure(self, connection: Connection) -> None:
-        connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{int(self._timeout * 1000)}ms",))
+        connection.execute(
+            "SELECT set_config('lock_timeout', %s, false)", (f"{int(self._timeout * 1000)}ms",)
+        )
 
 
 class Loan:
@@ -118,4 +120,3 @@ class Loan:
                 connection.autocommit = self._autocommit
         finally:
             self._context.__exit__(None, None, None)
-

@@ -89,7 +89,11 @@ class OwnContext(TransactionContext):
                 self._shared.require_migrated(session)
             except (psycopg.Error, StorageError) as error:
                 self._end()
-                lost = is_lost(error) if isinstance(error, psycopg.Error) else isinstance(error, StorageUnavailable)
+                lost = (
+                    is_lost(error)
+                    if isinstance(error, psycopg.Error)
+                    else isinstance(error, StorageUnavailable)
+                )
                 if not lost or attempt == _ATTEMPTS - 1:
                     raise
                 self._connections.check()

@@ -13,7 +13,9 @@ from partner_vouchers.errors import (
     StorageUnavailable,
 )
 
-_NOT_MIGRATED = "call storage.migrate() once before the storage is used, and after each upgrade of partner_vouchers"
+_NOT_MIGRATED = (
+    "call storage.migrate() once before the storage is used, and after each upgrade of partner_vouchers"
+)
 
 Lost = (psycopg.OperationalError, psycopg.InterfaceError)
 """What the driver raises when the connection is gone, among other things."""

@@ -248,7 +248,9 @@ class PostgresCodeImport:
         self._require_list(db)
         if self._accepted:
             ours = (self._base + 1, self._importer)
-            if not db.execute("DELETE FROM pv_imports WHERE first_code = %s AND importer = %s", ours).rowcount:
+            if not db.execute(
+                "DELETE FROM pv_imports WHERE first_code = %s AND importer = %s", ours
+            ).rowcount:
                 raise UploadInterrupted(upload_id=self._upload_id)
             db.execute(
                 "UPDATE pv_stock SET uploaded = uploaded + %s, published = %s WHERE list_id = %s",

@@ -106,7 +106,9 @@ class PostgresLists:
                 voucher_list.search_text,
             ),
         )
-        db.execute("INSERT INTO pv_stock (list_id, published) VALUES (%s, %s)", (number, first_code_id(number)))
+        db.execute(
+            "INSERT INTO pv_stock (list_id, published) VALUES (%s, %s)", (number, first_code_id(number))
+        )
         db.execute("INSERT INTO pv_positions (list_id) VALUES (%s)", (number,))
         self._keep_terms(number, voucher_list)
 

@@ -18,18 +18,16 @@ _NAME = re.compile(r"\b(INDEX )?pv_([a-z_]+)\b")
 class Names:
     """Turns the SQL of this adapter into that of one storage."""
 
-    def __init__(self, prefix: str, schema: str | None) -> None:
+    def __init__(self, prefix: object, schema: object) -> None:
         if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
             raise InvalidInput(
                 field="prefix",
                 reason="must be 1 to 30 lower-case letters, digits and underscores, and not begin with a digit",
             )
-        if schema is not None and (not isinstance(schema, str) or not 0 < len(schema.encode()) < 64):
+        if schema is not None and not _is_name(schema):
             raise InvalidInput(field="schema", reason="must be the name of a schema, or None")
-        if schema is not None and "\0" in schema:
-            raise InvalidInput(field="schema", reason="must not hold NUL")
         self.prefix: str = prefix
-        self.schema: str | None = schema
+        self.schema: str | None = schema if isinstance(schema, str) else None
         self._rendered: dict[str, bytes] = {}
         self._person = blake2b(f"{prefix}\0{schema}".encode(), digest_size=16).digest()
 
@@ -60,3 +58,9 @@ class Names:
         """Return the key of the advisory lock about something: the same in every process."""
         digest = blake2b("\0".join(about).encode(), digest_size=8, key=self._person).digest()
         return int.from_bytes(digest, "big", signed=True)
+
+
+def _is_name(value: object) -> bool:
+    return (
+        isinstance(value, str) and "\0" not in value and 0 < len(value.encode("utf-8", "surrogatepass")) < 64
+    )

@@ -26,8 +26,11 @@ def abandon_upload(begin: Begin, upload_id: str) -> None:
             return
         tx.session.lock("import", str(rows[0][0]))
         delete_unpublished(tx.session, rows[0][0], only_dead=True)
-        sql = "DELETE FROM pv_upload_pieces WHERE upload_id = (SELECT id FROM pv_uploads WHERE id = %s AND sha256 IS NULL)"
-        tx.session.execute(sql, (number,))
+        tx.session.execute(
+            "DELETE FROM pv_upload_pieces WHERE upload_id = "
+            "(SELECT id FROM pv_uploads WHERE id = %s AND sha256 IS NULL)",
+            (number,),
+        )
         tx.commit()
 
 
@@ -55,7 +58,9 @@ def reclaim_lists(begin: Begin) -> None:
     """Free the space of removed lists."""
     while True:
         with begin() as tx:
-            rows = tx.session.execute("SELECT id, scope_id FROM pv_lists WHERE removed = 1 LIMIT 1").fetchall()
+            rows = tx.session.execute(
+                "SELECT id, scope_id FROM pv_lists WHERE removed = 1 LIMIT 1"
+            ).fetchall()
         if not rows:
             return
         _reclaim_list(begin, *rows[0])

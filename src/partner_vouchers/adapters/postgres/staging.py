@@ -71,7 +71,9 @@ class Staging:
             return []
         sql = f"SELECT line, raw, kind, message FROM {FAULTS} ORDER BY line LIMIT %s"
         rows = db.execute(sql, (limit,)).fetchall()
-        return [RowFault(line, raw_text(raw), RowFaultKind(kind), message) for line, raw, kind, message in rows]
+        return [
+            RowFault(line, raw_text(raw), RowFaultKind(kind), message) for line, raw, kind, message in rows
+        ]
 
     def found(self, db: Session) -> Iterator[list[Refused]]:
         """Yield what set operations refused, in the order of the file, page by page."""

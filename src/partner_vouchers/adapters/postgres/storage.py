@@ -110,6 +110,3 @@ class PostgresStorage:
         """Close the connections. A host's pool is left alone."""
         self._shared.presence.close()
         self._connections.close()
-
-
-__all__ = ["SCHEMA_VERSION", "PostgresStorage"]

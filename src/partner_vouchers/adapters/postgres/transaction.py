@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING
 from partner_vouchers.adapters.postgres.assignments import PostgresAssignments, PostgresIdempotencyKeys
 from partner_vouchers.adapters.postgres.campaigns import PostgresCampaigns
 from partner_vouchers.adapters.postgres.codes import PostgresCodes
+from partner_vouchers.adapters.postgres.deliveries import PostgresDeliveries
 from partner_vouchers.adapters.postgres.driver import Session
-from partner_vouchers.adapters.postgres.journal import PostgresAudit, PostgresLeases, PostgresOutbox, PostgresSettings
+from partner_vouchers.adapters.postgres.journal import (
+    PostgresAudit,
+    PostgresLeases,
+    PostgresOutbox,
+    PostgresSettings,
+)
 from partner_vouchers.adapters.postgres.lists import PostgresLists, PostgresPartners
 from partner_vouchers.adapters.postgres.uploads import PostgresUploads
 from partner_vouchers.errors import StorageError
@@ -82,6 +88,11 @@ class PostgresTransaction:
     def outbox(self) -> PostgresOutbox:
         """See `ports.Outbox`."""
         return PostgresOutbox(self.session)
+
+    @property
+    def deliveries(self) -> PostgresDeliveries:
+        """See `ports.Deliveries`."""
+        return PostgresDeliveries(self.session)
 
     @property
     def audit(self) -> PostgresAudit:

@@ -8,7 +8,13 @@ from typing import Any
 
 from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.lists import next_id
-from partner_vouchers.adapters.postgres.rows import LAST_ID, from_instant, to_instant, to_list_number, to_number
+from partner_vouchers.adapters.postgres.rows import (
+    LAST_ID,
+    from_instant,
+    to_instant,
+    to_list_number,
+    to_number,
+)
 from partner_vouchers.domain.uploads import (
     FileFault,
     FileFaultKind,
@@ -64,9 +70,7 @@ class PostgresUploads:
 
     def completed_with(self, list_id: str, sha256: str) -> Upload | None:
         """See `ports.Uploads`."""
-        sql = (
-            f"{_SELECT} AND u.list_id = %s AND u.sha256 = %s AND u.status = 'Completed' ORDER BY u.id DESC LIMIT 1"
-        )
+        sql = f"{_SELECT} AND u.list_id = %s AND u.sha256 = %s AND u.status = 'Completed' ORDER BY u.id DESC LIMIT 1"
         row = self._db.execute(sql, (to_list_number(list_id), sha256)).fetchone()
         return None if row is None else _upload(row)
 
@@ -88,7 +92,9 @@ class PostgresUploads:
             "ORDER BY line LIMIT %s",
             (to_number(upload_id), after_line, limit),
         )
-        return [RowFault(line, raw_text(raw), RowFaultKind(kind), message) for line, raw, kind, message in rows]
+        return [
+            RowFault(line, raw_text(raw), RowFaultKind(kind), message) for line, raw, kind, message in rows
+        ]
 
 
 def raw_bytes(text: str) -> bytes:

@@ -40,6 +40,7 @@ CREATE TABLE pv_lists (
 
 CREATE UNIQUE INDEX pv_lists_tag ON pv_lists (partner, tag) WHERE state <> 'Archived' AND removed = 0;
 CREATE INDEX pv_lists_updated_at ON pv_lists (updated_at, id) WHERE removed = 0;
+CREATE INDEX pv_lists_expires_at ON pv_lists (expires_at, id) WHERE removed = 0;
 CREATE INDEX pv_lists_scope ON pv_lists (scope_id);
 CREATE INDEX pv_lists_removed ON pv_lists (id) WHERE removed = 1;
 
@@ -141,8 +142,34 @@ CREATE TABLE pv_outbox (
     code_id bigint,
     name text,
     payload text,
+    lane smallint NOT NULL,
     PRIMARY KEY (xid, id)
 );
+
+-- How far each sink has come. `ahead`: a JSON list of the positions beyond `position` that are settled too.
+CREATE TABLE pv_progress (
+    sink text COLLATE "C" NOT NULL,
+    lane smallint NOT NULL,
+    position numeric NOT NULL,
+    ahead text NOT NULL,
+    PRIMARY KEY (sink, lane)
+);
+
+-- Events that a sink has not taken. `retry_at` is NULL for a dead letter.
+CREATE TABLE pv_held (
+    position numeric NOT NULL,
+    sink text COLLATE "C" NOT NULL,
+    lane smallint NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    attempts integer NOT NULL,
+    retry_at bigint,
+    reason text NOT NULL,
+    PRIMARY KEY (position, sink)
+);
+
+CREATE INDEX pv_held_keys ON pv_held (sink, lane, key, position) WHERE retry_at IS NOT NULL;
+CREATE INDEX pv_held_due ON pv_held (sink, lane, retry_at) WHERE retry_at IS NOT NULL;
+CREATE INDEX pv_held_dead ON pv_held (sink, position) WHERE retry_at IS NULL;
 
 CREATE TABLE pv_audit (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
