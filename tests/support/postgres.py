@@ -143,7 +143,10 @@ class Schemas:
             sql = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename <> 'pv_settings'"
             tables = [row[0] for row in connection.execute(sql, (schema,))]
             keep = "name NOT IN ('storage id', 'schema version')"
-            script = [f'DELETE FROM "{schema}".pv_settings WHERE {keep}']
+            script = [
+                f'DELETE FROM "{schema}".pv_settings WHERE {keep}',
+                f"SELECT setval('{schema}.pv_list_ids', 1, false), setval('{schema}.pv_upload_ids', 1, false)",
+            ]
             if self._uses % 20:
                 script += [f'DELETE FROM "{schema}"."{table}"' for table in tables]
             else:
