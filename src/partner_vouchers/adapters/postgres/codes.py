@@ -7,7 +7,7 @@ from typing import Any
 
 from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.heads import Heads
-from partner_vouchers.adapters.postgres.lists import DISTRIBUTED, LEVELS
+from partner_vouchers.adapters.postgres.lists import ANNOUNCED, DISTRIBUTED, LEVELS
 from partner_vouchers.adapters.postgres.rows import (
     first_code_id,
     to_list_number,
@@ -26,7 +26,7 @@ _MANY_PARTS = 64
 """Above how many parts a counter is summed up."""
 
 _STOCK = f"""
-    s.uploaded, {DISTRIBUTED}, s.reserved, s.withdrawn, s.announced, l.low_stock_at,
+    s.uploaded, {DISTRIBUTED}, s.reserved, s.withdrawn, {ANNOUNCED}, l.low_stock_at,
     (SELECT count(*) FROM pv_distributed WHERE list_id = l.id)
     FROM pv_stock AS s JOIN pv_lists AS l ON l.id = s.list_id WHERE s.list_id = %s
 """
@@ -151,7 +151,7 @@ class PostgresCodes:
         level = stock_level(stock.counts, stock.low_stock_at)
         if level is stock.announced:
             return level
-        sql = "SELECT announced FROM pv_stock WHERE list_id = %s FOR UPDATE SKIP LOCKED"
+        sql = "SELECT level FROM pv_announced WHERE list_id = %s FOR UPDATE SKIP LOCKED"
         row = self._db.execute(sql, (number,)).fetchone()
         # Where another transaction holds it, that one is about to tell; if it is undone, the next request tells.
         return level if row is None else LEVELS[row[0]]

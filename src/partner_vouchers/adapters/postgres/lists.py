@@ -25,12 +25,14 @@ LEVELS: dict[int, StockLevel] = {int(level): level for level in StockLevel}
 
 DISTRIBUTED = "(SELECT coalesce(sum(codes), 0)::bigint FROM pv_distributed WHERE list_id = l.id)"
 
+ANNOUNCED = "(SELECT level FROM pv_announced WHERE list_id = l.id)"
+
 LIST_COLUMNS = f"""
     l.id, l.partner, l.tag, l.name, l.description, l.expires_at, l.state, l.low_stock_at,
     (SELECT key FROM pv_scopes WHERE id = l.scope_id),
     (SELECT count(*) FROM pv_links WHERE list_id = l.id),
     l.created_at, l.updated_at, l.version,
-    s.uploaded, {DISTRIBUTED}, s.reserved, s.withdrawn, s.announced
+    s.uploaded, {DISTRIBUTED}, s.reserved, s.withdrawn, {ANNOUNCED}
 """
 _FROM = "FROM pv_lists AS l JOIN pv_stock AS s ON s.list_id = l.id"
 
@@ -109,6 +111,7 @@ class PostgresLists:
         db.execute(
             "INSERT INTO pv_stock (list_id, published) VALUES (%s, %s)", (number, first_code_id(number))
         )
+        db.execute("INSERT INTO pv_announced (list_id, level) VALUES (%s, 0)", (number,))
         db.execute("INSERT INTO pv_positions (list_id) VALUES (%s)", (number,))
         self._keep_terms(number, voucher_list)
 
@@ -201,10 +204,14 @@ class PostgresLists:
         return [list_from_row(row) for row in self._db.execute(sql, (*parameters, query.limit))]
 
     def announce(self, list_id: str, level: StockLevel) -> None:
-        """See `ports.Lists`."""
-        self._db.execute(
-            "UPDATE pv_stock SET announced = %s WHERE list_id = %s", (int(level), to_list_number(list_id))
-        )
+        """See `ports.Lists`.
+
+        Where another transaction is telling a level just now, that may be a host's, which nobody waits for. Whoever
+        takes the next code puts it right.
+        """
+        number = to_list_number(list_id)
+        free = "SELECT list_id FROM pv_announced WHERE list_id = %s FOR UPDATE SKIP LOCKED"
+        self._db.execute(f"UPDATE pv_announced SET level = %s WHERE list_id = ({free})", (int(level), number))
 
     def touch(self, list_id: str, now: datetime) -> None:
         """See `ports.Lists`."""

@@ -37,22 +37,22 @@ class Names:
         return sql.Identifier(*path).as_string(None)
 
     def text(self, script: str) -> str:
-        """Return SQL with the names of this storage in it."""
-
-        def named(match: re.Match[str]) -> str:
-            index, name = match.groups()
-            if index:
-                return index + sql.Identifier(self.prefix + name).as_string(None)
-            return self.table(name)
-
-        return _NAME.sub(named, script)
+        """Return SQL without placeholders with the names of this storage in it."""
+        return _NAME.sub(self._named, script)
 
     def sql(self, statement: str) -> bytes:
         """Return a statement with the names of this storage in it; each is worked out once."""
         known = self._rendered.get(statement)
         if known is None:
-            known = self._rendered[statement] = self.text(statement).encode()
+            quoted = _NAME.sub(lambda found: self._named(found).replace("%", "%%"), statement)
+            known = self._rendered[statement] = quoted.encode()
         return known
+
+    def _named(self, found: re.Match[str]) -> str:
+        index, name = found.groups()
+        if index:
+            return str(index) + sql.Identifier(self.prefix + name).as_string(None)
+        return self.table(name)
 
     def lock_key(self, *about: str) -> int:
         """Return the key of the advisory lock about something: the same in every process."""

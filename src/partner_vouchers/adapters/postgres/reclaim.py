@@ -94,6 +94,7 @@ def _reclaim_list(begin: Begin, number: int, scope_id: int) -> None:
         tx.session.execute("DELETE FROM pv_uploads WHERE list_id = %s", (number,))
         tx.session.execute("DELETE FROM pv_imports WHERE list_id = %s", (number,))
         tx.session.execute("DELETE FROM pv_positions WHERE list_id = %s", (number,))
+        tx.session.execute("DELETE FROM pv_announced WHERE list_id = %s", (number,))
         tx.session.execute("DELETE FROM pv_distributed WHERE list_id = %s", (number,))
         tx.session.execute("UPDATE pv_lists SET removed = 2 WHERE id = %s", (number,))
         tx.commit()

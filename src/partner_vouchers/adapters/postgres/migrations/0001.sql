@@ -51,8 +51,13 @@ CREATE TABLE pv_stock (
     uploaded integer NOT NULL DEFAULT 0,
     reserved integer NOT NULL DEFAULT 0,
     withdrawn integer NOT NULL DEFAULT 0,
-    announced smallint NOT NULL DEFAULT 0,
     published bigint NOT NULL
+);
+
+-- The stock level that was announced last. A row of its own, which a host's transaction may hold for long.
+CREATE TABLE pv_announced (
+    list_id bigint PRIMARY KEY,
+    level smallint NOT NULL
 );
 
 CREATE TABLE pv_positions (
