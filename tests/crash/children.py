@@ -1,9 +1,9 @@
 """Programs that are killed: each runs in a process of its own, and tells what it does on its standard output.
 
-    python -m tests.crash.children upload <db> <list id> <file> <stop>
-    python -m tests.crash.children recover <db> <stop>
-    python -m tests.crash.children assign <db> <campaign> <worker> <first>
-    python -m tests.crash.children relay <db> <file> <concurrency>
+    python -m tests.crash.children upload <place> <list id> <file> <stop>
+    python -m tests.crash.children recover <place> <stop>
+    python -m tests.crash.children assign <place> <campaign> <worker> <first>
+    python -m tests.crash.children relay <place> <file> <concurrency>
 
 `upload` and `recover` print a line at each step. At the step that `stop` names, such as `2 claiming` for the second
 of that name, they print `stop` and wait to be killed; with `-` they run on, and the test kills them when it likes.
@@ -101,8 +101,8 @@ class FileSink:
         return []
 
 
-def relay(path: str, file: str, concurrency: str) -> None:
-    vouchers = PartnerVouchers(SQLiteStorage(path), duplicates=PerPartner())
+def relay(place: str, file: str, concurrency: str) -> None:
+    vouchers = PartnerVouchers(opened(place, synchronous="FULL"), duplicates=PerPartner())
     running = vouchers.events.relay(FileSink(file, concurrency), interval=0.02)
     signal.signal(signal.SIGTERM, lambda *_: running.stop())
     print("ready", flush=True)

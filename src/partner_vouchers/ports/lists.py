@@ -116,9 +116,9 @@ class Lists(Protocol):
         """Return what `get` does, in a transaction that will change the list by what it reads.
 
         Until it ends, no other transaction changes the list or takes codes of it. Where transactions that write
-        come one after the other, this is `get`.
+        come one after the other anyway, this is `get`.
         """
-        ...
+        return self.get(list_id)
 
     def with_tag(self, partner: str, tag: str) -> VoucherList | None:
         """Return the list of this partner and tag that is not archived. There is at most one."""

@@ -59,9 +59,6 @@ class Lists(Repository, ports.Lists):
     def get(self, list_id: str) -> VoucherList | None:
         return self._unit.tables.lists.get(list_id)
 
-    def hold(self, list_id: str) -> VoucherList | None:
-        return self.get(list_id)
-
     def with_tag(self, partner: str, tag: str) -> VoucherList | None:
         for found in self._unit.tables.lists.values():
             if found.tag == tag and found.partner == partner and found.state is not State.ARCHIVED:

@@ -6,7 +6,7 @@ from typing import Any
 
 from partner_vouchers.adapters.postgres.catalog import Catalog, Lists
 from partner_vouchers.adapters.postgres.driver import Session
-from partner_vouchers.adapters.postgres.lists import LIST_COLUMNS, list_from_row
+from partner_vouchers.adapters.postgres.lists import LIST_COLUMNS, list_from_row, require_list
 from partner_vouchers.adapters.postgres.rows import from_instant, to_instant, to_list_number
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
 from partner_vouchers.domain.voucher_list import VoucherList
@@ -34,6 +34,7 @@ class PostgresCampaigns:
 
     def put(self, link: CampaignLink) -> None:
         """See `ports.Campaigns`."""
+        number = require_list(self._db, link.list_id)
         self._db.execute(
             """
             INSERT INTO pv_links (campaign_id, list_id, repeat, priority, eligibility, linked_at)
@@ -43,7 +44,7 @@ class PostgresCampaigns:
             """,
             (
                 link.campaign_id,
-                to_list_number(link.list_id),
+                number,
                 link.repeat.value,
                 link.priority,
                 link.eligibility,

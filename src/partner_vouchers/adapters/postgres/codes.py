@@ -17,6 +17,7 @@ from partner_vouchers.adapters.postgres.rows import (
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.stock import Counts, LowStock, StockLevel, stock_level
+from partner_vouchers.errors import UnknownList
 from partner_vouchers.ports import Taken, TakenCode
 
 NEAR = 128
@@ -58,18 +59,21 @@ class PostgresCodes:
         self._db.share_list(number)
         start = first_code_id(number)
         after = self._taken.get(number) or self._heads.after(number, start)
-        codes, stock = self._take(number, after, limit)
+        codes, found = self._take(number, after, limit)
+        if found is None:
+            raise UnknownList(list_id=list_id)
+        stock = found
         if len(codes) < limit and after > start:
             # What was given back lies further in front.
             self._heads.forget(number)
-            more, stock = self._take(number, start, limit - len(codes))
-            codes += more
+            more, found = self._take(number, start, limit - len(codes))
+            codes, stock = codes + more, found or stock
         if not self._db.joined and self._is_near(stock):
             # One after the other, until the level is told. A host's transaction would keep the others waiting for
             # too long: what it takes is told by whoever asks next.
             self._db.lock("stock", str(number))
-            more, stock = self._take(number, start, limit - len(codes))
-            codes += more
+            more, found = self._take(number, start, limit - len(codes))
+            codes, stock = codes + more, found or stock
         elif codes and stock.parts > _MANY_PARTS and not self._db.joined:
             self._sum_up(number)
         if codes:
@@ -81,7 +85,9 @@ class PostgresCodes:
     def counts(self, list_id: str) -> Counts:
         """See `ports.Codes`."""
         stock = self._stock(to_list_number(list_id))
-        return Counts() if stock is None else stock.counts
+        if stock is None:
+            raise UnknownList(list_id=list_id)
+        return stock.counts
 
     def withdraw(self, upload_id: str) -> int:
         """See `ports.Codes`. A code that somebody is taking just now is waited for."""
@@ -126,10 +132,10 @@ class PostgresCodes:
         )
         return [TakenCode(str(code_id), code) for code_id, code in rows]
 
-    def _take(self, number: int, after: int, limit: int) -> tuple[list[tuple[int, str]], _Stock]:
+    def _take(self, number: int, after: int, limit: int) -> tuple[list[tuple[int, str]], _Stock | None]:
         rows = self._db.execute(_TAKE, (after, number, limit, number)).fetchall()
         if not rows:
-            return [], _NOTHING
+            return [], None
         codes = [(row[0], row[1]) for row in rows if row[0] is not None]
         if codes:
             self._db.given[number] = self._db.given.get(number, 0) + len(codes)
@@ -182,6 +188,3 @@ class _Stock:
         self.announced: StockLevel = LEVELS[row[4]]
         self.low_stock_at: LowStock | None = to_low_stock(row[5])
         self.parts: int = row[6]
-
-
-_NOTHING = _Stock((0, 0, 0, 0, 0, None, 0), 0)

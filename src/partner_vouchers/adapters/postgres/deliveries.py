@@ -13,6 +13,20 @@ from partner_vouchers.domain.delivery import Held, Progress
 
 _HELD = "position, lane, key, attempts, retry_at, reason"
 
+_WAITS = "sink = %(sink)s AND lane = %(lane)s AND retry_at IS NOT NULL"
+# Walks from key to key, so that a user with very many waiting events costs no more than others.
+_DUE = f"""
+    WITH RECURSIVE keys (key) AS (
+        SELECT min(key) FROM pv_held WHERE {_WAITS}
+        UNION ALL
+        SELECT (SELECT min(key) FROM pv_held WHERE {_WAITS} AND key > keys.key) FROM keys WHERE keys.key IS NOT NULL)
+    SELECT h.position, h.lane, h.key, h.attempts, h.retry_at, h.reason
+    FROM keys CROSS JOIN LATERAL (
+        SELECT {_HELD} FROM pv_held WHERE {_WAITS} AND key = keys.key ORDER BY position LIMIT 1
+    ) AS h
+    WHERE h.retry_at <= %(now)s ORDER BY h.position LIMIT %(limit)s
+"""
+
 
 class PostgresDeliveries:
     """What was delivered to each sink, and what is held back."""
@@ -66,15 +80,9 @@ class PostgresDeliveries:
 
     def due(self, sink: str, lane: int, now: datetime, limit: int) -> list[Held]:
         """See `ports.Deliveries`."""
-        sql = f"""
-            SELECT {_HELD} FROM pv_held AS h
-            WHERE sink = %s AND lane = %s AND retry_at <= %s AND NOT EXISTS (
-                SELECT 1 FROM pv_held AS e
-                WHERE e.sink = h.sink AND e.lane = h.lane AND e.key = h.key AND e.position < h.position
-                    AND e.retry_at IS NOT NULL)
-            ORDER BY position LIMIT %s
-        """
-        return _held(self._db.execute(sql, (sink, lane, from_instant(now), limit)))
+        return _held(
+            self._db.execute(_DUE, {"sink": sink, "lane": lane, "now": from_instant(now), "limit": limit})
+        )
 
     def waiting_keys(self, sink: str, lane: int, keys: Collection[str]) -> set[str]:
         """See `ports.Deliveries`."""

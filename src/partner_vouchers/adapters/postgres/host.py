@@ -9,7 +9,6 @@ import psycopg
 
 from partner_vouchers.adapters.postgres.contexts import HostContext, require_transaction
 from partner_vouchers.adapters.postgres.driver import Connection, Session
-from partner_vouchers.adapters.postgres.host_connections import driver_connection
 from partner_vouchers.adapters.postgres.schema import STORAGE_ID
 from partner_vouchers.adapters.postgres.shared import Shared
 from partner_vouchers.domain.lifecycle import State
@@ -23,7 +22,12 @@ class HostTransaction:
     """A storage whose transactions are parts of a host's, which the host alone commits."""
 
     def __init__(self, host: object, shared: Shared, storage_id: str) -> None:
-        self._connection: Connection = driver_connection(host)
+        if not isinstance(host, psycopg.Connection):
+            raise HostTransactionError(
+                reason="pass an open psycopg.Connection to the database of the storage, not "
+                f"{type(host).__module__}.{type(host).__qualname__}"
+            )
+        self._connection: Connection = host
         self._shared = shared
         self._storage_id = storage_id
         require_transaction(self._connection)

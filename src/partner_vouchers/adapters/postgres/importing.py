@@ -18,6 +18,7 @@ from partner_vouchers.adapters.postgres.connections import Connections, Loan
 from partner_vouchers.adapters.postgres.contexts import OwnConnectionContext
 from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.errors import translated
+from partner_vouchers.adapters.postgres.lists import require_list
 from partner_vouchers.adapters.postgres.presence import backend_of, is_dead
 from partner_vouchers.adapters.postgres.reclaim import delete_unpublished
 from partner_vouchers.adapters.postgres.rows import POSITION_BITS, first_code_id, to_list_number, to_number
@@ -26,9 +27,9 @@ from partner_vouchers.adapters.postgres.staging import FAULTS, REFUSED, STAGED, 
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.domain.stock import CAPACITY
+from partner_vouchers.domain.stock import Counts
 from partner_vouchers.domain.uploads import MAX_KEPT_FAULTS, RowFault, RowFaultKind, Upload
-from partner_vouchers.errors import StorageError, UnknownList, UploadInterrupted
+from partner_vouchers.errors import StorageError, UploadInterrupted
 from partner_vouchers.ports import Judge, Transaction
 
 Full = Callable[[], tuple[RowFaultKind, str]]
@@ -207,7 +208,7 @@ class PostgresCodeImport:
         with self._write() as tx:
             # Others who claim in this scope, or for this list, come after this transaction and see what it did.
             tx.session.lock("scope", self._scope)
-            self._require_list(tx.session)
+            self._keep_others_out(tx.session)
             keep_alive(tx)
             delete_unpublished(tx.session, self._list_number)
             accepted = self._claim(tx.session) if self._staging.has(STAGED) else 0
@@ -245,7 +246,7 @@ class PostgresCodeImport:
         if self._accepted is None or self._is_published:
             raise StorageError(reason="publish once, after claim has come to its end")
         db = tx.session
-        self._require_list(db)
+        self._keep_others_out(db)
         if self._accepted:
             ours = (self._base + 1, self._importer)
             if not db.execute(
@@ -276,13 +277,11 @@ class PostgresCodeImport:
             self._staging.drop(tx.session)
             tx.commit()
 
-    def _require_list(self, db: Session) -> None:
+    def _keep_others_out(self, db: Session) -> None:
         """Make sure that the list is there, and that no other import of it goes on before the transaction ends."""
         db.share_list(self._list_number)
         db.lock("import", str(self._list_number))
-        sql = "SELECT 1 FROM pv_lists WHERE id = %s AND removed = 0"
-        if not db.execute(sql, (self._list_number,)).fetchall():
-            raise UnknownList(list_id=self._list_id)
+        require_list(db, self._list_id)
 
     def _claim(self, db: Session) -> int:
         scope, staging = self._scope, self._staging
@@ -321,7 +320,7 @@ class PostgresCodeImport:
 
     def _room(self, db: Session) -> int:
         rows = db.execute("SELECT uploaded FROM pv_stock WHERE list_id = %s", (self._list_number,)).fetchall()
-        return max(CAPACITY - (rows[0][0] if rows else 0), 0)
+        return max(Counts(*rows[0]).capacity_left, 0) if rows else 0
 
     def _judge(self, judge: Judge, full: Full) -> None:
         """Find words for what the set operations refused."""

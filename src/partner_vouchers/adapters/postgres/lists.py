@@ -48,6 +48,18 @@ _ORDER_COLUMNS = {
 }
 
 
+def require_list(db: Session, list_id: str) -> int:
+    """Return the number of a list.
+
+    Raises:
+        UnknownList: there is none, or it was removed.
+    """
+    number = to_list_number(list_id)
+    if db.execute("SELECT 1 FROM pv_lists WHERE id = %s AND removed = 0", (number,)).fetchone() is None:
+        raise UnknownList(list_id=list_id)
+    return number
+
+
 class PostgresPartners:
     """The partners."""
 
@@ -174,6 +186,7 @@ class PostgresLists:
         number = to_list_number(list_id)
         self._db.execute("UPDATE pv_lists SET removed = 1 WHERE id = %s AND removed = 0", (number,))
         self._db.execute("DELETE FROM pv_links WHERE list_id = %s", (number,))
+        self._db.execute("DELETE FROM pv_stock WHERE list_id = %s", (number,))
 
     def find(self, query: ListQuery) -> list[VoucherList]:
         """See `ports.Lists`."""
@@ -209,14 +222,14 @@ class PostgresLists:
         Where another transaction is telling a level just now, that may be a host's, which nobody waits for. Whoever
         takes the next code puts it right.
         """
-        number = to_list_number(list_id)
+        number = require_list(self._db, list_id)
         free = "SELECT list_id FROM pv_announced WHERE list_id = %s FOR UPDATE SKIP LOCKED"
         self._db.execute(f"UPDATE pv_announced SET level = %s WHERE list_id = ({free})", (int(level), number))
 
     def touch(self, list_id: str, now: datetime) -> None:
         """See `ports.Lists`."""
         sql = "UPDATE pv_lists SET updated_at = %s WHERE id = %s"
-        self._db.execute(sql, (from_instant(now), to_list_number(list_id)))
+        self._db.execute(sql, (from_instant(now), require_list(self._db, list_id)))
 
     def _get(self, number: int) -> VoucherList | None:
         self._db.count_given()

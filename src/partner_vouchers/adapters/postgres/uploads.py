@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from partner_vouchers.adapters.postgres.driver import Session
-from partner_vouchers.adapters.postgres.lists import next_id
+from partner_vouchers.adapters.postgres.lists import next_id, require_list
 from partner_vouchers.adapters.postgres.rows import (
     LAST_ID,
     from_instant,
@@ -23,6 +23,7 @@ from partner_vouchers.domain.uploads import (
     Upload,
     UploadStatus,
 )
+from partner_vouchers.errors import UnknownUpload
 
 _UPLOAD = """
     id, list_id, uploaded_by, filename, started_at, status, finished_at, size, sha256, encoding, header,
@@ -30,6 +31,7 @@ _UPLOAD = """
 """
 _VALUES = ", ".join(["%s"] * 17)
 _VISIBLE = "NOT EXISTS (SELECT 1 FROM pv_lists AS l WHERE l.id = u.list_id AND l.removed > 0)"
+_OF_VISIBLE = f"EXISTS (SELECT 1 FROM pv_uploads AS u WHERE u.id = upload_id AND {_VISIBLE})"
 _SELECT = f"SELECT {_UPLOAD} FROM pv_uploads AS u WHERE {_VISIBLE}"
 
 
@@ -45,10 +47,12 @@ class PostgresUploads:
 
     def add(self, upload: Upload) -> None:
         """See `ports.Uploads`."""
+        require_list(self._db, upload.list_id)
         self._db.execute(f"INSERT INTO pv_uploads ({_UPLOAD}) VALUES ({_VALUES})", _row(upload))
 
     def save(self, upload: Upload) -> None:
         """See `ports.Uploads`."""
+        self._require(upload.id)
         sql = f"UPDATE pv_uploads SET ({_UPLOAD}) = ROW ({_VALUES}) WHERE id = %s"
         self._db.execute(sql, (*_row(upload), to_number(upload.id)))
 
@@ -77,11 +81,11 @@ class PostgresUploads:
     def add_piece(self, upload_id: str, index: int, data: bytes) -> None:
         """See `ports.Uploads`."""
         sql = "INSERT INTO pv_upload_pieces (upload_id, index, data) VALUES (%s, %s, %s)"
-        self._db.execute(sql, (to_number(upload_id), index, data))
+        self._db.execute(sql, (self._require(upload_id), index, data))
 
     def piece(self, upload_id: str, index: int) -> bytes | None:
         """See `ports.Uploads`."""
-        sql = "SELECT data FROM pv_upload_pieces WHERE upload_id = %s AND index = %s"
+        sql = f"SELECT data FROM pv_upload_pieces WHERE upload_id = %s AND index = %s AND {_OF_VISIBLE}"
         row = self._db.execute(sql, (to_number(upload_id), index)).fetchone()
         return None if row is None else bytes(row[0])
 
@@ -89,12 +93,18 @@ class PostgresUploads:
         """See `ports.Uploads`."""
         rows = self._db.execute(
             "SELECT line, raw, kind, message FROM pv_upload_faults WHERE upload_id = %s AND line > %s "
-            "ORDER BY line LIMIT %s",
+            f"AND {_OF_VISIBLE} ORDER BY line LIMIT %s",
             (to_number(upload_id), after_line, limit),
         )
         return [
             RowFault(line, raw_text(raw), RowFaultKind(kind), message) for line, raw, kind, message in rows
         ]
+
+    def _require(self, upload_id: str) -> int:
+        number = to_number(upload_id)
+        if self._db.execute(f"{_SELECT} AND u.id = %s", (number,)).fetchone() is None:
+            raise UnknownUpload(upload_id=upload_id)
+        return number
 
 
 def raw_bytes(text: str) -> bytes:
