@@ -11,8 +11,9 @@ import psycopg
 import pytest
 
 from partner_vouchers.adapters.postgres import PostgresStorage
+from partner_vouchers.errors import HostTransactionError
 from partner_vouchers.ports import Storage
-from partner_vouchers.testing import HostConnection, StorageContract
+from partner_vouchers.testing import HostConnection, StorageContract, overrides_contract
 from tests.support.postgres import schemas, server
 
 
@@ -62,3 +63,15 @@ class TestPostgresStorage(StorageContract):
     def host_connection(self, storage: Storage, place: Path) -> Iterator[HostConnection]:
         with closing(psycopg.connect(server().conninfo)) as connection:
             yield HostConnection(connection, commit=connection.commit, rollback=connection.rollback)
+
+    @overrides_contract(
+        reason="one connection reaches both storages, which lie in two schemas of one database"
+    )
+    def test_a_connection_to_another_storage_is_refused(self, storage: Storage, tmp_path: Path) -> None:
+        elsewhere = server().conninfo.replace("dbname=postgres", "dbname=template1")
+        with (
+            closing(psycopg.connect(elsewhere)) as connection,
+            pytest.raises(HostTransactionError),
+            storage.join(connection).begin(),
+        ):
+            pass

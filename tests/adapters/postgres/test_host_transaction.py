@@ -12,7 +12,8 @@ from psycopg.rows import dict_row
 
 from partner_vouchers import PartnerVouchersError
 from partner_vouchers.adapters.postgres import PostgresStorage
-from partner_vouchers.domain.events import StockExhausted, StockLow, VoucherRewarded
+from partner_vouchers.domain.events import StockExhausted, StockLow
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists, StorageBusy
 from tests.adapters.postgres.conftest import Connect, Connection
 from tests.support.host import PATIENCE, Host, some_codes
