@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from partner_vouchers.adapters.postgres.driver import Session
+from partner_vouchers.adapters.postgres.driver import COUNT, Session
 from partner_vouchers.adapters.postgres.rows import (
     first_code_id,
     from_instant,
@@ -40,6 +40,9 @@ _ADD = """
     )
     INSERT INTO pv_outbox (code_id, lane) SELECT code_id, %s FROM added
 """
+_ADD_AND_COUNT = _ADD.replace(
+    "    INSERT INTO pv_outbox", f"    , counted AS ({COUNT})\n    INSERT INTO pv_outbox"
+)
 _ADD_MANY = """
     WITH given AS (
         SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::integer[], %s::bigint[],
@@ -75,7 +78,13 @@ class PostgresAssignments:
             for given in assignments
         ]
         if len(rows) == 1:
-            self._db.execute(_ADD, rows[0])
+            *row, lane = rows[0]
+            given = self._db.given
+            if given:
+                # One statement less for nearly every assignment.
+                self._db.execute(_ADD_AND_COUNT, (*row, *given.popitem(), lane))
+            else:
+                self._db.execute(_ADD, (*row, lane))
         elif rows:
             self._db.execute(_ADD_MANY, [list(column) for column in zip(*rows, strict=True)])
 

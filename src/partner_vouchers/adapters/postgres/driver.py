@@ -19,7 +19,7 @@ _QUEUE = "1s"
 _PAUSE_SECONDS = 0.02
 
 
-_COUNT = """
+COUNT = """
     INSERT INTO pv_distributed AS d (list_id, connection, codes) VALUES (%s, pg_backend_pid(), %s)
     ON CONFLICT (list_id, connection) DO UPDATE SET codes = d.codes + excluded.codes
 """
@@ -40,6 +40,7 @@ class Session:
         self.writes: bool = writes
         self.joined: bool = joined
         self.given: dict[int, int] = {}
+        self._shared: set[int] = set()
         # A host's connection may have other ideas of rows and cursors.
         self._cursor: psycopg.Cursor[TupleRow] = psycopg.Cursor(connection, row_factory=tuple_row)
         self._statements = names.sql
@@ -66,9 +67,8 @@ class Session:
 
     def count_given(self) -> None:
         """Add to the counters what was given out: once for a transaction, which would fill a page with versions."""
-        for number, codes in self.given.items():
-            self.execute(_COUNT, (number, codes))
-        self.given.clear()
+        while self.given:
+            self.execute(COUNT, self.given.popitem())
 
     def copy(self, statement: str, block: str) -> None:
         """Copy a block of rows in the server's text format."""
@@ -94,8 +94,9 @@ class Session:
 
     def share_list(self, number: int) -> None:
         """Keep a list from being changed until the end of the transaction, as others may do at the same time."""
-        if self.writes:
+        if self.writes and number not in self._shared:
             self.execute("SELECT pg_advisory_xact_lock_shared(%s)", (self._list_key(number),))
+            self._shared.add(number)
 
     def hold_list(self, number: int) -> None:
         """Wait until no other transaction takes codes of a list, or changes it, and keep it so until the end.
