@@ -7,7 +7,7 @@ from typing import Any
 
 from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.heads import Heads
-from partner_vouchers.adapters.postgres.lists import ANNOUNCED, DISTRIBUTED, LEVELS
+from partner_vouchers.adapters.postgres.lists import LEVELS
 from partner_vouchers.adapters.postgres.rows import (
     first_code_id,
     to_list_number,
@@ -26,10 +26,13 @@ NEAR = 128
 _MANY_PARTS = 64
 """Above how many parts a counter is summed up."""
 
-_STOCK = f"""
-    s.uploaded, {DISTRIBUTED}, s.reserved, s.withdrawn, {ANNOUNCED}, l.low_stock_at,
-    (SELECT count(*) FROM pv_distributed WHERE list_id = l.id)
-    FROM pv_stock AS s JOIN pv_lists AS l ON l.id = s.list_id WHERE s.list_id = %s
+_STOCK = """
+    s.uploaded, d.codes, s.reserved, s.withdrawn, a.level, l.low_stock_at, d.parts
+    FROM pv_stock AS s JOIN pv_lists AS l ON l.id = s.list_id JOIN pv_announced AS a ON a.list_id = s.list_id
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(codes), 0)::bigint AS codes, count(*) AS parts
+        FROM pv_distributed WHERE list_id = s.list_id
+    ) AS d WHERE s.list_id = %s
 """
 
 # The inner SELECT passes over what others are taking just now. The counters are those before the transaction.

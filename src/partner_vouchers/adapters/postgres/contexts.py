@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 
 from partner_vouchers.adapters.postgres.connections import Connections, Loan
 from partner_vouchers.adapters.postgres.driver import Connection, Session
@@ -176,6 +176,11 @@ def require_transaction(connection: Connection) -> None:
     """
     if connection.closed:
         raise HostTransactionError(reason="the connection is closed; pass an open one")
+    if connection.pgconn.pipeline_status != PipelineStatus.OFF:
+        raise HostTransactionError(
+            reason="the connection is in pipeline mode, where an error is told too late to undo a call; leave the "
+            "`with connection.pipeline():` first"
+        )
     match connection.info.transaction_status:
         case TransactionStatus.INTRANS:
             return

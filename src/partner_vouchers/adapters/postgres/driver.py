@@ -7,13 +7,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
+from psycopg.adapt import Loader
 from psycopg.rows import TupleRow, tuple_row
+from psycopg.types.bool import BoolLoader
+from psycopg.types.numeric import IntLoader, NumericLoader
+from psycopg.types.string import ByteaLoader, TextLoader
 
 from partner_vouchers.adapters.postgres.errors import translated
 from partner_vouchers.adapters.postgres.names import Names
 from partner_vouchers.errors import StorageBusy
 
 Connection = psycopg.Connection[Any]
+
+# How values are read, whatever a host has told its connection.
+_LOADERS: dict[str, type[Loader]] = {
+    "bool": BoolLoader,
+    "bytea": ByteaLoader,
+    "int2": IntLoader,
+    "int4": IntLoader,
+    "int8": IntLoader,
+    "name": TextLoader,
+    "numeric": NumericLoader,
+    "regclass": TextLoader,
+    "text": TextLoader,
+}
 
 _QUEUE = "1s"
 _PAUSE_SECONDS = 0.02
@@ -44,6 +61,9 @@ class Session:
         # A host's connection may have other ideas of rows and cursors.
         self._cursor: psycopg.Cursor[TupleRow] = psycopg.Cursor(connection, row_factory=tuple_row)
         self._statements = names.sql
+        if joined:
+            for kind, loader in _LOADERS.items():
+                self._cursor.adapters.register_loader(kind, loader)
 
     def execute(
         self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
