@@ -524,7 +524,10 @@ def answer(reward: Reward) -> Answer:
     return Given(reward.list_id, reward.code, reward.user_id, reward.campaign_id), reward.replayed
 
 
-@pytest.mark.parametrize("open_backend", [InMemory, InSQLite, InPostgres])
+# The contract runs a state machine on PostgreSQL too; this one takes long there.
+@pytest.mark.parametrize(
+    "open_backend", [InMemory, InSQLite, pytest.param(InPostgres, marks=pytest.mark.deep)]
+)
 @pytest.mark.parametrize("policy, scope", POLICIES, ids=[policy.name for policy, _ in POLICIES])
 def test_the_invariants_hold_after_any_operations(
     open_backend: Callable[[], Backend], policy: DuplicatePolicy, scope: ScopeRule

@@ -70,6 +70,18 @@ _CLAIM = f"""
     SELECT (SELECT id FROM pv_scopes WHERE key = %s), s.code, %s + s.line FROM {STAGED} AS s ORDER BY s.code, s.line
     ON CONFLICT (scope_id, code) DO NOTHING
 """
+# The same in a scope without codes, in half the time: only lines of the file itself can be in the way. A plain INSERT
+# that fails would write the code into the server's log.
+_CLAIM_FIRST = f"""
+    INSERT INTO pv_active_codes (scope_id, code, code_id)
+    SELECT (SELECT id FROM pv_scopes WHERE key = %s), s.code, %s + s.line FROM (
+        SELECT code, line, lag(code) OVER (ORDER BY code, line) AS previous FROM {STAGED}
+    ) AS s WHERE s.previous IS DISTINCT FROM s.code
+"""
+_SCOPE_IS_EMPTY = """
+    SELECT NOT EXISTS (
+        SELECT 1 FROM pv_active_codes WHERE scope_id = (SELECT id FROM pv_scopes WHERE key = %s))
+"""
 # Entries that nobody holds, of codes of this file: `line` is the first one with the code.
 _FREED = f"""
     SELECT DISTINCT ON (s.code) s.code, s.line, a.code_id AS former
@@ -287,7 +299,8 @@ class PostgresCodeImport:
         scope, staging = self._scope, self._staging
         db.run(f"SET LOCAL work_mem = '{_WORK_MEMORY}'")
         base, last = self._allocate(db)
-        claimed = db.execute(_CLAIM, (scope, base)).rowcount
+        is_first = db.execute(_SCOPE_IS_EMPTY, (scope,)).fetchall()[0][0]
+        claimed = db.execute(_CLAIM_FIRST if is_first else _CLAIM, (scope, base)).rowcount
         if claimed < staging.count(db):
             ours = (base + 1, last)
             db.execute(_TAKE_OVER, (scope, *ours, self._states, base, scope))
