@@ -17,7 +17,7 @@ _NOT_MIGRATED = (
     "call storage.migrate() once before the storage is used, and after each upgrade of partner_vouchers"
 )
 
-Lost = (psycopg.OperationalError, psycopg.InterfaceError)
+Lost: tuple[type[psycopg.Error], ...] = (psycopg.OperationalError, psycopg.InterfaceError)
 """What the driver raises when the connection is gone, among other things."""
 
 
