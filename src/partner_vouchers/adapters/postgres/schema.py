@@ -64,11 +64,10 @@ def require_version(session: Session) -> None:
 
 def stored_version(session: Session) -> int:
     """Return the version of the tables; 0 for none."""
-    found = session.execute("SELECT to_regclass(%s)", (session.names.table("settings"),)).fetchall()
-    if found[0][0] is None:
+    sql = "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0"
+    columns = {row[0] for row in session.execute(sql, (session.names.table("settings"),)).fetchall()}
+    if not columns:
         return 0
-    sql = "SELECT column_name FROM information_schema.columns WHERE table_name = %s"
-    columns = {row[0] for row in session.execute(sql, (f"{session.names.prefix}settings",)).fetchall()}
     rows: Sequence[tuple[str]] = []
     if {"name", "value"} <= columns:
         rows = session.execute("SELECT value FROM pv_settings WHERE name = %s", (_VERSION,)).fetchall()
