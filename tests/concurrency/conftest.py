@@ -1,32 +1,27 @@
-"""Threads are tried on both storages."""
+"""Threads are tried on all storages, processes on those that they can share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.memory import MemoryStorage
-from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.duplicates import PerPartner
 from partner_vouchers.ports import Storage
+from tests.support.places import Place, SharedStorage, a_place, opened
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "vouchers.db"
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def storage(request: pytest.FixtureRequest, path: Path) -> Iterator[Storage]:
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
     if request.param == "memory":
         yield MemoryStorage()
         return
-    opened = SQLiteStorage(path, synchronous="NORMAL")
-    yield opened
-    opened.close()
+    with a_place(request.param, tmp_path) as place, closing(opened(place)) as storage:
+        yield storage
 
 
 @pytest.fixture
@@ -34,15 +29,21 @@ def vouchers(storage: Storage) -> PartnerVouchers:
     return PartnerVouchers(storage, duplicates=PerPartner())
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A place that many processes can open."""
+    with a_place(request.param, tmp_path) as found:
+        yield found
+
+
 @pytest.fixture
-def file_storage(path: Path) -> Iterator[SQLiteStorage]:
+def shared_storage(place: Place) -> Iterator[SharedStorage]:
     """A storage for many processes."""
-    opened = SQLiteStorage(path, synchronous="NORMAL")
-    yield opened
-    opened.close()
+    with closing(opened(place)) as storage:
+        yield storage
 
 
 @pytest.fixture
-def in_file(file_storage: SQLiteStorage) -> PartnerVouchers:
+def shared(shared_storage: SharedStorage) -> PartnerVouchers:
     """The library on a storage for many processes."""
-    return PartnerVouchers(file_storage, duplicates=PerPartner())
+    return PartnerVouchers(shared_storage, duplicates=PerPartner())

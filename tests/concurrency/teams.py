@@ -9,10 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
-from pathlib import Path
 from typing import Any, TypeVar
 
-from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.ports import Storage
 
@@ -22,11 +20,6 @@ PATIENCE = 120
 """Seconds after which somebody is taken to hang."""
 
 _SPAWN = multiprocessing.get_context("spawn")
-
-
-def open_vouchers(path: Path, **policies: Any) -> PartnerVouchers:
-    """Open the library on a file. Nobody cuts the power in these tests."""
-    return PartnerVouchers(SQLiteStorage(path, synchronous="NORMAL"), **policies)
 
 
 def in_threads(storage: Storage, jobs: Sequence[Callable[[], T]]) -> list[T]:
@@ -46,10 +39,9 @@ def in_threads(storage: Storage, jobs: Sequence[Callable[[], T]]) -> list[T]:
 
 
 def hang_up(storage: Storage) -> None:
-    """Close the connections of this thread, where the storage has any."""
-    close = getattr(storage, "close", None)
-    if close is not None:
-        close()
+    """Close the connections of this thread, where they belong to it."""
+    if isinstance(storage, SQLiteStorage):
+        storage.close()
 
 
 class Process:

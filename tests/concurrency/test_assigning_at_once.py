@@ -6,17 +6,16 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from partner_vouchers import PartnerVouchers, RepeatPolicy
-from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.errors import IdempotencyConflict, NoActiveList, NoCodeAvailable
 from partner_vouchers.ports import Storage
 from tests.concurrency import work
 from tests.concurrency.state import checked, codes_like, new_list, rewards
 from tests.concurrency.teams import in_processes, in_threads
+from tests.support.places import Place, SharedStorage
 
 THREADS = 8
 
@@ -37,12 +36,12 @@ def test_threads_empty_a_list_and_each_code_goes_out_once(
 
 
 def test_processes_with_threads_empty_a_list_and_each_code_goes_out_once(
-    in_file: PartnerVouchers, file_storage: SQLiteStorage, path: Path
+    shared: PartnerVouchers, shared_storage: SharedStorage, place: Place
 ) -> None:
     codes = codes_like("PM", 1200)
-    list_id = new_list(in_file, "sale", codes)
-    got = in_processes(work.drain, [(path, list_id, f"process-{number}", 2) for number in range(4)])
-    state = checked(in_file, file_storage, list_id)
+    list_id = new_list(shared, "sale", codes)
+    got = in_processes(work.drain, [(place, list_id, f"process-{number}", 2) for number in range(4)])
+    state = checked(shared, shared_storage, list_id)
     assert state.left == []
     assert [assignment.code for assignment in state.given] == codes
     answers = [one for answers in got for one in answers]
@@ -130,15 +129,15 @@ def test_threads_with_one_idempotency_key_get_one_code(vouchers: PartnerVouchers
 
 
 def test_processes_with_one_idempotency_key_get_one_code(
-    in_file: PartnerVouchers, file_storage: SQLiteStorage, path: Path
+    shared: PartnerVouchers, shared_storage: SharedStorage, place: Place
 ) -> None:
-    list_id = new_list(in_file, "sale", codes_like("PM", 50))
-    in_file.campaigns.link(list_id, "CMP1", repeat=RepeatPolicy.NEW_CODE)
+    list_id = new_list(shared, "sale", codes_like("PM", 50))
+    shared.campaigns.link(list_id, "CMP1", repeat=RepeatPolicy.NEW_CODE)
     asked: work.Asked = {"campaign_id": "CMP1", "user_id": "user-42", "idempotency_key": "order-991"}
-    answers = [one for many in in_processes(work.ask, [(path, asked, 2)] * 4) for one in many]
+    answers = [one for many in in_processes(work.ask, [(place, asked, 2)] * 4) for one in many]
     assert len({(assignment, code) for assignment, code, _ in answers}) == 1
     assert [replayed for _, _, replayed in answers].count(False) == 1
-    assert len(checked(in_file, file_storage, list_id).given) == 1
+    assert len(checked(shared, shared_storage, list_id).given) == 1
 
 
 def test_of_users_who_race_with_one_key_one_gets_the_code_and_the_others_hear_of_the_conflict(
@@ -169,14 +168,14 @@ def test_a_user_who_asks_in_many_threads_keeps_one_code(vouchers: PartnerVoucher
 
 
 def test_a_user_who_asks_in_many_processes_keeps_one_code(
-    in_file: PartnerVouchers, file_storage: SQLiteStorage, path: Path
+    shared: PartnerVouchers, shared_storage: SharedStorage, place: Place
 ) -> None:
-    list_id = new_list(in_file, "sale", codes_like("PM", 50))
-    in_file.campaigns.link(list_id, "CMP1", repeat=RepeatPolicy.SAME_CODE)
+    list_id = new_list(shared, "sale", codes_like("PM", 50))
+    shared.campaigns.link(list_id, "CMP1", repeat=RepeatPolicy.SAME_CODE)
     asked: work.Asked = {"campaign_id": "CMP1", "user_id": "user-42"}
-    answers = [one for many in in_processes(work.ask, [(path, asked, 2)] * 4) for one in many]
+    answers = [one for many in in_processes(work.ask, [(place, asked, 2)] * 4) for one in many]
     assert len({code for _, code, _ in answers}) == 1
-    assert len(checked(in_file, file_storage, list_id).given) == 1
+    assert len(checked(shared, shared_storage, list_id).given) == 1
 
 
 # --- a list that ends meanwhile ---

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from partner_vouchers import Everywhere, PartnerVouchers, PerPartner, Status
-from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.duplicates import DuplicatePolicy
 from partner_vouchers.errors import ActionNotAllowed, ListLinked, PartnerExists, TagTaken, UnknownList
 from partner_vouchers.ports import Storage
 from tests.concurrency import work
 from tests.concurrency.state import FAR, checked, codes_like, new_list
 from tests.concurrency.teams import Line, in_processes, in_threads
+from tests.support.places import Place, SharedStorage, opened
 
 T = TypeVar("T")
 
@@ -46,12 +45,12 @@ def test_no_edit_of_a_thread_overwrites_another(vouchers: PartnerVouchers, stora
 
 
 def test_no_edit_of_a_process_overwrites_another(
-    in_file: PartnerVouchers, file_storage: SQLiteStorage, path: Path
+    shared: PartnerVouchers, shared_storage: SharedStorage, place: Place
 ) -> None:
-    list_id = new_list(in_file, "sale", [])
+    list_id = new_list(shared, "sale", [])
     words = [[f"editor-{number}-{word}" for word in range(20)] for number in range(3)]
-    in_processes(work.edit, [(path, list_id, mine) for mine in words])
-    view = in_file.lists.get(list_id)
+    in_processes(work.edit, [(place, list_id, mine) for mine in words])
+    view = shared.lists.get(list_id)
     assert sorted(view.description.split()) == sorted(word for mine in words for word in mine)
     assert view.version == 61
 
@@ -99,23 +98,23 @@ def test_a_list_is_either_linked_or_deleted(vouchers: PartnerVouchers, storage: 
 
 
 def test_a_list_is_either_linked_or_deleted_by_processes(
-    in_file: PartnerVouchers, file_storage: SQLiteStorage, path: Path
+    shared: PartnerVouchers, shared_storage: SharedStorage, place: Place
 ) -> None:
-    lists = [new_list(in_file, f"sale-{number}", []) for number in range(60)]
+    lists = [new_list(shared, f"sale-{number}", []) for number in range(60)]
     # From both ends, so that they meet in the middle.
     with_links, with_deletions = in_processes(
-        _link_or_delete, [(path, lists, "link"), (path, lists, "delete")]
+        _link_or_delete, [(place, lists, "link"), (place, lists, "delete")]
     )
     assert with_links == with_deletions
-    linked = {each.list_id for each in in_file.campaigns.lists_of("CMP1")}
-    assert linked == {view.id for view in in_file.lists.find(limit=100)}
+    linked = {each.list_id for each in shared.campaigns.lists_of("CMP1")}
+    assert linked == {view.id for view in shared.lists.find(limit=100)}
     assert linked == {list_id for list_id, is_linked in zip(lists, with_links, strict=True) if is_linked}
 
 
-def _link_or_delete(line: Line, path: Path, list_ids: list[str], what: str) -> list[bool]:
+def _link_or_delete(line: Line, place: Place, list_ids: list[str], what: str) -> list[bool]:
     if what == "link":
-        return work.link_lists(line, path, list_ids)
-    return work.delete_lists(line, path, list_ids[::-1])[::-1]
+        return work.link_lists(line, place, list_ids)
+    return work.delete_lists(line, place, list_ids[::-1])[::-1]
 
 
 def test_archiving_knows_every_link_that_was_made_before(vouchers: PartnerVouchers, storage: Storage) -> None:
@@ -140,21 +139,21 @@ def test_archiving_knows_every_link_that_was_made_before(vouchers: PartnerVouche
         assert len(checked(vouchers, storage, list_id).left) == 3
 
 
-def test_processes_open_a_new_file_at_once(path: Path) -> None:
+def test_processes_open_a_new_file_at_once(place: Place) -> None:
     partners = [f"Partner {number}" for number in range(4)]
-    in_processes(work.open_and_add, [(path, PerPartner(), partner) for partner in partners])
-    storage = SQLiteStorage(path)
+    in_processes(work.open_and_add, [(place, PerPartner(), partner) for partner in partners])
+    storage = opened(place)
     vouchers = PartnerVouchers(storage, duplicates=PerPartner())
     assert [partner.name for partner in vouchers.partners.all()] == partners
     storage.close()
 
 
-def test_processes_that_open_a_new_file_with_different_policies_agree_on_one(path: Path) -> None:
+def test_processes_that_open_a_new_file_with_different_policies_agree_on_one(place: Place) -> None:
     policies: list[DuplicatePolicy] = [PerPartner(), Everywhere(), PerPartner(), Everywhere()]
-    arguments = [(path, policy, f"Partner {number}") for number, policy in enumerate(policies)]
+    arguments = [(place, policy, f"Partner {number}") for number, policy in enumerate(policies)]
     chosen = set(in_processes(work.open_and_add, arguments))
     assert len(chosen) == 1
-    storage = SQLiteStorage(path)
+    storage = opened(place)
     (policy,) = [each for each in (PerPartner(), Everywhere()) if each.name in chosen]
     vouchers = PartnerVouchers(storage, duplicates=policy)
     expected = [partner for _, given, partner in arguments if given.name in chosen]

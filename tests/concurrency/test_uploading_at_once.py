@@ -6,18 +6,17 @@ import threading
 from collections import Counter
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from partner_vouchers import PartnerVouchers, PerPartner, Upload, UploadStatus
-from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.errors import FileAlreadyUploaded, UnknownList, UploadRunning
 from partner_vouchers.ports import Storage
 from partner_vouchers.usecases.importing import Progress
 from tests.concurrency import work
 from tests.concurrency.state import checked, codes_like, csv_file, new_list
 from tests.concurrency.teams import Process, in_processes, in_threads
+from tests.support.places import Place, SharedStorage
 
 
 def test_a_second_upload_to_a_list_is_refused_while_one_runs(
@@ -115,52 +114,54 @@ def test_threads_that_upload_the_same_codes_to_lists_of_one_scope_bring_each_cod
 
 
 def test_processes_that_upload_the_same_codes_to_one_list_bring_each_code_once(
-    in_file: PartnerVouchers, file_storage: SQLiteStorage, path: Path
+    shared: PartnerVouchers, shared_storage: SharedStorage, place: Place
 ) -> None:
     codes = codes_like("PM", 8000)
-    list_id = new_list(in_file, "sale", [])
+    list_id = new_list(shared, "sale", [])
     # Each has codes of its own too, so that each upload completes.
     files = [codes + codes_like(f"OWN{number}", 10) for number in range(3)]
     done = in_processes(
-        work.upload, [(path, list_id, file, f"process-{number}") for number, file in enumerate(files)]
+        work.upload, [(place, list_id, file, f"process-{number}") for number, file in enumerate(files)]
     )
     assert sum(accepted for accepted, _, _ in done) == len(codes) + 30
     assert all(accepted + refused == len(codes) + 10 for accepted, refused, _ in done)
-    assert sorted(checked(in_file, file_storage, list_id).left) == sorted({c for file in files for c in file})
-    log = in_file.uploads.of_list(list_id).items
+    assert sorted(checked(shared, shared_storage, list_id).left) == sorted(
+        {c for file in files for c in file}
+    )
+    log = shared.uploads.of_list(list_id).items
     assert [upload.status for upload in log] == [UploadStatus.COMPLETED] * 3
 
 
 def test_processes_that_upload_the_same_codes_to_lists_of_one_scope_bring_each_code_once(
-    in_file: PartnerVouchers, file_storage: SQLiteStorage, path: Path
+    shared: PartnerVouchers, shared_storage: SharedStorage, place: Place
 ) -> None:
     codes = codes_like("PM", 8000)
-    lists = [new_list(in_file, f"sale-{number}", []) for number in range(2)]
+    lists = [new_list(shared, f"sale-{number}", []) for number in range(2)]
     done = in_processes(
         work.upload,
-        [(path, lists[0], codes, "ops-1"), (path, lists[1], codes[::-1], "ops-2")],
+        [(place, lists[0], codes, "ops-1"), (place, lists[1], codes[::-1], "ops-2")],
     )
-    standing = [code for list_id in lists for code in checked(in_file, file_storage, list_id).left]
+    standing = [code for list_id in lists for code in checked(shared, shared_storage, list_id).left]
     assert sorted(standing) == codes
     assert sorted(accepted for accepted, _, _ in done) == [0, len(codes)]
 
 
 def test_codes_go_out_while_another_process_uploads_and_its_codes_come_all_at_once(
-    in_file: PartnerVouchers, file_storage: SQLiteStorage, path: Path
+    shared: PartnerVouchers, shared_storage: SharedStorage, place: Place
 ) -> None:
     before, new = codes_like("OLD", 4000), codes_like("NEW", 200_000)
-    list_id = new_list(in_file, "sale", before)
-    other = new_list(in_file, "vip", codes_like("VIP", 4000))
-    uploader = Process(work.upload_with_stops, path, list_id, csv_file(new))
+    list_id = new_list(shared, "sale", before)
+    other = new_list(shared, "vip", codes_like("VIP", 4000))
+    uploader = Process(work.upload_with_stops, place, list_id, csv_file(new))
     asked = 0
 
     def assign_some(number: int) -> None:
         nonlocal asked
         for _ in range(number):
             # The list itself, and one that has nothing to do with the upload.
-            in_file.codes.assign(list_id=(list_id, other)[asked % 2], user_id=f"user-{asked}")
+            shared.codes.assign(list_id=(list_id, other)[asked % 2], user_id=f"user-{asked}")
             asked += 1
-        assert in_file.lists.get(list_id).uploaded in (len(before), len(before) + len(new))
+        assert shared.lists.get(list_id).uploaded in (len(before), len(before) + len(new))
 
     for stop in ("reading", "claimed"):
         while not uploader.has_spoken() and asked < 3900:
@@ -168,12 +169,12 @@ def test_codes_go_out_while_another_process_uploads_and_its_codes_come_all_at_on
         assert uploader.hear() == stop
         # Here the upload stands still in the middle.
         assign_some(50)
-        assert in_file.lists.get(list_id).uploaded == len(before)
+        assert shared.lists.get(list_id).uploaded == len(before)
         uploader.say("go on")
     while not uploader.has_spoken() and asked < 7900:
         assign_some(2)
     assert uploader.hear() == (len(new), 0)
     uploader.end()
-    assert in_file.lists.get(list_id).uploaded == len(before) + len(new)
-    assert checked(in_file, file_storage, list_id).codes == before + new
-    assert len(checked(in_file, file_storage, list_id).given) == asked - asked // 2
+    assert shared.lists.get(list_id).uploaded == len(before) + len(new)
+    assert checked(shared, shared_storage, list_id).codes == before + new
+    assert len(checked(shared, shared_storage, list_id).given) == asked - asked // 2

@@ -1,12 +1,10 @@
-"""What the processes of these tests do. Each function runs in a process of its own and opens the file itself."""
+"""What the processes of these tests do. Each function runs in a process of its own and opens the storage itself."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Required, TypedDict
 
 from partner_vouchers import PartnerVouchers, PerPartner
-from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.duplicates import DuplicatePolicy
 from partner_vouchers.errors import (
     CodesExhausted,
@@ -19,6 +17,7 @@ from partner_vouchers.errors import (
 from tests.concurrency.state import csv_file
 from tests.concurrency.teams import Line, in_threads
 from tests.concurrency.watched import WatchedStorage
+from tests.support.places import Place, SharedStorage, opened
 
 
 class Asked(TypedDict, total=False):
@@ -29,8 +28,8 @@ class Asked(TypedDict, total=False):
     idempotency_key: str
 
 
-def opened(path: Path) -> tuple[SQLiteStorage, PartnerVouchers]:
-    storage = SQLiteStorage(path, synchronous="NORMAL")
+def open_library(place: Place) -> tuple[SharedStorage, PartnerVouchers]:
+    storage = opened(place)
     return storage, PartnerVouchers(storage, duplicates=PerPartner())
 
 
@@ -45,9 +44,9 @@ def assign_until_exhausted(vouchers: PartnerVouchers, list_id: str, name: str) -
             return got
 
 
-def drain(_: Line, path: Path, list_id: str, name: str, threads: int) -> list[tuple[str, str]]:
+def drain(_: Line, place: Place, list_id: str, name: str, threads: int) -> list[tuple[str, str]]:
     """Assign in threads until nothing is left."""
-    storage, vouchers = opened(path)
+    storage, vouchers = open_library(place)
     jobs = [
         (lambda number=number: assign_until_exhausted(vouchers, list_id, f"{name}-{number}"))
         for number in range(threads)
@@ -55,9 +54,9 @@ def drain(_: Line, path: Path, list_id: str, name: str, threads: int) -> list[tu
     return [one for got in in_threads(storage, jobs) for one in got]
 
 
-def ask(_: Line, path: Path, asked: Asked, threads: int) -> list[tuple[str, str, bool]]:
+def ask(_: Line, place: Place, asked: Asked, threads: int) -> list[tuple[str, str, bool]]:
     """Ask the same thing in threads; return assignment, code, and whether it was a replay."""
-    storage, vouchers = opened(path)
+    storage, vouchers = open_library(place)
 
     def once() -> tuple[str, str, bool]:
         reward = vouchers.codes.assign(**asked)
@@ -66,9 +65,9 @@ def ask(_: Line, path: Path, asked: Asked, threads: int) -> list[tuple[str, str,
     return in_threads(storage, [once] * threads)
 
 
-def upload(_: Line, path: Path, list_id: str, codes: list[str], name: str) -> tuple[int, int, bool]:
+def upload(_: Line, place: Place, list_id: str, codes: list[str], name: str) -> tuple[int, int, bool]:
     """Upload codes, again and again while another upload runs; return accepted, refused, and whether one ran."""
-    storage, vouchers = opened(path)
+    storage, vouchers = open_library(place)
     met_another = False
     while True:
         try:
@@ -82,9 +81,9 @@ def upload(_: Line, path: Path, list_id: str, codes: list[str], name: str) -> tu
             return done.accepted, done.error_count, met_another
 
 
-def edit(_: Line, path: Path, list_id: str, words: list[str]) -> int:
+def edit(_: Line, place: Place, list_id: str, words: list[str]) -> int:
     """Add words to the description of a list, one by one; return how often somebody else was first."""
-    storage, vouchers = opened(path)
+    storage, vouchers = open_library(place)
     stale = sum(add_word(vouchers, list_id, word) for word in words)
     storage.close()
     return stale
@@ -102,9 +101,9 @@ def add_word(vouchers: PartnerVouchers, list_id: str, word: str) -> int:
             return stale
 
 
-def open_and_add(_: Line, path: Path, policy: DuplicatePolicy, partner: str) -> str | None:
-    """Open a file that may not exist yet, and add a partner; return the policy that the file was set up with."""
-    storage = SQLiteStorage(path)
+def open_and_add(_: Line, place: Place, policy: DuplicatePolicy, partner: str) -> str | None:
+    """Open a storage that may not exist yet, and add a partner; return the policy that it was set up with."""
+    storage = opened(place)
     try:
         PartnerVouchers(storage, duplicates=policy).partners.add(partner)
     except DuplicatePolicyMismatch as mismatch:
@@ -115,9 +114,9 @@ def open_and_add(_: Line, path: Path, policy: DuplicatePolicy, partner: str) -> 
         storage.close()
 
 
-def link_lists(_: Line, path: Path, list_ids: list[str]) -> list[bool]:
+def link_lists(_: Line, place: Place, list_ids: list[str]) -> list[bool]:
     """Link lists that another process deletes; return which were linked."""
-    storage, vouchers = opened(path)
+    storage, vouchers = open_library(place)
     linked: list[bool] = []
     for list_id in list_ids:
         try:
@@ -129,9 +128,9 @@ def link_lists(_: Line, path: Path, list_ids: list[str]) -> list[bool]:
     return linked
 
 
-def delete_lists(_: Line, path: Path, list_ids: list[str]) -> list[bool]:
+def delete_lists(_: Line, place: Place, list_ids: list[str]) -> list[bool]:
     """Delete lists that another process links; return which were not deleted, because they were linked."""
-    storage, vouchers = opened(path)
+    storage, vouchers = open_library(place)
     linked: list[bool] = []
     for list_id in list_ids:
         try:
@@ -143,9 +142,9 @@ def delete_lists(_: Line, path: Path, list_ids: list[str]) -> list[bool]:
     return linked
 
 
-def upload_with_stops(line: Line, path: Path, list_id: str, file: bytes) -> tuple[int, int]:
+def upload_with_stops(line: Line, place: Place, list_id: str, file: bytes) -> tuple[int, int]:
     """Upload a file; stop where the first rows are read, and where all codes are claimed but none is published."""
-    storage = SQLiteStorage(path, synchronous="NORMAL")
+    storage = opened(place)
     stops = ["reading", "claimed"]
 
     def reach(step: str) -> None:

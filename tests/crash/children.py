@@ -1,9 +1,9 @@
 """Programs that are killed: each runs in a process of its own, and tells what it does on its standard output.
 
-    python -m tests.crash.children upload <db> <list id> <file> <stop>
-    python -m tests.crash.children recover <db> <stop>
-    python -m tests.crash.children assign <db> <campaign> <worker> <first>
-    python -m tests.crash.children relay <db> <file> <concurrency>
+    python -m tests.crash.children upload <place> <list id> <file> <stop>
+    python -m tests.crash.children recover <place> <stop>
+    python -m tests.crash.children assign <place> <campaign> <worker> <first>
+    python -m tests.crash.children relay <place> <file> <concurrency>
 
 `upload` and `recover` print a line at each step. At the step that `stop` names, such as `2 claiming` for the second
 of that name, they print `stop` and wait to be killed; with `-` they run on, and the test kills them when it likes.
@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from partner_vouchers import PartnerVouchers, PerPartner
-from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.errors import CodesExhausted
 from partner_vouchers.ports import OutboxEntry, Rejection
 from tests.concurrency.watched import WatchedStorage
+from tests.support.places import opened
 
 
 def steps(stop: str) -> Callable[[str], None]:
@@ -49,25 +49,27 @@ def wait_to_be_killed() -> NoReturn:
     sys.exit(1)
 
 
-def opened(path: str, stop: str) -> PartnerVouchers:
-    return PartnerVouchers(WatchedStorage(SQLiteStorage(path), steps(stop)), duplicates=PerPartner())
+def watched(place: str, stop: str) -> PartnerVouchers:
+    return PartnerVouchers(
+        WatchedStorage(opened(place, synchronous="FULL"), steps(stop)), duplicates=PerPartner()
+    )
 
 
-def upload(path: str, list_id: str, file: str, stop: str) -> None:
-    vouchers = opened(path, stop)
+def upload(place: str, list_id: str, file: str, stop: str) -> None:
+    vouchers = watched(place, stop)
     print("ready", flush=True)
     done = vouchers.uploads.add(list_id, Path(file), uploaded_by="ops")
     print("done", done.status, done.accepted, flush=True)
 
 
-def recover(path: str, stop: str) -> None:
-    vouchers = opened(path, stop)
+def recover(place: str, stop: str) -> None:
+    vouchers = watched(place, stop)
     print("ready", flush=True)
     print("done", len(vouchers.uploads.recover()), flush=True)
 
 
-def assign(path: str, campaign_id: str, worker: str, first: str) -> None:
-    vouchers = PartnerVouchers(SQLiteStorage(path), duplicates=PerPartner())
+def assign(place: str, campaign_id: str, worker: str, first: str) -> None:
+    vouchers = PartnerVouchers(opened(place, synchronous="FULL"), duplicates=PerPartner())
     print("ready", flush=True)
     for number in count(int(first)):
         user_id = f"{worker}-{number}"
@@ -99,8 +101,8 @@ class FileSink:
         return []
 
 
-def relay(path: str, file: str, concurrency: str) -> None:
-    vouchers = PartnerVouchers(SQLiteStorage(path), duplicates=PerPartner())
+def relay(place: str, file: str, concurrency: str) -> None:
+    vouchers = PartnerVouchers(opened(place, synchronous="FULL"), duplicates=PerPartner())
     running = vouchers.events.relay(FileSink(file, concurrency), interval=0.02)
     signal.signal(signal.SIGTERM, lambda *_: running.stop())
     print("ready", flush=True)

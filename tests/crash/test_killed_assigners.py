@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from partner_vouchers import PartnerVouchers, PerPartner
-from partner_vouchers.adapters.sqlite import SQLiteStorage
 from tests.concurrency.state import checked, codes_like, new_list
 from tests.crash.victims import Victim
+from tests.support.places import Place, opened
 
 WORKERS = 3
 Told = dict[str, str]
 """User and code, as a caller was told."""
 
 
-def kill_assigners(directory: Path, seed: int, *, rounds: int) -> None:
+def kill_assigners(place: Place, seed: int, *, rounds: int) -> None:
     """Give out codes of a campaign in processes, kill each of them in each round, and let the last ones finish."""
     print("seed", seed)
     chance = random.Random(seed)
-    path = directory / "vouchers.db"
-    storage = SQLiteStorage(path)
+    storage = opened(place, synchronous="FULL")
     vouchers = PartnerVouchers(storage, duplicates=PerPartner())
     codes = [codes_like(f"PM{number}", 250 * rounds) for number in range(2)]
     lists = [new_list(vouchers, f"sale-{number}", codes[number]) for number in range(2)]
@@ -32,7 +30,7 @@ def kill_assigners(directory: Path, seed: int, *, rounds: int) -> None:
 
     def run(worker: str, first: int, after: int | None) -> tuple[Told, bool]:
         """Let a worker begin with a user; kill it when it has told so much, or let it come to its end."""
-        with Victim("assign", path, "CMP1", worker, first) as victim:
+        with Victim("assign", place, "CMP1", worker, first) as victim:
             heard = victim.until("done") if after is None else victim.hears(1 + after)
             victim.kill()
             heard += victim.lines()
@@ -66,12 +64,12 @@ def kill_assigners(directory: Path, seed: int, *, rounds: int) -> None:
     storage.close()
 
 
-def test_what_a_caller_was_told_survives_the_death_of_the_process(tmp_path: Path) -> None:
-    kill_assigners(tmp_path, 3, rounds=3)
+def test_what_a_caller_was_told_survives_the_death_of_the_process(place: Place) -> None:
+    kill_assigners(place, 3, rounds=3)
 
 
 @pytest.mark.deep
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", range(100, 110))
-def test_what_callers_were_told_survives_the_death_of_many_processes(tmp_path: Path, seed: int) -> None:
-    kill_assigners(tmp_path, seed, rounds=10)
+def test_what_callers_were_told_survives_the_death_of_many_processes(place: Place, seed: int) -> None:
+    kill_assigners(place, seed, rounds=10)

@@ -1,10 +1,10 @@
-"""The two storages, as things that a test can open and throw away."""
+"""The storages, as things that a test can open and throw away."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +13,7 @@ from typing import Protocol
 from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.ports import Storage
+from tests.support.postgres import a_storage, schemas
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -67,6 +68,23 @@ class InSQLite:
     def close(self) -> None:
         self.storage.close()
         self._directory.cleanup()
+
+
+class InPostgres:
+    """A `PostgresStorage` in a schema of its own."""
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self.storage = self._open.enter_context(a_storage())
+
+    @contextmanager
+    def host_transaction(self) -> Iterator[object]:
+        with schemas().pool.connection() as connection:
+            yield connection
+            connection.rollback()
+
+    def close(self) -> None:
+        self._open.close()
 
 
 class Clock:

@@ -1,4 +1,4 @@
-"""Properties of whole sequences of operations: what uploads add up to, and that both storages agree."""
+"""Properties of whole sequences of operations: what uploads add up to, and that all storages agree."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from partner_vouchers import PartnerVouchers, PartnerVouchersError, PerPartner, RepeatPolicy
 from partner_vouchers.domain.duplicates import DuplicatePolicy
 from partner_vouchers.ports import ListOrder
-from tests.properties.backends import START, Backend, Clock, InMemory, InSQLite, csv_file
+from tests.properties.backends import START, Backend, Clock, InMemory, InPostgres, InSQLite, csv_file
 from tests.properties.test_invariants import (
     CAMPAIGNS,
     CODES,
@@ -33,7 +33,9 @@ from tests.properties.test_invariants import (
 PLACES = [("Puma", "sale"), ("Puma", "vip"), ("Amazon", "sale")]
 
 
-@pytest.mark.parametrize("open_backend", [InMemory, InSQLite])
+@pytest.mark.parametrize(
+    "open_backend", [InMemory, InSQLite, pytest.param(InPostgres, marks=pytest.mark.deep)]
+)
 @pytest.mark.parametrize("policy, scope", POLICIES, ids=[policy.name for policy, _ in POLICIES])
 @given(files=st.lists(st.tuples(st.integers(0, 2), st.lists(CODES, min_size=1, max_size=8)), max_size=8))
 def test_of_any_interleaved_uploads_the_first_of_each_code_in_a_scope_is_accepted(
@@ -259,10 +261,13 @@ class World:
         return value
 
 
+@pytest.mark.parametrize("open_backend", [InSQLite, InPostgres])
 @given(operations=st.lists(ANYTHING, max_size=40))
-def test_both_storages_show_the_same_after_the_same_operations(operations: Sequence[Asked]) -> None:
-    with closing(InMemory()) as memory, closing(InSQLite()) as sqlite:
-        in_memory, in_sqlite = World(memory), World(sqlite)
+def test_all_storages_show_the_same_after_the_same_operations(
+    open_backend: Callable[[], Backend], operations: Sequence[Asked]
+) -> None:
+    with closing(InMemory()) as memory, closing(open_backend()) as other:
+        in_memory, in_other = World(memory), World(other)
         for operation in operations:
-            assert in_memory.do(operation) == in_sqlite.do(operation), operation
-        assert in_memory.everything() == in_sqlite.everything()
+            assert in_memory.do(operation) == in_other.do(operation), operation
+        assert in_memory.everything() == in_other.everything()

@@ -46,7 +46,7 @@ from partner_vouchers.domain.events import StockEvent
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import StaleVersion
 from partner_vouchers.ports import OutboxEntry
-from tests.properties.backends import START, Backend, Clock, InMemory, InSQLite, csv_file
+from tests.properties.backends import START, Backend, Clock, InMemory, InPostgres, InSQLite, csv_file
 from tests.properties.model import AVAILABLE, DISTRIBUTED, WITHDRAWN, Answer, Given, Model, Refused, ScopeRule
 
 T = TypeVar("T")
@@ -524,7 +524,10 @@ def answer(reward: Reward) -> Answer:
     return Given(reward.list_id, reward.code, reward.user_id, reward.campaign_id), reward.replayed
 
 
-@pytest.mark.parametrize("open_backend", [InMemory, InSQLite])
+# The contract runs a state machine on PostgreSQL too; this one takes long there.
+@pytest.mark.parametrize(
+    "open_backend", [InMemory, InSQLite, pytest.param(InPostgres, marks=pytest.mark.deep)]
+)
 @pytest.mark.parametrize("policy, scope", POLICIES, ids=[policy.name for policy, _ in POLICIES])
 def test_the_invariants_hold_after_any_operations(
     open_backend: Callable[[], Backend], policy: DuplicatePolicy, scope: ScopeRule

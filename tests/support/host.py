@@ -11,6 +11,7 @@ from threading import Event as Signal
 from typing import Any, TypeVar
 
 from partner_vouchers import ListView, PartnerVouchers, RepeatPolicy, Status, Upload
+from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.stock import LowStock
 from partner_vouchers.ports import ListOrder, ListQuery, OutboxEntry, Storage
@@ -180,10 +181,9 @@ class Host:
                 go_on.set()
 
     def hang_up(self) -> None:
-        """Close the connections of this thread, where the storage has any."""
-        close = getattr(self.storage, "close", None)
-        if close is not None:
-            close()
+        """Close the connections of this thread, where they belong to it."""
+        if isinstance(self.storage, SQLiteStorage):
+            self.storage.close()
 
 
 def a_file(*rows: str) -> bytes:

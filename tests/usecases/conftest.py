@@ -1,4 +1,4 @@
-"""Every use case is tried on both storages."""
+"""Every use case is tried on all storages."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.ports import Storage
 from tests.support.host import FixedClock, Host
+from tests.support.postgres import a_storage
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
     if request.param == "memory":
         yield MemoryStorage()
+        return
+    if request.param == "postgres":
+        with a_storage() as lent:
+            yield lent
         return
     # Nobody cuts the power here.
     opened = SQLiteStorage(tmp_path / "vouchers.db", synchronous="NORMAL")

@@ -57,6 +57,7 @@ from partner_vouchers.errors.linked import (
 from partner_vouchers.errors.lists import ActionNotAllowed, ListDistributed, ListLinked, StaleVersion
 from partner_vouchers.errors.messages import LinkedContentFailed, MessageError
 from partner_vouchers.errors.storage import (
+    CommitOutcomeUnknown,
     DuplicatePolicyMismatch,
     HostTransactionError,
     NotAPartnerVouchersStorage,
@@ -64,6 +65,8 @@ from partner_vouchers.errors.storage import (
     StorageBusy,
     StorageError,
     StorageFull,
+    StorageNotMigrated,
+    StorageUnavailable,
 )
 from partner_vouchers.errors.uploads import FileAlreadyUploaded, UploadInterrupted, UploadRunning
 
@@ -71,6 +74,7 @@ __all__ = [
     "ActionNotAllowed",
     "CampaignNotLinked",
     "CodesExhausted",
+    "CommitOutcomeUnknown",
     "DuplicatePolicyMismatch",
     "ExpiryNotInFuture",
     "FileAlreadyUploaded",
@@ -105,6 +109,8 @@ __all__ = [
     "StorageBusy",
     "StorageError",
     "StorageFull",
+    "StorageNotMigrated",
+    "StorageUnavailable",
     "TagTaken",
     "UnknownEligibilityRule",
     "UnknownList",

@@ -32,6 +32,27 @@ class StorageFull(StorageError):
     code = "storage_full"
 
 
+class StorageUnavailable(StorageError):
+    """The server cannot be reached, or the connection was lost; nothing was stored, and the call can be repeated."""
+
+    code = "storage_unavailable"
+
+
+class CommitOutcomeUnknown(StorageError):
+    """The connection was lost while the transaction was committed: all of it was stored, or nothing.
+
+    A repeat with the same idempotency key returns what was stored, and does it where nothing was.
+    """
+
+    code = "commit_outcome_unknown"
+
+
+class StorageNotMigrated(StorageError):
+    """The tables of the storage are not there, or older than this library; `migrate()` makes them."""
+
+    code = "storage_not_migrated"
+
+
 class NotAPartnerVouchersStorage(StorageError):
     """The file is not a database, or a database that belongs to another program."""
 

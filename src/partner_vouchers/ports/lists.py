@@ -112,6 +112,14 @@ class Lists(Protocol):
         """Return a list, or None where there is none or it was removed."""
         ...
 
+    def hold(self, list_id: str) -> VoucherList | None:
+        """Return what `get` does, in a transaction that will change the list by what it reads.
+
+        Until it ends, no other transaction changes the list or takes codes of it. Where transactions that write
+        come one after the other anyway, this is `get`.
+        """
+        return self.get(list_id)
+
     def with_tag(self, partner: str, tag: str) -> VoucherList | None:
         """Return the list of this partner and tag that is not archived. There is at most one."""
         everything = ListQuery(

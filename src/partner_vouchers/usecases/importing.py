@@ -163,6 +163,8 @@ class ImportRun:
             if failure is None:
                 ended, events = self.upload.completed(tally, importing.publish(tx), now)
                 tx.lists.touch(voucher_list.id, now)
+                # As it is now: until the codes were published, others may have told another level.
+                voucher_list = require_list(tx, voucher_list.id)
                 counts = tx.codes.counts(voucher_list.id)
                 announce_stock(tx, voucher_list, voucher_list.announced, counts, now)
             else:

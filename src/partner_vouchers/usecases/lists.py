@@ -18,7 +18,7 @@ from partner_vouchers.errors import InvalidInput, StorageError, TagTaken, Unknow
 from partner_vouchers.ports import ListOrder, ListQuery, SortKey, Transaction
 from partner_vouchers.usecases.paging import Page, decode_cursor, encode_cursor, require_limit
 from partner_vouchers.usecases.stock import announce_stock
-from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_list
+from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_held_list, require_list
 
 Change = Callable[[VoucherList, datetime], tuple[VoucherList, tuple[Event, ...]]]
 
@@ -249,7 +249,7 @@ class ListsGroup:
         actor = require_actor(actor)
         now = self._wiring.now()
         with self._wiring.storage.begin() as tx:
-            voucher_list = require_list(tx, list_id)
+            voucher_list = require_held_list(tx, list_id)
             voucher_list.require_version(version)
             links = tx.campaigns.of_list(list_id)
             events = voucher_list.delete(now, tuple(link.campaign_id for link in links))
@@ -278,7 +278,7 @@ class ListsGroup:
         actor: str | None,
         now: datetime,
     ) -> VoucherList:
-        before = require_list(tx, list_id)
+        before = require_held_list(tx, list_id)
         before.require_version(version)
         after, events = change(before, now)
         if after is not before:

@@ -45,7 +45,7 @@ from partner_vouchers.usecases.importing import ImportRun, OnProgress, keep_orig
 from partner_vouchers.usecases.paging import Page, require_limit, require_line, require_position
 from partner_vouchers.usecases.stock import announce_stock
 from partner_vouchers.usecases.upload_entries import UploadEntries, require_new_file
-from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_list
+from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_held_list, require_list
 
 _FAULTS_PAGE = 5000
 
@@ -296,7 +296,7 @@ class UploadsGroup:
         now = self._wiring.now()
         with self._wiring.storage.begin() as tx:
             upload = _require_upload(tx, upload_id)
-            voucher_list = require_list(tx, upload.list_id)
+            voucher_list = require_held_list(tx, upload.list_id)
             voucher_list.require_not_archived("withdraw")
             if upload.is_running:
                 raise UploadRunning(list_id=upload.list_id, upload_id=upload.id)

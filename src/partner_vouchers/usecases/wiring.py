@@ -74,6 +74,18 @@ def require_list(tx: Transaction, list_id: object) -> VoucherList:
     return found
 
 
+def require_held_list(tx: Transaction, list_id: str) -> VoucherList:
+    """Return a list that the transaction will change: nobody else changes it or takes its codes meanwhile.
+
+    Raises:
+        UnknownList: there is none with this id.
+    """
+    found = tx.lists.hold(list_id)
+    if found is None:
+        raise UnknownList(list_id=list_id)
+    return found
+
+
 def require_actor(actor: object) -> str | None:
     """Return who makes a change, for the audit log; None where the host does not say.
 

@@ -144,6 +144,10 @@ class SQLiteLists:
         sql = f"SELECT {_LIST} {_FROM} WHERE l.id = ? AND l.removed = 0"
         return _list_or_none(self._db.execute(sql, (to_number(list_id),)).fetchone())
 
+    def hold(self, list_id: str) -> VoucherList | None:
+        """See `ports.Lists`. There is one who writes at a time."""
+        return self.get(list_id)
+
     def with_tag(self, partner: str, tag: str) -> VoucherList | None:
         """See `ports.Lists`."""
         sql = (

@@ -1,0 +1,223 @@
+"""Begin and end transactions: for writing, for reading, and as a part of a host's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+
+import psycopg
+from psycopg.pq import PipelineStatus, TransactionStatus
+
+from partner_vouchers.adapters.postgres.connections import Connections, Loan
+from partner_vouchers.adapters.postgres.driver import Connection, Session
+from partner_vouchers.adapters.postgres.errors import is_lost, translated
+from partner_vouchers.adapters.postgres.shared import Shared
+from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
+from partner_vouchers.errors import (
+    CommitOutcomeUnknown,
+    HostTransactionError,
+    StorageError,
+    StorageUnavailable,
+)
+
+_WRITE = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_READ = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_UNIT = "partner_vouchers_unit"
+_ATTEMPTS = 4
+
+
+class TransactionContext:
+    """Opens a transaction, and undoes it unless it was committed. Subclasses say how it begins and ends."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._tx: PostgresTransaction | None = None
+
+    def _begin(self) -> Session:
+        raise NotImplementedError
+
+    def _do_commit(self) -> None:
+        raise NotImplementedError
+
+    def _end(self) -> None:
+        """Undo what was not committed, and give back what was borrowed."""
+        raise NotImplementedError
+
+    def __enter__(self) -> PostgresTransaction:
+        try:
+            self._tx = PostgresTransaction(self._begin(), self._shared, self._commit)
+        except psycopg.Error as error:
+            raise translated(error) from error
+        return self._tx
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._tx is not None:
+            self._tx.expire()
+        try:
+            self._end()
+        except psycopg.Error as failed:
+            if error is None:
+                raise translated(failed) from failed
+        if isinstance(error, psycopg.Error):
+            raise translated(error) from error
+
+    def _commit(self) -> None:
+        if self._tx is None or self._tx.expired:
+            raise StorageError(reason="the transaction has ended; open another one with storage.begin()")
+        self._do_commit()
+        self._tx.expire()
+
+
+class OwnContext(TransactionContext):
+    """A transaction on a connection that is lent for it."""
+
+    def __init__(self, shared: Shared, connections: Connections, *, write: bool) -> None:
+        super().__init__(shared)
+        self._connections = connections
+        self._write = write
+        self._loan: Loan | None = None
+
+    def _begin(self) -> Session:
+        # A lent connection may have broken while it was idle. Nothing was done yet, so another one may be tried.
+        for attempt in range(_ATTEMPTS):
+            loan = self._loan = self._connections.lend()
+            try:
+                begin_on(loan.connection, write=self._write)
+                session = Session(loan.connection, self._shared.names, writes=self._write, joined=False)
+                self._shared.require_migrated(session)
+            except (psycopg.Error, StorageError) as error:
+                self._end()
+                lost = (
+                    is_lost(error)
+                    if isinstance(error, psycopg.Error)
+                    else isinstance(error, StorageUnavailable)
+                )
+                if not lost or attempt == _ATTEMPTS - 1:
+                    raise
+                self._connections.check()
+            except BaseException:
+                self._end()
+                raise
+            else:
+                return session
+        raise AssertionError("the last attempt returns or raises")
+
+    def _do_commit(self) -> None:
+        if self._loan is not None:
+            commit_on(self._loan.connection, write=self._write)
+
+    def _end(self) -> None:
+        loan, self._loan = self._loan, None
+        if loan is not None:
+            loan.end()
+
+
+class OwnConnectionContext(TransactionContext):
+    """A transaction on a connection that stays with whoever borrowed it."""
+
+    def __init__(self, shared: Shared, connection: Connection) -> None:
+        super().__init__(shared)
+        self._connection = connection
+
+    def _begin(self) -> Session:
+        begin_on(self._connection, write=True)
+        return Session(self._connection, self._shared.names, writes=True, joined=False)
+
+    def _do_commit(self) -> None:
+        commit_on(self._connection, write=True)
+
+    def _end(self) -> None:
+        if not self._connection.closed and self._connection.info.transaction_status != TransactionStatus.IDLE:
+            self._connection.execute("ROLLBACK")
+
+
+class HostContext(TransactionContext):
+    """A part of a host's transaction: a savepoint, so that a call that fails leaves nothing behind."""
+
+    def __init__(
+        self, shared: Shared, connection: Connection, check: Callable[[Session], None], *, write: bool
+    ) -> None:
+        super().__init__(shared)
+        self._connection = connection
+        self._check = check
+        self._write = write
+        self._open = False
+
+    def _begin(self) -> Session:
+        require_transaction(self._connection)
+        session = Session(self._connection, self._shared.names, writes=self._write, joined=True)
+        session.run(f"SAVEPOINT {_UNIT}")
+        self._open = True
+        try:
+            self._check(session)
+        except BaseException:
+            self._end()
+            raise
+        return session
+
+    def _do_commit(self) -> None:
+        self._connection.execute(f"RELEASE SAVEPOINT {_UNIT}")
+        self._open = False
+
+    def _end(self) -> None:
+        if self._open and not self._connection.closed:
+            self._connection.execute(f"ROLLBACK TO SAVEPOINT {_UNIT}")
+            self._connection.execute(f"RELEASE SAVEPOINT {_UNIT}")
+        self._open = False
+
+
+def require_transaction(connection: Connection) -> None:
+    """Check that a host's connection has a transaction that somebody will commit, or begins one by itself.
+
+    Raises:
+        HostTransactionError: it has none.
+    """
+    if connection.closed:
+        raise HostTransactionError(reason="the connection is closed; pass an open one")
+    if connection.pgconn.pipeline_status != PipelineStatus.OFF:
+        raise HostTransactionError(
+            reason="the connection is in pipeline mode, where an error is told too late to undo a call; leave the "
+            "`with connection.pipeline():` first"
+        )
+    match connection.info.transaction_status:
+        case TransactionStatus.INTRANS:
+            return
+        case TransactionStatus.IDLE if not connection.autocommit:
+            return
+        case TransactionStatus.IDLE:
+            raise HostTransactionError(
+                reason="the connection has no open transaction, and nobody would commit one: open one with "
+                "`with connection.transaction():`, or turn autocommit off"
+            )
+        case TransactionStatus.INERROR:
+            raise HostTransactionError(
+                reason="the transaction of the connection has failed; roll it back and begin another one"
+            )
+        case _:
+            raise HostTransactionError(
+                reason="the connection is busy with another statement; call when that has ended"
+            )
+
+
+def begin_on(connection: Connection, *, write: bool) -> None:
+    """Begin a transaction on an idle connection."""
+    connection.execute(_WRITE if write else _READ)
+
+
+def commit_on(connection: Connection, *, write: bool) -> None:
+    """Commit.
+
+    Raises:
+        CommitOutcomeUnknown: the connection was lost before the server answered.
+    """
+    try:
+        connection.execute("COMMIT")
+    except psycopg.Error as error:
+        if not write or not is_lost(error):
+            raise
+        raise CommitOutcomeUnknown(
+            reason="the connection to the server was lost while the transaction was committed: it was stored whole, "
+            "or not at all. Call again: with an idempotency key a repeat returns what was stored"
+        ) from error

@@ -1,0 +1,156 @@
+"""What the repositories need of a connection: statements of this storage, and its locks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg.adapt import Loader
+from psycopg.rows import TupleRow, tuple_row
+from psycopg.types.bool import BoolLoader
+from psycopg.types.numeric import IntLoader, NumericLoader
+from psycopg.types.string import ByteaLoader, TextLoader
+
+from partner_vouchers.adapters.postgres.errors import translated
+from partner_vouchers.adapters.postgres.names import Names
+from partner_vouchers.errors import StorageBusy
+
+Connection = psycopg.Connection[Any]
+
+# How values are read, whatever a host has told its connection.
+_LOADERS: dict[str, type[Loader]] = {
+    "bool": BoolLoader,
+    "bytea": ByteaLoader,
+    "int2": IntLoader,
+    "int4": IntLoader,
+    "int8": IntLoader,
+    "name": TextLoader,
+    "numeric": NumericLoader,
+    "regclass": TextLoader,
+    "text": TextLoader,
+}
+
+_QUEUE = "1s"
+_PAUSE_SECONDS = 0.02
+
+
+COUNT = """
+    INSERT INTO pv_distributed AS d (list_id, connection, codes) VALUES (%s, pg_backend_pid(), %s)
+    ON CONFLICT (list_id, connection) DO UPDATE SET codes = d.codes + excluded.codes
+"""
+
+
+class Session:
+    """A connection within a transaction.
+
+    Attributes:
+        names: where the tables stand.
+        writes: whether the transaction may write; one that only reads takes no locks.
+        joined: whether it is a host's, which may stay open for as long as it likes.
+        given: how many codes of which list the transaction gave out and has not counted yet.
+    """
+
+    def __init__(self, connection: Connection, names: Names, *, writes: bool, joined: bool) -> None:
+        self.names: Names = names
+        self.writes: bool = writes
+        self.joined: bool = joined
+        self.given: dict[int, int] = {}
+        self._shared: set[int] = set()
+        # A host's connection may have other ideas of rows and cursors.
+        self._cursor: psycopg.Cursor[TupleRow] = psycopg.Cursor(connection, row_factory=tuple_row)
+        self._statements = names.sql
+        if joined:
+            for kind, loader in _LOADERS.items():
+                self._cursor.adapters.register_loader(kind, loader)
+
+    def execute(
+        self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> psycopg.Cursor[TupleRow]:
+        """Execute a statement; its rows must be fetched before the next one.
+
+        Raises:
+            StorageError: the server or the connection failed.
+        """
+        try:
+            return self._cursor.execute(self._statements(statement), parameters)
+        except psycopg.Error as error:
+            raise translated(error) from error
+
+    def run(self, statement: str) -> None:
+        """Execute a statement that has neither parameters nor names in it."""
+        try:
+            self._cursor.execute(statement.encode(), prepare=False)
+        except psycopg.Error as error:
+            raise translated(error) from error
+
+    def count_given(self) -> None:
+        """Add to the counters what was given out: once for a transaction, which would fill a page with versions."""
+        while self.given:
+            self.execute(COUNT, self.given.popitem())
+
+    def copy(self, statement: str, block: str) -> None:
+        """Copy a block of rows in the server's text format."""
+        try:
+            with self._cursor.copy(self._statements(statement)) as copying:
+                copying.write(block)
+        except psycopg.Error as error:
+            raise translated(error) from error
+
+    # Whoever waits for one of these locks must look at the tables with a later statement: the one that waits sees
+    # them as they were before.
+
+    def lock(self, *about: str) -> None:
+        """Wait until no other transaction has the lock about something, and take it until the end of this one."""
+        if self.writes:
+            self.execute("SELECT pg_advisory_xact_lock(%s)", (self.names.lock_key(*about),))
+
+    def lock_all(self, keys: Iterable[int]) -> None:
+        """Take many locks, in an order in which two who want the same do not wait for one another."""
+        if self.writes:
+            sql = "SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) AS k"
+            self.execute(sql, (sorted(set(keys)),))
+
+    def share_list(self, number: int) -> None:
+        """Keep a list from being changed until the end of the transaction, as others may do at the same time."""
+        if self.writes and number not in self._shared:
+            self.execute("SELECT pg_advisory_xact_lock_shared(%s)", (self._list_key(number),))
+            self._shared.add(number)
+
+    def hold_list(self, number: int) -> None:
+        """Wait until no other transaction takes codes of a list, or changes it, and keep it so until the end.
+
+        Those who come later queue behind whoever waits, and a host's transaction may be waited for: so the place in
+        the queue is given up from time to time.
+
+        Raises:
+            StorageBusy: others had the list for as long as the connection's `lock_timeout`, or 30 seconds.
+        """
+        key = self._list_key(number)
+        if not self.writes or self._try("SELECT pg_try_advisory_xact_lock(%s)", key):
+            return
+        (patience,) = self.execute(
+            "SELECT setting::integer / 1000.0 FROM pg_settings WHERE name = 'lock_timeout'"
+        ).fetchall()[0]
+        deadline = time.monotonic() + (float(patience) or 30.0)
+        while True:
+            self.run("SAVEPOINT partner_vouchers_queue")
+            self.run(f"SET LOCAL lock_timeout = '{_QUEUE}'")
+            try:
+                self.execute("SELECT pg_advisory_xact_lock(%s)", (key,))
+            except StorageBusy:
+                self.run("ROLLBACK TO SAVEPOINT partner_vouchers_queue")
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                self.run(f"SET LOCAL lock_timeout = {int(patience * 1000)}")
+                self.run("RELEASE SAVEPOINT partner_vouchers_queue")
+                return
+
+    def _try(self, statement: str, key: int) -> bool:
+        return bool(self.execute(statement, (key,)).fetchall()[0][0])
+
+    def _list_key(self, number: int) -> int:
+        return self.names.lock_key("list", str(number))

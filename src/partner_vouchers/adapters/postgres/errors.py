@@ -1,0 +1,74 @@
+"""The errors of the driver, as errors of this library."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import errors as pg
+
+from partner_vouchers.errors import (
+    StorageBusy,
+    StorageError,
+    StorageFull,
+    StorageNotMigrated,
+    StorageUnavailable,
+)
+
+_NOT_MIGRATED = (
+    "call storage.migrate() once before the storage is used, and after each upgrade of partner_vouchers"
+)
+
+Lost: tuple[type[psycopg.Error], ...] = (psycopg.OperationalError, psycopg.InterfaceError)
+"""What the driver raises when the connection is gone, among other things."""
+
+
+def not_migrated(found: str) -> StorageNotMigrated:
+    """Return the error that says that the tables are not there, or too old."""
+    return StorageNotMigrated(reason=f"{found}; {_NOT_MIGRATED}")
+
+
+def translated(error: psycopg.Error) -> StorageError:
+    """Return the error of this library that stands for an error of the driver.
+
+    Messages of the server may quote rows, and so codes: only its SQLSTATE is passed on.
+    """
+    match error:
+        case pg.SerializationFailure() | pg.DeadlockDetected():
+            return StorageBusy(
+                reason="the transaction got in the way of another one, and the server gave it up; nothing was stored: "
+                "roll back and call again"
+            )
+        case pg.LockNotAvailable() | pg.QueryCanceled():
+            return StorageBusy(
+                reason="others held a lock for too long, or a time-out passed; nothing was stored, call again"
+            )
+        case pg.UndefinedTable() | pg.InvalidSchemaName():
+            return not_migrated("the tables of the storage are not there")
+        case pg.UniqueViolation():
+            return StorageError(
+                reason="it is stored already; nothing was stored. Where two made the same request at once, call again"
+            )
+        case pg.DiskFull():
+            return StorageFull(
+                reason="the disk of the server is full; nothing was stored, make space and call again"
+            )
+        case pg.InFailedSqlTransaction():
+            return StorageError(
+                reason="an earlier statement of the transaction failed, so it can only be rolled back"
+            )
+        case _ if is_lost(error):
+            return StorageUnavailable(
+                reason=f"the connection to the server was lost ({_name(error)}); nothing was stored, call again"
+            )
+        case _:
+            return StorageError(reason=f"PostgreSQL failed ({_name(error)}); nothing was stored")
+
+
+def is_lost(error: psycopg.Error) -> bool:
+    """Tell whether the connection is gone, so that another one may do better."""
+    if error.sqlstate is None:
+        return isinstance(error, Lost)
+    return error.sqlstate[:2] == "08" or error.sqlstate in ("57P01", "57P02", "57P03", "53300")
+
+
+def _name(error: psycopg.Error) -> str:
+    return " ".join(filter(None, [type(error).__name__, error.sqlstate]))

@@ -1,0 +1,362 @@
+"""Import the codes of an upload into PostgreSQL: copied into a temporary table, then checked by set operations.
+
+One sorted pass enters the codes into the index of their scope; the server's own constraint says which are
+refused. The others go where they will be taken from, at ids beyond `pv_stock.published`, where nobody looks. To
+publish is to move `published`. Nobody who assigns codes waits for any of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import TracebackType
+
+import psycopg
+
+from partner_vouchers.adapters.postgres.connections import Connections, Loan
+from partner_vouchers.adapters.postgres.contexts import OwnConnectionContext
+from partner_vouchers.adapters.postgres.driver import Session
+from partner_vouchers.adapters.postgres.errors import translated
+from partner_vouchers.adapters.postgres.lists import require_list
+from partner_vouchers.adapters.postgres.presence import backend_of, is_dead
+from partner_vouchers.adapters.postgres.reclaim import delete_unpublished
+from partner_vouchers.adapters.postgres.rows import POSITION_BITS, first_code_id, to_list_number, to_number
+from partner_vouchers.adapters.postgres.shared import Shared
+from partner_vouchers.adapters.postgres.staging import FAULTS, REFUSED, STAGED, Staging
+from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
+from partner_vouchers.domain.duplicates import Holder
+from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.stock import Counts
+from partner_vouchers.domain.uploads import MAX_KEPT_FAULTS, RowFault, RowFaultKind, Upload
+from partner_vouchers.errors import StorageError, UploadInterrupted
+from partner_vouchers.ports import Judge, Transaction
+
+Full = Callable[[], tuple[RowFaultKind, str]]
+KeepAlive = Callable[[Transaction], None]
+
+_WORK_MEMORY = "64MB"
+
+# Whether somebody has the code of an entry: of a list that counts, given out, or to be taken, or of an upload that
+# another connection is bringing in.
+_IS_HELD = f"""
+    CASE WHEN NOT EXISTS (
+        SELECT 1 FROM pv_lists AS l WHERE l.id = a.code_id >> {POSITION_BITS} AND l.removed = 0 AND l.state = ANY (%s)
+    ) THEN false
+    WHEN EXISTS (SELECT 1 FROM pv_assignments AS g WHERE g.code_id = a.code_id) THEN true
+    ELSE EXISTS (
+        SELECT 1 FROM pv_codes AS h JOIN pv_stock AS s ON s.list_id = h.id >> {POSITION_BITS}
+        WHERE h.id = a.code_id AND (h.id <= s.published OR EXISTS (
+            SELECT 1 FROM pv_imports AS i
+            WHERE i.list_id = s.list_id AND h.id BETWEEN i.first_code AND i.last_code AND NOT {is_dead("i.importer")})))
+    END
+"""
+
+# Of the rows of the file: those whose code somebody has, and those whose code stands on an earlier line.
+_CHECK = f"""
+    INSERT INTO {REFUSED} (line, code, held_by, first)
+    SELECT line, code, held_by, first FROM (
+        SELECT s.line, s.code, min(s.line) OVER (PARTITION BY s.code) AS first, a.held_by
+        FROM {STAGED} AS s LEFT JOIN LATERAL (
+            SELECT a.code_id >> {POSITION_BITS} AS held_by FROM pv_active_codes AS a
+            WHERE a.scope_id = (SELECT id FROM pv_scopes WHERE key = %s) AND a.code = s.code AND {_IS_HELD}
+        ) AS a ON true
+    ) AS found WHERE held_by IS NOT NULL OR line <> first
+"""
+_DROP_REFUSED = f"DELETE FROM {STAGED} AS s USING {REFUSED} AS r WHERE s.line = r.line"
+
+_CLAIM = f"""
+    INSERT INTO pv_active_codes (scope_id, code, code_id)
+    SELECT (SELECT id FROM pv_scopes WHERE key = %s), s.code, %s + s.line FROM {STAGED} AS s ORDER BY s.code, s.line
+    ON CONFLICT (scope_id, code) DO NOTHING
+"""
+# The same in a scope without codes, in half the time: only lines of the file itself can be in the way. A plain INSERT
+# that fails would write the code into the server's log.
+_CLAIM_FIRST = f"""
+    INSERT INTO pv_active_codes (scope_id, code, code_id)
+    SELECT (SELECT id FROM pv_scopes WHERE key = %s), s.code, %s + s.line FROM (
+        SELECT code, line, lag(code) OVER (ORDER BY code, line) AS previous FROM {STAGED}
+    ) AS s WHERE s.previous IS DISTINCT FROM s.code
+"""
+_SCOPE_IS_EMPTY = """
+    SELECT NOT EXISTS (
+        SELECT 1 FROM pv_active_codes WHERE scope_id = (SELECT id FROM pv_scopes WHERE key = %s))
+"""
+# Entries that nobody holds, of codes of this file: `line` is the first one with the code.
+_FREED = f"""
+    SELECT DISTINCT ON (s.code) s.code, s.line, a.code_id AS former
+    FROM {STAGED} AS s
+    JOIN pv_active_codes AS a ON a.scope_id = (SELECT id FROM pv_scopes WHERE key = %s) AND a.code = s.code
+    WHERE a.code_id NOT BETWEEN %s AND %s AND NOT {_IS_HELD}
+    ORDER BY s.code, s.line
+"""
+_TAKE_OVER = f"""
+    WITH freed AS MATERIALIZED ({_FREED}), superseded AS (
+        INSERT INTO pv_superseded_codes (code, code_id)
+        SELECT f.code, f.former FROM freed AS f JOIN pv_assignments AS g ON g.code_id = f.former
+        ON CONFLICT DO NOTHING
+    )
+    UPDATE pv_active_codes AS a SET code_id = %s + f.line FROM freed AS f
+    WHERE a.scope_id = (SELECT id FROM pv_scopes WHERE key = %s) AND a.code = f.code
+"""
+# By now an entry of a code of this file is its own, or of an earlier line, or somebody holds it.
+_FIND_REFUSED = f"""
+    INSERT INTO {REFUSED} (line, code, held_by, first)
+    SELECT s.line, s.code,
+           CASE WHEN a.code_id NOT BETWEEN %s AND %s THEN a.code_id >> {POSITION_BITS} END,
+           CASE WHEN a.code_id BETWEEN %s AND %s THEN a.code_id - %s END
+    FROM {STAGED} AS s
+    JOIN pv_active_codes AS a ON a.scope_id = (SELECT id FROM pv_scopes WHERE key = %s) AND a.code = s.code
+    WHERE a.code_id <> %s + s.line
+"""
+_DROP_SURPLUS = f"""
+    WITH surplus AS (
+        DELETE FROM {STAGED} WHERE line >= (SELECT line FROM {STAGED} ORDER BY line OFFSET %s LIMIT 1)
+        RETURNING line, code
+    ), entries AS (
+        DELETE FROM pv_active_codes AS a USING surplus AS s
+        WHERE a.scope_id = (SELECT id FROM pv_scopes WHERE key = %s) AND a.code = s.code AND a.code_id = %s + s.line
+    )
+    INSERT INTO {REFUSED} (line, code) SELECT line, code FROM surplus
+"""
+
+
+class PostgresCodeImport:
+    """The codes of one upload on their way into a list; see `ports.CodeImport`."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        connections: Connections,
+        upload: Upload,
+        scope: str,
+        counts: Callable[[State], bool],
+    ) -> None:
+        self._shared = shared
+        self._connections = connections
+        self._upload_id = upload.id
+        self._list_id = upload.list_id
+        self._upload_number = to_number(upload.id)
+        self._list_number = to_list_number(upload.list_id)
+        self._scope = scope
+        self._states = [state.value for state in State if counts(state)]
+        self._loan: Loan | None = None
+        self._importer = ""
+        self._staging = Staging()
+        self._base = 0
+        self._last = 0
+        self._refused: Counter[RowFaultKind] = Counter()
+        self._kept = 0
+        self._accepted: int | None = None
+        self._is_published = False
+
+    def __enter__(self) -> PostgresCodeImport:
+        # A connection of its own, since the temporary tables go with it, and since its end tells of a dead import.
+        loan = self._loan = self._connections.lend()
+        try:
+            self._importer = backend_of(loan.connection)
+        except BaseException as error:
+            loan.end()
+            if isinstance(error, psycopg.Error):
+                raise translated(error) from error
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        loan, self._loan = self._loan, None
+        if loan is None:
+            return
+        try:
+            # Where the connection is lost, that alone tells others that the import was given up.
+            with suppress(psycopg.Error, StorageError):
+                self._let_go(loan)
+        finally:
+            loan.end()
+        if isinstance(error, psycopg.Error):
+            raise translated(error) from error
+
+    @property
+    def refused(self) -> dict[RowFaultKind, int]:
+        """See `ports.CodeImport`."""
+        return dict(self._refused)
+
+    def add(self, lines: Sequence[int], codes: Sequence[str]) -> None:
+        """See `ports.CodeImport`."""
+        if codes:
+            with self._write() as tx:
+                self._staging.add(tx.session, lines, codes)
+                tx.commit()
+
+    def refuse(self, faults: Sequence[RowFault]) -> None:
+        """See `ports.CodeImport`."""
+        kept = self._count_refused(faults)
+        if kept:
+            with self._write() as tx:
+                self._staging.keep(tx.session, kept)
+                tx.commit()
+
+    def sample(self, limit: int) -> list[RowFault]:
+        """See `ports.CodeImport`."""
+        with self._write() as tx:
+            return self._staging.sample(tx.session, limit)
+
+    def check(self, judge: Judge, full: Full) -> None:
+        """See `ports.CodeImport`."""
+        with self._write() as tx:
+            db, staging = tx.session, self._staging
+            if staging.has(STAGED):
+                staging.make(db, REFUSED)
+                db.execute(_CHECK, (self._scope, self._states))
+                db.execute(_DROP_REFUSED)
+                sql = f"INSERT INTO {REFUSED} (line, code) SELECT line, code FROM {STAGED} ORDER BY line OFFSET %s"
+                db.execute(sql, (self._room(db),))
+            tx.commit()
+        self._judge(judge, full)
+
+    def claim(self, judge: Judge, full: Full, keep_alive: KeepAlive) -> None:
+        """See `ports.CodeImport`."""
+        with self._write() as tx:
+            # Others who claim in this scope, or for this list, come after this transaction and see what it did.
+            tx.session.lock("scope", self._scope)
+            self._keep_others_out(tx.session)
+            keep_alive(tx)
+            delete_unpublished(tx.session, self._list_number)
+            accepted = self._claim(tx.session) if self._staging.has(STAGED) else 0
+            keep_alive(tx)
+            tx.commit()
+        self._accepted = accepted
+        self._judge(judge, full)
+
+    def save_faults(self, keep_alive: KeepAlive) -> None:
+        """See `ports.CodeImport`."""
+        with self._write() as tx:
+            tx.session.execute("DELETE FROM pv_upload_faults WHERE upload_id = %s", (self._upload_number,))
+            if self._staging.has(FAULTS):
+                tx.session.execute(
+                    "INSERT INTO pv_upload_faults (upload_id, line, raw, kind, message) "
+                    f"SELECT %s, line, raw, kind, message FROM {FAULTS} ORDER BY line",
+                    (self._upload_number,),
+                )
+            keep_alive(tx)
+            tx.commit()
+
+    def publish(self, tx: Transaction) -> int:
+        """Make the claimed codes available when `tx` commits.
+
+        Returns:
+            how many they are.
+
+        Raises:
+            StorageError: `tx` is of another storage or has ended; or `claim` has not ended well.
+            UnknownList: the list was removed.
+            UploadInterrupted: somebody else took the upload over.
+        """
+        if not isinstance(tx, PostgresTransaction) or tx.shared is not self._shared:
+            raise StorageError(reason="publish in a transaction of the storage that the import belongs to")
+        if self._accepted is None or self._is_published:
+            raise StorageError(reason="publish once, after claim has come to its end")
+        db = tx.session
+        self._keep_others_out(db)
+        if self._accepted:
+            ours = (self._base + 1, self._importer)
+            if not db.execute(
+                "DELETE FROM pv_imports WHERE first_code = %s AND importer = %s", ours
+            ).rowcount:
+                raise UploadInterrupted(upload_id=self._upload_id)
+            db.execute(
+                "UPDATE pv_stock SET uploaded = uploaded + %s, published = %s WHERE list_id = %s",
+                (self._accepted, self._last, self._list_number),
+            )
+            db.execute(
+                "UPDATE pv_uploads SET first_code = %s, last_code = %s WHERE id = %s",
+                (self._base + 1, self._last, self._upload_number),
+            )
+        self._is_published = True
+        return self._accepted
+
+    def _write(self) -> OwnConnectionContext:
+        if self._loan is None:
+            raise StorageError(reason="an import is used within its context only")
+        return OwnConnectionContext(self._shared, self._loan.connection)
+
+    def _let_go(self, loan: Loan) -> None:
+        with OwnConnectionContext(self._shared, loan.connection) as tx:
+            # What was not published can be taken over from now on.
+            sql = "UPDATE pv_imports SET importer = '0 0' WHERE importer = %s"
+            tx.session.execute(sql, (self._importer,))
+            self._staging.drop(tx.session)
+            tx.commit()
+
+    def _keep_others_out(self, db: Session) -> None:
+        """Make sure that the list is there, and that no other import of it goes on before the transaction ends."""
+        db.share_list(self._list_number)
+        db.lock("import", str(self._list_number))
+        require_list(db, self._list_id)
+
+    def _claim(self, db: Session) -> int:
+        scope, staging = self._scope, self._staging
+        db.run(f"SET LOCAL work_mem = '{_WORK_MEMORY}'")
+        base, last = self._allocate(db)
+        is_first = db.execute(_SCOPE_IS_EMPTY, (scope,)).fetchall()[0][0]
+        claimed = db.execute(_CLAIM_FIRST if is_first else _CLAIM, (scope, base)).rowcount
+        if claimed < staging.count(db):
+            ours = (base + 1, last)
+            db.execute(_TAKE_OVER, (scope, *ours, self._states, base, scope))
+            staging.make(db, REFUSED)
+            db.execute(_FIND_REFUSED, (*ours, *ours, base, scope, base))
+            db.execute(_DROP_REFUSED)
+        room = self._room(db)
+        if staging.count(db) > room:
+            staging.make(db, REFUSED)
+            db.execute(_DROP_SURPLUS, (room, scope, base))
+        # To be taken where they stand; but nobody looks beyond what was published.
+        copied = db.execute(f"INSERT INTO pv_codes (id, code) SELECT %s + line, code FROM {STAGED}", (base,))
+        self._base, self._last = base, last
+        return copied.rowcount
+
+    def _allocate(self, db: Session) -> tuple[int, int]:
+        """Take a range of ids, which no other upload ever gets."""
+        (last_line,) = db.execute(f"SELECT max(line) FROM {STAGED}").fetchall()[0]
+        rows = db.execute(
+            "UPDATE pv_positions SET next_position = next_position + %s WHERE list_id = %s RETURNING next_position",
+            (last_line, self._list_number),
+        ).fetchall()
+        last = first_code_id(self._list_number) + int(rows[0][0]) - 1
+        base = last - int(last_line)
+        db.execute(
+            "INSERT INTO pv_imports (first_code, last_code, list_id, importer) VALUES (%s, %s, %s, %s)",
+            (base + 1, last, self._list_number, self._importer),
+        )
+        return base, last
+
+    def _room(self, db: Session) -> int:
+        rows = db.execute("SELECT uploaded FROM pv_stock WHERE list_id = %s", (self._list_number,)).fetchall()
+        return max(Counts(*rows[0]).capacity_left, 0) if rows else 0
+
+    def _judge(self, judge: Judge, full: Full) -> None:
+        """Find words for what the set operations refused."""
+        own = str(self._list_number)
+        with self._write() as tx:
+            for page in self._staging.found(tx.session):
+                faults: list[RowFault] = []
+                for line, code, held_by, first in page:
+                    if held_by is not None:
+                        reason = judge(Holder(str(held_by)))
+                    elif first is not None:
+                        reason = judge(Holder(own, first))
+                    else:
+                        reason = full()
+                    faults.append(RowFault(line, code, *reason))
+                kept = self._count_refused(faults)
+                if kept:
+                    self._staging.keep(tx.session, kept)
+            tx.commit()
+
+    def _count_refused(self, faults: Sequence[RowFault]) -> Sequence[RowFault]:
+        """Count refused rows, and return those that are kept one by one."""
+        self._refused.update(fault.kind for fault in faults)
+        kept = faults[: max(MAX_KEPT_FAULTS - self._kept, 0)]
+        self._kept += len(kept)
+        return kept

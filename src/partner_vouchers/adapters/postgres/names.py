@@ -1,0 +1,66 @@
+"""Where the tables stand: prefix and schema, quoted; and the keys of the advisory locks."""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+
+from psycopg import sql
+
+from partner_vouchers.errors import InvalidInput
+
+_PREFIX = re.compile(r"[a-z_][a-z0-9_]{0,29}")
+# The SQL of this adapter is written for the prefix `pv_`, so that it can be read, and tried, as it stands.
+# An index lies in the schema of its table and cannot be given one.
+_NAME = re.compile(r"\b(INDEX )?pv_([a-z_]+)\b")
+
+
+class Names:
+    """Turns the SQL of this adapter into that of one storage."""
+
+    def __init__(self, prefix: object, schema: object) -> None:
+        if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
+            raise InvalidInput(
+                field="prefix",
+                reason="must be 1 to 30 lower-case letters, digits and underscores, and not begin with a digit",
+            )
+        if schema is not None and not _is_name(schema):
+            raise InvalidInput(field="schema", reason="must be the name of a schema, or None")
+        self.prefix: str = prefix
+        self.schema: str | None = schema if isinstance(schema, str) else None
+        self._rendered: dict[str, bytes] = {}
+        self._person = blake2b(f"{prefix}\0{schema}".encode(), digest_size=16).digest()
+
+    def table(self, name: str) -> str:
+        """Return the quoted name of a table, as it stands in SQL."""
+        path = (self.prefix + name,) if self.schema is None else (self.schema, self.prefix + name)
+        return sql.Identifier(*path).as_string(None)
+
+    def text(self, script: str) -> str:
+        """Return SQL without placeholders with the names of this storage in it."""
+        return _NAME.sub(self._named, script)
+
+    def sql(self, statement: str) -> bytes:
+        """Return a statement with the names of this storage in it; each is worked out once."""
+        known = self._rendered.get(statement)
+        if known is None:
+            quoted = _NAME.sub(lambda found: self._named(found).replace("%", "%%"), statement)
+            known = self._rendered[statement] = quoted.encode()
+        return known
+
+    def _named(self, found: re.Match[str]) -> str:
+        index, name = found.groups()
+        if index:
+            return str(index) + sql.Identifier(self.prefix + name).as_string(None)
+        return self.table(name)
+
+    def lock_key(self, *about: str) -> int:
+        """Return the key of the advisory lock about something: the same in every process."""
+        digest = blake2b("\0".join(about).encode(), digest_size=8, key=self._person).digest()
+        return int.from_bytes(digest, "big", signed=True)
+
+
+def _is_name(value: object) -> bool:
+    return (
+        isinstance(value, str) and "\0" not in value and 0 < len(value.encode("utf-8", "surrogatepass")) < 64
+    )

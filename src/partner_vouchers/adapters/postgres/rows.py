@@ -1,0 +1,71 @@
+"""Values as columns, and back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from partner_vouchers.domain.stock import LowStock, PercentUsed
+
+POSITION_BITS = 32
+"""A code's id is its list's id and, in the low bits, its position."""
+
+LAST_ID = 2**63 - 1
+
+_LISTS = 2 ** (63 - POSITION_BITS)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def from_instant(instant: datetime) -> int:
+    """Return an aware instant as microseconds since 1970."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def to_instant(microseconds: int) -> datetime:
+    """Return the instant of `from_instant`, in UTC."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def from_low_stock(value: LowStock | None) -> str | None:
+    """Return a stock threshold as text."""
+    if value is None:
+        return None
+    return f"{value.percent}%" if isinstance(value, PercentUsed) else str(value)
+
+
+def to_low_stock(text: str | None) -> LowStock | None:
+    """Return the threshold of `from_low_stock`."""
+    if text is None:
+        return None
+    return PercentUsed(int(text[:-1])) if text.endswith("%") else int(text)
+
+
+def to_number(public_id: object) -> int:
+    """Return the number in a public id; -1, which nothing has, for anything that is not one."""
+    if (
+        isinstance(public_id, str)
+        and public_id
+        and len(public_id) <= 19
+        and public_id.isascii()
+        and public_id.isdigit()
+        and public_id[0] != "0"
+    ):
+        number = int(public_id)
+        return number if number <= LAST_ID else -1
+    return -1
+
+
+def to_list_number(public_id: object) -> int:
+    """Return the number in the id of a list; -1 for anything that is not one."""
+    number = to_number(public_id)
+    return number if number < _LISTS else -1
+
+
+def first_code_id(list_number: int) -> int:
+    """Return the id before the first code of a list."""
+    return list_number << POSITION_BITS
+
+
+def last_code_id(list_number: int) -> int:
+    """Return the greatest id that a code of a list could have."""
+    return (list_number << POSITION_BITS) + (1 << POSITION_BITS) - 1

@@ -1,0 +1,112 @@
+"""`PostgresStorage`: one database, any number of threads, processes and hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from partner_vouchers.adapters.postgres.connections import Connections, Pool
+from partner_vouchers.adapters.postgres.contexts import OwnConnectionContext, OwnContext
+from partner_vouchers.adapters.postgres.host import HostTransaction
+from partner_vouchers.adapters.postgres.importing import PostgresCodeImport
+from partner_vouchers.adapters.postgres.names import Names
+from partner_vouchers.adapters.postgres.presence import Presence
+from partner_vouchers.adapters.postgres.reclaim import abandon_dead_imports, abandon_upload, reclaim_lists
+from partner_vouchers.adapters.postgres.schema import STORAGE_ID, schema_sql, upgrade
+from partner_vouchers.adapters.postgres.shared import Shared
+from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.uploads import Upload
+
+
+class PostgresStorage:
+    """A storage in a PostgreSQL database, which may hold the host's own tables too: ours have a prefix.
+
+    The tables are made by `migrate`, once. Any number of threads, processes and machines may use one storage.
+
+    Example:
+        >>> from partner_vouchers.adapters.postgres import PostgresStorage
+        >>> storage = PostgresStorage("postgresql://shop@db.example/shop")
+        >>> storage.close()
+    """
+
+    def __init__(
+        self,
+        conninfo: str | Pool,
+        *,
+        prefix: str = "pv_",
+        schema: str | None = None,
+        max_connections: int = 10,
+        timeout: float = 30.0,
+    ) -> None:
+        """Say where the storage is; nothing is connected yet.
+
+        Args:
+            conninfo: how to connect, as `psycopg.connect` takes it; or a pool of the host's, such as
+                `psycopg_pool.ConnectionPool`.
+            prefix: what the names of the tables begin with.
+            schema: the schema that they are in; None for the first of the connection's `search_path`.
+            max_connections: how many connections to keep at the most. Not for a host's pool.
+            timeout: seconds to wait for a connection, and for a lock of others. Not for a host's pool.
+
+        Raises:
+            InvalidInput: `prefix` or `schema` cannot name tables, or `conninfo` is neither text nor a pool.
+        """
+        self._names = Names(prefix, schema)
+        self._connections = Connections(conninfo, max_connections=max_connections, timeout=timeout)
+        self._shared = Shared(self._names, Presence(self._connections))
+        self._storage_id = ""
+
+    def migrate(self) -> None:
+        """Make the tables, or bring them to the version that this library needs. Whatever is there stays.
+
+        Call it when the host is deployed. It does nothing where there is nothing to do, and others who call it at
+        the same time wait.
+
+        Raises:
+            SchemaTooNew: a newer version of this library has upgraded them.
+            NotAPartnerVouchersStorage: a table of that name belongs to another program.
+            StorageError: the database is not encoded in UTF-8, or cannot be used.
+        """
+        loan = self._connections.lend()
+        try:
+            with OwnConnectionContext(self._shared, loan.connection) as tx:
+                upgrade(tx.session)
+                tx.commit()
+        finally:
+            loan.end()
+
+    def schema_sql(self, *, after: int = 0) -> str:
+        """Return the SQL that `migrate` executes, for a host that keeps its migrations with Alembic or Django.
+
+        Args:
+            after: the version of the tables that are there; 0 for none. `SCHEMA_VERSION` is the newest.
+        """
+        return schema_sql(self._names, after)
+
+    def begin(self, *, write: bool = True) -> OwnContext:
+        """See `ports.Storage`."""
+        return OwnContext(self._shared, self._connections, write=write)
+
+    def join(self, connection: object) -> HostTransaction:
+        """See `ports.Storage`. The host's connection is a `psycopg.Connection` to the same database."""
+        if not self._storage_id:
+            with self.begin(write=False) as tx:
+                self._storage_id = tx.settings.get(STORAGE_ID) or ""
+        return HostTransaction(connection, self._shared, self._storage_id)
+
+    def import_codes(self, upload: Upload, scope: str, counts: Callable[[State], bool]) -> PostgresCodeImport:
+        """See `ports.Storage`."""
+        return PostgresCodeImport(self._shared, self._connections, upload, scope, counts)
+
+    def abandon(self, upload_id: str) -> None:
+        """See `ports.Storage`."""
+        abandon_upload(self.begin, upload_id)
+
+    def reclaim(self) -> None:
+        """See `ports.Storage`."""
+        abandon_dead_imports(self.begin)
+        reclaim_lists(self.begin)
+
+    def close(self) -> None:
+        """Close the connections. A host's pool is left alone."""
+        self._shared.presence.close()
+        self._connections.close()

@@ -1,0 +1,52 @@
+"""A storage in a schema of a real server, with a table of the host's beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import psycopg
+import pytest
+
+from partner_vouchers.adapters.postgres import PostgresStorage
+from tests.support.host import FixedClock, Host
+from tests.support.postgres import schemas, server
+
+Connection = psycopg.Connection[Any]
+Connect = Callable[..., Connection]
+
+
+@pytest.fixture
+def schema() -> Iterator[str]:
+    with schemas().lend() as lent:
+        yield lent
+
+
+@pytest.fixture
+def storage(schema: str) -> Iterator[PostgresStorage]:
+    with closing(PostgresStorage(server().conninfo, schema=schema, timeout=10)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def host(storage: PostgresStorage) -> Host:
+    return Host(storage, FixedClock())
+
+
+@pytest.fixture
+def connect(schema: str) -> Iterator[Connect]:
+    """Open connections of the host's, which see its table of orders."""
+    opened: list[Connection] = []
+
+    def open_one(**options: Any) -> Connection:
+        opened.append(psycopg.connect(server().conninfo, **options))
+        return opened[-1]
+
+    with psycopg.connect(server().conninfo) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS orders (id text PRIMARY KEY, code text NOT NULL)")
+    yield open_one
+    for connection in opened:
+        connection.close()
+    with psycopg.connect(server().conninfo) as connection:
+        connection.execute("DROP TABLE orders")

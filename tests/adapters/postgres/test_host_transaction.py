@@ -1,0 +1,262 @@
+"""`vouchers.using(connection)` with psycopg: the order, the code and the event stand or fall together."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from partner_vouchers import PartnerVouchersError
+from partner_vouchers.adapters.postgres import PostgresStorage
+from partner_vouchers.domain.events import StockExhausted, StockLow
+from partner_vouchers.domain.promo_events import VoucherRewarded
+from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists, StorageBusy
+from tests.adapters.postgres.conftest import Connect, Connection
+from tests.support.host import PATIENCE, Host, some_codes
+from tests.support.postgres import server
+
+
+def place_order(host: Host, connection: Connection, order: str, list_id: str) -> str:
+    """Do what the host does in one transaction: give a code and write the order."""
+    reward = host.vouchers.using(connection).codes.assign(
+        list_id=list_id, user_id=order, idempotency_key=order
+    )
+    connection.execute("INSERT INTO orders VALUES (%s, %s)", (order, reward.code))
+    return reward.code
+
+
+def orders(connect: Connect) -> list[Any]:
+    return connect().execute("SELECT id, code FROM orders ORDER BY id").fetchall()
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"row_factory": dict_row}, {"cursor_factory": psycopg.ClientCursor}], ids=str
+)
+def test_the_order_the_code_and_the_event_are_committed_together(
+    host: Host, connect: Connect, options: dict[str, Any]
+) -> None:
+    found = host.a_list("A", "B")
+    connection = connect(**options)
+    with host.nothing_changes():
+        assert place_order(host, connection, "order-1", found.id) == "A"
+        assert orders(connect) == []
+    connection.commit()
+    assert orders(connect) == [("order-1", "A")]
+    assert [event.user_id for event in host.events(VoucherRewarded)] == ["order-1"]
+    assert host.vouchers.lists.get(found.id).distributed == 1
+
+
+def test_they_are_rolled_back_together(host: Host, connect: Connect) -> None:
+    found = host.a_list("A", "B")
+    connection = connect()
+    with host.nothing_changes():
+        place_order(host, connection, "order-1", found.id)
+        connection.rollback()
+    assert orders(connect) == []
+    assert host.give(found.id, "next") == ["A"]
+
+
+def test_a_transaction_of_an_autocommitting_connection(host: Host, connect: Connect) -> None:
+    found = host.a_list("A", "B")
+    connection = connect(autocommit=True)
+    with connection.transaction():
+        place_order(host, connection, "order-1", found.id)
+    with connection.transaction(force_rollback=True):
+        place_order(host, connection, "order-2", found.id)
+    assert orders(connect) == [("order-1", "A")]
+    assert host.left(found.id) == ["B"]
+
+
+def test_a_call_that_fails_leaves_the_hosts_transaction_as_it_was(host: Host, connect: Connect) -> None:
+    found = host.a_list("A")
+    connection = connect()
+    place_order(host, connection, "order-1", found.id)
+    vouchers = host.vouchers.using(connection)
+    with pytest.raises(CodesExhausted):
+        vouchers.codes.assign(list_id=found.id, user_id="bob")
+    with pytest.raises(PartnerExists):
+        vouchers.partners.add("Puma")
+    connection.commit()
+    assert orders(connect) == [("order-1", "A")]
+    assert len(host.events(StockExhausted)) == 1
+
+
+def test_without_a_transaction_that_somebody_commits_it_is_refused(host: Host, connect: Connect) -> None:
+    closed = connect()
+    closed.close()
+    failed = connect()
+    with pytest.raises(psycopg.Error):
+        failed.execute("SELECT 1 / 0")
+    for connection in (connect(autocommit=True), closed, failed, object(), None):
+        with pytest.raises(HostTransactionError):
+            host.vouchers.using(connection)
+
+
+@pytest.mark.parametrize("isolation", list(psycopg.IsolationLevel)[2:], ids=lambda level: level.name)
+def test_a_transaction_that_does_not_see_what_others_commit_is_refused(
+    host: Host, connect: Connect, isolation: psycopg.IsolationLevel
+) -> None:
+    connection = connect()
+    connection.isolation_level = isolation
+    with pytest.raises(HostTransactionError, match="READ COMMITTED"):
+        host.vouchers.using(connection)
+    # The host's transaction is as it was.
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_another_storage_is_refused(connect: Connect, host: Host, schema: str) -> None:
+    connection = connect()
+    other = PostgresStorage(server().conninfo, prefix="other_", schema=schema)
+    try:
+        other.migrate()
+        host_of_other = Host(other, host.clock)
+        place = host_of_other.a_list("X").id
+        # Both are in this database, each with a table of settings of its own.
+        assert host_of_other.vouchers.using(connection).lists.get(place).uploaded == 1
+        connection.execute(f'TRUNCATE "{schema}".other_settings')
+        with pytest.raises(HostTransactionError):
+            host_of_other.vouchers.using(connection)
+        connection.rollback()
+        connection.execute(f'DROP TABLE "{schema}".other_settings')
+        with pytest.raises(HostTransactionError):
+            host_of_other.vouchers.using(connection)
+        connection.rollback()
+    finally:
+        other.close()
+        with connect() as cleaner:
+            tables = cleaner.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename LIKE 'other%%'",
+                (schema,),
+            ).fetchall()
+            for (table,) in tables:
+                cleaner.execute(f'DROP TABLE "{schema}"."{table}"')
+            for name in ("list_ids", "upload_ids"):
+                cleaner.execute(f'DROP SEQUENCE "{schema}".other_{name}')
+
+
+def test_uploads_are_refused_and_a_joined_storage_is_not_joined_again(host: Host, connect: Connect) -> None:
+    found = host.a_list("A")
+    connection = connect()
+    vouchers = host.vouchers.using(connection)
+    with pytest.raises(HostTransactionError):
+        vouchers.uploads.add(found.id, b"B\n", filename="b.csv", uploaded_by="ops")
+    with pytest.raises(HostTransactionError):
+        vouchers.using(connection)
+    with pytest.raises(HostTransactionError):
+        vouchers.uploads.recover()
+
+
+# --- a host that takes its time ---
+
+
+def test_a_host_that_holds_a_code_for_long_stops_nobody_else(host: Host, connect: Connect) -> None:
+    """Neither on a long list nor on one that is nearly empty, where its last codes are counted exactly."""
+    for number in (3, 300):
+        found = host.a_list(*some_codes(number), campaign=f"CMP{number}", low_stock_at=2)
+        connection = connect()
+        held = place_order(host, connection, f"order-{number}", found.id)
+        others = host.give(found.id, "ann")
+        others.append(host.vouchers.codes.assign(campaign_id=f"CMP{number}", user_id="bob").code)
+        assert sorted([held, *others]) == some_codes(3)
+        # The upload of more codes, too, goes on.
+        assert host.upload(found.id, "MORE").accepted == 1
+        connection.rollback()
+        assert host.vouchers.lists.get(found.id).distributed == 2
+        # What was given back goes out again, at the latest when there is nothing else.
+        assert host.left(found.id)[0] == held
+        if number == 3:
+            assert sorted(host.give(found.id, "eve", "mallory")) == ["MORE", held]
+
+
+def test_what_a_host_has_not_committed_is_neither_told_nor_counted_by_others(
+    host: Host, connect: Connect
+) -> None:
+    found = host.a_list("A", "B")
+    connection = connect()
+    place_order(host, connection, "order-1", found.id)
+    assert host.give(found.id, "ann") == ["B"]
+    with pytest.raises(CodesExhausted):
+        host.give(found.id, "bob")
+    # One code is not gone yet, and may come back.
+    assert host.events(StockExhausted) == []
+    connection.commit()
+    with pytest.raises(CodesExhausted):
+        host.give(found.id, "bob")
+    assert len(host.events(StockExhausted)) == 1
+    with pytest.raises(CodesExhausted):
+        host.give(found.id, "bob")
+    assert len(host.events(StockExhausted)) == 1
+
+
+def test_a_level_that_a_host_is_about_to_tell_is_not_told_twice(host: Host, connect: Connect) -> None:
+    found = host.a_list(*some_codes(10), low_stock_at=9)
+    connection = connect()
+    place_order(host, connection, "order-1", found.id)
+    assert host.give(found.id, "ann", "bob") == some_codes(3)[1:]
+    assert host.events(StockLow) == []
+    connection.commit()
+    host.give(found.id, "eve")
+    assert len(host.events(StockLow)) == 1
+
+
+def test_a_level_that_a_host_told_and_took_back_is_told_by_the_next(host: Host, connect: Connect) -> None:
+    found = host.a_list(*some_codes(10), low_stock_at=9)
+    connection = connect()
+    place_order(host, connection, "order-1", found.id)
+    host.give(found.id, "ann")
+    connection.rollback()
+    host.give(found.id, "bob")
+    assert len(host.events(StockLow)) == 1
+
+
+def test_archiving_waits_for_a_host_that_holds_a_code_and_keeps_nobody_else_waiting_for_long(
+    host: Host, connect: Connect
+) -> None:
+    found = host.a_list(*some_codes(1000))
+    connection = connect()
+    place_order(host, connection, "order-1", found.id)
+    archived = threading.Event()
+
+    def archive() -> int:
+        view = host.vouchers.lists.archive(found.id)
+        archived.set()
+        return view.distributed
+
+    with ThreadPoolExecutor(2) as threads:
+        waiting = threads.submit(archive)
+        # Whoever comes meanwhile still gets a code.
+        given = threads.submit(lambda: host.give(found.id, *(f"user-{number}" for number in range(20))))
+        assert len(given.result(PATIENCE)) == 20
+        assert not archived.is_set()
+        connection.commit()
+        assert waiting.result(PATIENCE) == 21
+    with pytest.raises(PartnerVouchersError):
+        host.give(found.id, "late")
+
+
+def test_hosts_that_wait_for_each_other_hear_of_it(host: Host, connect: Connect) -> None:
+    found = host.a_list(*some_codes(10))
+    users = {"ann": "bob", "bob": "ann"}
+    both = threading.Barrier(2)
+
+    def ask(first: str) -> str:
+        connection = connect()
+        assign = host.vouchers.using(connection).codes.assign
+        assign(list_id=found.id, user_id=first)
+        both.wait(PATIENCE)
+        try:
+            assign(list_id=found.id, user_id=users[first])
+        except StorageBusy:
+            connection.rollback()
+            return "rolled back"
+        connection.commit()
+        return "committed"
+
+    with ThreadPoolExecutor(2) as threads:
+        outcomes = [threads.submit(ask, user) for user in users]
+        assert sorted(outcome.result(PATIENCE) for outcome in outcomes) == ["committed", "rolled back"]
+    assert host.vouchers.lists.get(found.id).distributed == 2

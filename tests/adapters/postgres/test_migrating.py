@@ -1,0 +1,166 @@
+"""`migrate()`: explicit, repeatable, safe when many do it at once; and the tables of a host that does it itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import count
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg_pool import ConnectionPool
+
+from partner_vouchers import PartnerVouchers
+from partner_vouchers.adapters.postgres import SCHEMA_VERSION, PostgresStorage
+from partner_vouchers.errors import (
+    InvalidInput,
+    NotAPartnerVouchersStorage,
+    SchemaTooNew,
+    StorageError,
+    StorageNotMigrated,
+    StorageUnavailable,
+)
+from tests.concurrency.teams import Line, in_processes
+from tests.support.host import FixedClock, Host
+from tests.support.postgres import server
+
+NUMBERS = count()
+
+
+@pytest.fixture
+def new_schema() -> Iterator[str]:
+    """The name of a schema that does not exist, with all that a name may have."""
+    name = f'Shop "{next(NUMBERS)}" %s; ünd\'s'
+    yield name
+    with psycopg.connect(server().conninfo) as connection:
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+
+
+def opened(schema: str | None, prefix: str = "pv_") -> closing[PostgresStorage]:
+    return closing(PostgresStorage(server().conninfo, schema=schema, prefix=prefix))
+
+
+def test_a_storage_that_was_not_migrated_says_so(new_schema: str) -> None:
+    with opened(new_schema) as storage:
+        for _ in range(2):
+            with pytest.raises(StorageNotMigrated, match="migrate"):
+                PartnerVouchers(storage)
+        storage.migrate()
+        assert Host(storage, FixedClock()).give(Host(storage, FixedClock()).a_list("A").id, "ann") == ["A"]
+
+
+def test_migrating_again_changes_nothing(new_schema: str) -> None:
+    with opened(new_schema) as storage:
+        storage.migrate()
+        host = Host(storage, FixedClock())
+        host.a_list("A", campaign="CMP")
+        with host.nothing_changes():
+            storage.migrate()
+
+
+def test_processes_that_migrate_at_once(new_schema: str) -> None:
+    conninfo = server().conninfo
+    ids = in_processes(migrate, [(conninfo, new_schema)] * 4)
+    assert len(set(ids)) == 1
+
+
+def migrate(_: Line, conninfo: str, schema: str) -> str:
+    with closing(PostgresStorage(conninfo, schema=schema)) as storage:
+        storage.migrate()
+        with storage.begin(write=False) as tx:
+            return tx.settings.get("storage id") or ""
+
+
+def test_a_host_that_migrates_by_its_own_tool(new_schema: str) -> None:
+    with opened(new_schema, "vouchers_") as storage, psycopg.connect(server().conninfo) as connection:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(new_schema)))
+        connection.execute(storage.schema_sql().encode())
+        connection.commit()
+        storage.migrate()
+        host = Host(storage, FixedClock())
+        assert host.give(host.a_list("A").id, "ann") == ["A"]
+        assert storage.schema_sql(after=SCHEMA_VERSION) == ""
+
+
+def test_two_storages_in_one_schema_do_not_see_each_other(new_schema: str) -> None:
+    with opened(new_schema, "a_") as one, opened(new_schema, "b_") as other:
+        hosts: list[Host] = []
+        for storage in (one, other):
+            storage.migrate()
+            hosts.append(Host(storage, FixedClock()))
+        hosts[0].a_list("A")
+        assert hosts[1].vouchers.partners.all() == []
+
+
+def test_a_newer_schema_and_a_table_of_another_program_are_refused(new_schema: str) -> None:
+    with opened(new_schema) as storage, psycopg.connect(server().conninfo, autocommit=True) as connection:
+        storage.migrate()
+        settings = sql.Identifier(new_schema, "pv_settings")
+        connection.execute(
+            sql.SQL("UPDATE {} SET value = '99' WHERE name = 'schema version'").format(settings)
+        )
+        with opened(new_schema) as newer:
+            for use in (newer.migrate, lambda: PartnerVouchers(newer)):
+                with pytest.raises(SchemaTooNew):
+                    use()
+        connection.execute(sql.SQL("DROP TABLE {}").format(settings))
+        connection.execute(sql.SQL("CREATE TABLE {} (colour text)").format(settings))
+        with opened(new_schema) as foreign:
+            for use in (foreign.migrate, lambda: PartnerVouchers(foreign)):
+                with pytest.raises(NotAPartnerVouchersStorage):
+                    use()
+
+
+def test_a_database_without_unicode_is_refused() -> None:
+    with psycopg.connect(server().conninfo, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+        try:
+            with (
+                closing(
+                    PostgresStorage(server().conninfo.replace("dbname=postgres", "dbname=latin"))
+                ) as storage,
+                pytest.raises(StorageError, match="UTF8"),
+            ):
+                storage.migrate()
+        finally:
+            connection.execute("DROP DATABASE latin WITH (FORCE)")
+
+
+def test_a_server_that_is_not_there_is_a_typed_error() -> None:
+    with (
+        closing(PostgresStorage("host=/nonexistent dbname=shop", timeout=0.2)) as storage,
+        pytest.raises(StorageUnavailable),
+    ):
+        storage.migrate()
+
+
+@pytest.mark.parametrize("prefix", ["", "Pv_", "1pv", "pv-", "pv_; DROP TABLE x", "p" * 31, None, 7])
+def test_a_prefix_that_names_no_tables_is_refused(prefix: str) -> None:
+    with pytest.raises(InvalidInput):
+        PostgresStorage("", prefix=prefix)
+
+
+@pytest.mark.parametrize("schema", ["", "x\0", "ü" * 32, 7])
+def test_a_schema_that_cannot_exist_is_refused(schema: str) -> None:
+    with pytest.raises(InvalidInput):
+        PostgresStorage("", schema=schema)
+
+
+def test_a_pool_of_the_hosts_is_left_as_it_was(new_schema: str) -> None:
+    with ConnectionPool(server().conninfo, min_size=1, max_size=3, open=True) as pool:
+        storage = PostgresStorage(pool, schema=new_schema)
+        storage.migrate()
+        host = Host(storage, FixedClock())
+        assert host.give(host.a_list("A").id, "ann") == ["A"]
+        storage.close()
+        with pool.connection() as connection:
+            assert not connection.autocommit
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        assert pool.get_stats()["requests_num"] > 1
+
+
+@pytest.mark.parametrize("source", [None, 7, object()])
+def test_what_is_neither_a_connection_string_nor_a_pool_is_refused(source: str) -> None:
+    with pytest.raises(InvalidInput):
+        PostgresStorage(source)

@@ -1,0 +1,67 @@
+"""Many take codes at once: each stock level is told once, and the counters are exact."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+
+import pytest
+
+from partner_vouchers import PartnerVouchers
+from partner_vouchers.adapters.postgres import PostgresStorage
+from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
+from partner_vouchers.domain.events import StockExhausted, StockLow
+from partner_vouchers.domain.stock import LowStock, PercentUsed
+from tests.concurrency.state import FAR, checked, codes_like, csv_file
+from tests.concurrency.teams import in_threads
+from tests.concurrency.work import assign_until_exhausted
+
+
+@pytest.mark.parametrize("low_stock_at", [None, 20, 500, PercentUsed(50)], ids=str)
+def test_each_level_is_told_once(storage: PostgresStorage, low_stock_at: LowStock | None) -> None:
+    vouchers = PartnerVouchers(storage)
+    vouchers.partners.add("Puma")
+    made = vouchers.lists.create(
+        partner="Puma", tag="sale", name="Sale", expires_at=FAR, low_stock_at=low_stock_at
+    )
+    for round_number in range(3):
+        codes = codes_like(f"PM{round_number}", 160)
+        vouchers.uploads.add(made.id, csv_file(codes), filename="a.csv", uploaded_by="ops")
+        jobs = [
+            partial(assign_until_exhausted, vouchers, made.id, f"user-{round_number}-{number}")
+            for number in range(6)
+        ]
+        got = [one for answers in in_threads(storage, jobs) for one in answers]
+        assert sorted(code for _, code in got) == codes
+        with storage.begin(write=False) as tx:
+            told = Counter(type(entry.event) for entry in tx.outbox.read(0, 100_000))
+        assert told[StockExhausted] == round_number + 1
+        # A threshold above all that was uploaded stays crossed, unless the list was empty in between.
+        assert told[StockLow] <= round_number + 1
+        if low_stock_at in (20, PercentUsed(50)):
+            assert told[StockLow] >= 1
+    assert len(checked(vouchers, storage, made.id).given) == 480
+
+
+def test_the_parts_of_a_counter_are_added_up(storage: PostgresStorage) -> None:
+    vouchers = PartnerVouchers(storage)
+    vouchers.partners.add("Puma")
+    made = vouchers.lists.create(partner="Puma", tag="sale", name="Sale", expires_at=FAR)
+    vouchers.uploads.add(made.id, csv_file(codes_like("PM", 300)), filename="a.csv", uploaded_by="ops")
+    with storage.begin() as tx:
+        # As if a hundred connections had given out one code each.
+        sql = "INSERT INTO pv_distributed SELECT %s, -g, 1 FROM generate_series(1, 100) AS g"
+        tx.session.execute(sql, (int(made.id),))
+        tx.session.execute("DELETE FROM pv_codes WHERE id <= (%s::bigint << 32) + 100", (int(made.id),))
+        tx.commit()
+    assert parts(storage) == 100
+    assert vouchers.codes.assign(list_id=made.id, user_id="ann").code == "PM-000100"
+    assert parts(storage) <= 2
+    assert vouchers.lists.get(made.id).distributed == 101
+
+
+def parts(storage: PostgresStorage) -> int:
+    with storage.begin(write=False) as tx:
+        assert isinstance(tx, PostgresTransaction)
+        found: int = tx.session.execute("SELECT count(*) FROM pv_distributed").fetchall()[0][0]
+        return found
