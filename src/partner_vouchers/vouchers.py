@@ -99,8 +99,8 @@ class PartnerVouchers:
 
         Args:
             connection: what the host holds its transaction with, to the database of the storage: the driver's
-                connection, such as a `sqlite3.Connection`; a `Connection`, `Session` or `scoped_session` of
-                SQLAlchemy; `django.db.connection`.
+                connection, a `sqlite3.Connection` or `psycopg.Connection`; a `Connection`, `Session` or
+                `scoped_session` of SQLAlchemy; `django.db.connection`.
 
         Raises:
             HostTransactionError: the connection is of an unknown or an asynchronous kind, belongs to another

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import URL, Engine, create_engine
 
+from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.ports import Storage
 from tests.hosts.kinds import AT_ONCE, KINDS, LISTENER, POSTGRES
 from tests.hosts.shop import Base, Place, begins_by_itself
 from tests.support.host import FixedClock, Host
+from tests.support.postgres import a_storage, server
 
 
 @pytest.fixture(params=KINDS)
@@ -28,9 +28,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 def place(kind: str, tmp_path: Path) -> Iterator[Place]:
     """The database."""
     if kind == POSTGRES:
-        server = import_module("tests.support.postgres")
-        with server.a_storage() as lent:
-            yield on_a_server(lent, server.server().conninfo)
+        with a_storage() as lent:
+            yield on_a_server(lent, server().conninfo)
         return
     # Nobody cuts the power here.
     opened = SQLiteStorage(tmp_path / "shop.db", synchronous="NORMAL", busy_timeout=5)
@@ -43,7 +42,7 @@ def place(kind: str, tmp_path: Path) -> Iterator[Place]:
     opened.close()
 
 
-def on_a_server(storage: Any, conninfo: str) -> Place:
+def on_a_server(storage: PostgresStorage, conninfo: str) -> Place:
     with storage.begin(write=False) as tx:
         schema = tx.session.names.schema
     home = str(conninfo_to_dict(conninfo)["host"])

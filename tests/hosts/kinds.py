@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 
 import pytest
 
 # Who begins a transaction on SQLite: the driver before the first change, SQLAlchemy, or the driver at once.
 LATE, LISTENER, AT_ONCE = "sqlite", "sqlite with a listener", "sqlite with autocommit=False"
-KINDS = [LATE, LISTENER, *([AT_ONCE] if sys.version_info >= (3, 12) else [])]
+POSTGRES = "postgres"
+KINDS = [LATE, LISTENER, *([AT_ONCE] if sys.version_info >= (3, 12) else []), POSTGRES]
 # Django, told to begin by BEGIN IMMEDIATE.
 IMMEDIATE = "sqlite with IMMEDIATE"
 
-POSTGRES = "postgres"
-SERVERS = [POSTGRES] if find_spec("partner_vouchers.adapters.postgres") else []
-KINDS += SERVERS
-
 # For tests to which the engine is all the same.
-databases = pytest.mark.parametrize("kind", [LATE, *SERVERS], indirect=True)
+databases = pytest.mark.parametrize("kind", [LATE, POSTGRES], indirect=True)
+postgres = pytest.mark.parametrize("kind", [POSTGRES], indirect=True)
 # For tests of SQLite alone, and for those of savepoints, which need a transaction around them.
 sqlite = pytest.mark.parametrize("kind", [LATE], indirect=True)
 savepoints = pytest.mark.parametrize("kind", KINDS[1:], indirect=True)

@@ -17,7 +17,7 @@ from django.db import connection as default_connection
 
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists
-from tests.hosts.kinds import IMMEDIATE, LATE, SERVERS
+from tests.hosts.kinds import IMMEDIATE, LATE, POSTGRES, postgres
 from tests.hosts.shop import Place
 from tests.support.host import Host, some_codes
 
@@ -29,7 +29,7 @@ class PaymentFailed(Exception):
     pass
 
 
-@pytest.fixture(params=[LATE, IMMEDIATE, *SERVERS])
+@pytest.fixture(params=[LATE, IMMEDIATE, POSTGRES])
 def kind(request: pytest.FixtureRequest) -> str:
     """Which database, and how Django begins its transactions."""
     return str(request.param)
@@ -279,7 +279,7 @@ def test_what_is_no_connection_is_refused(host: Host, django: Any) -> None:
 # --- PostgreSQL ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", SERVERS, indirect=True)
+@postgres
 @pytest.mark.parametrize(
     "options",
     [{"server_side_binding": True}, {"pool": {"min_size": 1, "max_size": 2}}, {"prepare_threshold": 0}],

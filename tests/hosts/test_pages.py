@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -20,7 +19,8 @@ from sqlalchemy import create_engine
 
 import partner_vouchers
 from partner_vouchers import PartnerVouchers, RepeatPolicy
-from tests.hosts.kinds import POSTGRES, SERVERS, databases
+from partner_vouchers.adapters.postgres import PostgresStorage
+from tests.hosts.kinds import POSTGRES, databases, postgres
 from tests.hosts.shop import Place
 from tests.support.host import EXPIRY, a_file, some_codes
 
@@ -152,7 +152,7 @@ def test_an_order_that_cannot_be_stored_takes_its_code_back(shop: ModuleType, cl
     assert place(client, "order-1").json() == {"order_id": "order-1", "voucher_code": "A"}
 
 
-@pytest.mark.parametrize("kind", SERVERS, indirect=True)
+@postgres
 def test_the_revision_of_the_page_makes_the_tables(place: Place) -> None:
     _sqlite, section = sections("fastapi-sqlalchemy.md")
     (revision,) = re.findall(r"^```python\n(def upgrade.*?)^```$", section, re.MULTILINE | re.DOTALL)
@@ -163,11 +163,10 @@ def test_the_revision_of_the_page_makes_the_tables(place: Place) -> None:
         connection.exec_driver_sql(f"SET LOCAL search_path = {schema}")
         # Alembic's `op`, as far as it is used.
         operations = SimpleNamespace(get_bind=lambda: connection)
-        postgres = import_module("partner_vouchers.adapters.postgres")
-        script: dict[str, Any] = {"op": operations, "SCHEMA": postgres.PostgresStorage("").schema_sql()}
+        script: dict[str, Any] = {"op": operations, "SCHEMA": PostgresStorage("").schema_sql()}
         exec(revision, script)
         script["upgrade"]()
-    storage = postgres.PostgresStorage(place.conninfo, schema=schema)
+    storage = PostgresStorage(place.conninfo, schema=schema)
     assert PartnerVouchers(storage).partners.add("Puma").name == "Puma"
     storage.close()
     with engine.begin() as connection:
@@ -212,7 +211,7 @@ def test_the_django_project_of_the_page_passes_its_tests(project: Path) -> None:
     assert (project / "shop.db").exists()
 
 
-@pytest.mark.parametrize("kind", SERVERS, indirect=True)
+@postgres
 def test_the_django_project_passes_its_tests_on_postgres(project: Path, place: Place) -> None:
     run(project, "manage.py", "makemigrations", "orders")
     write_files(sections("django.md")[1], project)

@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session
 from partner_vouchers import PartnerVouchersError
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, HostTransactionError
-from tests.hosts.kinds import SERVERS
+from tests.hosts.kinds import postgres
 from tests.hosts.shop import Base, Place, orders, place_order
 from tests.support.host import Host
 
-pytestmark = pytest.mark.parametrize("kind", SERVERS, indirect=True)
+pytestmark = postgres
 
 
 @pytest.mark.parametrize(
