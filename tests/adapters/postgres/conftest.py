@@ -44,7 +44,8 @@ def connect(schema: str) -> Iterator[Connect]:
         return opened[-1]
 
     with psycopg.connect(server().conninfo) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS orders (id text PRIMARY KEY, code text NOT NULL)")
+        connection.execute("DROP TABLE IF EXISTS orders")
+        connection.execute("CREATE TABLE orders (id text PRIMARY KEY, code text NOT NULL)")
     yield open_one
     for connection in opened:
         connection.close()
