@@ -43,6 +43,24 @@ def test_each_level_is_told_once(storage: PostgresStorage, low_stock_at: LowStoc
     assert len(checked(vouchers, storage, made.id).given) == 480
 
 
+def test_whoever_takes_the_last_code_tells_also_when_many_do_at_once(storage: PostgresStorage) -> None:
+    """Nobody is refused here, who could tell it later."""
+    vouchers = PartnerVouchers(storage)
+    vouchers.partners.add("Puma")
+    made = vouchers.lists.create(partner="Puma", tag="sale", name="Sale", expires_at=FAR, low_stock_at=1)
+
+    def ask(user: str) -> None:
+        vouchers.codes.assign(list_id=made.id, user_id=user)
+
+    for round_number in range(12):
+        codes = codes_like(f"PM{round_number}", 6)
+        vouchers.uploads.add(made.id, csv_file(codes), filename="a.csv", uploaded_by="ops")
+        in_threads(storage, [partial(ask, f"user-{round_number}-{number}") for number in range(6)])
+        with storage.begin(write=False) as tx:
+            told = Counter(type(entry.event) for entry in tx.outbox.read(0, 100_000))
+        assert (told[StockLow], told[StockExhausted]) == (round_number + 1, round_number + 1)
+
+
 def test_the_parts_of_a_counter_are_added_up(storage: PostgresStorage) -> None:
     vouchers = PartnerVouchers(storage)
     vouchers.partners.add("Puma")
