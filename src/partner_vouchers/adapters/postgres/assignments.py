@@ -27,6 +27,9 @@ _FROM = """
     JOIN pv_lists AS l ON l.id = a.code_id >> 32
     JOIN pv_terms AS t ON t.list_id = l.id AND t.version = a.list_version
 """
+_LATEST = """
+    SELECT code_id FROM pv_assignments WHERE user_id = %s AND origin = %s ORDER BY ordinal DESC LIMIT 1
+"""
 _CAMPAIGN, _LIST = "c:", "l:"
 
 MOST_USER_LOCKS = 1_000
@@ -92,12 +95,9 @@ class PostgresAssignments:
         """See `ports.Assignments`. Until the transaction ends nobody else asks for this user there."""
         origin = _origin(campaign_id, list_id)
         self._db.lock("user", user_id, origin)
-        sql = f"""
-            SELECT {_ASSIGNMENT} FROM pv_assignments AS a {_FROM}
-            WHERE a.user_id = %s AND a.origin = %s ORDER BY a.ordinal DESC LIMIT 1
-        """
-        row = self._db.execute(sql, (user_id, origin)).fetchone()
-        return None if row is None else _TermsCache().assignment(row)
+        # Nearly always there is none, and nothing to join.
+        found = self._db.execute(_LATEST, (user_id, origin)).fetchone()
+        return None if found is None else self.get_many([str(found[0])])[0]
 
     def latest_of_many(
         self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
