@@ -26,7 +26,7 @@ from tests.support.postgres import Server
 MILLION = 1_000_000
 CLIENTS = 8
 SECONDS = 3.0
-ROUNDS = 3
+ROUNDS = 5
 CALLS = 500
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
 

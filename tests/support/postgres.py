@@ -141,12 +141,16 @@ class Schemas:
         self._uses += 1
         with psycopg.connect(server().conninfo, autocommit=True) as connection:
             sql = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename <> 'pv_settings'"
-            tables = [row[0] for row in connection.execute(sql, (schema,))]
+            found = [row[0] for row in connection.execute(sql, (schema,))]
+            # What a host made in the same schema is gone with it.
+            tables = [table for table in found if table.startswith("pv_")]
+            foreign = [table for table in found if table not in tables]
             keep = "name NOT IN ('storage id', 'schema version')"
             script = [
                 f'DELETE FROM "{schema}".pv_settings WHERE {keep}',
                 f"SELECT setval('{schema}.pv_list_ids', 1, false), setval('{schema}.pv_upload_ids', 1, false)",
             ]
+            script += [f'DROP TABLE "{schema}"."{table}" CASCADE' for table in foreign]
             if self._uses % 20:
                 script += [f'DELETE FROM "{schema}"."{table}"' for table in tables]
             else:
