@@ -3,6 +3,8 @@ import sys
 from pathlib import Path
 from zipfile import ZipFile
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
 
@@ -54,3 +56,27 @@ def test_wheel_holds_every_source_file(tmp_path: Path) -> None:
     }
     assert shipped == sources
     assert "partner_vouchers/py.typed" in shipped
+
+
+@pytest.mark.parametrize(
+    "module,absent,extra",
+    [
+        ("partner_vouchers.adapters.postgres", "psycopg", "postgres"),
+        ("partner_vouchers.sinks.clevertap", "urllib3", "http"),
+        ("partner_vouchers.testing", "hypothesis", "testing"),
+        ("partner_vouchers.testing", "pytest", "testing"),
+    ],
+)
+def test_a_missing_library_is_told_with_the_extra_that_brings_it(
+    module: str, absent: str, extra: str
+) -> None:
+    program = f"""
+import sys
+sys.modules[{absent!r}] = None
+try:
+    import {module}
+except ImportError as error:
+    print(error)
+"""
+
+    assert f"partner-vouchers[{extra}]" in run("-I", "-c", program)

@@ -3,7 +3,13 @@
 Needs the extra `testing`, which brings pytest and Hypothesis.
 """
 
-import pytest
+try:
+    import hypothesis as _hypothesis  # noqa: F401
+    import pytest
+except ModuleNotFoundError as _missing:
+    raise ModuleNotFoundError(
+        f"the contract tests need {_missing.name}: install partner-vouchers[testing]", name=_missing.name
+    ) from _missing
 
 # Before they are imported: so a failed assertion tells the values.
 pytest.register_assert_rewrite(

@@ -220,6 +220,8 @@ class EventsGroup:
         return announce_expired(self._wiring)
 
     def _deliverer(self, sink: EventSink, from_now: bool, retry: RetryPolicy | None) -> Deliverer:
+        if isinstance(sink, type) or not callable(getattr(sink, "send", None)):
+            raise InvalidInput(field="sink", reason=f"must be an EventSink, not {type(sink).__name__}")
         require_name("sink.name", sink.name)
         bounds: dict[str, object] = {"batch_size": sink.batch_size, "concurrency": sink.concurrency}
         for field, value in bounds.items():

@@ -68,6 +68,12 @@ def test_each_sink_gets_everything(host: Host) -> None:
     assert by_position(first.taken) == by_position(second.taken) == host.outbox()
 
 
+@pytest.mark.parametrize("thing", ["crm", None, ScriptedSink])
+def test_what_is_no_sink_is_told_so(host: Host, thing: object) -> None:
+    with pytest.raises(InvalidInput, match="^sink"):
+        host.vouchers.events.deliver(thing)  # type: ignore[arg-type]
+
+
 def test_a_new_sink_may_begin_with_what_comes_from_now_on(host: Host) -> None:
     given(host, "ann")
     before = host.outbox()
