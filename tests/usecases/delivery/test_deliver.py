@@ -70,7 +70,7 @@ def test_each_sink_gets_everything(host: Host) -> None:
 
 @pytest.mark.parametrize("thing", ["crm", None, ScriptedSink])
 def test_what_is_no_sink_is_told_so(host: Host, thing: object) -> None:
-    with pytest.raises(InvalidInput, match="^sink"):
+    with pytest.raises(InvalidInput, match=r"^sink"):
         host.vouchers.events.deliver(thing)  # type: ignore[arg-type]
 
 
