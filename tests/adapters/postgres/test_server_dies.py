@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from partner_vouchers import PartnerVouchers, PerPartner, UploadStatus
-from partner_vouchers.adapters.postgres import PostgresStorage
+from partner_vouchers.adapters.postgres import PostgresStorage, contexts
 from partner_vouchers.errors import (
     CodesExhausted,
     CommitOutcomeUnknown,
@@ -193,13 +193,11 @@ def test_a_commit_whose_answer_was_lost_says_so(
 ) -> None:
     vouchers = PartnerVouchers(storage)
     list_id = new_list(vouchers, "sale", codes_like("PM", 3))
-    execute = psycopg.Connection.execute
+    command = contexts._command
 
-    def lose_the_answer(
-        connection: psycopg.Connection[object], query: object, *rest: object, **more: object
-    ) -> object:
-        done = execute(connection, query, *rest, **more)  # type: ignore[call-overload]
-        if query == "COMMIT":
+    def lose_the_answer(connection: psycopg.Connection[object], sql: bytes) -> object:
+        done = command(connection, sql)
+        if sql == b"COMMIT":
             monkeypatch.undo()
             connection.close()
             raise psycopg.OperationalError("server closed the connection unexpectedly")
@@ -209,7 +207,7 @@ def test_a_commit_whose_answer_was_lost_says_so(
         return vouchers.codes.assign(list_id=list_id, user_id="ann", idempotency_key="order-1").code
 
     with monkeypatch.context() as patch:
-        patch.setattr(psycopg.Connection, "execute", lose_the_answer)
+        patch.setattr(contexts, "_command", lose_the_answer)
         with pytest.raises(CommitOutcomeUnknown, match="idempotency key"):
             ask()
     assert ask() == "PM-000000"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 import psycopg
-from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.pq import DiagnosticField, ExecStatus, PipelineStatus, TransactionStatus
 
 from partner_vouchers.adapters.postgres.connections import Connections, Loan
 from partner_vouchers.adapters.postgres.driver import Connection, Session
@@ -66,7 +66,10 @@ class TransactionContext:
     def _commit(self) -> None:
         if self._tx is None or self._tx.expired:
             raise StorageError(reason="the transaction has ended; open another one with storage.begin()")
-        self._do_commit()
+        try:
+            self._do_commit()
+        except psycopg.Error as error:
+            raise translated(error) from error
         self._tx.expire()
 
 
@@ -203,7 +206,7 @@ def require_transaction(connection: Connection) -> None:
 
 def begin_on(connection: Connection, *, write: bool) -> None:
     """Begin a transaction on an idle connection."""
-    connection.execute(_WRITE if write else _READ)
+    _command(connection, _WRITE if write else _READ)
 
 
 def commit_on(connection: Connection, *, write: bool) -> None:
@@ -213,7 +216,7 @@ def commit_on(connection: Connection, *, write: bool) -> None:
         CommitOutcomeUnknown: the connection was lost before the server answered.
     """
     try:
-        connection.execute("COMMIT")
+        answer = _command(connection, b"COMMIT")
     except psycopg.Error as error:
         if not write or not is_lost(error):
             raise
@@ -221,3 +224,20 @@ def commit_on(connection: Connection, *, write: bool) -> None:
             reason="the connection to the server was lost while the transaction was committed: it was stored whole, "
             "or not at all. Call again: with an idempotency key a repeat returns what was stored"
         ) from error
+    if answer != b"COMMIT":
+        # So the server answers where a statement failed before.
+        raise psycopg.errors.InFailedSqlTransaction
+
+
+def _command(connection: Connection, sql: bytes) -> bytes | None:
+    """Execute what has neither parameters nor rows, and return the server's word for what it did.
+
+    The driver's cursors would spend more on it than the server does.
+    """
+    result = connection.pgconn.exec_(sql)
+    if result.status == ExecStatus.COMMAND_OK:
+        return result.command_status
+    sqlstate = result.error_field(DiagnosticField.SQLSTATE)
+    if sqlstate is None:
+        raise psycopg.OperationalError("the connection was lost")
+    raise psycopg.errors.lookup(sqlstate.decode())
