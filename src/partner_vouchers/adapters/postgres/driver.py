@@ -46,6 +46,7 @@ class Session:
     """A connection within a transaction.
 
     Attributes:
+        connection: the connection.
         names: where the tables stand.
         writes: whether the transaction may write; one that only reads takes no locks.
         joined: whether it is a host's, which may stay open for as long as it likes.
@@ -53,6 +54,7 @@ class Session:
     """
 
     def __init__(self, connection: Connection, names: Names, *, writes: bool, joined: bool) -> None:
+        self.connection: Connection = connection
         self.names: Names = names
         self.writes: bool = writes
         self.joined: bool = joined

@@ -14,7 +14,8 @@ from partner_vouchers.errors import (
 )
 
 _NOT_MIGRATED = (
-    "call storage.migrate() once before the storage is used, and after each upgrade of partner_vouchers"
+    "call storage.migrate() once before the storage is used, after each upgrade of partner_vouchers, and after a move "
+    "to another server"
 )
 
 Lost: tuple[type[psycopg.Error], ...] = (psycopg.OperationalError, psycopg.InterfaceError)
