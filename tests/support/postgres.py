@@ -64,6 +64,27 @@ class Server:
         """Stop it; with `immediate` it has no time to tidy up, as in a crash."""
         self._run("pg_ctl", "-w", "-m", mode, "stop")
 
+    def dump(self, schema: str) -> bytes:
+        """Return the SQL that makes a schema anew, with all that is in it."""
+        return self._client("pg_dump", f"--schema={schema}", "--no-owner")
+
+    def restore(self, dump: bytes) -> None:
+        """Make what was dumped, here."""
+        self._client("psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", stdin=dump)
+
+    def pass_transactions(self, number: int) -> None:
+        """Let the server use up this many transaction numbers."""
+        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            connection.execute(
+                f"DO $$ BEGIN FOR i IN 1..{number} LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$"
+            )
+
+    def next_transaction(self) -> int:
+        """Return the number of the server's next transaction."""
+        with psycopg.connect(self.conninfo) as connection:
+            sql = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+            return int(connection.execute(sql).fetchall()[0][0])
+
     def remove(self) -> None:
         if (self._data / "postmaster.pid").exists():
             self.stop("immediate")
@@ -85,6 +106,10 @@ class Server:
                 shutil.copytree(found, self._home / "install")
                 found = self._home / "install"
         return found / "bin"
+
+    def _client(self, program: str, *arguments: str, stdin: bytes = b"") -> bytes:
+        command = [str(self._bin / program), f"--dbname={self.conninfo}", *arguments]
+        return subprocess.run(command, input=stdin, stdout=subprocess.PIPE, check=True).stdout
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._bin / program), "-D", str(self._data), *arguments]

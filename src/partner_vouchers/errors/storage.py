@@ -48,7 +48,7 @@ class CommitOutcomeUnknown(StorageError):
 
 
 class StorageNotMigrated(StorageError):
-    """The tables of the storage are not there, or older than this library; `migrate()` makes them."""
+    """The tables are not there, older than this library, or copied from another server; `migrate()` mends it."""
 
     code = "storage_not_migrated"
 

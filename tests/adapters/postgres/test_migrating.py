@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
+from secrets import token_urlsafe
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.postgres import SCHEMA_VERSION, PostgresStorage
 from partner_vouchers.errors import (
+    HostTransactionError,
     InvalidInput,
     NotAPartnerVouchersStorage,
     SchemaTooNew,
@@ -24,6 +30,7 @@ from partner_vouchers.errors import (
 from tests.concurrency.teams import Line, in_processes
 from tests.support.host import FixedClock, Host
 from tests.support.postgres import server
+from tests.support.sinks import ScriptedSink
 
 NUMBERS = count()
 
@@ -158,6 +165,75 @@ def test_a_pool_of_the_hosts_is_left_as_it_was(new_schema: str) -> None:
             assert not connection.autocommit
             assert connection.execute("SELECT 1").fetchone() == (1,)
         assert pool.get_stats()["requests_num"] > 1
+
+
+class AsFloat(Loader):
+    """A host may read numbers as it likes."""
+
+    def load(self, data: Buffer) -> float:
+        return float(bytes(data))
+
+
+def read_as_float(connection: psycopg.Connection[Any]) -> None:
+    for kind in ("int8", "numeric"):
+        connection.adapters.register_loader(kind, AsFloat)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kwargs": {"row_factory": dict_row}},
+        {"kwargs": {"cursor_factory": psycopg.ClientCursor}},
+        {"kwargs": {"prepare_threshold": 0}},
+        {"configure": read_as_float},
+    ],
+)
+def test_a_pool_whose_connections_have_their_own_ideas(new_schema: str, options: dict[str, Any]) -> None:
+    with ConnectionPool(server().conninfo, max_size=4, open=True, **options) as pool:
+        storage = PostgresStorage(pool, schema=new_schema)
+        storage.migrate()
+        host, sink = Host(storage, FixedClock()), ScriptedSink()
+        assert host.give(host.a_list("A", "B").id, "ann", "bob") == ["A", "B"]
+        host.vouchers.events.deliver(sink)
+        assert sorted(sink.users()) == ["ann", "bob"]
+        assert {entry.position for entry in sink.taken} == {entry.position for entry in host.outbox()}
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_connection_without_unicode_is_refused(new_schema: str, encoding: str) -> None:
+    conninfo = f"{server().conninfo} client_encoding={encoding}"
+    with (
+        ConnectionPool(conninfo, open=True, min_size=1) as pool,
+        pytest.raises(StorageError, match="client_encoding"),
+    ):
+        PostgresStorage(pool, schema=new_schema).migrate()
+    with (
+        closing(PostgresStorage(conninfo, schema=new_schema)) as storage,
+        psycopg.connect(conninfo) as connection,
+    ):
+        storage.migrate()
+        host = Host(storage, FixedClock())
+        assert host.give(host.a_list("€📌").id, "ann") == ["€📌"]
+        with pytest.raises(HostTransactionError, match="client_encoding"):
+            host.vouchers.using(connection)
+
+
+def test_what_the_role_may_not_do_and_what_is_too_long_is_told(new_schema: str) -> None:
+    with opened(new_schema) as storage, psycopg.connect(server().conninfo, autocommit=True) as connection:
+        storage.migrate()
+        host = Host(storage, FixedClock())
+        with pytest.raises(StorageError, match="too long"):
+            host.give(host.a_list("A").id, token_urlsafe(8_000))
+        connection.execute("CREATE ROLE stranger LOGIN")
+        try:
+            conninfo = server().conninfo.replace("user=postgres", "user=stranger")
+            with (
+                closing(PostgresStorage(conninfo, schema="other")) as other,
+                pytest.raises(StorageError, match="grant"),
+            ):
+                other.migrate()
+        finally:
+            connection.execute("DROP ROLE stranger")
 
 
 @pytest.mark.parametrize("source", [None, 7, object()])

@@ -90,7 +90,7 @@ class Connections:
     def _configure(self, connection: Connection) -> None:
         # The statements are few and look up by key: to plan them anew would cost more than to execute them.
         connection.execute(
-            "SELECT set_config('lock_timeout', %s, false), "
+            "SELECT set_config('client_encoding', 'UTF8', false), set_config('lock_timeout', %s, false), "
             "set_config('plan_cache_mode', 'force_generic_plan', false)",
             (f"{int(self._timeout * 1000)}ms",),
         )

@@ -25,6 +25,8 @@ _READ = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _UNIT = "partner_vouchers_unit"
 _ATTEMPTS = 4
 
+UTF_8 = "utf-8"
+
 
 class TransactionContext:
     """Opens a transaction, and undoes it unless it was committed. Subclasses say how it begins and ends."""
@@ -175,10 +177,15 @@ def require_transaction(connection: Connection) -> None:
     """Check that a host's connection has a transaction that somebody will commit, or begins one by itself.
 
     Raises:
-        HostTransactionError: it has none.
+        HostTransactionError: it has none, or cannot be used otherwise.
     """
     if connection.closed:
         raise HostTransactionError(reason="the connection is closed; pass an open one")
+    if connection.info.encoding != UTF_8:
+        raise HostTransactionError(
+            reason=f"the connection speaks {connection.info.encoding}, which lacks most characters; open it with "
+            "client_encoding='UTF8'"
+        )
     if connection.pgconn.pipeline_status != PipelineStatus.OFF:
         raise HostTransactionError(
             reason="the connection is in pipeline mode, where an error is told too late to undo a call; leave the "
@@ -205,7 +212,16 @@ def require_transaction(connection: Connection) -> None:
 
 
 def begin_on(connection: Connection, *, write: bool) -> None:
-    """Begin a transaction on an idle connection."""
+    """Begin a transaction on an idle connection.
+
+    Raises:
+        StorageError: the connection does not speak UTF-8.
+    """
+    if connection.info.encoding != UTF_8:
+        raise StorageError(
+            reason=f"the connections of the pool speak {connection.info.encoding}; open them with "
+            "client_encoding='UTF8'"
+        )
     _command(connection, _WRITE if write else _READ)
 
 

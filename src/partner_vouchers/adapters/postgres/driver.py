@@ -19,7 +19,7 @@ from partner_vouchers.errors import StorageBusy
 
 Connection = psycopg.Connection[Any]
 
-# How values are read, whatever a host has told its connection.
+# How values are read, whatever a host has told its connection or its pool.
 _LOADERS: dict[str, type[Loader]] = {
     "bool": BoolLoader,
     "bytea": ByteaLoader,
@@ -46,6 +46,7 @@ class Session:
     """A connection within a transaction.
 
     Attributes:
+        connection: the connection.
         names: where the tables stand.
         writes: whether the transaction may write; one that only reads takes no locks.
         joined: whether it is a host's, which may stay open for as long as it likes.
@@ -53,17 +54,17 @@ class Session:
     """
 
     def __init__(self, connection: Connection, names: Names, *, writes: bool, joined: bool) -> None:
+        self.connection: Connection = connection
         self.names: Names = names
         self.writes: bool = writes
         self.joined: bool = joined
         self.given: dict[int, int] = {}
         self._shared: set[int] = set()
-        # A host's connection may have other ideas of rows and cursors.
+        # A host's connection, of which its pool may consist too, may have other ideas of rows and cursors.
         self._cursor: psycopg.Cursor[TupleRow] = psycopg.Cursor(connection, row_factory=tuple_row)
         self._statements = names.sql
-        if joined:
-            for kind, loader in _LOADERS.items():
-                self._cursor.adapters.register_loader(kind, loader)
+        for kind, loader in _LOADERS.items():
+            self._cursor.adapters.register_loader(kind, loader)
 
     def execute(
         self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()

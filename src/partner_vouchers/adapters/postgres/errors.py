@@ -14,7 +14,8 @@ from partner_vouchers.errors import (
 )
 
 _NOT_MIGRATED = (
-    "call storage.migrate() once before the storage is used, and after each upgrade of partner_vouchers"
+    "call storage.migrate() once before the storage is used, after each upgrade of partner_vouchers, and after a move "
+    "to another server"
 )
 
 Lost: tuple[type[psycopg.Error], ...] = (psycopg.OperationalError, psycopg.InterfaceError)
@@ -43,6 +44,16 @@ def translated(error: psycopg.Error) -> StorageError:
             )
         case pg.UndefinedTable() | pg.InvalidSchemaName():
             return not_migrated("the tables of the storage are not there")
+        case pg.InsufficientPrivilege():
+            return StorageError(
+                reason="the role of the connection may not do this, and nothing was stored; grant it what the how-to "
+                "on PostgreSQL says"
+            )
+        case pg.ProgramLimitExceeded():
+            return StorageError(
+                reason="an id or a name is too long for an index of PostgreSQL, which has room for about 2,600 bytes; "
+                "nothing was stored"
+            )
         case pg.UniqueViolation():
             return StorageError(
                 reason="it is stored already; nothing was stored. Where two made the same request at once, call again"

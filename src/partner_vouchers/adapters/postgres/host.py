@@ -84,3 +84,4 @@ class HostTransaction:
                 reason=f"the transaction is {isolation.upper()}, and would not see what others gave out since it "
                 "began; begin it as READ COMMITTED"
             )
+        self._shared.require_migrated(session)

@@ -16,10 +16,10 @@ from partner_vouchers.domain.events import Event, Recorded
 from partner_vouchers.ports import AuditEntry, OutboxEntry
 from partner_vouchers.wire.stored_events import event_from_json, event_to_json
 
-_ID_BITS = 48
+ID_BITS = 48
 """A position is the number of a transaction and, in the low bits, of a row."""
 
-POSITION = f"(o.xid::text::numeric * {2**_ID_BITS} + o.id)"
+POSITION = f"(o.xid::text::numeric * {2**ID_BITS} + o.id)"
 """SQL of the position of a row of the outbox."""
 
 # Of a transaction that is older than every one that still runs, and so are all before it.
@@ -114,7 +114,7 @@ class PostgresOutbox:
 
 
 def _parts(position: int) -> tuple[str, int]:
-    return str(max(position, 0) >> _ID_BITS), max(position, 0) & ((1 << _ID_BITS) - 1)
+    return str(max(position, 0) >> ID_BITS), max(position, 0) & ((1 << ID_BITS) - 1)
 
 
 class PostgresAudit:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 
 import psycopg
+from psycopg.rows import tuple_row
 
 from partner_vouchers.adapters.postgres.connections import Connections, Loan
 from partner_vouchers.adapters.postgres.driver import Connection
@@ -32,7 +33,9 @@ def is_dead(backend: str) -> str:
 def backend_of(connection: Connection) -> str:
     """Return what `is_dead` knows a connection by."""
     sql = f"SELECT p.pid || ' ' || {_STARTED} FROM pg_stat_activity AS p WHERE p.pid = pg_backend_pid()"
-    return str(connection.execute(sql.encode()).fetchall()[0][0])
+    # A host's pool may have other ideas of rows.
+    cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+    return str(cursor.execute(sql.encode()).fetchall()[0][0])
 
 
 class Presence:
