@@ -146,6 +146,8 @@ def read_number(value: object) -> Number:
     Raises:
         ValueError: it is something else, a truth value, not finite, or not the same to every JSON reader.
     """
+    if isinstance(value, Decimal):
+        raise ValueError("must be a decimal that a float shows exactly, finite and between -2**53 and 2**53")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"must be a number, not {_kind(value)}")
     if isinstance(value, float) and not math.isfinite(value):
@@ -162,7 +164,8 @@ def as_number(value: Number | Decimal) -> Number:
         >>> as_number(Decimal("49.90")), as_number(Decimal("20"))
         (49.9, 20)
     """
-    if isinstance(value, Decimal) and value.is_finite():
+    # A decimal such as 1e999999 has few digits, and takes hours to write out as a whole number.
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() < 20:
         if value == value.to_integral_value():
             return int(value)
         if Decimal(repr(float(value))) == value:

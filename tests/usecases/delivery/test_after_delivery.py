@@ -93,6 +93,13 @@ def test_some_dead_letters_are_tried_again(host: Host, letters: list[DeadLetter]
     assert len(host.vouchers.events.dead_letters()) == 12
 
 
+def test_the_ids_of_dead_letters_are_whole_and_read_once(host: Host, letters: list[DeadLetter]) -> None:
+    with pytest.raises(InvalidInput, match="^ids: must be a collection"):
+        host.vouchers.events.retry_dead_letters(ids=letters[0].id)
+    chosen: Any = (letter.id for letter in letters[:2])
+    assert host.vouchers.events.retry_dead_letters(ids=chosen) == 4
+
+
 def test_a_dead_letter_has_all_its_tries_again(host: Host) -> None:
     host.give(host.a_list("A").id, "user-1")
     sink = ScriptedSink()
