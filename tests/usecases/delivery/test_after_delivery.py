@@ -94,7 +94,7 @@ def test_some_dead_letters_are_tried_again(host: Host, letters: list[DeadLetter]
 
 
 def test_the_ids_of_dead_letters_are_whole_and_read_once(host: Host, letters: list[DeadLetter]) -> None:
-    with pytest.raises(InvalidInput, match="^ids: must be a collection"):
+    with pytest.raises(InvalidInput, match="must be a collection"):
         host.vouchers.events.retry_dead_letters(ids=letters[0].id)
     chosen: Any = (letter.id for letter in letters[:2])
     assert host.vouchers.events.retry_dead_letters(ids=chosen) == 4

@@ -273,7 +273,7 @@ def test_a_dead_sink_is_probed_with_small_batches(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [None, 5, ["ann"], [None], (each for each in ()), [Rejection(cast(Any, []), "no")]], ids=repr
+    "answer", [None, 5, ["ann"], [None], iter(()), [Rejection(cast(Any, []), "no")]], ids=repr
 )
 def test_a_sink_that_breaks_the_protocol_loses_nothing(host: Host, answer: Any) -> None:
     given(host, "ann")
