@@ -112,6 +112,15 @@ def _read_text(value: object) -> str:
     return value
 
 
+def _read_name(value: object) -> str:
+    text = _read_text(value)
+    if not text.strip():
+        raise ValueError("must not be empty")
+    if has_control_character(text):
+        raise ValueError("must not hold control characters")
+    return text
+
+
 def _read_iso(value: object) -> datetime:
     try:
         if isinstance(value, str) and _ISO.fullmatch(value):
@@ -175,6 +184,7 @@ def as_number(value: Number | Decimal) -> Number:
 
 
 TEXT = Format("text", _read_text)
+NAME = Format("text", _read_name)
 NUMBER = Format("number", read_number)
 EPOCH_SECONDS = Format("number: whole seconds since 1970", _read_epoch_seconds, epoch_seconds)
 ISO_INSTANT = Format("text: `YYYY-MM-DDTHH:MM:SSZ`", _read_iso, iso_utc)
