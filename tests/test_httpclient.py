@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from socket import socket
+from typing import Any, cast
 
 import pytest
 import urllib3
@@ -131,6 +132,7 @@ def test_unknown_host_sent_nothing(client: HttpClient) -> None:
         (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), 200),
         (raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"), 200),
         (raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nab"), 200),
+        (raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nab"), 200),
         (raw(b"what is it?\r\n\r\n"), None),
     ],
 )
@@ -252,7 +254,9 @@ def test_encrypted_answer_is_bounded_too() -> None:
         ("ftp://localhost/v1", "must begin with https://"),
         ("file:///etc/passwd", "must name a host"),
         ("api.example.com", "must begin with https://"),
-        ("", "must name a host"),
+        ("", "must not be empty"),
+        (cast(Any, None), "must be a string, not NoneType"),
+        ("https://api.example.com/\r\nX: y", "must not hold control characters"),
         ("https://", "must name a host"),
         ("https://[::1", "is not a URL"),
         ("https://user:secret@api.example.com", "must hold no user name or password"),
@@ -285,7 +289,13 @@ def test_plain_http_to_others_only_where_allowed() -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [{"X-App-Token": f"{SECRET}\r\nHost: x"}, {"X-App-Token": f"{SECRET}\u20b9"}, {"X\n": "y"}]
+    "headers",
+    [
+        {"X-App-Token": f"{SECRET}\r\nHost: x"},
+        {"X-App-Token": f"{SECRET}\u20b9"},
+        {"X\n": "y"},
+        {"X": cast(Any, None)},
+    ],
 )
 def test_header_that_cannot_be_sent(client: HttpClient, headers: dict[str, str]) -> None:
     with pytest.raises(InvalidInput) as caught:

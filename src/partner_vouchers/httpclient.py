@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
+from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import InvalidInput
 
 try:
@@ -152,7 +153,8 @@ class HttpClient:
         token = _current.set(call)
         try:
             return self._send(call, method, url, headers, body)
-        except (HTTPError, http.client.HTTPException, OSError, _TooLarge) as error:
+        # The client raises a ValueError of its own for a chunk of negative size.
+        except (HTTPError, http.client.HTTPException, OSError, ValueError, _TooLarge) as error:
             reason = _reason(error)
             return NoAnswer(reason, call.status) if call.sent else NotSent(reason)
         finally:
@@ -210,7 +212,7 @@ def check_url(url: str, *, allow_http: bool = False, field: str = "url") -> None
         partner_vouchers.errors.InvalidInput: api_url: must begin with https://
     """
     try:
-        parsed = urllib3.util.parse_url(url)
+        parsed = urllib3.util.parse_url(require_name(field, url))
     except LocationParseError:
         raise InvalidInput(field=field, reason="is not a URL") from None
     if parsed.auth is not None:
@@ -230,10 +232,11 @@ def check_headers(headers: Mapping[str, str], *, field: str = "headers") -> None
     Raises:
         InvalidInput: one cannot. It names the header and never its value, which may be a credential.
     """
-    for name, value in headers.items():
+    given: Mapping[str, object] = headers
+    for name, value in given.items():
         if not _HEADER_NAME.fullmatch(name):
             raise InvalidInput(field=field, reason=f"{name!r} cannot be the name of a header")
-        if not _HEADER_VALUE.fullmatch(value):
+        if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
             reason = f"the value of {name} has characters that cannot stand in a header"
             raise InvalidInput(field=field, reason=reason)
 

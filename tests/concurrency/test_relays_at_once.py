@@ -295,7 +295,12 @@ def test_leases_are_renewed_while_a_sink_takes_its_time(
 
 @pytest.mark.parametrize(
     "sinks, options",
-    [((), {}), ((ScriptedSink(), ScriptedSink()), {}), ((ScriptedSink(),), {"interval": 0})],
+    [
+        ((), {}),
+        ((ScriptedSink(), ScriptedSink()), {}),
+        ((ScriptedSink(),), {"interval": 0}),
+        ((ScriptedSink(),), {"interval": float("inf")}),
+    ],
 )
 def test_a_relay_that_makes_no_sense_is_refused(
     vouchers: PartnerVouchers, sinks: tuple[ScriptedSink, ...], options: dict[str, Any]

@@ -16,20 +16,23 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.mark.parametrize("name", ["first_wait", "longest_wait", "longest_pause"])
-def test_a_wait_is_not_negative(name: str) -> None:
-    none: dict[str, Any] = {name: timedelta()}
-    assert getattr(RetryPolicy(**none), name) == timedelta()
-    negative: dict[str, Any] = {name: -MICROSECOND}
-    with pytest.raises(InvalidInput) as refused:
-        RetryPolicy(**negative)
-    assert str(refused.value) == f"{name}: must not be negative"
+def test_a_wait_lies_between_nothing_and_a_year(name: str) -> None:
+    for right in (timedelta(), timedelta(days=365)):
+        bound: dict[str, Any] = {name: right}
+        assert getattr(RetryPolicy(**bound), name) == right
+    for wrong in (-MICROSECOND, timedelta(days=365) + MICROSECOND, timedelta.max, 5):
+        beyond: dict[str, Any] = {name: wrong}
+        with pytest.raises(InvalidInput) as refused:
+            RetryPolicy(**beyond)
+        assert str(refused.value) == f"{name}: must be a timedelta from zero to 365 days"
 
 
-def test_an_event_is_tried_at_least_once() -> None:
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, True, None, "3"], ids=repr)
+def test_an_event_is_tried_at_least_once(wrong: Any) -> None:
     assert RetryPolicy(max_attempts=1).max_attempts == 1
     with pytest.raises(InvalidInput) as refused:
-        RetryPolicy(max_attempts=0)
-    assert str(refused.value) == "max_attempts: must be at least 1"
+        RetryPolicy(max_attempts=wrong)
+    assert str(refused.value) == "max_attempts: must be a whole number, at least 1"
 
 
 def test_a_pause_ends_at_its_instant() -> None:

@@ -161,6 +161,7 @@ def test_epoch_seconds_never_run_ahead(instant: datetime) -> None:
         (Decimal("49.90"), 49.9),
         (Decimal("20.00"), 20),
         (Decimal("2E+3"), 2000),
+        (Decimal(2**53), 2**53),
     ],
     ids=repr,
 )
@@ -186,6 +187,10 @@ def test_a_number_stays_a_number(given_number: Any, number: float) -> None:
         Decimal("NaN"),
         Decimal("Infinity"),
         Decimal("0.1234567890123456789"),
+        Decimal("1e999999999"),
+        Decimal("-1e999999999"),
+        Decimal("1e-999999999"),
+        Decimal(2**53 + 1),
         10 + 0j,
     ],
     ids=repr,

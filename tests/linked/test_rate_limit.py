@@ -1,4 +1,5 @@
 import threading
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -79,7 +80,15 @@ def test_threads_share_a_limit() -> None:
     assert sorted(slept) == [60.0] * 10 + [120.0] * 10 + [180.0] * 10
 
 
-@pytest.mark.parametrize("calls,seconds", [(0, 1), (-1, 1), (1, 0), (1, -1)])
-def test_limit_that_lets_nothing_through(calls: int, seconds: float) -> None:
-    with pytest.raises(InvalidInput, match="must be positive"):
-        RateLimit(calls=calls, seconds=seconds)
+@pytest.mark.parametrize(
+    "wrong,field",
+    [
+        *(({"calls": value}, "calls") for value in (0, -1, 1.5, True, "1", None)),
+        *(({"seconds": value}, "seconds") for value in (0, -1, float("nan"), float("inf"), "1", None)),
+    ],
+    ids=str,
+)
+def test_limit_that_makes_no_sense(wrong: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        RateLimit(**{"calls": 1, "seconds": 1, **wrong})
+    assert caught.value.field == field

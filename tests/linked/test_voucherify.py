@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from socket import socket
+from typing import Any, cast
 
 import pytest
 
@@ -497,6 +498,43 @@ def test_publication_log_in_a_file(account: Callable[..., Voucherify], tmp_path:
     assert "CODE-0002" not in repr(kept)
 
 
+def test_publication_log_is_for_its_owner_and_takes_any_answer(
+    account: Callable[..., Voucherify], tmp_path: Path
+) -> None:
+    log = tmp_path / "publications.jsonl"
+    with loopback(answer({"id": "pub\ud800", "voucher": {"code": "\ud800\u20b9"}})) as server:
+        account(server, log=JsonLinesLog(log), log_whole_codes=True).campaign(CAMPAIGN).fetch(
+            {"customersourceid": "u1"}
+        )
+    assert (log.stat().st_mode & 0o077) == 0
+    (line,) = log.read_text("utf-8").splitlines()
+    assert json.loads(line)["code"] == "\ud800\u20b9"
+
+
+def test_api_endpoint_may_name_the_version(account: Callable[..., Voucherify]) -> None:
+    with loopback(Campaigns()) as server:
+        for path in ("/v1", "/v1/", "/"):
+            Voucherify(
+                api_url=f"{server.url.rstrip('/')}{path}", app_id=APP_ID, app_token=APP_TOKEN
+            ).campaign(CAMPAIGN).fetch({"customersourceid": "u1"})
+    assert {request.target.partition("?")[0] for request in server.requests} == {"/v1/publications/create"}
+
+
+@pytest.mark.parametrize("customer", ["", "\ud800", "a\x00b", 5, None], ids=repr)
+def test_customer_that_cannot_be_one_is_not_asked_for(
+    account: Callable[..., Voucherify], customer: Any
+) -> None:
+    with loopback(Campaigns()) as server:
+        with pytest.raises(InvalidInput, match="customer: "):
+            account(server).publish({"campaign": CAMPAIGN}, customer)
+        for name in ("", None):
+            with pytest.raises(InvalidInput):
+                account(server).campaign(cast(Any, name))
+            with pytest.raises(InvalidInput):
+                account(server).voucher(cast(Any, name))
+    assert server.requests == []
+
+
 def test_log_that_fails_fails_the_message(account: Callable[..., Voucherify]) -> None:
     def full(publication: Publication) -> None:
         raise OSError("no space left")
@@ -542,14 +580,23 @@ def test_secrets_are_in_no_repr_and_no_log(
         ({"api_url": "http://api.voucherify.io"}, "api_url"),
         ({"api_url": "api.voucherify.io"}, "api_url"),
         ({"api_url": "https://user:secret@api.voucherify.io"}, "api_url"),
-        ({"app_token": f"{APP_TOKEN}\r\nX: y"}, "app_id and app_token"),
+        ({"api_url": "https://api.voucherify.io?x=1"}, "api_url"),
+        ({"api_url": "https://api.voucherify.io#x"}, "api_url"),
+        ({"api_url": None}, "api_url"),
+        ({"app_token": f"{APP_TOKEN}\r\nX: y"}, "app_token"),
+        ({"app_token": None}, "app_token"),
+        ({"app_id": ""}, "app_id"),
+        ({"attempts": 0}, "attempts"),
+        ({"attempts": "3"}, "attempts"),
+        ({"max_wait": -1}, "max_wait"),
+        ({"max_wait": float("nan")}, "max_wait"),
         ({"app_id": "₹"}, "app_id and app_token"),
     ],
 )
-def test_settings_that_cannot_be(
-    account: Callable[..., Voucherify], settings: dict[str, str], field: str
-) -> None:
+def test_settings_that_cannot_be(settings: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        account("https://api.voucherify.io", **settings)
+        Voucherify(
+            **{"api_url": "https://api.voucherify.io", "app_id": APP_ID, "app_token": APP_TOKEN, **settings}
+        )
     assert caught.value.field == field
     assert APP_TOKEN not in str(caught.value)

@@ -37,6 +37,29 @@ GOOD = """Hi {{ Profile.name | default: "there" }},
 """.replace('{% for word in Event.listDescription | split: " " %}{% endfor %}\n', "")
 
 
+@pytest.mark.parametrize(
+    "source,right",
+    [
+        ("{{ Event.Wallet Id }}", 'Event["Wallet Id"]'),
+        ("Hi {{ Event.Coupon Expiry Date | date: '%d' }}", 'Event["Coupon Expiry Date"]'),
+        ("{% if Event.Wallet Id contains 'x' %}{% endif %}", 'Event["Wallet Id"]'),
+        ("{{ 'a' | append: Profile.first name }}", 'Profile["first name"]'),
+        ("{{ Event.Points }}{% assign x = Event.Order Id %}", 'Event["Order Id"]'),
+    ],
+)
+def test_a_name_with_spaces_is_shown_in_brackets(source: str, right: str) -> None:
+    (finding,) = MessageTemplate.check_source(source)
+    assert finding.message.endswith(f"; a name with spaces is written {right}")
+
+
+@pytest.mark.parametrize(
+    "source", ["{{ Event.Points and x }}", "{{ Event.a b", "{{ Event.a | b c }} Event.d e"]
+)
+def test_other_faults_are_told_without_brackets(source: str) -> None:
+    (finding,) = MessageTemplate.check_source(source)
+    assert "with spaces" not in finding.message
+
+
 def test_event_tells_the_names_that_its_properties_may_have() -> None:
     assert set(EVENT.properties()) == set(VoucherRewarded.property_names())
 

@@ -240,6 +240,30 @@ def test_a_refusal_finds_its_event(sink_for: Sinks, item: Mapping[str, object]) 
 
 
 @pytest.mark.parametrize(
+    "status,items",
+    [
+        ("fail", ["user-2"]),
+        (None, ["user-2"]),
+        ("partial", ["user-2", "user-2"]),
+        ("success", ["user-2", "user-2"]),
+    ],
+)
+def test_an_event_of_which_nothing_is_said_is_not_taken(
+    sink_for: Sinks, status: str | None, items: list[str]
+) -> None:
+    refused = [{"code": 513, "record": {"identity": user}} for user in items]
+    said = answer({"status": status, "unprocessed": refused})
+    with loopback(said) as server, pytest.raises(SinkUnavailable, match="it accounts for"):
+        sink_for(server).send(rewards(3))
+
+
+def test_without_a_count_a_partial_answer_names_those_that_were_refused(sink_for: Sinks) -> None:
+    refused = [{"code": 513, "record": {"identity": "user-2"}}]
+    with loopback(answer({"status": "partial", "unprocessed": refused})) as server:
+        assert sink_for(server).send(rewards(3)) == [final(2, 513)]
+
+
+@pytest.mark.parametrize(
     "item",
     [
         {"code": 513},

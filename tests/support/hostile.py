@@ -8,6 +8,7 @@ import os
 import resource
 import sys
 import time
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,6 +118,9 @@ SOURCES: dict[str, str] = {
     "a text of many digits": _big("9") + "{{ x | plus: 1 }}",
     "a huge exponent": "{{ '1e999999999' | plus: 1 | ceil }}",
     "a sum of huge exponents": "{{ '1e999999999,1e999999999' | split: ',' | sum | round }}",
+    "a decimal with a huge exponent": "{% for i in (1..Profile.decimal) %}{% endfor %}",
+    "a limit with a huge exponent": "{% for i in (1..5) limit: Profile.decimal %}{% endfor %}",
+    "columns with a huge exponent": "{% tablerow i in (1..5) cols: Profile.decimals[0] %}{% endtablerow %}",
     "rounding to many places": "{{ 1.5 | round: 99999999999 }}",
     "counting down": _filled("{% decrement n %}"),
     # dates
@@ -195,6 +199,8 @@ def run_all(seconds: int, megabytes: int) -> list[Run]:
     profile: dict[str, object] = {
         "text": "x" * 5_000_000,
         "items": list(range(1_000_000)),
+        "decimal": Decimal("1e999999"),
+        "decimals": [Decimal("1e999999")],
         **_cyclic(),
         **_bomb(),
     }

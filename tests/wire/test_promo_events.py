@@ -180,6 +180,12 @@ def test_unknown_properties_are_named_with_what_was_meant() -> None:
         pytest.param(VoucherRewarded, "partner", ["Puma"], id="list for a text"),
         pytest.param(VoucherRewarded, "partner", True, id="truth for a text"),
         pytest.param(VoucherRewarded, "partner", "a\0b", id="NUL"),
+        pytest.param(VoucherRewarded, "partner", "Pu\nma", id="partner on two lines"),
+        pytest.param(VoucherRewarded, "voucherCode", "", id="empty code"),
+        pytest.param(VoucherRewarded, "voucherCode", " \t", id="blank code"),
+        pytest.param(VoucherRewarded, "campaignId", "", id="empty campaign"),
+        pytest.param(VoucherRewarded, "voucherListId", "", id="empty list"),
+        pytest.param(VoucherRewarded, "listTag", "", id="empty tag"),
         pytest.param(VoucherRewarded, "source", "Manual", id="unknown source"),
         pytest.param(VoucherRewarded, "CT Source", "API", id="another system"),
         pytest.param(VoucherRewarded, "eventTimestamp", "1708351200", id="text for an instant"),
@@ -267,3 +273,18 @@ def test_what_is_added_by_name_must_fit() -> None:
                 form="legacy",
                 list_expiry=expiry,
             )
+
+
+@pytest.mark.parametrize("code", ["", None, "a\nb", 5], ids=repr)
+def test_a_code_that_is_added_by_name_must_fit(code: Any) -> None:
+    event = an_event()
+    added = {**untold(event, WireForm.TITLE_CASE), "voucher_code": code}
+    with pytest.raises(InvalidInput, match=r"^voucher_code: "):
+        event_from_properties(
+            VoucherRewarded,
+            event.properties(WireForm.TITLE_CASE),
+            user_id="u",
+            occurred_at=AT,
+            form="title case",
+            **added,
+        )

@@ -15,6 +15,8 @@ from attrs import evolve, field, frozen
 from partner_vouchers.domain.events import Event
 from partner_vouchers.errors import InvalidInput
 
+_YEAR = timedelta(days=365)
+
 LANES = 16
 """The number of lanes. The storage keeps the lane of each event, so it can never change."""
 
@@ -106,7 +108,7 @@ class RetryPolicy:
         longest_pause: how long a sink that fails as a whole is left alone at the longest, unless it asks for more.
 
     Raises:
-        InvalidInput: a wait is negative, or there is no attempt at all.
+        InvalidInput: a wait is no timedelta from zero to a year, or `max_attempts` no whole number from 1 on.
     """
 
     first_wait: timedelta = timedelta(seconds=1)
@@ -116,10 +118,12 @@ class RetryPolicy:
 
     def __attrs_post_init__(self) -> None:
         for name in ("first_wait", "longest_wait", "longest_pause"):
-            if getattr(self, name) < timedelta():
-                raise InvalidInput(field=name, reason="must not be negative")
-        if self.max_attempts < 1:
-            raise InvalidInput(field="max_attempts", reason="must be at least 1")
+            value: object = getattr(self, name)
+            if not isinstance(value, timedelta) or not timedelta() <= value <= _YEAR:
+                raise InvalidInput(field=name, reason="must be a timedelta from zero to 365 days")
+        attempts: object = self.max_attempts
+        if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
+            raise InvalidInput(field="max_attempts", reason="must be a whole number, at least 1")
 
     def wait(self, attempts: int, chance: float) -> timedelta:
         """Return how long to wait after a number of tries: exponential, half of it by chance.

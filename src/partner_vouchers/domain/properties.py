@@ -112,6 +112,15 @@ def _read_text(value: object) -> str:
     return value
 
 
+def _read_name(value: object) -> str:
+    text = _read_text(value)
+    if not text.strip():
+        raise ValueError("must not be empty")
+    if has_control_character(text):
+        raise ValueError("must not hold control characters")
+    return text
+
+
 def _read_iso(value: object) -> datetime:
     try:
         if isinstance(value, str) and _ISO.fullmatch(value):
@@ -146,6 +155,8 @@ def read_number(value: object) -> Number:
     Raises:
         ValueError: it is something else, a truth value, not finite, or not the same to every JSON reader.
     """
+    if isinstance(value, Decimal):
+        raise ValueError("must be a decimal that a float shows exactly, finite and between -2**53 and 2**53")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"must be a number, not {_kind(value)}")
     if isinstance(value, float) and not math.isfinite(value):
@@ -162,7 +173,8 @@ def as_number(value: Number | Decimal) -> Number:
         >>> as_number(Decimal("49.90")), as_number(Decimal("20"))
         (49.9, 20)
     """
-    if isinstance(value, Decimal) and value.is_finite():
+    # A decimal such as 1e999999 has few digits, and takes hours to write out as a whole number.
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() < 20:
         if value == value.to_integral_value():
             return int(value)
         if Decimal(repr(float(value))) == value:
@@ -172,6 +184,7 @@ def as_number(value: Number | Decimal) -> Number:
 
 
 TEXT = Format("text", _read_text)
+NAME = Format("text", _read_name)
 NUMBER = Format("number", read_number)
 EPOCH_SECONDS = Format("number: whole seconds since 1970", _read_epoch_seconds, epoch_seconds)
 ISO_INSTANT = Format("text: `YYYY-MM-DDTHH:MM:SSZ`", _read_iso, iso_utc)

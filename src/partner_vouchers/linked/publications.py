@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from datetime import datetime
 from os import PathLike
@@ -50,7 +51,10 @@ PublicationLog = Callable[[Publication], None]
 
 
 class JsonLinesLog:
-    """A publication log in a file, one JSON object a line; threads may share it."""
+    """A publication log in a file, one JSON object a line; threads may share it.
+
+    The file may hold codes, so it is created readable by its owner only.
+    """
 
     def __init__(self, path: str | PathLike[str]) -> None:
         """Name the file, which is made when the first line is written.
@@ -65,5 +69,11 @@ class JsonLinesLog:
         """Write a line."""
         fields = {**asdict(publication), "at": publication.at.isoformat()}
         line = json.dumps(fields, ensure_ascii=False)
-        with self._lock, self._path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(f"{line}\n")
+        # Half a character from the answer is written as JSON writes it, and fails no message.
+        text = f"{line}\n".encode(errors="backslashreplace")
+        with self._lock, open(self._path, "ab", opener=_owner_only) as file:
+            file.write(text)
+
+
+def _owner_only(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
 from threading import Lock
 
 from partner_vouchers.errors import InvalidInput
+
+
+def is_count(value: object) -> bool:
+    """Tell whether a value is a whole number, at least 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def is_positive(value: object) -> bool:
+    """Tell whether a value is a finite number above zero."""
+    return isinstance(value, int | float) and 0 < value < math.inf
 
 
 class RateLimit:
@@ -35,10 +46,12 @@ class RateLimit:
             sleep: waits for so many seconds.
 
         Raises:
-            InvalidInput: a number is not positive.
+            InvalidInput: a number is not positive, or `calls` is not whole.
         """
-        if calls < 1 or seconds <= 0:
-            raise InvalidInput(field="calls", reason="calls and seconds must be positive")
+        if not is_count(calls):
+            raise InvalidInput(field="calls", reason="must be a whole number, at least 1")
+        if not is_positive(seconds):
+            raise InvalidInput(field="seconds", reason="must be a positive number")
         self._seconds = seconds
         self._clock = clock
         self._sleep = sleep

@@ -15,7 +15,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from partner_vouchers.domain.codes import mask
+from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import (
+    InvalidInput,
     LinkedContentError,
     VoucherifyCredentialsRefused,
     VoucherifyError,
@@ -26,7 +28,7 @@ from partner_vouchers.errors import (
 )
 from partner_vouchers.httpclient import Answer, HttpClient, NoAnswer, NotSent, check_headers, check_url
 from partner_vouchers.linked.publications import Publication, PublicationLog
-from partner_vouchers.linked.rate_limit import RateLimit
+from partner_vouchers.linked.rate_limit import RateLimit, is_count, is_positive
 
 _NOTHING_TO_PUBLISH = "no_voucher_suitable_for_publication"
 _FIRST_WAIT = 1.0
@@ -67,11 +69,11 @@ class Voucherify:
         """Name the account and how it is used.
 
         Args:
-            api_url: the API endpoint of the project, such as `https://api.voucherify.io`.
+            api_url: the API endpoint of the project, such as `https://api.voucherify.io`, with or without `/v1`.
             app_id: the App ID of an integration key.
             app_token: its App Token.
             rate: the limit of calls; none by default. All campaigns of this object share it.
-            attempts: how often a call is made that is answered 429; no other call is repeated.
+            attempts: how often a call is made that is answered 429, at least once; no other call is repeated.
             max_wait: how many seconds to wait for the next attempt at most.
             log: gets a `Publication` for each call. What it raises fails the message.
             log_whole_codes: whether the log gets codes whole instead of masked.
@@ -80,12 +82,23 @@ class Voucherify:
             sleep: waits for so many seconds.
 
         Raises:
-            InvalidInput: the URL is not https, or the App ID or App Token cannot stand in a header.
+            InvalidInput: the URL is not https, the App ID or App Token is empty or cannot stand in a header, or a
+                number breaks its rule.
         """
         check_url(api_url, field="api_url")
-        self._headers = {"X-App-Id": app_id, "X-App-Token": app_token, "Content-Type": "application/json"}
+        if "?" in api_url or "#" in api_url:
+            raise InvalidInput(field="api_url", reason="must end before `?` or `#`")
+        if not is_count(attempts):
+            raise InvalidInput(field="attempts", reason="must be a whole number, at least 1")
+        if not is_positive(max_wait):
+            raise InvalidInput(field="max_wait", reason="must be a positive number of seconds")
+        self._headers = {
+            "X-App-Id": require_name("app_id", app_id),
+            "X-App-Token": require_name("app_token", app_token),
+            "Content-Type": "application/json",
+        }
         check_headers(self._headers, field="app_id and app_token")
-        self._url = f"{api_url.rstrip('/')}/v1/publications/create"
+        self._url = f"{api_url.rstrip('/').removesuffix('/v1')}/v1/publications/create"
         self._rate = rate
         self._attempts = attempts
         self._max_wait = max_wait
@@ -105,8 +118,11 @@ class Voucherify:
             customer_parameter: which parameter holds the customer's source id. It is mandatory.
             join_once: whether a customer gets the same code each time; None leaves that to the campaign's own
                 setting "customers will be allowed to join the campaign only once".
+
+        Raises:
+            InvalidInput: the campaign is no text, or has nothing in it.
         """
-        query = {"campaign": campaign}
+        query = {"campaign": require_name("campaign", campaign)}
         return VoucherifyContent(self, query, customer_parameter, join_once)
 
     def voucher(self, code: str, *, customer_parameter: str = "customersourceid") -> VoucherifyContent:
@@ -115,8 +131,11 @@ class Voucherify:
         Args:
             code: the code of the voucher.
             customer_parameter: which parameter holds the customer's source id. It is mandatory.
+
+        Raises:
+            InvalidInput: the code is no text, or has nothing in it.
         """
-        return VoucherifyContent(self, {"voucher": code}, customer_parameter, None)
+        return VoucherifyContent(self, {"voucher": require_name("code", code)}, customer_parameter, None)
 
     def publish(self, query: Mapping[str, str], customer: str) -> Mapping[str, object]:
         """Publish a code to a customer; `VoucherifyContent.fetch` calls it.
@@ -125,6 +144,7 @@ class Voucherify:
             The voucher as Voucherify describes it; `code` is its code.
 
         Raises:
+            InvalidInput: the customer is no text, or has nothing in it.
             VoucherifyNothingToPublish: the campaign has no voucher left.
             VoucherifyRateLimited: too many calls, also after waiting.
             VoucherifyCredentialsRefused: the keys are not accepted.
@@ -132,7 +152,8 @@ class Voucherify:
             VoucherifyError: anything else that Voucherify refuses.
             VoucherifyUnreachable: no answer.
         """
-        url = f"{self._url}?{urlencode({**query, 'customer': customer}, quote_via=quote)}"
+        asked = {**query, "customer": require_name("customer", customer)}
+        url = f"{self._url}?{urlencode(asked, quote_via=quote)}"
         wait = _FIRST_WAIT
         for attempt in range(1, self._attempts + 1):
             if self._rate is not None:

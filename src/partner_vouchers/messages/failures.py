@@ -27,6 +27,7 @@ _LONGEST_NAME = 100
 _OPENING = re.compile(r"\{[{%]")
 # `{{Linked{"…"].[code]` and its like, as a page that many copy from has it.
 _LINKED = re.compile(r"Linked\s*\.?\s*[\[{(]\s*([\"'])(?P<name>[^\"'\n]*)\1(?P<rest>[^|}%]*)")
+_SPACED = re.compile(r"(Event|Profile)\s*\.\s*(\w+(?: (?!(?:and|or|contains|in|if|else|not)\b)\w+)+)")
 _WELL_FORMED = re.compile(r"Linked\s*\[\s*([\"'])[^\"'\n]*\1\s*\](?!\s*\.\s*\[)")
 
 
@@ -59,6 +60,8 @@ def parsing_failure(error: Exception, reached: Token | None) -> MessageError:
     reason = str(error.message)
     if token is not None and (right := _right_form(token)):
         reason = f"{reason}; linked content is written {right}"
+    elif token is not None and (right := _in_brackets(token)):
+        reason = f"{reason}; a name with spaces is written {right}"
     return MessageError(reason=reason, line=line, column=column)
 
 
@@ -103,6 +106,16 @@ def _not_there(token: Token, linked: Linked) -> str:
         if path.startswith("Linked") and name in path:
             return f"linked content {name!r} has nothing for this user ({nothing}); give it a value with `| default:`"
     return f"{path} is not there; correct the name, or give it a value with `| default:`"
+
+
+def _in_brackets(token: Token) -> str | None:
+    """Return how the name around a place is written that has spaces and stands without brackets."""
+    for found in _SPACED.finditer(token.source, max(token.start_index - _LONGEST_NAME, 0)):
+        if found.start() > token.start_index:
+            break
+        if found.end() > token.start_index:
+            return f'{found[1]}["{found[2][:_LONGEST_NAME]}"]'
+    return None
 
 
 def _right_form(token: Token) -> str | None:

@@ -107,6 +107,11 @@ def size_of(value: object, most: int) -> int:
         if value.bit_length() > MAX_NUMBER_BITS:
             raise LimitReached(f"a number has more than {MAX_NUMBER_BITS} bits")
         return 1
+    if isinstance(value, Decimal):
+        # As a whole number, which a loop asks for, it would have as many digits as its exponent says.
+        if not number_fits(value):
+            raise LimitReached(f"a number has more than {MAX_NUMBER_BITS} digits")
+        return 1
     if isinstance(value, range):
         # Of a range with more elements than a machine word holds there is no `len`.
         return max(value.stop - value.start, 0)

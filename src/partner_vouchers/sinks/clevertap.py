@@ -196,11 +196,14 @@ class CleverTapSink:
             code = _whole_number(item.get("code"))
             reason = f"CleverTap's code {code}: {FINAL_CODES.get(code, 'it may take the event later')}"
             refused[index] = Rejection(entries[index].id, reason, final=code in FINAL_CODES)
-        if processed is not None and processed + len(refused) != len(entries):
-            reason = f"it accounts for {processed + len(refused)} of {len(entries)} events"
-            raise SinkUnavailable(sink=self.name, reason=reason)
         if not refused and status != "success":
             raise SinkUnavailable(sink=self.name, reason="it says that it failed, and not why")
+        if processed is None:
+            # A refusal that cannot be told from another must not make an event count as taken.
+            processed = len(entries) - len(unprocessed) if status in ("success", "partial") else 0
+        if processed + len(refused) != len(entries):
+            reason = f"it accounts for {processed + len(refused)} of {len(entries)} events"
+            raise SinkUnavailable(sink=self.name, reason=reason)
         return [refused[index] for index in sorted(refused)]
 
     def _read(self, answer: Answer) -> tuple[object, int | None, Sequence[dict[str, Any]]]:

@@ -94,9 +94,7 @@ class WebhookSink:
         check_url(url)
         check_headers(headers or {})
         self._url = url
-        self._keys = [_key(secret) for secret in ([secrets] if isinstance(secrets, str) else secrets)]
-        if not self._keys:
-            raise InvalidInput(field="secrets", reason="must name at least one secret")
+        self._keys = _keys(secrets)
         self._source = require_name("source", source)
         self._headers = dict(headers or {})
         self._wording = Wording(names, forms)
@@ -135,9 +133,16 @@ class WebhookSink:
         }
 
 
-def _key(secret: str) -> bytes:
+def _keys(secrets: object) -> list[bytes]:
+    given = [secrets] if isinstance(secrets, str) else secrets
+    if not isinstance(given, Sequence) or not given:
+        raise InvalidInput(field="secrets", reason="must name at least one secret")
+    return [_key(secret) for secret in given]
+
+
+def _key(secret: object) -> bytes:
     try:
-        if secret.startswith(_PREFIX):
+        if isinstance(secret, str) and secret.startswith(_PREFIX):
             key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
             if 24 <= len(key) <= 64:
                 return key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from functools import partial
@@ -145,7 +146,7 @@ class EventsGroup:
         self._require_own_transactions()
         if not sinks or len({sink.name for sink in sinks}) < len(sinks):
             raise InvalidInput(field="sinks", reason="must be one or more, each with a name of its own")
-        if not interval > 0:
+        if not 0 < interval <= threading.TIMEOUT_MAX:
             raise InvalidInput(field="interval", reason="must be a positive number of seconds")
         for sink in sinks:
             self._deliverer(sink, from_now, retry)
@@ -193,6 +194,9 @@ class EventsGroup:
         Args:
             sink: the name of a sink; None for all.
             ids: the ids of the dead letters; None for all.
+
+        Raises:
+            InvalidInput: `ids` is a single text.
         """
         return retry_dead_letters(self._wiring, sink, ids)
 

@@ -5,7 +5,7 @@ The other way is `event.properties(form)`. Both go by the table of the event's c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Final, TypeVar
@@ -14,7 +14,7 @@ from attrs import NOTHING, fields
 
 from partner_vouchers.domain.expiry import require_aware
 from partner_vouchers.domain.promo_events import PROMO_EVENTS, PromoEvent
-from partner_vouchers.domain.properties import TEXT, Property, PropertyTable
+from partner_vouchers.domain.properties import NAME, TEXT, Format, Property, PropertyTable
 from partner_vouchers.domain.text import require_name, require_text
 from partner_vouchers.errors import InvalidEvent, InvalidInput
 
@@ -122,7 +122,8 @@ def _require_untold(
             )
         if attribute not in rows:
             raise InvalidInput(field=attribute, reason=f"is no attribute of {kind.__name__}")
-        check = require_text if rows[attribute].format is TEXT else require_aware
+        checks: dict[Format, Callable[[str, object], object]] = {TEXT: require_text, NAME: require_name}
+        check = checks.get(rows[attribute].format, require_aware)
         found[attribute] = check(attribute, value)
     return found
 

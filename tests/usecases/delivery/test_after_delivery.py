@@ -12,7 +12,7 @@ from partner_vouchers import PartnerVouchers, Status
 from partner_vouchers.domain.delivery import RetryPolicy
 from partner_vouchers.domain.events import ListExpired, PartnerAdded
 from partner_vouchers.errors import HostTransactionError, InvalidCursor, InvalidInput
-from partner_vouchers.ports import Storage
+from partner_vouchers.ports import Rejection, Storage
 from partner_vouchers.usecases.delivery.dead_letters import DeadLetter
 from tests.properties.backends import InMemory, InSQLite
 from tests.support.host import MICROSECOND, START, FixedClock, Host, some_codes
@@ -91,6 +91,13 @@ def test_some_dead_letters_are_tried_again(host: Host, letters: list[DeadLetter]
     host.vouchers.events.deliver(sink)
     assert sorted(entry.id for entry in sink.taken) == sorted(chosen[:2])
     assert len(host.vouchers.events.dead_letters()) == 12
+
+
+def test_the_ids_of_dead_letters_are_whole_and_read_once(host: Host, letters: list[DeadLetter]) -> None:
+    with pytest.raises(InvalidInput, match="must be a collection"):
+        host.vouchers.events.retry_dead_letters(ids=letters[0].id)
+    chosen: Any = (letter.id for letter in letters[:2])
+    assert host.vouchers.events.retry_dead_letters(ids=chosen) == 4
 
 
 def test_a_dead_letter_has_all_its_tries_again(host: Host) -> None:
@@ -298,6 +305,29 @@ def test_many_events_are_removed(storage: Storage, clock: FixedClock) -> None:
     sink = ScriptedSink(batch_size=1000)
     assert host.vouchers.events.deliver(sink).delivered > 1300
     assert len(host.outbox()) <= 1
+
+
+def test_very_many_dead_letters_are_looked_through_in_few_steps(
+    storage: Storage, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = keeping(storage, clock, WEEK)
+    with storage.begin() as tx:
+        tx.outbox.append([PartnerAdded(occurred_at=START) for _ in range(4000)])
+        outbox = type(tx.outbox)
+        tx.commit()
+    sink = ScriptedSink(batch_size=1000)
+    sink.always = lambda entries: [Rejection(entry.id, "no", final=True) for entry in entries]
+    host.vouchers.events.deliver(sink)
+    clock.advance(days=8)
+    remove, steps = outbox.remove, list[int]()
+
+    def watched(self: Any, until: int) -> int:
+        steps.append(until)
+        return remove(self, until)
+
+    monkeypatch.setattr(outbox, "remove", watched)
+    assert host.vouchers.events.deliver(sink).dead_letters == 4000
+    assert 1 <= len(steps) <= 6
 
 
 @pytest.mark.parametrize("wrong", [-timedelta(1), 30, "30 days"], ids=repr)

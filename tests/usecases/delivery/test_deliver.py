@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -271,7 +272,9 @@ def test_a_dead_sink_is_probed_with_small_batches(host: Host) -> None:
     assert by_position(sink.taken) == host.outbox()
 
 
-@pytest.mark.parametrize("answer", [None, 5, ["ann"], [None]], ids=repr)
+@pytest.mark.parametrize(
+    "answer", [None, 5, ["ann"], [None], iter(()), [Rejection(cast(Any, []), "no")]], ids=repr
+)
 def test_a_sink_that_breaks_the_protocol_loses_nothing(host: Host, answer: Any) -> None:
     given(host, "ann")
     sink = ScriptedSink()
@@ -281,6 +284,52 @@ def test_a_sink_that_breaks_the_protocol_loses_nothing(host: Host, answer: Any) 
     setattr(sink, "send", honest)  # noqa: B010
     drain(host, sink)
     assert by_position(sink.taken) == host.outbox()
+
+
+class Unprintable:
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+@pytest.mark.parametrize("raises", [True, False])
+def test_a_sink_may_use_up_its_list(host: Host, concurrency: int, *, raises: bool) -> None:
+    given(host, "ann", "ben", "cleo")
+    sink = ScriptedSink(concurrency=concurrency)
+    seen: list[OutboxEntry] = []
+
+    def use_up(entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
+        seen.extend(entries)
+        if len(seen) > 1000:
+            pytest.fail("it never ends")
+        cast(list[OutboxEntry], entries).clear()
+        if raises and len(seen) < 30:
+            raise OSError
+        return []
+
+    sink.always = use_up
+    drain(host, sink)
+    assert {entry.id for entry in seen} == {entry.id for entry in host.outbox()}
+    if not raises:
+        assert len(seen) == len(host.outbox())
+
+
+@pytest.mark.parametrize("asked", ["5", timedelta(seconds=5), float("nan"), -5.0, [], True], ids=repr)
+def test_a_pause_that_makes_no_sense_ends_no_delivery(host: Host, asked: Any) -> None:
+    given(host, "ann")
+    sink = ScriptedSink()
+    sink.next.append(fail(SinkUnavailable(sink="crm", reason=cast(Any, Unprintable()), retry_after=asked)))
+    assert host.vouchers.events.deliver(sink).paused_until is not None
+    drain(host, sink)
+    assert by_position(sink.taken) == host.outbox()
+
+
+def test_a_reason_that_cannot_be_printed_ends_no_delivery(host: Host) -> None:
+    given(host, "ann")
+    sink = ScriptedSink()
+    sink.always = reject("ann", reason=cast(Any, Unprintable()), final=True)
+    host.vouchers.events.deliver(sink)
+    assert [letter.reason for letter in host.vouchers.events.dead_letters()] == ["no reason given"]
 
 
 def test_a_rejection_of_an_unknown_event_loses_nothing(host: Host) -> None:

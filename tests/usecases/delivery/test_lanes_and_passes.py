@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import count
 from typing import Any
 
+import pytest
 from attrs import evolve
 
 from partner_vouchers import PartnerVouchers, RepeatPolicy
-from partner_vouchers.domain.delivery import LANES, RetryPolicy, lane_of_key
+from partner_vouchers.domain.delivery import LANES, Held, RetryPolicy, lane_of_key
 from partner_vouchers.domain.events import user_key
 from partner_vouchers.errors import StorageBusy
 from partner_vouchers.ports import OutboxEntry, Storage
 from partner_vouchers.usecases.delivery.passes import Deliverer
 from partner_vouchers.usecases.events import EventsGroup
 from tests.support.host import Host, some_codes
-from tests.support.sinks import ScriptedSink, take_all
+from tests.support.sinks import ScriptedSink, reject, take_all
 
 
 def user_in(lane: int, number: int = 0) -> str:
@@ -54,6 +56,31 @@ class CountingStorage:
 
 
 # --- cost ------------------------------------------------------------------------------------------------------
+
+
+def test_very_many_that_wait_are_looked_for_once_and_not_for_each_batch(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = [user_in(3, number) for number in range(9)]
+    give(host, *users)
+    sink = ScriptedSink(batch_size=1)
+    sink.always = reject(*users, final=True)
+    host.vouchers.events.deliver(sink)
+    assert host.vouchers.events.retry_dead_letters() == len(users)
+    sink.always = take_all
+    with host.storage.begin(write=False) as tx:
+        deliveries = type(tx.deliveries)
+    due, looks = deliveries.due, list[int]()
+
+    def watched(self: Any, sink: str, lane: int, now: datetime, limit: int) -> list[Held]:
+        if lane == 3:
+            looks.append(limit)
+        return due(self, sink, lane, now, limit)
+
+    monkeypatch.setattr(deliveries, "due", watched)
+    assert host.vouchers.events.deliver(sink).delivered == len(users)
+    assert sink.users() == users
+    assert len(looks) < len(users)
 
 
 def test_where_there_is_nothing_to_do_nothing_is_written(host: Host) -> None:

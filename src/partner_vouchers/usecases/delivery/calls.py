@@ -34,12 +34,17 @@ class Answer:
 def call(sink: EventSink, entries: Sequence[OutboxEntry]) -> Answer:
     """Hand a batch to a sink. Whatever it raises is an answer."""
     try:
-        found: object = sink.send(entries)
+        # A copy, since what a sink does to its list must not change what becomes of the events.
+        return _read(sink.send(list(entries)), entries)
     except SinkUnavailable as error:
-        return Answer(failure=readable(error.reason), retry_after=error.retry_after)
+        asked = error.retry_after if isinstance(error.retry_after, int | float) else None
+        return Answer(failure=readable(error.reason), retry_after=asked)
     except Exception as error:  # noqa: BLE001 - a sink may be anybody's code
         # What it says may hold a code or a password; its type cannot.
         return Answer(failure=f"the sink raised {type(error).__name__}")
+
+
+def _read(found: object, entries: Sequence[OutboxEntry]) -> Answer:
     if not isinstance(found, Sequence) or not all(isinstance(each, Rejection) for each in found):
         return Answer(failure="the sink did not return a list of rejections; where it took all, an empty one")
     known = {entry.id for entry in entries}
@@ -54,7 +59,11 @@ def call(sink: EventSink, entries: Sequence[OutboxEntry]) -> Answer:
 
 def readable(text: object) -> str:
     """Return a reason as a short line, which any storage can keep."""
-    line = "".join(character if character.isprintable() else " " for character in str(text)[:_LONGEST_REASON])
+    try:
+        said = str(text)[:_LONGEST_REASON]
+    except Exception:  # noqa: BLE001 - a reason may be anybody's object
+        return "no reason given"
+    line = "".join(character if character.isprintable() else " " for character in said)
     return line.strip() or "no reason given"
 
 

@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 
 from partner_vouchers.domain.delivery import Held, Pause
 from partner_vouchers.domain.events import Event
-from partner_vouchers.errors import InvalidCursor
+from partner_vouchers.errors import InvalidCursor, InvalidInput
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.delivery.pauses import load_pause, save_pause
 from partner_vouchers.usecases.paging import Page, require_position
@@ -52,11 +52,19 @@ def list_dead_letters(tx: Transaction, sink: str | None, after: str | None, limi
 
 
 def retry_dead_letters(wiring: Wiring, sink: str | None, ids: Collection[str] | None) -> int:
-    """Let dead letters be tried again, as if they never had been; return how many."""
+    """Let dead letters be tried again, as if they never had been; return how many.
+
+    Raises:
+        InvalidInput: `ids` is a single text.
+    """
+    if isinstance(ids, str):
+        # A part of it would be the id of another event.
+        raise InvalidInput(field="ids", reason="must be a collection of ids, such as [letter.id]")
+    chosen = None if ids is None else frozenset(ids)
     now = wiring.now()
     with wiring.storage.begin(write=False) as tx:
         names = _names(tx, sink)
-    return sum(_revive(wiring, name, ids, now) for name in names)
+    return sum(_revive(wiring, name, chosen, now) for name in names)
 
 
 def _revive(wiring: Wiring, sink: str, ids: Collection[str] | None, now: datetime) -> int:

@@ -68,13 +68,17 @@ class LaneWork:
         self._reached = 0
         self._read: list[int] = []
         self._open: list[OutboxEntry] = []
+        self._due: list[Held] = []
 
     def next_batch(self, tx: Transaction, now: datetime, limit: int) -> Batch:
         """Return what to try next, at most `limit` events; an empty batch where there is nothing to do now."""
         if self._progress is None:
             self._progress = tx.deliveries.progress(self._sink).get(self.lane, Progress())
             self._reached = self._progress.position
-        due = choose_due(tx.deliveries.due(self._sink, self.lane, now, self._batch_size), self._batch_size)
+        if not self._due:
+            # Many at once: of very many that wait, to find the first takes long.
+            self._due = tx.deliveries.due(self._sink, self.lane, now, max(self._batch_size, _USUAL_WINDOW))
+        due = choose_due(self._due, self._batch_size)
         held = {each.position: each for each in due[:limit]}
         entries = tx.outbox.get_many(list(held)) if held else []
         if any(each.attempts for each in held.values()):
@@ -104,6 +108,8 @@ class LaneWork:
         """Tell whether there may be something to do once a batch is settled."""
         if self._reached < self._target or len(self._open) > len(batch.settles()):
             return True
+        if any(each.position not in batch.held for each in self._due):
+            return True
         return bool(tx.deliveries.due(self._sink, self.lane, now, 1))
 
     def settled(self, batch: Batch) -> None:
@@ -111,6 +117,7 @@ class LaneWork:
         self.batches += 1
         done = batch.settles()
         self._open = [entry for entry in self._open if entry.position not in done]
+        self._due = [each for each in self._due if each.position not in batch.held]
         if self._progress is not None:
             self._progress = progress = self._progress.settle(self._read, self._reached, done)
             self._read = [position for position in self._read if position > progress.position]

@@ -15,7 +15,7 @@ from partner_vouchers.usecases.wiring import Wiring
 KEEP_EVENTS = timedelta(days=30)
 """How long an event is kept after it happened, unless the host says otherwise."""
 
-_FIRST_LOOK, _AT_ONCE = 20, 500
+_FIRST_LOOK, _AT_ONCE, _MOST = 20, 500, 16_000
 
 
 def require_retention(value: object) -> timedelta | None:
@@ -42,14 +42,17 @@ def remove_old_events(wiring: Wiring) -> int:
             entries = tx.outbox.read(after, limit)
             old = _old(entries, now - wiring.keep_events, now)
             until = min(old.until, _settled_until(tx)) if old.until else 0
+        gone = 0
         if until > after:
             with wiring.storage.begin() as tx:
                 # A sink may have become known meanwhile.
-                removed += tx.outbox.remove(min(until, _settled_until(tx)))
+                gone = tx.outbox.remove(min(until, _settled_until(tx)))
                 tx.commit()
+        removed += gone
         if old.ended or until < old.until or len(entries) < limit:
             return removed
-        after, limit = entries[-1].position, _AT_ONCE
+        # Each removal looks at all that is kept before it, such as very many dead letters.
+        after, limit = entries[-1].position, _AT_ONCE if gone or limit < _AT_ONCE else min(2 * limit, _MOST)
 
 
 @frozen
