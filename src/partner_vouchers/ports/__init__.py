@@ -28,7 +28,7 @@ from partner_vouchers.ports.deliveries import Deliveries
 from partner_vouchers.ports.imports import CodeImport, Judge
 from partner_vouchers.ports.journal import Audit, AuditEntry, Leases, Outbox, OutboxEntry, Settings
 from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists, Partners, SortKey
-from partner_vouchers.ports.simple import SimpleDeliveries, SimpleImport
+from partner_vouchers.ports.simple import SimpleDeliveries, SimpleImport, SimpleLeases
 from partner_vouchers.ports.sinks import EventSink, Rejection
 from partner_vouchers.ports.storage import Clock, Storage
 from partner_vouchers.ports.transaction import Transaction
@@ -57,6 +57,7 @@ __all__ = [
     "Settings",
     "SimpleDeliveries",
     "SimpleImport",
+    "SimpleLeases",
     "SortKey",
     "Storage",
     "Taken",
