@@ -262,7 +262,7 @@ class ImportClauses(StorageHooks):
         entry = driver.enter_upload(storage, list_id)
         given_up = driver.enter_upload(storage, list_id)
         bad = [
-            RowFault(line, f"bad {line}\n,\"'é", RowFaultKind.BAD_FORMAT, f"ünfit {line}")
+            RowFault(line, f"bad {line}\n,\"'é\0\x1b", RowFaultKind.BAD_FORMAT, f"ünfit {line}")
             for line in (2, 7, 900)
         ]
         with driver.importing(storage, given_up, ["L1"]) as opened:
