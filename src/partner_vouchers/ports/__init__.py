@@ -19,9 +19,9 @@ found any more, such as a code that was taken since. A text that no id of the st
 the id of something else finds is not promised.
 
 **Texts.** The library checks texts before it stores them: none has a lone surrogate. Names, tags and ids of users and
-campaigns stand on one line, without control characters. Descriptions may have line breaks and tabs; codes, under a host's
-own rules, any character but NUL. The row of a file that was refused (`RowFault.raw`) may hold all characters, NUL too.
-Texts are compared and ordered by code points.
+campaigns stand on one line, without control characters. Descriptions may have line breaks and tabs; codes, under a
+host's own rules, any character but NUL. The row of a file that was refused (`RowFault.raw`) may hold all characters,
+NUL too. Texts are compared and ordered by code points.
 
 **What is not there.** An id is a text. A look-up returns None or nothing for a text that is nobody's id, whatever
 its form. What changes a list or an upload, or something that belongs to one, raises `UnknownList` or
