@@ -20,7 +20,7 @@ settings.load_profile("fewer")
 
 
 def test_the_example_storage_passes_the_contract() -> None:
-    storage, test = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    _sketch, storage, test = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     # It syncs its file at each commit, and no power is cut here.
     with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as directory:
         place = Path(directory)
@@ -53,5 +53,5 @@ def test_the_example_storage_passes_the_contract() -> None:
 
 
 def test_the_example_is_short_enough_to_read() -> None:
-    storage, _ = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    _sketch, storage, _ = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert sum(bool(line.strip()) for line in storage.splitlines()) < 300

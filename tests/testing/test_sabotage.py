@@ -16,12 +16,13 @@ from partner_vouchers.testing import StorageContract, StorageMachine, Unable
 from tests.adapters.memory.test_contract import TestMemoryStorage as InMemory
 from tests.adapters.sqlite.test_contract import TestSQLiteStorage as InSQLite
 from tests.testing.sabotage.adapters import FAULTS, Fault
+from tests.testing.sabotage.edges import EDGES
 from tests.testing.sabotage.files import FILES
 from tests.testing.sabotage.races import RACES
 
 FOUND = (Exception, pytest.fail.Exception)
 
-SABOTAGED = [(InMemory, fault) for fault in FAULTS + RACES] + [(InSQLite, fault) for fault in FILES]
+SABOTAGED = [(InMemory, fault) for fault in FAULTS + EDGES + RACES] + [(InSQLite, fault) for fault in FILES]
 each_fault = pytest.mark.parametrize(
     "adapter, fault", [pytest.param(adapter, fault, id=fault.name) for adapter, fault in SABOTAGED]
 )

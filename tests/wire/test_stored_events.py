@@ -24,6 +24,8 @@ from partner_vouchers.domain.promo_events import (
     RaisedEvent,
     VoucherRewarded,
 )
+from partner_vouchers.errors import StorageError
+from partner_vouchers.testing.sinks import rewarded
 from partner_vouchers.wire.stored_events import EVENT_TYPES, event_from_json, event_to_json
 from tests.support.promo import an_event, any_event
 
@@ -94,6 +96,16 @@ def test_every_event_that_is_stored_as_text_has_its_name() -> None:
 
 def test_the_event_of_an_assignment_is_not_stored_as_text() -> None:
     assert VoucherRewarded.event_name not in EVENT_TYPES
+    with pytest.raises(StorageError, match="keep the id of the assignment"):
+        event_to_json(rewarded("user-1"))
+
+
+def test_an_event_that_could_not_be_read_back_is_not_stored() -> None:
+    class ListPainted(ListEdited):
+        """An event of somebody else's, which has the name of ours."""
+
+    with pytest.raises(StorageError, match=r"list\.edited"):
+        event_to_json(ListPainted(occurred_at=EDITED.occurred_at))
 
 
 def test_what_is_stored_today_can_be_read_for_ever() -> None:

@@ -3,14 +3,25 @@
 A host that keeps its data elsewhere writes a class for each protocol here. An adapter obeys: it keeps what it is
 given, reports facts, and decides nothing. Rules stand in `domain`.
 
-**What can be left out.** A method with a body here is worked out from the others, for whoever inherits from the
-protocol. A storage that can do it faster does so itself.
+All are imported from `partner_vouchers.ports` itself, whatever module they stand in.
+
+**What can be left out.** A method that says "It has a body" is worked out from the others, for whoever inherits from
+the protocol. A storage that can do it faster does so itself.
 
 **Transactions.** `Storage.begin()` opens one; all that is done through it becomes visible to others at
 once by `commit()`, or not at all. Two transactions that write the same things behave as if one ran after
 the other. Whatever is committed is durable, as far as the storage is.
 
 **Identity.** Ids of lists, uploads and codes are strings that the storage gives and never uses again.
+
+**Pages.** `after` and `before` are the id or position of the last entry of the page before, also where that is not
+found any more, such as a code that was taken since. A text that no id of the storage looks like finds nothing. What
+the id of something else finds is not promised.
+
+**Texts.** The library checks texts before it stores them: none has a lone surrogate. Names, tags and ids of users and
+campaigns stand on one line, without control characters. Descriptions may have line breaks and tabs; codes, under a
+host's own rules, any character but NUL. The row of a file that was refused (`RowFault.raw`) may hold all characters,
+NUL too. Texts are compared and ordered by code points.
 
 **What is not there.** An id is a text. A look-up returns None or nothing for a text that is nobody's id, whatever
 its form. What changes a list or an upload, or something that belongs to one, raises `UnknownList` or
@@ -28,7 +39,7 @@ from partner_vouchers.ports.deliveries import Deliveries
 from partner_vouchers.ports.imports import CodeImport, Judge
 from partner_vouchers.ports.journal import Audit, AuditEntry, Leases, Outbox, OutboxEntry, Settings
 from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists, Partners, SortKey
-from partner_vouchers.ports.simple import SimpleDeliveries, SimpleImport
+from partner_vouchers.ports.simple import SimpleDeliveries, SimpleImport, SimpleLeases
 from partner_vouchers.ports.sinks import EventSink, Rejection
 from partner_vouchers.ports.storage import Clock, Storage
 from partner_vouchers.ports.transaction import Transaction
@@ -57,6 +68,7 @@ __all__ = [
     "Settings",
     "SimpleDeliveries",
     "SimpleImport",
+    "SimpleLeases",
     "SortKey",
     "Storage",
     "Taken",

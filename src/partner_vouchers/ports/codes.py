@@ -64,11 +64,16 @@ class Codes(Protocol):
         ...
 
     def withdraw(self, upload_id: str) -> int:
-        """Take back the codes of an upload that were not taken, count them, and return how many."""
+        """Take back the codes of an upload that were not taken, count them as withdrawn, and return how many."""
         ...
 
     def holder(self, scope: str, code: str, counts: Callable[[State], bool]) -> Holder | None:
-        """Return which list of a scope holds a code, where `counts` says that the codes of such a list count."""
+        """Return which list of a scope holds a code, where `counts` says that the codes of such a list count.
+
+        A code that was given out is held, one that was withdrawn or not published is not. `counts` is the rule that
+        `Storage.import_codes` is given, so no two lists hold a code; for another rule it is the list that took the
+        code last.
+        """
         ...
 
     def remaining(self, list_id: str, after: str | None, limit: int) -> list[TakenCode]:
@@ -82,13 +87,17 @@ class Assignments(Protocol):
     def add(self, assignments: Sequence[Assignment]) -> None:
         """Store assignments of codes that were taken in this transaction, and their events, one for one.
 
-        The event of an assignment (`Assignment.event`) goes into the outbox with it, in the order given.
+        The event of an assignment (`Assignment.event`) goes into the outbox with it, in the order given. It follows
+        from the assignment for ever, so a row with the assignment's id is enough to keep it.
         A code, and likewise an ordinal of a user in a campaign or else list, can be stored only once.
         """
         ...
 
     def latest(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Assignment | None:
-        """Return the user's assignment with the greatest ordinal in a campaign, or of a list asked directly."""
+        """Return the user's assignment with the greatest ordinal in a campaign, or of a list asked directly.
+
+        It has a body.
+        """
         return self.latest_of_many([user_id], campaign_id, list_id).get(user_id)
 
     def latest_of_many(

@@ -57,5 +57,5 @@ class Deliveries(Protocol):
         ...
 
     def count_dead(self, sink: str) -> int:
-        """Return how many dead letters there are."""
+        """Return how many dead letters there are. It has a body."""
         return len(self.dead(sink, 0, 2**31))

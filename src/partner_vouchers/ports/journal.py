@@ -45,13 +45,13 @@ class Outbox(Protocol):
         """Return the entries of a lane (see `delivery.lane_of`) after a position, in order, and how far was read.
 
         That is the position of the last entry returned where there may be more, else that of the newest entry
-        of the storage in any lane, or `after` where none is newer.
+        of the storage in any lane, or `after` where none is newer. It has a body.
         """
         found = [entry for entry in self.read(after, 2**31) if lane_of(entry.event) == lane][:limit]
         return found, found[-1].position if len(found) == limit else max(after, self.last_position())
 
     def get_many(self, positions: Sequence[int]) -> list[OutboxEntry]:
-        """Return the entries at these positions, in this order, without those that are not there."""
+        """Return the entries at these positions, in this order, without those that are not there. It has a body."""
         found = ((position, self.read(position - 1, 1)) for position in positions)
         return [entry for position, read in found for entry in read if entry.position == position]
 
@@ -90,7 +90,10 @@ class Audit(Protocol):
         ...
 
     def entries(self, list_id: str | None, actor: str | None, after: int, limit: int) -> list[AuditEntry]:
-        """Return the entries after a position, in order, of a list and of an actor where these are given."""
+        """Return the entries after a position, in order, of a list and of an actor where these are given.
+
+        Each event has a `list_id`, which is None for what concerns no list, such as a new partner.
+        """
         ...
 
 

@@ -24,7 +24,7 @@ class Partners(Protocol):
         ...
 
     def get(self, name: str) -> Partner | None:
-        """Return the partner of exactly this name."""
+        """Return the partner of exactly this name. It has a body."""
         return next((partner for partner in self.all() if partner.name == name), None)
 
     def all(self) -> list[Partner]:
@@ -100,7 +100,10 @@ class Lists(Protocol):
         ...
 
     def add(self, voucher_list: VoucherList) -> None:
-        """Store a new list, without codes.
+        """Store a new list, without codes and links.
+
+        Whatever the list passed says, its counters begin at zero and its announced level at `StockLevel.ENOUGH`. No
+        method of a port writes `Counts.reserved`, which is always zero today.
 
         Raises:
             StorageError: the id was given to a list before, or a list of this partner and tag exists that is not
@@ -115,13 +118,13 @@ class Lists(Protocol):
     def hold(self, list_id: str) -> VoucherList | None:
         """Return what `get` does, in a transaction that will change the list by what it reads.
 
-        Until it ends, no other transaction changes the list or takes codes of it. Where transactions that write
-        come one after the other anyway, this is `get`.
+        Until it ends, no other transaction changes the list or takes codes of it. It has a body, for where
+        transactions that write come one after the other anyway: `get`.
         """
         return self.get(list_id)
 
     def with_tag(self, partner: str, tag: str) -> VoucherList | None:
-        """Return the list of this partner and tag that is not archived. There is at most one."""
+        """Return the list of this partner and tag that is not archived. There is at most one. It has a body."""
         everything = ListQuery(
             partner=partner,
             criteria=None,
@@ -146,7 +149,10 @@ class Lists(Protocol):
         ...
 
     def remove(self, list_id: str) -> None:
-        """Make a list with its codes, uploads and links disappear, at a cost that does not grow with its codes."""
+        """Make a list with its codes, uploads and links disappear, at a cost that does not grow with its codes.
+
+        Only a list of which no code was given out is removed. `Storage.reclaim` may free the space later.
+        """
         ...
 
     def find(self, query: ListQuery) -> list[VoucherList]:
@@ -154,11 +160,19 @@ class Lists(Protocol):
         ...
 
     def announce(self, list_id: str, level: StockLevel) -> None:
-        """Remember the stock level that was announced."""
+        """Remember the stock level that was announced.
+
+        Raises:
+            UnknownList: there is no such list.
+        """
         ...
 
     def touch(self, list_id: str, now: datetime) -> None:
-        """Set `updated_at`, and leave the version as it is."""
+        """Set `updated_at`, and leave the version as it is.
+
+        Raises:
+            UnknownList: there is no such list.
+        """
         ...
 
 
@@ -166,7 +180,11 @@ class Campaigns(Protocol):
     """The links between lists and campaigns."""
 
     def put(self, link: CampaignLink) -> None:
-        """Store a link, or replace the one of the same list and campaign; its age stays that of the first."""
+        """Store a link, or replace the one of the same list and campaign; its age and `linked_at` stay the first's.
+
+        Raises:
+            UnknownList: there is no such list.
+        """
         ...
 
     def remove(self, list_id: str, campaign_id: str) -> bool:
@@ -174,7 +192,7 @@ class Campaigns(Protocol):
         ...
 
     def get(self, list_id: str, campaign_id: str) -> CampaignLink | None:
-        """Return a link."""
+        """Return a link. It has a body."""
         return next((link for link in self.of_list(list_id) if link.campaign_id == campaign_id), None)
 
     def of_list(self, list_id: str) -> list[CampaignLink]:
@@ -183,6 +201,8 @@ class Campaigns(Protocol):
 
     def of_campaign(self, campaign_id: str) -> list[tuple[CampaignLink, VoucherList]]:
         """Return the links of a campaign with their lists, ordered by priority, then age of the link.
+
+        The older link is the one that was stored first; `linked_at` is a fact to show and does not decide.
 
         The counters and the announced level of these lists need not be up to date: `Codes.take` tells them.
         """

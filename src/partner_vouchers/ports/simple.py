@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
 from datetime import datetime
 
 from partner_vouchers.domain.delivery import Held
@@ -17,6 +16,8 @@ from partner_vouchers.domain.uploads import MAX_KEPT_FAULTS, RowFault, RowFaultK
 from partner_vouchers.errors import StorageError, UnknownList
 from partner_vouchers.ports.deliveries import Deliveries
 from partner_vouchers.ports.imports import CodeImport, Judge
+from partner_vouchers.ports.journal import Leases
+from partner_vouchers.ports.storage import Storage
 from partner_vouchers.ports.transaction import Transaction
 
 
@@ -52,38 +53,67 @@ class SimpleDeliveries(Deliveries):
         return [held for held in self.all_held(sink) if not held.is_dead]
 
 
+class SimpleLeases(Leases):
+    """`Leases` for a storage that does not know which processes are dead. The subclass says where they are kept."""
+
+    def stored(self, name: str) -> tuple[str, datetime] | None:
+        """Return who took a lease last and until when; None for one that nobody has."""
+        raise NotImplementedError
+
+    def store(self, name: str, lease: tuple[str, datetime] | None) -> None:
+        """Replace what `stored` returns."""
+        raise NotImplementedError
+
+    def take(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
+        """Take or renew a lease; return False where another holder has it."""
+        last, ends = self.stored(name) or (holder, until)
+        if last != holder and ends >= now:
+            return False
+        self.store(name, (holder, until))
+        return True
+
+    def held(self, name: str, holder: str) -> bool:
+        """Return whether this holder is the last who took the lease."""
+        lease = self.stored(name)
+        return lease is not None and lease[0] == holder
+
+    def release(self, name: str, holder: str) -> None:
+        """Give a lease back, where this holder has it."""
+        if self.held(name, holder):
+            self.store(name, None)
+
+
 class SimpleImport(CodeImport):
     """`CodeImport` for a storage that judges, and stores, all codes of a file in one transaction.
 
     Nothing is stored before `publish`, so nothing has to be cleared away. The subclass says where codes and refused
-    rows are kept.
+    rows are kept. The transactions of the storage have an attribute `storage`: the storage that began them.
 
     Attributes:
+        storage: the storage that imports.
         upload: the upload.
         scope: where its codes must be unique.
         counts: says whether the codes of a list with a state count as held.
     """
 
-    def __init__(
-        self,
-        begin: Callable[[], AbstractContextManager[Transaction]],
-        upload: Upload,
-        scope: str,
-        counts: Callable[[State], bool],
-    ) -> None:
-        """Take how to begin a transaction, and what `Storage.import_codes` was given."""
+    def __init__(self, storage: Storage, upload: Upload, scope: str, counts: Callable[[State], bool]) -> None:
+        """Take the storage, and what its `import_codes` was given."""
+        self.storage: Storage = storage
         self.upload: Upload = upload
         self.scope: str = scope
         self.counts: Callable[[State], bool] = counts
-        self._begin = begin
         self._rows: list[tuple[int, str]] = []
         self._accepted: list[str] = []
         self._faults: list[RowFault] = []
         self._refused: Counter[RowFaultKind] = Counter()
-        self._kind: type[Transaction] | None = None
+        self._is_claimed = False
 
     def holders(self, tx: Transaction) -> Mapping[str, Holder]:
-        """Return who holds each code of the scope; see `Codes.holder`."""
+        """Return who holds each code of the scope; see `Codes.holder`.
+
+        It is asked by `get` only, once for each code of the file: a mapping that looks up what it is asked for
+        is enough.
+        """
         raise NotImplementedError
 
     def store_codes(self, tx: Transaction, codes: Sequence[str]) -> None:
@@ -105,7 +135,7 @@ class SimpleImport(CodeImport):
 
     def check(self, judge: Judge, full: Callable[[], tuple[RowFaultKind, str]]) -> None:
         """Find what `claim` would refuse, without storing anything."""
-        with self._begin() as tx:
+        with self.storage.begin() as tx:
             self._choose(tx, judge, full)
 
     def claim(
@@ -115,11 +145,11 @@ class SimpleImport(CodeImport):
         keep_alive: Callable[[Transaction], None],
     ) -> None:
         """Choose the codes that may be stored, and refuse the others."""
-        with self._begin() as tx:
-            self._kind = type(tx)
+        with self.storage.begin() as tx:
             self._choose(tx, judge, full)
             keep_alive(tx)
             tx.commit()
+        self._is_claimed = True
 
     @property
     def refused(self) -> dict[RowFaultKind, int]:
@@ -132,15 +162,17 @@ class SimpleImport(CodeImport):
 
     def save_faults(self, keep_alive: Callable[[Transaction], None]) -> None:
         """Keep the refused rows with the upload."""
-        with self._begin() as tx:
+        with self.storage.begin() as tx:
             self.store_faults(tx, sorted(self._faults))
             keep_alive(tx)
             tx.commit()
 
     def publish(self, tx: Transaction) -> int:
         """Make the claimed codes available and count them as uploaded, when `tx` commits; return how many."""
-        if type(tx) is not self._kind:
-            raise StorageError(reason="publish in a transaction of the storage that imports, after `claim`")
+        if getattr(tx, "storage", None) is not self.storage:
+            raise StorageError(reason="publish in a transaction of the storage that imports")
+        if not self._is_claimed:
+            raise StorageError(reason="publish after `claim` has come to its end")
         if tx.lists.get(self.upload.list_id) is None:
             raise UnknownList(list_id=self.upload.list_id)
         self.store_codes(tx, self._accepted)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import Upload
+from partner_vouchers.errors import HostTransactionError
 from partner_vouchers.ports.imports import CodeImport
 from partner_vouchers.ports.transaction import Transaction
 
@@ -23,24 +24,29 @@ class Storage(Protocol):
         """Open a transaction; leaving the context without `commit()` undoes it.
 
         Args:
-            write: False for one that only reads, sees one state of the storage, and blocks nobody.
+            write: False for one that only reads, sees one state of the storage, and blocks nobody. Who writes in
+                it makes a mistake: the call or the commit raises an error of this library, or nothing is stored.
 
         Raises:
             StorageError: the storage cannot be used now; its subclasses say why.
         """
         ...
 
-    def join(self, connection: object) -> Storage:
+    def join(self, connection: object) -> Storage:  # noqa: ARG002 - for those that know connections
         """Return a storage whose transactions are part of the one that is open on a host's connection.
 
         Their `commit()` leaves everything to the host's commit or rollback; leaving the context without it
-        undoes only what was done in the context.
+        undoes only what was done in the context. What works in transactions of its own has no place there: on the
+        storage returned `import_codes`, `abandon` and `join` raise `HostTransactionError`, and `reclaim` does
+        nothing.
+
+        It has a body, which refuses every connection.
 
         Raises:
             HostTransactionError: the connection is of a kind that this storage does not know, is connected to
                 another database, or has no transaction that somebody would commit.
         """
-        ...
+        raise HostTransactionError(reason="this storage has no connection that could be joined")
 
     def import_codes(
         self, upload: Upload, scope: str, counts: Callable[[State], bool]
@@ -50,7 +56,8 @@ class Storage(Protocol):
         Args:
             upload: the upload, of which the list and, unless only `check` follows, the entry exist.
             scope: where the codes must be unique.
-            counts: says whether the codes of a list with a state count as held.
+            counts: says whether the codes of a list with a state count as held: `counts_for_duplicates` of
+                `domain.duplicates`.
 
         Raises:
             HostTransactionError: the storage is joined to a host's transaction.
@@ -60,9 +67,8 @@ class Storage(Protocol):
     def reclaim(self) -> None:
         """Free the space of removed lists and failed uploads, in short transactions.
 
-        A storage may have nothing to do here.
+        It has a body, for a storage that has nothing to do here.
         """
-        ...
 
     def abandon(self, upload_id: str) -> None:
         """Clear away what the import of an upload that has ended as Failed left behind.

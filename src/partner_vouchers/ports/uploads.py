@@ -19,7 +19,8 @@ class Uploads(Protocol):
 
         Raises:
             UnknownList: there is no such list.
-            StorageError: the id was given to an upload before.
+            StorageError: the id was given to an upload before. Once `Storage.reclaim` has freed what a removed
+                list left, a storage need not know that any more.
         """
         ...
 
@@ -44,7 +45,7 @@ class Uploads(Protocol):
         ...
 
     def completed_with(self, list_id: str, sha256: str) -> Upload | None:
-        """Return the latest completed upload of a file to a list."""
+        """Return the latest completed upload of a file to a list. It has a body."""
         uploads = self.of_list(list_id, None, 2**31)
         found = (each for each in uploads if each.status is UploadStatus.COMPLETED and each.sha256 == sha256)
         return next(found, None)

@@ -13,10 +13,11 @@ from attrs import field, frozen
 from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import SearchStrategy
 
-from partner_vouchers.ports import Storage
+from partner_vouchers.ports import Storage, Transaction
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
+E = TypeVar("E", bound=Exception)
 
 _REASON = "__contract_override__"
 
@@ -216,6 +217,23 @@ def able(found: T | Unable) -> T:
     if isinstance(found, Unable):
         pytest.skip(found.reason)
     return found
+
+
+def must_raise(error: type[E], work: Callable[[], object]) -> E:
+    """Require that a call raises an error, and return it. A failure shows the call, which pytest's `with` does not."""
+    __tracebackhide__ = True
+    with pytest.raises(error) as found:
+        work()
+    return found.value
+
+
+def must_refuse(error: type[E], storage: Storage, work: Callable[[Transaction], object]) -> E:
+    """Require that work in a transaction raises an error, at the latest when it ends, and return the error."""
+    __tracebackhide__ = True
+    with pytest.raises(error) as found, storage.begin() as tx:
+        work(tx)
+        tx.commit()
+    return found.value
 
 
 def missing(contract: object, hook: str, example: str) -> NoReturn:

@@ -18,24 +18,25 @@ from partner_vouchers.testing.clauses.transactions import TransactionClauses
 from partner_vouchers.testing.machine import StorageMachine
 
 
+# pytest runs the tests of the last base first: the round trips of one thing come before what needs several.
 class StorageContract(
-    TransactionClauses,
-    PartnerClauses,
-    ListClauses,
-    LookUpClauses,
-    CampaignClauses,
-    CodeClauses,
-    ImportClauses,
-    AssignmentClauses,
-    IdempotencyClauses,
-    UploadClauses,
-    JournalClauses,
-    LeaseClauses,
-    LaneClauses,
-    DeliveryClauses,
-    JoiningClauses,
-    ThreadClauses,
     ProcessClauses,
+    ThreadClauses,
+    JoiningClauses,
+    DeliveryClauses,
+    LaneClauses,
+    IdempotencyClauses,
+    AssignmentClauses,
+    ImportClauses,
+    CodeClauses,
+    TransactionClauses,
+    JournalClauses,
+    UploadClauses,
+    CampaignClauses,
+    LookUpClauses,
+    ListClauses,
+    PartnerClauses,
+    LeaseClauses,
 ):
     """The tests that every storage passes. Subclass it as `Test…` and implement the hooks.
 

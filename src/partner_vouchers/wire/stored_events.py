@@ -15,6 +15,7 @@ from partner_vouchers.domain import events
 from partner_vouchers.domain.events import Event, FieldChange, ListExpired, Recorded, StockEvent
 from partner_vouchers.domain.promo_events import RAISED_EVENTS
 from partner_vouchers.domain.properties import Number
+from partner_vouchers.errors import StorageError
 
 _OWN_EVENTS = [
     found
@@ -61,14 +62,33 @@ def event_to_dict(event: Event) -> dict[str, Any]:
 
 
 def event_to_json(event: Event) -> str:
-    """Return an event as JSON text; its name is not part of it."""
+    """Return an event as JSON text. Its name is not part of it: keep `event.event_name` beside it.
+
+    Raises:
+        StorageError: it is the event of an assignment, which is not kept as text: keep the id of the assignment,
+            and return its `Assignment.event`. Or it is of a class that this library does not have.
+
+    Example:
+        >>> from datetime import UTC, datetime
+        >>> from partner_vouchers.domain.events import ListPaused
+        >>> event = ListPaused(occurred_at=datetime(2026, 11, 21, 12, tzinfo=UTC), list_id="1837")
+        >>> event.event_name, event_to_json(event)
+        ('list.paused', '{"occurred_at":"2026-11-21T12:00:00+00:00","list_id":"1837","changes":[]}')
+        >>> event_from_json(event.event_name, event_to_json(event)) == event
+        True
+    """
+    if EVENT_TYPES.get(event.event_name) is not type(event):
+        raise StorageError(
+            reason=f"the event {event.event_name!r} cannot be kept as text; that of an assignment is "
+            "`Assignment.event`, so keep the id of the assignment"
+        )
     return json.dumps(event_to_dict(event), ensure_ascii=False, separators=(",", ":"))
 
 
 def event_from_json(name: str, text: str) -> Event:
-    """Return the event of a name and its JSON text.
+    """Return the event of a name and the JSON text that `event_to_json` made of it.
 
     Raises:
-        KeyError: no event has this name.
+        KeyError: no event that is kept as text has this name.
     """
     return _CONVERTER.structure(json.loads(text), EVENT_TYPES[name])

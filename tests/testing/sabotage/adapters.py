@@ -59,18 +59,22 @@ def _patched(targets: Sequence[tuple[type, str, Any]]) -> Iterator[None]:
         yield
 
 
+def entering(faults: list[Fault]) -> Callable[[str, type, str], Callable[[Any], Any]]:
+    """Return a decorator that enters a replacement of a method; its name, in words, is the name of the fault."""
+
+    def fault(clause: str, owner: type, method: str) -> Callable[[Any], Any]:
+        def enter(replacement: Any) -> Any:
+            named: Any = replacement.fget if isinstance(replacement, property) else replacement
+            faults.append(Fault(named.__name__.replace("_", " "), clause, ((owner, method, replacement),)))
+            return replacement
+
+        return enter
+
+    return fault
+
+
 FAULTS: list[Fault] = []
-
-
-def fault(clause: str, owner: type, method: str) -> Callable[[Any], Any]:
-    """Enter a replacement of a method; its name, in words, is the name of the fault."""
-
-    def enter(replacement: Any) -> Any:
-        named: Any = replacement.fget if isinstance(replacement, property) else replacement
-        FAULTS.append(Fault(named.__name__.replace("_", " "), clause, ((owner, method, replacement),)))
-        return replacement
-
-    return enter
+fault = entering(FAULTS)
 
 
 # --- lists ---

@@ -67,7 +67,7 @@ class Codes(Repository, ports.Codes):
 
     def remaining(self, list_id: str, after: str | None, limit: int) -> list[TakenCode]:
         stock = self._unit.tables.stocks.get(list_id)
-        if stock is None:
+        if stock is None or (after is not None and number(after) < 0):
             return []
         start = 0 if after is None else number(after) + 1
         available = (
@@ -130,7 +130,7 @@ class Assignments(Repository, ports.Assignments):
     def of_list(self, list_id: str, after: str | None, limit: int) -> list[Assignment]:
         tables = self._unit.tables
         stock = tables.stocks.get(list_id)
-        if stock is None:
+        if stock is None or (after is not None and number(after) < 0):
             return []
         start = 0 if after is None else number(after) + 1
         taken = (

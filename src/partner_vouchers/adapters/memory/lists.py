@@ -42,9 +42,9 @@ class Lists(Repository, ports.Lists):
 
     def add(self, voucher_list: VoucherList) -> None:
         tables, log = self._unit.tables, self._unit.log
-        if voucher_list.id in tables.lists:
+        if voucher_list.id in tables.ids_of_lists:
             raise StorageError(
-                reason=f"list {voucher_list.id} is stored already; take another id from `new_id`"
+                reason=f"the id {voucher_list.id} was given to a list before; take another from `new_id`"
             )
         if self.with_tag(voucher_list.partner, voucher_list.tag) is not None:
             raise StorageError(
@@ -52,6 +52,7 @@ class Lists(Repository, ports.Lists):
             )
         empty = evolve(voucher_list, counts=Counts(), announced=StockLevel.ENOUGH, campaigns=0)
         log.put(tables.lists, empty.id, empty)
+        log.put(tables.ids_of_lists, empty.id, None)
         log.put(tables.stocks, empty.id, Stock())
         log.put(tables.links, empty.id, {})
         log.put(tables.uploads_of_list, empty.id, [])
@@ -135,8 +136,7 @@ class Campaigns(Repository, ports.Campaigns):
         tables = self._unit.tables
         list_ids = tables.lists_of_campaign.get(campaign_id, {})
         linked = [tables.links[list_id][campaign_id] for list_id in list_ids]
-        # The number tells the age of links that were made at the same instant.
-        linked.sort(key=lambda entry: (entry[1].priority, entry[1].linked_at, entry[0]))
+        linked.sort(key=lambda entry: (entry[1].priority, entry[0]))
         return [(link, tables.lists[link.list_id]) for _, link in linked]
 
     def _count(self, list_id: str) -> None:

@@ -114,9 +114,12 @@ class Uploads(Repository, ports.Uploads):
     def add(self, upload: Upload) -> None:
         tables, log = self._unit.tables, self._unit.log
         tables.list(upload.list_id)
-        if upload.id in tables.uploads:
-            raise StorageError(reason=f"upload {upload.id} is stored already; take another id from `new_id`")
+        if upload.id in tables.ids_of_uploads:
+            raise StorageError(
+                reason=f"the id {upload.id} was given to an upload before; take another from `new_id`"
+            )
         log.put(tables.uploads, upload.id, upload)
+        log.put(tables.ids_of_uploads, upload.id, None)
         log.append(tables.uploads_of_list[upload.list_id], upload.id)
         log.put(tables.pieces, upload.id, {})
 
@@ -164,23 +167,17 @@ class Uploads(Repository, ports.Uploads):
         return [tables.uploads[upload_id] for upload_id in ids]
 
 
-class Leases(Repository, ports.Leases):
+class Leases(Repository, ports.SimpleLeases):
     """Promises that one process works on a thing. All holders live in this process, so none is ever dead."""
 
-    def take(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
-        other, ends = self._unit.tables.leases.get(name, (holder, until))
-        if other != holder and ends >= now:
-            return False
-        self._unit.log.put(self._unit.tables.leases, name, (holder, until))
-        return True
+    def stored(self, name: str) -> tuple[str, datetime] | None:
+        return self._unit.tables.leases.get(name)
 
-    def held(self, name: str, holder: str) -> bool:
-        last, _ = self._unit.tables.leases.get(name, (None, None))
-        return last == holder
-
-    def release(self, name: str, holder: str) -> None:
-        if self.held(name, holder):
+    def store(self, name: str, lease: tuple[str, datetime] | None) -> None:
+        if lease is None:
             self._unit.log.drop(self._unit.tables.leases, name)
+        else:
+            self._unit.log.put(self._unit.tables.leases, name, lease)
 
 
 class Settings(Repository, ports.Settings):

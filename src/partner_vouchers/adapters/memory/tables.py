@@ -86,6 +86,7 @@ class Tables:
     Attributes:
         partners: by name.
         lists: by id, with the counters, the announced level and the number of campaigns up to date.
+        ids_of_lists: the ids of all lists that ever were, as the keys of a dict.
         links: by list id, then campaign id, with a number that grows from link to link.
         lists_of_campaign: by campaign id, the ids of the linked lists, as the keys of a dict.
         stocks: by list id.
@@ -103,6 +104,7 @@ class Tables:
         waiting: by sink and lane, then key, the positions of what is held and not dead, as the keys of a dict.
         audit: by growing position.
         uploads: by id.
+        ids_of_uploads: the ids of all uploads that ever were, as the keys of a dict.
         uploads_of_list: by list id, the ids of its uploads.
         batches: by upload id, from the moment the first code is claimed.
         pieces: by upload id, then index.
@@ -114,6 +116,7 @@ class Tables:
     def __init__(self) -> None:
         self.partners: dict[str, Partner] = {}
         self.lists: dict[str, VoucherList] = {}
+        self.ids_of_lists: dict[str, None] = {}
         self.links: dict[str, dict[str, tuple[int, CampaignLink]]] = {}
         self.lists_of_campaign: dict[str, dict[str, None]] = {}
         self.stocks: dict[str, Stock] = {}
@@ -130,6 +133,7 @@ class Tables:
         self.waiting: dict[tuple[str, int], dict[str, dict[int, None]]] = {}
         self.audit: list[AuditEntry] = []
         self.uploads: dict[str, Upload] = {}
+        self.ids_of_uploads: dict[str, None] = {}
         self.uploads_of_list: dict[str, list[str]] = {}
         self.batches: dict[str, Batch] = {}
         self.pieces: dict[str, dict[int, bytes]] = {}

@@ -7,6 +7,7 @@ from typing import Any
 
 from partner_vouchers.adapters.postgres.driver import COUNT, Session
 from partner_vouchers.adapters.postgres.rows import (
+    code_id_after,
     first_code_id,
     from_instant,
     last_code_id,
@@ -152,13 +153,12 @@ class PostgresAssignments:
     def of_list(self, list_id: str, after: str | None, limit: int) -> list[Assignment]:
         """See `ports.Assignments`."""
         number = to_list_number(list_id)
-        start = first_code_id(number)
         sql = f"""
             SELECT {_ASSIGNMENT} FROM pv_assignments AS a {_FROM}
             WHERE a.code_id > %s AND a.code_id <= %s ORDER BY a.code_id LIMIT %s
         """
-        after_id = start if after is None else max(start, to_number(after))
-        return _assignments(self._db.execute(sql, (after_id, last_code_id(number), limit)))
+        start = code_id_after(after, first_code_id(number))
+        return _assignments(self._db.execute(sql, (start, last_code_id(number), limit)))
 
 
 class PostgresIdempotencyKeys:

@@ -9,6 +9,7 @@ from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.heads import Heads
 from partner_vouchers.adapters.postgres.lists import LEVELS
 from partner_vouchers.adapters.postgres.rows import (
+    code_id_after,
     first_code_id,
     to_list_number,
     to_low_stock,
@@ -125,13 +126,12 @@ class PostgresCodes:
     def remaining(self, list_id: str, after: str | None, limit: int) -> list[TakenCode]:
         """See `ports.Codes`."""
         number = to_list_number(list_id)
-        start = first_code_id(number)
         rows = self._db.execute(
             """
             SELECT id, code FROM pv_codes
             WHERE id > %s AND id <= (SELECT published FROM pv_stock WHERE list_id = %s) ORDER BY id LIMIT %s
             """,
-            (start if after is None else max(start, to_number(after)), number, limit),
+            (code_id_after(after, first_code_id(number)), number, limit),
         )
         return [TakenCode(str(code_id), code) for code_id, code in rows]
 

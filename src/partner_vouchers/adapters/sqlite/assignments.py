@@ -9,6 +9,7 @@ from typing import Any
 from partner_vouchers.adapters.sqlite.driver import Database
 from partner_vouchers.adapters.sqlite.rows import (
     POSITION_BITS,
+    code_id_after,
     first_code_id,
     from_instant,
     to_instant,
@@ -114,7 +115,7 @@ class SQLiteAssignments:
     def of_list(self, list_id: str, after: str | None, limit: int) -> list[Assignment]:
         """See `ports.Assignments`."""
         number = to_number(list_id)
-        start = first_code_id(number) if after is None else to_number(after)
+        start = code_id_after(after, first_code_id(number))
         sql = f"""
             SELECT {_ASSIGNMENT} FROM pv_assignments AS a {_FROM}
             WHERE a.code_id > ? AND a.code_id < ? ORDER BY a.code_id LIMIT ?

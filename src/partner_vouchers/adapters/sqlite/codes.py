@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from partner_vouchers.adapters.sqlite.driver import Database
-from partner_vouchers.adapters.sqlite.rows import LAST_ID, POSITION_BITS, first_code_id, to_number
+from partner_vouchers.adapters.sqlite.rows import (
+    LAST_ID,
+    POSITION_BITS,
+    code_id_after,
+    first_code_id,
+    to_number,
+)
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.stock import Counts, StockLevel
@@ -99,8 +105,7 @@ class SQLiteCodes:
         if row is None:
             return []
         cursor, published = row
-        start = cursor if after is None else max(cursor, to_number(after))
-        rows, _ = self._walk(number, start, published, limit)
+        rows, _ = self._walk(number, code_id_after(after, cursor), published, limit)
         return [TakenCode(str(code_id), code) for code_id, code in rows]
 
     def _take_around_dead(self, list_id: str, limit: int) -> Taken:

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 
+from partner_vouchers.adapters.sqlite.catalog import Catalog
 from partner_vouchers.adapters.sqlite.codes import refresh_skip
 from partner_vouchers.adapters.sqlite.contexts import TransactionContext
 from partner_vouchers.adapters.sqlite.driver import translated
@@ -43,12 +44,14 @@ class SQLiteCodeImport:
         self,
         open_connection: Callable[[], sqlite3.Connection],
         write_on: Callable[[sqlite3.Connection], TransactionContext],
+        catalog: Catalog,
         upload: Upload,
         scope: str,
         counts: Callable[[State], bool],
     ) -> None:
         self._open_connection = open_connection
         self._write_on = write_on
+        self._catalog = catalog
         self._upload_number = to_number(upload.id)
         self._list_number = to_number(upload.list_id)
         self._scope = scope
@@ -190,7 +193,7 @@ class SQLiteCodeImport:
 
     def publish(self, tx: Transaction) -> int:
         """See `ports.CodeImport`."""
-        if not isinstance(tx, SQLiteTransaction):
+        if not isinstance(tx, SQLiteTransaction) or tx.catalog is not self._catalog:
             raise StorageError(reason="publish in a transaction of the storage that the import belongs to")
         require_list(tx.db, str(self._list_number))
         tx.db.execute(

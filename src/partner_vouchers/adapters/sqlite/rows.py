@@ -53,6 +53,14 @@ def to_number(public_id: object) -> int:
     return -1
 
 
+def code_id_after(after: str | None, start: int) -> int:
+    """Return the code id behind which a page begins: `start`, or `after`; none follows a text that is no id."""
+    if after is None:
+        return start
+    number = to_number(after)
+    return LAST_ID if number < 0 else max(start, number)
+
+
 def first_code_id(list_number: int) -> int:
     """Return the id before the first code of a list."""
     return list_number << POSITION_BITS

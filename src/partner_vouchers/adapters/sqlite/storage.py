@@ -90,7 +90,7 @@ class SQLiteStorage:
 
     def import_codes(self, upload: Upload, scope: str, counts: Callable[[State], bool]) -> SQLiteCodeImport:
         """See `ports.Storage`."""
-        return SQLiteCodeImport(self._connections.open, self._write_on, upload, scope, counts)
+        return SQLiteCodeImport(self._connections.open, self._write_on, self._catalog, upload, scope, counts)
 
     def abandon(self, upload_id: str) -> None:
         """See `ports.Storage`."""

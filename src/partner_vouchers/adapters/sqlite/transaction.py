@@ -35,6 +35,11 @@ class SQLiteTransaction:
         self._db = _ENDED
 
     @property
+    def catalog(self) -> Catalog:
+        """What the storage remembers of its lists; each storage has one of its own."""
+        return self._catalog
+
+    @property
     def db(self) -> Database:
         """The connection, for the other parts of this adapter."""
         return self._db

@@ -75,9 +75,9 @@ class CampaignClauses(StorageHooks):
         lists = [driver.a_list(storage, tag=f"t{number}") for number in range(5)]
         priorities = [1, 0, 1, 0, -1]
         with storage.begin() as tx:
-            # All at one instant: the age is the order in which they were linked.
-            for list_id, priority in zip(lists, priorities, strict=True):
-                tx.campaigns.put(driver.a_link(list_id, priority=priority))
+            # The age is the order in which they were linked, whatever the clock of the linking process said.
+            for day, (list_id, priority) in enumerate(zip(lists, priorities, strict=True)):
+                tx.campaigns.put(driver.a_link(list_id, priority=priority, days=-day))
             tx.commit()
         with storage.begin() as tx:
             tx.campaigns.put(driver.a_link(lists[1], priority=0, days=3))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
 from attrs import evolve
 
 from partner_vouchers.domain.assignment import Assignment
@@ -13,9 +12,9 @@ from partner_vouchers.domain.stock import Counts, StockLevel
 from partner_vouchers.errors import CodesExhausted, IdempotencyConflict, StorageError
 from partner_vouchers.ports import Storage, Transaction
 from partner_vouchers.testing import driver
-from partner_vouchers.testing.clauses.lists import NOBODY
+from partner_vouchers.testing.clauses.lists import NO_ID, NOBODY
 from partner_vouchers.testing.driver import START
-from partner_vouchers.testing.hooks import StorageHooks
+from partner_vouchers.testing.hooks import StorageHooks, must_raise, must_refuse
 
 SECOND = timedelta(seconds=1)
 
@@ -134,6 +133,23 @@ class CodeClauses(StorageHooks):
         with storage.begin() as tx:
             assert driver.codes_of(tx.codes.take(list_id, 9).codes) == found
 
+    def test_a_page_goes_on_behind_a_code_that_was_taken_since(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, ["A", "B", "C"])
+        with storage.begin(write=False) as tx:
+            [first] = tx.codes.remaining(list_id, None, 1)
+        driver.assign(storage, "user-1", list_id=list_id)
+        with storage.begin(write=False) as tx:
+            assert driver.codes_of(tx.codes.remaining(list_id, first.id, 9)) == ["B", "C"]
+
+    def test_nothing_comes_after_a_text_that_is_no_id(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, ["A", "B"])
+        driver.assign(storage, "user-1", list_id=list_id)
+        with storage.begin(write=False) as tx:
+            for text in NO_ID:
+                assert tx.codes.remaining(list_id, text, 9) == [], text
+                assert tx.assignments.of_list(list_id, text, 9) == [], text
+                assert tx.uploads.of_list(list_id, text, 9) == [], text
+
 
 class AssignmentClauses(StorageHooks):
     """What `ports.Assignments` owes."""
@@ -179,23 +195,22 @@ class AssignmentClauses(StorageHooks):
     def test_a_code_is_assigned_once(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, ["A", "B"])
         first, _ = driver.assign(storage, "user-1", list_id=list_id)
-        for user, ordinal in (("user-2", 1), ("user-1", 2)):
-            with pytest.raises(StorageError), storage.begin() as tx:
-                tx.assignments.add([evolve(first, user_id=user, ordinal=ordinal)])
-                tx.commit()
-        with pytest.raises(StorageError), storage.begin() as tx:
+        other, second = evolve(first, user_id="user-2"), evolve(first, ordinal=2)
+        must_refuse(StorageError, storage, lambda tx: tx.assignments.add([other]))
+        must_refuse(StorageError, storage, lambda tx: tx.assignments.add([second]))
+
+        def add_twice(tx: Transaction) -> None:
             given = self._take(tx, list_id, ["user-3"])
             tx.assignments.add(given)
             tx.assignments.add(given)
-            tx.commit()
+
+        must_refuse(StorageError, storage, add_twice)
         assert driver.require_consistent(storage, list_id) == [first]
 
     def test_an_ordinal_of_a_user_is_assigned_once(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, ["A", "B", "C"])
         first, _ = driver.assign(storage, "user-1", list_id=list_id)
-        with pytest.raises(StorageError), storage.begin() as tx:
-            tx.assignments.add(self._take(tx, list_id, ["user-1"]))
-            tx.commit()
+        must_refuse(StorageError, storage, lambda tx: tx.assignments.add(self._take(tx, list_id, ["user-1"])))
         assert driver.require_consistent(storage, list_id) == [first]
         assert driver.remaining(storage, list_id) == ["B", "C"]
 
@@ -321,24 +336,22 @@ class IdempotencyClauses(StorageHooks):
     ) -> None:
         list_id = driver.a_list(storage, ["A", "B"])
         first, _ = driver.assign(storage, "user-1", list_id=list_id, key="order-1")
-        with pytest.raises(IdempotencyConflict):
-            driver.assign(storage, "user-2", list_id=list_id, key="order-1")
+        must_raise(
+            IdempotencyConflict, lambda: driver.assign(storage, "user-2", list_id=list_id, key="order-1")
+        )
         assert driver.require_consistent(storage, list_id) == [first]
 
     def test_a_key_is_stored_once(self, storage: Storage) -> None:
         with storage.begin() as tx:
             tx.keys.put("order-1", "first", ("1",))
             tx.commit()
-        with pytest.raises(StorageError), storage.begin() as tx:
-            tx.keys.put("order-1", "second", ("2",))
-            tx.commit()
+        must_refuse(StorageError, storage, lambda tx: tx.keys.put("order-1", "second", ("2",)))
         with storage.begin(write=False) as tx:
             assert tx.keys.get("order-1") == ("first", ("1",))
 
     def test_a_request_that_failed_leaves_its_key_unused(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)
-        with pytest.raises(CodesExhausted):
-            driver.assign(storage, "user-1", list_id=list_id, key="order-1")
+        must_raise(CodesExhausted, lambda: driver.assign(storage, "user-1", list_id=list_id, key="order-1"))
         driver.upload(storage, list_id, ["A"])
         given, replayed = driver.assign(storage, "user-1", list_id=list_id, key="order-1")
         assert (given.code, replayed) == ("A", False)

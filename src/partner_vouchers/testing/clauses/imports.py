@@ -10,14 +10,14 @@ from attrs import evolve
 from hypothesis import strategies as st
 
 from partner_vouchers.domain import stock
-from partner_vouchers.domain.duplicates import Holder, refusal
+from partner_vouchers.domain.duplicates import Holder, counts_for_duplicates, refusal
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.stock import Counts
 from partner_vouchers.domain.uploads import RowFault, RowFaultKind, Tally, interrupted, list_is_full
 from partner_vouchers.errors import StorageError, UnknownList, UploadInterrupted
 from partner_vouchers.ports import CodeImport, Storage, Transaction
 from partner_vouchers.testing import driver, strategies
-from partner_vouchers.testing.hooks import StorageHooks, for_all
+from partner_vouchers.testing.hooks import StorageHooks, for_all, must_raise, must_refuse
 
 IN_FILE = RowFaultKind.DUPLICATE_IN_FILE
 IN_LIST = RowFaultKind.DUPLICATE_IN_LIST
@@ -72,11 +72,9 @@ class ImportClauses(StorageHooks):
             raise UploadInterrupted(upload_id=entry.id)
 
         with driver.importing(storage, entry, ["A", "B"]) as opened:
-            with pytest.raises(UploadInterrupted):
-                driver.claim(opened, list_id, lost)
+            must_raise(UploadInterrupted, lambda: driver.claim(opened, list_id, lost))
             opened.refuse([RowFault(3, "C C", RowFaultKind.INVALID_CHARACTER, "no")])
-            with pytest.raises(UploadInterrupted):
-                opened.save_faults(lost)
+            must_raise(UploadInterrupted, lambda: opened.save_faults(lost))
         with storage.begin(write=False) as tx:
             assert tx.settings.get("colour") is None
             assert tx.uploads.faults(entry.id, 0, 9) == []
@@ -106,8 +104,14 @@ class ImportClauses(StorageHooks):
         entry = driver.enter_upload(storage, list_id)
         with driver.importing(storage, entry, ["A"]) as opened:
             driver.claim(opened, list_id)
-            with pytest.raises(StorageError):
-                opened.publish(None)  # type: ignore[arg-type]
+            must_raise(StorageError, lambda: opened.publish(None))  # type: ignore[arg-type]
+            with self.fresh() as (other, _):
+                # There is a list of the same id.
+                driver.a_list(other, ["X"])
+                must_refuse(StorageError, other, opened.publish)
+            self._require_only(storage, list_id)
+            driver.publish(storage, opened, entry, 1)
+        self._require_only(storage, list_id, "A")
 
     def test_publishing_into_a_removed_list_is_refused(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)
@@ -117,9 +121,7 @@ class ImportClauses(StorageHooks):
             with storage.begin() as tx:
                 tx.lists.remove(list_id)
                 tx.commit()
-            with pytest.raises(UnknownList), storage.begin() as tx:
-                opened.publish(tx)
-                tx.commit()
+            must_refuse(UnknownList, storage, opened.publish)
         other = driver.a_list(storage, ["A"])
         self._require_only(storage, other, "A")
 
@@ -226,8 +228,7 @@ class ImportClauses(StorageHooks):
             tx.lists.remove(other)
             tx.commit()
         # What did not fit is held by nobody.
-        assert not any(self._holds(storage, list_id, code) for code in "FG")
-        assert self._holds(storage, list_id, "E")
+        assert [self._holder(storage, list_id, code) for code in "EFG"] == [Holder(list_id), None, None]
 
     def test_a_check_finds_what_a_claim_would_refuse_and_stores_nothing(self, storage: Storage) -> None:
         partners = (f"Puma {number}" for number in count())
@@ -261,7 +262,7 @@ class ImportClauses(StorageHooks):
         entry = driver.enter_upload(storage, list_id)
         given_up = driver.enter_upload(storage, list_id)
         bad = [
-            RowFault(line, f"bad {line}\n,\"'é", RowFaultKind.BAD_FORMAT, f"ünfit {line}")
+            RowFault(line, f"bad {line}\n,\"'é\0\x1b", RowFaultKind.BAD_FORMAT, f"ünfit {line}")
             for line in (2, 7, 900)
         ]
         with driver.importing(storage, given_up, ["L1"]) as opened:
@@ -331,14 +332,14 @@ class ImportClauses(StorageHooks):
         assert driver.remaining(storage, list_id) == list(codes)
         with storage.begin() as tx:
             assert driver.codes_of(tx.codes.take(list_id, driver.ALL).codes) == list(codes)
-        for code in codes[:3]:
-            assert self._holds(storage, list_id, code)
+        holders = {code: self._holder(storage, list_id, code) for code in codes[:3]}
+        assert holders == dict.fromkeys(codes[:3], Holder(list_id))
         driver.require_consistent(storage, list_id)
 
-    def _holds(self, storage: Storage, list_id: str, code: str) -> bool:
+    def _holder(self, storage: Storage, list_id: str, code: str) -> Holder | None:
         scope = driver.stored(storage, list_id).scope
         with storage.begin(write=False) as tx:
-            return tx.codes.holder(scope, code, lambda state: True) == Holder(list_id)
+            return tx.codes.holder(scope, code, counts_for_duplicates)
 
     def _judged(self, storage: Storage, list_id: str, codes: list[str]) -> list[tuple[int, str, Holder]]:
         """Return the refused rows of a file with the holders that the storage told, by line."""

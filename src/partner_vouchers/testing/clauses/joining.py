@@ -12,7 +12,7 @@ from partner_vouchers.domain.duplicates import counts_for_duplicates
 from partner_vouchers.errors import HostTransactionError
 from partner_vouchers.ports import Storage
 from partner_vouchers.testing import driver
-from partner_vouchers.testing.hooks import HostConnection, StorageHooks, able
+from partner_vouchers.testing.hooks import HostConnection, StorageHooks, able, must_raise
 
 
 class JoiningClauses(StorageHooks):
@@ -75,10 +75,8 @@ class JoiningClauses(StorageHooks):
         with self._host(storage, tmp_path) as (host, joined):
             with pytest.raises(HostTransactionError), joined.import_codes(entry, "", counts_for_duplicates):
                 pass
-            with pytest.raises(HostTransactionError):
-                joined.abandon(entry.id)
-            with pytest.raises(HostTransactionError):
-                joined.join(host.connection)
+            must_raise(HostTransactionError, lambda: joined.abandon(entry.id))
+            must_raise(HostTransactionError, lambda: joined.join(host.connection))
             joined.reclaim()
 
     def test_a_connection_of_another_kind_is_refused(self, storage: Storage) -> None:

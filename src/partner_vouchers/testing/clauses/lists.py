@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from itertools import count
 
-import pytest
 from attrs import evolve
 
 from partner_vouchers.domain.lifecycle import State, Status, criteria_for
@@ -17,10 +16,13 @@ from partner_vouchers.ports import Storage, Transaction
 from partner_vouchers.testing import driver, strategies
 from partner_vouchers.testing.clauses.lookups import all_lists
 from partner_vouchers.testing.driver import FAR, START
-from partner_vouchers.testing.hooks import StorageHooks, for_all
+from partner_vouchers.testing.hooks import StorageHooks, for_all, must_raise, must_refuse
 
 NOBODY = ["", "0", "999999", "-1", "01", "nobody's id", "9" * 40, "٣", "1; DROP TABLE lists"]
 """Texts that are nobody's id."""
+
+NO_ID = ["", "-1", "nobody's id", "٣", "1; DROP TABLE lists"]
+"""Texts that no storage makes an id of."""
 
 
 class ListClauses(StorageHooks):
@@ -73,10 +75,9 @@ class ListClauses(StorageHooks):
         driver.assign(storage, "user-1", campaign_id="CMP1")
         driver.change(storage, list_id, expires_at=START)
         driver.assign(storage, "user-2", campaign_id="CMP1", now=START)
-        with pytest.raises(NoActiveList):
-            driver.assign(storage, "user-3", campaign_id="CMP1", now=START + timedelta(microseconds=1))
-        with pytest.raises(NoActiveList):
-            driver.assign(storage, "user-3", list_id=list_id, now=START + timedelta(microseconds=1))
+        late = START + timedelta(microseconds=1)
+        must_raise(NoActiveList, lambda: driver.assign(storage, "user-3", campaign_id="CMP1", now=late))
+        must_raise(NoActiveList, lambda: driver.assign(storage, "user-3", list_id=list_id, now=late))
         assert driver.remaining(storage, list_id) == ["C"]
 
     def test_saving_leaves_alone_what_the_storage_keeps(self, storage: Storage) -> None:
@@ -103,30 +104,54 @@ class ListClauses(StorageHooks):
         list_id = driver.a_list(storage)
         read_by_both = driver.stored(storage, list_id)
         driver.change(storage, list_id, name="mine")
+
+        def require_stale(version: int) -> None:
+            theirs = evolve(read_by_both, name="theirs", version=version)
+            stale = must_refuse(StaleVersion, storage, lambda tx: tx.lists.save(theirs))
+            assert (stale.list_id, stale.expected, stale.actual) == (list_id, version - 1, 2)
+
         for version in (1, 2, 4):
-            with pytest.raises(StaleVersion) as stale, storage.begin() as tx:
-                tx.lists.save(evolve(read_by_both, name="theirs", version=version))
-                tx.commit()
-            assert (stale.value.list_id, stale.value.expected, stale.value.actual) == (
-                list_id,
-                version - 1,
-                2,
-            )
+            require_stale(version)
         assert driver.stored(storage, list_id).name == "mine"
 
     def test_a_list_is_stored_once(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, ["A"])
         first = driver.stored(storage, list_id)
-        for again in (evolve(first, tag="other", name="again"), first):
-            with pytest.raises(StorageError), storage.begin() as tx:
-                tx.lists.add(again)
-                tx.commit()
-        with pytest.raises(StorageError), storage.begin() as tx:
+        must_refuse(StorageError, storage, lambda tx: tx.lists.add(evolve(first, tag="other", name="again")))
+        must_refuse(StorageError, storage, lambda tx: tx.lists.add(first))
+
+        def add_twice(tx: Transaction) -> None:
             made = driver.unstored_list(tx, tag="another")
             tx.lists.add(made)
             tx.lists.add(made)
-            tx.commit()
+
+        must_refuse(StorageError, storage, add_twice)
         assert driver.stored(storage, list_id) == first
+
+    def test_the_id_of_a_removed_list_is_not_used_again(self, storage: Storage) -> None:
+        list_id, other = driver.a_list(storage), driver.a_list(storage, tag="other")
+        gone = driver.stored(storage, list_id)
+        upload = driver.enter_upload(storage, list_id)
+        with storage.begin() as tx:
+            tx.lists.remove(list_id)
+            tx.commit()
+        must_refuse(StorageError, storage, lambda tx: tx.uploads.add(evolve(upload, list_id=other)))
+        for after in ("removing", "reclaiming"):
+            must_refuse(StorageError, storage, lambda tx: tx.lists.add(gone))
+            with storage.begin(write=False) as tx:
+                assert tx.lists.get(list_id) is None, after
+            storage.reclaim()
+
+    def test_a_new_list_begins_at_zero_and_unannounced(self, storage: Storage) -> None:
+        with storage.begin() as tx:
+            made = driver.unstored_list(tx)
+            tx.lists.add(evolve(made, counts=Counts(9, 3, 2, 1), announced=StockLevel.EXHAUSTED, campaigns=9))
+            assert tx.lists.get(made.id) == made
+            tx.commit()
+        assert driver.stored(storage, made.id) == made
+        with storage.begin() as tx:
+            taken = tx.codes.take(made.id, 1)
+        assert (taken.counts, taken.announced) == (Counts(), StockLevel.ENOUGH)
 
     def test_a_tag_belongs_to_one_list_of_a_partner_until_that_is_archived(self, storage: Storage) -> None:
         first = driver.a_list(storage, tag="sale")
@@ -134,9 +159,7 @@ class ListClauses(StorageHooks):
         for state in (State.ACTIVE, State.PAUSED):
             if state is State.PAUSED:
                 driver.change(storage, first, state=state)
-            with pytest.raises(StorageError), storage.begin() as tx:
-                tx.lists.add(driver.unstored_list(tx, tag="sale"))
-                tx.commit()
+            must_refuse(StorageError, storage, lambda tx: tx.lists.add(driver.unstored_list(tx, tag="sale")))
         driver.change(storage, first, state=State.ARCHIVED)
         with storage.begin(write=False) as tx:
             assert tx.lists.with_tag("Puma", "sale") is None
@@ -189,24 +212,22 @@ class ListClauses(StorageHooks):
                 assert tx.partners.get(nobody) is None
                 assert tx.keys.get(nobody) is None
                 assert tx.settings.get(nobody) is None
-                with pytest.raises(UnknownList):
-                    tx.codes.counts(nobody)
+                must_raise(UnknownList, partial(tx.codes.counts, nobody))
 
     def test_what_is_not_there_cannot_be_changed(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)
         known = driver.stored(storage, list_id)
-        changes: list[Callable[[Transaction, str], object]] = [
-            lambda tx, nobody: tx.lists.save(evolve(known, id=nobody, version=2)),
-            lambda tx, nobody: tx.lists.touch(nobody, START),
-            lambda tx, nobody: tx.lists.announce(nobody, StockLevel.LOW),
-            lambda tx, nobody: tx.campaigns.put(driver.a_link(nobody)),
-            lambda tx, nobody: tx.codes.take(nobody, 1),
-        ]
+
+        def require_unknown(nobody: str) -> None:
+            unsaved = evolve(known, id=nobody, version=2)
+            must_refuse(UnknownList, storage, lambda tx: tx.lists.save(unsaved))
+            must_refuse(UnknownList, storage, lambda tx: tx.lists.touch(nobody, START))
+            must_refuse(UnknownList, storage, lambda tx: tx.lists.announce(nobody, StockLevel.LOW))
+            must_refuse(UnknownList, storage, lambda tx: tx.campaigns.put(driver.a_link(nobody)))
+            must_refuse(UnknownList, storage, lambda tx: tx.codes.take(nobody, 1))
+
         for nobody in NOBODY:
-            for change in changes:
-                with pytest.raises(UnknownList), storage.begin() as tx:
-                    change(tx, nobody)
-                    tx.commit()
+            require_unknown(nobody)
             with storage.begin() as tx:
                 tx.lists.remove(nobody)
                 assert not tx.campaigns.remove(nobody, "CMP1")

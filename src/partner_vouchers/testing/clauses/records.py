@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
 from attrs import evolve
 from hypothesis import strategies as st
 
@@ -15,7 +14,7 @@ from partner_vouchers.ports import Storage
 from partner_vouchers.testing import driver, strategies
 from partner_vouchers.testing.clauses.lists import NOBODY
 from partner_vouchers.testing.driver import FAR, START
-from partner_vouchers.testing.hooks import StorageHooks, for_all
+from partner_vouchers.testing.hooks import StorageHooks, for_all, must_refuse
 
 SECOND = timedelta(seconds=1)
 
@@ -105,9 +104,7 @@ class UploadClauses(StorageHooks):
             found = [tx.uploads.piece(entries[0].id, index) for index in range(5)]
             assert found == [*pieces, None]
             assert tx.uploads.piece(entries[1].id, 0) is None
-        with pytest.raises(StorageError), storage.begin() as tx:
-            tx.uploads.add_piece(entries[0].id, 0, b"again")
-            tx.commit()
+        must_refuse(StorageError, storage, lambda tx: tx.uploads.add_piece(entries[0].id, 0, b"again"))
 
     def test_an_abandoned_upload_keeps_its_file_only_where_it_is_whole(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)
@@ -127,19 +124,16 @@ class UploadClauses(StorageHooks):
     def test_an_upload_belongs_to_a_list_and_is_stored_once(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)
         entry = driver.enter_upload(storage, list_id)
-        with pytest.raises(StorageError), storage.begin() as tx:
-            tx.uploads.add(evolve(entry, filename="again.csv"))
-            tx.commit()
+        must_refuse(StorageError, storage, lambda tx: tx.uploads.add(evolve(entry, filename="again.csv")))
+
+        def require_unknown(nobody: str) -> None:
+            lost = evolve(entry, list_id=nobody)
+            must_refuse(UnknownList, storage, lambda tx: tx.uploads.add(evolve(lost, id=tx.uploads.new_id())))
+            must_refuse(UnknownUpload, storage, lambda tx: tx.uploads.save(evolve(entry, id=nobody)))
+            must_refuse(UnknownUpload, storage, lambda tx: tx.uploads.add_piece(nobody, 0, b"A"))
+
         for nobody in NOBODY:
-            with pytest.raises(UnknownList), storage.begin() as tx:
-                tx.uploads.add(evolve(entry, id=tx.uploads.new_id(), list_id=nobody))
-                tx.commit()
-            with pytest.raises(UnknownUpload), storage.begin() as tx:
-                tx.uploads.save(evolve(entry, id=nobody))
-                tx.commit()
-            with pytest.raises(UnknownUpload), storage.begin() as tx:
-                tx.uploads.add_piece(nobody, 0, b"A")
-                tx.commit()
+            require_unknown(nobody)
         with storage.begin(write=False) as tx:
             assert tx.uploads.of_list(list_id, None, 9) == [entry]
 

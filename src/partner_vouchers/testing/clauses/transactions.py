@@ -13,7 +13,7 @@ from partner_vouchers.errors import PartnerVouchersError, StorageError
 from partner_vouchers.ports import Storage, Transaction
 from partner_vouchers.testing import driver
 from partner_vouchers.testing.driver import START
-from partner_vouchers.testing.hooks import StorageHooks, able
+from partner_vouchers.testing.hooks import StorageHooks, able, must_raise
 from partner_vouchers.testing.teams import started
 
 
@@ -121,14 +121,11 @@ class TransactionClauses(StorageHooks):
         with storage.begin() as committed:
             committed.settings.put("colour", "green")
             committed.commit()
-            with pytest.raises(StorageError):
-                committed.settings.put("colour", "red")
-            with pytest.raises(StorageError):
-                committed.commit()
+            must_raise(StorageError, lambda: committed.settings.put("colour", "red"))
+            must_raise(StorageError, committed.commit)
         with storage.begin() as left:
             pass
-        with pytest.raises(StorageError):
-            left.settings.put("colour", "red")
+        must_raise(StorageError, lambda: left.settings.put("colour", "red"))
         with storage.begin(write=False) as tx:
             assert tx.settings.get("colour") == "green"
 

@@ -1,0 +1,115 @@
+"""Memory storages with one fault each at the edges: ids used before, pages behind nothing, foreign transactions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from partner_vouchers.adapters.memory import codes, imports, lists, records
+from partner_vouchers.adapters.memory.transaction import MemoryTransaction
+from partner_vouchers.domain.voucher_list import VoucherList
+from partner_vouchers.errors import StorageError
+from partner_vouchers.ports import TakenCode
+from tests.testing.sabotage.adapters import Fault, entering
+
+EDGES: list[Fault] = []
+fault = entering(EDGES)
+
+
+# --- lists and uploads ---
+
+_add_list = lists.Lists.add
+
+
+@fault("test_a_new_list_begins_at_zero_and_unannounced", lists.Lists, "add")
+def new_list_that_was_announced_before(self: lists.Lists, voucher_list: VoucherList) -> None:
+    _add_list(self, voucher_list)
+    self.announce(voucher_list.id, voucher_list.announced)
+
+
+@fault("test_the_id_of_a_removed_list_is_not_used_again", lists.Lists, "add")
+def list_that_comes_back_from_the_dead(self: lists.Lists, voucher_list: VoucherList) -> None:
+    if self.get(voucher_list.id) is None:
+        self._unit.log.drop(self._unit.tables.ids_of_lists, voucher_list.id)
+    _add_list(self, voucher_list)
+
+
+_add_upload = records.Uploads.add
+
+
+@fault("test_the_id_of_a_removed_list_is_not_used_again", records.Uploads, "add")
+def upload_that_comes_back_from_the_dead(self: records.Uploads, upload: Any) -> None:
+    if self.get(upload.id) is None:
+        self._unit.log.drop(self._unit.tables.ids_of_uploads, upload.id)
+    _add_upload(self, upload)
+
+
+_of_campaign = lists.Campaigns.of_campaign
+
+
+@fault("test_lists_of_a_campaign_are_ordered_by_priority_then_age", lists.Campaigns, "of_campaign")
+def links_whose_age_is_what_a_clock_said(self: lists.Campaigns, campaign_id: str) -> list[Any]:
+    return sorted(_of_campaign(self, campaign_id), key=lambda found: (found[0].priority, found[0].linked_at))
+
+
+# --- pages ---
+
+
+def _from_the_start(page: Any) -> Any:
+    def from_the_start_behind_a_text_that_is_no_id(
+        self: Any, list_id: str, after: str | None, limit: int
+    ) -> Any:
+        return page(self, list_id, None if after is None or not after.isdecimal() else after, limit)
+
+    return from_the_start_behind_a_text_that_is_no_id
+
+
+EDGES += [
+    Fault(
+        f"{name} that begin anew behind a text that is no id",
+        "test_nothing_comes_after_a_text_that_is_no_id",
+        ((owner, method, _from_the_start(getattr(owner, method))),),
+    )
+    for name, owner, method in (
+        ("codes", codes.Codes, "remaining"),
+        ("assignments", codes.Assignments, "of_list"),
+        ("uploads", records.Uploads, "of_list"),
+    )
+]
+
+_remaining = codes.Codes.remaining
+
+
+@fault("test_a_page_goes_on_behind_a_code_that_was_taken_since", codes.Codes, "remaining")
+def page_that_ends_where_its_code_was_taken(
+    self: codes.Codes, list_id: str, after: str | None, limit: int
+) -> list[TakenCode]:
+    left = _remaining(self, list_id, None, 1000)
+    ids = [each.id for each in left]
+    if after is None:
+        return left[:limit]
+    return left[ids.index(after) + 1 :][:limit] if after in ids else []
+
+
+# --- imports ---
+
+_publish = imports.MemoryImport.publish
+
+
+@fault("test_publishing_needs_a_transaction_of_the_same_storage", imports.MemoryImport, "publish")
+def publishing_in_a_transaction_of_any_storage(self: imports.MemoryImport, tx: Any) -> int:
+    if not isinstance(tx, MemoryTransaction):
+        raise StorageError(reason="this is no transaction of such a storage")
+    own, self._tables = self._tables, tx.unit.tables
+    try:
+        return _publish(self, tx)
+    finally:
+        self._tables = own
+
+
+_save_faults = imports.MemoryImport.save_faults
+
+
+@fault("test_refused_rows_are_kept_in_the_order_of_their_lines", imports.MemoryImport, "save_faults")
+def refused_row_that_ends_at_a_nul(self: imports.MemoryImport, keep_alive: Any) -> None:
+    self._faults = [each._replace(raw=each.raw.partition("\0")[0]) for each in self._faults]
+    _save_faults(self, keep_alive)
