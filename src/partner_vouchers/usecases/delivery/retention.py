@@ -31,12 +31,12 @@ def require_retention(value: object) -> timedelta | None:
     )
 
 
-def remove_old_events(wiring: Wiring) -> int:
-    """Remove delivered events whose time has come, in short transactions; return how many."""
+def remove_old_events(wiring: Wiring) -> None:
+    """Remove delivered events whose time has come, in short transactions."""
     if wiring.keep_events is None:
-        return 0
+        return
     now = wiring.now()
-    removed, after, limit = 0, 0, _FIRST_LOOK
+    after, limit = 0, _FIRST_LOOK
     while True:
         with wiring.storage.begin(write=False) as tx:
             entries = tx.outbox.read(after, limit)
@@ -45,10 +45,10 @@ def remove_old_events(wiring: Wiring) -> int:
         if until > after:
             with wiring.storage.begin() as tx:
                 # A sink may have become known meanwhile.
-                removed += tx.outbox.remove(min(until, _settled_until(tx)))
+                tx.outbox.remove(min(until, _settled_until(tx)))
                 tx.commit()
         if old.ended or until < old.until or len(entries) < limit:
-            return removed
+            return
         after, limit = entries[-1].position, _AT_ONCE
 
 
