@@ -37,6 +37,11 @@ OUT_OF_RANGE = "must lie between -2**53 and 2**53"
 EXPIRY = datetime(2024, 3, 31, 23, 59, 59, tzinfo=UTC)
 
 
+def as_told(value: object) -> str:
+    """Name a case of a test, the same in every run."""
+    return value.label if isinstance(value, Format) else repr(value)
+
+
 def reason_of(form: Format, value: object) -> str:
     with pytest.raises(ValueError, match=r"^must ") as caught:
         form.read(value)
@@ -61,7 +66,7 @@ def reason_of(form: Format, value: object) -> str:
         (COUPON_DATE, "31-03-2024 23:59:59", EXPIRY),
         (COUPON_DATE, "01-02-0003 04:05:06", datetime(3, 2, 1, 4, 5, 6, tzinfo=UTC)),
     ],
-    ids=repr,
+    ids=as_told,
 )
 def test_what_fits_its_format_is_read(form: Format, value: object, found: object) -> None:
     assert form.read(value) == found
@@ -70,7 +75,7 @@ def test_what_fits_its_format_is_read(form: Format, value: object, found: object
         assert form.read(value).tzinfo is UTC
 
 
-@pytest.mark.parametrize("form", [TEXT, NUMBER])
+@pytest.mark.parametrize("form", [TEXT, NUMBER], ids=as_told)
 @pytest.mark.parametrize(
     "value,kind",
     [
@@ -82,7 +87,7 @@ def test_what_fits_its_format_is_read(form: Format, value: object, found: object
         (["PM500FF"], "no single value"),
         ({}, "no single value"),
     ],
-    ids=repr,
+    ids=as_told,
 )
 def test_another_type_is_named_as_json_names_it(form: Format, value: object, kind: str) -> None:
     wanted = "a text" if form is TEXT else "a number"
@@ -120,7 +125,7 @@ def test_another_type_is_named_as_json_names_it(form: Format, value: object, kin
         (COUPON_DATE, "31-03-2024 23:59:59 ", NO_COUPON_DATE),
         (COUPON_DATE, "31-02-2024 23:59:59", NO_COUPON_DATE),
     ],
-    ids=repr,
+    ids=as_told,
 )
 def test_what_does_not_fit_its_format_is_refused_with_what_would(
     form: Format, value: object, reason: str
@@ -155,6 +160,7 @@ def test_early_years_are_written_with_four_digits() -> None:
         (ISO_INSTANT, "text: `YYYY-MM-DDTHH:MM:SSZ`"),
         (COUPON_DATE, "text: `DD-MM-YYYY HH:MM:SS`, in UTC"),
     ],
+    ids=as_told,
 )
 def test_a_format_has_a_name_for_the_reader(form: Format, label: str) -> None:
     assert form.label == label
@@ -170,7 +176,7 @@ def test_a_format_has_a_name_for_the_reader(form: Format, label: str) -> None:
         (7, 7),
         (0.1, 0.1),
     ],
-    ids=repr,
+    ids=as_told,
 )
 def test_a_decimal_becomes_the_number_that_json_prints_alike(value: Any, number: float) -> None:
     assert as_number(value) == number
