@@ -12,6 +12,7 @@ from attrs.exceptions import FrozenInstanceError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from partner_vouchers.domain.codes import mask
 from partner_vouchers.domain.promo_events import (
     PROMO_EVENTS,
     RAISED_EVENTS,
@@ -133,11 +134,16 @@ def test_an_instant_on_the_wire_is_in_utc_and_cut_to_the_second(instant: datetim
 
 
 def test_instants_are_told_in_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = an_event().properties()
-    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    def told() -> list[object]:
+        # In another zone, since what is in UTC already need not be moved.
+        begins = datetime(2024, 2, 1, 5, 30, tzinfo=INDIA)
+        return [*(an_event(kind).properties() for kind in PROMO_EVENTS), coupon_date(begins)]
+
+    here = told()
+    monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:
-        assert an_event().properties() == told
+        assert told() == here
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -258,6 +264,18 @@ def test_points_come_from_a_known_source(kind: type[RaisedEvent]) -> None:
 def test_a_coupon_code_is_not_shown(code: str) -> None:
     for kind in (CouponRewarded, CouponRedeemed):
         assert code not in repr(an_event(kind, coupon_code=code))
+
+
+@pytest.mark.parametrize("kind", [CouponRewarded, CouponRedeemed])
+def test_a_coupon_code_is_shown_masked_and_its_absence_as_it_is(kind: type[RaisedEvent]) -> None:
+    assert f"coupon_code={mask('DIWALI10-XK2')}," in repr(an_event(kind, coupon_code="DIWALI10-XK2"))
+    assert "coupon_code=None," in repr(an_event(kind, coupon_code=None))
+
+
+@pytest.mark.parametrize("field", ["discount_amount", "cashback_points"])
+def test_an_amount_may_be_missing_or_a_decimal(field: str) -> None:
+    assert getattr(an_event(CouponRedeemed, **{field: None}), field) is None
+    assert getattr(an_event(CouponRedeemed, **{field: Decimal("49.90")}), field) == 49.9
 
 
 def test_a_voucher_code_is_not_shown() -> None:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, Final
 
 from attrs import Attribute, field, frozen
+from attrs.converters import optional as _optionally
 from attrs.validators import optional
 
 from partner_vouchers.domain.codes import mask
@@ -176,16 +177,8 @@ def _in_utc(value: datetime) -> datetime:
         return value
 
 
-def _in_utc_or_none(value: datetime | None) -> datetime | None:
-    return None if value is None else _in_utc(value)
-
-
 def _number(value: Number | Decimal) -> Number:
     return as_number(value)
-
-
-def _number_or_none(value: Number | Decimal | None) -> Number | None:
-    return None if value is None else as_number(value)
 
 
 def _mask_or_none(code: str | None) -> str:
@@ -289,10 +282,10 @@ class CouponUsed(RaisedEvent):
     coupon_id: str = field(validator=_is_name)
     coupon_name: str | None = field(default=None, validator=optional(_is_name))
     discount_amount: Number | None = field(
-        default=None, converter=_number_or_none, validator=optional(_is_number)
+        default=None, converter=_optionally(_number), validator=optional(_is_number)
     )
     cashback_points: Number | None = field(
-        default=None, converter=_number_or_none, validator=optional(_is_number)
+        default=None, converter=_optionally(_number), validator=optional(_is_number)
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from functools import partial
+from threading import TIMEOUT_MAX
 
 from attrs import frozen
 
@@ -141,13 +141,12 @@ class EventsGroup:
         Raises:
             HostTransactionError: within a host's transaction.
             InvalidInput: there is no sink, two have the same name, one breaks a rule, or `interval` is not
-                positive.
+                a positive number.
         """
         self._require_own_transactions()
         if not sinks or len({sink.name for sink in sinks}) < len(sinks):
             raise InvalidInput(field="sinks", reason="must be one or more, each with a name of its own")
-        if not 0 < interval <= threading.TIMEOUT_MAX:
-            raise InvalidInput(field="interval", reason="must be a positive number of seconds")
+        _require_interval(interval)
         for sink in sinks:
             self._deliverer(sink, from_now, retry)
         deliverers = [partial(self._deliverer, sink, from_now, retry) for sink in sinks]
@@ -238,6 +237,12 @@ class EventsGroup:
             raise HostTransactionError(
                 reason="events are delivered once they are committed; deliver them outside the host's transaction"
             )
+
+
+def _require_interval(interval: object) -> None:
+    # Longer than this no thread can wait.
+    if isinstance(interval, bool) or not isinstance(interval, int | float) or not 0 < interval <= TIMEOUT_MAX:
+        raise InvalidInput(field="interval", reason="must be a positive number of seconds")
 
 
 class _Housekeeping:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,12 +12,15 @@ from attrs import evolve
 from partner_vouchers import PartnerVouchers, Status
 from partner_vouchers.domain.delivery import RetryPolicy
 from partner_vouchers.domain.events import ListExpired, PartnerAdded
+from partner_vouchers.domain.promo_events import PointsCredited
 from partner_vouchers.errors import HostTransactionError, InvalidCursor, InvalidInput
-from partner_vouchers.ports import Rejection, Storage
+from partner_vouchers.ports import OutboxEntry, Rejection, Storage
 from partner_vouchers.usecases.delivery.dead_letters import DeadLetter
 from tests.properties.backends import InMemory, InSQLite
 from tests.support.host import MICROSECOND, START, FixedClock, Host, some_codes
+from tests.support.promo import an_event
 from tests.support.sinks import ScriptedSink, fail, reject, take_all
+from tests.support.storages import CountingStorage
 
 ONCE = RetryPolicy(max_attempts=1)
 USERS = [f"user-{number}" for number in range(7)]
@@ -28,6 +32,15 @@ def refuse_all(host: Host, name: str = "crm") -> ScriptedSink:
     sink.always = reject(*USERS, final=True)
     host.vouchers.events.deliver(sink)
     return sink
+
+
+def reject_everything(entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
+    return [Rejection(entry.id, "unknown", final=True) for entry in entries]
+
+
+def give_to_many(host: Host, number: int) -> None:
+    found = host.a_list(*some_codes(number))
+    host.vouchers.codes.assign_many([f"user-{each}" for each in range(number)], list_id=found.id)
 
 
 @pytest.fixture
@@ -69,6 +82,78 @@ def test_pages_of_dead_letters_lead_to_all_of_them(host: Host, letters: list[Dea
 def test_a_cursor_of_something_else_is_refused(host: Host, after: Any) -> None:
     with pytest.raises(InvalidCursor):
         host.vouchers.events.dead_letters(after=after)
+
+
+def test_the_last_page_of_dead_letters_knows_that_it_is_the_last(
+    host: Host, letters: list[DeadLetter]
+) -> None:
+    assert host.vouchers.events.dead_letters(limit=14).next is None
+    assert host.vouchers.events.dead_letters("crm", limit=7).next is None
+    assert host.vouchers.events.dead_letters(limit=13).next is not None
+
+
+@pytest.mark.parametrize("sink", ["A", "a:b", ":"])
+def test_dead_letters_are_found_from_the_first_event_on_whatever_the_sink_is_called(
+    host: Host, sink: str
+) -> None:
+    host.a_list("A")
+    refusing = ScriptedSink(sink)
+    refusing.always = reject_everything
+    host.vouchers.events.deliver(refusing)
+    events = host.vouchers.events
+    first = events.dead_letters(limit=1)
+    rest = events.dead_letters(after=first.next)
+    assert [letter.id for letter in [*first, *rest]] == [entry.id for entry in host.outbox()]
+    assert {letter.sink for letter in [*first, *rest]} == {sink}
+
+
+def test_fifty_dead_letters_are_a_page_and_any_number_is_tried_again(host: Host) -> None:
+    give_to_many(host, 1010)
+    sink = ScriptedSink(batch_size=1000)
+    sink.always = reject_everything
+    host.vouchers.events.deliver(sink)
+    dead = len(host.outbox())
+    assert len(host.vouchers.events.dead_letters()) == 50
+    last = host.outbox()[-1].id
+    assert host.vouchers.events.retry_dead_letters(ids=[last]) == 1
+    assert host.vouchers.events.retry_dead_letters() == dead - 1
+    sink.always = take_all
+    assert host.vouchers.events.deliver(sink).delivered == dead
+
+
+@pytest.mark.parametrize(
+    "after,reason",
+    [
+        ("7", "is not the `next` of a page of dead letters"),
+        (7, "is not the `next` of a page of dead letters"),
+        ("x:crm", "is not the `next` of a page of dead letters"),
+    ],
+    ids=repr,
+)
+def test_a_cursor_is_refused_by_its_name(host: Host, after: Any, reason: str) -> None:
+    with pytest.raises(InvalidCursor) as refused:
+        host.vouchers.events.dead_letters(after=after)
+    assert (refused.value.field, refused.value.reason) == ("after", reason)
+
+
+def test_a_sink_that_gives_no_reason_is_said_to_give_none(host: Host) -> None:
+    host.give(host.a_list("A").id, "user-1")
+    sink = ScriptedSink()
+    sink.always = reject("user-1", final=True, reason=" \n")
+    host.vouchers.events.deliver(sink)
+    (letter,) = host.vouchers.events.dead_letters()
+    assert letter.reason == "no reason given"
+
+
+def test_who_only_looks_keeps_nobody_from_writing(host: Host, letters: list[DeadLetter]) -> None:
+    storage = CountingStorage(host.storage)
+    events = PartnerVouchers(storage, clock=host.clock).events
+    events.dead_letters()
+    events.backlog("crm")
+    events.retry_dead_letters("unknown")
+    assert storage.writes == 1, "the last asks for one sink"
+    events.retry_dead_letters()
+    assert storage.writes == 1 + len({letter.sink for letter in letters})
 
 
 def test_a_dead_letter_does_not_show_the_code(letters: list[DeadLetter]) -> None:
@@ -159,6 +244,26 @@ def test_the_backlog_tells_how_old_the_oldest_event_is(host: Host) -> None:
     assert (backlog.oldest, backlog.age) == (given_at, timedelta(minutes=5))
     assert (backlog.waiting, backlog.dead_letters, backlog.paused_until) == (1, 0, None)
     assert events.backlog("other").oldest == START
+    assert events.backlog("other").sink == "other"
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", 7, None], ids=repr)
+def test_a_sink_is_asked_for_by_its_name(vouchers: PartnerVouchers, name: Any) -> None:
+    for ask in (vouchers.events.backlog, vouchers.events.forget_sink):
+        with pytest.raises(InvalidInput) as refused:
+            ask(name)
+        assert refused.value.field == "sink"
+
+
+def test_what_comes_behind_a_waiting_event_waits_too(host: Host) -> None:
+    sink = ScriptedSink()
+    sink.always = reject("ann")
+    host.vouchers.events.emit(an_event(PointsCredited, user_id="ann"))
+    assert host.vouchers.events.deliver(sink).waiting == 1
+    for _ in range(2):
+        host.vouchers.events.emit(an_event(PointsCredited, user_id="ann"))
+    assert host.vouchers.events.deliver(sink).waiting == 3
+    assert len(sink.batches) == 1
 
 
 def test_a_dead_letter_is_no_backlog(host: Host, letters: list[DeadLetter]) -> None:
@@ -297,6 +402,39 @@ def test_an_event_of_the_future_does_not_keep_the_others(storage: Storage, clock
     assert [type(entry.event) for entry in host.outbox()] == [PartnerAdded]
 
 
+def dated(host: Host, at: datetime, number: int = 1) -> None:
+    """Raise events that happened at an instant."""
+    for _ in range(number):
+        host.vouchers.events.emit(an_event(PointsCredited, occurred_at=at))
+
+
+@pytest.mark.parametrize("older", [1, 30])
+def test_a_young_event_is_kept_with_all_that_came_after_it(
+    storage: Storage, clock: FixedClock, older: int
+) -> None:
+    host = keeping(storage, clock, WEEK)
+    sink = ScriptedSink(batch_size=1000)
+    dated(host, START - 2 * WEEK)
+    dated(host, START)
+    dated(host, START - 2 * WEEK, older)
+    before = host.outbox()
+    host.vouchers.events.deliver(sink)
+    assert host.outbox() == before[1:]
+
+
+def test_all_is_removed_up_to_the_first_event_that_a_sink_does_not_have(
+    storage: Storage, clock: FixedClock
+) -> None:
+    host = keeping(storage, clock, WEEK)
+    dated(host, START, 3)
+    host.vouchers.events.deliver(ScriptedSink("late"), from_now=True)
+    dated(host, START, 2)
+    before = host.outbox()
+    clock.advance(days=8)
+    host.vouchers.events.deliver(ScriptedSink())
+    assert host.outbox() == before[3:]
+
+
 def test_many_events_are_removed(storage: Storage, clock: FixedClock) -> None:
     host = keeping(storage, clock, WEEK)
     found = host.a_list(*some_codes(1300))
@@ -365,6 +503,16 @@ def test_a_forgotten_sink_is_new_again(host: Host) -> None:
     host.vouchers.events.forget_sink("crm")
     assert host.vouchers.events.deliver(sink).delivered == len(host.outbox())
     assert host.vouchers.events.deliver(sink).delivered == 0
+
+
+def test_a_forgotten_sink_is_not_left_alone_any_more(host: Host) -> None:
+    host.a_list("A")
+    sink = ScriptedSink()
+    sink.next.append(fail(OSError()))
+    assert host.vouchers.events.deliver(sink).paused_until is not None
+    host.vouchers.events.forget_sink("crm")
+    assert host.vouchers.events.backlog("crm").paused_until is None
+    assert host.vouchers.events.deliver(sink).delivered == len(host.outbox())
 
 
 def test_a_sink_that_is_forgotten_while_it_answers_stays_forgotten(host: Host) -> None:

@@ -381,6 +381,8 @@ def test_a_sink_that_breaks_a_rule_is_refused(host: Host, wrong: dict[str, Any])
     with host.nothing_changes(), pytest.raises(InvalidInput) as refused:
         host.vouchers.events.deliver(ScriptedSink(**wrong))
     assert refused.value.field == f"sink.{next(iter(wrong))}"
+    if "name" not in wrong:
+        assert refused.value.reason == "must be at least 1"
 
 
 @pytest.mark.parametrize("field", ["max_attempts", "first_wait", "longest_wait", "longest_pause"])

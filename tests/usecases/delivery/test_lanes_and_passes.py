@@ -19,6 +19,7 @@ from partner_vouchers.usecases.delivery.passes import Deliverer
 from partner_vouchers.usecases.events import EventsGroup
 from tests.support.host import Host, some_codes
 from tests.support.sinks import ScriptedSink, reject, take_all
+from tests.support.storages import CountingStorage
 
 
 def user_in(lane: int, number: int = 0) -> str:
@@ -38,21 +39,6 @@ def give(host: Host, *users: str) -> None:
 def lanes_in_order(host: Host) -> EventsGroup:
     """Return the group with chance taken out, so that lane 0 comes first."""
     return EventsGroup(evolve(host.vouchers._wiring, chance=lambda: 0.5))
-
-
-class CountingStorage:
-    """A storage that counts the transactions that write."""
-
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
-        self.writes: int = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._storage, name)
-
-    def begin(self, *, write: bool = True) -> Any:
-        self.writes += write
-        return self._storage.begin(write=write)
 
 
 # --- cost ------------------------------------------------------------------------------------------------------

@@ -31,12 +31,12 @@ def require_retention(value: object) -> timedelta | None:
     )
 
 
-def remove_old_events(wiring: Wiring) -> int:
-    """Remove delivered events whose time has come, in short transactions; return how many."""
+def remove_old_events(wiring: Wiring) -> None:
+    """Remove delivered events whose time has come, in short transactions."""
     if wiring.keep_events is None:
-        return 0
+        return
     now = wiring.now()
-    removed, after, limit = 0, 0, _FIRST_LOOK
+    after, limit = 0, _FIRST_LOOK
     while True:
         with wiring.storage.begin(write=False) as tx:
             entries = tx.outbox.read(after, limit)
@@ -48,9 +48,8 @@ def remove_old_events(wiring: Wiring) -> int:
                 # A sink may have become known meanwhile.
                 gone = tx.outbox.remove(min(until, _settled_until(tx)))
                 tx.commit()
-        removed += gone
         if old.ended or until < old.until or len(entries) < limit:
-            return removed
+            return
         # Each removal looks at all that is kept before it, such as very many dead letters.
         after, limit = entries[-1].position, _AT_ONCE if gone or limit < _AT_ONCE else min(2 * limit, _MOST)
 

@@ -1,0 +1,281 @@
+"""What a property may look like on the wire, and how a table of properties is written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from attrs import frozen
+from attrs.exceptions import FrozenInstanceError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from partner_vouchers.domain.properties import (
+    COUPON_DATE,
+    EPOCH_SECONDS,
+    ISO_INSTANT,
+    LARGEST_NUMBER,
+    NUMBER,
+    TEXT,
+    Format,
+    Property,
+    PropertyTable,
+    WireForm,
+    as_number,
+    coupon_date,
+    iso_utc,
+)
+from partner_vouchers.errors import InvalidInput
+
+NO_ISO = "must be an instant in UTC such as '2024-03-31T23:59:59Z'"
+NO_EPOCH = "must be whole seconds since 1970 such as 1708351200"
+NO_COUPON_DATE = "must be a date in the form DD-MM-YYYY HH:MM:SS, such as '31-03-2024 23:59:59', in UTC"
+NO_CONTROL = "must not hold control characters other than line breaks and tabs"
+OUT_OF_RANGE = "must lie between -2**53 and 2**53"
+EXPIRY = datetime(2024, 3, 31, 23, 59, 59, tzinfo=UTC)
+
+
+def as_told(value: object) -> str:
+    """Name a case of a test, the same in every run."""
+    return value.label if isinstance(value, Format) else repr(value)
+
+
+def reason_of(form: Format, value: object) -> str:
+    with pytest.raises(ValueError, match=r"^must ") as caught:
+        form.read(value)
+    return str(caught.value)
+
+
+# --- formats ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "form,value,found",
+    [
+        (TEXT, "", ""),
+        (TEXT, "one\r\ntwo\tthree", "one\r\ntwo\tthree"),
+        (NUMBER, 0, 0),
+        (NUMBER, -49.9, -49.9),
+        (NUMBER, 2**53, 2**53),
+        (NUMBER, -(2**53), -(2**53)),
+        (ISO_INSTANT, "2024-03-31T23:59:59Z", EXPIRY),
+        (EPOCH_SECONDS, 1711929599, EXPIRY),
+        (EPOCH_SECONDS, -1, datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        (COUPON_DATE, "31-03-2024 23:59:59", EXPIRY),
+        (COUPON_DATE, "01-02-0003 04:05:06", datetime(3, 2, 1, 4, 5, 6, tzinfo=UTC)),
+    ],
+    ids=as_told,
+)
+def test_what_fits_its_format_is_read(form: Format, value: object, found: object) -> None:
+    assert form.read(value) == found
+    assert type(form.read(value)) is type(found)
+    if isinstance(found, datetime):
+        assert form.read(value).tzinfo is UTC
+
+
+@pytest.mark.parametrize("form", [TEXT, NUMBER], ids=as_told)
+@pytest.mark.parametrize(
+    "value,kind",
+    [
+        (None, "null"),
+        (True, "true or false"),
+        (20, "a number"),
+        (0.5, "a number"),
+        ("PM500FF", "a text"),
+        (["PM500FF"], "no single value"),
+        ({}, "no single value"),
+    ],
+    ids=as_told,
+)
+def test_another_type_is_named_as_json_names_it(form: Format, value: object, kind: str) -> None:
+    wanted = "a text" if form is TEXT else "a number"
+    if kind == wanted:
+        assert form.read(value) == value
+    else:
+        assert reason_of(form, value) == f"must be {wanted}, not {kind}"
+
+
+@pytest.mark.parametrize(
+    "form,value,reason",
+    [
+        (TEXT, "a\0b", NO_CONTROL),
+        (TEXT, "\x1b[2J", NO_CONTROL),
+        (NUMBER, float("nan"), "must be a finite number"),
+        (NUMBER, float("-inf"), "must be a finite number"),
+        (NUMBER, 2**53 + 1, OUT_OF_RANGE),
+        (NUMBER, -(2**53) - 1, OUT_OF_RANGE),
+        (NUMBER, 1e300, OUT_OF_RANGE),
+        (ISO_INSTANT, 1711929599, NO_ISO),
+        (ISO_INSTANT, "2024-03-31", NO_ISO),
+        (ISO_INSTANT, "2024-03-31T23:59:59", NO_ISO),
+        (ISO_INSTANT, "2024-03-31T23:59:59z", NO_ISO),
+        (ISO_INSTANT, "2024-03-31t23:59:59Z", NO_ISO),
+        (ISO_INSTANT, "2024-03-31T23:59:59+05:30", NO_ISO),
+        (ISO_INSTANT, "2024-03-31T23:59:59Z\n", NO_ISO),
+        (ISO_INSTANT, "2024-02-30T23:59:59Z", NO_ISO),
+        (EPOCH_SECONDS, True, NO_EPOCH),
+        (EPOCH_SECONDS, "1711929599", NO_EPOCH),
+        (EPOCH_SECONDS, 1711929599.0, NO_EPOCH),
+        (EPOCH_SECONDS, 10**12, NO_EPOCH),
+        (EPOCH_SECONDS, 10**30, NO_EPOCH),
+        (COUPON_DATE, None, NO_COUPON_DATE),
+        (COUPON_DATE, "2024-03-31 23:59:59", NO_COUPON_DATE),
+        (COUPON_DATE, "31-03-2024 23:59:59 ", NO_COUPON_DATE),
+        (COUPON_DATE, "31-02-2024 23:59:59", NO_COUPON_DATE),
+    ],
+    ids=as_told,
+)
+def test_what_does_not_fit_its_format_is_refused_with_what_would(
+    form: Format, value: object, reason: str
+) -> None:
+    assert reason_of(form, value) == reason
+
+
+@given(
+    instant=st.datetimes(timezones=st.timezones() | st.just(UTC)).filter(
+        lambda at: 1 < at.year < 9999  # an instant at the ends of time has none in UTC
+    )
+)
+def test_an_instant_comes_back_from_each_of_its_formats_to_the_second(instant: datetime) -> None:
+    second = instant.astimezone(UTC).replace(microsecond=0)
+    for form in (ISO_INSTANT, EPOCH_SECONDS, COUPON_DATE):
+        assert form.write is not None
+        assert form.read(form.write(instant)) == second
+
+
+def test_early_years_are_written_with_four_digits() -> None:
+    early = datetime(3, 2, 1, 4, 5, 6, tzinfo=UTC)
+
+    assert (iso_utc(early), coupon_date(early)) == ("0003-02-01T04:05:06Z", "01-02-0003 04:05:06")
+
+
+@pytest.mark.parametrize(
+    "form,label",
+    [
+        (TEXT, "text"),
+        (NUMBER, "number"),
+        (EPOCH_SECONDS, "number: whole seconds since 1970"),
+        (ISO_INSTANT, "text: `YYYY-MM-DDTHH:MM:SSZ`"),
+        (COUPON_DATE, "text: `DD-MM-YYYY HH:MM:SS`, in UTC"),
+    ],
+    ids=as_told,
+)
+def test_a_format_has_a_name_for_the_reader(form: Format, label: str) -> None:
+    assert form.label == label
+
+
+@pytest.mark.parametrize(
+    "value,number",
+    [
+        (Decimal("49.90"), 49.9),
+        (Decimal("-0.5"), -0.5),
+        (Decimal("20.00"), 20),
+        (Decimal("2E+3"), 2000),
+        (7, 7),
+        (0.1, 0.1),
+    ],
+    ids=as_told,
+)
+def test_a_decimal_becomes_the_number_that_json_prints_alike(value: Any, number: float) -> None:
+    assert as_number(value) == number
+    assert type(as_number(value)) is type(number)
+
+
+@pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("-Infinity"), Decimal("0.1234567890123456789")])
+def test_a_decimal_that_no_number_shows_exactly_is_left_for_the_refusal(value: Decimal) -> None:
+    left: object = as_number(value)
+    assert left is value
+    assert reason_of(NUMBER, left) == "must be a number, not no single value"
+
+
+# --- tables ----------------------------------------------------------------------------------------------
+
+
+@frozen
+class Trip:
+    at: datetime
+    note: str | None = None
+    until: datetime | None = None
+
+
+@pytest.fixture
+def table() -> PropertyTable:
+    return PropertyTable(
+        (WireForm.CURRENT, WireForm.LEGACY, WireForm.CAMEL_CASE),
+        (
+            Property("at", ("At", "when", "startsAt"), ISO_INSTANT),
+            Property("note", ("Note", None, "note"), optional=True),
+            Property("until", (None, "end", "endsAt"), EPOCH_SECONDS, optional=True),
+        ),
+    )
+
+
+START = datetime(2024, 2, 19, 14, tzinfo=UTC)
+
+
+def test_a_row_is_a_text_that_must_be_there_unless_it_says_otherwise() -> None:
+    row = Property("at", ("At",))
+
+    assert (row.format, row.optional, row.choices, row.constant) == (TEXT, False, (), False)
+    with pytest.raises(FrozenInstanceError):
+        row.attribute = "until"  # type: ignore[misc]
+
+
+def test_each_form_is_written_with_its_own_names_and_formats(table: PropertyTable) -> None:
+    trip = Trip(START, "by train", START + timedelta(hours=1))
+
+    assert (
+        table.write(trip)
+        == table.write(trip, "current")
+        == {"At": "2024-02-19T14:00:00Z", "Note": "by train"}
+    )
+    assert table.write(trip, "legacy") == {"when": "2024-02-19T14:00:00Z", "end": 1708354800}
+    assert table.write(trip, WireForm.CAMEL_CASE) == {
+        "startsAt": "2024-02-19T14:00:00Z",
+        "note": "by train",
+        "endsAt": 1708354800,
+    }
+
+
+def test_a_value_that_is_not_there_is_left_out_and_an_empty_one_is_not(table: PropertyTable) -> None:
+    assert table.write(Trip(START), "camel case") == {"startsAt": "2024-02-19T14:00:00Z"}
+    assert table.write(Trip(START, ""), "current")["Note"] == ""
+    assert table.write(Trip(START, until=datetime(1970, 1, 1, tzinfo=UTC)), "legacy")["end"] == 0
+
+
+def test_the_properties_of_a_form_stand_in_the_order_of_the_table(table: PropertyTable) -> None:
+    assert [name for name, _ in table.of_form()] == ["At", "Note"]
+    assert [(name, row.attribute) for name, row in table.of_form("legacy")] == [
+        ("when", "at"),
+        ("end", "until"),
+    ]
+
+
+@pytest.mark.parametrize("form", ["title case", "CURRENT", ""])
+def test_a_form_that_a_table_does_not_have_is_refused_with_those_it_has(
+    table: PropertyTable, form: str
+) -> None:
+    for ask in (table.require_form, table.of_form, lambda unknown: table.write(Trip(START), unknown)):
+        with pytest.raises(InvalidInput) as caught:
+            ask(form)
+        assert (caught.value.field, caught.value.reason) == (
+            "form",
+            "must be one of 'current', 'legacy', 'camel case'",
+        )
+
+
+def test_a_form_is_found_by_its_text(table: PropertyTable) -> None:
+    assert table.require_form("legacy") is WireForm.LEGACY
+    assert table.require_form(None) is WireForm.CURRENT
+
+
+def test_tables_are_equal_when_they_have_the_same_rows(table: PropertyTable) -> None:
+    assert PropertyTable(table.forms, table.rows) == table
+    assert PropertyTable(table.forms[:1], table.rows) != table
+    assert "Writer" not in repr(table)
+
+
+def test_numbers_end_where_readers_begin_to_differ() -> None:
+    assert LARGEST_NUMBER == 9_007_199_254_740_992
