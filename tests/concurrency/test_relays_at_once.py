@@ -278,9 +278,10 @@ def test_leases_are_renewed_while_a_sink_takes_its_time(
 
     def ends() -> dict[str, Any]:
         with storage.begin(write=False) as tx:
-            if hasattr(tx, "db"):
-                rows = tx.db.execute("SELECT name, until FROM pv_leases WHERE name LIKE 'deliver:%'")
-                return dict(rows.fetchall())
+            database = getattr(tx, "db", None) or getattr(tx, "session", None)
+            if database is not None:
+                sql = "SELECT name, until FROM pv_leases WHERE substr(name, 1, 8) = 'deliver:'"
+                return dict(database.execute(sql).fetchall())
             assert hasattr(tx, "unit")
             return {name: until for name, (_, until) in tx.unit.tables.leases.items()}
 
