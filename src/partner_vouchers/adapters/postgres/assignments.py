@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from partner_vouchers.adapters.postgres.driver import COUNT, Session
-from partner_vouchers.adapters.postgres.rows import (
+from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.domain.delivery import lane_of_key
+from partner_vouchers.domain.events import user_key
+from partner_vouchers.wire.columns import (
     code_id_after,
     first_code_id,
     from_instant,
     last_code_id,
-    to_instant,
     to_list_number,
     to_number,
 )
-from partner_vouchers.domain.assignment import Assignment
-from partner_vouchers.domain.delivery import lane_of_key
-from partner_vouchers.domain.events import user_key
-from partner_vouchers.domain.voucher_list import Terms
+from partner_vouchers.wire.rows import assignments_from_rows, origin_of
 
 _ASSIGNMENT = """
     a.code_id, a.code, a.user_id, a.origin, a.ordinal, a.assigned_at,
@@ -31,7 +29,6 @@ _FROM = """
 _LATEST = """
     SELECT code_id FROM pv_assignments WHERE user_id = %s AND origin = %s ORDER BY ordinal DESC LIMIT 1
 """
-_CAMPAIGN, _LIST = "c:", "l:"
 
 MOST_USER_LOCKS = 1_000
 """Up to how many users of a batch are locked one by one: the server has room for some thousands of locks."""
@@ -73,7 +70,7 @@ class PostgresAssignments:
                 to_number(given.id),
                 given.code,
                 given.user_id,
-                _origin(given.campaign_id, given.list_id),
+                origin_of(given.campaign_id, given.list_id),
                 given.ordinal,
                 from_instant(given.assigned_at),
                 given.terms.version,
@@ -94,7 +91,7 @@ class PostgresAssignments:
 
     def latest(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Assignment | None:
         """See `ports.Assignments`. Until the transaction ends nobody else asks for this user there."""
-        origin = _origin(campaign_id, list_id)
+        origin = origin_of(campaign_id, list_id)
         self._db.lock("user", user_id, origin)
         # Nearly always there is none, and nothing to join.
         found = self._db.execute(_LATEST, (user_id, origin)).fetchone()
@@ -108,7 +105,7 @@ class PostgresAssignments:
         Of more users than the server could lock one by one, a request that races with another fails on the
         constraint of the table, with nothing stored.
         """
-        origin = _origin(campaign_id, list_id)
+        origin = origin_of(campaign_id, list_id)
         if len(user_ids) <= MOST_USER_LOCKS:
             self._db.lock_all(self._db.names.lock_key("user", user_id, origin) for user_id in user_ids)
         sql = f"""
@@ -119,7 +116,7 @@ class PostgresAssignments:
             ) AS a {_FROM}
         """
         rows = self._db.execute(sql, (list(user_ids), origin))
-        return {assignment.user_id: assignment for assignment in _assignments(rows)}
+        return {assignment.user_id: assignment for assignment in assignments_from_rows(rows)}
 
     def get_many(self, ids: Sequence[str]) -> list[Assignment]:
         """See `ports.Assignments`."""
@@ -128,7 +125,7 @@ class PostgresAssignments:
             FROM unnest(%s::bigint[]) WITH ORDINALITY AS i (code_id, place)
             JOIN pv_assignments AS a ON a.code_id = i.code_id {_FROM} ORDER BY i.place
         """
-        return _assignments(self._db.execute(sql, ([to_number(found) for found in ids],)))
+        return assignments_from_rows(self._db.execute(sql, ([to_number(found) for found in ids],)))
 
     def of_user(self, user_id: str) -> list[Assignment]:
         """See `ports.Assignments`."""
@@ -136,7 +133,7 @@ class PostgresAssignments:
             SELECT {_ASSIGNMENT} FROM pv_assignments AS a {_FROM}
             WHERE a.user_id = %s ORDER BY a.assigned_at, a.ordinal, a.code_id
         """
-        return _assignments(self._db.execute(sql, (user_id,)))
+        return assignments_from_rows(self._db.execute(sql, (user_id,)))
 
     def of_code(self, code: str) -> list[Assignment]:
         """See `ports.Assignments`."""
@@ -148,7 +145,7 @@ class PostgresAssignments:
             ) AS h
             JOIN pv_assignments AS a ON a.code_id = h.code_id {_FROM} ORDER BY a.code_id
         """
-        return _assignments(self._db.execute(sql, (code, code)))
+        return assignments_from_rows(self._db.execute(sql, (code, code)))
 
     def of_list(self, list_id: str, after: str | None, limit: int) -> list[Assignment]:
         """See `ports.Assignments`."""
@@ -158,7 +155,7 @@ class PostgresAssignments:
             WHERE a.code_id > %s AND a.code_id <= %s ORDER BY a.code_id LIMIT %s
         """
         start = code_id_after(after, first_code_id(number))
-        return _assignments(self._db.execute(sql, (start, last_code_id(number), limit)))
+        return assignments_from_rows(self._db.execute(sql, (start, last_code_id(number), limit)))
 
 
 class PostgresIdempotencyKeys:
@@ -182,32 +179,7 @@ class PostgresIdempotencyKeys:
         )
 
 
-class _TermsCache:
-    """Makes assignments of rows; many of them share what their list said."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[int, int], Terms] = {}
-
-    def assignment(self, row: tuple[Any, ...]) -> Assignment:
-        key = (row[6], row[7])
-        terms = self._known.get(key)
-        if terms is None:
-            terms = Terms(str(row[6]), row[7], row[8], row[9], row[10], row[11], to_instant(row[12]))
-            self._known[key] = terms
-        campaign_id = row[3][2:] if row[3].startswith(_CAMPAIGN) else None
-        return Assignment(str(row[0]), row[1], row[2], campaign_id, row[4], to_instant(row[5]), terms)
-
-
 def assignments_by_code_id(db: Session, code_ids: Iterable[int]) -> dict[int, Assignment]:
     """Return assignments by the ids of their codes."""
     sql = f"SELECT {_ASSIGNMENT} FROM pv_assignments AS a {_FROM} WHERE a.code_id = ANY(%s::bigint[])"
-    return {int(found.id): found for found in _assignments(db.execute(sql, (list(code_ids),)))}
-
-
-def _assignments(rows: Iterable[tuple[Any, ...]]) -> list[Assignment]:
-    cache = _TermsCache()
-    return [cache.assignment(row) for row in rows]
-
-
-def _origin(campaign_id: str | None, list_id: str | None) -> str:
-    return f"{_LIST}{list_id}" if campaign_id is None else f"{_CAMPAIGN}{campaign_id}"
+    return {int(found.id): found for found in assignments_from_rows(db.execute(sql, (list(code_ids),)))}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from partner_vouchers.adapters.postgres.catalog import Catalog, Lists
 from partner_vouchers.adapters.postgres.driver import Session
-from partner_vouchers.adapters.postgres.lists import LIST_COLUMNS, list_from_row, require_list
-from partner_vouchers.adapters.postgres.rows import from_instant, to_instant, to_list_number
-from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
+from partner_vouchers.adapters.postgres.lists import LIST_COLUMNS, require_list
+from partner_vouchers.domain.campaigns import CampaignLink
 from partner_vouchers.domain.voucher_list import VoucherList
+from partner_vouchers.wire.columns import from_instant, to_list_number
+from partner_vouchers.wire.rows import link_from_row, list_from_row
 
 _LINK = "k.list_id, k.campaign_id, k.repeat, k.priority, k.eligibility, k.linked_at"
 _LINK_COLUMNS = 6
@@ -62,12 +61,12 @@ class PostgresCampaigns:
         self._db.lock("links", campaign_id)
         sql = f"SELECT {_LINK} FROM pv_links AS k WHERE k.campaign_id = %s AND k.list_id = %s"
         row = self._db.execute(sql, (campaign_id, to_list_number(list_id))).fetchone()
-        return None if row is None else _link_from_row(row)
+        return None if row is None else link_from_row(row)
 
     def of_list(self, list_id: str) -> list[CampaignLink]:
         """See `ports.Campaigns`."""
         sql = f"SELECT {_LINK} FROM pv_links AS k WHERE k.list_id = %s ORDER BY k.campaign_id"
-        return [_link_from_row(row) for row in self._db.execute(sql, (to_list_number(list_id),))]
+        return [link_from_row(row) for row in self._db.execute(sql, (to_list_number(list_id),))]
 
     def of_campaign(self, campaign_id: str) -> list[tuple[CampaignLink, VoucherList]]:
         """See `ports.Campaigns`. Until the transaction ends nobody else changes these lists."""
@@ -80,21 +79,8 @@ class PostgresCampaigns:
                 if versions == known[0]:
                     return known[1]
             rows = self._db.execute(_LISTS, (campaign_id,)).fetchall()
-            lists: Lists = [
-                (_link_from_row(row[2:]), list_from_row(row[2 + _LINK_COLUMNS :])) for row in rows
-            ]
+            lists: Lists = [(link_from_row(row[2:]), list_from_row(row[2 + _LINK_COLUMNS :])) for row in rows]
             known = [(row[0], row[1]) for row in rows], lists
             self._catalog.put(campaign_id, *known)
             if not (rows and self._db.writes):
                 return lists
-
-
-def _link_from_row(row: tuple[Any, ...]) -> CampaignLink:
-    return CampaignLink(
-        list_id=str(row[0]),
-        campaign_id=row[1],
-        repeat=RepeatPolicy(row[2]),
-        priority=row[3],
-        eligibility=row[4],
-        linked_at=to_instant(row[5]),
-    )

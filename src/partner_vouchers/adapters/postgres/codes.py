@@ -7,19 +7,19 @@ from typing import Any
 
 from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.heads import Heads
-from partner_vouchers.adapters.postgres.lists import LEVELS
-from partner_vouchers.adapters.postgres.rows import (
+from partner_vouchers.domain.duplicates import Holder
+from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.stock import Counts, LowStock, StockLevel, stock_level
+from partner_vouchers.errors import UnknownList
+from partner_vouchers.ports import Taken, TakenCode
+from partner_vouchers.wire.columns import (
     code_id_after,
     first_code_id,
     to_list_number,
     to_low_stock,
     to_number,
 )
-from partner_vouchers.domain.duplicates import Holder
-from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.domain.stock import Counts, LowStock, StockLevel, stock_level
-from partner_vouchers.errors import UnknownList
-from partner_vouchers.ports import Taken, TakenCode
+from partner_vouchers.wire.rows import LEVELS
 
 NEAR = 128
 """How near to the next stock level, in codes, the takers of a list queue to count exactly."""

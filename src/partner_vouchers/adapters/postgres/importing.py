@@ -21,7 +21,6 @@ from partner_vouchers.adapters.postgres.errors import translated
 from partner_vouchers.adapters.postgres.lists import require_list
 from partner_vouchers.adapters.postgres.presence import backend_of, is_dead
 from partner_vouchers.adapters.postgres.reclaim import delete_unpublished
-from partner_vouchers.adapters.postgres.rows import POSITION_BITS, first_code_id, to_list_number, to_number
 from partner_vouchers.adapters.postgres.shared import Shared
 from partner_vouchers.adapters.postgres.staging import FAULTS, REFUSED, STAGED, Staging
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
@@ -31,6 +30,7 @@ from partner_vouchers.domain.stock import Counts
 from partner_vouchers.domain.uploads import MAX_KEPT_FAULTS, RowFault, RowFaultKind, Upload
 from partner_vouchers.errors import StorageError, UploadInterrupted
 from partner_vouchers.ports import Judge, Transaction
+from partner_vouchers.wire.columns import POSITION_BITS, first_code_id, to_list_number, to_number
 
 Full = Callable[[], tuple[RowFaultKind, str]]
 KeepAlive = Callable[[Transaction], None]

@@ -9,11 +9,11 @@ from typing import Any, cast
 from partner_vouchers.adapters.postgres.assignments import assignments_by_code_id
 from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.presence import Presence, is_dead
-from partner_vouchers.adapters.postgres.rows import from_instant, to_list_number
 from partner_vouchers.adapters.postgres.schema import STORAGE_ID
 from partner_vouchers.domain.delivery import lane_of
 from partner_vouchers.domain.events import Event, Recorded
 from partner_vouchers.ports import AuditEntry, OutboxEntry
+from partner_vouchers.wire.columns import from_instant, to_list_number
 from partner_vouchers.wire.stored_events import event_from_json, event_to_json
 
 ID_BITS = 48

@@ -6,22 +6,19 @@ from datetime import datetime
 from typing import Any
 
 from partner_vouchers.adapters.postgres.driver import Session
-from partner_vouchers.adapters.postgres.rows import (
+from partner_vouchers.domain.partner import Partner
+from partner_vouchers.domain.stock import StockLevel
+from partner_vouchers.domain.voucher_list import VoucherList
+from partner_vouchers.errors import StaleVersion, UnknownList
+from partner_vouchers.ports import ListOrder, ListQuery
+from partner_vouchers.wire.columns import (
     first_code_id,
     from_instant,
     from_low_stock,
     to_instant,
     to_list_number,
-    to_low_stock,
 )
-from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.domain.partner import Partner
-from partner_vouchers.domain.stock import Counts, StockLevel
-from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.errors import StaleVersion, UnknownList
-from partner_vouchers.ports import ListOrder, ListQuery
-
-LEVELS: dict[int, StockLevel] = {int(level): level for level in StockLevel}
+from partner_vouchers.wire.rows import list_from_row, list_or_none
 
 DISTRIBUTED = "(SELECT coalesce(sum(codes), 0)::bigint FROM pv_distributed WHERE list_id = l.id)"
 
@@ -147,7 +144,7 @@ class PostgresLists:
             f"SELECT {LIST_COLUMNS} {_FROM} "
             "WHERE l.partner = %s AND l.tag = %s AND l.state <> 'Archived' AND l.removed = 0"
         )
-        return _list_or_none(self._db.execute(sql, (partner, tag)).fetchone())
+        return list_or_none(self._db.execute(sql, (partner, tag)).fetchone())
 
     def save(self, voucher_list: VoucherList) -> None:
         """See `ports.Lists`."""
@@ -234,7 +231,7 @@ class PostgresLists:
     def _get(self, number: int) -> VoucherList | None:
         self._db.count_given()
         sql = f"SELECT {LIST_COLUMNS} {_FROM} WHERE l.id = %s AND l.removed = 0"
-        return _list_or_none(self._db.execute(sql, (number,)).fetchone())
+        return list_or_none(self._db.execute(sql, (number,)).fetchone())
 
     def _keep_terms(self, number: int, voucher_list: VoucherList) -> None:
         self._db.execute(
@@ -252,28 +249,3 @@ class PostgresLists:
 def next_id(db: Session, sequence: str) -> str:
     """Return the next id of a sequence."""
     return str(db.execute("SELECT nextval(%s::regclass)", (db.names.table(sequence),)).fetchall()[0][0])
-
-
-def list_from_row(row: tuple[Any, ...]) -> VoucherList:
-    """Return the list of a row of `LIST_COLUMNS`."""
-    return VoucherList(
-        id=str(row[0]),
-        partner=row[1],
-        tag=row[2],
-        name=row[3],
-        description=row[4],
-        expires_at=to_instant(row[5]),
-        state=State(row[6]),
-        low_stock_at=to_low_stock(row[7]),
-        scope=row[8],
-        campaigns=row[9],
-        created_at=to_instant(row[10]),
-        updated_at=to_instant(row[11]),
-        version=row[12],
-        counts=Counts(row[13], row[14], row[15], row[16]),
-        announced=LEVELS[row[17]],
-    )
-
-
-def _list_or_none(row: tuple[Any, ...] | None) -> VoucherList | None:
-    return None if row is None else list_from_row(row)

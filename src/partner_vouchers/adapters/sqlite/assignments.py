@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from partner_vouchers.adapters.sqlite.driver import Database
-from partner_vouchers.adapters.sqlite.rows import (
+from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.domain.delivery import lane_of_key
+from partner_vouchers.domain.events import user_key
+from partner_vouchers.wire.columns import (
     POSITION_BITS,
     code_id_after,
     first_code_id,
     from_instant,
-    to_instant,
     to_number,
 )
-from partner_vouchers.domain.assignment import Assignment
-from partner_vouchers.domain.delivery import lane_of_key
-from partner_vouchers.domain.events import user_key
-from partner_vouchers.domain.voucher_list import Terms
+from partner_vouchers.wire.rows import assignments_from_rows, origin_of
 
 _ASSIGNMENT = """
     a.code_id, c.code, a.user_id, a.origin, a.ordinal, a.assigned_at,
@@ -29,7 +27,6 @@ _FROM = f"""
     JOIN pv_lists AS l ON l.id = a.code_id >> {POSITION_BITS}
     JOIN pv_terms AS t ON t.list_id = l.id AND t.version = a.list_version
 """
-_CAMPAIGN, _LIST = "c:", "l:"
 
 
 class SQLiteAssignments:
@@ -44,7 +41,7 @@ class SQLiteAssignments:
             (
                 int(given.id),
                 given.user_id,
-                _origin(given.campaign_id, given.list_id),
+                origin_of(given.campaign_id, given.list_id),
                 given.ordinal,
                 from_instant(given.assigned_at),
                 given.terms.version,
@@ -67,8 +64,8 @@ class SQLiteAssignments:
             SELECT {_ASSIGNMENT} FROM pv_assignments AS a {_FROM}
             WHERE a.user_id = ? AND a.origin = ? ORDER BY a.ordinal DESC LIMIT 1
         """
-        row = self._db.execute(sql, (user_id, _origin(campaign_id, list_id))).fetchone()
-        return None if row is None else _TermsCache().assignment(row)
+        row = self._db.execute(sql, (user_id, origin_of(campaign_id, list_id))).fetchone()
+        return None if row is None else assignments_from_rows([row])[0]
 
     def latest_of_many(
         self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
@@ -81,8 +78,8 @@ class SQLiteAssignments:
             CROSS JOIN pv_assignments AS a ON a.user_id = u.value AND a.origin = ? {_FROM}
             ORDER BY a.user_id, a.ordinal
         """
-        rows = self._db.execute(sql, (json.dumps(user_ids), _origin(campaign_id, list_id)))
-        return {assignment.user_id: assignment for assignment in _assignments(rows)}
+        rows = self._db.execute(sql, (json.dumps(user_ids), origin_of(campaign_id, list_id)))
+        return {assignment.user_id: assignment for assignment in assignments_from_rows(rows)}
 
     def get_many(self, ids: Sequence[str]) -> list[Assignment]:
         """See `ports.Assignments`."""
@@ -90,7 +87,9 @@ class SQLiteAssignments:
             SELECT {_ASSIGNMENT}
             FROM json_each(?) AS i CROSS JOIN pv_assignments AS a ON a.code_id = i.value {_FROM} ORDER BY i.key
         """
-        return _assignments(self._db.execute(sql, (json.dumps([to_number(found) for found in ids]),)))
+        return assignments_from_rows(
+            self._db.execute(sql, (json.dumps([to_number(found) for found in ids]),))
+        )
 
     def of_user(self, user_id: str) -> list[Assignment]:
         """See `ports.Assignments`."""
@@ -98,7 +97,7 @@ class SQLiteAssignments:
             SELECT {_ASSIGNMENT} FROM pv_assignments AS a {_FROM}
             WHERE a.user_id = ? ORDER BY a.assigned_at, a.ordinal, a.code_id
         """
-        return _assignments(self._db.execute(sql, (user_id,)))
+        return assignments_from_rows(self._db.execute(sql, (user_id,)))
 
     def of_code(self, code: str) -> list[Assignment]:
         """See `ports.Assignments`."""
@@ -110,7 +109,7 @@ class SQLiteAssignments:
             ) AS h
             CROSS JOIN pv_assignments AS a ON a.code_id = h.code_id {_FROM} ORDER BY a.code_id
         """
-        return _assignments(self._db.execute(sql, (code, code)))
+        return assignments_from_rows(self._db.execute(sql, (code, code)))
 
     def of_list(self, list_id: str, after: str | None, limit: int) -> list[Assignment]:
         """See `ports.Assignments`."""
@@ -120,7 +119,7 @@ class SQLiteAssignments:
             SELECT {_ASSIGNMENT} FROM pv_assignments AS a {_FROM}
             WHERE a.code_id > ? AND a.code_id < ? ORDER BY a.code_id LIMIT ?
         """
-        return _assignments(self._db.execute(sql, (start, first_code_id(number + 1), limit)))
+        return assignments_from_rows(self._db.execute(sql, (start, first_code_id(number + 1), limit)))
 
 
 class SQLiteIdempotencyKeys:
@@ -143,32 +142,10 @@ class SQLiteIdempotencyKeys:
         )
 
 
-class _TermsCache:
-    """Makes assignments of rows; many of them share what their list said."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[int, int], Terms] = {}
-
-    def assignment(self, row: tuple[Any, ...]) -> Assignment:
-        key = (row[6], row[7])
-        terms = self._known.get(key)
-        if terms is None:
-            terms = Terms(str(row[6]), row[7], row[8], row[9], row[10], row[11], to_instant(row[12]))
-            self._known[key] = terms
-        campaign_id = row[3][2:] if row[3].startswith(_CAMPAIGN) else None
-        return Assignment(str(row[0]), row[1], row[2], campaign_id, row[4], to_instant(row[5]), terms)
-
-
 def assignments_by_code_id(db: Database, code_ids: Iterable[int]) -> dict[int, Assignment]:
     """Return assignments by the ids of their codes."""
     sql = f"SELECT {_ASSIGNMENT} FROM json_each(?) AS i CROSS JOIN pv_assignments AS a ON a.code_id = i.value {_FROM}"
-    return {int(found.id): found for found in _assignments(db.execute(sql, (json.dumps(list(code_ids)),)))}
-
-
-def _assignments(rows: Iterable[tuple[Any, ...]]) -> list[Assignment]:
-    cache = _TermsCache()
-    return [cache.assignment(row) for row in rows]
-
-
-def _origin(campaign_id: str | None, list_id: str | None) -> str:
-    return f"{_LIST}{list_id}" if campaign_id is None else f"{_CAMPAIGN}{campaign_id}"
+    return {
+        int(found.id): found
+        for found in assignments_from_rows(db.execute(sql, (json.dumps(list(code_ids)),)))
+    }

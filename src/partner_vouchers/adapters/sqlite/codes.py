@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from partner_vouchers.adapters.sqlite.driver import Database
-from partner_vouchers.adapters.sqlite.rows import (
+from partner_vouchers.domain.duplicates import Holder
+from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.stock import Counts
+from partner_vouchers.errors import UnknownList
+from partner_vouchers.ports import Taken, TakenCode
+from partner_vouchers.wire.columns import (
     LAST_ID,
     POSITION_BITS,
     code_id_after,
     first_code_id,
     to_number,
 )
-from partner_vouchers.domain.duplicates import Holder
-from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.domain.stock import Counts, StockLevel
-from partner_vouchers.errors import UnknownList
-from partner_vouchers.ports import Taken, TakenCode
-
-LEVELS = {int(level): level for level in StockLevel}
+from partner_vouchers.wire.rows import LEVELS
 
 _NEXT_CODES = """
     SELECT c.id, c.code, s.skip_from, s.uploaded, s.distributed, s.reserved, s.withdrawn, s.announced

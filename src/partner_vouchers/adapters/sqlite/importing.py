@@ -21,7 +21,6 @@ from partner_vouchers.adapters.sqlite.contexts import TransactionContext
 from partner_vouchers.adapters.sqlite.driver import translated
 from partner_vouchers.adapters.sqlite.lists import require_list
 from partner_vouchers.adapters.sqlite.reclaim import delete_unpublished
-from partner_vouchers.adapters.sqlite.rows import POSITION_BITS, first_code_id, to_number
 from partner_vouchers.adapters.sqlite.slices import SliceSize, in_slices, one_slice
 from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
 from partner_vouchers.adapters.sqlite.uploads import LINE_BITS
@@ -31,6 +30,7 @@ from partner_vouchers.domain.stock import Counts
 from partner_vouchers.domain.uploads import MAX_KEPT_FAULTS, RowFault, RowFaultKind, Upload
 from partner_vouchers.errors import StorageError
 from partner_vouchers.ports import Judge, Transaction
+from partner_vouchers.wire.columns import POSITION_BITS, first_code_id, to_number
 
 _ON_CONFLICT = "pv_on_conflict"
 _SPARSE = 4

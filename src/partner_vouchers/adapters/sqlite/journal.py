@@ -10,10 +10,10 @@ from typing import Any, cast
 from partner_vouchers.adapters.sqlite.assignments import assignments_by_code_id
 from partner_vouchers.adapters.sqlite.driver import Database
 from partner_vouchers.adapters.sqlite.process import is_dead, this_process
-from partner_vouchers.adapters.sqlite.rows import from_instant, to_number
 from partner_vouchers.domain.delivery import lane_of
 from partner_vouchers.domain.events import Event, Recorded
 from partner_vouchers.ports import AuditEntry, OutboxEntry
+from partner_vouchers.wire.columns import from_instant, to_number
 from partner_vouchers.wire.stored_events import event_from_json, event_to_json
 
 STORAGE_ID = "storage id"

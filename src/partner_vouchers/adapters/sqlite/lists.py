@@ -6,24 +6,22 @@ from datetime import datetime
 from typing import Any
 
 from partner_vouchers.adapters.sqlite.catalog import TOKEN, Catalog, renew_token
-from partner_vouchers.adapters.sqlite.codes import LEVELS
 from partner_vouchers.adapters.sqlite.driver import Database
-from partner_vouchers.adapters.sqlite.rows import (
+from partner_vouchers.domain.campaigns import CampaignLink
+from partner_vouchers.domain.partner import Partner
+from partner_vouchers.domain.stock import StockLevel
+from partner_vouchers.domain.voucher_list import VoucherList
+from partner_vouchers.errors import StaleVersion, UnknownList
+from partner_vouchers.ports import ListOrder, ListQuery
+from partner_vouchers.wire.columns import (
     LAST_ID,
     first_code_id,
     from_instant,
     from_low_stock,
     to_instant,
-    to_low_stock,
     to_number,
 )
-from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
-from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.domain.partner import Partner
-from partner_vouchers.domain.stock import Counts, StockLevel
-from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.errors import StaleVersion, UnknownList
-from partner_vouchers.ports import ListOrder, ListQuery
+from partner_vouchers.wire.rows import link_from_row, list_from_row, list_or_none
 
 _LIST = """
     l.id, l.partner, l.tag, l.name, l.description, l.expires_at, l.state, l.low_stock_at,
@@ -142,7 +140,7 @@ class SQLiteLists:
     def get(self, list_id: str) -> VoucherList | None:
         """See `ports.Lists`."""
         sql = f"SELECT {_LIST} {_FROM} WHERE l.id = ? AND l.removed = 0"
-        return _list_or_none(self._db.execute(sql, (to_number(list_id),)).fetchone())
+        return list_or_none(self._db.execute(sql, (to_number(list_id),)).fetchone())
 
     def hold(self, list_id: str) -> VoucherList | None:
         """See `ports.Lists`. There is one who writes at a time."""
@@ -154,7 +152,7 @@ class SQLiteLists:
             f"SELECT {_LIST} {_FROM} "
             "WHERE l.partner = ? AND l.tag = ? AND l.state <> 'Archived' AND l.removed = 0"
         )
-        return _list_or_none(self._db.execute(sql, (partner, tag)).fetchone())
+        return list_or_none(self._db.execute(sql, (partner, tag)).fetchone())
 
     def save(self, voucher_list: VoucherList) -> None:
         """See `ports.Lists`."""
@@ -223,7 +221,7 @@ class SQLiteLists:
             f"SELECT {_LIST} {_FROM} WHERE {' AND '.join(conditions)} "
             f"ORDER BY {column} {direction}, l.id {direction} LIMIT ?"
         )
-        return [_list_from_row(row) for row in self._db.execute(sql, (*parameters, query.limit))]
+        return [list_from_row(row) for row in self._db.execute(sql, (*parameters, query.limit))]
 
     def announce(self, list_id: str, level: StockLevel) -> None:
         """See `ports.Lists`."""
@@ -294,7 +292,7 @@ class SQLiteCampaigns:
             "WHERE campaign_id = ? AND list_id = ?"
         )
         row = self._db.execute(sql, (campaign_id, to_number(list_id))).fetchone()
-        return None if row is None else _link_from_row(row)
+        return None if row is None else link_from_row(row)
 
     def of_list(self, list_id: str) -> list[CampaignLink]:
         """See `ports.Campaigns`."""
@@ -302,7 +300,7 @@ class SQLiteCampaigns:
             "SELECT list_id, campaign_id, repeat, priority, eligibility, linked_at FROM pv_links "
             "WHERE list_id = ? ORDER BY campaign_id"
         )
-        return [_link_from_row(row) for row in self._db.execute(sql, (to_number(list_id),))]
+        return [link_from_row(row) for row in self._db.execute(sql, (to_number(list_id),))]
 
     def of_campaign(self, campaign_id: str) -> list[tuple[CampaignLink, VoucherList]]:
         """See `ports.Campaigns`."""
@@ -310,43 +308,6 @@ class SQLiteCampaigns:
         lists = self._catalog.get(campaign_id, token)
         if lists is None:
             rows = self._db.execute(_LISTS_OF_CAMPAIGN, (campaign_id,))
-            lists = [
-                (_link_from_row(row[:_LINK_COLUMNS]), _list_from_row(row[_LINK_COLUMNS:])) for row in rows
-            ]
+            lists = [(link_from_row(row[:_LINK_COLUMNS]), list_from_row(row[_LINK_COLUMNS:])) for row in rows]
             self._catalog.put(campaign_id, token, lists)
         return lists
-
-
-def _list_from_row(row: tuple[Any, ...]) -> VoucherList:
-    return VoucherList(
-        id=str(row[0]),
-        partner=row[1],
-        tag=row[2],
-        name=row[3],
-        description=row[4],
-        expires_at=to_instant(row[5]),
-        state=State(row[6]),
-        low_stock_at=to_low_stock(row[7]),
-        scope=row[8],
-        campaigns=row[9],
-        created_at=to_instant(row[10]),
-        updated_at=to_instant(row[11]),
-        version=row[12],
-        counts=Counts(row[13], row[14], row[15], row[16]),
-        announced=LEVELS[row[17]],
-    )
-
-
-def _list_or_none(row: tuple[Any, ...] | None) -> VoucherList | None:
-    return None if row is None else _list_from_row(row)
-
-
-def _link_from_row(row: tuple[Any, ...]) -> CampaignLink:
-    return CampaignLink(
-        list_id=str(row[0]),
-        campaign_id=row[1],
-        repeat=RepeatPolicy(row[2]),
-        priority=row[3],
-        eligibility=row[4],
-        linked_at=to_instant(row[5]),
-    )

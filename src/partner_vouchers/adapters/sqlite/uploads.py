@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from datetime import datetime
-from typing import Any
-
 from partner_vouchers.adapters.sqlite.driver import Database
 from partner_vouchers.adapters.sqlite.lists import next_id, require_list
-from partner_vouchers.adapters.sqlite.rows import LAST_ID, from_instant, to_instant, to_number
 from partner_vouchers.domain.uploads import (
-    FileFault,
-    FileFaultKind,
     RowFault,
     RowFaultKind,
     Upload,
-    UploadStatus,
 )
 from partner_vouchers.errors import UnknownUpload
+from partner_vouchers.wire.columns import LAST_ID, to_number
+from partner_vouchers.wire.rows import upload_from_row, upload_to_row
 
 PIECE_BITS = 20
 LINE_BITS = 32
@@ -46,7 +40,7 @@ class SQLiteUploads:
         require_list(self._db, upload.list_id)
         self._db.execute(
             f"INSERT INTO pv_uploads ({_UPLOAD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            _row(upload),
+            upload_to_row(upload),
         )
 
     def save(self, upload: Upload) -> None:
@@ -60,25 +54,25 @@ class SQLiteUploads:
                 = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             WHERE id = ?
             """,
-            (*_row(upload), to_number(upload.id)),
+            (*upload_to_row(upload), to_number(upload.id)),
         )
 
     def get(self, upload_id: str) -> Upload | None:
         """See `ports.Uploads`."""
         sql = f"SELECT {_UPLOAD} FROM pv_uploads WHERE id = ? AND {_VISIBLE}"
         row = self._db.execute(sql, (to_number(upload_id),)).fetchone()
-        return None if row is None else _upload(row)
+        return None if row is None else upload_from_row(row)
 
     def of_list(self, list_id: str, before: str | None, limit: int) -> list[Upload]:
         """See `ports.Uploads`."""
         sql = f"SELECT {_UPLOAD} FROM pv_uploads WHERE list_id = ? AND id < ? AND {_VISIBLE} ORDER BY id DESC LIMIT ?"
         start = LAST_ID if before is None else to_number(before)
-        return [_upload(row) for row in self._db.execute(sql, (to_number(list_id), start, limit))]
+        return [upload_from_row(row) for row in self._db.execute(sql, (to_number(list_id), start, limit))]
 
     def running(self) -> list[Upload]:
         """See `ports.Uploads`."""
         sql = f"SELECT {_UPLOAD} FROM pv_uploads WHERE status = 'In Progress' AND {_VISIBLE} ORDER BY id"
-        return [_upload(row) for row in self._db.execute(sql)]
+        return [upload_from_row(row) for row in self._db.execute(sql)]
 
     def completed_with(self, list_id: str, sha256: str) -> Upload | None:
         """See `ports.Uploads`."""
@@ -87,7 +81,7 @@ class SQLiteUploads:
             f"AND {_VISIBLE} ORDER BY id DESC LIMIT 1"
         )
         row = self._db.execute(sql, (to_number(list_id), sha256)).fetchone()
-        return None if row is None else _upload(row)
+        return None if row is None else upload_from_row(row)
 
     def add_piece(self, upload_id: str, index: int, data: bytes) -> None:
         """See `ports.Uploads`."""
@@ -118,59 +112,3 @@ class SQLiteUploads:
         if self._db.execute(sql, (number,)).fetchone() is None:
             raise UnknownUpload(upload_id=upload_id)
         return number
-
-
-def _row(upload: Upload) -> tuple[Any, ...]:
-    failure = upload.failure
-    return (
-        to_number(upload.id),
-        to_number(upload.list_id),
-        upload.uploaded_by,
-        upload.filename,
-        from_instant(upload.started_at),
-        upload.status.value,
-        None if upload.finished_at is None else from_instant(upload.finished_at),
-        upload.size,
-        upload.sha256,
-        upload.encoding,
-        upload.header,
-        upload.header_skipped,
-        upload.total,
-        upload.accepted,
-        json.dumps({kind.value: count for kind, count in upload.errors.items()}),
-        upload.withdrawn,
-        None if failure is None else json.dumps([failure.kind.value, failure.message, failure.line]),
-    )
-
-
-def _upload(row: tuple[Any, ...]) -> Upload:
-    return Upload(
-        id=str(row[0]),
-        list_id=str(row[1]),
-        uploaded_by=row[2],
-        filename=row[3],
-        started_at=to_instant(row[4]),
-        status=UploadStatus(row[5]),
-        finished_at=_instant_or_none(row[6]),
-        size=row[7],
-        sha256=row[8],
-        encoding=row[9],
-        header=None if row[10] is None else bool(row[10]),
-        header_skipped=bool(row[11]),
-        total=row[12],
-        accepted=row[13],
-        errors={RowFaultKind(kind): count for kind, count in json.loads(row[14]).items()},
-        withdrawn=row[15],
-        failure=_failure_or_none(row[16]),
-    )
-
-
-def _instant_or_none(microseconds: int | None) -> datetime | None:
-    return None if microseconds is None else to_instant(microseconds)
-
-
-def _failure_or_none(text: str | None) -> FileFault | None:
-    if text is None:
-        return None
-    kind, message, line = json.loads(text)
-    return FileFault(FileFaultKind(kind), message, line)
