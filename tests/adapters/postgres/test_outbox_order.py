@@ -91,3 +91,22 @@ def test_whoever_reads_on_sees_each_event_once_whatever_overlaps(storage: Postgr
     positions = [entry.position for entry in read]
     assert positions == sorted(set(positions))
     assert len({entry.id for entry in read}) == len(read)
+
+
+def test_what_a_transaction_does_after_others_committed_is_told_after_it(storage: PostgresStorage) -> None:
+    """A host's transaction had its number long before it served the user."""
+    with storage.begin() as long, storage.begin() as longer:
+        for each in (longer, long):
+            each.session.execute("SELECT pg_current_xact_id()")
+        long.outbox.append([event(0)])
+        for number in (1, 2):
+            with storage.begin() as quick:
+                quick.outbox.append([event(number)])
+                quick.commit()
+        long.outbox.append([event(3)])
+        long.commit()
+        longer.outbox.append([event(4)])
+        assert read_on(storage, []) == []
+        longer.commit()
+    # Nothing happens any more that would let the last one through.
+    assert numbers(read_on(storage, [])) == [0, 1, 2, 3, 4]

@@ -30,6 +30,7 @@ from partner_vouchers.errors import (
 from tests.concurrency.state import checked, codes_like, csv_file, new_list
 from tests.support.host import PATIENCE
 from tests.support.postgres import Server
+from tests.support.postgres import server as shared_server
 
 T = TypeVar("T")
 
@@ -212,3 +213,14 @@ def test_a_commit_whose_answer_was_lost_says_so(
             ask()
     assert ask() == "PM-000000"
     assert vouchers.lists.get(list_id).distributed == 1
+
+
+def test_connections_that_the_server_ended_because_they_were_idle(schema: str) -> None:
+    conninfo = f"{shared_server().conninfo} options='-c idle_session_timeout=50'"
+    with closing(PostgresStorage(conninfo, schema=schema)) as storage:
+        vouchers = PartnerVouchers(storage)
+        list_id = new_list(vouchers, "A", codes_like("A", 3))
+        for user in ("ann", "bob", "cid"):
+            time.sleep(0.2)
+            vouchers.codes.assign(list_id=list_id, user_id=user)
+        assert len(checked(vouchers, storage, list_id).given) == 3

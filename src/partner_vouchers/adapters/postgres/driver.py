@@ -32,8 +32,11 @@ _LOADERS: dict[str, type[Loader]] = {
     "text": TextLoader,
 }
 
-_QUEUE = "1s"
-_PAUSE_SECONDS = 0.02
+_SHORTEST_QUEUE, _LONGEST_QUEUE = 0.1, 1.0
+"""Seconds to queue for a list before others are let through: little, unless those who have it take their time."""
+_PAUSES = 2
+"""How much longer than it queued somebody then stands aside."""
+_LOOK_SECONDS = 0.05
 
 
 COUNT = """
@@ -135,16 +138,22 @@ class Session:
             "SELECT setting::integer / 1000.0 FROM pg_settings WHERE name = 'lock_timeout'"
         ).fetchall()[0]
         deadline = time.monotonic() + (float(patience) or 30.0)
+        queue = _SHORTEST_QUEUE
         while True:
             self.run("SAVEPOINT partner_vouchers_queue")
-            self.run(f"SET LOCAL lock_timeout = '{_QUEUE}'")
+            self.run(f"SET LOCAL lock_timeout = {int(queue * 1000)}")
             try:
                 self.execute("SELECT pg_advisory_xact_lock(%s)", (key,))
             except StorageBusy:
                 self.run("ROLLBACK TO SAVEPOINT partner_vouchers_queue")
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(_PAUSE_SECONDS)
+                aside = time.monotonic() + _PAUSES * queue
+                while time.monotonic() < aside:
+                    if time.monotonic() >= deadline:
+                        raise
+                    time.sleep(_LOOK_SECONDS)
+                    if self._try("SELECT pg_try_advisory_xact_lock(%s)", key):
+                        return
+                queue = min(2 * queue, _LONGEST_QUEUE)
             else:
                 self.run(f"SET LOCAL lock_timeout = {int(patience * 1000)}")
                 self.run("RELEASE SAVEPOINT partner_vouchers_queue")

@@ -21,6 +21,9 @@ _NOT_MIGRATED = (
 Lost: tuple[type[psycopg.Error], ...] = (psycopg.OperationalError, psycopg.InterfaceError)
 """What the driver raises when the connection is gone, among other things."""
 
+# The server shuts down, crashed, starts, or is full; or it ended what was idle, or open, for too long.
+_ENDED = ("57P01", "57P02", "57P03", "53300", "57P05", "25P03", "25P04")
+
 
 def not_migrated(found: str) -> StorageNotMigrated:
     """Return the error that says that the tables are not there, or too old."""
@@ -78,7 +81,7 @@ def is_lost(error: psycopg.Error) -> bool:
     """Tell whether the connection is gone, so that another one may do better."""
     if error.sqlstate is None:
         return isinstance(error, Lost)
-    return error.sqlstate[:2] == "08" or error.sqlstate in ("57P01", "57P02", "57P03", "53300")
+    return error.sqlstate[:2] == "08" or error.sqlstate in _ENDED
 
 
 def _name(error: psycopg.Error) -> str:

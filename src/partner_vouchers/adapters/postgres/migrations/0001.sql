@@ -141,8 +141,11 @@ CREATE TABLE pv_idempotency_keys (
 
 -- Events on their way: that of an assignment is told by its code_id, others by name and payload. Who reads it
 -- reads only what transactions wrote that are older than each one that still runs, in the order of transactions.
+-- `xid` is the newest transaction that the row may follow: its own, or one that ended before the row was written.
 CREATE TABLE pv_outbox (
-    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    xid xid8 NOT NULL DEFAULT greatest(
+        pg_current_xact_id(),
+        (pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1)::text::xid8),
     id bigint GENERATED ALWAYS AS IDENTITY,
     code_id bigint,
     name text,
