@@ -219,7 +219,7 @@ def able(found: T | Unable) -> T:
     return found
 
 
-def must_raise(error: type[E], work: Callable[[], object]) -> E:
+def must_raise(error: type[E] | tuple[type[E], ...], work: Callable[[], object]) -> E:
     """Require that a call raises an error, and return it. A failure shows the call, which pytest's `with` does not."""
     __tracebackhide__ = True
     with pytest.raises(error) as found:

@@ -38,7 +38,7 @@ from partner_vouchers.errors import (
 from partner_vouchers.ports import CodeImport, Storage, Transaction
 from partner_vouchers.testing import driver, model, strategies
 from partner_vouchers.testing.driver import FAR, START
-from partner_vouchers.testing.hooks import StorageHooks, Unable
+from partner_vouchers.testing.hooks import StorageHooks, Unable, must_raise
 
 SCOPES = {"a": "first", "b": "first", "c": "second"}
 USERS = st.sampled_from(["user-1", "user-2", "user-3"])
@@ -112,8 +112,7 @@ class StorageMachine(RuleBasedStateMachine):
         """Create a list, unless its tag is taken."""
         taken = any((each["tag"], each["state"] == "Archived") == (tag, False) for each in self._lists())
         if taken:
-            with pytest.raises(StorageError):
-                self._create(tag)
+            must_raise(StorageError, lambda: self._create(tag))
             return multiple()
         return self._create(tag)
 
@@ -457,15 +456,13 @@ class StorageMachine(RuleBasedStateMachine):
 
         known = self.model["keys"].get(key)
         if known is not None and known[0] != (user, source):
-            with pytest.raises(IdempotencyConflict):
-                ask()
+            must_raise(IdempotencyConflict, ask)
             return
         held = known[1] if known is not None else model.latest(self.model, user, source)
         if held is None or (known is None and again):
             held = model.give(self.model, user, source)
             if held is None:
-                with pytest.raises((CodesExhausted, NoActiveList)):
-                    ask()
+                must_raise((CodesExhausted, NoActiveList), ask)
                 return
             assert ask() == (held["code"], False)
         else:
