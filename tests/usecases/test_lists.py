@@ -129,6 +129,18 @@ def test_a_list_needs_an_existing_partner(host: Host, puma: str) -> None:
     assert unknown.value.name == "puma"
 
 
+@pytest.mark.parametrize("partner", ["", "a\nb", None], ids=["empty", "line break", "none"])
+def test_the_partner_of_a_list_is_a_name(host: Host, puma: str, partner: Any) -> None:
+    with host.nothing_changes(), pytest.raises(InvalidInput) as refused:
+        create(host.vouchers, partner=partner)
+    assert refused.value.field == "partner"
+
+
+def test_who_creates_a_list_stands_in_the_audit_log(host: Host, puma: str) -> None:
+    create(host.vouchers, actor="amy")
+    assert [entry.actor for entry in host.vouchers.audit.entries()][-1] == "amy"
+
+
 @pytest.mark.parametrize("zone", [UTC, ZoneInfo("Asia/Kolkata"), timezone(timedelta(hours=-8))])
 def test_an_expiry_is_kept_in_utc(vouchers: PartnerVouchers, puma: str, zone: Any) -> None:
     created = create(vouchers, expires_at=EXPIRY.astimezone(zone))

@@ -78,6 +78,6 @@ def test_an_actor_must_be_a_name(host: Host, actor: Any) -> None:
 
 def test_a_clock_without_time_zone_is_refused(storage: Storage) -> None:
     vouchers = PartnerVouchers(storage, clock=lambda: datetime(2026, 1, 1))  # noqa: DTZ001 - the point of it
-    with pytest.raises(NaiveDatetime):
+    with pytest.raises(NaiveDatetime, match=r"^clock: "):
         vouchers.partners.add("Puma")
     assert vouchers.partners.all() == []

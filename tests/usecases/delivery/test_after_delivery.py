@@ -247,7 +247,9 @@ def test_the_backlog_tells_how_old_the_oldest_event_is(host: Host) -> None:
     assert events.backlog("other").sink == "other"
 
 
-@pytest.mark.parametrize("name", ["", " ", "a\nb", 7, None], ids=repr)
+@pytest.mark.parametrize(
+    "name", ["", " ", "a\nb", 7, None], ids=["empty", "blank", "line break", "number", "none"]
+)
 def test_a_sink_is_asked_for_by_its_name(vouchers: PartnerVouchers, name: Any) -> None:
     for ask in (vouchers.events.backlog, vouchers.events.forget_sink):
         with pytest.raises(InvalidInput) as refused:
@@ -614,7 +616,7 @@ def test_nothing_is_delivered_within_a_hosts_transaction(kind: type[InMemory] | 
             lambda: joined.events.relay(sink),
             joined.events.announce_expired,
         ):
-            with pytest.raises(HostTransactionError):
+            with pytest.raises(HostTransactionError, match="deliver them outside the host's transaction"):
                 refused()
         assert list(joined.events.dead_letters()) == []
     assert sink.batches == []
