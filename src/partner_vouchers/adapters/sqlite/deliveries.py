@@ -9,7 +9,7 @@ from typing import Any
 
 from partner_vouchers.adapters.sqlite.driver import Database
 from partner_vouchers.domain.delivery import Held, Progress
-from partner_vouchers.wire.columns import from_instant, to_instant
+from partner_vouchers.wire.columns import LAST_ID, from_instant, to_instant
 
 _HELD = "position, lane, key, attempts, retry_at, reason"
 _WAITS = "SELECT 1 FROM pv_held WHERE sink = ?1 AND lane = ?2 AND retry_at IS NOT NULL"
@@ -110,7 +110,7 @@ class SQLiteDeliveries:
             SELECT {_HELD} FROM pv_held
             WHERE sink = ? AND retry_at IS NULL AND position > ? ORDER BY position LIMIT ?
         """
-        return _held(self._db.execute(sql, (sink, after, limit)))
+        return _held(self._db.execute(sql, (sink, min(after, LAST_ID), limit)))
 
     def count_dead(self, sink: str) -> int:
         """See `ports.Deliveries`."""
