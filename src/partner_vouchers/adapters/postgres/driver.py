@@ -110,6 +110,10 @@ class Session:
         if self.writes:
             self.execute("SELECT pg_advisory_xact_lock(%s)", (self.names.lock_key(*about),))
 
+    def try_lock(self, *about: str) -> bool:
+        """Take the lock about something until the end of the transaction, where no other transaction has it."""
+        return self._try("SELECT pg_try_advisory_xact_lock(%s)", self.names.lock_key(*about))
+
     def lock_all(self, keys: Iterable[int]) -> None:
         """Take many locks, in an order in which two who want the same do not wait for one another."""
         if self.writes:

@@ -181,7 +181,18 @@ class PostgresLeases:
         self._presence = presence
 
     def take(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
-        """See `ports.Leases`."""
+        """See `ports.Leases`.
+
+        Who asks for many in one transaction must not wait for one while another waits for it: what others have, or
+        are taking just now, is left alone without a lock on it.
+        """
+        sql = f"""
+            SELECT l.holder = %s, l.until < %s OR {is_dead("l.backend")} FROM pv_leases AS l WHERE l.name = %s
+        """
+        row = self._db.execute(sql, (holder, from_instant(now), name)).fetchone()
+        ours, ended = (False, True) if row is None else row
+        if not ours and not (ended and self._db.try_lock("lease", name)):
+            return False
         backend = self._presence.enter(name, holder)
         taken = self._db.execute(
             f"""
