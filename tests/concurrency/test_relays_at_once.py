@@ -263,8 +263,6 @@ def test_a_bug_ends_the_relay(vouchers: PartnerVouchers) -> None:
 def test_leases_are_renewed_while_a_sink_takes_its_time(
     storage: Storage, vouchers: PartnerVouchers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if type(storage).__name__ == "PostgresStorage":
-        pytest.xfail("in one run of ten a lease is not seen renewed here; why is not known yet")
     monkeypatch.setattr(leases, "_RENEW_SECONDS", 0.005)
     clock, sink = FixedClock(), ScriptedSink(batch_size=1000)
     others = list[int]()

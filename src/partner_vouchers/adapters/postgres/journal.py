@@ -209,8 +209,8 @@ class PostgresLeases:
         return False
 
     def held(self, name: str, holder: str) -> bool:
-        """See `ports.Leases`."""
-        sql = "SELECT 1 FROM pv_leases WHERE name = %s AND holder = %s"
+        """See `ports.Leases`. Until the transaction ends nobody else gives it back, or takes it."""
+        sql = f"SELECT 1 FROM pv_leases WHERE name = %s AND holder = %s {'FOR UPDATE' if self._db.writes else ''}"
         return self._db.execute(sql, (name, holder)).fetchone() is not None
 
     def release(self, name: str, holder: str) -> None:

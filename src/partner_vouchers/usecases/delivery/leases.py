@@ -74,14 +74,15 @@ class LaneLeases:
                 continue
 
     def _renew(self) -> None:
-        with self._wiring.storage.begin() as tx:
-            now = self._wiring.now()
-            with self._mutex:
-                lanes = tuple(self._lanes)
-            for lane in lanes:
+        with self._mutex:
+            lanes = tuple(self._lanes)
+        # One at a time: whoever settles batches meanwhile must not wait for one lease while this waits for another.
+        for lane in lanes:
+            with self._wiring.storage.begin() as tx:
+                now = self._wiring.now()
                 if self.held(tx, lane):
                     tx.leases.take(self._name(lane), self._holder, now, now + LEASE)
-            tx.commit()
+                tx.commit()
 
     def _name(self, lane: int) -> str:
         return f"deliver:{self._sink}:{lane}"
