@@ -11,7 +11,8 @@ from partner_vouchers.domain.codes import CodeFormat, CodeRules
 from partner_vouchers.domain.duplicates import DuplicatePolicy, PerPartnerAndTag
 from partner_vouchers.errors import DuplicatePolicyMismatch
 from partner_vouchers.host_connections import join
-from partner_vouchers.ports import Clock, Storage
+from partner_vouchers.ports import Clock, Storage, Transaction
+from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.audit import AuditGroup
 from partner_vouchers.usecases.campaigns import CampaignsGroup
 from partner_vouchers.usecases.codes import CodesGroup
@@ -87,7 +88,7 @@ class PartnerVouchers:
                 keep_events=require_retention(keep_events),
             )
         )
-        _remember_policy(storage, self._wiring.duplicates)
+        _require_policy(self._wiring)
 
     def using(self, connection: object) -> PartnerVouchers:
         """Return the same library within a host's open transaction.
@@ -134,15 +135,19 @@ class PartnerVouchers:
         self.audit: AuditGroup = AuditGroup(wiring)
 
 
-def _remember_policy(storage: Storage, policy: DuplicatePolicy) -> None:
-    with storage.begin(write=False) as tx:
-        stored = tx.settings.get(_POLICY_SETTING)
+def _require_policy(wiring: Wiring) -> None:
+    given = wiring.duplicates.name
+    stored = transact(wiring, lambda tx: tx.settings.get(_POLICY_SETTING), write=False)
     if stored is None:
-        with storage.begin() as tx:
-            stored = tx.settings.get(_POLICY_SETTING)
-            if stored is None:
-                tx.settings.put(_POLICY_SETTING, policy.name)
-                stored = policy.name
-            tx.commit()
-    if stored != policy.name:
-        raise DuplicatePolicyMismatch(stored=stored, given=policy.name)
+        stored = transact(wiring, _remember_policy, given)
+    if stored != given:
+        raise DuplicatePolicyMismatch(stored=stored, given=given)
+
+
+def _remember_policy(tx: Transaction, given: str) -> str:
+    stored = tx.settings.get(_POLICY_SETTING)
+    if stored is not None:
+        return stored
+    tx.settings.put(_POLICY_SETTING, given)
+    tx.commit()
+    return given

@@ -58,6 +58,7 @@ from partner_vouchers.errors.lists import ActionNotAllowed, ListDistributed, Lis
 from partner_vouchers.errors.messages import LinkedContentFailed, MessageError
 from partner_vouchers.errors.storage import (
     CommitOutcomeUnknown,
+    ConnectionLost,
     DuplicatePolicyMismatch,
     HostTransactionError,
     NotAPartnerVouchersStorage,
@@ -67,6 +68,7 @@ from partner_vouchers.errors.storage import (
     StorageFull,
     StorageNotMigrated,
     StorageUnavailable,
+    TransactionConflict,
 )
 from partner_vouchers.errors.uploads import FileAlreadyUploaded, UploadInterrupted, UploadRunning
 
@@ -75,6 +77,7 @@ __all__ = [
     "CampaignNotLinked",
     "CodesExhausted",
     "CommitOutcomeUnknown",
+    "ConnectionLost",
     "DuplicatePolicyMismatch",
     "ExpiryNotInFuture",
     "FileAlreadyUploaded",
@@ -112,6 +115,7 @@ __all__ = [
     "StorageNotMigrated",
     "StorageUnavailable",
     "TagTaken",
+    "TransactionConflict",
     "UnknownEligibilityRule",
     "UnknownList",
     "UnknownPartner",

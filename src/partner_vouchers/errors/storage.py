@@ -26,6 +26,20 @@ class StorageBusy(StorageError):
     code = "storage_busy"
 
 
+@structured
+class TransactionConflict(StorageBusy):
+    """The transaction got in the way of another one, so that it was given up; nothing was stored.
+
+    The library repeats its own transactions, but not a host's: roll that back and begin it again.
+
+    Attributes:
+        attempts: how many transactions the library made of the call.
+    """
+
+    code: ClassVar[str] = "transaction_conflict"
+    attempts: int = 1
+
+
 class StorageFull(StorageError):
     """The disk is full; the call can be repeated after space was made."""
 
@@ -33,9 +47,23 @@ class StorageFull(StorageError):
 
 
 class StorageUnavailable(StorageError):
-    """The server cannot be reached, or the connection was lost; nothing was stored, and the call can be repeated."""
+    """The server cannot be reached, or ended the connection; nothing was stored, and the call can be repeated."""
 
     code = "storage_unavailable"
+
+
+@structured
+class ConnectionLost(StorageUnavailable):
+    """The connection was lost before the transaction was committed; nothing was stored.
+
+    The library repeats its own transactions, but not a host's: begin that again on another connection.
+
+    Attributes:
+        attempts: how many transactions the library made of the call.
+    """
+
+    code: ClassVar[str] = "connection_lost"
+    attempts: int = 1
 
 
 class CommitOutcomeUnknown(StorageError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from partner_vouchers.ports import AuditEntry
+from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.paging import Page, require_limit, require_position
 from partner_vouchers.usecases.wiring import Wiring, require_actor
 
@@ -36,7 +37,9 @@ class AuditGroup:
         limit = require_limit(limit)
         require_position(after, "the audit log")
         actor = require_actor(actor)
-        with self._wiring.storage.begin(write=False) as tx:
-            found = tx.audit.entries(list_id, actor, int(after or 0), limit + 1)
+        start = int(after or 0)
+        found = transact(
+            self._wiring, lambda tx: tx.audit.entries(list_id, actor, start, limit + 1), write=False
+        )
         shown = found[:limit]
         return Page(tuple(shown), str(shown[-1].position) if len(found) > limit else None)

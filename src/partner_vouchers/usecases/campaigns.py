@@ -5,6 +5,8 @@ from __future__ import annotations
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy, new_link, require_campaign_id
 from partner_vouchers.domain.events import CampaignLinked, CampaignUnlinked, FieldChange, Value
 from partner_vouchers.errors import NotLinked, UnknownEligibilityRule
+from partner_vouchers.ports import Transaction
+from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_list
 
 
@@ -44,7 +46,8 @@ class CampaignsGroup:
         now = self._wiring.now()
         if eligibility is not None and eligibility not in self._wiring.eligibility:
             raise UnknownEligibilityRule(name=eligibility, registered=tuple(self._wiring.eligibility))
-        with self._wiring.storage.begin() as tx:
+
+        def put(tx: Transaction) -> CampaignLink:
             voucher_list = require_list(tx, list_id)
             voucher_list.require_not_archived("link")
             link = new_link(
@@ -62,7 +65,9 @@ class CampaignsGroup:
                 record(tx, [CampaignLinked(occurred_at=now, list_id=list_id, changes=changes)], actor)
             stored = tx.campaigns.get(list_id, campaign_id)
             tx.commit()
-        return stored or link
+            return stored or link
+
+        return transact(self._wiring, put)
 
     def unlink(self, list_id: str, campaign_id: str, *, actor: str | None = None) -> None:
         """End a link. What was given out stays given out.
@@ -75,7 +80,8 @@ class CampaignsGroup:
         actor = require_actor(actor)
         campaign_id = require_campaign_id(campaign_id)
         now = self._wiring.now()
-        with self._wiring.storage.begin() as tx:
+
+        def remove(tx: Transaction) -> None:
             require_list(tx, list_id)
             before = tx.campaigns.get(list_id, campaign_id)
             if before is None:
@@ -85,21 +91,26 @@ class CampaignsGroup:
             record(tx, [event], actor)
             tx.commit()
 
+        transact(self._wiring, remove)
+
     def of_list(self, list_id: str) -> list[CampaignLink]:
         """Return the links of a list, ordered by campaign id.
 
         Raises:
             UnknownList: there is no such list.
         """
-        with self._wiring.storage.begin(write=False) as tx:
+
+        def read(tx: Transaction) -> list[CampaignLink]:
             require_list(tx, list_id)
             return tx.campaigns.of_list(list_id)
+
+        return transact(self._wiring, read, write=False)
 
     def lists_of(self, campaign_id: str) -> list[CampaignLink]:
         """Return the links of a campaign in the order in which its lists give their codes; empty for none."""
         campaign_id = require_campaign_id(campaign_id)
-        with self._wiring.storage.begin(write=False) as tx:
-            return [link for link, _ in tx.campaigns.of_campaign(campaign_id)]
+        found = transact(self._wiring, lambda tx: tx.campaigns.of_campaign(campaign_id), write=False)
+        return [link for link, _ in found]
 
 
 def _changes(before: CampaignLink | None, after: CampaignLink | None) -> tuple[FieldChange, ...]:

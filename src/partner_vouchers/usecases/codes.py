@@ -21,6 +21,7 @@ from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import InvalidInput, NoCodeAvailable
 from partner_vouchers.ports import TakenCode, Transaction
 from partner_vouchers.usecases.assigning import Assigner, UserContext
+from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.wiring import Wiring, require_list
 
 _PAGE = 1000
@@ -79,20 +80,7 @@ class CodesGroup:
         user_id = require_user_id(user_id)
         request = new_request(campaign_id, list_id, idempotency_key)
         fingerprint = None if request.idempotency_key is None else request.fingerprint("one", user_id)
-        with self._wiring.storage.begin() as tx:
-            assigner = self._assigner(tx, request)
-            known = assigner.replay(fingerprint)
-            if known is not None:
-                return Reward(known[0], replayed=True)
-            try:
-                reward = assigner.serve_one(user_id, context or {})
-            except NoCodeAvailable:
-                # The refusal itself is worth an event: that a list has run dry must not be lost.
-                tx.commit()
-                raise
-            assigner.remember(fingerprint, [reward.assignment])
-            tx.commit()
-        return reward
+        return transact(self._wiring, self._assign, user_id, request, fingerprint, context or {})
 
     def assign_many(
         self,
@@ -128,22 +116,7 @@ class CodesGroup:
         users = [require_user_id(user_id) for user_id in user_ids]
         request = new_request(campaign_id, list_id, idempotency_key)
         fingerprint = None if request.idempotency_key is None else request.fingerprint("many", users, partial)
-        contexts = contexts or {}
-        with self._wiring.storage.begin() as tx:
-            assigner = self._assigner(tx, request)
-            known = assigner.replay(fingerprint)
-            if known is not None:
-                return _replayed(users, known)
-            outcome = assigner.serve_many(users, contexts)
-            if outcome.unserved and not partial:
-                refusal = assigner.refusal(contexts, outcome.unserved[0])
-                if all(reward.replayed for reward in outcome.rewards):
-                    # Nothing was taken that must be put back, and that a list is empty must not be lost.
-                    tx.commit()
-                raise refusal
-            assigner.remember(fingerprint, [reward.assignment for reward in outcome.rewards])
-            tx.commit()
-        return outcome
+        return transact(self._wiring, self._assign_many, users, request, fingerprint, partial, contexts or {})
 
     def of_user(self, user_id: str, *, expired: bool = True) -> list[Assignment]:
         """Return the codes that a user has, the oldest first.
@@ -154,17 +127,17 @@ class CodesGroup:
         """
         user_id = require_user_id(user_id)
         now = self._wiring.now()
-        with self._wiring.storage.begin(write=False) as tx:
+
+        def read(tx: Transaction) -> list[Assignment]:
             found = tx.assignments.of_user(user_id)
-            if expired:
-                return found
-            return [a for a in found if not _has_expired(tx, a.list_id, now)]
+            return found if expired else [a for a in found if not _has_expired(tx, a.list_id, now)]
+
+        return transact(self._wiring, read, write=False)
 
     def holders(self, code: str) -> list[Assignment]:
         """Return who has a code: one assignment for each list that gave it out, archived lists included."""
         code = self._wiring.code_format.trim(require_name("code", code))
-        with self._wiring.storage.begin(write=False) as tx:
-            return tx.assignments.of_code(code)
+        return transact(self._wiring, lambda tx: tx.assignments.of_code(code), write=False)
 
     def assignments(self, list_id: str) -> Iterator[Assignment]:
         """Yield the assignments of a list in the order of its codes, in pages, so that memory does not grow.
@@ -174,8 +147,7 @@ class CodesGroup:
         Raises:
             UnknownList: there is no such list; raised by the call.
         """
-        with self._wiring.storage.begin(write=False) as tx:
-            require_list(tx, list_id)
+        transact(self._wiring, require_list, list_id, write=False)
         return self._stream_assignments(list_id)
 
     def export(self, list_id: str, *, remaining: bool = False, raw: bool = False) -> BinaryIO:
@@ -193,31 +165,75 @@ class CodesGroup:
         Raises:
             UnknownList: there is no such list.
         """
-        with self._wiring.storage.begin(write=False) as tx:
-            require_list(tx, list_id)
+        transact(self._wiring, require_list, list_id, write=False)
         if remaining:
             codes = (left.code for left in self._stream_remaining(list_id))
             return as_binary_stream(remaining_codes(codes, raw=raw))
         return as_binary_stream(distributed_codes(self._stream_assignments(list_id), raw=raw))
 
+    def _assign(
+        self, tx: Transaction, user_id: str, request: Request, fingerprint: str | None, context: UserContext
+    ) -> Reward:
+        assigner = self._assigner(tx, request)
+        known = assigner.replay(fingerprint)
+        if known is not None:
+            return Reward(known[0], replayed=True)
+        try:
+            reward = assigner.serve_one(user_id, context)
+        except NoCodeAvailable:
+            # The refusal itself is worth an event: that a list has run dry must not be lost.
+            tx.commit()
+            raise
+        assigner.remember(fingerprint, [reward.assignment])
+        tx.commit()
+        return reward
+
+    def _assign_many(
+        self,
+        tx: Transaction,
+        users: Sequence[str],
+        request: Request,
+        fingerprint: str | None,
+        partial: bool,
+        contexts: Mapping[str, UserContext],
+    ) -> BatchOutcome:
+        assigner = self._assigner(tx, request)
+        known = assigner.replay(fingerprint)
+        if known is not None:
+            return _replayed(users, known)
+        outcome = assigner.serve_many(users, contexts)
+        if outcome.unserved and not partial:
+            refusal = assigner.refusal(contexts, outcome.unserved[0])
+            if all(reward.replayed for reward in outcome.rewards):
+                # Nothing was taken that must be put back, and that a list is empty must not be lost.
+                tx.commit()
+            raise refusal
+        assigner.remember(fingerprint, [reward.assignment for reward in outcome.rewards])
+        tx.commit()
+        return outcome
+
     def _assigner(self, tx: Transaction, request: Request) -> Assigner:
         return Assigner(tx, request, self._wiring.now(), self._wiring.eligibility)
 
     def _stream_assignments(self, list_id: str) -> Iterator[Assignment]:
+        def read(tx: Transaction, after: str | None) -> list[Assignment]:
+            return tx.assignments.of_list(list_id, after, _PAGE)
+
         after: str | None = None
         while True:
-            with self._wiring.storage.begin(write=False) as tx:
-                page = tx.assignments.of_list(list_id, after, _PAGE)
+            page = transact(self._wiring, read, after, write=False)
             yield from page
             if len(page) < _PAGE:
                 return
             after = page[-1].id
 
     def _stream_remaining(self, list_id: str) -> Iterator[TakenCode]:
+        def read(tx: Transaction, after: str | None) -> list[TakenCode]:
+            return tx.codes.remaining(list_id, after, _PAGE)
+
         after: str | None = None
         while True:
-            with self._wiring.storage.begin(write=False) as tx:
-                page = tx.codes.remaining(list_id, after, _PAGE)
+            page = transact(self._wiring, read, after, write=False)
             yield from page
             if len(page) < _PAGE:
                 return

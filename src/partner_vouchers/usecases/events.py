@@ -13,7 +13,8 @@ from partner_vouchers.domain.delivery import Pause, RetryPolicy
 from partner_vouchers.domain.promo_events import RaisedEvent
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import HostTransactionError, InvalidInput
-from partner_vouchers.ports import EventSink
+from partner_vouchers.ports import EventSink, Transaction
+from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.delivery.dead_letters import DeadLetter, list_dead_letters, retry_dead_letters
 from partner_vouchers.usecases.delivery.expiry import announce_expired
 from partner_vouchers.usecases.delivery.passes import Deliverer
@@ -164,8 +165,7 @@ class EventsGroup:
         """
         sink = require_name("sink", sink)
         now = self._wiring.now()
-        with self._wiring.storage.begin(write=False) as tx:
-            return backlog_of(tx, sink, now)
+        return transact(self._wiring, backlog_of, sink, now, write=False)
 
     def dead_letters(
         self, sink: str | None = None, *, after: str | None = None, limit: int = 50
@@ -182,8 +182,7 @@ class EventsGroup:
             InvalidCursor: `after` is not from a page of dead letters.
         """
         limit = require_limit(limit)
-        with self._wiring.storage.begin(write=False) as tx:
-            return list_dead_letters(tx, sink, after, limit)
+        return transact(self._wiring, list_dead_letters, sink, after, limit, write=False)
 
     def retry_dead_letters(self, sink: str | None = None, *, ids: Collection[str] | None = None) -> int:
         """Let dead letters be tried again by the next delivery, as often as new events; return how many.
@@ -207,11 +206,7 @@ class EventsGroup:
         Args:
             sink: the name of the sink.
         """
-        sink = require_name("sink", sink)
-        with self._wiring.storage.begin() as tx:
-            tx.deliveries.forget(sink)
-            save_pause(tx, sink, Pause())
-            tx.commit()
+        transact(self._wiring, _forget, require_name("sink", sink))
 
     def announce_expired(self) -> int:
         """Store an event `list.expired` for each list that expired since the last call; return how many.
@@ -237,6 +232,12 @@ class EventsGroup:
             raise HostTransactionError(
                 reason="events are delivered once they are committed; deliver them outside the host's transaction"
             )
+
+
+def _forget(tx: Transaction, sink: str) -> None:
+    tx.deliveries.forget(sink)
+    save_pause(tx, sink, Pause())
+    tx.commit()
 
 
 def _require_interval(interval: object) -> None:

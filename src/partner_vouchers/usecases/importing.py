@@ -25,6 +25,7 @@ from partner_vouchers.domain.uploads import (
 )
 from partner_vouchers.errors import SourceUnreadable, StorageError, UnknownList
 from partner_vouchers.ports import CodeImport, Transaction
+from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.stock import announce_stock
 from partner_vouchers.usecases.upload_lease import UploadLease
 from partner_vouchers.usecases.wiring import Wiring, record, require_list
@@ -149,30 +150,39 @@ class ImportRun:
     def _end(
         self, importing: CodeImport, tally: Tally, failure: FileFault | None, lease: UploadLease
     ) -> Upload:
+        return transact(self.wiring, self._end_in, importing, tally, failure, lease)
+
+    def _end_in(
+        self,
+        tx: Transaction,
+        importing: CodeImport,
+        tally: Tally,
+        failure: FileFault | None,
+        lease: UploadLease,
+    ) -> Upload:
         now = self.wiring.now()
-        with self.wiring.storage.begin() as tx:
-            lease.keep(tx)
-            voucher_list = tx.lists.get(self.upload.list_id)
-            if voucher_list is None:
-                # Uploads to other lists of the scope must not wait until the leases end by themselves.
-                lease.release(tx)
-                tx.commit()
-                raise UnknownList(list_id=self.upload.list_id)
-            if failure is None and voucher_list.state is State.ARCHIVED:
-                failure = interrupted("the list was archived while the upload ran")
-            if failure is None:
-                ended, events = self.upload.completed(tally, importing.publish(tx), now)
-                tx.lists.touch(voucher_list.id, now)
-                # As it is now: until the codes were published, others may have told another level.
-                voucher_list = require_list(tx, voucher_list.id)
-                counts = tx.codes.counts(voucher_list.id)
-                announce_stock(tx, voucher_list, voucher_list.announced, counts, now)
-            else:
-                ended, events = self.upload.failed(tally, failure, now)
-            tx.uploads.save(ended)
-            record(tx, events, self.upload.uploaded_by)
+        lease.keep(tx)
+        voucher_list = tx.lists.get(self.upload.list_id)
+        if voucher_list is None:
+            # Uploads to other lists of the scope must not wait until the leases end by themselves.
             lease.release(tx)
             tx.commit()
+            raise UnknownList(list_id=self.upload.list_id)
+        if failure is None and voucher_list.state is State.ARCHIVED:
+            failure = interrupted("the list was archived while the upload ran")
+        if failure is None:
+            ended, events = self.upload.completed(tally, importing.publish(tx), now)
+            tx.lists.touch(voucher_list.id, now)
+            # As it is now: until the codes were published, others may have told another level.
+            voucher_list = require_list(tx, voucher_list.id)
+            counts = tx.codes.counts(voucher_list.id)
+            announce_stock(tx, voucher_list, voucher_list.announced, counts, now)
+        else:
+            ended, events = self.upload.failed(tally, failure, now)
+        tx.uploads.save(ended)
+        record(tx, events, self.upload.uploaded_by)
+        lease.release(tx)
+        tx.commit()
         return ended
 
 
@@ -191,20 +201,26 @@ def keep_original(
     """
     size, digest = 0, hashlib.sha256()
     for index, piece in enumerate(pieces_of(stream)):
-        with wiring.storage.begin() as tx:
-            _require_wanted(upload, lease, tx)
-            tx.uploads.add_piece(upload.id, index, piece)
-            tx.commit()
+        transact(wiring, _add_piece, upload, lease, index, piece)
         size += len(piece)
         digest.update(piece)
     if digest.hexdigest() != sha256:
         raise SourceUnreadable(filename=upload.filename, reason="it was changed while it was read")
     kept = evolve(upload, size=size, sha256=sha256)
-    with wiring.storage.begin() as tx:
-        _require_wanted(upload, lease, tx)
-        tx.uploads.save(kept)
-        tx.commit()
+    transact(wiring, _save, kept, lease)
     return kept
+
+
+def _add_piece(tx: Transaction, upload: Upload, lease: UploadLease, index: int, piece: bytes) -> None:
+    _require_wanted(upload, lease, tx)
+    tx.uploads.add_piece(upload.id, index, piece)
+    tx.commit()
+
+
+def _save(tx: Transaction, upload: Upload, lease: UploadLease) -> None:
+    _require_wanted(upload, lease, tx)
+    tx.uploads.save(upload)
+    tx.commit()
 
 
 def _require_wanted(upload: Upload, lease: UploadLease, tx: Transaction) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import date, datetime, tzinfo
 
 from attrs import evolve
 
+from partner_vouchers.domain.campaigns import CampaignLink
 from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.lifecycle import Status, criteria_for
 from partner_vouchers.domain.list_view import ArchivedList, ListView, archived_view_of, view_of
@@ -16,6 +17,7 @@ from partner_vouchers.domain.text import require_name, require_text
 from partner_vouchers.domain.voucher_list import UNCHANGED, Unchanged, VoucherList, new_list
 from partner_vouchers.errors import InvalidInput, StorageError, TagTaken, UnknownPartner
 from partner_vouchers.ports import ListOrder, ListQuery, SortKey, Transaction
+from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.paging import Page, decode_cursor, encode_cursor, require_limit
 from partner_vouchers.usecases.stock import announce_stock
 from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_held_list, require_list
@@ -74,7 +76,8 @@ class ListsGroup:
         actor = require_actor(actor)
         partner = require_name("partner", partner)
         now = self._wiring.now()
-        with self._wiring.storage.begin() as tx:
+
+        def add(tx: Transaction) -> VoucherList:
             if tx.partners.get(partner) is None:
                 raise UnknownPartner(name=partner)
             created, events = new_list(
@@ -96,7 +99,9 @@ class ListsGroup:
             tx.lists.add(created)
             record(tx, events, actor)
             tx.commit()
-        return view_of(created, now)
+            return created
+
+        return view_of(transact(self._wiring, add), now)
 
     def get(self, list_id: str) -> ListView:
         """Return a list with its status as of now.
@@ -105,8 +110,7 @@ class ListsGroup:
             UnknownList: there is none with this id.
         """
         now = self._wiring.now()
-        with self._wiring.storage.begin(write=False) as tx:
-            return view_of(require_list(tx, list_id), now)
+        return view_of(transact(self._wiring, require_list, list_id, write=False), now)
 
     def find(
         self,
@@ -143,8 +147,7 @@ class ListsGroup:
             after=None if after is None else decode_cursor(after, order, descending),
             limit=require_limit(limit) + 1,
         )
-        with self._wiring.storage.begin(write=False) as tx:
-            found = tx.lists.find(query)
+        found = transact(self._wiring, lambda tx: tx.lists.find(query), write=False)
         shown = found[:limit]
         more = len(found) > limit
         next_cursor = (
@@ -230,10 +233,14 @@ class ListsGroup:
         """
         actor = require_actor(actor)
         now = self._wiring.now()
-        with self._wiring.storage.begin() as tx:
-            archived = self._apply(tx, list_id, VoucherList.archive, version, actor, now)
+
+        def archive(tx: Transaction) -> tuple[VoucherList, Sequence[CampaignLink]]:
+            archived = _apply(tx, list_id, VoucherList.archive, version, actor, now)
             links = tx.campaigns.of_list(list_id)
             tx.commit()
+            return archived, links
+
+        archived, links = transact(self._wiring, archive)
         return archived_view_of(archived, tuple(link.campaign_id for link in links), now)
 
     def delete(self, list_id: str, *, version: int | None = None, actor: str | None = None) -> None:
@@ -248,7 +255,8 @@ class ListsGroup:
         """
         actor = require_actor(actor)
         now = self._wiring.now()
-        with self._wiring.storage.begin() as tx:
+
+        def remove(tx: Transaction) -> None:
             voucher_list = require_held_list(tx, list_id)
             voucher_list.require_version(version)
             links = tx.campaigns.of_list(list_id)
@@ -256,6 +264,8 @@ class ListsGroup:
             tx.lists.remove(list_id)
             record(tx, events, actor)
             tx.commit()
+
+        transact(self._wiring, remove)
         if not self._wiring.in_host_transaction:
             # The list is deleted: where its space cannot be freed now, `uploads.recover` does it later.
             with suppress(StorageError):
@@ -264,29 +274,27 @@ class ListsGroup:
     def _change(self, list_id: str, change: Change, version: int | None, actor: str | None) -> ListView:
         actor = require_actor(actor)
         now = self._wiring.now()
-        with self._wiring.storage.begin() as tx:
-            after = self._apply(tx, list_id, change, version, actor, now)
-            tx.commit()
-        return view_of(after, now)
 
-    def _apply(
-        self,
-        tx: Transaction,
-        list_id: str,
-        change: Change,
-        version: int | None,
-        actor: str | None,
-        now: datetime,
-    ) -> VoucherList:
-        before = require_held_list(tx, list_id)
-        before.require_version(version)
-        after, events = change(before, now)
-        if after is not before:
-            tx.lists.save(after)
-            record(tx, events, actor)
-            if before.low_stock_at != after.low_stock_at and after.counts.uploaded:
-                announce_stock(tx, after, after.announced, after.counts, now)
-        return after
+        def save(tx: Transaction) -> VoucherList:
+            after = _apply(tx, list_id, change, version, actor, now)
+            tx.commit()
+            return after
+
+        return view_of(transact(self._wiring, save), now)
+
+
+def _apply(
+    tx: Transaction, list_id: str, change: Change, version: int | None, actor: str | None, now: datetime
+) -> VoucherList:
+    before = require_held_list(tx, list_id)
+    before.require_version(version)
+    after, events = change(before, now)
+    if after is not before:
+        tx.lists.save(after)
+        record(tx, events, actor)
+        if before.low_stock_at != after.low_stock_at and after.counts.uploaded:
+            announce_stock(tx, after, after.announced, after.counts, now)
+    return after
 
 
 def _parse_status(status: Status | str) -> Status:

@@ -6,6 +6,8 @@ from partner_vouchers.domain.events import FieldChange, PartnerAdded
 from partner_vouchers.domain.partner import Partner, new_partner
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import InvalidPartnerName, PartnerExists, UnknownPartner
+from partner_vouchers.ports import Transaction
+from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.wiring import Wiring, record, require_actor
 
 
@@ -33,11 +35,14 @@ class PartnersGroup:
         actor = require_actor(actor)
         now = self._wiring.now()
         partner = new_partner(name, now)
-        with self._wiring.storage.begin() as tx:
+
+        def add(tx: Transaction) -> None:
             if not tx.partners.add(partner):
                 raise PartnerExists(name=name)
             record(tx, [PartnerAdded(occurred_at=now, changes=(FieldChange("partner", None, name),))], actor)
             tx.commit()
+
+        transact(self._wiring, add)
         return partner
 
     def get(self, name: str) -> Partner:
@@ -48,13 +53,11 @@ class PartnersGroup:
             InvalidPartnerName: no partner can have this name.
         """
         name = require_name("name", name, InvalidPartnerName)
-        with self._wiring.storage.begin(write=False) as tx:
-            partner = tx.partners.get(name)
+        partner = transact(self._wiring, lambda tx: tx.partners.get(name), write=False)
         if partner is None:
             raise UnknownPartner(name=name)
         return partner
 
     def all(self) -> list[Partner]:
         """Return all partners, ordered by name."""
-        with self._wiring.storage.begin(write=False) as tx:
-            return tx.partners.all()
+        return transact(self._wiring, lambda tx: tx.partners.all(), write=False)

@@ -16,6 +16,7 @@ from partner_vouchers.errors import (
     UploadRunning,
 )
 from partner_vouchers.ports import Transaction
+from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.importing import ImportRun
 from partner_vouchers.usecases.upload_lease import UploadLease
 from partner_vouchers.usecases.wiring import Wiring, require_list
@@ -38,31 +39,35 @@ class UploadEntries:
         force: bool,
     ) -> tuple[Upload, str, UploadLease]:
         """Take the list's lease and make the entry, after settling what a killed upload left behind."""
-        while True:
+
+        def make(tx: Transaction) -> tuple[Upload, str, UploadLease] | Upload:
             now = self._wiring.now()
-            with self._wiring.storage.begin() as tx:
-                voucher_list = require_list(tx, list_id)
-                voucher_list.require_allowed(Action.UPLOAD, now)
-                stale = next((u for u in tx.uploads.running() if u.list_id == list_id), None)
-                upload_id = tx.uploads.new_id()
-                lease = UploadLease(self._wiring, upload_id)
-                if not lease.take_list(tx, list_id):
-                    raise UploadRunning(list_id=list_id, upload_id=None if stale is None else stale.id)
-                if stale is None:
-                    require_new_file(tx, list_id, opened.sha256, force)
-                    upload = Upload(
-                        id=upload_id,
-                        list_id=list_id,
-                        uploaded_by=uploaded_by,
-                        filename=filename,
-                        started_at=now,
-                        encoding=encoding,
-                        header=header,
-                    )
-                    tx.uploads.add(upload)
-                    tx.commit()
-                    return upload, voucher_list.scope, lease
-            self.settle(stale.id)
+            voucher_list = require_list(tx, list_id)
+            voucher_list.require_allowed(Action.UPLOAD, now)
+            stale = next((u for u in tx.uploads.running() if u.list_id == list_id), None)
+            upload_id = tx.uploads.new_id()
+            lease = UploadLease(self._wiring, upload_id)
+            if not lease.take_list(tx, list_id):
+                raise UploadRunning(list_id=list_id, upload_id=None if stale is None else stale.id)
+            if stale is not None:
+                return stale
+            require_new_file(tx, list_id, opened.sha256, force)
+            upload = Upload(
+                id=upload_id,
+                list_id=list_id,
+                uploaded_by=uploaded_by,
+                filename=filename,
+                started_at=now,
+                encoding=encoding,
+                header=header,
+            )
+            tx.uploads.add(upload)
+            tx.commit()
+            return upload, voucher_list.scope, lease
+
+        while isinstance(made := transact(self._wiring, make), Upload):
+            self.settle(made.id)
+        return made
 
     def settle(self, upload_id: str) -> Upload | None:
         """Finish or fail an upload whose process was killed.
@@ -70,15 +75,10 @@ class UploadEntries:
         Returns:
             the upload, or None where it has ended or still runs.
         """
-        with self._wiring.storage.begin() as tx:
-            upload = tx.uploads.get(upload_id)
-            if upload is None or not upload.is_running:
-                return None
-            lease = UploadLease(self._wiring, upload_id)
-            if not lease.take_list(tx, upload.list_id):
-                return None
-            scope = require_list(tx, upload.list_id).scope
-            tx.commit()
+        taken = transact(self._wiring, self._take_over, upload_id)
+        if taken is None:
+            return None
+        upload, scope, lease = taken
         run = ImportRun(self._wiring, upload, scope)
         refused = self._why_not_resumed(upload)
         try:
@@ -97,6 +97,17 @@ class UploadEntries:
         run.clear_away()
         return ended
 
+    def _take_over(self, tx: Transaction, upload_id: str) -> tuple[Upload, str, UploadLease] | None:
+        upload = tx.uploads.get(upload_id)
+        if upload is None or not upload.is_running:
+            return None
+        lease = UploadLease(self._wiring, upload_id)
+        if not lease.take_list(tx, upload.list_id):
+            return None
+        scope = require_list(tx, upload.list_id).scope
+        tx.commit()
+        return upload, scope, lease
+
     def _why_not_resumed(self, upload: Upload) -> FileFault | None:
         if upload.sha256 is None:
             return interrupted("the process was killed before the file was read whole")
@@ -107,10 +118,12 @@ class UploadEntries:
         return as_binary_stream(self._stream_pieces(upload_id))
 
     def _stream_pieces(self, upload_id: str) -> Iterator[bytes]:
+        def read(tx: Transaction, index: int) -> bytes | None:
+            return tx.uploads.piece(upload_id, index)
+
         index = 0
         while True:
-            with self._wiring.storage.begin(write=False) as tx:
-                piece = tx.uploads.piece(upload_id, index)
+            piece = transact(self._wiring, read, index, write=False)
             if piece is None:
                 return
             yield piece

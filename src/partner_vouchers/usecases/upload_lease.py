@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from partner_vouchers.errors import UploadInterrupted
 from partner_vouchers.ports import Transaction
+from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.wiring import Wiring
 
 LEASE = timedelta(seconds=30)
@@ -30,19 +31,29 @@ class UploadLease:
         self._renewed_at: datetime = wiring.now()
 
     def take_list(self, tx: Transaction, list_id: str) -> bool:
-        """Take the lease on a list; return False where another upload has it."""
-        return self._take(tx, f"upload list {list_id}")
+        """Take the lease on a list; return False where another upload has it.
+
+        Where the transaction is given up, so is this object.
+        """
+        name = f"upload list {list_id}"
+        if not self._take(tx, name):
+            return False
+        self._names.append(name)
+        return True
 
     def wait_for_scope(self, scope: str) -> None:
         """Take the lease on a scope, as soon as no upload to another list of that scope has it."""
-        while True:
-            with self._wiring.storage.begin() as tx:
-                self.keep(tx)
-                taken = self._take(tx, f"upload scope {scope}")
-                tx.commit()
-            if taken:
-                return
+        name = f"upload scope {scope}"
+
+        def take(tx: Transaction) -> bool:
+            self.keep(tx)
+            taken = self._take(tx, name)
+            tx.commit()
+            return taken
+
+        while not transact(self._wiring, take):
             self._wiring.pause(_POLL_SECONDS)
+        self._names.append(name)
 
     def keep(self, tx: Transaction) -> None:
         """Make sure in a transaction that the leases are still held, and renew them from time to time.
@@ -61,9 +72,7 @@ class UploadLease:
     def beat(self) -> None:
         """Renew the leases when it is time, in a transaction of its own."""
         if self._wiring.now() - self._renewed_at >= _RENEW_AFTER:
-            with self._wiring.storage.begin() as tx:
-                self.keep(tx)
-                tx.commit()
+            transact(self._wiring, self._beat)
 
     def release(self, tx: Transaction) -> None:
         """Give all leases back."""
@@ -72,13 +81,16 @@ class UploadLease:
 
     def give_back(self) -> None:
         """Give all leases back, in a transaction of its own."""
-        with self._wiring.storage.begin() as tx:
-            self.release(tx)
-            tx.commit()
+        transact(self._wiring, self._give_back)
+
+    def _beat(self, tx: Transaction) -> None:
+        self.keep(tx)
+        tx.commit()
+
+    def _give_back(self, tx: Transaction) -> None:
+        self.release(tx)
+        tx.commit()
 
     def _take(self, tx: Transaction, name: str) -> bool:
         now = self._wiring.now()
-        if not tx.leases.take(name, self._holder, now, now + LEASE):
-            return False
-        self._names.append(name)
-        return True
+        return tx.leases.take(name, self._holder, now, now + LEASE)

@@ -16,7 +16,7 @@ from partner_vouchers.csvfile.streams import (
     open_source,
     source_filename,
 )
-from partner_vouchers.domain.duplicates import DuplicateExplanation, counts_for_duplicates, refusal
+from partner_vouchers.domain.duplicates import DuplicateExplanation, Holder, counts_for_duplicates, refusal
 from partner_vouchers.domain.lifecycle import Action
 from partner_vouchers.domain.text import require_text
 from partner_vouchers.domain.uploads import (
@@ -41,6 +41,7 @@ from partner_vouchers.errors import (
     UploadRunning,
 )
 from partner_vouchers.ports import Transaction
+from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.importing import ImportRun, OnProgress, keep_original
 from partner_vouchers.usecases.paging import Page, require_limit, require_line, require_position
 from partner_vouchers.usecases.stock import announce_stock
@@ -166,8 +167,7 @@ class UploadsGroup:
                 refused = too_large()
             if refused is not None:
                 return Validation(filename=filename, failure=refused)
-            with self._wiring.storage.begin(write=False) as tx:
-                require_new_file(tx, list_id, opened.sha256, force)
+            transact(self._wiring, require_new_file, list_id, opened.sha256, force, write=False)
             trial = Upload(
                 id="",
                 list_id=list_id,
@@ -186,8 +186,7 @@ class UploadsGroup:
         Raises:
             UnknownUpload: there is none with this id.
         """
-        with self._wiring.storage.begin(write=False) as tx:
-            return _require_upload(tx, upload_id)
+        return transact(self._wiring, _require_upload, upload_id, write=False)
 
     def of_list(self, list_id: str, *, after: str | None = None, limit: int = 50) -> Page[Upload]:
         """Return a page of a list's upload log, the newest first.
@@ -204,9 +203,12 @@ class UploadsGroup:
         """
         limit = require_limit(limit)
         require_position(after, "the upload log")
-        with self._wiring.storage.begin(write=False) as tx:
+
+        def read(tx: Transaction) -> list[Upload]:
             require_list(tx, list_id)
-            found = tx.uploads.of_list(list_id, after, limit + 1)
+            return tx.uploads.of_list(list_id, after, limit + 1)
+
+        found = transact(self._wiring, read, write=False)
         shown = found[:limit]
         return Page(tuple(shown), shown[-1].id if len(found) > limit else None)
 
@@ -221,9 +223,12 @@ class UploadsGroup:
         """
         limit = require_limit(limit)
         after_line = require_line(after_line)
-        with self._wiring.storage.begin(write=False) as tx:
+
+        def read(tx: Transaction) -> list[RowFault]:
             _require_upload(tx, upload_id)
             return tx.uploads.faults(upload_id, after_line, limit)
+
+        return transact(self._wiring, read, write=False)
 
     def original_file(self, upload_id: str) -> BinaryIO:
         """Return the file that was uploaded, byte for byte.
@@ -270,8 +275,7 @@ class UploadsGroup:
             HostTransactionError: the call is made within a host's transaction.
         """
         self._require_own_transactions()
-        with self._wiring.storage.begin(write=False) as tx:
-            running = tx.uploads.running()
+        running = transact(self._wiring, lambda tx: tx.uploads.running(), write=False)
         settled = [found for upload in running if (found := self._entries.settle(upload.id)) is not None]
         with suppress(StorageError):
             self._wiring.storage.reclaim()
@@ -294,7 +298,8 @@ class UploadsGroup:
         """
         actor = require_actor(actor)
         now = self._wiring.now()
-        with self._wiring.storage.begin() as tx:
+
+        def take_back(tx: Transaction) -> Upload:
             upload = _require_upload(tx, upload_id)
             voucher_list = require_held_list(tx, upload.list_id)
             voucher_list.require_not_archived("withdraw")
@@ -309,7 +314,9 @@ class UploadsGroup:
                 counts = tx.codes.counts(voucher_list.id)
                 announce_stock(tx, voucher_list, voucher_list.announced, counts, now)
                 tx.commit()
-        return upload
+            return upload
+
+        return transact(self._wiring, take_back)
 
     def explain_duplicate(self, list_id: str, code: str) -> DuplicateExplanation | None:
         """Say which rule and which list would refuse a code in a list; None where it is no duplicate.
@@ -319,9 +326,11 @@ class UploadsGroup:
             InvalidInput: `code` is no text that a storage could hold.
         """
         trimmed = self._wiring.code_format.trim(require_text("code", code))
-        with self._wiring.storage.begin(write=False) as tx:
-            voucher_list = require_list(tx, list_id)
-            holder = tx.codes.holder(voucher_list.scope, trimmed, counts_for_duplicates)
+
+        def read(tx: Transaction) -> Holder | None:
+            return tx.codes.holder(require_list(tx, list_id).scope, trimmed, counts_for_duplicates)
+
+        holder = transact(self._wiring, read, write=False)
         if holder is None:
             return None
         kind, message = refusal(list_id, holder)
@@ -335,16 +344,17 @@ class UploadsGroup:
             )
 
     def _require_uploadable(self, list_id: str) -> VoucherList:
-        with self._wiring.storage.begin(write=False) as tx:
-            voucher_list = require_list(tx, list_id)
+        voucher_list = transact(self._wiring, require_list, list_id, write=False)
         voucher_list.require_allowed(Action.UPLOAD, self._wiring.now())
         return voucher_list
 
     def _stream_faults(self, upload_id: str) -> Iterator[RowFault]:
+        def read(tx: Transaction, after_line: int) -> list[RowFault]:
+            return tx.uploads.faults(upload_id, after_line, _FAULTS_PAGE)
+
         after_line = 0
         while True:
-            with self._wiring.storage.begin(write=False) as tx:
-                page = tx.uploads.faults(upload_id, after_line, _FAULTS_PAGE)
+            page = transact(self._wiring, read, after_line, write=False)
             yield from page
             if len(page) < _FAULTS_PAGE:
                 return

@@ -55,12 +55,14 @@ class TransactionContext:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        committed = self._tx is not None and self._tx.expired
         if self._tx is not None:
             self._tx.expire()
         try:
             self._end()
         except psycopg.Error as failed:
-            if error is None:
+            # After a commit nobody may read that nothing was stored, and repeat it.
+            if error is None and not committed:
                 raise translated(failed) from failed
         if isinstance(error, psycopg.Error):
             raise translated(error) from error

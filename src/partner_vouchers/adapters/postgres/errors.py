@@ -6,11 +6,13 @@ import psycopg
 from psycopg import errors as pg
 
 from partner_vouchers.errors import (
+    ConnectionLost,
     StorageBusy,
     StorageError,
     StorageFull,
     StorageNotMigrated,
     StorageUnavailable,
+    TransactionConflict,
 )
 
 _NOT_MIGRATED = (
@@ -21,8 +23,10 @@ _NOT_MIGRATED = (
 Lost: tuple[type[psycopg.Error], ...] = (psycopg.OperationalError, psycopg.InterfaceError)
 """What the driver raises when the connection is gone, among other things."""
 
+# The transaction was idle, or open, for too long: another one would be as well.
+_OPEN_TOO_LONG = ("25P03", "25P04")
 # The server shuts down, crashed, starts, or is full; or it ended what was idle, or open, for too long.
-_ENDED = ("57P01", "57P02", "57P03", "53300", "57P05", "25P03", "25P04")
+_ENDED = ("57P01", "57P02", "57P03", "53300", "57P05", *_OPEN_TOO_LONG)
 
 
 def not_migrated(found: str) -> StorageNotMigrated:
@@ -37,7 +41,7 @@ def translated(error: psycopg.Error) -> StorageError:
     """
     match error:
         case pg.SerializationFailure() | pg.DeadlockDetected():
-            return StorageBusy(
+            return TransactionConflict(
                 reason="the transaction got in the way of another one, and the server gave it up; nothing was stored: "
                 "roll back and call again"
             )
@@ -69,8 +73,13 @@ def translated(error: psycopg.Error) -> StorageError:
             return StorageError(
                 reason="an earlier statement of the transaction failed, so it can only be rolled back"
             )
-        case _ if is_lost(error):
+        case _ if error.sqlstate in _OPEN_TOO_LONG:
             return StorageUnavailable(
+                reason=f"the transaction was open for longer than the server allows ({_name(error)}), and nothing was "
+                "stored; do less in it, or raise the server's limit"
+            )
+        case _ if is_lost(error):
+            return ConnectionLost(
                 reason=f"the connection to the server was lost ({_name(error)}); nothing was stored, call again"
             )
         case _:

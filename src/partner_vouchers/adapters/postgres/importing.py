@@ -148,7 +148,6 @@ class PostgresCodeImport:
         self._refused: Counter[RowFaultKind] = Counter()
         self._kept = 0
         self._accepted: int | None = None
-        self._is_published = False
 
     def __enter__(self) -> PostgresCodeImport:
         # A connection of its own, since the temporary tables go with it, and since its end tells of a dead import.
@@ -255,8 +254,8 @@ class PostgresCodeImport:
         """
         if not isinstance(tx, PostgresTransaction) or tx.shared is not self._shared:
             raise StorageError(reason="publish in a transaction of the storage that the import belongs to")
-        if self._accepted is None or self._is_published:
-            raise StorageError(reason="publish once, after claim has come to its end")
+        if self._accepted is None:
+            raise StorageError(reason="publish after claim has come to its end")
         db = tx.session
         self._keep_others_out(db)
         if self._accepted:
@@ -273,7 +272,6 @@ class PostgresCodeImport:
                 "UPDATE pv_uploads SET first_code = %s, last_code = %s WHERE id = %s",
                 (self._base + 1, self._last, self._upload_number),
             )
-        self._is_published = True
         return self._accepted
 
     def _write(self) -> OwnConnectionContext:

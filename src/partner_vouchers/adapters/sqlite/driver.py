@@ -10,7 +10,13 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from partner_vouchers.errors import NotAPartnerVouchersStorage, StorageBusy, StorageError, StorageFull
+from partner_vouchers.errors import (
+    NotAPartnerVouchersStorage,
+    StorageBusy,
+    StorageError,
+    StorageFull,
+    TransactionConflict,
+)
 
 _WAIT_FROM, _WAIT_TO = 0.0001, 0.0006
 
@@ -30,7 +36,7 @@ class Database(Protocol):
 def translated(error: sqlite3.Error) -> StorageError:
     """Return the error of this library that stands for an error of the driver."""
     if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY_SNAPSHOT:
-        return StorageBusy(
+        return TransactionConflict(
             reason="the transaction began by reading, and others have written since; roll it back and repeat it, "
             "beginning with BEGIN IMMEDIATE"
         )

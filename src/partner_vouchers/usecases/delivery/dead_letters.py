@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from attrs import evolve, frozen
@@ -11,6 +11,7 @@ from partner_vouchers.domain.delivery import Held, Pause
 from partner_vouchers.domain.events import Event
 from partner_vouchers.errors import InvalidCursor, InvalidInput
 from partner_vouchers.ports import Transaction
+from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.delivery.pauses import load_pause, save_pause
 from partner_vouchers.usecases.paging import Page
 from partner_vouchers.usecases.wiring import Wiring
@@ -63,27 +64,29 @@ def retry_dead_letters(wiring: Wiring, sink: str | None, ids: Collection[str] | 
         raise InvalidInput(field="ids", reason="must be a collection of ids, such as [letter.id]")
     chosen = None if ids is None else frozenset(ids)
     now = wiring.now()
-    with wiring.storage.begin(write=False) as tx:
-        names = _names(tx, sink)
+    names = transact(wiring, _names, sink, write=False)
     return sum(_revive(wiring, name, chosen, now) for name in names)
 
 
 def _revive(wiring: Wiring, sink: str, ids: Collection[str] | None, now: datetime) -> int:
+    def revive(tx: Transaction, after: int) -> tuple[Sequence[Held], int]:
+        dead = tx.deliveries.dead(sink, after, _AT_ONCE)
+        if ids is not None:
+            chosen = [held for held, letter in _with_events(tx, sink, dead) if letter.id in ids]
+        else:
+            chosen = dead
+        if chosen:
+            tx.deliveries.hold(sink, [evolve(held, attempts=0, retry_at=now) for held in chosen])
+            # Whoever asks for this has seen to the sink.
+            if load_pause(tx, sink) != Pause():
+                save_pause(tx, sink, Pause())
+            tx.commit()
+        return dead, len(chosen)
+
     revived, after = 0, 0
     while True:
-        with wiring.storage.begin() as tx:
-            dead = tx.deliveries.dead(sink, after, _AT_ONCE)
-            if ids is not None:
-                chosen = [held for held, letter in _with_events(tx, sink, dead) if letter.id in ids]
-            else:
-                chosen = dead
-            if chosen:
-                tx.deliveries.hold(sink, [evolve(held, attempts=0, retry_at=now) for held in chosen])
-                # Whoever asks for this has seen to the sink.
-                if load_pause(tx, sink) != Pause():
-                    save_pause(tx, sink, Pause())
-                tx.commit()
-        revived += len(chosen)
+        dead, chosen = transact(wiring, revive, after)
+        revived += chosen
         if len(dead) < _AT_ONCE:
             return revived
         after = dead[-1].position

@@ -9,6 +9,7 @@ from partner_vouchers.domain.events import ListExpired
 from partner_vouchers.domain.lifecycle import Status, criteria_for
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.ports import ListOrder, ListQuery, SortKey, Transaction
+from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.wiring import Wiring
 
 _ANNOUNCED = "list.expired announced"
@@ -24,18 +25,19 @@ def announce_expired(wiring: Wiring) -> int:
     announced = 0
     while True:
         now = wiring.now()
-        with wiring.storage.begin(write=False) as tx:
-            found = _expired(tx, now, 1)
-        if not found:
+        if not transact(wiring, _expired, now, 1, write=False):
             return announced
-        with wiring.storage.begin() as tx:
-            found = _expired(tx, now, _AT_ONCE)
-            if found:
-                tx.outbox.append([_event(each) for each in found])
-                last = found[-1]
-                tx.settings.put(_ANNOUNCED, json.dumps([last.expires_at.isoformat(), last.id]))
-                announced += len(found)
-            tx.commit()
+        announced += transact(wiring, _announce, now)
+
+
+def _announce(tx: Transaction, now: datetime) -> int:
+    found = _expired(tx, now, _AT_ONCE)
+    if found:
+        tx.outbox.append([_event(each) for each in found])
+        last = found[-1]
+        tx.settings.put(_ANNOUNCED, json.dumps([last.expires_at.isoformat(), last.id]))
+    tx.commit()
+    return len(found)
 
 
 def _expired(tx: Transaction, now: datetime, limit: int) -> list[VoucherList]:

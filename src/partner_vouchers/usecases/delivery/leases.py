@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from datetime import timedelta
 
 from partner_vouchers.errors import StorageError
 from partner_vouchers.ports import Transaction
+from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.wiring import Wiring
 
 LEASE = timedelta(seconds=30)
@@ -60,10 +62,7 @@ class LaneLeases:
         if self._heart is not None:
             self._heart.join()
         if self._lanes:
-            with self._wiring.storage.begin() as tx:
-                for lane in tuple(self._lanes):
-                    self.release(tx, lane)
-                tx.commit()
+            transact(self._wiring, self._release_all, tuple(self._lanes))
 
     def _renew_until_end(self) -> None:
         while not self._ended.wait(_RENEW_SECONDS):
@@ -78,11 +77,18 @@ class LaneLeases:
             lanes = tuple(self._lanes)
         # One at a time: whoever settles batches meanwhile must not wait for one lease while this waits for another.
         for lane in lanes:
-            with self._wiring.storage.begin() as tx:
-                now = self._wiring.now()
-                if self.held(tx, lane):
-                    tx.leases.take(self._name(lane), self._holder, now, now + LEASE)
-                tx.commit()
+            transact(self._wiring, self._renew_one, lane)
+
+    def _renew_one(self, tx: Transaction, lane: int) -> None:
+        now = self._wiring.now()
+        if self.held(tx, lane):
+            tx.leases.take(self._name(lane), self._holder, now, now + LEASE)
+        tx.commit()
+
+    def _release_all(self, tx: Transaction, lanes: Collection[int]) -> None:
+        for lane in lanes:
+            self.release(tx, lane)
+        tx.commit()
 
     def _name(self, lane: int) -> str:
         return f"deliver:{self._sink}:{lane}"

@@ -11,6 +11,7 @@ from attrs import define, frozen
 from partner_vouchers.domain.delivery import LANES, Held, Pause, Progress, RetryPolicy, batch_limit
 from partner_vouchers.errors import StorageBusy, StorageError
 from partner_vouchers.ports import EventSink, Transaction
+from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.delivery.calls import Answer, Calls, readable
 from partner_vouchers.usecases.delivery.lanes import Batch, LaneWork
 from partner_vouchers.usecases.delivery.leases import LaneLeases
@@ -86,22 +87,24 @@ class Deliverer:
 
     def _look(self) -> _Plan:
         """Look what there is to do. Where there is nothing, that is one transaction that only reads."""
+        while (plan := transact(self._wiring, self._plan, write=False)) is None:
+            self._empty_up_to = [0] * LANES
+            transact(self._wiring, self._register)
+        return plan
+
+    def _plan(self, tx: Transaction) -> _Plan | None:
         now = self._wiring.now()
         name = self._sink.name
-        with self._wiring.storage.begin(write=False) as tx:
-            known = tx.deliveries.progress(name)
-            if known:
-                last = tx.outbox.last_position()
-                lanes = [
-                    lane
-                    for lane in range(LANES)
-                    if self._has_work(tx, lane, known.get(lane, Progress()), last, now)
-                ]
-                # Relays that share the work seldom meet.
-                chances = [self._wiring.chance() for _ in range(LANES)]
-                return _Plan(sorted(lanes, key=chances.__getitem__), last, load_pause(tx, name))
-        self._register()
-        return self._look()
+        known = tx.deliveries.progress(name)
+        if not known:
+            return None
+        last = tx.outbox.last_position()
+        lanes = [
+            lane for lane in range(LANES) if self._has_work(tx, lane, known.get(lane, Progress()), last, now)
+        ]
+        # Relays that share the work seldom meet.
+        chances = [self._wiring.chance() for _ in range(LANES)]
+        return _Plan(sorted(lanes, key=chances.__getitem__), last, load_pause(tx, name))
 
     def _has_work(self, tx: Transaction, lane: int, progress: Progress, last: int, now: datetime) -> bool:
         if progress.ahead or tx.deliveries.due(self._sink.name, lane, now, 1):
@@ -114,14 +117,12 @@ class Deliverer:
             self._empty_up_to[lane] = reached
         return last - progress.position > _LAG
 
-    def _register(self) -> None:
-        self._empty_up_to = [0] * LANES
-        with self._wiring.storage.begin() as tx:
-            if not tx.deliveries.progress(self._sink.name):
-                start = Progress(tx.outbox.last_position() if self._from_now else 0)
-                for lane in range(LANES):
-                    tx.deliveries.save_progress(self._sink.name, lane, start)
-            tx.commit()
+    def _register(self, tx: Transaction) -> None:
+        if not tx.deliveries.progress(self._sink.name):
+            start = Progress(tx.outbox.last_position() if self._from_now else 0)
+            for lane in range(LANES):
+                tx.deliveries.save_progress(self._sink.name, lane, start)
+        tx.commit()
 
 
 class _Pass:
@@ -164,7 +165,7 @@ class _Pass:
             while len(self._calls):
                 self._answered += self._calls.collect()
             with suppress(StorageError):
-                self._settle_and_claim(stopping=True)
+                transact(self._wiring, self._settle_and_claim, True)
             raise
 
     def _work(self, stopping: Callable[[], bool]) -> None:
@@ -185,61 +186,60 @@ class _Pass:
     def _take_turn(self, *, stopping: bool) -> None:
         for again in reversed(range(_BUSY_RETRIES)):
             try:
-                self._settle_and_claim(stopping=stopping)
+                transact(self._wiring, self._settle_and_claim, stopping)
             except StorageBusy:
-                # The answers of the sink are worth another try.
+                # The answers of the sink are worth another wait.
                 if not again:
                     raise
             else:
                 return
 
-    def _settle_and_claim(self, *, stopping: bool) -> None:
-        """Store the answers, give back the lanes that have nothing more, and take others, in one transaction.
+    def _settle_and_claim(self, tx: Transaction, stopping: bool) -> None:
+        """Store the answers, give back the lanes that have nothing more, and take others.
 
         Nothing that this object knows is changed before the commit.
         """
         now = self._wiring.now()
         tally, settled, ready = Tally(), list[Call](), list(self._ready)
         queue, ended = list(self._queue), list(self._ended)
-        with self._wiring.storage.begin() as tx:
-            stored = pause = load_pause(tx, self._sink.name)
-            for (work, batch), answer in self._answered:
-                chance = self._wiring.chance()
-                if answer.failure is not None:
-                    pause = pause.failed(self._policy, now, chance, answer.retry_after)
-                    tally.failure = answer.failure
-                elif batch.entries:
-                    pause = pause.answered(now)
-                not_taken = self._not_taken(work.lane, batch, answer, now, chance)
-                if self._leases.held(tx, work.lane) and work.settle(tx, batch, not_taken):
-                    settled.append((work, batch))
-                    tally.delivered += len(batch.entries) - len(not_taken)
-                    tally.not_taken += len(not_taken)
-                    (ready if work.has_more(tx, now, batch) else ended).append(work)
-                else:
-                    # Somebody took the lane over, or forgot the sink: what was answered is lost.
-                    self._leases.release(tx, work.lane)
-            if pause != stored:
-                save_pause(tx, self._sink.name, pause)
-            if stopping or pause.holds(now):
-                ended, ready, queue = ended + ready, [], []
-            slots = (1 if pause.failures else self._sink.concurrency) - len(self._calls)
-            tired = [work for work in ready if work.batches >= _TURN_OF_A_LANE] if queue else []
-            tired += [work for work in ready if work not in tired][max(slots, 0) :]
-            ready = [work for work in ready if work not in tired]
-            queue += [work.lane for work in tired]
-            ended += tired
-            stored_now = [work for work, _ in settled]
-            for work in ended:
-                if work not in stored_now and self._leases.held(tx, work.lane):
-                    # Nothing was left in it: remember how far that is true.
-                    work.settle(tx, Batch(), [])
+        stored = pause = load_pause(tx, self._sink.name)
+        for (work, batch), answer in self._answered:
+            chance = self._wiring.chance()
+            if answer.failure is not None:
+                pause = pause.failed(self._policy, now, chance, answer.retry_after)
+                tally.failure = answer.failure
+            elif batch.entries:
+                pause = pause.answered(now)
+            not_taken = self._not_taken(work.lane, batch, answer, now, chance)
+            if self._leases.held(tx, work.lane) and work.settle(tx, batch, not_taken):
+                settled.append((work, batch))
+                tally.delivered += len(batch.entries) - len(not_taken)
+                tally.not_taken += len(not_taken)
+                (ready if work.has_more(tx, now, batch) else ended).append(work)
+            else:
+                # Somebody took the lane over, or forgot the sink: what was answered is lost.
                 self._leases.release(tx, work.lane)
-            while queue and len(ready) < slots:
-                lane = queue.pop(0)
-                if self._leases.take(tx, lane):
-                    ready.append(LaneWork(self._sink.name, lane, self._sink.batch_size, self._target))
-            tx.commit()
+        if pause != stored:
+            save_pause(tx, self._sink.name, pause)
+        if stopping or pause.holds(now):
+            ended, ready, queue = ended + ready, [], []
+        slots = (1 if pause.failures else self._sink.concurrency) - len(self._calls)
+        tired = [work for work in ready if work.batches >= _TURN_OF_A_LANE] if queue else []
+        tired += [work for work in ready if work not in tired][max(slots, 0) :]
+        ready = [work for work in ready if work not in tired]
+        queue += [work.lane for work in tired]
+        ended += tired
+        stored_now = [work for work, _ in settled]
+        for work in ended:
+            if work not in stored_now and self._leases.held(tx, work.lane):
+                # Nothing was left in it: remember how far that is true.
+                work.settle(tx, Batch(), [])
+            self._leases.release(tx, work.lane)
+        while queue and len(ready) < slots:
+            lane = queue.pop(0)
+            if self._leases.take(tx, lane):
+                ready.append(LaneWork(self._sink.name, lane, self._sink.batch_size, self._target))
+        tx.commit()
         for work, batch in settled:
             work.settled(batch)
         self._tally.delivered += tally.delivered
@@ -254,8 +254,11 @@ class _Pass:
             return
         now = self._wiring.now()
         limit = batch_limit(self._sink.batch_size, self._pause.failures)
-        with self._wiring.storage.begin(write=False) as tx:
-            formed = [(work, work.next_batch(tx, now, limit)) for work in self._ready]
+
+        def form(tx: Transaction) -> list[Call]:
+            return [(work, work.next_batch(tx, now, limit)) for work in self._ready]
+
+        formed = transact(self._wiring, form, write=False)
         self._ready = []
         for work, batch in formed:
             if batch.entries:

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.ports import OutboxEntry, Transaction
+from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.delivery.standing import first_open
 from partner_vouchers.usecases.wiring import Wiring
 
@@ -36,22 +37,28 @@ def remove_old_events(wiring: Wiring) -> None:
     if wiring.keep_events is None:
         return
     now = wiring.now()
+    oldest_kept = now - wiring.keep_events
+
+    def look(tx: Transaction, after: int, limit: int) -> tuple[Sequence[OutboxEntry], _Old, int]:
+        entries = tx.outbox.read(after, limit)
+        old = _old(entries, oldest_kept, now)
+        return entries, old, min(old.until, _settled_until(tx)) if old.until else 0
+
     after, limit = 0, _FIRST_LOOK
     while True:
-        with wiring.storage.begin(write=False) as tx:
-            entries = tx.outbox.read(after, limit)
-            old = _old(entries, now - wiring.keep_events, now)
-            until = min(old.until, _settled_until(tx)) if old.until else 0
-        gone = 0
-        if until > after:
-            with wiring.storage.begin() as tx:
-                # A sink may have become known meanwhile.
-                gone = tx.outbox.remove(min(until, _settled_until(tx)))
-                tx.commit()
+        entries, old, until = transact(wiring, look, after, limit, write=False)
+        gone = transact(wiring, _remove, until) if until > after else 0
         if old.ended or until < old.until or len(entries) < limit:
             return
         # Each removal looks at all that is kept before it, such as very many dead letters.
         after, limit = entries[-1].position, _AT_ONCE if gone or limit < _AT_ONCE else min(2 * limit, _MOST)
+
+
+def _remove(tx: Transaction, until: int) -> int:
+    # A sink may have become known meanwhile.
+    gone = tx.outbox.remove(min(until, _settled_until(tx)))
+    tx.commit()
+    return gone
 
 
 @frozen
