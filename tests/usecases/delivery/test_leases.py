@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from partner_vouchers.adapters.memory import MemoryStorage
-from partner_vouchers.errors import StorageBusy
+from partner_vouchers.errors import ConnectionLost, StorageBusy
 from partner_vouchers.usecases.delivery import leases
 from partner_vouchers.usecases.delivery.leases import LaneLeases
 from tests.support.host import MICROSECOND, PATIENCE, FixedClock, Host
+from tests.support.storages import GivingUpStorage
 
 
 def of(host: Host, holder: str, sink: str = "crm") -> LaneLeases:
@@ -99,6 +100,19 @@ def test_what_was_lost_or_given_back_is_not_renewed(host: Host) -> None:
     host.clock.advance(seconds=31)
     mine._renew()
     assert not holds(host, mine, lane=0), "nor when the other is dead"
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_relay_that_ends_gives_its_lanes_back_where_that_has_to_be_done_again(step: int) -> None:
+    storage = GivingUpStorage(MemoryStorage(), lambda: ConnectionLost(reason="cut"))
+    host = Host(storage, FixedClock())
+    mine = of(host, "mine")
+    for lane in (0, 1):
+        takes(host, mine, lane)
+    storage.give_up(step)
+    mine.close()
+    assert storage.gave_up == 1
+    assert [holds(host, mine, lane) for lane in (0, 1)] == [False, False]
 
 
 class BusyAtFirst(MemoryStorage):
