@@ -31,6 +31,13 @@ a `StorageError` the second time.
 **Errors.** An adapter raises errors of this library only, at the latest when the context of the transaction is left:
 `StorageBusy` where the call can be repeated as it is, another `StorageError` for any other failure of what is below.
 
+**Repeats.** By two errors an adapter says that it gave a transaction up before its commit, that nothing of it is
+stored, and that a new one may do better at once: `TransactionConflict`, where it was in the way of another one
+(a deadlock, a serialisation failure), and `ConnectionLost`. The library then does all of the call again in a new
+transaction, a few times. So neither may be raised where the commit may have been made (`CommitOutcomeUnknown`), once
+it was made, or after waiting for a time-out (`StorageBusy`), since the next attempt would wait again. A storage that
+never raises them leaves all repeating to the caller.
+
 The contract tests in `partner_vouchers.testing` check what is said here.
 """
 

@@ -74,6 +74,8 @@ class CodeImport(Protocol):
     def publish(self, tx: Transaction) -> int:
         """Make the claimed codes available and count them as uploaded, when `tx` commits; return how many.
 
+        It may be called again with another transaction where `tx` was undone.
+
         Raises:
             StorageError: `tx` is not of the storage that imports.
             UnknownList: the list was removed.

@@ -29,6 +29,8 @@ class Storage(Protocol):
 
         Raises:
             StorageError: the storage cannot be used now; its subclasses say why.
+            TransactionConflict: within the context: it was given up; see "Repeats" in `partner_vouchers.ports`.
+            ConnectionLost: likewise.
         """
         ...
 

@@ -40,5 +40,11 @@ class Transaction(Protocol):
     def settings(self) -> Settings: ...
 
     def commit(self) -> None:
-        """Make everything durable and visible. The transaction ends."""
+        """Make everything durable and visible. The transaction ends.
+
+        Raises:
+            TransactionConflict: it was given up instead, with certainty.
+            ConnectionLost: the connection was lost before the commit was asked for.
+            CommitOutcomeUnknown: it was lost afterwards, and nobody knows what came of it.
+        """
         ...

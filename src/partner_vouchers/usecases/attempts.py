@@ -34,8 +34,8 @@ def transact(
 
     Args:
         wiring: the collaborators.
-        work: is given the transaction, and commits it. It changes nothing but the storage before that, and raises
-            nothing of the storage's after it.
+        work: is given the transaction, and commits it. Before that it changes nothing but the storage, unless doing
+            it again is as good; after it, it does not use the storage.
         arguments: what it is given besides.
         write: False for work that only reads.
 

@@ -69,6 +69,7 @@ class CodesGroup:
             UnknownEligibilityRule: a link names a rule that this program has not registered.
             IdempotencyConflict: the key was used with other arguments.
             StorageBusy: the storage was locked by others for too long; call again.
+            CommitOutcomeUnknown: the connection was lost during the commit; call again with the same key.
 
         Example:
             >>> reward = vouchers.codes.assign(campaign_id="CMP123456", user_id="user-42")

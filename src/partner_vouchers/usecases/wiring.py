@@ -20,7 +20,10 @@ from partner_vouchers.errors import UnknownList
 from partner_vouchers.ports import Clock, Storage, Transaction
 
 EligibilityRule = Callable[[Mapping[str, object]], bool]
-"""A host's rule over a user's context; it must be quick, since the storage waits for it."""
+"""A host's rule over a user's context.
+
+It must be quick, since the storage waits for it, and only answer, since a transaction that is repeated asks it again.
+"""
 
 
 @frozen

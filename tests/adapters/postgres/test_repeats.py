@@ -15,7 +15,7 @@ import pytest
 from psycopg import errors as pg
 
 from partner_vouchers import PointsCredited, RepeatPolicy
-from partner_vouchers.adapters.postgres import PostgresStorage
+from partner_vouchers.adapters.postgres import PostgresStorage, assignments
 from partner_vouchers.adapters.postgres.errors import translated
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
 from partner_vouchers.domain.promo_events import VoucherRewarded
@@ -231,6 +231,23 @@ def test_a_transaction_of_the_host_that_was_given_up_is_the_hosts_to_repeat(
     connection.rollback()
     reward = joined.codes.assign(campaign_id="CMP", user_id="ann")
     connection.commit()
+    require_given(host, found, ann=reward.code)
+
+
+def test_two_large_batches_that_serve_the_same_user_at_once(
+    open_host: Callable[..., Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The users of those are not locked, for which the server would have no room."""
+    monkeypatch.setattr(assignments, "MOST_USER_LOCKS", 0)
+
+    def serve_ann_before() -> None:
+        host.vouchers.codes.assign_many(["ann"], campaign_id="CMP")
+
+    rule = Asked(serve_ann_before)
+    host = open_host(rule)
+    found = a_campaign(host)
+    (reward,) = host.vouchers.codes.assign_many(["ann"], campaign_id="CMP").rewards
+    assert (rule.times, reward.replayed) == (2, True)
     require_given(host, found, ann=reward.code)
 
 

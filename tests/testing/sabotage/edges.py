@@ -95,6 +95,14 @@ def page_that_ends_where_its_code_was_taken(
 _publish = imports.MemoryImport.publish
 
 
+@fault("test_a_publishing_that_was_undone_can_be_repeated", imports.MemoryImport, "publish")
+def publishing_once_whatever_became_of_it(self: imports.MemoryImport, tx: Any) -> int:
+    if "asked" in vars(self):
+        raise StorageError(reason="publish once")
+    vars(self)["asked"] = True
+    return _publish(self, tx)
+
+
 @fault("test_publishing_needs_a_transaction_of_the_same_storage", imports.MemoryImport, "publish")
 def publishing_in_a_transaction_of_any_storage(self: imports.MemoryImport, tx: Any) -> int:
     if not isinstance(tx, MemoryTransaction):

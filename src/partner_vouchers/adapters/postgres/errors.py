@@ -61,6 +61,11 @@ def translated(error: psycopg.Error) -> StorageError:
                 reason="an id or a name is too long for an index of PostgreSQL, which has room for about 2,600 bytes; "
                 "nothing was stored"
             )
+        case pg.UniqueViolation() if _is_race(error):
+            return TransactionConflict(
+                reason="two requests gave the same user a code at once, and one of them was given up; nothing was "
+                "stored: roll back and call again"
+            )
         case pg.UniqueViolation():
             return StorageError(
                 reason="it is stored already; nothing was stored. Where two made the same request at once, call again"
@@ -91,6 +96,12 @@ def is_lost(error: psycopg.Error) -> bool:
     if error.sqlstate is None:
         return isinstance(error, Lost)
     return error.sqlstate[:2] == "08" or error.sqlstate in _ENDED
+
+
+def _is_race(error: psycopg.Error) -> bool:
+    """Tell whether a user got a code meanwhile: the constraint of `pv_assignments` that is not its primary key."""
+    table, constraint = error.diag.table_name or "", error.diag.constraint_name or ""
+    return table.endswith("assignments") and constraint.endswith("_key")
 
 
 def _name(error: psycopg.Error) -> str:

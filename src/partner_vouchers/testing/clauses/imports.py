@@ -48,6 +48,17 @@ class ImportClauses(StorageHooks):
             self._require_only(storage, list_id, "first", "A", "B", "C")
         self._require_only(storage, list_id, "first", "A", "B", "C")
 
+    def test_a_publishing_that_was_undone_can_be_repeated(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage)
+        entry = driver.enter_upload(storage, list_id)
+        with driver.importing(storage, entry, ["A", "B"]) as opened:
+            driver.claim(opened, list_id)
+            for _ in range(2):
+                with storage.begin() as tx:
+                    assert opened.publish(tx) == 2
+            driver.publish(storage, opened, entry, 2)
+        self._require_only(storage, list_id, "A", "B")
+
     def test_nothing_of_an_import_that_was_not_published_remains(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)
         entry = driver.enter_upload(storage, list_id)
