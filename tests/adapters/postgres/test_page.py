@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 
 from partner_vouchers import PartnerVouchers
-from tests.adapters.postgres.conftest import Connect
+from tests.adapters.postgres.conftest import Connect, Connection
 from tests.support.host import EXPIRY
 from tests.support.postgres import server
 
@@ -18,12 +18,11 @@ ADDRESS = "postgresql://shop@db.example/shop"
 
 
 def test_what_the_page_shows_works(schema: str, connect: Connect) -> None:
-    make, take_sql, own_pool, order = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
+    make, take_sql, own_pool, order, repeat = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
     conninfo = psycopg.conninfo.make_conninfo(server().conninfo, options=f"-c search_path={schema},public")
     names: dict[str, object] = {}
 
     def run(block: str) -> None:
-        assert "db.example" in block or "schema_sql" in block
         exec(block.replace(ADDRESS, conninfo), names)
 
     run(make)
@@ -38,4 +37,18 @@ def test_what_the_page_shows_works(schema: str, connect: Connect) -> None:
     vouchers.campaigns.link(winter.id, "CMP123456")
     run(order)
     assert connect().execute("SELECT id, code FROM orders").fetchall() == [("order-991", "PM500AA")]
+
+    def place_order(joined: PartnerVouchers, connection: Connection) -> None:
+        backends.append(connection.info.backend_pid)
+        if len(backends) == 1:
+            with psycopg.connect(server().conninfo, autocommit=True) as operator:
+                operator.execute("SELECT pg_terminate_backend(%s, 10000)", backends)
+        code = joined.codes.assign(campaign_id="CMP123456", user_id="user-42").code
+        connection.execute("INSERT INTO orders VALUES ('order-992', %s)", (code,))
+
+    backends = list[int]()
+    names["place_order"] = place_order
+    run(repeat)
+    assert len(set(backends)) == 2
+    assert len(connect().execute("SELECT id FROM orders").fetchall()) == 2
     names["pool"].close()  # type: ignore[attr-defined]
