@@ -8,17 +8,15 @@ from itertools import dropwhile, islice
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.errors import StorageError
 from partner_vouchers.ports.codes import Assignments
-from partner_vouchers.ports.transaction import Transaction
+from partner_vouchers.ports.simple.part import Part, Tx
 
 
-class SimpleAssignments(Assignments):
+class SimpleAssignments(Part[Tx], Assignments):
     """`Assignments` for a storage that can return all of them.
 
     Attributes:
-        tx: the transaction of which this is a part; the subclass sets it.
+        tx: the transaction of which this is a part. The subclass sets it.
     """
-
-    tx: Transaction
 
     def all_stored(self) -> Iterable[Assignment]:
         """Return all assignments, in any order."""

@@ -12,20 +12,18 @@ from partner_vouchers.domain.stock import Counts, StockLevel
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import StaleVersion, StorageError, UnknownList
 from partner_vouchers.ports.lists import Campaigns, ListQuery, Lists
-from partner_vouchers.ports.transaction import Transaction
+from partner_vouchers.ports.simple.part import Part, Tx
 
 
-class SimpleLists(Lists):
+class SimpleLists(Part[Tx], Lists):
     """`Lists` for a storage that counts codes and links when a list is read.
 
     The subclass keeps lists as they are, whatever their `counts` and `campaigns` say: those are asked of `tx.codes`
     and `tx.campaigns`. Of the protocol it writes `new_id` and `remove`.
 
     Attributes:
-        tx: the transaction of which this is a part; the subclass sets it.
+        tx: the transaction of which this is a part. The subclass sets it.
     """
-
-    tx: Transaction
 
     def stored(self, list_id: str) -> VoucherList | None:
         """Return a list as it was stored last, or None."""
@@ -95,16 +93,14 @@ class SimpleLists(Lists):
         return evolve(found, counts=self.tx.codes.counts(found.id), campaigns=len(links))
 
 
-class SimpleCampaigns(Campaigns):
+class SimpleCampaigns(Part[Tx], Campaigns):
     """`Campaigns` for a storage that returns all links in the order in which they came.
 
     Of the protocol the subclass writes `remove`.
 
     Attributes:
-        tx: the transaction of which this is a part; the subclass sets it.
+        tx: the transaction of which this is a part. The subclass sets it.
     """
-
-    tx: Transaction
 
     def all_stored(self) -> Iterable[CampaignLink]:
         """Return all links, the oldest first: the one that was stored first, even if it was replaced since."""

@@ -7,21 +7,19 @@ from itertools import dropwhile, islice
 
 from partner_vouchers.domain.uploads import RowFault, Upload
 from partner_vouchers.errors import StorageError, UnknownList, UnknownUpload
-from partner_vouchers.ports.transaction import Transaction
+from partner_vouchers.ports.simple.part import Part, Tx
 from partner_vouchers.ports.uploads import Uploads
 
 
-class SimpleUploads(Uploads):
+class SimpleUploads(Part[Tx], Uploads):
     """`Uploads` for a storage that can return all entries.
 
     Of the protocol the subclass writes `new_id`, `get` and `piece`. It keeps refused rows where its import
     (`SimpleImport.store_faults`) stores them.
 
     Attributes:
-        tx: the transaction of which this is a part; the subclass sets it.
+        tx: the transaction of which this is a part. The subclass sets it.
     """
-
-    tx: Transaction
 
     def all_stored(self) -> Iterable[Upload]:
         """Return all entries, in any order."""
