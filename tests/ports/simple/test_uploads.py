@@ -40,11 +40,9 @@ def test_uploads_are_found_as_in_memory(begun: list[tuple[int, bool]], random: R
                     part.save(new.failed(Tally(), interrupted("no reason"), START)[0])
         assert uploads.running() == tx.uploads.running()
         for list_id in ids:
-            found: list[Upload] = []
-            while page := uploads.of_list(list_id, found[-1].id if found else None, limit):
-                assert len(page) <= limit
-                found += page
-            assert found == tx.uploads.of_list(list_id, None, ALL)
+            whole = tx.uploads.of_list(list_id, None, ALL)
+            for start, before in enumerate([None, *(each.id for each in whole)]):
+                assert uploads.of_list(list_id, before, limit) == whole[start : start + limit]
             assert uploads.of_list(list_id, "nobody's", ALL) == []
 
 
@@ -78,8 +76,8 @@ def test_refused_rows_come_by_line(lines: list[int], random: Random) -> None:
     with reading(MemoryStorage()) as tx:
         uploads = Uploads(tx, random)
         uploads.refused["77"] = [RowFault(line, "", RowFaultKind.EMPTY, "empty") for line in lines]
-        found: list[int] = []
-        while page := uploads.faults("77", found[-1] if found else 0, 2):
-            found += [fault.line for fault in page]
-        assert found == sorted(lines)
+        whole = sorted(lines)
+        for start, after in enumerate([0, *whole]):
+            found = uploads.faults("77", after, 2)
+            assert [fault.line for fault in found] == whole[start : start + 2]
         assert uploads.faults("78", 0, 2) == []
