@@ -4,9 +4,12 @@ The subclass says what is stored and how to store it; the part works out the res
 be written anew in the subclass, such as a look-up for which the storage has an index. It then costs no more when the
 storage is large.
 
-What a part asks the subclass for is named alike in all of them: `stored` returns one thing, `all_stored` all of them in
-any order, `insert` stores what must be new, `replace` what must be there, `store` either. Of the protocol itself the
-subclass writes the methods that the part does not have: the description of each part names them.
+What a part asks for is named alike in all of them: `stored` returns one thing, a method that begins with `all_` returns
+all of a kind; `insert` stores what must be new, `replace` what is there already, `store` either. Some methods of the
+protocol the subclass writes as well: the description of each part names them.
+
+A part that asks other parts has the attribute `tx`, the transaction, which the subclass sets. For a type checker it is
+of the type that the subclass says: `class Lists(SimpleLists[MyTransaction])`.
 
 **What the subclass promises.** What a transaction has stored, it reads back. A part reads before it writes: that a
 version is the one expected, that a tag is free, that a user has no such ordinal. That is right where transactions that
