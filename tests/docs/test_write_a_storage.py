@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from partner_vouchers import ports
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "write-a-storage.md"
@@ -53,5 +56,28 @@ def test_the_example_storage_passes_the_contract() -> None:
 
 
 def test_the_example_is_short_enough_to_read() -> None:
+    assert sum(bool(line.strip()) for line in the_storage().splitlines()) <= 250
+
+
+def test_the_page_says_what_the_example_inherits_and_writes() -> None:
+    told = {
+        base: set(re.findall(r"`(\w+)`", methods))
+        for base, methods in re.findall(
+            r"^\| .* \| `ports\.(\w+)` \| (.*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE
+        )
+    }
+    written = {
+        base.attr: {each.name for each in found.body if isinstance(each, ast.FunctionDef)}
+        & {name for name in dir(getattr(ports, base.attr)) if name != "__init__"}
+        for found in ast.parse(the_storage()).body
+        if isinstance(found, ast.ClassDef)
+        for base in found.bases
+        if isinstance(base, ast.Attribute)
+    }
+    assert told == written
+
+
+def the_storage() -> str:
+    """Return the complete example."""
     _sketch, storage, _ = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert sum(bool(line.strip()) for line in storage.splitlines()) < 300
+    return str(storage)

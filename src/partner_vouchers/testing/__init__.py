@@ -13,7 +13,10 @@ except ModuleNotFoundError as _missing:
 
 # Before they are imported: so a failed assertion tells the values.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{room}" for room in ("clauses", "driver", "machine", "model", "sinks", "storage", "teams"))
+    *(
+        f"{__name__}.{room}"
+        for room in ("clauses", "driver", "machine", "model", "modelled", "sinks", "storage", "teams")
+    )
 )
 
 from partner_vouchers.testing.fakes import FailingSink, FixedClock, MovingClock, RecordingSink  # noqa: E402

@@ -76,6 +76,69 @@ EDGES += [
     )
 ]
 
+
+def _from_the_last_id(page: Any) -> Any:
+    def from_the_last_entry_of_the_page_before(self: Any, list_id: str, after: str | None, limit: int) -> Any:
+        whole = page(self, list_id, None, 2**31)
+        start = 0 if after is None else [each.id for each in whole].index(after)
+        return whole[start : start + limit]
+
+    return from_the_last_entry_of_the_page_before
+
+
+def _from_the_last_number(page: Any) -> Any:
+    def from_the_last_entry_of_the_page_before(self: Any, *asked: Any) -> Any:
+        *of, after, limit = asked
+        return page(self, *of, after - 1, limit)
+
+    return from_the_last_entry_of_the_page_before
+
+
+EDGES += [
+    Fault(
+        f"{name} that are on two pages, without an end",
+        clause,
+        ((owner, method, sabotage(getattr(owner, method))),),
+    )
+    for name, owner, method, sabotage, clause in (
+        (
+            "codes",
+            codes.Codes,
+            "remaining",
+            _from_the_last_id,
+            "test_remaining_codes_are_paged_in_the_order_in_which_they_go_out",
+        ),
+        (
+            "assignments",
+            codes.Assignments,
+            "of_list",
+            _from_the_last_id,
+            "test_a_lists_assignments_are_paged_in_the_order_of_their_codes",
+        ),
+        (
+            "uploads",
+            records.Uploads,
+            "of_list",
+            _from_the_last_id,
+            "test_uploads_of_a_list_are_paged_from_the_newest",
+        ),
+        (
+            "entries of the outbox",
+            records.Outbox,
+            "read",
+            _from_the_last_number,
+            "test_the_outbox_is_read_in_the_order_of_commits",
+        ),
+        (
+            "refused rows",
+            records.Uploads,
+            "faults",
+            _from_the_last_number,
+            "test_refused_rows_are_kept_in_the_order_of_their_lines",
+        ),
+    )
+]
+
 _remaining = codes.Codes.remaining
 
 

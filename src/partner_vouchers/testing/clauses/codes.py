@@ -121,6 +121,7 @@ class CodeClauses(StorageHooks):
         with storage.begin() as tx:
             tx.codes.withdraw(uploads[1])
             tx.commit()
+        expected = driver.some_codes(5, "C")[2:] + driver.some_codes(5, "B")
         for page in (1, 2, 3, 9):
             found: list[str] = []
             with storage.begin(write=False) as tx:
@@ -128,8 +129,9 @@ class CodeClauses(StorageHooks):
                 while part := tx.codes.remaining(list_id, after, page):
                     assert len(part) <= page
                     found += driver.codes_of(part)
+                    assert len(found) <= len(expected), "a code is on two pages"
                     after = part[-1].id
-            assert found == driver.some_codes(5, "C")[2:] + driver.some_codes(5, "B"), f"pages of {page}"
+            assert found == expected, f"pages of {page}"
         with storage.begin() as tx:
             assert driver.codes_of(tx.codes.take(list_id, 9).codes) == found
 
@@ -300,6 +302,7 @@ class AssignmentClauses(StorageHooks):
                 while part := tx.assignments.of_list(lists[0], after, page):
                     assert len(part) <= page
                     found += part
+                    assert len(found) <= len(expected), "an assignment is on two pages"
                     after = part[-1].id
             assert found == expected, f"pages of {page}"
 

@@ -301,6 +301,7 @@ class ImportClauses(StorageHooks):
                 while part := tx.uploads.faults(entry.id, found[-1].line if found else 0, page):
                     assert len(part) <= page
                     found += part
+                    assert len(found) <= len(faults), "a refused row is on two pages"
                 assert found == faults, f"pages of {page}"
             assert tx.uploads.faults(given_up.id, 0, 9) == []
         self._require_only(storage, list_id, "L1", "L2", "N1", "N2")

@@ -60,6 +60,7 @@ class UploadClauses(StorageHooks):
                 while part := tx.uploads.of_list(lists[0], found[-1].id if found else None, page):
                     assert len(part) <= page
                     found += part
+                    assert len(found) <= len(expected), "an upload is on two pages"
             assert found == expected, f"pages of {page}"
 
     def test_running_uploads_are_found_the_oldest_first(self, storage: Storage) -> None:
@@ -185,6 +186,7 @@ class JournalClauses(StorageHooks):
                 while part := tx.outbox.read(last, page):
                     assert len(part) <= page
                     found += [entry.id for entry in part]
+                    assert len(found) <= len(entries), "an entry is on two pages"
                     last = part[-1].position
             assert found == [entry.id for entry in entries], f"pages of {page}"
 

@@ -1,86 +1,17 @@
-"""Parts of an adapter for a storage that is small enough to look at everything.
-
-A storage with indexes of its own writes these itself: its look-ups then cost no more when it is large.
-"""
+"""The codes of an upload on their way into a list, all in one transaction."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
 
-from partner_vouchers.domain.delivery import Held
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import MAX_KEPT_FAULTS, RowFault, RowFaultKind, Upload
 from partner_vouchers.errors import StorageError, UnknownList
-from partner_vouchers.ports.deliveries import Deliveries
 from partner_vouchers.ports.imports import CodeImport, Judge
-from partner_vouchers.ports.journal import Leases
 from partner_vouchers.ports.storage import Storage
 from partner_vouchers.ports.transaction import Transaction
-
-
-class SimpleDeliveries(Deliveries):
-    """`Deliveries` for a storage that returns all that is held for a sink. The subclass writes the rest."""
-
-    def all_held(self, sink: str) -> Sequence[Held]:
-        """Return what is held for a sink, by position."""
-        raise NotImplementedError
-
-    def due(self, sink: str, lane: int, now: datetime, limit: int) -> list[Held]:
-        """Return, by position, the waiting events to be tried by `now`: of each key only the first that waits."""
-        first: dict[str, Held] = {}
-        for held in self._waiting(sink):
-            if held.lane == lane:
-                first.setdefault(held.key, held)
-        return [held for held in first.values() if held.retry_at is not None and held.retry_at <= now][:limit]
-
-    def waiting_keys(self, sink: str, lane: int, keys: Collection[str]) -> set[str]:
-        """Return those keys of which an event waits."""
-        return {held.key for held in self._waiting(sink) if held.lane == lane} & set(keys)
-
-    def waiting(self, sink: str) -> tuple[int, int | None]:
-        """Return how many events wait, and the position of the oldest."""
-        waiting = self._waiting(sink)
-        return len(waiting), waiting[0].position if waiting else None
-
-    def dead(self, sink: str, after: int, limit: int) -> list[Held]:
-        """Return dead letters after a position, in order."""
-        return [held for held in self.all_held(sink) if held.is_dead and held.position > after][:limit]
-
-    def _waiting(self, sink: str) -> list[Held]:
-        return [held for held in self.all_held(sink) if not held.is_dead]
-
-
-class SimpleLeases(Leases):
-    """`Leases` for a storage that does not know which processes are dead. The subclass says where they are kept."""
-
-    def stored(self, name: str) -> tuple[str, datetime] | None:
-        """Return who took a lease last and until when; None for one that nobody has."""
-        raise NotImplementedError
-
-    def store(self, name: str, lease: tuple[str, datetime] | None) -> None:
-        """Replace what `stored` returns."""
-        raise NotImplementedError
-
-    def take(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
-        """Take or renew a lease; return False where another holder has it."""
-        last, ends = self.stored(name) or (holder, until)
-        if last != holder and ends >= now:
-            return False
-        self.store(name, (holder, until))
-        return True
-
-    def held(self, name: str, holder: str) -> bool:
-        """Return whether this holder is the last who took the lease."""
-        lease = self.stored(name)
-        return lease is not None and lease[0] == holder
-
-    def release(self, name: str, holder: str) -> None:
-        """Give a lease back, where this holder has it."""
-        if self.held(name, holder):
-            self.store(name, None)
 
 
 class SimpleImport(CodeImport):

@@ -1,0 +1,95 @@
+"""Who has which code, worked out from all assignments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import dropwhile, islice
+
+from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.errors import StorageError
+from partner_vouchers.ports.codes import Assignments
+from partner_vouchers.ports.simple.part import Part, Tx
+
+
+class SimpleAssignments(Part[Tx], Assignments):
+    """`Assignments` for a storage that can return all of them.
+
+    Attributes:
+        tx: the transaction of which this is a part. The subclass sets it.
+    """
+
+    def all_stored(self) -> Iterable[Assignment]:
+        """Return all assignments, in any order."""
+        raise NotImplementedError
+
+    def insert(self, assignment: Assignment) -> None:
+        """Store a new assignment.
+
+        Raises:
+            StorageError: one with its id, which is that of its code, is stored already.
+        """
+        raise NotImplementedError
+
+    def append_events(self, assignments: Sequence[Assignment]) -> None:
+        """Put the events of new assignments into the outbox, in this order.
+
+        It has a body, which gives them to `Outbox.append`. An outbox that keeps text takes the id of each assignment
+        instead of its event.
+        """
+        self.tx.outbox.append([new.event for new in assignments])
+
+    def place(self, assignment: Assignment) -> int:
+        """Return a number by which the codes of a list are in upload order.
+
+        It has a body, for ids of codes that are such numbers.
+        """
+        return int(assignment.id)
+
+    def add(self, assignments: Sequence[Assignment]) -> None:
+        """Store assignments of codes that were taken in this transaction, and their events."""
+        known = {(*_asked(each), each.ordinal) for each in self.all_stored()}
+        for new in assignments:
+            ordinal = (*_asked(new), new.ordinal)
+            if ordinal in known:
+                raise StorageError(reason="this ordinal of the user is assigned already; read `latest` again")
+            known.add(ordinal)
+            self.insert(new)
+        self.append_events(assignments)
+
+    def latest_of_many(
+        self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
+    ) -> dict[str, Assignment]:
+        """Return, for each user who has one, the assignment with the greatest ordinal."""
+        asked = {(user_id, campaign_id, list_id if campaign_id is None else None) for user_id in user_ids}
+        found = sorted(self.all_stored(), key=lambda each: each.ordinal)
+        return {each.user_id: each for each in found if _asked(each) in asked}
+
+    def get_many(self, ids: Sequence[str]) -> list[Assignment]:
+        """Return the assignments with these ids, in this order."""
+        wanted = set(ids)
+        found = {each.id: each for each in self.all_stored() if each.id in wanted}
+        return [found[each] for each in ids if each in found]
+
+    def of_user(self, user_id: str) -> list[Assignment]:
+        """Return a user's assignments, the oldest first."""
+        found = (each for each in self.all_stored() if each.user_id == user_id)
+        return sorted(
+            found, key=lambda each: (each.assigned_at, each.ordinal, int(each.list_id), self.place(each))
+        )
+
+    def of_code(self, code: str) -> list[Assignment]:
+        """Return the assignments of a code in all lists, the oldest list first."""
+        found = (each for each in self.all_stored() if each.code == code)
+        return sorted(found, key=lambda each: (int(each.list_id), self.place(each)))
+
+    def of_list(self, list_id: str, after: str | None, limit: int) -> list[Assignment]:
+        """Return assignments of a list in the order of their codes, after the one with an id."""
+        found = sorted((each for each in self.all_stored() if each.list_id == list_id), key=self.place)
+        if after is None:
+            return found[:limit]
+        return list(islice(dropwhile(lambda each: each.id != after, found), 1, limit + 1))
+
+
+def _asked(each: Assignment) -> tuple[str, str | None, str | None]:
+    """Return what the ordinals of a user are counted by: the campaign, and only without one the list."""
+    return each.user_id, each.campaign_id, each.list_id if each.campaign_id is None else None

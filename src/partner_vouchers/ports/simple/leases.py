@@ -1,0 +1,37 @@
+"""Leases, worked out from who took each last."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from partner_vouchers.ports.journal import Leases
+
+
+class SimpleLeases(Leases):
+    """`Leases` for a storage that does not know which processes are dead. The subclass says where they are kept."""
+
+    def stored(self, name: str) -> tuple[str, datetime] | None:
+        """Return who took a lease last and until when; None for one that nobody has."""
+        raise NotImplementedError
+
+    def store(self, name: str, lease: tuple[str, datetime] | None) -> None:
+        """Replace what `stored` returns."""
+        raise NotImplementedError
+
+    def take(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
+        """Take or renew a lease; return False where another holder has it."""
+        last, ends = self.stored(name) or (holder, until)
+        if last != holder and ends >= now:
+            return False
+        self.store(name, (holder, until))
+        return True
+
+    def held(self, name: str, holder: str) -> bool:
+        """Return whether this holder is the last who took the lease."""
+        lease = self.stored(name)
+        return lease is not None and lease[0] == holder
+
+    def release(self, name: str, holder: str) -> None:
+        """Give a lease back, where this holder has it."""
+        if self.held(name, holder):
+            self.store(name, None)

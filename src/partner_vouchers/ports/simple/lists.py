@@ -1,0 +1,131 @@
+"""Voucher lists and campaign links, worked out from all that are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from attrs import evolve
+
+from partner_vouchers.domain.campaigns import CampaignLink
+from partner_vouchers.domain.stock import Counts, StockLevel
+from partner_vouchers.domain.voucher_list import VoucherList
+from partner_vouchers.errors import StaleVersion, StorageError, UnknownList
+from partner_vouchers.ports.lists import Campaigns, ListQuery, Lists
+from partner_vouchers.ports.simple.part import Part, Tx
+
+
+class SimpleLists(Part[Tx], Lists):
+    """`Lists` for a storage that counts codes and links when a list is read.
+
+    The subclass keeps lists as they are, whatever their `counts` and `campaigns` say: those are asked of `tx.codes`
+    and `tx.campaigns`. Of the protocol it writes `new_id` and `remove`.
+
+    Attributes:
+        tx: the transaction of which this is a part. The subclass sets it.
+    """
+
+    def stored(self, list_id: str) -> VoucherList | None:
+        """Return a list as it was stored last, or None."""
+        raise NotImplementedError
+
+    def all_stored(self) -> Iterable[VoucherList]:
+        """Return all lists as they were stored last, in any order."""
+        raise NotImplementedError
+
+    def insert(self, voucher_list: VoucherList) -> None:
+        """Store a new list.
+
+        Raises:
+            StorageError: the id was given to a list before, also to one that was removed.
+        """
+        raise NotImplementedError
+
+    def replace(self, voucher_list: VoucherList) -> None:
+        """Store a list in place of the one with its id, which is there."""
+        raise NotImplementedError
+
+    def require(self, list_id: str) -> VoucherList:
+        """Return what `stored` does, of a list that must be there.
+
+        Raises:
+            UnknownList: it is not.
+        """
+        found = self.stored(list_id)
+        if found is None:
+            raise UnknownList(list_id=list_id)
+        return found
+
+    def add(self, voucher_list: VoucherList) -> None:
+        """Store a new list, unless the partner has one of its tag that is not archived."""
+        if self.with_tag(voucher_list.partner, voucher_list.tag) is not None:
+            raise StorageError(
+                reason="the partner has a list of this tag that is not archived; look with `with_tag`"
+            )
+        self.insert(evolve(voucher_list, counts=Counts(), announced=StockLevel.ENOUGH, campaigns=0))
+
+    def get(self, list_id: str) -> VoucherList | None:
+        """Return a list with its counters as of now."""
+        found = self.stored(list_id)
+        return None if found is None else self._counted(found)
+
+    def save(self, voucher_list: VoucherList) -> None:
+        """Replace the stored list by its next version."""
+        known = self.require(voucher_list.id)
+        if known.version != voucher_list.version - 1:
+            raise StaleVersion(list_id=known.id, expected=voucher_list.version - 1, actual=known.version)
+        self.replace(evolve(voucher_list, announced=known.announced))
+
+    def find(self, query: ListQuery) -> list[VoucherList]:
+        """Return a page of lists."""
+        return query.pick(map(self._counted, self.all_stored()))
+
+    def announce(self, list_id: str, level: StockLevel) -> None:
+        """Remember the stock level that was announced."""
+        self.replace(evolve(self.require(list_id), announced=level))
+
+    def touch(self, list_id: str, now: datetime) -> None:
+        """Set `updated_at`, and leave the version as it is."""
+        self.replace(evolve(self.require(list_id), updated_at=now))
+
+    def _counted(self, found: VoucherList) -> VoucherList:
+        links = self.tx.campaigns.of_list(found.id)
+        return evolve(found, counts=self.tx.codes.counts(found.id), campaigns=len(links))
+
+
+class SimpleCampaigns(Part[Tx], Campaigns):
+    """`Campaigns` for a storage that returns all links in the order in which they came.
+
+    Of the protocol the subclass writes `remove`.
+
+    Attributes:
+        tx: the transaction of which this is a part. The subclass sets it.
+    """
+
+    def all_stored(self) -> Iterable[CampaignLink]:
+        """Return all links, the oldest first: the one that was stored first, even if it was replaced since."""
+        raise NotImplementedError
+
+    def store(self, link: CampaignLink) -> None:
+        """Store a link in place of the one with its list and campaign, or behind all others where there is none."""
+        raise NotImplementedError
+
+    def put(self, link: CampaignLink) -> None:
+        """Store a link, or replace the one of the same list and campaign."""
+        if self.tx.lists.get(link.list_id) is None:
+            raise UnknownList(list_id=link.list_id)
+        first = self.get(link.list_id, link.campaign_id)
+        self.store(link if first is None else evolve(link, linked_at=first.linked_at))
+
+    def of_list(self, list_id: str) -> list[CampaignLink]:
+        """Return the links of a list, ordered by campaign id."""
+        found = (link for link in self.all_stored() if link.list_id == list_id)
+        return sorted(found, key=lambda link: link.campaign_id)
+
+    def of_campaign(self, campaign_id: str) -> list[tuple[CampaignLink, VoucherList]]:
+        """Return the links of a campaign with their lists, ordered by priority, then age of the link."""
+        found = [link for link in self.all_stored() if link.campaign_id == campaign_id]
+        # The sort is stable: links of one priority stay in the order of age.
+        found.sort(key=lambda link: link.priority)
+        linked = ((link, self.tx.lists.get(link.list_id)) for link in found)
+        return [(link, voucher_list) for link, voucher_list in linked if voucher_list is not None]

@@ -1,0 +1,86 @@
+"""The upload log, worked out from all entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import dropwhile, islice
+
+from partner_vouchers.domain.uploads import RowFault, Upload
+from partner_vouchers.errors import StorageError, UnknownList, UnknownUpload
+from partner_vouchers.ports.simple.part import Part, Tx
+from partner_vouchers.ports.uploads import Uploads
+
+
+class SimpleUploads(Part[Tx], Uploads):
+    """`Uploads` for a storage that can return all entries.
+
+    Of the protocol the subclass writes `new_id`, `get` and `piece`. It keeps refused rows where its import
+    (`SimpleImport.store_faults`) stores them.
+
+    Attributes:
+        tx: the transaction of which this is a part. The subclass sets it.
+    """
+
+    def all_stored(self) -> Iterable[Upload]:
+        """Return all entries, in any order."""
+        raise NotImplementedError
+
+    def insert(self, upload: Upload) -> None:
+        """Store a new entry.
+
+        Raises:
+            StorageError: the id was given to an upload before.
+        """
+        raise NotImplementedError
+
+    def replace(self, upload: Upload) -> None:
+        """Store an entry in place of the one with its id, which is there."""
+        raise NotImplementedError
+
+    def insert_piece(self, upload_id: str, index: int, data: bytes) -> None:
+        """Store a piece of which `piece` has returned None, of an upload that is there."""
+        raise NotImplementedError
+
+    def all_faults(self, upload_id: str) -> Iterable[RowFault]:
+        """Return all refused rows of an upload, in any order; nothing for what is no upload."""
+        raise NotImplementedError
+
+    def add(self, upload: Upload) -> None:
+        """Store a new entry of a list that is there."""
+        if self.tx.lists.get(upload.list_id) is None:
+            raise UnknownList(list_id=upload.list_id)
+        self.insert(upload)
+
+    def save(self, upload: Upload) -> None:
+        """Replace an entry."""
+        self._require(upload.id)
+        self.replace(upload)
+
+    def of_list(self, list_id: str, before: str | None, limit: int) -> list[Upload]:
+        """Return entries of a list, the newest first, older than the one with an id."""
+        found = [each for each in self._by_age() if each.list_id == list_id][::-1]
+        if before is None:
+            return found[:limit]
+        return list(islice(dropwhile(lambda each: each.id != before, found), 1, limit + 1))
+
+    def running(self) -> list[Upload]:
+        """Return all entries that are in progress, the oldest first."""
+        return [each for each in self._by_age() if each.is_running]
+
+    def add_piece(self, upload_id: str, index: int, data: bytes) -> None:
+        """Store one piece of the original file, once."""
+        self._require(upload_id)
+        if self.piece(upload_id, index) is not None:
+            raise StorageError(reason=f"piece {index} of upload {upload_id} is stored already")
+        self.insert_piece(upload_id, index, data)
+
+    def faults(self, upload_id: str, after_line: int, limit: int) -> list[RowFault]:
+        """Return refused rows in the order of their lines, after a line."""
+        return sorted(each for each in self.all_faults(upload_id) if each.line > after_line)[:limit]
+
+    def _require(self, upload_id: str) -> None:
+        if self.get(upload_id) is None:
+            raise UnknownUpload(upload_id=upload_id)
+
+    def _by_age(self) -> list[Upload]:
+        return sorted(self.all_stored(), key=lambda each: int(each.id))
