@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import psycopg
 import pytest
 
 from partner_vouchers.adapters.postgres import PostgresStorage
-from partner_vouchers.errors import CommitOutcomeUnknown, StorageError, StorageUnavailable
+from partner_vouchers.errors import CommitOutcomeUnknown, ConnectionLost, StorageError, StorageUnavailable
 from tests.support.postgres import server
 
 
@@ -14,9 +16,23 @@ def test_a_transaction_in_which_a_statement_failed_cannot_be_committed(storage: 
     with storage.begin() as tx:
         tx.settings.put("colour", "red")
         tx.keys.put("order-991", "asked", ())
+        tx.keys.put("order-991", "asked", ())
+        # What is written under a key waits for the next statement.
         with pytest.raises(StorageError, match="stored already"):
-            tx.keys.put("order-991", "asked", ())
+            tx.settings.get("colour")
         with pytest.raises(StorageError, match="can only be rolled back"):
+            tx.commit()
+    with storage.begin(write=False) as tx:
+        assert tx.settings.get("colour") is None
+        assert tx.keys.get("order-991") is None
+
+
+def test_what_goes_with_the_commit_can_fail_it(storage: PostgresStorage) -> None:
+    with storage.begin() as tx:
+        tx.settings.put("colour", "red")
+        tx.keys.put("order-991", "asked", ())
+        tx.keys.put("order-991", "asked", ())
+        with pytest.raises(StorageError, match="stored already"):
             tx.commit()
     with storage.begin(write=False) as tx:
         assert tx.settings.get("colour") is None
@@ -36,6 +52,9 @@ def test_a_connection_that_is_lost_at_the_commit_leaves_the_outcome_unknown(sche
     conninfo = psycopg.conninfo.make_conninfo(server().conninfo, application_name="to be cut")
     storage = PostgresStorage(conninfo, schema=schema)
     with storage.begin() as tx:
+        # From now on the connection knows how to commit.
+        tx.commit()
+    with storage.begin() as tx:
         tx.settings.put("colour", "red")
         cut_connections()
         with pytest.raises(CommitOutcomeUnknown, match="Call again"):
@@ -43,6 +62,27 @@ def test_a_connection_that_is_lost_at_the_commit_leaves_the_outcome_unknown(sche
     with storage.begin(write=False) as tx:
         assert tx.settings.get("colour") is None
     storage.close()
+
+
+@pytest.mark.parametrize("calls_before", [0, 1])
+def test_nothing_is_unknown_where_the_server_ends_the_connection_before_the_commit(
+    schema: str, calls_before: int
+) -> None:
+    conninfo = psycopg.conninfo.make_conninfo(server().conninfo, application_name="to be cut")
+    with closing(PostgresStorage(conninfo, schema=schema)) as storage:
+        for number in range(calls_before):
+            with storage.begin() as tx:
+                tx.keys.put(f"order-{number}", "asked", ())
+                tx.commit()
+        with storage.begin() as tx:
+            tx.settings.put("colour", "red")
+            # Goes to the server with the commit, and the server says that it did not come as far as that.
+            tx.keys.put("order-991", "asked", ())
+            cut_connections()
+            with pytest.raises(ConnectionLost, match="nothing was stored"):
+                tx.commit()
+        with storage.begin(write=False) as tx:
+            assert tx.keys.get("order-991") is None
 
 
 def test_a_connection_that_is_lost_earlier_has_stored_nothing(schema: str) -> None:

@@ -47,7 +47,7 @@ def give_back() -> Iterator[None]:
 
 class TestPostgresStorage(StorageContract):
     def new_storage(self, place: Path) -> PostgresStorage:
-        return PostgresStorage(schemas().pool, schema=LENT.at(place))
+        return PostgresStorage(server().conninfo, schema=LENT.at(place))
 
     def reopen(self, storage: Storage, place: Path) -> PostgresStorage:
         self.close(storage)
@@ -75,3 +75,11 @@ class TestPostgresStorage(StorageContract):
             storage.join(connection).begin(),
         ):
             pass
+
+
+@pytest.mark.deep
+class TestPostgresStorageOnAPoolOfTheHost(TestPostgresStorage):
+    """Whose connections take other ways: what was prepared on them is not ours to rely on."""
+
+    def new_storage(self, place: Path) -> PostgresStorage:
+        return PostgresStorage(schemas().pool, schema=LENT.at(place))

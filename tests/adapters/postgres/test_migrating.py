@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from itertools import count
 from secrets import token_urlsafe
 from typing import Any
@@ -240,3 +241,15 @@ def test_what_the_role_may_not_do_and_what_is_too_long_is_told(new_schema: str) 
 def test_what_is_neither_a_connection_string_nor_a_pool_is_refused(source: str) -> None:
     with pytest.raises(InvalidInput):
         PostgresStorage(source)
+
+
+def test_an_upload_works_with_the_fewest_connections(schema: str) -> None:
+    with pytest.raises(InvalidInput, match="max_connections"):
+        PostgresStorage(server().conninfo, max_connections=2)
+    with closing(PostgresStorage(server().conninfo, schema=schema, max_connections=3, timeout=5)) as storage:
+        vouchers = PartnerVouchers(storage)
+        vouchers.partners.add("Puma")
+        list_id = vouchers.lists.create(
+            partner="Puma", tag="sale", name="Sale", expires_at=datetime(2100, 1, 1, tzinfo=UTC)
+        ).id
+        assert vouchers.uploads.add(list_id, b"code\nPM-1\n", uploaded_by="ops@example.com").accepted == 1

@@ -18,7 +18,8 @@ import psycopg
 import pytest
 
 from partner_vouchers import PartnerVouchers, PerPartner, UploadStatus
-from partner_vouchers.adapters.postgres import PostgresStorage, contexts
+from partner_vouchers.adapters.postgres import PostgresStorage
+from partner_vouchers.adapters.postgres.pipeline import Pipeline
 from partner_vouchers.errors import (
     CodesExhausted,
     CommitOutcomeUnknown,
@@ -199,21 +200,19 @@ def test_a_commit_whose_answer_was_lost_says_so(
 ) -> None:
     vouchers = PartnerVouchers(storage)
     list_id = new_list(vouchers, "sale", codes_like("PM", 3))
-    command = contexts._command
+    commit = Pipeline.commit
 
-    def lose_the_answer(connection: psycopg.Connection[object], sql: bytes) -> object:
-        done = command(connection, sql)
-        if sql == b"COMMIT":
-            monkeypatch.undo()
-            connection.close()
-            raise psycopg.OperationalError("server closed the connection unexpectedly")
-        return done
+    def lose_the_answer(pipeline: Pipeline) -> bytes | None:
+        commit(pipeline)
+        monkeypatch.undo()
+        pipeline.connection.close()
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
 
     def ask() -> str:
         return vouchers.codes.assign(list_id=list_id, user_id="ann", idempotency_key="order-1").code
 
     with monkeypatch.context() as patch:
-        patch.setattr(contexts, "_command", lose_the_answer)
+        patch.setattr(Pipeline, "commit", lose_the_answer)
         with pytest.raises(CommitOutcomeUnknown, match="idempotency key"):
             ask()
     assert ask() == "PM-000000"

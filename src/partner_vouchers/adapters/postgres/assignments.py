@@ -79,13 +79,13 @@ class PostgresAssignments:
             for given in assignments
         ]
         if len(rows) == 1:
-            *row, lane = rows[0]
+            row, lane = rows[0][:-1], rows[0][-1]
             given = self._db.given
             if given:
                 # One statement less for nearly every assignment.
-                self._db.execute(_ADD_AND_COUNT, (*row, *given.popitem(), lane))
+                self._db.queue(_ADD_AND_COUNT, *row, *given.popitem(), lane)
             else:
-                self._db.execute(_ADD, (*row, lane))
+                self._db.queue(_ADD, *row, lane)
         elif rows:
             self._db.execute(_ADD_MANY, [list(column) for column in zip(*rows, strict=True)])
 
@@ -94,8 +94,8 @@ class PostgresAssignments:
         origin = origin_of(campaign_id, list_id)
         self._db.lock("user", user_id, origin)
         # Nearly always there is none, and nothing to join.
-        found = self._db.execute(_LATEST, (user_id, origin)).fetchone()
-        return None if found is None else self.get_many([str(found[0])])[0]
+        found = self._db.fetch(_LATEST, user_id, origin)
+        return self.get_many([str(found[0][0])])[0] if found else None
 
     def latest_of_many(
         self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
@@ -168,14 +168,16 @@ class PostgresIdempotencyKeys:
         """See `ports.IdempotencyKeys`. Until the transaction ends nobody else asks for this key."""
         self._db.lock("key", key)
         sql = "SELECT fingerprint, code_ids FROM pv_idempotency_keys WHERE key = %s"
-        row = self._db.execute(sql, (key,)).fetchone()
-        return None if row is None else (row[0], tuple(row[1].split()))
+        rows = self._db.fetch(sql, key)
+        return (rows[0][0], tuple(rows[0][1].split())) if rows else None
 
     def put(self, key: str, fingerprint: str, assignment_ids: tuple[str, ...]) -> None:
         """See `ports.IdempotencyKeys`."""
-        self._db.execute(
+        self._db.queue(
             "INSERT INTO pv_idempotency_keys (key, fingerprint, code_ids) VALUES (%s, %s, %s)",
-            (key, fingerprint, " ".join(assignment_ids)),
+            key,
+            fingerprint,
+            " ".join(assignment_ids),
         )
 
 

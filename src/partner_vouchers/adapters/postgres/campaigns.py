@@ -75,7 +75,7 @@ class PostgresCampaigns:
             if known is not None:
                 for number in sorted(number for number, _ in known[0]):
                     self._db.share_list(number)
-                versions = self._db.execute(_VERSIONS, (campaign_id,)).fetchall()
+                versions = self._db.fetch(_VERSIONS, campaign_id)
                 if versions == known[0]:
                     return known[1]
             rows = self._db.execute(_LISTS, (campaign_id,)).fetchall()

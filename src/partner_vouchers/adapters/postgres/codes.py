@@ -136,7 +136,7 @@ class PostgresCodes:
         return [TakenCode(str(code_id), code) for code_id, code in rows]
 
     def _take(self, number: int, after: int, limit: int) -> tuple[list[tuple[int, str]], _Stock | None]:
-        rows = self._db.execute(_TAKE, (after, number, limit, number)).fetchall()
+        rows = self._db.fetch(_TAKE, after, number, limit, number)
         if not rows:
             return [], None
         codes = [(row[0], row[1]) for row in rows if row[0] is not None]

@@ -12,7 +12,12 @@ from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from partner_vouchers.adapters.postgres.driver import Connection
+from partner_vouchers.adapters.postgres.pipeline import OwnConnection
 from partner_vouchers.errors import InvalidInput, StorageUnavailable
+
+
+FEWEST = 3
+"""An upload has two connections of its own, and short transactions beside."""
 
 
 class Pool(Protocol):
@@ -27,11 +32,15 @@ class Connections:
     """Lends connections."""
 
     def __init__(self, source: object, *, max_connections: int, timeout: float) -> None:
+        if max_connections < FEWEST:
+            raise InvalidInput(
+                field="max_connections", reason=f"must be {FEWEST} or more: an upload alone needs that many"
+            )
         self._source = source
         self._max_connections = max_connections
         self._timeout = timeout
         self._lock = threading.Lock()
-        self._own: ConnectionPool[Connection] | None = None
+        self._own: ConnectionPool[OwnConnection] | None = None
         self._pid = os.getpid()
         if not isinstance(source, str) and not callable(getattr(source, "connection", None)):
             raise InvalidInput(
@@ -71,13 +80,15 @@ class Connections:
         # The threads and sockets of a pool do not survive a fork.
         return pool if pool is not None and self._pid == os.getpid() else self._open(self._source)
 
-    def _open(self, conninfo: str) -> ConnectionPool[Connection]:
+    def _open(self, conninfo: str) -> ConnectionPool[OwnConnection]:
         with self._lock:
             if self._own is None or self._pid != os.getpid():
                 self._pid = os.getpid()
                 self._own = ConnectionPool(
                     conninfo,
-                    kwargs={"autocommit": True},
+                    connection_class=OwnConnection,
+                    # To forget statements of its own, the driver would have the server forget those of `Pipeline`.
+                    kwargs={"autocommit": True, "prepare_threshold": None},
                     configure=self._configure,
                     min_size=0,
                     max_size=self._max_connections,

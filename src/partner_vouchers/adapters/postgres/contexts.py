@@ -6,11 +6,12 @@ from collections.abc import Callable
 from types import TracebackType
 
 import psycopg
-from psycopg.pq import DiagnosticField, ExecStatus, PipelineStatus, TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 
 from partner_vouchers.adapters.postgres.connections import Connections, Loan
 from partner_vouchers.adapters.postgres.driver import Connection, Session
 from partner_vouchers.adapters.postgres.errors import is_lost, translated
+from partner_vouchers.adapters.postgres.pipeline import command
 from partner_vouchers.adapters.postgres.shared import Shared
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
 from partner_vouchers.errors import (
@@ -38,7 +39,7 @@ class TransactionContext:
     def _begin(self) -> Session:
         raise NotImplementedError
 
-    def _do_commit(self) -> None:
+    def _do_commit(self, session: Session) -> None:
         raise NotImplementedError
 
     def _end(self) -> None:
@@ -71,7 +72,7 @@ class TransactionContext:
         if self._tx is None or self._tx.expired:
             raise StorageError(reason="the transaction has ended; open another one with storage.begin()")
         try:
-            self._do_commit()
+            self._do_commit(self._tx.session)
         except psycopg.Error as error:
             raise translated(error) from error
         self._tx.expire()
@@ -111,9 +112,9 @@ class OwnContext(TransactionContext):
                 return session
         raise AssertionError("the last attempt returns or raises")
 
-    def _do_commit(self) -> None:
+    def _do_commit(self, session: Session) -> None:
         if self._loan is not None:
-            commit_on(self._loan.connection, write=self._write)
+            commit(session)
 
     def _end(self) -> None:
         loan, self._loan = self._loan, None
@@ -132,8 +133,8 @@ class OwnConnectionContext(TransactionContext):
         begin_on(self._connection, write=True)
         return Session(self._connection, self._shared.names, writes=True, joined=False)
 
-    def _do_commit(self) -> None:
-        commit_on(self._connection, write=True)
+    def _do_commit(self, session: Session) -> None:
+        commit(session)
 
     def _end(self) -> None:
         if not self._connection.closed and self._connection.info.transaction_status != TransactionStatus.IDLE:
@@ -164,7 +165,7 @@ class HostContext(TransactionContext):
             raise
         return session
 
-    def _do_commit(self) -> None:
+    def _do_commit(self, session: Session) -> None:
         self._connection.execute(f"RELEASE SAVEPOINT {_UNIT}")
         self._open = False
 
@@ -224,19 +225,19 @@ def begin_on(connection: Connection, *, write: bool) -> None:
             reason=f"the connections of the pool speak {connection.info.encoding}; open them with "
             "client_encoding='UTF8'"
         )
-    _command(connection, _WRITE if write else _READ)
+    command(connection, _WRITE if write else _READ)
 
 
-def commit_on(connection: Connection, *, write: bool) -> None:
+def commit(session: Session) -> None:
     """Commit.
 
     Raises:
         CommitOutcomeUnknown: the connection was lost before the server answered.
     """
     try:
-        answer = _command(connection, b"COMMIT")
+        answer = session.commit()
     except psycopg.Error as error:
-        if not write or not is_lost(error):
+        if not session.writes or not is_lost(error):
             raise
         raise CommitOutcomeUnknown(
             reason="the connection to the server was lost while the transaction was committed: it was stored whole, "
@@ -245,17 +246,3 @@ def commit_on(connection: Connection, *, write: bool) -> None:
     if answer != b"COMMIT":
         # So the server answers where a statement failed before.
         raise psycopg.errors.InFailedSqlTransaction
-
-
-def _command(connection: Connection, sql: bytes) -> bytes | None:
-    """Execute what has neither parameters nor rows, and return the server's word for what it did.
-
-    The driver's cursors would spend more on it than the server does.
-    """
-    result = connection.pgconn.exec_(sql)
-    if result.status == ExecStatus.COMMAND_OK:
-        return result.command_status
-    sqlstate = result.error_field(DiagnosticField.SQLSTATE)
-    if sqlstate is None:
-        raise psycopg.OperationalError("the connection was lost")
-    raise psycopg.errors.lookup(sqlstate.decode())

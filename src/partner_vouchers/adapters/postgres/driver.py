@@ -7,30 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
-from psycopg.adapt import Loader
 from psycopg.rows import TupleRow, tuple_row
-from psycopg.types.bool import BoolLoader
-from psycopg.types.numeric import IntLoader, NumericLoader
-from psycopg.types.string import ByteaLoader, TextLoader
 
 from partner_vouchers.adapters.postgres.errors import translated
+from partner_vouchers.adapters.postgres.loaders import with_loaders
 from partner_vouchers.adapters.postgres.names import Names
+from partner_vouchers.adapters.postgres.pipeline import OwnConnection, Parameter, Pipeline, command
 from partner_vouchers.errors import StorageBusy
 
 Connection = psycopg.Connection[Any]
-
-# How values are read, whatever a host has told its connection or its pool.
-_LOADERS: dict[str, type[Loader]] = {
-    "bool": BoolLoader,
-    "bytea": ByteaLoader,
-    "int2": IntLoader,
-    "int4": IntLoader,
-    "int8": IntLoader,
-    "name": TextLoader,
-    "numeric": NumericLoader,
-    "regclass": TextLoader,
-    "text": TextLoader,
-}
 
 _SHORTEST_QUEUE, _LONGEST_QUEUE = 0.1, 1.0
 """Seconds to queue for a list before others are let through: little, unless those who have it take their time."""
@@ -63,11 +48,16 @@ class Session:
         self.joined: bool = joined
         self.given: dict[int, int] = {}
         self._shared: set[int] = set()
-        # A host's connection, of which its pool may consist too, may have other ideas of rows and cursors.
-        self._cursor: psycopg.Cursor[TupleRow] = psycopg.Cursor(connection, row_factory=tuple_row)
+        self._pipeline = Pipeline(connection) if isinstance(connection, OwnConnection) else None
+        self._known_cursor: psycopg.Cursor[TupleRow] | None = None
         self._statements = names.sql
-        for kind, loader in _LOADERS.items():
-            self._cursor.adapters.register_loader(kind, loader)
+
+    @property
+    def _cursor(self) -> psycopg.Cursor[TupleRow]:
+        if self._known_cursor is None:
+            # A host's connection, of which its pool may consist too, may have other ideas of rows and cursors.
+            self._known_cursor = with_loaders(psycopg.Cursor(self.connection, row_factory=tuple_row))
+        return self._known_cursor
 
     def execute(
         self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
@@ -78,13 +68,48 @@ class Session:
             StorageError: the server or the connection failed.
         """
         try:
+            self._flush()
             return self._cursor.execute(self._statements(statement), parameters)
         except psycopg.Error as error:
             raise translated(error) from error
 
+    def fetch(self, statement: str, *parameters: Parameter) -> list[TupleRow]:
+        """Execute a statement that is often executed, and return its rows.
+
+        Raises:
+            StorageError: the server or the connection failed.
+        """
+        if self._pipeline is None:
+            return self.execute(statement, parameters).fetchall()
+        try:
+            return self._pipeline.fetch(self._statements(statement), parameters)
+        except psycopg.Error as error:
+            raise translated(error) from error
+
+    def queue(self, statement: str, *parameters: Parameter) -> None:
+        """Execute a statement whose answer is not needed: with the next one, or with the commit.
+
+        Raises:
+            StorageError: the server or the connection failed. Where the statement waits, the next one raises it.
+        """
+        if self._pipeline is None:
+            self.execute(statement, parameters)
+        else:
+            self._pipeline.queue(self._statements(statement), parameters)
+
+    def commit(self) -> bytes | None:
+        """Commit a transaction of our own, and return the server's word for what it did.
+
+        Raises:
+            StorageError: a statement before the commit failed, and nothing was stored.
+            psycopg.Error: the commit failed, or the connection was lost meanwhile.
+        """
+        return command(self.connection, b"COMMIT") if self._pipeline is None else self._pipeline.commit()
+
     def run(self, statement: str) -> None:
         """Execute a statement that has neither parameters nor names in it."""
         try:
+            self._flush()
             self._cursor.execute(statement.encode(), prepare=False)
         except psycopg.Error as error:
             raise translated(error) from error
@@ -92,11 +117,12 @@ class Session:
     def count_given(self) -> None:
         """Add to the counters what was given out: once for a transaction, which would fill a page with versions."""
         while self.given:
-            self.execute(COUNT, self.given.popitem())
+            self.queue(COUNT, *self.given.popitem())
 
     def copy(self, statement: str, block: str) -> None:
         """Copy a block of rows in the server's text format."""
         try:
+            self._flush()
             with self._cursor.copy(self._statements(statement)) as copying:
                 copying.write(block)
         except psycopg.Error as error:
@@ -108,7 +134,7 @@ class Session:
     def lock(self, *about: str) -> None:
         """Wait until no other transaction has the lock about something, and take it until the end of this one."""
         if self.writes:
-            self.execute("SELECT pg_advisory_xact_lock(%s)", (self.names.lock_key(*about),))
+            self.queue("SELECT pg_advisory_xact_lock(%s)", self.names.lock_key(*about))
 
     def try_lock(self, *about: str) -> bool:
         """Take the lock about something until the end of the transaction, where no other transaction has it."""
@@ -123,7 +149,7 @@ class Session:
     def share_list(self, number: int) -> None:
         """Keep a list from being changed until the end of the transaction, as others may do at the same time."""
         if self.writes and number not in self._shared:
-            self.execute("SELECT pg_advisory_xact_lock_shared(%s)", (self._list_key(number),))
+            self.queue("SELECT pg_advisory_xact_lock_shared(%s)", self._list_key(number))
             self._shared.add(number)
 
     def hold_list(self, number: int) -> None:
@@ -162,6 +188,10 @@ class Session:
                 self.run(f"SET LOCAL lock_timeout = {int(patience * 1000)}")
                 self.run("RELEASE SAVEPOINT partner_vouchers_queue")
                 return
+
+    def _flush(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.flush()
 
     def _try(self, statement: str, key: int) -> bool:
         return bool(self.execute(statement, (key,)).fetchall()[0][0])

@@ -45,11 +45,12 @@ class PostgresStorage:
                 `psycopg_pool.ConnectionPool`.
             prefix: what the names of the tables begin with.
             schema: the schema that they are in; None for the first of the connection's `search_path`.
-            max_connections: how many connections to keep at the most. Not for a host's pool.
+            max_connections: how many connections to keep at the most, 3 or more. Not for a host's pool.
             timeout: seconds to wait for a connection, and for a lock of others. Not for a host's pool.
 
         Raises:
-            InvalidInput: `prefix` or `schema` cannot name tables, or `conninfo` is neither text nor a pool.
+            InvalidInput: `prefix` or `schema` cannot name tables, `conninfo` is neither text nor a pool, or there would be
+                too few connections.
         """
         self._names = Names(prefix, schema)
         self._connections = Connections(conninfo, max_connections=max_connections, timeout=timeout)

@@ -1,0 +1,32 @@
+"""How values are read, whatever a host has told the driver, its connection or its pool."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import psycopg
+from psycopg.adapt import Loader
+from psycopg.types.bool import BoolLoader
+from psycopg.types.numeric import IntLoader, NumericLoader
+from psycopg.types.string import ByteaLoader, TextLoader
+
+_LOADERS: dict[str, type[Loader]] = {
+    "bool": BoolLoader,
+    "bytea": ByteaLoader,
+    "int2": IntLoader,
+    "int4": IntLoader,
+    "int8": IntLoader,
+    "name": TextLoader,
+    "numeric": NumericLoader,
+    "regclass": TextLoader,
+    "text": TextLoader,
+}
+
+Row = TypeVar("Row")
+
+
+def with_loaders(cursor: psycopg.Cursor[Row]) -> psycopg.Cursor[Row]:
+    """Return a cursor, after it was told how values are read."""
+    for kind, loader in _LOADERS.items():
+        cursor.adapters.register_loader(kind, loader)
+    return cursor

@@ -1,0 +1,194 @@
+"""Statements that go to the server together, on connections of our own.
+
+An assignment is eight small statements, and most of what each of them costs is to be sent by itself. Here those
+whose answer nobody needs, such as locks, wait for the next one whose answer is needed, and go with it. The server
+executes them one after the other, each with a snapshot of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from itertools import count
+from typing import Any
+
+import psycopg
+from psycopg import abc, adapt, generators
+from psycopg.pq import DiagnosticField, ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
+from psycopg.rows import RowFactory, TupleRow, tuple_row
+
+from partner_vouchers.adapters.postgres.errors import translated
+from partner_vouchers.adapters.postgres.loaders import with_loaders
+
+Parameter = int | str | None
+"""What such statements take. Others go through a cursor."""
+
+_COMMIT = b"COMMIT"
+_PLACEHOLDER = re.compile(rb"%[s%]")
+
+
+class OwnConnection(psycopg.Connection[Any]):
+    """A connection of our own pool, so that nobody else drops the statements that were prepared on it.
+
+    Attributes:
+        statement_names: under which name the server knows which statement.
+        row_reader: reads its answers.
+    """
+
+    def __init__(self, pgconn: PGconn, row_factory: RowFactory[Any] = tuple_row) -> None:
+        super().__init__(pgconn, row_factory)
+        self.statement_names: dict[bytes, bytes] = {}
+        self.row_reader: abc.Transformer = adapt.Transformer(with_loaders(psycopg.Cursor(self)))
+
+
+class Pipeline:
+    """The statements of one transaction.
+
+    Attributes:
+        connection: where they go.
+    """
+
+    def __init__(self, connection: OwnConnection) -> None:
+        self.connection: OwnConnection = connection
+        self._pgconn = connection.pgconn
+        self._names = connection.statement_names
+        self._queue: list[tuple[bytes, Sequence[Parameter]]] = []
+
+    def queue(self, sql: bytes, parameters: Sequence[Parameter]) -> None:
+        """Let a statement go with the next one, at the latest with the commit, where its error is raised."""
+        self._queue.append((sql, parameters))
+
+    def fetch(self, sql: bytes, parameters: Sequence[Parameter]) -> list[TupleRow]:
+        """Execute what was queued and a statement, and return the rows of the latter.
+
+        Raises:
+            psycopg.Error: one of them failed, and nothing after it was done.
+        """
+        self._queue.append((sql, parameters))
+        answer = self._exchange()[-1]
+        reader = self.connection.row_reader
+        reader.set_pgresult(answer)
+        return reader.load_rows(0, answer.ntuples, tuple)
+
+    def flush(self) -> None:
+        """Execute what was queued.
+
+        Raises:
+            psycopg.Error: a statement failed, and nothing after it was done.
+        """
+        if self._queue:
+            self._exchange()
+
+    def commit(self) -> bytes | None:
+        """Execute what was queued, commit, and return the server's word for what it did.
+
+        Raises:
+            StorageError: a statement before the commit failed, and nothing was stored.
+            psycopg.Error: the commit failed, or the connection was lost, and nobody knows how far the server came.
+        """
+        before = len(self._queue)
+        self._queue.append((_COMMIT, ()))
+        try:
+            self._prepare()
+        except psycopg.Error as error:
+            raise translated(error) from error
+        answers = self._send()
+        for place, answer in enumerate(answers):
+            if _has_failed(answer):
+                raise translated(_failure(answer)) if place < before else _failure(answer)
+        return answers[-1].command_status
+
+    def _exchange(self) -> list[PGresult]:
+        self._prepare()
+        answers = self._send()
+        for answer in answers:
+            if _has_failed(answer):
+                raise _failure(answer)
+        return answers
+
+    def _send(self) -> list[PGresult]:
+        """Send what was queued, and return the answers as far as the first that says that a statement failed."""
+        statements, self._queue = self._queue, []
+        pgconn, answers = self._pgconn, list[PGresult]()
+        pgconn.enter_pipeline_mode()
+        try:
+            for sql, parameters in statements:
+                pgconn.send_query_prepared(self._names[sql], [_dumped(value) for value in parameters])
+            pgconn.pipeline_sync()
+            self.connection.wait(_receive(pgconn, len(statements), answers))
+        except psycopg.OperationalError:
+            # The server may have said why it ends the connection, and after which statement.
+            if not any(map(_has_failed, answers)):
+                raise
+        finally:
+            # Nothing more is asked of a connection that was lost.
+            with suppress(psycopg.Error):
+                pgconn.exit_pipeline_mode()
+        return answers
+
+    def _prepare(self) -> None:
+        """Make sure that the server knows the statements that were queued."""
+        for sql, _ in self._queue:
+            if sql not in self._names:
+                name = b"partner_vouchers_%d" % len(self._names)
+                answer = self._pgconn.prepare(name, _numbered(sql))
+                if answer.status != ExecStatus.COMMAND_OK:
+                    raise _failure(answer)
+                self._names[sql] = name
+
+
+def command(connection: psycopg.Connection[Any], sql: bytes) -> bytes | None:
+    """Execute what has neither parameters nor rows, and return the server's word for what it did.
+
+    The driver's cursors would spend more on it than the server does.
+
+    Raises:
+        psycopg.Error: it failed, or the connection was lost.
+    """
+    answer = connection.pgconn.exec_(sql)
+    if answer.status != ExecStatus.COMMAND_OK:
+        raise _failure(answer)
+    return answer.command_status
+
+
+def _receive(pgconn: PGconn, statements: int, answers: list[PGresult]) -> Generator[Any, Any, None]:
+    """Receive the answers to statements, and the word that there are no more."""
+    yield from generators.send(pgconn)
+    for _ in range(statements):
+        answers += yield from generators.fetch_many(pgconn)
+    yield from generators.fetch_many(pgconn)
+
+
+def _has_failed(answer: PGresult) -> bool:
+    return answer.status == ExecStatus.FATAL_ERROR
+
+
+def _failure(answer: PGresult) -> psycopg.Error:
+    """Return the error that an answer tells of, without its message, which may quote a code."""
+    sqlstate = answer.error_field(DiagnosticField.SQLSTATE)
+    if sqlstate is None:
+        return psycopg.OperationalError("the connection was lost")
+    try:
+        kind = psycopg.errors.lookup(sqlstate.decode())
+    except KeyError:
+        kind = psycopg.DatabaseError
+    return kind(info=answer)
+
+
+def _numbered(sql: bytes) -> bytes:
+    """Return a statement with the server's placeholders for those of the driver."""
+    numbers = count(1)
+    return _PLACEHOLDER.sub(lambda found: b"%" if found[0] == b"%%" else b"$%d" % next(numbers), sql)
+
+
+def _dumped(value: Parameter) -> bytes | None:
+    """Return a value as the server reads it."""
+    if value is None:
+        return None
+    if isinstance(value, int):
+        return b"%d" % value
+    if "\0" in value:
+        raise psycopg.DataError("text in PostgreSQL cannot contain NUL characters")
+    return value.encode()
