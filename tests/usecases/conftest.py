@@ -13,6 +13,7 @@ from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.ports import Storage
 from tests.support.host import FixedClock, Host
 from tests.support.postgres import a_storage
+from tests.support.scratch import tmp_path as tmp_path
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
