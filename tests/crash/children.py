@@ -122,8 +122,14 @@ PROGRAMS: dict[str, Callable[..., None]] = {
 }
 
 
+def name_of(pid: int | None) -> str:
+    """Return how the connections of such a process are called on a server."""
+    return f"victim {pid}"
+
+
 def run(saying: Connection, program: str, *arguments: str) -> None:
     """Be one of the programs, in a process of its own."""
     os.dup2(saying.fileno(), 1)
     saying.close()
+    os.environ["PGAPPNAME"] = name_of(os.getpid())
     PROGRAMS[program](*arguments)

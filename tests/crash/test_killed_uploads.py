@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import sqlite3
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -153,12 +152,6 @@ class Shop:
         """Settle these uploads at once: nobody waits until the leases of a dead process end."""
         running = [each for each in upload_ids if self.vouchers.uploads.get(each).is_running]
         settled = self.vouchers.uploads.recover()
-        deadline = time.monotonic() + PATIENCE
-        while running and not settled and isinstance(self.storage, PostgresStorage):
-            # A busy server takes a moment to notice that its client is dead.
-            assert time.monotonic() < deadline, "the killed upload is never settled"
-            time.sleep(0.01)
-            settled = self.vouchers.uploads.recover()
         assert [upload.id for upload in settled] == running
         assert self.vouchers.uploads.recover() == []
         return settled

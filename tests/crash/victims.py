@@ -6,7 +6,8 @@ import os
 import signal
 from collections.abc import Iterator
 
-from tests.crash.children import run
+from tests.crash.children import name_of, run
+from tests.support.places import wait_until_gone
 from tests.support.processes import PROCESSES
 
 
@@ -15,6 +16,7 @@ class Victim:
 
     def __init__(self, *arguments: object) -> None:
         listening, saying = PROCESSES.Pipe(duplex=False)
+        self._place = str(arguments[1])
         self._process = PROCESSES.Process(target=run, args=(saying, *map(str, arguments)), daemon=True)
         self._process.start()
         # What it says ends when it dies.
@@ -64,6 +66,7 @@ class Victim:
         """
         self._process.kill()
         self._process.join()
+        wait_until_gone(self._place, name_of(self._process.pid))
         return self._process.exitcode == -signal.SIGKILL
 
     def terminate(self) -> None:
