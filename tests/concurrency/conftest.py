@@ -13,6 +13,7 @@ from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.domain.duplicates import PerPartner
 from partner_vouchers.ports import Storage
 from tests.support.places import Place, SharedStorage, a_place, opened
+from tests.support.scratch import tmp_path as tmp_path
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])

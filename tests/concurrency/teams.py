@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +12,12 @@ from typing import Any, TypeVar
 
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.ports import Storage
+from tests.support.processes import PROCESSES
 
 T = TypeVar("T")
 
 PATIENCE = 120
 """Seconds after which somebody is taken to hang."""
-
-_SPAWN = multiprocessing.get_context("spawn")
 
 
 def in_threads(storage: Storage, jobs: Sequence[Callable[[], T]]) -> list[T]:
@@ -48,8 +46,10 @@ class Process:
     """A process that runs one function, and can be talked with meanwhile."""
 
     def __init__(self, function: Callable[..., Any], *arguments: Any, start: Barrier | None = None) -> None:
-        self.line, far_end = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(target=_work, args=(far_end, start, function, arguments), daemon=True)
+        self.line, far_end = PROCESSES.Pipe()
+        self._process = PROCESSES.Process(
+            target=_work, args=(far_end, start, function, arguments), daemon=True
+        )
         self._process.start()
         far_end.close()
 
@@ -95,7 +95,7 @@ def in_processes(function: Callable[..., T], many: Sequence[tuple[Any, ...]]) ->
 
     The first argument of the function is its `Line`, which it need not use.
     """
-    start = _SPAWN.Barrier(len(many))
+    start = PROCESSES.Barrier(len(many))
     team = [Process(function, *arguments, start=start) for arguments in many]
     results = [process.hear() for process in team]
     for process in team:

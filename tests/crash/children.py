@@ -1,9 +1,9 @@
 """Programs that are killed: each runs in a process of its own, and tells what it does on its standard output.
 
-    python -m tests.crash.children upload <place> <list id> <file> <stop>
-    python -m tests.crash.children recover <place> <stop>
-    python -m tests.crash.children assign <place> <campaign> <worker> <first>
-    python -m tests.crash.children relay <place> <file> <concurrency>
+    upload <place> <list id> <file> <stop>
+    recover <place> <stop>
+    assign <place> <campaign> <worker> <first>
+    relay <place> <file> <concurrency>
 
 `upload` and `recover` print a line at each step. At the step that `stop` names, such as `2 claiming` for the second
 of that name, they print `stop` and wait to be killed; with `-` they run on, and the test kills them when it likes.
@@ -19,6 +19,8 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import count
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NoReturn
 
@@ -44,8 +46,10 @@ def steps(stop: str) -> Callable[[str], None]:
 
 
 def wait_to_be_killed() -> NoReturn:
-    # The test never writes anything. Should it end itself, so does this.
-    sys.stdin.read()
+    # Should the test end itself, so does this.
+    test = parent_process()
+    assert test is not None
+    test.join()
     sys.exit(1)
 
 
@@ -110,11 +114,22 @@ def relay(place: str, file: str, concurrency: str) -> None:
     print("done", flush=True)
 
 
-if __name__ == "__main__":
-    programs: dict[str, Callable[..., None]] = {
-        "upload": upload,
-        "recover": recover,
-        "assign": assign,
-        "relay": relay,
-    }
-    programs[sys.argv[1]](*sys.argv[2:])
+PROGRAMS: dict[str, Callable[..., None]] = {
+    "upload": upload,
+    "recover": recover,
+    "assign": assign,
+    "relay": relay,
+}
+
+
+def name_of(pid: int | None) -> str:
+    """Return how the connections of such a process are called on a server."""
+    return f"victim {pid}"
+
+
+def run(saying: Connection, program: str, *arguments: str) -> None:
+    """Be one of the programs, in a process of its own."""
+    os.dup2(saying.fileno(), 1)
+    saying.close()
+    os.environ["PGAPPNAME"] = name_of(os.getpid())
+    PROGRAMS[program](*arguments)

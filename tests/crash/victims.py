@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.crash.children import name_of, run
+from tests.support.places import wait_until_gone
+from tests.support.processes import PROCESSES
 
 
 class Victim:
     """A process of `tests.crash.children`."""
 
     def __init__(self, *arguments: object) -> None:
-        command = [sys.executable, "-m", "tests.crash.children", *(str(argument) for argument in arguments)]
-        self._process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        listening, saying = PROCESSES.Pipe(duplex=False)
+        self._place = str(arguments[1])
+        self._process = PROCESSES.Process(target=run, args=(saying, *map(str, arguments)), daemon=True)
+        self._process.start()
+        # What it says ends when it dies.
+        saying.close()
+        self._said = os.fdopen(os.dup(listening.fileno()), encoding="utf-8")
+        listening.close()
 
     def __enter__(self) -> Victim:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
+        self._process.close()
+        self._said.close()
 
     def lines(self) -> Iterator[list[str]]:
         """Yield what it says, as words, until it ends or was killed."""
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+        for line in self._said:
             # What was cut off in the middle of a line was not said.
             if line.endswith("\n"):
                 yield line.split()
@@ -49,7 +46,7 @@ class Victim:
             heard.append(line)
             if line[0] in words:
                 return heard
-        raise AssertionError(f"it ended after {heard[-3:]}: {self._errors()}")
+        raise AssertionError(f"it ended after {heard[-3:]}; what it met is in the output")
 
     def hears(self, number: int) -> list[list[str]]:
         """Return the next lines that it says, fewer if it ends."""
@@ -68,13 +65,10 @@ class Victim:
             whether that is what it died of: it may have come to its end before.
         """
         self._process.kill()
-        return self._process.wait() == -signal.SIGKILL
+        self._process.join()
+        wait_until_gone(self._place, name_of(self._process.pid))
+        return self._process.exitcode == -signal.SIGKILL
 
     def terminate(self) -> None:
         """Ask it to end, with SIGTERM."""
         self._process.terminate()
-
-    def _errors(self) -> str:
-        self.kill()
-        assert self._process.stderr is not None
-        return self._process.stderr.read()

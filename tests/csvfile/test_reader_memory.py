@@ -7,10 +7,12 @@ from typing import BinaryIO, cast
 
 import pytest
 
+from partner_vouchers.csvfile.chunks import CHUNK_BYTES
 from partner_vouchers.csvfile.reader import CodeFile, FileRefused
 from partner_vouchers.domain.codes import CodeFormat
 
 SIZE = 50 * 1024 * 1024
+SMALL_CHUNK = 128 * 1024
 # A chunk with the codes or faults made of it; the file itself is several times as large.
 BOUND = 16 * 1024 * 1024
 
@@ -68,8 +70,9 @@ FAULTY = {
 @pytest.mark.parametrize("name", FAULTY)
 def test_memory_is_bounded_by_the_batch_where_rows_are_faulty(name: str) -> None:
     start, then = FAULTY[name]
-    # These are slower by the row, and two chunks show as much as two hundred.
-    _read_within_bound(Repeated(start, then, size=len(start) + 512 * 1024 // len(then) * len(then)), None)
+    # These are slower by the row, and two small chunks show as much as two hundred.
+    size = len(start) + 2 * SMALL_CHUNK // len(then) * len(then)
+    _read_within_bound(Repeated(start, then, size=size), None, chunk_bytes=SMALL_CHUNK)
 
 
 def test_millions_of_blank_lines_before_a_code_come_in_batches() -> None:
@@ -78,8 +81,8 @@ def test_millions_of_blank_lines_before_a_code_come_in_batches() -> None:
     assert [max(len(batch.faults) for batch in islice(batches, 100))] == [10_000]
 
 
-def _read_within_bound(stream: Repeated, refusal: str | None) -> None:
-    codes = CodeFile(cast(BinaryIO, stream), CodeFormat())
+def _read_within_bound(stream: Repeated, refusal: str | None, chunk_bytes: int = CHUNK_BYTES) -> None:
+    codes = CodeFile(cast(BinaryIO, stream), CodeFormat(), _chunk_bytes=chunk_bytes)
     refused = None
     tracemalloc.start()
     try:

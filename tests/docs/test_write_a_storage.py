@@ -7,13 +7,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from partner_vouchers import ports
+from tests.support.scratch import scratch
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "write-a-storage.md"
-MEMORY = Path("/dev/shm")
 FEWER_EXAMPLES = """
 from hypothesis import settings
 
@@ -25,8 +24,7 @@ settings.load_profile("fewer")
 def test_the_example_storage_passes_the_contract() -> None:
     _sketch, storage, test = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     # It syncs its file at each commit, and no power is cut here.
-    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as directory:
-        place = Path(directory)
+    with scratch() as place:
         (place / "my_storage.py").write_text(storage, encoding="utf-8")
         (place / "test_my_storage.py").write_text(test, encoding="utf-8")
         (place / "conftest.py").write_text(FEWER_EXAMPLES, encoding="utf-8")

@@ -16,6 +16,7 @@ from tests.hosts.kinds import AT_ONCE, KINDS, LISTENER, POSTGRES
 from tests.hosts.shop import Base, Place, begins_by_itself
 from tests.support.host import FixedClock, Host
 from tests.support.postgres import a_storage, server
+from tests.support.scratch import tmp_path as tmp_path
 
 
 @pytest.fixture(params=KINDS)

@@ -6,14 +6,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.ports import Storage
 from tests.support.postgres import a_storage, schemas
+from tests.support.scratch import scratch
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -51,8 +50,8 @@ class InSQLite:
     """A `SQLiteStorage` in a file of its own."""
 
     def __init__(self) -> None:
-        self._directory = TemporaryDirectory()
-        self._path = Path(self._directory.name, "vouchers.db")
+        self._open = ExitStack()
+        self._path = self._open.enter_context(scratch()) / "vouchers.db"
         self.storage = SQLiteStorage(self._path, synchronous="NORMAL")
 
     @contextmanager
@@ -67,7 +66,7 @@ class InSQLite:
 
     def close(self) -> None:
         self.storage.close()
-        self._directory.cleanup()
+        self._open.close()
 
 
 class InPostgres:

@@ -23,20 +23,17 @@ from tests.properties.test_invariants import (
     KEYS,
     NAMES,
     PARTNERS,
-    POLICIES,
     REPEATS,
     TAGS,
     THRESHOLDS,
     USERS,
+    on_backends,
 )
 
 PLACES = [("Puma", "sale"), ("Puma", "vip"), ("Amazon", "sale")]
 
 
-@pytest.mark.parametrize(
-    "open_backend", [InMemory, InSQLite, pytest.param(InPostgres, marks=pytest.mark.deep)]
-)
-@pytest.mark.parametrize("policy, scope", POLICIES, ids=[policy.name for policy, _ in POLICIES])
+@on_backends
 @given(files=st.lists(st.tuples(st.integers(0, 2), st.lists(CODES, min_size=1, max_size=8)), max_size=8))
 def test_of_any_interleaved_uploads_the_first_of_each_code_in_a_scope_is_accepted(
     open_backend: Callable[[], Backend],

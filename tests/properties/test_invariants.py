@@ -73,6 +73,7 @@ POLICIES: list[tuple[DuplicatePolicy, ScopeRule]] = [
     (PerPartner(), lambda partner, tag: partner),
     (Everywhere(), lambda partner, tag: None),
 ]
+ONE = POLICIES[0][0]
 
 
 class VoucherMachine(RuleBasedStateMachine):
@@ -524,11 +525,25 @@ def answer(reward: Reward) -> Answer:
     return Given(reward.list_id, reward.code, reward.user_id, reward.campaign_id), reward.replayed
 
 
-# The contract runs a state machine on PostgreSQL too; this one takes long there.
-@pytest.mark.parametrize(
-    "open_backend", [InMemory, InSQLite, pytest.param(InPostgres, marks=pytest.mark.deep)]
+# Each policy in memory, one of them in SQLite, and all of them everywhere with `-m deep`: a storage keeps the scope
+# that a policy names, and knows no policy. The contract runs a state machine on PostgreSQL too.
+on_backends = pytest.mark.parametrize(
+    "open_backend, policy, scope",
+    [
+        pytest.param(
+            backend,
+            policy,
+            scope,
+            id=f"{policy.name}-{backend.__name__}",
+            marks=() if backend is InMemory or (backend, policy) == (InSQLite, ONE) else pytest.mark.deep,
+        )
+        for policy, scope in POLICIES
+        for backend in (InMemory, InSQLite, InPostgres)
+    ],
 )
-@pytest.mark.parametrize("policy, scope", POLICIES, ids=[policy.name for policy, _ in POLICIES])
+
+
+@on_backends
 def test_the_invariants_hold_after_any_operations(
     open_backend: Callable[[], Backend], policy: DuplicatePolicy, scope: ScopeRule
 ) -> None:

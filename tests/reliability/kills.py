@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import signal
 import time
@@ -17,6 +16,7 @@ from tests.concurrency.state import checked, codes_like, new_list
 from tests.concurrency.teams import PATIENCE
 from tests.reliability.lives import CAMPAIGN, Answer, Place, live, opened, read_log, rows_of, users_of
 from tests.reliability.received import WitnessSink, require_delivered
+from tests.support.processes import PROCESSES
 
 _LONGEST_LIFE = {"assign": 0.08, "upload": 0.25, "deliver": 0.12}
 """In seconds. Each process is killed at a random moment before, its start included."""
@@ -29,10 +29,6 @@ _STAFF = (
     ("dora", "deliver"),
     ("dirk", "deliver"),
 )
-
-# Starts a process in a few milliseconds, all modules imported.
-_SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["tests.reliability.lives"])
 
 
 def run_kills(
@@ -83,7 +79,7 @@ class Worker:
     def start(self, life: float) -> None:
         """Begin a life, that goes on from where the last one was ended."""
         first = max(self.told, default=-1) + 1
-        self.process = _SERVER.Process(target=live, args=(self.work, self.place, first, None), daemon=True)
+        self.process = PROCESSES.Process(target=live, args=(self.work, self.place, first, None), daemon=True)
         self.process.start()
         self.ends_at = time.monotonic() + life
 
@@ -103,7 +99,7 @@ class Worker:
         """Let a last process repeat the request in flight."""
         if self.asked is None:
             return
-        process = _SERVER.Process(target=live, args=(self.work, self.place, self.asked, self.asked))
+        process = PROCESSES.Process(target=live, args=(self.work, self.place, self.asked, self.asked))
         process.start()
         process.join(PATIENCE)
         assert process.exitcode == 0

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+import psycopg
+
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
+from tests.support.host import PATIENCE
 from tests.support.postgres import Server, schemas, server
 
 Place = str
@@ -33,6 +37,19 @@ def opened(place: Place | Path, *, synchronous: Literal["FULL", "NORMAL"] = "NOR
     storage = PostgresStorage(conninfo, schema=schema)
     storage.migrate()
     return storage
+
+
+def wait_until_gone(place: Place, program: str) -> None:
+    """Wait until a server has ended what a program, which is dead, had asked of it last."""
+    if not place.startswith(_POSTGRES):
+        return
+    _, _, conninfo = place.removeprefix(_POSTGRES).partition(":")
+    sql = "SELECT 1 FROM pg_stat_activity WHERE application_name = %s"
+    deadline = time.monotonic() + PATIENCE
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        while connection.execute(sql, (program,)).fetchall():
+            assert time.monotonic() < deadline, "the server does not notice that its client is dead"
+            time.sleep(0.002)
 
 
 @contextmanager

@@ -164,7 +164,7 @@ class Schemas:
 
     def _empty(self, schema: str) -> None:
         self._uses += 1
-        with psycopg.connect(server().conninfo, autocommit=True) as connection:
+        with self.pool.connection() as connection:
             sql = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename <> 'pv_settings'"
             found = [row[0] for row in connection.execute(sql, (schema,))]
             # What a host made in the same schema is gone with it.
@@ -180,7 +180,8 @@ class Schemas:
                 script += [f'DELETE FROM "{schema}"."{table}"' for table in tables]
             else:
                 script.append("TRUNCATE " + ", ".join(f'"{schema}"."{table}"' for table in tables))
-            connection.execute(";".join(script).encode())
+            # Several statements at once cannot be prepared, as those are that come often.
+            connection.execute(";".join(script).encode(), prepare=False)
 
 
 @cache

@@ -192,6 +192,7 @@ def test_the_first_of_a_batch_are_served_first_also_where_a_user_repeats(host: H
     assert outcome.unserved == ("ben",)
 
 
+@pytest.mark.any_storage
 def test_a_batch_of_one_user_costs_as_much_as_it_is_long(host: Host) -> None:
     host.a_list(*some_codes(10_000), campaign="CMP", repeat=RepeatPolicy.NEW_CODE)
     started = time.perf_counter()

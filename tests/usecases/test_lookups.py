@@ -89,11 +89,11 @@ def names(shelf: dict[str, str], found: list[ListView]) -> set[str]:
     # A set has no order: the names of the tests must have one.
     ids=lambda value: str(value if isinstance(value, dict) else sorted(value)),
 )
-@pytest.mark.parametrize("limit", [1, 50])
 def test_lists_are_filtered(
-    host: Host, shelf: dict[str, str], arguments: dict[str, Any], expected: set[str], limit: int
+    host: Host, shelf: dict[str, str], arguments: dict[str, Any], expected: set[str]
 ) -> None:
-    assert names(shelf, pages(host, limit, **arguments)) == expected
+    for limit in (1, 50):
+        assert names(shelf, pages(host, limit, **arguments)) == expected
 
 
 def test_the_status_filter_follows_the_clock(host: Host) -> None:
@@ -137,15 +137,13 @@ SORT_KEYS = {
 
 
 @pytest.mark.parametrize("order", ListOrder)
-@pytest.mark.parametrize("descending", [False, True], ids=["ascending", "descending"])
-@pytest.mark.parametrize("limit", [1, 2, 4, 6, 7])
-def test_lists_are_sorted_and_paged_also_where_they_tie(
-    host: Host, order: ListOrder, descending: bool, limit: int
-) -> None:
+def test_lists_are_sorted_and_paged_also_where_they_tie(host: Host, order: ListOrder) -> None:
     shelf = a_varied_shelf(host)
-    expected = sorted(shelf, key=lambda row: (SORT_KEYS[order](row), int(row.id)), reverse=descending)
-    found = pages(host, limit, sort=f"-{order}" if descending else order.value)
-    assert [row.id for row in found] == [row.id for row in expected]
+    for descending in (False, True):
+        expected = sorted(shelf, key=lambda row: (SORT_KEYS[order](row), int(row.id)), reverse=descending)
+        for limit in (1, 2, 4, 6, 7):
+            found = pages(host, limit, sort=f"-{order}" if descending else order.value)
+            assert [row.id for row in found] == [row.id for row in expected], (descending, limit)
 
 
 def test_ids_of_equal_lists_are_compared_as_numbers(host: Host) -> None:

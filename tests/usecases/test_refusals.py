@@ -17,6 +17,8 @@ from partner_vouchers.errors import (
 from partner_vouchers.ports import ListOrder
 from tests.support.host import Host
 
+pytestmark = pytest.mark.any_storage
+
 _LOG_CURSOR = "after: is not the `next` of a page of {}"
 _LIST_CURSOR = "after: is not the `next` of a page in this order; ask for the first page again"
 

@@ -28,7 +28,8 @@ def opened(path: str) -> Host:
 
 
 def say(*words: object) -> None:
-    print(*words, flush=True)
+    # In one piece: two processes may speak at the same time.
+    print(" ".join(map(str, words)) + "\n", end="", flush=True)
 
 
 def open_at_the_signal(path: str) -> None:

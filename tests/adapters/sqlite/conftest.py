@@ -10,6 +10,7 @@ import pytest
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from tests.support.host import PATIENCE, FixedClock, Host
+from tests.support.scratch import tmp_path as tmp_path
 
 ROOT = Path(__file__).parents[3]
 

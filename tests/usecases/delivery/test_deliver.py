@@ -69,6 +69,7 @@ def test_each_sink_gets_everything(host: Host) -> None:
     assert by_position(first.taken) == by_position(second.taken) == host.outbox()
 
 
+@pytest.mark.any_storage
 @pytest.mark.parametrize("thing", ["crm", None, ScriptedSink])
 def test_what_is_no_sink_is_told_so(host: Host, thing: object) -> None:
     with pytest.raises(InvalidInput, match=r"^sink"):
@@ -88,8 +89,8 @@ def test_a_new_sink_may_begin_with_what_comes_from_now_on(host: Host) -> None:
 @pytest.mark.parametrize("concurrency", [1, 3])
 @pytest.mark.parametrize("batch_size", [1, 2, 7, 1000])
 def test_the_events_of_each_user_arrive_in_order(host: Host, batch_size: int, concurrency: int) -> None:
-    given(host, *[f"user-{number % 23}" for number in range(150)])
-    given(host, *[f"user-{number * 7 % 23}" for number in range(100)])
+    given(host, *[f"user-{number % 23}" for number in range(70)])
+    given(host, *[f"user-{number * 7 % 23}" for number in range(50)])
     sink = ScriptedSink(batch_size=batch_size, concurrency=concurrency)
     host.vouchers.events.deliver(sink)
     assert by_position(sink.taken) == host.outbox()
@@ -165,6 +166,7 @@ def test_an_event_that_is_never_taken_is_a_dead_letter_in_the_end(host: Host) ->
     assert sum(len(batch) for batch in sink.batches) == len(host.outbox()) + 3
 
 
+@pytest.mark.any_storage
 def test_waits_grow_between_the_tries(host: Host) -> None:
     given(host, "ann")
     sink = ScriptedSink()
@@ -213,6 +215,7 @@ def test_a_pause_is_as_long_as_the_sink_asks_for(host: Host) -> None:
     assert len(sink.batches) == 1
 
 
+@pytest.mark.any_storage
 @pytest.mark.parametrize("asked", [float("nan"), float("inf"), -5.0, 1e300])
 def test_a_sink_cannot_ask_for_more_than_the_longest_wait(host: Host, asked: float) -> None:
     given(host, "ann")
@@ -272,6 +275,7 @@ def test_a_dead_sink_is_probed_with_small_batches(host: Host) -> None:
     assert by_position(sink.taken) == host.outbox()
 
 
+@pytest.mark.any_storage
 @pytest.mark.parametrize(
     "answer", [None, 5, ["ann"], [None], iter(()), [Rejection(cast(Any, []), "no")]], ids=repr
 )
@@ -314,6 +318,7 @@ def test_a_sink_may_use_up_its_list(host: Host, concurrency: int, *, raises: boo
         assert len(seen) == len(host.outbox())
 
 
+@pytest.mark.any_storage
 @pytest.mark.parametrize("asked", ["5", timedelta(seconds=5), float("nan"), -5.0, [], True], ids=repr)
 def test_a_pause_that_makes_no_sense_ends_no_delivery(host: Host, asked: Any) -> None:
     given(host, "ann")
@@ -365,6 +370,7 @@ def test_an_interrupt_is_no_answer(host: Host) -> None:
 # --- arguments -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.any_storage
 @pytest.mark.parametrize(
     "wrong",
     [
