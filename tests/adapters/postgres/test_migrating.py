@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from io import BytesIO
 from itertools import count
 from secrets import token_urlsafe
 from typing import Any
@@ -249,7 +250,7 @@ def test_an_upload_works_with_the_fewest_connections(schema: str) -> None:
     with closing(PostgresStorage(server().conninfo, schema=schema, max_connections=3, timeout=5)) as storage:
         vouchers = PartnerVouchers(storage)
         vouchers.partners.add("Puma")
-        list_id = vouchers.lists.create(
-            partner="Puma", tag="sale", name="Sale", expires_at=datetime(2100, 1, 1, tzinfo=UTC)
-        ).id
-        assert vouchers.uploads.add(list_id, b"code\nPM-1\n", uploaded_by="ops@example.com").accepted == 1
+        expires_at = datetime(2100, 1, 1, tzinfo=UTC)
+        list_id = vouchers.lists.create(partner="Puma", tag="sale", name="Sale", expires_at=expires_at).id
+        upload = vouchers.uploads.add(list_id, BytesIO(b"code\nPM-1\n"), uploaded_by="ops@example.com")
+        assert upload.accepted == 1
