@@ -252,5 +252,7 @@ def test_an_upload_works_with_the_fewest_connections(schema: str) -> None:
         vouchers.partners.add("Puma")
         expires_at = datetime(2100, 1, 1, tzinfo=UTC)
         list_id = vouchers.lists.create(partner="Puma", tag="sale", name="Sale", expires_at=expires_at).id
-        upload = vouchers.uploads.add(list_id, BytesIO(b"code\nPM-1\n"), uploaded_by="ops@example.com")
+        upload = vouchers.uploads.add(
+            list_id, BytesIO(b"code\nPM-1\n"), uploaded_by="ops@example.com", filename="c.csv"
+        )
         assert upload.accepted == 1
