@@ -1,4 +1,4 @@
-"""PostgreSQL beside bare scripts with the same driver, on a server of its own with its default settings.
+"""PostgreSQL beside bare scripts with the same driver, on a server of its own.
 
 The floor of an assignment is a script that runs as many statements in each transaction, on rows that nobody else
 touches. The floor of an upload is a COPY into a table with one UNIQUE column.
@@ -76,9 +76,27 @@ BARE_TABLES = f"""
 
 @pytest.fixture(scope="module")
 def bench_server() -> Iterator[Server]:
-    started = Server("autovacuum=on", "shared_buffers=256MB", "max_wal_size=4GB")
+    started = Server("autovacuum=on", "shared_buffers=256MB", "max_wal_size=4GB", "min_wal_size=2GB")
+    fill_wal(started)
     yield started
     started.remove()
+
+
+def fill_wal(server: Server) -> None:
+    """Let a new server be as one that has worked for a while: with files of the write-ahead log to use again.
+
+    Each file that it makes anew holds up all commits, ours and those of a bare script alike.
+    """
+    with psycopg.connect(server.conninfo, autocommit=True) as connection:
+        for _ in range(1_500):
+            connection.execute("SELECT pg_logical_emit_message(false, 'filling', repeat('x', 1000000))")
+    recycle_wal(server)
+
+
+def recycle_wal(server: Server) -> None:
+    with psycopg.connect(server.conninfo, autocommit=True) as connection:
+        for statement in ("CHECKPOINT", "SELECT pg_switch_wal()", "CHECKPOINT"):
+            connection.execute(statement.encode())
 
 
 @pytest.fixture
@@ -294,6 +312,7 @@ def test_assign_during_an_upload(bench_server: Server, storage: PostgresStorage,
         target = vouchers.lists.create(
             partner="Puma", tag=f"during_{number}", name="During", expires_at=FAR
         ).id
+        recycle_wal(bench_server)
         idle = p99_during(lambda: time.sleep(5))
         busy = p99_during(
             lambda target=target: vouchers.uploads.add(target, source, uploaded_by="ops@example.com")  # type: ignore[misc]
