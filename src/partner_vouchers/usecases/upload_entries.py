@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 from partner_vouchers.csvfile.streams import OpenSource, as_binary_stream
@@ -11,6 +12,7 @@ from partner_vouchers.domain.uploads import FileFault, Upload, check_filename, i
 from partner_vouchers.errors import (
     FileAlreadyUploaded,
     PartnerVouchersError,
+    StorageError,
     UnknownList,
     UploadInterrupted,
     UploadRunning,
@@ -92,6 +94,8 @@ class UploadEntries:
             lease.give_back()
             return None
         except PartnerVouchersError:
+            with suppress(StorageError):
+                lease.give_back()
             raise
         except Exception as error:  # noqa: BLE001 - a host's own rules raise anything
             # Tried again and again, the upload would block its list for ever.
