@@ -18,8 +18,9 @@ from tempfile import TemporaryDirectory
 from tests.reliability import schedules as scheduling
 from tests.reliability.faults import FAULTS, Figures, Trial, run_delivery, run_opening
 from tests.reliability.jobs import JOBS, prepare
-from tests.reliability.kills import run_kills
+from tests.reliability.kills import run_kills, run_server_kills
 from tests.reliability.power import DAY, cut_the_power, cut_the_power_while_creating, record
+from tests.support.postgres import Server
 
 
 def faults(directory: Path, options: argparse.Namespace) -> None:
@@ -60,13 +61,32 @@ def power(directory: Path, options: argparse.Namespace) -> None:
 
 
 def kills(directory: Path, options: argparse.Namespace) -> None:
-    """Kill processes that work with one storage."""
+    """Kill processes that work with one storage, and the server of that storage, if it has one."""
     print("seed", options.seed)
-    address = options.address or f"sqlite {directory / 'vouchers.db'}"
-    town = run_kills(address, directory, random.Random(options.seed), options.kills, check_every=250)
+    chance = random.Random(options.seed)
+    if options.storage == "sqlite":
+        print("SQLite", sqlite3.sqlite_version)
+        town = run_kills(
+            f"sqlite {directory / 'vouchers.db'}", directory, chance, options.kills, check_every=250
+        )
+    else:
+        server = Server()
+        try:
+            town = run_server_kills(
+                server, directory, chance, options.kills, strikes=options.server_kills, check_every=100
+            )
+        finally:
+            server.remove()
     print(f"kills: {town.kills.total()}, of {_told(town.kills)}")
     print(f"    in the middle of a request: {_told(town.in_flight)}")
     print(f"requests that were answered: {_told(town.told)}; events that came again: {town.came_again}")
+    if town.strikes is not None:
+        print(f"kills in the server: {town.strikes.kills.total()}, of {_told(town.strikes.kills)}")
+        print(f"    backends in the middle of a transaction: {town.strikes.in_transaction}")
+        print(f"errors that were met: {_told(town.met)}; requests answered after one: {_told(town.went_on)}")
+        print(
+            f"processes that had to go on after a server: {town.outlived}, all in {town.longest_wait:.2f} s"
+        )
 
 
 def schedules(directory: Path, options: argparse.Namespace) -> None:
@@ -107,7 +127,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of all chance (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=10, help="of `power` (default: %(default)s)")
     parser.add_argument("--kills", type=int, default=1000, help="of `kills` (default: %(default)s)")
-    parser.add_argument("--address", help="of `kills`: the storage (default: a SQLite file)")
+    parser.add_argument(
+        "--storage",
+        choices=("sqlite", "postgres"),
+        default="sqlite",
+        help="of `kills` (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--server-kills", type=int, default=60, help="of `kills` in PostgreSQL (default: %(default)s)"
+    )
     parser.add_argument("--scenes", type=int, default=400, help="of `schedules` (default: %(default)s)")
     parser.add_argument("--schedules", type=int, default=25, help="of each scene (default: %(default)s)")
     options = parser.parse_args()

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.reliability.jobs import prepare
 from tests.reliability.vfs import NoVFS, disk
+from tests.support.postgres import Server
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +32,11 @@ def prepared_with_log(_disk: None, tmp_path_factory: pytest.TempPathFactory) -> 
     path = tmp_path_factory.mktemp("prepared") / "vouchers.db"
     prepare(path, checkpoint_due=True)
     return path
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    """A server of the test's own, which writes to disk as in earnest."""
+    started = Server()
+    yield started
+    started.remove()

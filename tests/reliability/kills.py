@@ -1,4 +1,7 @@
-"""Kill processes with SIGKILL while they work, and compare what they were told with what is there."""
+"""Kill processes with SIGKILL while they work, and compare what they were told with what is there.
+
+Where the storage has a server, that is killed too. The processes outlive it, and go on by themselves.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,27 @@ import random
 import signal
 import time
 from collections import Counter
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from partner_vouchers import Upload, UploadStatus
+from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.domain.events import UploadCompleted
-from tests.concurrency.state import checked, codes_like, new_list
+from tests.concurrency.state import checked, codes_like, csv_file, new_list
 from tests.concurrency.teams import PATIENCE
-from tests.reliability.lives import CAMPAIGN, Answer, Place, live, opened, read_log, rows_of, users_of
+from tests.reliability.lives import CAMPAIGN, Log, Place, live, opened, read_log, rows_of, users_of
 from tests.reliability.received import WitnessSink, require_delivered
+from tests.reliability.strikes import Strikes, address_of_workers
+from tests.support.postgres import Server
 from tests.support.processes import PROCESSES
 
-_LONGEST_LIFE = {"assign": 0.08, "upload": 0.25, "deliver": 0.12}
+_LONGEST_LIFE = {"assign": 0.08, "upload": 0.25, "deliver": 0.12, "relay": 0.12}
 """In seconds. Each process is killed at a random moment before, its start included."""
+
+_LONG_LIFE, _LONG_LIVES = 3.0, 0.3
+"""In seconds, and how many of all: long enough to outlive a server that is killed and started again."""
 
 _STAFF = (
     ("ann", "assign"),
@@ -29,6 +39,7 @@ _STAFF = (
     ("dora", "deliver"),
     ("dirk", "deliver"),
 )
+_STAFF_OF_A_SERVER = (*_STAFF[:-1], ("rita", "relay"))
 
 
 def run_kills(
@@ -39,6 +50,7 @@ def run_kills(
     *,
     check_every: int,
     of_workers: str | None = None,
+    strikes: Strikes | None = None,
 ) -> Town:
     """Kill so many times, look at everything now and then, and let all come to their end.
 
@@ -49,13 +61,50 @@ def run_kills(
         times: how many kills.
         check_every: after how many of them everything is looked at.
         of_workers: the address of the storage as the workers open it, where it is another.
+        strikes: against the server of the storage, where it has one: so many as it plans, at the least.
     """
-    town = Town(address, of_workers or address, directory, codes=1_000 + 20 * times)
-    while town.kills.total() < times:
-        town.kill(min(check_every, times - town.kills.total()), chance)
-        town.check()
-    town.finish()
+    with closing(Town(address, of_workers or address, directory, strikes)) as town:
+        while town.kills.total() < times or (strikes is not None and strikes.are_left):
+            round_of = min(check_every, max(times - town.kills.total(), len(town.workers)))
+            town.stock_up(1_000 + 20 * round_of if strikes is None else 10_000 + 400 * round_of)
+            town.kill(round_of, chance)
+            town.check()
+        town.finish()
     return town
+
+
+def run_server_kills(
+    server: Server,
+    directory: Path,
+    chance: random.Random,
+    times: int,
+    *,
+    strikes: int,
+    check_every: int,
+    **options: str,
+) -> Town:
+    """Do the same on a server that is killed too.
+
+    Args:
+        server: the server, with nothing in it.
+        directory: where the workers keep their logs.
+        chance: who lives how long, and what is killed of the server.
+        times: how many kills of workers.
+        strikes: how many strikes against the server.
+        check_every: after how many kills of workers everything is looked at.
+        options: more options of the workers' connections.
+    """
+    with closing(PostgresStorage(server.conninfo)) as storage:
+        storage.migrate()
+    return run_kills(
+        f"postgres {server.conninfo}",
+        directory,
+        chance,
+        times,
+        check_every=check_every,
+        of_workers=address_of_workers(server, **options),
+        strikes=Strikes(server, random.Random(chance.random()), strikes),
+    )
 
 
 @dataclass
@@ -65,20 +114,18 @@ class Worker:
     Attributes:
         work: what they do.
         place: where.
-        told: all that they were told.
-        asked: the number of the request that was in flight at the last kill, if one was.
+        log: what they wrote down.
     """
 
     work: str
     place: Place
-    told: dict[int, Answer] = field(default_factory=dict)
-    asked: int | None = None
+    log: Log = field(default_factory=Log)
     ends_at: float = 0.0
     process: BaseProcess | None = None
 
     def start(self, life: float) -> None:
         """Begin a life, that goes on from where the last one was ended."""
-        first = max(self.told, default=-1) + 1
+        first = max(self.log.told, default=-1) + 1
         self.process = PROCESSES.Process(target=live, args=(self.work, self.place, first, None), daemon=True)
         self.process.start()
         self.ends_at = time.monotonic() + life
@@ -91,58 +138,113 @@ class Worker:
         assert self.process.exitcode == -signal.SIGKILL, f"{self.work} ended by itself"
         self.process.close()
         self.process = None
-        told, self.asked = read_log(self.place.log)
-        assert self.told.items() <= told.items()
-        self.told = told
+        self._read()
+
+    def wait_for_answer(self) -> None:
+        """Wait until they were told something that they were not told before."""
+        known = self._count_told()
+        deadline = time.monotonic() + PATIENCE
+        while self._count_told() == known:
+            assert self.process is not None
+            assert self.process.is_alive(), f"{self.work} ended by itself"
+            assert time.monotonic() < deadline, f"{self.work} does not go on"
+            time.sleep(0.01)
 
     def finish(self) -> None:
         """Let a last process repeat the request in flight."""
-        if self.asked is None:
+        if self.log.asked is None:
             return
-        process = PROCESSES.Process(target=live, args=(self.work, self.place, self.asked, self.asked))
+        number = self.log.asked
+        process = PROCESSES.Process(target=live, args=(self.work, self.place, number, number))
         process.start()
         process.join(PATIENCE)
         assert process.exitcode == 0
         process.close()
-        self.told, self.asked = read_log(self.place.log)
-        assert self.asked is None
+        self._read()
+        assert self.log.asked is None
+
+    def _read(self) -> None:
+        found = read_log(self.place.log)
+        assert self.log.told.items() <= found.told.items()
+        self.log = found
+
+    def _count_told(self) -> int:
+        return self.place.log.read_bytes().count(b"told") if self.place.log.exists() else 0
 
 
 class Town:
     """A storage, those who work with it, and all that must be so."""
 
-    def __init__(self, address: str, of_workers: str, directory: Path, *, codes: int) -> None:
+    def __init__(self, address: str, of_workers: str, directory: Path, strikes: Strikes | None) -> None:
         self.storage, self.vouchers = opened(address)
-        self.codes = codes_like("PM", codes)
+        self.codes: list[str] = []
         self.source = new_list(self.vouchers, "source", self.codes)
         self.vouchers.campaigns.link(self.source, CAMPAIGN)
         self.workers: list[Worker] = []
         self.kills: Counter[str] = Counter()
         self.in_flight: Counter[str] = Counter()
         self.came_again = 0
-        for name, work in _STAFF:
+        self.outlived = 0
+        self.longest_wait = 0.0
+        self.strikes = strikes
+        for name, work in _STAFF if strikes is None else _STAFF_OF_A_SERVER:
             list_id = new_list(self.vouchers, name, []) if work == "upload" else self.source
             self.workers.append(Worker(work, Place(of_workers, name, list_id, directory / f"{name}.log")))
+
+    def close(self) -> None:
+        """Close the storage."""
+        self.storage.close()
+
+    def stock_up(self, codes: int) -> None:
+        """Make sure that so many codes are left."""
+        missing = codes - self.vouchers.lists.get(self.source).available
+        if missing > 0:
+            known = len(self.codes)
+            self.codes = codes_like("PM", known + missing)
+            file = csv_file(self.codes[known:])
+            added = self.vouchers.uploads.add(self.source, file, filename="more.csv", uploaded_by="ops")
+            assert added.accepted == missing
 
     def kill(self, times: int, chance: random.Random) -> None:
         """Let all work, and kill them so many times, one at a time while the others go on."""
         for worker in self.workers:
-            worker.start(_life(worker, chance))
+            worker.start(self._life(worker, chance))
         try:
-            for _ in range(times):
-                worker = min(self.workers, key=lambda each: each.ends_at)
-                time.sleep(max(0.0, worker.ends_at - time.monotonic()))
-                self._kill(worker)
-                worker.start(_life(worker, chance))
+            with nullcontext() if self.strikes is None else self.strikes.going_on():
+                for _ in range(times):
+                    worker = min(self.workers, key=lambda each: each.ends_at)
+                    time.sleep(max(0.0, worker.ends_at - time.monotonic()))
+                    self._kill(worker)
+                    worker.start(self._life(worker, chance))
+            if self.strikes is not None:
+                self._outlive(self.strikes)
         finally:
             for worker in self.workers:
                 if worker.process is not None:
                     self._kill(worker)
+        if self.strikes is not None:
+            self.strikes.wait_until_workers_left()
+
+    def _outlive(self, strikes: Strikes) -> None:
+        """Let the server die under all of them: each goes on by itself."""
+        for worker in self.workers:
+            worker.wait_for_answer()
+        strikes.strike_server()
+        back = time.monotonic()
+        for worker in self.workers:
+            worker.wait_for_answer()
+        self.longest_wait = max(self.longest_wait, time.monotonic() - back)
+        self.outlived += len(self.workers)
+
+    def _life(self, worker: Worker, chance: random.Random) -> float:
+        if self.strikes is not None and chance.random() < _LONG_LIVES:
+            return chance.uniform(0.0, _LONG_LIFE)
+        return chance.uniform(0.0, _LONGEST_LIFE[worker.work])
 
     def _kill(self, worker: Worker) -> None:
         worker.kill()
         self.kills[worker.work] += 1
-        self.in_flight[worker.work] += worker.asked is not None
+        self.in_flight[worker.work] += worker.log.asked is not None
 
     def check(self) -> None:
         """Check that what was told is there, and besides nothing but what was in flight."""
@@ -153,11 +255,11 @@ class Town:
                 mine = {
                     user: code for user, code in given.items() if user.startswith(f"{worker.place.name}-")
                 }
-                told = {user: code for answer in worker.told.values() for user, code in answer}
+                told = {user: code for answer in worker.log.told.values() for user, code in answer}
                 assert told.items() <= mine.items(), "what a caller was told does not stand"
                 in_flight = set[str]()
-                if worker.asked is not None:
-                    in_flight = set(users_of(worker.place.name, worker.asked))
+                if worker.log.asked is not None:
+                    in_flight = set(users_of(worker.place.name, worker.log.asked))
                 assert mine.keys() - told.keys() in (set(), in_flight), (
                     "more than what was in flight, or half of it"
                 )
@@ -169,12 +271,16 @@ class Town:
         """Repeat what was in flight; then all is there that was told, and nothing besides."""
         for worker in self.workers:
             worker.finish()
+        if self.strikes is not None:
+            self.strikes.wait_until_workers_left()
+        else:
+            assert not self.met, "an error without a server that died"
         self.check()
         told = {
             user: code
             for worker in self.workers
             if worker.work == "assign"
-            for answer in worker.told.values()
+            for answer in worker.log.told.values()
             for user, code in answer
         }
         assert self._given() == told
@@ -187,12 +293,27 @@ class Town:
         """How many requests were answered, by kind of work."""
         counted = Counter[str]()
         for worker in self.workers:
-            counted[worker.work] += len(worker.told)
+            counted[worker.work] += len(worker.log.told)
+        return counted
+
+    @property
+    def met(self) -> Counter[str]:
+        """Which errors were answered by asking again."""
+        return sum((worker.log.met for worker in self.workers), Counter[str]())
+
+    @property
+    def went_on(self) -> Counter[str]:
+        """How many requests were answered after an error, by kind of work."""
+        counted = Counter[str]()
+        for worker in self.workers:
+            counted[worker.work] += worker.log.went_on
         return counted
 
     def _given(self) -> dict[str, str]:
         state = checked(self.vouchers, self.storage, self.source)
-        assert state.codes == self.codes, "a code was lost, doubled, or given out of turn"
+        # On a server, whoever asks passes over the codes that others are about to take.
+        codes = sorted(state.codes) if isinstance(self.storage, PostgresStorage) else state.codes
+        assert codes == self.codes, "a code was lost, doubled, or given out of turn"
         given = {assignment.user_id: assignment.code for assignment in state.given}
         assert len(given) == len(state.given), "a user has two codes"
         return given
@@ -207,9 +328,11 @@ class Town:
             for upload in log.values()
             if upload.status is UploadStatus.COMPLETED
         }
-        for number, ((upload_id, accepted),) in worker.told.items():
-            assert (completed[number].id, completed[number].accepted) == (upload_id, int(accepted))
-        assert completed.keys() - worker.told.keys() <= {worker.asked}
+        for number, ((upload_id, accepted),) in worker.log.told.items():
+            done = log[upload_id]
+            assert completed.get(number) == done, f"what an uploader was told does not stand: {done}"
+            assert done.accepted == int(accepted)
+        assert completed.keys() - worker.log.told.keys() <= {worker.log.asked}
         expected = {number: rows_of(place.name, number) for number in completed}
         assert all(completed[number].accepted == new for number, (_, new) in expected.items())
         prefix = f"{place.name}-"
@@ -247,7 +370,3 @@ class Town:
         with self.storage.begin(write=False) as tx:
             entries = tx.audit.entries(list_id, None, 0, 1_000_000)
         return sum(isinstance(entry.event, UploadCompleted) for entry in entries)
-
-
-def _life(worker: Worker, chance: random.Random) -> float:
-    return chance.uniform(0.0, _LONGEST_LIFE[worker.work])

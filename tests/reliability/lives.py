@@ -2,34 +2,53 @@
 
 The log is the witness. A process writes `ask N` before its request number N, and `told N` with the answer afterwards,
 synced before it goes on: what the log tells was acknowledged. Each request is made up from its number alone, so a
-process that starts after a kill repeats the request whose answer is missing, as a backend repeats it.
+process that starts after a kill repeats the request whose answer is missing, as a backend repeats it. Where the server
+of the storage died, it writes `met` with the error, and repeats the request too.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import sqlite3
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 from partner_vouchers import PartnerVouchers, PerPartner
+from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.adapters.sqlite.assignments import SQLiteAssignments
 from partner_vouchers.adapters.sqlite.driver import retry_while_busy
 from partner_vouchers.domain.assignment import Assignment
-from partner_vouchers.errors import FileAlreadyUploaded, UploadRunning
-from partner_vouchers.ports import Storage
+from partner_vouchers.errors import (
+    CommitOutcomeUnknown,
+    FileAlreadyUploaded,
+    StorageBusy,
+    StorageUnavailable,
+    UploadInterrupted,
+    UploadRunning,
+)
 from tests.concurrency.state import csv_file
 from tests.reliability.jobs import slices_of
 from tests.reliability.received import WitnessSink
+from tests.support.places import SharedStorage
+
+T = TypeVar("T")
+
+SERVER_DIED = (StorageUnavailable, CommitOutcomeUnknown, StorageBusy, UploadInterrupted)
+"""What a caller may meet where a server dies. Each says that the call can be repeated."""
 
 
-def _torn(path: str) -> Storage:
+def _torn(path: str) -> SQLiteStorage:
     """Return a storage that takes a code in one transaction and gives it in the next: kills must find it out.
 
     All storages of this process become so.
@@ -46,7 +65,11 @@ def _torn(path: str) -> Storage:
     return SQLiteStorage(path)
 
 
-BACKENDS: dict[str, Callable[[str], Storage]] = {"sqlite": SQLiteStorage, "torn": _torn}
+BACKENDS: dict[str, Callable[[str], SharedStorage]] = {
+    "sqlite": SQLiteStorage,
+    "torn": _torn,
+    "postgres": PostgresStorage,
+}
 """By the first word of an address; the rest of the address is what the function takes."""
 
 CAMPAIGN = "CMP1"
@@ -79,7 +102,7 @@ class Place:
         return self.log.with_name("received.log")
 
 
-def opened(address: str) -> tuple[Storage, PartnerVouchers]:
+def opened(address: str) -> tuple[SharedStorage, PartnerVouchers]:
     """Open a storage in this process."""
     backend, _, rest = address.partition(" ")
     storage = BACKENDS[backend](rest)
@@ -142,37 +165,79 @@ def deliver(vouchers: PartnerVouchers, place: Place, number: int) -> Answer:
     return [[place.name, str(done)]]
 
 
+def relay(vouchers: PartnerVouchers, place: Place, number: int) -> Answer:
+    """Let a relay run for a while: it meets no error, whatever happens to the server."""
+    running = vouchers.events.relay(WitnessSink(place.received), interval=0.005)
+    stop = threading.Timer(0.05, running.stop)
+    stop.start()
+    running.run()
+    return [[place.name, ""]]
+
+
 WORK: dict[str, Callable[[PartnerVouchers, Place, int], Answer]] = {
     "assign": assign,
     "upload": upload,
     "deliver": deliver,
+    "relay": relay,
 }
 
 
 def live(work: str, place: Place, first: int, last: int | None) -> None:
     """Make requests from number `first` to `last`, or until killed."""
+    # That the server is gone is told by errors.
+    logging.disable()
     log = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    _, vouchers = opened(place.address)
+    storage, vouchers = _insist(partial(opened, place.address), log)
     for number in count(first):
         if last is not None and number > last:
-            return
+            break
         os.write(log, f"ask {number}\n".encode())
-        answer = WORK[work](vouchers, place, number)
+        answer = _insist(partial(WORK[work], vouchers, place, number), log)
         os.write(log, f"told {number} {json.dumps(answer)}\n".encode())
         os.fsync(log)
+    storage.close()
 
 
-def read_log(log: Path) -> tuple[dict[int, Answer], int | None]:
-    """Return all that was told, by number, and the number of the request that has no answer, if one has none."""
-    told: dict[int, Answer] = {}
+def _insist(call: Callable[[], T], log: int) -> T:
+    while True:
+        try:
+            return call()
+        except SERVER_DIED as error:
+            os.write(log, f"met {error.code}\n".encode())
+            time.sleep(0.02)
+
+
+@dataclass
+class Log:
+    """What a worker wrote down.
+
+    Attributes:
+        told: all that was told, by number.
+        asked: the number of the request that has no answer, if one has none.
+        met: the errors, by their codes.
+        went_on: how many requests were answered after an error.
+    """
+
+    told: dict[int, Answer] = field(default_factory=dict)
     asked: int | None = None
-    text = log.read_text() if log.exists() else ""
+    met: Counter[str] = field(default_factory=Counter)
+    went_on: int = 0
+
+
+def read_log(path: Path) -> Log:
+    """Read what a worker wrote down."""
+    log, troubled = Log(), False
+    text = path.read_text() if path.exists() else ""
     # What was cut off in the middle of a line was not said.
     for line in text.split("\n")[:-1]:
-        word, number, *rest = line.split(" ", 2)
+        word, said, *rest = line.split(" ", 2)
         if word == "ask":
-            asked = int(number)
+            log.asked, troubled = int(said), False
+        elif word == "met":
+            log.met[said] += 1
+            troubled = True
         else:
-            assert int(number) not in told, "told twice"
-            told[int(number)], asked = json.loads(rest[0]), None
-    return told, asked
+            assert int(said) not in log.told, "told twice"
+            log.told[int(said)], log.asked = json.loads(rest[0]), None
+            log.went_on += troubled
+    return log

@@ -6,10 +6,12 @@ import atexit
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from itertools import count
@@ -26,6 +28,9 @@ from partner_vouchers.adapters.postgres import PostgresStorage
 _QUIET = ("autovacuum=off", "max_connections=200")
 # Nobody cuts the power.
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+
+_PATIENCE = 60
+"""Seconds after which a server that was killed is taken not to come back."""
 
 
 class Server:
@@ -63,6 +68,67 @@ class Server:
     def stop(self, mode: str = "fast") -> None:
         """Stop it; with `immediate` it has no time to tidy up, as in a crash."""
         self._run("pg_ctl", "-w", "-m", mode, "stop")
+
+    def crash(self) -> None:
+        """End it at once, and start it again: it recovers from its log."""
+        self.stop("immediate")
+        self.start()
+
+    def kill(self, *, children: bool) -> None:
+        """Kill the main process, as when the memory runs out, and start the server again.
+
+        The other processes notice, and end by themselves, unless these `children` are killed too.
+        """
+        processes = [self.postmaster]
+        if children:
+            with psycopg.connect(self.conninfo) as connection:
+                processes += [row[0] for row in connection.execute("SELECT pid FROM pg_stat_activity")]
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            # It refuses to start while one of the others is left.
+            try:
+                self.start()
+            except RuntimeError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+    def kill_backend(self, process: int) -> bool:
+        """Kill the process of a connection: the server ends all others, and recovers by itself.
+
+        Returns:
+            whether it was killed, and not gone before.
+        """
+        try:
+            os.kill(process, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        # As long as it is there the main process has not noticed, and takes connections.
+        deadline = time.monotonic() + _PATIENCE
+        with suppress(ProcessLookupError):
+            while time.monotonic() < deadline:
+                os.kill(process, 0)
+                time.sleep(0.001)
+        self.wait_until_open()
+        return True
+
+    def wait_until_open(self) -> None:
+        """Wait until it takes connections."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                psycopg.connect(self.conninfo).close()
+            except psycopg.OperationalError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def dump(self, schema: str) -> bytes:
         """Return the SQL that makes a schema anew, with all that is in it."""

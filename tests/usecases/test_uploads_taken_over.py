@@ -13,7 +13,7 @@ import pytest
 
 from partner_vouchers import Upload, UploadStatus
 from partner_vouchers.adapters.sqlite import SQLiteStorage
-from partner_vouchers.errors import UnknownList
+from partner_vouchers.errors import StorageUnavailable, UnknownList, UploadInterrupted
 from partner_vouchers.usecases.importing import ImportRun
 from partner_vouchers.usecases.upload_entries import UploadEntries
 from partner_vouchers.usecases.upload_lease import LEASE
@@ -93,6 +93,55 @@ def test_whoever_recovers_too_slowly_spoils_nothing(
             claimed.go_on.set()
     assert (settled.status, settled.accepted) == (UploadStatus.COMPLETED, len(CODES))
     assert host.left(found.id) == CODES
+
+
+def _break(*_args: object, **_kwargs: object) -> Any:
+    raise StorageUnavailable(reason="the server is away")
+
+
+def _interrupt(run: ImportRun, *_args: object) -> Any:
+    raise UploadInterrupted(upload_id=run.upload.id)
+
+
+def test_after_a_recovery_that_failed_the_next_one_need_not_wait(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = host.a_list()
+    kill_before_publishing(host, found.id)
+    let_the_lease_end(host)
+    with monkeypatch.context() as patch:
+        patch.setattr(ImportRun, "run", _break)
+        with pytest.raises(StorageUnavailable):
+            host.vouchers.uploads.recover()
+    (settled,) = host.vouchers.uploads.recover()
+    assert (settled.status, settled.accepted) == (UploadStatus.COMPLETED, len(CODES))
+
+
+def test_an_upload_that_could_not_even_be_marked_failed_need_not_wait_to_be_recovered(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = host.a_list()
+    with monkeypatch.context() as patch:
+        patch.setattr(ImportRun, "run", _break)
+        patch.setattr(ImportRun, "fail", _break)
+        with pytest.raises(StorageUnavailable):
+            host.upload(found.id, *CODES)
+    (settled,) = host.vouchers.uploads.recover()
+    assert (settled.status, settled.accepted) == (UploadStatus.COMPLETED, len(CODES))
+
+
+def test_an_upload_that_lost_its_list_keeps_nobody_waiting_for_its_scope(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = host.a_list()
+    with monkeypatch.context() as patch:
+        # Once it has claimed its codes.
+        patch.setattr(ImportRun, "_settle", _interrupt)
+        with pytest.raises(UploadInterrupted):
+            host.upload(found.id, *CODES)
+    monkeypatch.setattr("partner_vouchers.usecases.upload_lease._POLL_SECONDS", "nobody may wait")
+    (settled,) = host.vouchers.uploads.recover()
+    assert (settled.status, settled.accepted) == (UploadStatus.COMPLETED, len(CODES))
 
 
 def test_a_list_that_is_deleted_while_it_is_uploaded_to_leaves_nothing_in_the_file(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 from partner_vouchers.csvfile.streams import OpenSource, as_binary_stream
@@ -11,6 +12,7 @@ from partner_vouchers.domain.uploads import FileFault, Upload, check_filename, i
 from partner_vouchers.errors import (
     FileAlreadyUploaded,
     PartnerVouchersError,
+    StorageError,
     UnknownList,
     UploadInterrupted,
     UploadRunning,
@@ -44,10 +46,12 @@ class UploadEntries:
             now = self._wiring.now()
             voucher_list = require_list(tx, list_id)
             voucher_list.require_allowed(Action.UPLOAD, now)
-            stale = next((u for u in tx.uploads.running() if u.list_id == list_id), None)
             upload_id = tx.uploads.new_id()
             lease = UploadLease(self._wiring, upload_id)
-            if not lease.take_list(tx, list_id):
+            is_free = lease.take_list(tx, list_id)
+            # Before, others could still enter an upload, or end one.
+            stale = next((u for u in tx.uploads.running() if u.list_id == list_id), None)
+            if not is_free:
                 raise UploadRunning(list_id=list_id, upload_id=None if stale is None else stale.id)
             if stale is not None:
                 return stale
@@ -90,6 +94,8 @@ class UploadEntries:
             lease.give_back()
             return None
         except PartnerVouchersError:
+            with suppress(StorageError):
+                lease.give_back()
             raise
         except Exception as error:  # noqa: BLE001 - a host's own rules raise anything
             # Tried again and again, the upload would block its list for ever.
@@ -103,6 +109,11 @@ class UploadEntries:
             return None
         lease = UploadLease(self._wiring, upload_id)
         if not lease.take_list(tx, upload.list_id):
+            return None
+        # Whoever had the lease may have ended the upload just before it was free.
+        upload = tx.uploads.get(upload_id)
+        if upload is None or not upload.is_running:
+            lease.release(tx)
             return None
         scope = require_list(tx, upload.list_id).scope
         tx.commit()

@@ -129,12 +129,19 @@ class UploadsGroup:
                     return run.fail(refused, lease)
                 return run.run(self._entries.original(upload.id), lease)
             except UploadInterrupted:
+                # Of its leases it may have lost but one.
+                with suppress(StorageError):
+                    lease.give_back()
                 raise
             except BaseException as error:
                 # An upload that its caller broke off must not wait for a recovery. Where even this
-                # fails, the entry stays In Progress and `recover` settles it.
+                # fails, the entry stays In Progress and `recover` settles it, without waiting for the lease.
                 with suppress(Exception):
-                    run.fail(interrupted(f"the upload was broken off ({type(error).__name__})"), lease)
+                    try:
+                        run.fail(interrupted(f"the upload was broken off ({type(error).__name__})"), lease)
+                    except Exception:
+                        lease.give_back()
+                        raise
                     run.clear_away()
                 raise
 

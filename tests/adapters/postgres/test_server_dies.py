@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
+from functools import partial
 from random import Random
 from typing import TypeVar
 
@@ -45,24 +44,6 @@ def own_server() -> Iterator[Server]:
     started = Server()
     yield started
     started.remove()
-
-
-def kill(server: Server) -> None:
-    """Kill the main process, as when the memory runs out; the others of the server notice and end."""
-    os.kill(server.postmaster, signal.SIGKILL)
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        with suppress(RuntimeError):
-            server.start()
-            return
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def crash(server: Server) -> None:
-    """End it at once, and start it again: it recovers from its log."""
-    server.stop("immediate")
-    server.start()
 
 
 def insist(call: Callable[[], T], met: Counter[str]) -> T:
@@ -128,9 +109,10 @@ def test_a_server_that_dies_again_and_again_loses_and_doubles_nothing(
         askers = [threads.submit(ask, f"user-{number}") for number in range(3)]
         uploader = threads.submit(upload)
         try:
-            for die in (crash, kill, crash, crash):
+            kill = partial(own_server.kill, children=False)
+            for die in (own_server.crash, kill, own_server.crash, own_server.crash):
                 time.sleep(chance.uniform(0.2, 0.7))
-                die(own_server)
+                die()
             time.sleep(0.3)
         finally:
             finished.set()
@@ -158,7 +140,7 @@ def test_idle_connections_that_broke_are_replaced_without_the_caller_noticing(ow
                     lambda user: vouchers.codes.assign(list_id=list_id, user_id=user), map(str, range(12))
                 )
             )
-        crash(own_server)
+        own_server.crash()
         assert vouchers.codes.assign(list_id=list_id, user_id="ann").code == "PM-000012"
 
 

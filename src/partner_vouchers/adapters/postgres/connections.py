@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Protocol
 
 import psycopg
@@ -15,6 +15,8 @@ from partner_vouchers.adapters.postgres.driver import Connection
 from partner_vouchers.adapters.postgres.pipeline import OwnConnection
 from partner_vouchers.errors import InvalidInput, StorageUnavailable
 
+_BACKOFF_SECONDS = 4.0
+"""How long the pool tries to connect, with growing waits, before it begins anew."""
 
 FEWEST = 3
 """An upload has two connections of its own, and short transactions beside."""
@@ -93,6 +95,9 @@ class Connections:
                     min_size=0,
                     max_size=self._max_connections,
                     timeout=self._timeout,
+                    # Else the waits would grow with the outage: the server would be back for as long as it was away.
+                    reconnect_timeout=_BACKOFF_SECONDS,
+                    reconnect_failed=_try_again,
                     open=True,
                     name="partner_vouchers",
                 )
@@ -105,6 +110,14 @@ class Connections:
             "set_config('plan_cache_mode', 'force_generic_plan', false)",
             (f"{int(self._timeout * 1000)}ms",),
         )
+
+
+def _try_again(pool: ConnectionPool[Any]) -> None:
+    """Let a pool that has given up connecting begin anew, where somebody waits for a connection."""
+    if pool.get_stats()["requests_waiting"]:
+        # Only a request for a connection makes it try; this one does not wait for the answer.
+        with suppress(PoolTimeout, PoolClosed):
+            pool.putconn(pool.getconn(timeout=0.001))
 
 
 class Loan:
