@@ -75,8 +75,8 @@ _CLAIM = f"""
 _CLAIM_FIRST = f"""
     INSERT INTO pv_active_codes (scope_id, code, code_id)
     SELECT (SELECT id FROM pv_scopes WHERE key = %s), s.code, %s + s.line FROM (
-        SELECT code, line, lag(code) OVER (ORDER BY code, line) AS previous FROM {STAGED}
-    ) AS s WHERE s.previous IS DISTINCT FROM s.code
+        SELECT DISTINCT ON (code) code, line FROM {STAGED} ORDER BY code, line
+    ) AS s
 """
 _SCOPE_IS_EMPTY = """
     SELECT NOT EXISTS (
@@ -299,14 +299,15 @@ class PostgresCodeImport:
         base, last = self._allocate(db)
         is_first = db.execute(_SCOPE_IS_EMPTY, (scope,)).fetchall()[0][0]
         claimed = db.execute(_CLAIM_FIRST if is_first else _CLAIM, (scope, base)).rowcount
-        if claimed < staging.count(db):
+        left = staging.codes
+        if claimed < left:
             ours = (base + 1, last)
             db.execute(_TAKE_OVER, (scope, *ours, self._states, base, scope))
             staging.make(db, REFUSED)
             db.execute(_FIND_REFUSED, (*ours, *ours, base, scope, base))
-            db.execute(_DROP_REFUSED)
+            left -= db.execute(_DROP_REFUSED).rowcount
         room = self._room(db)
-        if staging.count(db) > room:
+        if left > room:
             staging.make(db, REFUSED)
             db.execute(_DROP_SURPLUS, (room, scope, base))
         # To be taken where they stand; but nobody looks beyond what was published.
@@ -316,13 +317,13 @@ class PostgresCodeImport:
 
     def _allocate(self, db: Session) -> tuple[int, int]:
         """Take a range of ids, which no other upload ever gets."""
-        (last_line,) = db.execute(f"SELECT max(line) FROM {STAGED}").fetchall()[0]
+        lines = self._staging.last_line
         rows = db.execute(
             "UPDATE pv_positions SET next_position = next_position + %s WHERE list_id = %s RETURNING next_position",
-            (last_line, self._list_number),
+            (lines, self._list_number),
         ).fetchall()
         last = first_code_id(self._list_number) + int(rows[0][0]) - 1
-        base = last - int(last_line)
+        base = last - lines
         db.execute(
             "INSERT INTO pv_imports (first_code, last_code, list_id, importer) VALUES (%s, %s, %s, %s)",
             (base + 1, last, self._list_number, self._importer),

@@ -26,10 +26,17 @@ Refused = tuple[int, str, int | None, int | None]
 
 
 class Staging:
-    """Which of the temporary tables there are; they are made when they are needed."""
+    """Which of the temporary tables there are; they are made when they are needed.
+
+    Attributes:
+        codes: how many codes were added.
+        last_line: the highest line among them.
+    """
 
     def __init__(self) -> None:
         self._made: list[str] = []
+        self.codes: int = 0
+        self.last_line: int = 0
 
     def make(self, db: Session, table: str) -> None:
         """Make a table, unless it is there."""
@@ -55,6 +62,8 @@ class Staging:
             codes = [code.translate(_ESCAPES) for code in codes]
         block = "".join([f"{line}\t{code}\n" for line, code in zip(lines, codes, strict=True)])
         db.copy(f"COPY {STAGED} FROM STDIN", block)
+        self.codes += len(codes)
+        self.last_line = max(self.last_line, *lines)
 
     def keep(self, db: Session, faults: Sequence[RowFault]) -> None:
         """Keep refused rows."""
@@ -88,7 +97,3 @@ class Staging:
                 return
             yield [(line, code, held_by, first) for line, code, held_by, first in page]
             after = page[-1][0]
-
-    def count(self, db: Session) -> int:
-        """Return how many codes are left that were not refused."""
-        return int(db.execute(f"SELECT count(*) FROM {STAGED}").fetchall()[0][0]) if self.has(STAGED) else 0
