@@ -49,8 +49,8 @@ class PostgresStorage:
             timeout: seconds to wait for a connection, and for a lock of others. Not for a host's pool.
 
         Raises:
-            InvalidInput: `prefix` or `schema` cannot name tables, `conninfo` is neither text nor a pool, or there would be
-                too few connections.
+            InvalidInput: `prefix` or `schema` cannot name tables, `conninfo` is neither text nor a pool, or
+                `max_connections` is too few.
         """
         self._names = Names(prefix, schema)
         self._connections = Connections(conninfo, max_connections=max_connections, timeout=timeout)
