@@ -286,6 +286,22 @@ def test_a_sink_that_breaks_the_protocol_loses_nothing(host: Host, answer: Any) 
     assert by_position(sink.taken) == host.outbox()
 
 
+@pytest.mark.parametrize(
+    "answer,failure",
+    [
+        (None, "the sink did not return a list of rejections; where it took all, an empty one"),
+        ([Rejection("another", "no")], "the sink rejected an event that it was not given"),
+    ],
+    ids=["no list", "unknown event"],
+)
+def test_what_is_wrong_with_an_answer_is_told(host: Host, answer: Any, failure: str) -> None:
+    given(host, "ann")
+    sink = ScriptedSink(batch_size=1000)
+    setattr(sink, "send", lambda entries: answer)  # noqa: B010 - mypy does not know better
+    report = host.vouchers.events.deliver(sink)
+    assert (report.delivered, report.failure) == (0, failure)
+
+
 class Unprintable:
     def __str__(self) -> str:
         raise RuntimeError
