@@ -18,7 +18,7 @@ from partner_vouchers.errors import StorageBusy
 from partner_vouchers.ports import OutboxEntry, Storage
 from partner_vouchers.usecases.delivery.passes import Deliverer
 from partner_vouchers.usecases.events import EventsGroup
-from tests.support.host import Host, some_codes
+from tests.support.host import START, Host, some_codes
 from tests.support.promo import an_event
 from tests.support.sinks import ScriptedSink, reject, take_all
 from tests.support.storages import CountingStorage
@@ -224,11 +224,15 @@ def test_a_lane_is_read_some_way_ahead_of_what_can_be_sent(host: Host, batch_siz
 def test_a_lane_fills_batches_of_any_size(host: Host) -> None:
     mine = [name for number in range(20_000) if lane_of_key(user_key(name := f"user-{number}")) == 3][:1100]
     with host.storage.begin() as tx:
-        tx.outbox.append([an_event(PointsCredited, user_id=user) for user in mine])
+        tx.outbox.append([an_event(PointsCredited, user_id=user, occurred_at=START) for user in mine])
         tx.commit()
     sink = ScriptedSink(batch_size=1100)
-    host.vouchers.events.deliver(sink)
+    lanes_in_order(host).deliver(sink)
     assert [len(batch) for batch in sink.batches] == [1100]
+    with host.storage.begin(write=False) as tx:
+        last = tx.outbox.last_position()
+        found = tx.deliveries.progress("crm")
+    assert {each.position for each in found.values()} == {last}, "empty lanes do not fall behind"
 
 
 def test_a_lane_makes_room_after_eleven_batches(host: Host) -> None:
