@@ -20,7 +20,7 @@ from partner_vouchers.usecases.delivery.passes import Deliverer
 from partner_vouchers.usecases.events import EventsGroup
 from tests.support.host import START, Host, some_codes
 from tests.support.promo import an_event
-from tests.support.sinks import ScriptedSink, reject, take_all
+from tests.support.sinks import ScriptedSink, fail, reject, take_all
 from tests.support.storages import CountingStorage
 
 
@@ -79,6 +79,17 @@ def test_where_there_is_nothing_to_do_nothing_is_written(host: Host) -> None:
     before = storage.writes
     for _ in range(5):
         vouchers.events.deliver(sink)
+    assert storage.writes == before
+
+
+def test_to_leave_a_sink_alone_writes_nothing(host: Host) -> None:
+    storage, sink = CountingStorage(host.storage), ScriptedSink()
+    vouchers = PartnerVouchers(storage, clock=host.clock)
+    give(host, "ann", "ben")
+    sink.always = fail(OSError())
+    vouchers.events.deliver(sink)
+    before = storage.writes
+    assert vouchers.events.deliver(sink).paused_until is not None
     assert storage.writes == before
 
 
@@ -153,6 +164,15 @@ def test_a_user_with_many_events_does_not_keep_the_others_of_the_lane_out_of_sig
     mine = [entry.position for entry in sink.taken if getattr(entry.event, "user_id", "") == heavy]
     assert len(mine) == 400
     assert mine == sorted(mine)
+
+
+def test_chance_says_which_lane_comes_first_so_that_relays_seldom_meet(host: Host) -> None:
+    users = [user_in(lane) for lane in range(LANES)]
+    give(host, *users)
+    sink, chances = ScriptedSink(), iter(range(LANES, 0, -1))
+    wiring = evolve(host.vouchers._wiring, chance=lambda: next(chances, LANES) / LANES)
+    EventsGroup(wiring).deliver(sink)
+    assert sink.users() == users[::-1]
 
 
 @pytest.mark.parametrize("heavy,others", [(10, 0), (195, 10)])
