@@ -19,6 +19,7 @@ from partner_vouchers import (
     UploadStatus,
 )
 from partner_vouchers.domain.events import UploadCompleted, UploadFailed
+from partner_vouchers.domain.uploads import FileFault
 from partner_vouchers.errors import (
     CodesExhausted,
     FileAlreadyUploaded,
@@ -264,7 +265,10 @@ def test_recovering_refuses_an_upload_whose_file_was_not_stored(host: Host) -> N
     (settled,) = host.vouchers.uploads.recover()
     assert (settled.id, settled.status) == (entry.id, UploadStatus.FAILED)
     assert settled.failure is not None
-    assert settled.failure.kind is FileFaultKind.INTERRUPTED
+    assert settled.failure == FileFault(
+        FileFaultKind.INTERRUPTED,
+        "the process was killed before the file was read whole; upload the file again",
+    )
     assert host.left(found.id) == ["OLD"]
     with pytest.raises(OriginalNotKept):
         host.vouchers.uploads.original_file(entry.id)
@@ -428,7 +432,9 @@ def test_an_upload_that_cannot_be_resumed_fails_and_frees_its_list(host: Host) -
 
     assert (settled.id, settled.status) == (killed.id, UploadStatus.FAILED)
     assert settled.failure is not None
-    assert settled.failure.kind is FileFaultKind.INTERRUPTED
+    assert settled.failure == FileFault(
+        FileFaultKind.INTERRUPTED, "it could not be resumed (LookupError); upload the file again"
+    )
     assert host.upload(list_id, "P2").accepted == 1
 
 

@@ -482,6 +482,7 @@ def test_a_time_that_makes_no_sense_is_refused(storage: Storage, wrong: Any) -> 
     with pytest.raises(InvalidInput) as refused:
         PartnerVouchers(storage, keep_events=wrong)
     assert refused.value.field == "keep_events"
+    assert refused.value.reason == "must be a timedelta that is not negative, or None for ever"
 
 
 # --- sinks that are not used any more ------------------------------------------------------------------------

@@ -253,6 +253,18 @@ def test_a_lane_fills_batches_of_any_size(host: Host) -> None:
         last = tx.outbox.last_position()
         found = tx.deliveries.progress("crm")
     assert {each.position for each in found.values()} == {last}, "empty lanes do not fall behind"
+    storage = CountingStorage(host.storage)
+    PartnerVouchers(storage, clock=host.clock).events.deliver(sink)
+    assert storage.writes == 0, "and then there is nothing to do"
+
+
+def test_a_sink_that_two_relays_come_to_know_at_once_is_known_once(host: Host) -> None:
+    give(host, "ann", "ben")
+    sink = ScriptedSink()
+    late = Deliverer(host.vouchers._wiring, sink, RetryPolicy(), from_now=False)
+    host.vouchers.events.deliver(sink)
+    late._register()
+    assert late.run().delivered == 0
 
 
 def test_a_lane_makes_room_after_eleven_batches(host: Host) -> None:
