@@ -34,6 +34,7 @@ from partner_vouchers.errors import (
 from partner_vouchers.ports import Storage
 from partner_vouchers.usecases import uploads as uploads_module
 from partner_vouchers.usecases.importing import ImportRun, keep_original
+from partner_vouchers.usecases.upload_entries import UploadEntries
 from partner_vouchers.usecases.upload_lease import LEASE
 from tests.support.host import MICROSECOND, PATIENCE, START, FixedClock, Host, some_codes
 
@@ -415,6 +416,14 @@ def test_an_upload_that_shows_signs_of_life_is_not_taken_over(host: Host) -> Non
 
     assert host.upload(found.id, *codes, progress=time_passes).accepted == len(codes)
     assert host.clock.now > START + LEASE
+
+
+def test_an_upload_that_ended_meanwhile_is_left_as_it_is(host: Host) -> None:
+    entries = UploadEntries(host.vouchers._wiring)
+    ended = host.upload(host.a_list().id, "A")
+    with host.nothing_changes():
+        assert entries.settle(ended.id) is None
+        assert entries.settle("999") is None
 
 
 class _RaisingRules(CodeFormat):
