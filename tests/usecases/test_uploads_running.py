@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from partner_vouchers import (
     CodeFormat,
@@ -35,7 +36,7 @@ from partner_vouchers.ports import Storage
 from partner_vouchers.usecases import uploads as uploads_module
 from partner_vouchers.usecases.importing import ImportRun, keep_original
 from partner_vouchers.usecases.upload_entries import UploadEntries
-from partner_vouchers.usecases.upload_lease import LEASE
+from partner_vouchers.usecases.upload_lease import LEASE, UploadLease
 from tests.support.host import MICROSECOND, PATIENCE, START, FixedClock, Host, some_codes
 
 # --- one upload at a time ------------------------------------------------------------------------------
@@ -68,6 +69,24 @@ def test_another_list_is_uploaded_to_meanwhile(host: Host) -> None:
         assert host.upload(second.id, "A", "B").accepted == 2
         assert host.vouchers.uploads.recover() == []
     assert host.left(first.id) == ["A"]
+
+
+def test_who_publishes_codes_waits_for_the_one_who_does_in_the_same_scope(host: Host) -> None:
+    wiring, waits = host.vouchers._wiring, list[float]()
+    first = UploadLease(wiring, "1")
+    first.wait_for_scope("Puma")
+
+    def pause(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            first.give_back()
+
+    second = UploadLease(evolve(wiring, pause=pause), "2")
+    second.wait_for_scope("Adidas")
+    assert waits == []
+    second.wait_for_scope("Puma")
+    assert len(waits) == 2
+    assert min(waits) > 0
 
 
 def test_two_lists_of_one_scope_share_no_code_when_they_are_uploaded_to_at_once(
