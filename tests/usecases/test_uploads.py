@@ -594,6 +594,7 @@ def test_a_progress_callback_that_raises_ends_the_upload(host: Host, error: Base
     assert (broken.status, broken.accepted) == (UploadStatus.FAILED, 0)
     assert broken.failure is not None
     assert broken.failure.kind is FileFaultKind.INTERRUPTED
+    assert f"the upload was broken off ({type(error).__name__})" in broken.failure.message
     assert host.left(found.id) == ["OLD"]
     assert host.vouchers.uploads.recover() == []
     again = host.upload(found.id, "A", "B")
@@ -754,7 +755,9 @@ def test_a_file_is_validated_under_its_own_name(host: Host, tmp_path: Path) -> N
     source = tmp_path / "gutscheine.csv"
     source.write_text("A\n")
     storage = CountingStorage(host.storage)
-    checked = PartnerVouchers(storage, clock=host.clock).uploads.validate(found.id, source)
+    uploads = PartnerVouchers(storage, clock=host.clock).uploads
+    checked = uploads.validate(found.id, source)
+    assert uploads.recover() == []
     assert (checked.filename, checked.acceptable) == ("gutscheine.csv", 1)
     assert storage.writes == 0, "nobody who writes has to wait"
 

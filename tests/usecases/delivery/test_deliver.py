@@ -69,6 +69,11 @@ def test_each_sink_gets_everything(host: Host) -> None:
     assert by_position(first.taken) == by_position(second.taken) == host.outbox()
 
 
+def test_what_is_no_sink_is_told_what_it_is(host: Host) -> None:
+    with pytest.raises(InvalidInput, match=r"^sink: must be an EventSink, not str$"):
+        host.vouchers.events.deliver("crm")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("thing", ["crm", None, ScriptedSink])
 def test_what_is_no_sink_is_told_so(host: Host, thing: object) -> None:
     with pytest.raises(InvalidInput, match=r"^sink"):
