@@ -762,6 +762,12 @@ def test_a_file_is_validated_under_its_own_name(host: Host, tmp_path: Path) -> N
     assert storage.writes == 0, "nobody who writes has to wait"
 
 
+def test_validating_tells_how_far_it_is(host: Host) -> None:
+    seen, content = list[Progress](), a_file("A", "B")
+    host.vouchers.uploads.validate(host.a_list().id, content, filename="codes.csv", progress=seen.append)
+    assert seen[-1] == Progress(2, len(content), len(content))
+
+
 def test_validating_shows_the_first_thousand_errors(host: Host) -> None:
     checked = host.vouchers.uploads.validate(
         host.a_list().id, a_file("A", *["B B"] * 1500), filename="codes.csv"

@@ -480,8 +480,9 @@ def test_a_file_that_changes_while_it_is_read_is_not_taken(
     monkeypatch.setattr(uploads_module, "keep_original", keep_what_changed)
     list_id = host.a_list().id
 
-    with pytest.raises(SourceUnreadable, match="changed while it was read"):
+    with pytest.raises(SourceUnreadable) as told:
         host.vouchers.uploads.add(list_id, source, uploaded_by="ops@example.com")
+    assert (told.value.filename, told.value.reason) == ("codes.csv", "it was changed while it was read")
 
     (entry,) = host.vouchers.uploads.of_list(list_id)
     assert entry.status is UploadStatus.FAILED
