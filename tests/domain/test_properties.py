@@ -17,6 +17,7 @@ from partner_vouchers.domain.properties import (
     EPOCH_SECONDS,
     ISO_INSTANT,
     LARGEST_NUMBER,
+    NAME,
     NUMBER,
     TEXT,
     Format,
@@ -73,6 +74,16 @@ def test_what_fits_its_format_is_read(form: Format, value: object, found: object
     assert type(form.read(value)) is type(found)
     if isinstance(found, datetime):
         assert form.read(value).tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "name,reason",
+    [("", "must not be empty"), (" \t", "must not be empty"), ("a\nb", "must not hold control characters")],
+)
+def test_a_name_that_is_read_says_something_in_one_line(name: str, reason: str) -> None:
+    assert NAME.read("crm 7") == "crm 7"
+    with pytest.raises(ValueError, match=f"^{reason}$"):
+        NAME.read(name)
 
 
 @pytest.mark.parametrize("form", [TEXT, NUMBER], ids=as_told)

@@ -197,6 +197,22 @@ class PerTag:
         return voucher_list.tag
 
 
+class Unscoped:
+    """The policy of a host that forgets to say where codes must differ."""
+
+    name = "unscoped"
+
+    def scope(self, voucher_list: VoucherList) -> Any:
+        return None
+
+
+def test_a_policy_without_a_scope_is_refused_by_its_name(storage: Storage, clock: FixedClock) -> None:
+    host = Host(storage, clock, duplicates=Unscoped())
+    host.vouchers.partners.add("Puma")
+    with host.nothing_changes(), pytest.raises(InvalidInput, match=r"^duplicates: "):
+        host.a_list()
+
+
 def test_a_host_can_write_its_own_policy(storage: Storage, clock: FixedClock) -> None:
     host = Host(storage, clock, duplicates=PerTag())
     first = host.a_list("A", partner="Puma", tag="winter")
@@ -232,7 +248,7 @@ def test_an_explanation_does_not_show_the_code(host: Host) -> None:
 @pytest.mark.parametrize("code", [None, 5, b"A"])
 def test_a_code_to_explain_is_a_text(host: Host, code: Any) -> None:
     found = host.a_list("A")
-    with host.nothing_changes(), pytest.raises(InvalidInput, match="code"):
+    with host.nothing_changes(), pytest.raises(InvalidInput, match=r"^code: "):
         host.vouchers.uploads.explain_duplicate(found.id, code)
 
 

@@ -72,7 +72,7 @@ class Dressed(PointsCredited):
 @pytest.mark.parametrize(
     "event,said",
     [
-        (an_event(VoucherRewarded), "is written by codes.assign"),
+        (an_event(VoucherRewarded), "^event: is written by codes.assign, once for each code; emit does not"),
         (StockLow(occurred_at=AT, list_id="1", partner="P", list_tag="t", available=1), "not StockLow"),
         (Event(occurred_at=AT), "must be one of CouponRewarded, CouponRedeemed, CouponReverted, "),
         (an_event(CouponRewarded).properties(), "not dict"),

@@ -327,8 +327,12 @@ def test_uploads_are_refused(host: Host, connect: Connect) -> None:
             lambda: joined.uploads.validate(found.id, b"A\n", filename="x.csv"),
             lambda: joined.uploads.recover(),
         ):
-            with pytest.raises(HostTransactionError):
+            with pytest.raises(HostTransactionError) as told:
                 call()
+            assert told.value.reason == (
+                "an upload cannot be part of a host's transaction, because it works in many short ones; "
+                "call it on the PartnerVouchers object itself, not on using(connection)"
+            )
 
 
 def test_a_joined_object_cannot_be_joined_again(host: Host, connect: Connect) -> None:

@@ -72,6 +72,10 @@ def test_a_new_list_is_active_and_empty(vouchers: PartnerVouchers, puma: str) ->
     assert vouchers.lists.get(created.id) == created
 
 
+def test_a_list_needs_no_description(vouchers: PartnerVouchers, puma: str) -> None:
+    assert create(vouchers, partner=puma).description == ""
+
+
 @pytest.mark.parametrize(
     "given, stored",
     [

@@ -35,6 +35,7 @@ from partner_vouchers.errors import (
 from partner_vouchers.ports import Storage
 from partner_vouchers.usecases.importing import Progress
 from tests.support.host import START, FixedClock, Host, a_file, some_codes
+from tests.support.storages import CountingStorage
 
 FULL_ROW = b"PM%06d" + b" " * 65_000 + b"\n"
 """A row that is almost nothing but outer white space, which makes a large file of few codes."""
@@ -607,6 +608,7 @@ def test_a_progress_callback_that_raises_ends_the_upload(host: Host, error: Base
     assert (broken.status, broken.accepted) == (UploadStatus.FAILED, 0)
     assert broken.failure is not None
     assert broken.failure.kind is FileFaultKind.INTERRUPTED
+    assert f"the upload was broken off ({type(error).__name__})" in broken.failure.message
     assert host.left(found.id) == ["OLD"]
     assert host.vouchers.uploads.recover() == []
     again = host.upload(found.id, "A", "B")
@@ -762,6 +764,24 @@ def test_validating_stores_nothing_and_says_what_add_would_do(host: Host) -> Non
     assert list(checked.sample) == host.vouchers.uploads.errors(upload.id)
 
 
+def test_a_file_is_validated_under_its_own_name(host: Host, tmp_path: Path) -> None:
+    found = host.a_list()
+    source = tmp_path / "gutscheine.csv"
+    source.write_text("A\n")
+    storage = CountingStorage(host.storage)
+    uploads = PartnerVouchers(storage, clock=host.clock).uploads
+    checked = uploads.validate(found.id, source)
+    assert uploads.recover() == []
+    assert (checked.filename, checked.acceptable) == ("gutscheine.csv", 1)
+    assert storage.writes == 0, "nobody who writes has to wait"
+
+
+def test_validating_tells_how_far_it_is(host: Host) -> None:
+    seen, content = list[Progress](), a_file("A", "B")
+    host.vouchers.uploads.validate(host.a_list().id, content, filename="codes.csv", progress=seen.append)
+    assert seen[-1] == Progress(2, len(content), len(content))
+
+
 def test_validating_shows_the_first_thousand_errors(host: Host) -> None:
     checked = host.vouchers.uploads.validate(
         host.a_list().id, a_file("A", *["B B"] * 1500), filename="codes.csv"
@@ -837,6 +857,15 @@ def test_the_log_of_a_list_comes_in_pages_the_newest_first(host: Host, vouchers:
         host.upload(found.id, f"B{len(seen)}")
     assert seen == ids[::-1]
     assert len(vouchers.uploads.of_list(other.id)) == 1
+
+
+@pytest.mark.any_storage
+def test_a_page_of_the_log_ends_where_the_next_begins(host: Host, vouchers: PartnerVouchers) -> None:
+    found = host.a_list()
+    ids = [host.upload(found.id, f"A{number}").id for number in range(4)]
+    page = vouchers.uploads.of_list(found.id, limit=3)
+    rest = vouchers.uploads.of_list(found.id, after=page.next, limit=3)
+    assert [upload.id for upload in [*page, *rest]] == ids[::-1]
 
 
 @pytest.mark.any_storage

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from partner_vouchers import (
     CodeFormat,
@@ -19,6 +20,7 @@ from partner_vouchers import (
     UploadStatus,
 )
 from partner_vouchers.domain.events import UploadCompleted, UploadFailed
+from partner_vouchers.domain.uploads import FileFault
 from partner_vouchers.errors import (
     CodesExhausted,
     FileAlreadyUploaded,
@@ -33,7 +35,8 @@ from partner_vouchers.errors import (
 from partner_vouchers.ports import Storage
 from partner_vouchers.usecases import uploads as uploads_module
 from partner_vouchers.usecases.importing import ImportRun, keep_original
-from partner_vouchers.usecases.upload_lease import LEASE
+from partner_vouchers.usecases.upload_entries import UploadEntries
+from partner_vouchers.usecases.upload_lease import LEASE, UploadLease
 from tests.support.host import MICROSECOND, PATIENCE, START, FixedClock, Host, some_codes
 
 # --- one upload at a time ------------------------------------------------------------------------------
@@ -66,6 +69,24 @@ def test_another_list_is_uploaded_to_meanwhile(host: Host) -> None:
         assert host.upload(second.id, "A", "B").accepted == 2
         assert host.vouchers.uploads.recover() == []
     assert host.left(first.id) == ["A"]
+
+
+def test_who_publishes_codes_waits_for_the_one_who_does_in_the_same_scope(host: Host) -> None:
+    wiring, waits = host.vouchers._wiring, list[float]()
+    first = UploadLease(wiring, "1")
+    first.wait_for_scope("Puma")
+
+    def pause(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            first.give_back()
+
+    second = UploadLease(evolve(wiring, pause=pause), "2")
+    second.wait_for_scope("Adidas")
+    assert waits == []
+    second.wait_for_scope("Puma")
+    assert len(waits) == 2
+    assert min(waits) > 0
 
 
 def test_two_lists_of_one_scope_share_no_code_when_they_are_uploaded_to_at_once(
@@ -264,7 +285,10 @@ def test_recovering_refuses_an_upload_whose_file_was_not_stored(host: Host) -> N
     (settled,) = host.vouchers.uploads.recover()
     assert (settled.id, settled.status) == (entry.id, UploadStatus.FAILED)
     assert settled.failure is not None
-    assert settled.failure.kind is FileFaultKind.INTERRUPTED
+    assert settled.failure == FileFault(
+        FileFaultKind.INTERRUPTED,
+        "the process was killed before the file was read whole; upload the file again",
+    )
     assert host.left(found.id) == ["OLD"]
     with pytest.raises(OriginalNotKept):
         host.vouchers.uploads.original_file(entry.id)
@@ -413,6 +437,14 @@ def test_an_upload_that_shows_signs_of_life_is_not_taken_over(host: Host) -> Non
     assert host.clock.now > START + LEASE
 
 
+def test_an_upload_that_ended_meanwhile_is_left_as_it_is(host: Host) -> None:
+    entries = UploadEntries(host.vouchers._wiring)
+    ended = host.upload(host.a_list().id, "A")
+    with host.nothing_changes():
+        assert entries.settle(ended.id) is None
+        assert entries.settle("999") is None
+
+
 class _RaisingRules(CodeFormat):
     def trim(self, raw: str) -> str:
         raise LookupError("the host's own table is gone")
@@ -428,7 +460,9 @@ def test_an_upload_that_cannot_be_resumed_fails_and_frees_its_list(host: Host) -
 
     assert (settled.id, settled.status) == (killed.id, UploadStatus.FAILED)
     assert settled.failure is not None
-    assert settled.failure.kind is FileFaultKind.INTERRUPTED
+    assert settled.failure == FileFault(
+        FileFaultKind.INTERRUPTED, "it could not be resumed (LookupError); upload the file again"
+    )
     assert host.upload(list_id, "P2").accepted == 1
 
 
@@ -446,8 +480,9 @@ def test_a_file_that_changes_while_it_is_read_is_not_taken(
     monkeypatch.setattr(uploads_module, "keep_original", keep_what_changed)
     list_id = host.a_list().id
 
-    with pytest.raises(SourceUnreadable, match="changed while it was read"):
+    with pytest.raises(SourceUnreadable) as told:
         host.vouchers.uploads.add(list_id, source, uploaded_by="ops@example.com")
+    assert (told.value.filename, told.value.reason) == ("codes.csv", "it was changed while it was read")
 
     (entry,) = host.vouchers.uploads.of_list(list_id)
     assert entry.status is UploadStatus.FAILED

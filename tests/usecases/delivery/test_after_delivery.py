@@ -16,6 +16,7 @@ from partner_vouchers.domain.promo_events import PointsCredited
 from partner_vouchers.errors import HostTransactionError, InvalidCursor, InvalidInput
 from partner_vouchers.ports import OutboxEntry, Rejection, Storage
 from partner_vouchers.usecases.delivery.dead_letters import DeadLetter
+from partner_vouchers.usecases.paging import Page
 from tests.properties.backends import InMemory, InSQLite
 from tests.support.host import MICROSECOND, START, FixedClock, Host, some_codes
 from tests.support.promo import an_event
@@ -136,6 +137,12 @@ def test_a_cursor_is_refused_by_its_name(host: Host, after: Any, reason: str) ->
     assert (refused.value.field, refused.value.reason) == ("after", reason)
 
 
+def test_a_position_in_a_cursor_has_up_to_forty_digits(host: Host, letters: list[DeadLetter]) -> None:
+    assert host.vouchers.events.dead_letters(after=f"{'9' * 40}:crm") == Page((), None)
+    with pytest.raises(InvalidCursor):
+        host.vouchers.events.dead_letters(after=f"{'9' * 41}:crm")
+
+
 def test_a_sink_that_gives_no_reason_is_said_to_give_none(host: Host) -> None:
     host.give(host.a_list("A").id, "user-1")
     sink = ScriptedSink()
@@ -179,7 +186,7 @@ def test_some_dead_letters_are_tried_again(host: Host, letters: list[DeadLetter]
 
 
 def test_the_ids_of_dead_letters_are_whole_and_read_once(host: Host, letters: list[DeadLetter]) -> None:
-    with pytest.raises(InvalidInput, match="must be a collection"):
+    with pytest.raises(InvalidInput, match=r"^ids: must be a collection of ids, such as \[letter\.id\]$"):
         host.vouchers.events.retry_dead_letters(ids=letters[0].id)
     chosen: Any = (letter.id for letter in letters[:2])
     assert host.vouchers.events.retry_dead_letters(ids=chosen) == 4
@@ -476,6 +483,7 @@ def test_a_time_that_makes_no_sense_is_refused(storage: Storage, wrong: Any) -> 
     with pytest.raises(InvalidInput) as refused:
         PartnerVouchers(storage, keep_events=wrong)
     assert refused.value.field == "keep_events"
+    assert refused.value.reason == "must be a timedelta that is not negative, or None for ever"
 
 
 # --- sinks that are not used any more ------------------------------------------------------------------------
@@ -527,7 +535,7 @@ def test_a_sink_that_is_forgotten_while_it_answers_stays_forgotten(host: Host) -
         return []
 
     sink.always = forget
-    host.vouchers.events.deliver(sink)
+    assert host.vouchers.events.deliver(sink).delivered == 0, "of what it took, nobody knows any more"
     with host.storage.begin(write=False) as tx:
         assert tx.deliveries.sinks() == []
 
@@ -617,8 +625,11 @@ def test_nothing_is_delivered_within_a_hosts_transaction(kind: type[InMemory] | 
             lambda: joined.events.relay(sink),
             joined.events.announce_expired,
         ):
-            with pytest.raises(HostTransactionError, match="deliver them outside the host's transaction"):
+            with pytest.raises(HostTransactionError) as told:
                 refused()
+            assert told.value.reason == (
+                "events are delivered once they are committed; deliver them outside the host's transaction"
+            )
         assert list(joined.events.dead_letters()) == []
     assert sink.batches == []
     backend.close()

@@ -70,6 +70,12 @@ def test_each_sink_gets_everything(host: Host) -> None:
 
 
 @pytest.mark.any_storage
+def test_what_is_no_sink_is_told_what_it_is(host: Host) -> None:
+    with pytest.raises(InvalidInput, match=r"^sink: must be an EventSink, not str$"):
+        host.vouchers.events.deliver("crm")  # type: ignore[arg-type]
+
+
+@pytest.mark.any_storage
 @pytest.mark.parametrize("thing", ["crm", None, ScriptedSink])
 def test_what_is_no_sink_is_told_so(host: Host, thing: object) -> None:
     with pytest.raises(InvalidInput, match=r"^sink"):
@@ -288,6 +294,22 @@ def test_a_sink_that_breaks_the_protocol_loses_nothing(host: Host, answer: Any) 
     setattr(sink, "send", honest)  # noqa: B010
     drain(host, sink)
     assert by_position(sink.taken) == host.outbox()
+
+
+@pytest.mark.parametrize(
+    "answer,failure",
+    [
+        (None, "the sink did not return a list of rejections; where it took all, an empty one"),
+        ([Rejection("another", "no")], "the sink rejected an event that it was not given"),
+    ],
+    ids=["no list", "unknown event"],
+)
+def test_what_is_wrong_with_an_answer_is_told(host: Host, answer: Any, failure: str) -> None:
+    given(host, "ann")
+    sink = ScriptedSink(batch_size=1000)
+    setattr(sink, "send", lambda entries: answer)  # noqa: B010 - mypy does not know better
+    report = host.vouchers.events.deliver(sink)
+    assert (report.delivered, report.failure) == (0, failure)
 
 
 class Unprintable:

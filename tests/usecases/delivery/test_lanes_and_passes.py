@@ -13,12 +13,14 @@ from attrs import evolve
 from partner_vouchers import PartnerVouchers, RepeatPolicy
 from partner_vouchers.domain.delivery import LANES, Held, RetryPolicy, lane_of_key
 from partner_vouchers.domain.events import user_key
+from partner_vouchers.domain.promo_events import PointsCredited
 from partner_vouchers.errors import StorageBusy
 from partner_vouchers.ports import OutboxEntry, Storage
 from partner_vouchers.usecases.delivery.passes import Deliverer
 from partner_vouchers.usecases.events import EventsGroup
-from tests.support.host import Host, some_codes
-from tests.support.sinks import ScriptedSink, reject, take_all
+from tests.support.host import START, Host, some_codes
+from tests.support.promo import an_event
+from tests.support.sinks import ScriptedSink, fail, reject, take_all
 from tests.support.storages import CountingStorage
 
 
@@ -77,6 +79,17 @@ def test_where_there_is_nothing_to_do_nothing_is_written(host: Host) -> None:
     before = storage.writes
     for _ in range(5):
         vouchers.events.deliver(sink)
+    assert storage.writes == before
+
+
+def test_to_leave_a_sink_alone_writes_nothing(host: Host) -> None:
+    storage, sink = CountingStorage(host.storage), ScriptedSink()
+    vouchers = PartnerVouchers(storage, clock=host.clock)
+    give(host, "ann", "ben")
+    sink.always = fail(OSError())
+    vouchers.events.deliver(sink)
+    before = storage.writes
+    assert vouchers.events.deliver(sink).paused_until is not None
     assert storage.writes == before
 
 
@@ -151,6 +164,117 @@ def test_a_user_with_many_events_does_not_keep_the_others_of_the_lane_out_of_sig
     mine = [entry.position for entry in sink.taken if getattr(entry.event, "user_id", "") == heavy]
     assert len(mine) == 400
     assert mine == sorted(mine)
+
+
+def test_chance_says_which_lane_comes_first_so_that_relays_seldom_meet(host: Host) -> None:
+    users = [user_in(lane) for lane in range(LANES)]
+    give(host, *users)
+    sink, chances = ScriptedSink(), iter(range(LANES, 0, -1))
+    wiring = evolve(host.vouchers._wiring, chance=lambda: next(chances, LANES) / LANES)
+    EventsGroup(wiring).deliver(sink)
+    assert sink.users() == users[::-1]
+
+
+@pytest.mark.parametrize("heavy,others", [(10, 0), (195, 10)])
+def test_nobody_is_put_off_while_there_is_room(host: Host, heavy: int, others: int) -> None:
+    give(host, *[user_in(5)] * heavy, *[user_in(5, number) for number in range(1, others + 1)])
+    sink, waiting = ScriptedSink(batch_size=100), set[int]()
+
+    def look(_: object) -> list[Any]:
+        waiting.add(host.vouchers.events.backlog("crm").waiting)
+        return []
+
+    sink.always = look
+    host.vouchers.events.deliver(sink)
+    assert waiting == {0}
+
+
+def test_an_interrupted_delivery_of_a_long_lane_loses_nothing(host: Host) -> None:
+    heavy, others = user_in(5), [user_in(5, number) for number in range(1, 5)]
+    give(host, *[heavy] * 80, *others * 20)
+    sink = ScriptedSink(batch_size=10)
+    # By then more was read while events of the first user were still open.
+    calls = count()
+
+    def interrupt(entries: Sequence[OutboxEntry]) -> Sequence[Any]:
+        if next(calls) == 60:
+            raise KeyboardInterrupt
+        return []
+
+    sink.always = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        host.vouchers.events.deliver(sink)
+    sink.always = take_all
+    host.vouchers.events.deliver(sink)
+    assert sorted(entry.position for entry in sink.taken) == [entry.position for entry in host.outbox()]
+    assert sink.users().count(heavy) == 80
+
+
+def test_a_lane_that_is_longer_than_what_is_read_at_once_arrives_whole(host: Host) -> None:
+    heavy, others = user_in(5), [user_in(5, number) for number in range(1, 5)]
+    give(host, *[heavy] * 80, *others * 20)
+    sink = ScriptedSink(batch_size=10)
+    assert host.vouchers.events.deliver(sink).delivered == len(host.outbox())
+
+
+def test_a_batch_with_events_that_are_tried_again_is_no_longer_than_others(host: Host) -> None:
+    first, second = [[user_in(5, number) for number in numbers] for numbers in ((0, 1), (2, 3, 4))]
+    give(host, *first)
+    sink = ScriptedSink(batch_size=3)
+    sink.always = reject(*first, final=True)
+    host.vouchers.events.deliver(sink)
+    give(host, *second)
+    host.vouchers.events.retry_dead_letters()
+    before, sink.always = len(sink.batches), take_all
+    host.vouchers.events.deliver(sink)
+    mine = [batch for batch in sink.batches[before:] if any("user" in repr(each) for each in batch)]
+    assert sorted(sink.users()) == sorted(first + second)
+    assert max(len(batch) for batch in mine) == 3
+
+
+@pytest.mark.parametrize("batch_size,before", [(3, 90), (100, 150)])
+def test_a_lane_is_read_some_way_ahead_of_what_can_be_sent(host: Host, batch_size: int, before: int) -> None:
+    heavy, other = user_in(5, 0), user_in(5, 1)
+    give(host, *[heavy] * before, other)
+    sink = ScriptedSink(batch_size=batch_size)
+    host.vouchers.events.deliver(sink)
+    assert sink.users()[:2] == [heavy, other]
+
+
+def test_a_lane_fills_batches_of_any_size(host: Host) -> None:
+    mine = [name for number in range(20_000) if lane_of_key(user_key(name := f"user-{number}")) == 3][:1100]
+    with host.storage.begin() as tx:
+        tx.outbox.append([an_event(PointsCredited, user_id=user, occurred_at=START) for user in mine])
+        tx.commit()
+    sink = ScriptedSink(batch_size=1100)
+    lanes_in_order(host).deliver(sink)
+    assert [len(batch) for batch in sink.batches] == [1100]
+    with host.storage.begin(write=False) as tx:
+        last = tx.outbox.last_position()
+        found = tx.deliveries.progress("crm")
+    assert {each.position for each in found.values()} == {last}, "empty lanes do not fall behind"
+    storage = CountingStorage(host.storage)
+    PartnerVouchers(storage, clock=host.clock).events.deliver(sink)
+    assert storage.writes == 0, "and then there is nothing to do"
+
+
+def test_a_sink_that_two_relays_come_to_know_at_once_is_known_once(host: Host) -> None:
+    give(host, "ann", "ben")
+    sink = ScriptedSink()
+    late = Deliverer(host.vouchers._wiring, sink, RetryPolicy(), from_now=False)
+    host.vouchers.events.deliver(sink)
+    with host.storage.begin() as tx:
+        late._register(tx)
+        tx.commit()
+    assert late.run().delivered == 0
+
+
+def test_a_lane_makes_room_after_eleven_batches(host: Host) -> None:
+    heavy, other = user_in(0), user_in(1)
+    give(host, *[heavy] * 12, other)
+    sink = ScriptedSink()
+    lanes_in_order(host).deliver(sink)
+    assert sink.users() == [heavy] * 11 + [other, heavy]
 
 
 def test_a_lane_with_much_to_do_makes_room_for_the_others(host: Host) -> None:

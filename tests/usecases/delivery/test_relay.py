@@ -374,6 +374,28 @@ def test_each_sink_of_a_relay_gets_everything() -> None:
     assert all(name.startswith("partner_vouchers relay") for name in threads)
 
 
+def test_no_sink_of_a_relay_waits_for_another_however_many_there_are() -> None:
+    host = memory_host()
+    host.vouchers.partners.add("Puma")
+    # More than a pool of threads has by itself.
+    sinks = [ScriptedSink(f"sink-{number}") for number in range(33)]
+    relay = host.vouchers.events.relay(*sinks, interval=3600)
+    left = threading.Semaphore(0)
+
+    def note(_: object) -> list[Any]:
+        left.release()
+        return []
+
+    for sink in sinks:
+        sink.always = note
+    thread = in_a_thread(host, relay)
+    reached = all(left.acquire(timeout=PATIENCE) for _ in sinks)
+    relay.stop()
+    thread.join(PATIENCE)
+
+    assert reached
+
+
 @pytest.mark.parametrize("broken", [0, 1])
 def test_what_nobody_expects_of_one_sink_ends_the_relay(broken: int) -> None:
     host = memory_host()
@@ -408,6 +430,10 @@ def test_a_relay_needs_sinks_with_names_of_their_own(
 def test_an_interval_is_a_positive_number_of_seconds(vouchers: PartnerVouchers, interval: Any) -> None:
     with pytest.raises(InvalidInput, match=r"^interval: must be a positive number of seconds$"):
         vouchers.events.relay(ScriptedSink(), interval=interval)
+
+
+def test_an_interval_may_be_as_long_as_a_thread_can_wait(vouchers: PartnerVouchers) -> None:
+    assert not vouchers.events.relay(ScriptedSink(), interval=threading.TIMEOUT_MAX).is_stopped
 
 
 def test_a_relay_checks_each_of_its_sinks_before_it_begins(vouchers: PartnerVouchers) -> None:

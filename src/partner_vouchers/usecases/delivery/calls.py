@@ -90,7 +90,7 @@ class Calls(Generic[T]):
 
     def collect(self) -> list[tuple[T, Answer]]:
         """Wait for an answer, and return all that there are."""
-        if self._flying and not self._answered:
+        if self._flying:
             wait(self._flying, return_when=FIRST_COMPLETED)
         done = [future for future in self._flying if future.done()]
         answered, self._answered = self._answered, []

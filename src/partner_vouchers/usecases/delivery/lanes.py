@@ -30,9 +30,6 @@ class Batch:
     held: dict[int, Held] = field(factory=dict)
     parked: Sequence[Held] = ()
 
-    def __bool__(self) -> bool:
-        return bool(self.held or self.entries or self.parked)
-
     def settles(self) -> set[int]:
         """Return the positions that need not be read again, whatever becomes of the batch."""
         fresh = {entry.position for entry in self.entries} - self.held.keys()

@@ -24,7 +24,7 @@ _LAG = 1000
 """How many positions a lane without events may lie behind before that is worth a transaction."""
 
 _TURN_OF_A_LANE = 10
-"""After how many batches a lane makes room for another."""
+"""A lane that has settled more batches than this makes room for another."""
 
 _BUSY_RETRIES = 3
 
@@ -264,7 +264,7 @@ class _Pass:
             if batch.entries:
                 self._leases.beat()
                 self._calls.start(batch.entries, (work, batch))
-            elif batch:
+            elif batch.parked:
                 self._answered.append(((work, batch), Answer()))
             else:
                 self._ended.append(work)
