@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -119,12 +120,17 @@ class Session:
         while self.given:
             self.queue(COUNT, *self.given.popitem())
 
-    def copy(self, statement: str, block: str) -> None:
-        """Copy a block of rows in the server's text format."""
+    @contextmanager
+    def copying(self, statement: str) -> Iterator[psycopg.Copy]:
+        """Copy rows in the server's text format, for as long as the context lasts: nothing else can be executed.
+
+        Raises:
+            StorageError: the server or the connection failed.
+        """
         try:
             self._flush()
-            with self._cursor.copy(self._statements(statement)) as copying:
-                copying.write(block)
+            with self._cursor.copy(self._statements(statement)) as copy:
+                yield copy
         except psycopg.Error as error:
             raise translated(error) from error
 

@@ -8,8 +8,8 @@ publish is to move `published`. Nobody who assigns codes waits for any of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 
 import psycopg
@@ -22,7 +22,7 @@ from partner_vouchers.adapters.postgres.lists import require_list
 from partner_vouchers.adapters.postgres.presence import backend_of, is_dead
 from partner_vouchers.adapters.postgres.reclaim import delete_unpublished
 from partner_vouchers.adapters.postgres.shared import Shared
-from partner_vouchers.adapters.postgres.staging import FAULTS, REFUSED, STAGED, Staging
+from partner_vouchers.adapters.postgres.staging import COPY_CODES, FAULTS, REFUSED, STAGED, Staging
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
@@ -143,6 +143,8 @@ class PostgresCodeImport:
         self._loan: Loan | None = None
         self._importer = ""
         self._staging = Staging()
+        self._copying = ExitStack()
+        self._copy: psycopg.Copy | None = None
         self._base = 0
         self._last = 0
         self._refused: Counter[RowFaultKind] = Counter()
@@ -168,6 +170,8 @@ class PostgresCodeImport:
         if loan is None:
             return
         try:
+            with suppress(psycopg.Error, StorageError):
+                self._copying.__exit__(kind, error, traceback)
             # Where the connection is lost, that alone tells others that the import was given up.
             with suppress(psycopg.Error, StorageError):
                 self._let_go(loan)
@@ -184,9 +188,10 @@ class PostgresCodeImport:
     def add(self, lines: Sequence[int], codes: Sequence[str]) -> None:
         """See `ports.CodeImport`."""
         if codes:
-            with self._write() as tx:
-                self._staging.add(tx.session, lines, codes)
-                tx.commit()
+            try:
+                self._staging.add(self._copy or self._begin_copy(), lines, codes)
+            except psycopg.Error as error:
+                raise translated(error) from error
 
     def refuse(self, faults: Sequence[RowFault]) -> None:
         """See `ports.CodeImport`."""
@@ -274,9 +279,26 @@ class PostgresCodeImport:
             )
         return self._accepted
 
+    def _begin_copy(self) -> psycopg.Copy:
+        """Begin to copy codes, until something else is written: the server takes some while others are read."""
+        with self._write() as tx:
+            self._staging.make(tx.session, STAGED)
+            tx.commit()
+        self._copy = self._copying.enter_context(self._copy_codes())
+        return self._copy
+
+    @contextmanager
+    def _copy_codes(self) -> Iterator[psycopg.Copy]:
+        with self._write() as tx:
+            with tx.session.copying(COPY_CODES) as copy:
+                yield copy
+            tx.commit()
+
     def _write(self) -> OwnConnectionContext:
         if self._loan is None:
             raise StorageError(reason="an import is used within its context only")
+        self._copy = None
+        self._copying.close()
         return OwnConnectionContext(self._shared, self._loan.connection)
 
     def _let_go(self, loan: Loan) -> None:

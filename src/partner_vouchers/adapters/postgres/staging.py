@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import psycopg
+
 from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.uploads import raw_bytes, raw_text
 from partner_vouchers.domain.uploads import RowFault, RowFaultKind
@@ -11,6 +13,8 @@ from partner_vouchers.domain.uploads import RowFault, RowFaultKind
 STAGED = "pg_temp.partner_vouchers_staged"
 FAULTS = "pg_temp.partner_vouchers_faults"
 REFUSED = "pg_temp.partner_vouchers_refused"
+
+COPY_CODES = f"COPY {STAGED} FROM STDIN"
 
 _COLUMNS = {
     STAGED: 'line integer NOT NULL, code text COLLATE "C" NOT NULL',
@@ -54,14 +58,13 @@ class Staging:
             db.run(f"DROP TABLE {', '.join(self._made)}")
             self._made.clear()
 
-    def add(self, db: Session, lines: Sequence[int], codes: Sequence[str]) -> None:
-        """Add codes and their lines."""
-        self.make(db, STAGED)
+    def add(self, copy: psycopg.Copy, lines: Sequence[int], codes: Sequence[str]) -> None:
+        """Add codes and their lines to what `COPY_CODES` copies."""
         joined = "".join(codes)
         if any(character in joined for character in "\\\t\n\r"):
             codes = [code.translate(_ESCAPES) for code in codes]
         block = "".join([f"{line}\t{code}\n" for line, code in zip(lines, codes, strict=True)])
-        db.copy(f"COPY {STAGED} FROM STDIN", block)
+        copy.write(block)
         self.codes += len(codes)
         self.last_line = max(self.last_line, *lines)
 
@@ -72,7 +75,8 @@ class Staging:
             f"{line}\t\\\\x{raw_bytes(raw).hex()}\t{kind.value}\t{message.translate(_ESCAPES)}\n"
             for line, raw, kind, message in faults
         ]
-        db.copy(f"COPY {FAULTS} FROM STDIN", "".join(rows))
+        with db.copying(f"COPY {FAULTS} FROM STDIN") as copy:
+            copy.write("".join(rows))
 
     def sample(self, db: Session, limit: int) -> list[RowFault]:
         """Return the first refused rows, in the order of their lines."""
