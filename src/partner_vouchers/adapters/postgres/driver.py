@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import TupleRow, tuple_row
 
-from partner_vouchers.adapters.postgres.errors import translated
+from partner_vouchers.adapters.postgres.errors import failed
 from partner_vouchers.adapters.postgres.loaders import with_loaders
 from partner_vouchers.adapters.postgres.names import Names
 from partner_vouchers.adapters.postgres.pipeline import OwnConnection, Parameter, Pipeline, command
@@ -72,7 +72,7 @@ class Session:
             self._flush()
             return self._cursor.execute(self._statements(statement), parameters)
         except psycopg.Error as error:
-            raise translated(error) from error
+            raise failed(error) from error
 
     def fetch(self, statement: str, *parameters: Parameter) -> list[TupleRow]:
         """Execute a statement that is often executed, and return its rows.
@@ -85,7 +85,7 @@ class Session:
         try:
             return self._pipeline.fetch(self._statements(statement), parameters)
         except psycopg.Error as error:
-            raise translated(error) from error
+            raise failed(error) from error
 
     def queue(self, statement: str, *parameters: Parameter) -> None:
         """Execute a statement whose answer is not needed: with the next one, or with the commit.
@@ -113,7 +113,7 @@ class Session:
             self._flush()
             self._cursor.execute(statement.encode(), prepare=False)
         except psycopg.Error as error:
-            raise translated(error) from error
+            raise failed(error) from error
 
     def count_given(self) -> None:
         """Add to the counters what was given out: once for a transaction, which would fill a page with versions."""
@@ -132,7 +132,7 @@ class Session:
             with self._cursor.copy(self._statements(statement)) as copy:
                 yield copy
         except psycopg.Error as error:
-            raise translated(error) from error
+            raise failed(error) from error
 
     # Whoever waits for one of these locks must look at the tables with a later statement: the one that waits sees
     # them as they were before.

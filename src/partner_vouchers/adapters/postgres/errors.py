@@ -91,11 +91,29 @@ def translated(error: psycopg.Error) -> StorageError:
             return StorageError(reason=f"PostgreSQL failed ({_name(error)}); nothing was stored")
 
 
+def failed(error: psycopg.Error) -> StorageError:
+    """Return the error for one of a statement of ours, which goes along as its cause without the server's message.
+
+    The message may quote rows, and so codes; a traceback would show it.
+    """
+    if error.sqlstate is not None:
+        error.args = ()
+    return translated(error)
+
+
 def is_lost(error: psycopg.Error) -> bool:
     """Tell whether the connection is gone, so that another one may do better."""
     if error.sqlstate is None:
         return isinstance(error, Lost)
     return error.sqlstate[:2] == "08" or error.sqlstate in _ENDED
+
+
+def is_told_by_server(error: psycopg.Error) -> bool:
+    """Tell whether the server itself says what failed, and not whoever noticed that the connection is gone.
+
+    Errors of class 08 are about connections: a pooler tells of its own in this way.
+    """
+    return error.sqlstate is not None and error.sqlstate[:2] != "08"
 
 
 def _is_race(error: psycopg.Error) -> bool:

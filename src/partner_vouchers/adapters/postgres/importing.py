@@ -17,7 +17,7 @@ import psycopg
 from partner_vouchers.adapters.postgres.connections import Connections, Loan
 from partner_vouchers.adapters.postgres.contexts import OwnConnectionContext
 from partner_vouchers.adapters.postgres.driver import Session
-from partner_vouchers.adapters.postgres.errors import translated
+from partner_vouchers.adapters.postgres.errors import failed
 from partner_vouchers.adapters.postgres.lists import require_list
 from partner_vouchers.adapters.postgres.presence import backend_of, is_dead
 from partner_vouchers.adapters.postgres.reclaim import delete_unpublished
@@ -159,7 +159,7 @@ class PostgresCodeImport:
         except BaseException as error:
             loan.end()
             if isinstance(error, psycopg.Error):
-                raise translated(error) from error
+                raise failed(error) from error
             raise
         return self
 
@@ -178,7 +178,7 @@ class PostgresCodeImport:
         finally:
             loan.end()
         if isinstance(error, psycopg.Error):
-            raise translated(error) from error
+            raise failed(error) from error
 
     @property
     def refused(self) -> dict[RowFaultKind, int]:

@@ -8,7 +8,7 @@ executes them one after the other, each with a snapshot of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Any
@@ -19,7 +19,7 @@ from psycopg.pq import DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.rows import RowFactory, TupleRow, tuple_row
 
-from partner_vouchers.adapters.postgres.errors import translated
+from partner_vouchers.adapters.postgres.errors import is_told_by_server, translated
 from partner_vouchers.adapters.postgres.loaders import with_loaders
 
 Parameter = int | str | None
@@ -34,12 +34,14 @@ class OwnConnection(psycopg.Connection[Any]):
 
     Attributes:
         statement_names: under which name the server knows which statement.
+        tried_names: names that the server may know, since they were sent to it.
         row_reader: reads its answers.
     """
 
     def __init__(self, pgconn: PGconn, row_factory: RowFactory[Any] = tuple_row) -> None:
         super().__init__(pgconn, row_factory)
         self.statement_names: dict[bytes, bytes] = {}
+        self.tried_names: Iterator[int] = count()
         self.row_reader: abc.Transformer = adapt.Transformer(with_loaders(psycopg.Cursor(self)))
 
 
@@ -54,11 +56,15 @@ class Pipeline:
         self.connection: OwnConnection = connection
         self._pgconn = connection.pgconn
         self._names = connection.statement_names
-        self._queue: list[tuple[bytes, Sequence[Parameter]]] = []
+        self._queue: list[tuple[bytes, list[bytes | None]]] = []
 
     def queue(self, sql: bytes, parameters: Sequence[Parameter]) -> None:
-        """Let a statement go with the next one, at the latest with the commit, where its error is raised."""
-        self._queue.append((sql, parameters))
+        """Let a statement go with the next one, at the latest with the commit, where its error is raised.
+
+        Raises:
+            psycopg.DataError: a parameter cannot be sent.
+        """
+        self._queue.append((sql, [_dumped(value) for value in parameters]))
 
     def fetch(self, sql: bytes, parameters: Sequence[Parameter]) -> list[TupleRow]:
         """Execute what was queued and a statement, and return the rows of the latter.
@@ -66,7 +72,7 @@ class Pipeline:
         Raises:
             psycopg.Error: one of them failed, and nothing after it was done.
         """
-        self._queue.append((sql, parameters))
+        self.queue(sql, parameters)
         answer = self._exchange()[-1]
         reader = self.connection.row_reader
         reader.set_pgresult(answer)
@@ -89,7 +95,7 @@ class Pipeline:
             psycopg.Error: the commit failed, or the connection was lost, and nobody knows how far the server came.
         """
         before = len(self._queue)
-        self._queue.append((_COMMIT, ()))
+        self._queue.append((_COMMIT, []))
         try:
             self._prepare()
         except psycopg.Error as error:
@@ -97,7 +103,9 @@ class Pipeline:
         answers = self._send()
         for place, answer in enumerate(answers):
             if _has_failed(answer):
-                raise translated(_failure(answer)) if place < before else _failure(answer)
+                failure = _failure(answer)
+                # Without the server's word nobody knows how far it came: all of it may have arrived there.
+                raise translated(failure) if place < before and is_told_by_server(failure) else failure
         return answers[-1].command_status
 
     def _exchange(self) -> list[PGresult]:
@@ -105,7 +113,11 @@ class Pipeline:
         answers = self._send()
         for answer in answers:
             if _has_failed(answer):
-                raise _failure(answer)
+                failure = _failure(answer)
+                if isinstance(failure, psycopg.errors.FeatureNotSupported):
+                    # So the server answers where a table was altered after a statement was prepared.
+                    self._names.clear()
+                raise failure
         return answers
 
     def _send(self) -> list[PGresult]:
@@ -115,7 +127,7 @@ class Pipeline:
         pgconn.enter_pipeline_mode()
         try:
             for sql, parameters in statements:
-                pgconn.send_query_prepared(self._names[sql], [_dumped(value) for value in parameters])
+                pgconn.send_query_prepared(self._names[sql], parameters)
             pgconn.pipeline_sync()
             self.connection.wait(_receive(pgconn, len(statements), answers))
         except psycopg.OperationalError:
@@ -132,8 +144,10 @@ class Pipeline:
         """Make sure that the server knows the statements that were queued."""
         for sql, _ in self._queue:
             if sql not in self._names:
-                name = b"partner_vouchers_%d" % len(self._names)
-                answer = self._pgconn.prepare(name, _numbered(sql))
+                # Where a Ctrl-C ended the wait for an answer, nobody knows whether the server knows that name.
+                name = b"partner_vouchers_%d" % next(self.connection.tried_names)
+                self._pgconn.send_prepare(name, _numbered(sql))
+                (answer,) = self.connection.wait(generators.execute(self._pgconn))
                 if answer.status != ExecStatus.COMMAND_OK:
                     raise _failure(answer)
                 self._names[sql] = name
@@ -191,4 +205,8 @@ def _dumped(value: Parameter) -> bytes | None:
         return b"%d" % value
     if "\0" in value:
         raise psycopg.DataError("text in PostgreSQL cannot contain NUL characters")
-    return value.encode()
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        # Whose own error would keep the text.
+        raise psycopg.DataError("text in PostgreSQL cannot contain half of a character") from None

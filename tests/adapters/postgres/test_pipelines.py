@@ -1,0 +1,230 @@
+"""What becomes of statements that went to the server together, when something comes between."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from partner_vouchers.adapters.postgres import PostgresStorage
+from partner_vouchers.errors import CommitOutcomeUnknown, StorageError, TransactionConflict
+from tests.support.host import PATIENCE, Host
+from tests.support.postgres import server
+
+
+class Pooler:
+    """Stands between a storage and the server, and can lose the server's answer.
+
+    Attributes:
+        answer: what the storage is told in place of the server's next answer; None while all is well.
+    """
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.answer: bytes | None = None
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def conninfo(self) -> str:
+        port = self._listener.getsockname()[1]
+        return f"host=127.0.0.1 port={port} user=postgres dbname=postgres sslmode=disable gssencmode=disable"
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, socket.socket(socket.AF_UNIX) as upstream, suppress(OSError):
+            upstream.connect(f"{conninfo_to_dict(server().conninfo)['host']}/.s.PGSQL.5432")
+            other = {client: upstream, upstream: client}
+            while True:
+                for ready in select.select([client, upstream], [], [])[0]:
+                    data = ready.recv(65536)
+                    if not data:
+                        return
+                    other[ready].sendall(data)
+                    if ready is client and self.answer is not None:
+                        # The server has done what it was asked for.
+                        upstream.recv(65536)
+                        client.sendall(self.answer)
+                        self.answer = None
+                        return
+
+
+@pytest.fixture
+def pooler() -> Iterator[Pooler]:
+    with closing(Pooler()) as opened:
+        yield opened
+
+
+def error_message(sqlstate: str) -> bytes:
+    """Return how an error looks on the wire, by the manual of PostgreSQL, chapter 54.7."""
+    fields = f"SFATAL\0VFATAL\0C{sqlstate}\0Mserver conn crashed?\0\0".encode()
+    return b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"2\0\0", id="half"),
+        pytest.param(b"\xff" * 60, id="not the protocol"),
+        pytest.param(error_message("08P01"), id="an error of the pooler's own"),
+    ],
+)
+def test_only_the_server_can_say_that_it_did_not_come_to_the_commit(
+    schema: str, pooler: Pooler, answer: bytes
+) -> None:
+    with closing(PostgresStorage(pooler.conninfo, schema=schema)) as storage:
+        with storage.begin() as tx:
+            # From now on the connection knows both statements.
+            tx.keys.put("order-1", "asked", ())
+            tx.commit()
+        with storage.begin() as tx:
+            tx.keys.put("order-2", "asked", ())
+            pooler.answer = answer
+            with pytest.raises(CommitOutcomeUnknown):
+                tx.commit()
+        with storage.begin(write=False) as tx:
+            assert tx.keys.get("order-2") is not None
+
+
+def wait_for_lock(schema: str) -> None:
+    """Wait until a connection of the storage waits for a lock."""
+    deadline = time.monotonic() + PATIENCE
+    with psycopg.connect(server().conninfo, autocommit=True) as operator:
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
+        while operator.execute(sql, (schema,)).fetchall() != [(1,)]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def named(schema: str) -> Iterator[PostgresStorage]:
+    """A storage that waits for long, and whose connections the server can tell by the name of the schema."""
+    conninfo = psycopg.conninfo.make_conninfo(server().conninfo, application_name=schema)
+    with closing(PostgresStorage(conninfo, schema=schema, timeout=PATIENCE)) as opened:
+        yield opened
+
+
+def interrupt_when_waiting(schema: str) -> threading.Thread:
+    def interrupt() -> None:
+        wait_for_lock(schema)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    return thread
+
+
+def ask_twice(storage: PostgresStorage) -> None:
+    """Use a key, and wait for another one."""
+    with storage.begin() as tx:
+        tx.keys.put("order-1", "asked", ())
+        tx.keys.get("order-991")
+
+
+def test_who_waits_for_a_lock_that_was_queued_can_be_interrupted(
+    storage: PostgresStorage, named: PostgresStorage, schema: str
+) -> None:
+    with storage.begin() as tx:
+        tx.keys.get("order-991")
+        thread = interrupt_when_waiting(schema)
+        with pytest.raises(KeyboardInterrupt):
+            ask_twice(named)
+        thread.join()
+        require_nothing_open(schema)
+    with named.begin() as tx:
+        assert tx.keys.get("order-991") is None
+        assert tx.keys.get("order-1") is None
+
+
+def test_who_waits_while_a_statement_is_prepared_can_be_interrupted(
+    named: PostgresStorage, schema: str
+) -> None:
+    with named.begin() as tx:
+        tx.commit()
+    with psycopg.connect(server().conninfo) as operator:
+        operator.execute(f"LOCK TABLE {schema}.pv_idempotency_keys".encode())
+        thread = interrupt_when_waiting(schema)
+        with pytest.raises(KeyboardInterrupt), named.begin() as tx:
+            tx.keys.get("order-991")
+        thread.join()
+        require_nothing_open(schema)
+    with named.begin() as tx:
+        assert tx.keys.get("order-991") is None
+
+
+def require_nothing_open(schema: str) -> None:
+    with psycopg.connect(server().conninfo, autocommit=True) as operator:
+        sql = "SELECT state FROM pg_stat_activity WHERE application_name = %s AND state <> 'idle'"
+        assert operator.execute(sql, (schema,)).fetchall() == []
+
+
+def test_a_table_that_is_altered_meanwhile_fails_a_connection_once(
+    storage: PostgresStorage, schema: str
+) -> None:
+    with storage.begin() as tx:
+        tx.keys.put("order-991", "asked", ())
+        tx.keys.get("order-991")
+        tx.commit()
+    with psycopg.connect(server().conninfo) as operator:
+        alter = "ALTER TABLE {}.pv_idempotency_keys ALTER fingerprint TYPE {}"
+        operator.execute(alter.format(schema, "varchar").encode())
+    try:
+        with storage.begin() as tx, pytest.raises(StorageError, match="nothing was stored"):
+            tx.keys.get("order-991")
+        with storage.begin() as tx:
+            assert tx.keys.get("order-991") == ("asked", ())
+    finally:
+        with psycopg.connect(server().conninfo) as operator:
+            operator.execute(alter.format(schema, "text").encode())
+
+
+@pytest.mark.parametrize("sqlstate", ["40001", "P0001"])
+@pytest.mark.parametrize("together", [False, True])
+def test_a_code_that_the_server_quotes_is_in_no_traceback(
+    host: Host, schema: str, sqlstate: str, together: bool
+) -> None:
+    found = host.a_list("SECRET-1", "SECRET-2")
+    with psycopg.connect(server().conninfo) as operator:
+        operator.execute(
+            f"CREATE FUNCTION {schema}.telltale() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            f"RAISE EXCEPTION 'no %', new.code USING DETAIL = new.code, ERRCODE = '{sqlstate}'; END $$".encode()
+        )
+        operator.execute(
+            f"CREATE TRIGGER telltale AFTER INSERT ON {schema}.pv_assignments "
+            f"FOR EACH ROW EXECUTE FUNCTION {schema}.telltale()".encode()
+        )
+    give: Callable[[], object]
+    if together:
+        give = lambda: host.vouchers.codes.assign_many(["ann", "ben"], list_id=found.id)  # noqa: E731
+    else:
+        give = lambda: host.vouchers.codes.assign(list_id=found.id, user_id="ann")  # noqa: E731
+    try:
+        with pytest.raises((StorageError, TransactionConflict)) as raised:
+            give()
+        error: BaseException | None = raised.value
+        assert "SECRET" not in "".join(traceback.format_exception(error))
+        while error is not None:
+            assert "SECRET" not in repr(error) + str(error)
+            error = error.__context__
+    finally:
+        with psycopg.connect(server().conninfo) as operator:
+            operator.execute(f"DROP FUNCTION {schema}.telltale CASCADE".encode())
