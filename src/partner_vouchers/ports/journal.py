@@ -55,6 +55,10 @@ class Outbox(Protocol):
         found = ((position, self.read(position - 1, 1)) for position in positions)
         return [entry for position, read in found for entry in read if entry.position == position]
 
+    def count(self, after: int, limit: int) -> int:
+        """Return how many entries there are after a position, or the limit where there are more. It has a body."""
+        return len(self.read(after, limit))
+
     def last_position(self) -> int:
         """Return the position of the newest entry that can be read, or 0."""
         ...

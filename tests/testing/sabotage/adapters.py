@@ -387,6 +387,11 @@ def lane_that_was_read_too_far(
     return found, max(after, self.last_position())
 
 
+@fault("test_entries_of_the_outbox_are_counted_up_to_a_limit", records.Outbox, "count")
+def count_without_a_limit(self: records.Outbox, after: int, limit: int) -> int:
+    return sum(entry.position > after for entries in self._unit.tables.lanes for entry in entries)
+
+
 # --- leases ---
 
 

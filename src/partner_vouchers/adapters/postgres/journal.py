@@ -83,6 +83,12 @@ class PostgresOutbox:
         rows = self._db.execute(sql, ([xid for xid, _ in parts], [number for _, number in parts]))
         return self._entries(rows.fetchall())
 
+    def count(self, after: int, limit: int) -> int:
+        """See `ports.Outbox`."""
+        sql = f"SELECT count(*) FROM (SELECT 1 FROM pv_outbox AS o WHERE {_AFTER} AND {_SETTLED} LIMIT %s) AS behind"
+        number: int = self._db.execute(sql, (*_parts(after), limit)).fetchall()[0][0]
+        return number
+
     def last_position(self) -> int:
         """See `ports.Outbox`."""
         sql = f"SELECT {POSITION} FROM pv_outbox AS o WHERE {_SETTLED} ORDER BY o.xid DESC, o.id DESC LIMIT 1"

@@ -53,6 +53,12 @@ class SQLiteOutbox:
         """
         return self._entries(self._db.execute(sql, (json.dumps(list(positions)),)).fetchall())
 
+    def count(self, after: int, limit: int) -> int:
+        """See `ports.Outbox`."""
+        sql = "SELECT count(*) FROM (SELECT 1 FROM pv_outbox WHERE id > ? LIMIT ?)"
+        number: int = self._db.execute(sql, (after, limit)).fetchone()[0]
+        return number
+
     def last_position(self) -> int:
         """See `ports.Outbox`."""
         position: int = self._db.execute("SELECT ifnull(max(id), 0) FROM pv_outbox").fetchone()[0]

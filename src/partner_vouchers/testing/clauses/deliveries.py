@@ -57,6 +57,15 @@ class LaneClauses(StorageHooks):
                 assert tx.outbox.read_lane(lane, after, 2) == ([], after)
                 assert tx.outbox.read_lane(lane, after + 100, 2) == ([], after + 100)
 
+    def test_entries_of_the_outbox_are_counted_up_to_a_limit(self, storage: Storage) -> None:
+        entries = fill_outbox(storage)
+        with storage.begin(write=False) as tx:
+            for index in (0, 7, len(entries) - 1):
+                after, left = entries[index].position, len(entries) - 1 - index
+                assert tx.outbox.count(after, driver.ALL) == left
+                assert tx.outbox.count(after, 3) == min(left, 3)
+            assert tx.outbox.count(0, driver.ALL) == len(entries)
+
     def test_entries_of_the_outbox_are_found_by_position(self, storage: Storage) -> None:
         entries = fill_outbox(storage)
         wanted = [entries[7], entries[2], entries[-1]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import datetime
 
@@ -21,7 +21,7 @@ from partner_vouchers.usecases.wiring import Wiring
 Call = tuple[LaneWork, Batch]
 
 _LAG = 1000
-"""How many positions a lane without events may lie behind before that is worth a transaction."""
+"""How many events of other lanes a lane may lie behind before that is worth a transaction."""
 
 _TURN_OF_A_LANE = 10
 """A lane that has settled more batches than this makes room for another."""
@@ -63,6 +63,7 @@ class Deliverer:
         self._from_now = from_now
         self._holder = wiring.new_token()
         self._empty_up_to = [0] * LANES
+        self._counted_up_to = 0
 
     @property
     def sink_name(self) -> str:
@@ -88,7 +89,7 @@ class Deliverer:
     def _look(self) -> _Plan:
         """Look what there is to do. Where there is nothing, that is one transaction that only reads."""
         while (plan := transact(self._wiring, self._plan, write=False)) is None:
-            self._empty_up_to = [0] * LANES
+            self._empty_up_to, self._counted_up_to = [0] * LANES, 0
             transact(self._wiring, self._register)
         return plan
 
@@ -99,9 +100,14 @@ class Deliverer:
         if not known:
             return None
         last = tx.outbox.last_position()
-        lanes = [
-            lane for lane in range(LANES) if self._has_work(tx, lane, known.get(lane, Progress()), last, now)
-        ]
+        all_progress = [known.get(lane, Progress()) for lane in range(LANES)]
+        lanes = [lane for lane in range(LANES) if self._has_work(tx, lane, all_progress[lane], last, now)]
+        if last != self._counted_up_to:
+            far = self._far_behind(tx, {progress.position for progress in all_progress})
+            lanes += [
+                lane for lane in range(LANES) if lane not in lanes and all_progress[lane].position in far
+            ]
+            self._counted_up_to = 0 if far else last
         # Relays that share the work seldom meet.
         chances = [self._wiring.chance() for _ in range(LANES)]
         return _Plan(sorted(lanes, key=chances.__getitem__), last, load_pause(tx, name))
@@ -115,7 +121,19 @@ class Deliverer:
             if entries:
                 return True
             self._empty_up_to[lane] = reached
-        return last - progress.position > _LAG
+        return False
+
+    def _far_behind(self, tx: Transaction, positions: Collection[int]) -> set[int]:
+        """Return the positions behind which there are so many events that whoever looks anew walks past too many.
+
+        Positions tell nothing of that: between those of two events there may be any number.
+        """
+        far = set[int]()
+        for position in sorted(positions):
+            if tx.outbox.count(position, _LAG + 1) <= _LAG:
+                break
+            far.add(position)
+        return far
 
     def _register(self, tx: Transaction) -> None:
         if not tx.deliveries.progress(self._sink.name):
