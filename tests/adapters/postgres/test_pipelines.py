@@ -16,9 +16,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from partner_vouchers.adapters.postgres import PostgresStorage
+from partner_vouchers.adapters.postgres import PostgresStorage, pipeline
+from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
 from partner_vouchers.errors import CommitOutcomeUnknown, StorageError, TransactionConflict
-from tests.support.host import PATIENCE, Host
+from tests.support.host import PATIENCE, FixedClock, Host
 from tests.support.postgres import server
 
 
@@ -228,3 +229,33 @@ def test_a_code_that_the_server_quotes_is_in_no_traceback(
     finally:
         with psycopg.connect(server().conninfo) as operator:
             operator.execute(f"DROP FUNCTION {schema}.telltale CASCADE".encode())
+
+
+def plan_of_taking(tx: PostgresTransaction) -> str:
+    """Return how the server takes codes, by the plan that it keeps for the connection."""
+    names = getattr(tx.session.connection, "statement_names")  # noqa: B009
+    ((sql, name),) = ((sql, name) for sql, name in names.items() if b"WITH taken" in sql)
+    parameters = ", ".join(["1"] * sql.count(b"%s"))
+    rows = tx.session.connection.execute(f"EXPLAIN EXECUTE {name.decode()}({parameters})".encode())
+    return "\n".join(row[0] for row in rows)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e9])
+def test_plans_are_made_anew_from_time_to_time(
+    schema: str, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setattr(pipeline, "_PLANS_SECONDS", seconds)
+    with closing(PostgresStorage(server().conninfo, schema=schema)) as storage:
+        found = Host(storage, FixedClock()).a_list("A", "B")
+        for _ in range(10):
+            # One connection after the other.
+            with storage.begin() as tx:
+                # As if the table was nearly empty, where it is as good to walk through all of it.
+                tx.session.run("SET LOCAL enable_tidscan = off")
+                tx.codes.take(found.id, 1)
+                assert "Tid Scan" not in plan_of_taking(tx)
+        for _ in range(10):
+            with storage.begin() as tx:
+                tx.session.run("SET LOCAL enable_seqscan = off")
+                tx.codes.take(found.id, 1)
+                assert ("Tid Scan" in plan_of_taking(tx)) == (seconds == 0)

@@ -11,7 +11,7 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from partner_vouchers.adapters.postgres.connections import Connections, Loan
 from partner_vouchers.adapters.postgres.driver import Connection, Session
 from partner_vouchers.adapters.postgres.errors import is_lost, translated
-from partner_vouchers.adapters.postgres.pipeline import command
+from partner_vouchers.adapters.postgres.pipeline import OwnConnection, command
 from partner_vouchers.adapters.postgres.shared import Shared
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
 from partner_vouchers.errors import (
@@ -225,6 +225,8 @@ def begin_on(connection: Connection, *, write: bool) -> None:
             reason=f"the connections of the pool speak {connection.info.encoding}; open them with "
             "client_encoding='UTF8'"
         )
+    if isinstance(connection, OwnConnection):
+        connection.forget_old_plans()
     command(connection, _WRITE if write else _READ)
 
 

@@ -8,6 +8,7 @@ executes them one after the other, each with a snapshot of its own.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
@@ -26,6 +27,8 @@ Parameter = int | str | None
 """What such statements take. Others go through a cursor."""
 
 _COMMIT = b"COMMIT"
+_PLANS_SECONDS = 10.0
+"""How long plans are used: one that suits a table with few codes walks through the million that came after."""
 _PLACEHOLDER = re.compile(rb"%[s%]")
 
 
@@ -42,7 +45,19 @@ class OwnConnection(psycopg.Connection[Any]):
         super().__init__(pgconn, row_factory)
         self.statement_names: dict[bytes, bytes] = {}
         self.tried_names: Iterator[int] = count()
+        self._plans_end = time.monotonic() + _PLANS_SECONDS
         self.row_reader: abc.Transformer = adapt.Transformer(with_loaders(psycopg.Cursor(self)))
+
+    def forget_old_plans(self) -> None:
+        """Have the statements planned anew, from time to time; not within a transaction that has begun.
+
+        Raises:
+            psycopg.Error: the connection was lost.
+        """
+        now = time.monotonic()
+        if now >= self._plans_end:
+            command(self, b"DISCARD PLANS")
+            self._plans_end = now + _PLANS_SECONDS
 
 
 class Pipeline:
