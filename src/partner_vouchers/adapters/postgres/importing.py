@@ -191,7 +191,7 @@ class PostgresCodeImport:
             try:
                 self._staging.add(self._copy or self._begin_copy(), lines, codes)
             except psycopg.Error as error:
-                raise translated(error) from error
+                raise failed(error) from error
 
     def refuse(self, faults: Sequence[RowFault]) -> None:
         """See `ports.CodeImport`."""
