@@ -49,8 +49,8 @@ class PostgresStorage:
             timeout: seconds to wait for a connection, and for a lock of others. Not for a host's pool.
 
         Raises:
-            InvalidInput: `prefix` or `schema` cannot name tables, `conninfo` is neither text nor a pool, or
-                `max_connections` is too few.
+            InvalidInput: `prefix` or `schema` cannot name tables, `conninfo` is neither a connection string nor a
+                pool, or `max_connections` is too few.
         """
         self._names = Names(prefix, schema)
         self._connections = Connections(conninfo, max_connections=max_connections, timeout=timeout)
@@ -82,6 +82,9 @@ class PostgresStorage:
 
         Args:
             after: the version of the tables that are there; 0 for none. `SCHEMA_VERSION` is the newest.
+
+        Raises:
+            InvalidInput: there is no version `after`.
         """
         return schema_sql(self._names, after)
 
