@@ -41,16 +41,16 @@ class PostgresStorage:
         """Say where the storage is; nothing is connected yet.
 
         Args:
-            conninfo: how to connect, as `psycopg.connect` takes it; or a pool of the host's, such as
-                `psycopg_pool.ConnectionPool`.
+            conninfo: how to connect, as `psycopg.connect` takes it (what it cannot read is an `InvalidInput`); or a
+                pool of the host's, such as `psycopg_pool.ConnectionPool`.
             prefix: what the names of the tables begin with.
             schema: the schema that they are in; None for the first of the connection's `search_path`.
             max_connections: how many connections to keep at the most, 3 or more. Not for a host's pool.
             timeout: seconds to wait for a connection, and for a lock of others. Not for a host's pool.
 
         Raises:
-            InvalidInput: `prefix` or `schema` cannot name tables, `conninfo` is neither a connection string nor a
-                pool, or `max_connections` is too few.
+            InvalidInput: `prefix` or `schema` cannot name tables, `conninfo` is neither text nor a pool, or
+                `max_connections` is too few.
         """
         self._names = Names(prefix, schema)
         self._connections = Connections(conninfo, max_connections=max_connections, timeout=timeout)
