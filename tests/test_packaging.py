@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,11 +42,13 @@ def test_import_loads_nothing_heavy() -> None:
     assert HEAVY.isdisjoint(loaded.split())
 
 
-def test_wheel_holds_every_source_file(tmp_path: Path) -> None:
+def test_wheel_holds_every_source_file_and_no_plugin(tmp_path: Path) -> None:
     run("-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path))
     (wheel,) = tmp_path.glob("*.whl")
     with ZipFile(wheel) as archive:
         shipped = {name for name in archive.namelist() if ".dist-info/" not in name}
+        (entries,) = (name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt"))
+        entry_points = archive.read(entries).decode()
 
     files = (path.relative_to(SOURCE) for path in SOURCE.rglob("*") if path.is_file())
     # Tools leave caches behind, which are not source.
@@ -56,6 +59,8 @@ def test_wheel_holds_every_source_file(tmp_path: Path) -> None:
     }
     assert shipped == sources
     assert "partner_vouchers/py.typed" in shipped
+    # No plugin of pytest: nothing happens in a host's tests unless one of them imports the kit.
+    assert re.findall(r"\[(.*)\]", entry_points) == ["console_scripts"]
 
 
 @pytest.mark.parametrize(

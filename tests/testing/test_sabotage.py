@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +20,8 @@ from tests.testing.sabotage.adapters import FAULTS, Fault
 from tests.testing.sabotage.edges import EDGES
 from tests.testing.sabotage.files import FILES
 from tests.testing.sabotage.races import RACES
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "testing.md"
 
 FOUND = (Exception, pytest.fail.Exception)
 
@@ -72,6 +75,12 @@ def test_the_clause_named_for_a_fault_finds_it(
     assert not isinstance(
         found.value, (AttributeError, NameError, NotImplementedError, TypeError, pytest.skip.Exception)
     )
+
+
+def test_the_reference_names_no_more_faults_than_there_are() -> None:
+    told = re.findall(r"^\| in .* \| (\d+) \| .* \|$", REFERENCE.read_text(encoding="utf-8"), re.MULTILINE)
+    there = (FAULTS + EDGES, RACES, FILES)
+    assert all(int(number) <= len(faults) for number, faults in zip(told, there, strict=True))
 
 
 @pytest.mark.parametrize("adapter, clause", sorted({(a, f.clause) for a, f in SABOTAGED}, key=str))

@@ -139,9 +139,15 @@ def test_a_database_without_unicode_is_refused() -> None:
 def test_a_server_that_is_not_there_is_a_typed_error() -> None:
     with (
         closing(PostgresStorage("host=/nonexistent dbname=shop", timeout=0.2)) as storage,
-        pytest.raises(StorageUnavailable),
+        pytest.raises(StorageUnavailable, match=r"psycopg\.pool says why"),
     ):
         storage.migrate()
+
+
+def test_a_pool_of_the_hosts_that_was_not_opened_is_told() -> None:
+    pool = ConnectionPool(server().conninfo, open=False)
+    with pytest.raises(StorageUnavailable, match="the pool is not open"):
+        PostgresStorage(pool).migrate()
 
 
 @pytest.mark.parametrize("prefix", ["", "Pv_", "1pv", "pv-", "pv_; DROP TABLE x", "p" * 31, None, 7])
@@ -236,6 +242,23 @@ def test_what_the_role_may_not_do_and_what_is_too_long_is_told(new_schema: str) 
                 other.migrate()
         finally:
             connection.execute("DROP ROLE stranger")
+
+
+@pytest.mark.parametrize("version", [-1, SCHEMA_VERSION + 1])
+def test_there_is_no_sql_after_a_version_that_does_not_exist(version: int) -> None:
+    with pytest.raises(InvalidInput, match="after"):
+        PostgresStorage("").schema_sql(after=version)
+
+
+@pytest.mark.parametrize(
+    "conninfo",
+    ["postgresql+psycopg://shop:hunter2@db.example/shop", "hots=db.example password=hunter2", "hunter2"],
+)
+def test_what_is_no_connection_string_is_told_at_once_and_without_the_password(conninfo: str) -> None:
+    with pytest.raises(InvalidInput, match="conninfo") as refused:
+        PostgresStorage(conninfo)
+    assert refused.value.__context__ is None
+    assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize("source", [None, 7, object()])

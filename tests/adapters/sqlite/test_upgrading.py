@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +16,7 @@ from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.adapters.sqlite import schema as schema_module
 from partner_vouchers.domain.delivery import LANES, lane_of
 from partner_vouchers.errors import StorageError
-from tests.support.host import FixedClock, Host, some_codes
+from tests.support.host import PATIENCE, FixedClock, Host, some_codes
 
 
 @pytest.fixture
@@ -102,3 +103,23 @@ def test_several_may_upgrade_at_once(host: Host, old: Path) -> None:
     storage = SQLiteStorage(old)
     assert Host(storage, host.clock).everything() == host.everything()
     storage.close()
+
+
+def test_whoever_opens_a_file_waits_for_another_who_has_locked_it(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        closing(sqlite3.connect(old)) as other,
+        closing(sqlite3.connect(old, timeout=0, isolation_level=None)) as connection,
+    ):
+        other.execute("BEGIN EXCLUSIVE")
+        waits = list[float]()
+
+        def wait(seconds: float) -> None:
+            waits.append(seconds)
+            other.rollback()
+
+        monkeypatch.setattr(time, "sleep", wait)
+        schema_module.upgrade(connection, PATIENCE)
+        assert waits
+        assert schema_module._stored_version(connection) == schema_module.SCHEMA_VERSION

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import Any, Protocol
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
@@ -44,7 +45,9 @@ class Connections:
         self._lock = threading.Lock()
         self._own: ConnectionPool[OwnConnection] | None = None
         self._pid = os.getpid()
-        if not isinstance(source, str) and not callable(getattr(source, "connection", None)):
+        if isinstance(source, str):
+            _require_conninfo(source)
+        elif not callable(getattr(source, "connection", None)):
             raise InvalidInput(
                 field="conninfo", reason="must be a connection string, or a pool with a method connection()"
             )
@@ -57,7 +60,16 @@ class Connections:
         """
         try:
             return Loan(self._pool().connection())
-        except (psycopg.Error, PoolTimeout, PoolClosed) as error:
+        except PoolTimeout as error:
+            raise StorageUnavailable(
+                reason="no connection came in time (PoolTimeout): all of the pool are in use, or the server takes none "
+                "and the logger psycopg.pool says why; nothing was stored, call again"
+            ) from error
+        except PoolClosed as error:
+            raise StorageUnavailable(
+                reason="the pool is not open (PoolClosed); nothing was stored"
+            ) from error
+        except psycopg.Error as error:
             raise StorageUnavailable(
                 reason=f"no connection to the server ({type(error).__name__}); nothing was stored, call again"
             ) from error
@@ -109,6 +121,22 @@ class Connections:
             "SELECT set_config('client_encoding', 'UTF8', false), set_config('lock_timeout', %s, false), "
             "set_config('plan_cache_mode', 'force_generic_plan', false)",
             (f"{int(self._timeout * 1000)}ms",),
+        )
+
+
+def _require_conninfo(conninfo: str) -> None:
+    try:
+        conninfo_to_dict(conninfo)
+    except psycopg.Error:
+        # The driver's error quotes the string, and with it a password; the pool would log it, and try for ever.
+        understood = False
+    else:
+        understood = True
+    if not understood:
+        raise InvalidInput(
+            field="conninfo",
+            reason="must be a connection string of PostgreSQL's, such as 'host=db.example dbname=shop' or "
+            "'postgresql://shop@db.example/shop', without the '+psycopg' of SQLAlchemy",
         )
 
 

@@ -8,7 +8,7 @@ from importlib import resources
 from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.errors import not_migrated
 from partner_vouchers.adapters.postgres.names import Names
-from partner_vouchers.errors import NotAPartnerVouchersStorage, SchemaTooNew, StorageError
+from partner_vouchers.errors import InvalidInput, NotAPartnerVouchersStorage, SchemaTooNew, StorageError
 
 STORAGE_ID = "storage id"
 
@@ -20,7 +20,13 @@ SCHEMA_VERSION = len(_MIGRATIONS)
 
 
 def schema_sql(names: Names, after: int = 0) -> str:
-    """Return the SQL that brings tables of version `after` (0 for none) to the newest version."""
+    """Return the SQL that brings tables of version `after` (0 for none) to the newest version.
+
+    Raises:
+        InvalidInput: there is no such version.
+    """
+    if after not in range(SCHEMA_VERSION + 1):
+        raise InvalidInput(field="after", reason=f"must be a version from 0 to {SCHEMA_VERSION}")
     return "\n".join(_script(names, version) for version in range(after + 1, SCHEMA_VERSION + 1))
 
 

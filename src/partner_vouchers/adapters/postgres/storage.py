@@ -41,8 +41,8 @@ class PostgresStorage:
         """Say where the storage is; nothing is connected yet.
 
         Args:
-            conninfo: how to connect, as `psycopg.connect` takes it; or a pool of the host's, such as
-                `psycopg_pool.ConnectionPool`.
+            conninfo: how to connect, as `psycopg.connect` takes it (what it cannot read is an `InvalidInput`); or a
+                pool of the host's, such as `psycopg_pool.ConnectionPool`.
             prefix: what the names of the tables begin with.
             schema: the schema that they are in; None for the first of the connection's `search_path`.
             max_connections: how many connections to keep at the most, 3 or more. Not for a host's pool.
@@ -82,6 +82,9 @@ class PostgresStorage:
 
         Args:
             after: the version of the tables that are there; 0 for none. `SCHEMA_VERSION` is the newest.
+
+        Raises:
+            InvalidInput: there is no version `after`.
         """
         return schema_sql(self._names, after)
 

@@ -29,7 +29,7 @@ def upgrade(connection: sqlite3.Connection, timeout: float) -> None:
         SchemaTooNew: a newer version of this library was here.
         sqlite3.Error: the database cannot be read or written.
     """
-    if _stored_version(connection) == SCHEMA_VERSION:
+    if _version_seen(connection, timeout) == SCHEMA_VERSION:
         return
     retry_while_busy(connection, "BEGIN IMMEDIATE", timeout)
     try:
@@ -53,6 +53,16 @@ def upgrade(connection: sqlite3.Connection, timeout: float) -> None:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def _version_seen(connection: sqlite3.Connection, timeout: float) -> int:
+    connection.execute("BEGIN")
+    try:
+        # Whoever opens the file first makes the index of its log anew, and locks others out as long as that takes.
+        retry_while_busy(connection, "SELECT 1 FROM sqlite_master", timeout)
+        return _stored_version(connection)
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def _stored_version(connection: sqlite3.Connection) -> int:
