@@ -90,13 +90,17 @@ class Assignments(Protocol):
         The event of an assignment (`Assignment.event`) goes into the outbox with it, in the order given. It follows
         from the assignment for ever, so a row with the assignment's id is enough to keep it.
         A code, and likewise an ordinal of a user in a campaign or else list, can be stored only once.
+
+        Raises:
+            StorageError: a code or an ordinal is stored already, or stands twice among these. It may come only with
+                the commit, which then stores nothing.
         """
         ...
 
     def latest(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Assignment | None:
         """Return the user's assignment with the greatest ordinal in a campaign, or of a list asked directly.
 
-        It has a body.
+        Where both are given the campaign alone counts, from whichever list its codes were. It has a body.
         """
         return self.latest_of_many([user_id], campaign_id, list_id).get(user_id)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from partner_vouchers.adapters.memory import codes, imports, lists, records
 from partner_vouchers.adapters.memory.transaction import MemoryTransaction
+from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import StorageError
 from partner_vouchers.ports import TakenCode
@@ -49,6 +51,77 @@ _of_campaign = lists.Campaigns.of_campaign
 @fault("test_lists_of_a_campaign_are_ordered_by_priority_then_age", lists.Campaigns, "of_campaign")
 def links_whose_age_is_what_a_clock_said(self: lists.Campaigns, campaign_id: str) -> list[Any]:
     return sorted(_of_campaign(self, campaign_id), key=lambda found: (found[0].priority, found[0].linked_at))
+
+
+_add_piece = records.Uploads.add_piece
+
+
+@fault("test_a_piece_of_a_file_is_stored_once_be_it_empty", records.Uploads, "add_piece")
+def empty_piece_that_is_taken_for_none(
+    self: records.Uploads, upload_id: str, index: int, data: bytes
+) -> None:
+    if self.piece(upload_id, index) == b"":
+        self._unit.log.drop(self._unit.tables.pieces[upload_id], index)
+    _add_piece(self, upload_id, index, data)
+
+
+# --- assignments ---
+
+
+@fault("test_equal_assignments_are_ordered_by_the_age_of_their_lists", codes.Assignments, "of_user")
+def vouchers_by_the_text_of_their_lists(self: codes.Assignments, user_id: str) -> list[Assignment]:
+    found = self._unit.tables.of_user.get(user_id, ())
+    return sorted(found, key=lambda each: (each.assigned_at, each.ordinal, each.list_id))
+
+
+@fault("test_equal_assignments_are_ordered_by_the_age_of_their_lists", codes.Assignments, "of_code")
+def holders_by_the_text_of_their_lists(self: codes.Assignments, code: str) -> list[Assignment]:
+    return sorted(self._unit.tables.of_code.get(code, ()), key=lambda each: each.list_id)
+
+
+_add = codes.Assignments.add
+_TOGETHER = "test_assignments_that_are_stored_together_repeat_no_code_and_no_ordinal"
+
+
+@fault(_TOGETHER, codes.Assignments, "add")
+def ordinal_that_is_only_looked_for_in_what_was_stored_before(
+    self: codes.Assignments, assignments: Sequence[Assignment]
+) -> None:
+    before = set(self._unit.tables.ordinals)
+    for each in assignments:
+        for ordinal in set(self._unit.tables.ordinals) - before:
+            self._unit.log.drop(self._unit.tables.ordinals, ordinal)
+        _add(self, [each])
+
+
+@fault(_TOGETHER, codes.Assignments, "add")
+def code_that_is_only_looked_for_in_what_was_stored_before(
+    self: codes.Assignments, assignments: Sequence[Assignment]
+) -> None:
+    before = set(self._unit.tables.assignments)
+    for each in assignments:
+        if each.id not in before and each.id in self._unit.tables.assignments:
+            self._unit.log.drop(self._unit.tables.assignments, each.id)
+        _add(self, [each])
+
+
+_latest_of_many = codes.Assignments.latest_of_many
+_WHICHEVER = "test_the_latest_assignment_of_a_campaign_is_the_same_whichever_list_is_named"
+
+
+@fault(_WHICHEVER, codes.Assignments, "latest_of_many")
+def list_that_counts_in_a_campaign_too(
+    self: codes.Assignments, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
+) -> dict[str, Assignment]:
+    found = _latest_of_many(self, user_ids, campaign_id, list_id)
+    return {user: each for user, each in found.items() if list_id in (None, each.list_id)}
+
+
+@fault(_WHICHEVER, codes.Assignments, "latest_of_many")
+def list_that_counts_before_its_campaign(
+    self: codes.Assignments, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
+) -> dict[str, Assignment]:
+    return _latest_of_many(self, user_ids, None if list_id is not None else campaign_id, list_id)
 
 
 # --- pages ---

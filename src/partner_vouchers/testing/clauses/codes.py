@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from attrs import evolve
 
@@ -216,6 +217,25 @@ class AssignmentClauses(StorageHooks):
         assert driver.require_consistent(storage, list_id) == [first]
         assert driver.remaining(storage, list_id) == ["B", "C"]
 
+    def test_assignments_that_are_stored_together_repeat_no_code_and_no_ordinal(
+        self, storage: Storage
+    ) -> None:
+        list_id = driver.a_list(storage, ["A", "B"])
+
+        def add_one_code_twice(tx: Transaction) -> None:
+            [given] = self._take(tx, list_id, ["user-1"])
+            tx.assignments.add([given, evolve(given, user_id="user-2")])
+
+        def add_one_ordinal_twice(tx: Transaction, campaign_id: str | None) -> None:
+            given = self._take(tx, list_id, ["user-1", "user-1"])
+            tx.assignments.add([evolve(each, campaign_id=campaign_id) for each in given])
+
+        must_refuse(StorageError, storage, add_one_code_twice)
+        for campaign_id in (None, "CMP1"):
+            must_refuse(StorageError, storage, partial(add_one_ordinal_twice, campaign_id=campaign_id))
+        assert driver.require_consistent(storage, list_id) == []
+        assert driver.remaining(storage, list_id) == ["A", "B"]
+
     def test_the_latest_assignment_is_by_campaign_or_else_by_list(self, storage: Storage) -> None:
         lists = [
             driver.a_list(storage, driver.some_codes(9, f"L{number}-"), tag=f"t{number}") for number in "12"
@@ -245,6 +265,24 @@ class AssignmentClauses(StorageHooks):
             }
             assert tx.assignments.latest_of_many(users, None, lists[1]) == {"user-1": asked[None, lists[1]]}
             assert tx.assignments.latest_of_many([], "CMP2", None) == {}
+
+    def test_the_latest_assignment_of_a_campaign_is_the_same_whichever_list_is_named(
+        self, storage: Storage
+    ) -> None:
+        lists = [driver.a_list(storage, driver.some_codes(3, tag), tag=tag) for tag in ("t1", "t2")]
+        with storage.begin() as tx:
+            tx.campaigns.put(driver.a_link(lists[0], "CMP1"))
+            tx.commit()
+        given, _ = driver.assign(storage, "user-1", campaign_id="CMP1")
+        for again in (False, True):
+            driver.assign(storage, "user-1", list_id=lists[0], again=again)
+        with storage.begin(write=False) as tx:
+            for list_id in lists:
+                assert tx.assignments.latest("user-1", "CMP1", list_id) == given
+                found = tx.assignments.latest_of_many(["user-1", "user-2"], "CMP1", list_id)
+                assert found == {"user-1": given}
+                assert tx.assignments.latest("user-1", "CMP2", list_id) is None
+                assert tx.assignments.latest_of_many(["user-1"], "CMP2", list_id) == {}
 
     def test_assignments_are_returned_in_the_order_of_the_ids_asked_for(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, driver.some_codes(12))
@@ -285,6 +323,14 @@ class AssignmentClauses(StorageHooks):
             assert tx.assignments.of_code("A") == found
             assert tx.assignments.of_code("B0") == []
             assert tx.assignments.of_code("a") == []
+
+    def test_equal_assignments_are_ordered_by_the_age_of_their_lists(self, storage: Storage) -> None:
+        # The tenth and those after it come late as numbers, and early as texts.
+        lists = [driver.a_list(storage, ["A"], partner=f"Partner {number}") for number in range(12)]
+        given = [driver.assign(storage, "user-1", list_id=list_id)[0] for list_id in lists[::-1]]
+        with storage.begin(write=False) as tx:
+            assert tx.assignments.of_user("user-1") == given[::-1]
+            assert tx.assignments.of_code("A") == given[::-1]
 
     def test_a_lists_assignments_are_paged_in_the_order_of_their_codes(self, storage: Storage) -> None:
         lists = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from attrs import evolve
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from partner_vouchers.domain.events import Event, ListPaused, PartnerAdded, Recorded
 from partner_vouchers.domain.uploads import FileFault, FileFaultKind, RowFaultKind, Upload, UploadStatus
 from partner_vouchers.errors import StorageError, UnknownList, UnknownUpload
-from partner_vouchers.ports import Storage
+from partner_vouchers.ports import Storage, Transaction
 from partner_vouchers.testing import driver, strategies
 from partner_vouchers.testing.clauses.lists import NOBODY
 from partner_vouchers.testing.driver import FAR, START
@@ -105,7 +106,23 @@ class UploadClauses(StorageHooks):
             found = [tx.uploads.piece(entries[0].id, index) for index in range(5)]
             assert found == [*pieces, None]
             assert tx.uploads.piece(entries[1].id, 0) is None
-        must_refuse(StorageError, storage, lambda tx: tx.uploads.add_piece(entries[0].id, 0, b"again"))
+
+    def test_a_piece_of_a_file_is_stored_once_be_it_empty(self, storage: Storage) -> None:
+        entry = driver.enter_upload(storage, driver.a_list(storage))
+        pieces = [b"A\n", b""]
+        with storage.begin() as tx:
+            for index, piece in enumerate(pieces):
+                tx.uploads.add_piece(entry.id, index, piece)
+            tx.commit()
+
+        def add(tx: Transaction, index: int, data: bytes) -> None:
+            tx.uploads.add_piece(entry.id, index, data)
+
+        for index in range(2):
+            for data in (b"again", b""):
+                must_refuse(StorageError, storage, partial(add, index=index, data=data))
+        with storage.begin(write=False) as tx:
+            assert [tx.uploads.piece(entry.id, index) for index in range(3)] == [*pieces, None]
 
     def test_an_abandoned_upload_keeps_its_file_only_where_it_is_whole(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)
