@@ -28,6 +28,11 @@ _FROM = f"""
     JOIN pv_terms AS t ON t.list_id = l.id AND t.version = a.list_version
 """
 
+_LATEST = f"""
+    SELECT {_ASSIGNMENT} FROM pv_assignments AS a {_FROM}
+    WHERE a.user_id = ? AND a.origin = ? ORDER BY a.ordinal DESC LIMIT 1
+"""
+
 
 class SQLiteAssignments:
     """Who has which code."""
@@ -60,11 +65,7 @@ class SQLiteAssignments:
 
     def latest(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Assignment | None:
         """See `ports.Assignments`."""
-        sql = f"""
-            SELECT {_ASSIGNMENT} FROM pv_assignments AS a {_FROM}
-            WHERE a.user_id = ? AND a.origin = ? ORDER BY a.ordinal DESC LIMIT 1
-        """
-        row = self._db.execute(sql, (user_id, origin_of(campaign_id, list_id))).fetchone()
+        row = self._db.execute(_LATEST, (user_id, origin_of(campaign_id, list_id))).fetchone()
         return None if row is None else assignments_from_rows([row])[0]
 
     def latest_of_many(
