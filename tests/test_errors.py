@@ -68,11 +68,19 @@ PROMISED = {
     "storage_error",
     "storage_busy",
     "storage_full",
+    "storage_unavailable",
+    "storage_not_migrated",
+    "storage_forked",
+    "storage_replaced",
+    "commit_outcome_unknown",
+    "connection_lost",
+    "transaction_conflict",
     "not_a_partner_vouchers_storage",
     "schema_too_new",
     "duplicate_policy_mismatch",
     "host_transaction",
     "sink_unavailable",
+    "unknown_sink",
 }
 
 TEXTS = st.text(min_size=1)
@@ -109,6 +117,25 @@ def test_all_errors_have_one_root() -> None:
         if isinstance(found, type) and issubclass(found, BaseException):
             assert issubclass(found, PartnerVouchersError)
     assert issubclass(PartnerVouchersError, Exception)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        error
+        for error in ERRORS
+        if error.code.startswith(("storage_", "schema_")) or "Storage" in error.__name__
+    ]
+    + [errors.ConnectionLost, errors.CommitOutcomeUnknown, errors.DuplicatePolicyMismatch],
+    ids=lambda error: error.__name__,
+)
+def test_every_failure_of_the_storage_is_a_storage_error(error: type[PartnerVouchersError]) -> None:
+    assert issubclass(error, errors.StorageError)
+
+
+@given(text=TEXTS)
+def test_braces_in_a_value_are_no_part_of_the_template(text: str) -> None:
+    assert str(errors.InvalidInput(field="{code}", reason=text)) == f"{{code}}: {text}"
 
 
 def test_the_root_is_what_a_host_imports() -> None:
@@ -169,6 +196,7 @@ def test_an_error_travels_between_processes(error: type[PartnerVouchersError], d
         }
         assert str(arrived) == str(raised)
         assert arrived.code == error.code
+        assert arrived.__notes__ == ["in the worker"]
 
 
 def test_an_error_travels_with_the_one_that_caused_it() -> None:

@@ -1,0 +1,747 @@
+"""Every error that the library raises.
+
+All errors have one root, `PartnerVouchersError`. Each class has a stable `code` for programs, attributes that carry
+the facts, and a message that says what to do next. Driver errors never leak: an adapter turns them into a
+`StorageError`. A voucher code is a secret: an error about a code carries it masked.
+
+Example:
+    >>> try:
+    ...     raise UnknownPartner(name="Puma")
+    ... except PartnerVouchersError as error:
+    ...     print(error.code, "|", error)
+    unknown_partner | there is no partner 'Puma'; add it with partners.add('Puma')
+"""
+
+from __future__ import annotations
+
+import copyreg
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, dataclass_transform
+
+
+class _Attributes(dict[str, Any]):
+    """What a template can name: every attribute and property of an error."""
+
+    def __init__(self, error: PartnerVouchersError) -> None:
+        self._error = error
+
+    def __missing__(self, name: str) -> Any:
+        return getattr(self._error, name)
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False)
+class PartnerVouchersError(Exception):
+    """The root of all errors of this library.
+
+    The annotated attributes of a subclass are its keyword arguments. Errors can be pickled and copied.
+
+    Attributes:
+        code: a stable name of the error for programs; it never changes between versions.
+        template: the message, with attributes and properties of the error in braces.
+    """
+
+    code: ClassVar[str] = "partner_vouchers_error"
+    template: ClassVar[str] = "the library failed"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        dataclass(eq=False, kw_only=True, repr=False)(cls)
+
+    def __str__(self) -> str:
+        return self.template.format_map(_Attributes(self))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception would be rebuilt from positional arguments, which these errors do not have.
+        return copyreg.__newobj__, (type(self),), vars(self).copy()  # type: ignore[attr-defined]
+
+
+# --- arguments
+
+
+class InvalidInput(PartnerVouchersError):
+    """An argument breaks a rule.
+
+    Attributes:
+        field: the name of the argument.
+        reason: which rule it breaks, and what would be right.
+    """
+
+    code = "invalid_input"
+    template = "{field}: {reason}"
+    field: str
+    reason: str
+
+
+class InvalidPartnerName(InvalidInput):
+    """A partner's name is empty, too long, or contains a control character."""
+
+    code = "invalid_partner_name"
+
+
+class InvalidTag(InvalidInput):
+    """A list tag is empty, too long, or contains white space or a control character."""
+
+    code = "invalid_tag"
+
+
+class NaiveDatetime(InvalidInput):
+    """A date and time has no time zone."""
+
+    code = "naive_datetime"
+
+
+class ExpiryNotInFuture(InvalidInput):
+    """An expiry is now or in the past."""
+
+    code = "expiry_not_in_future"
+
+
+class InvalidIdempotencyKey(InvalidInput):
+    """An idempotency key is empty, longer than 255 characters, or contains a control character."""
+
+    code = "invalid_idempotency_key"
+
+
+class InvalidCursor(InvalidInput):
+    """A page's `after` is not the `next` of an earlier page of the same query."""
+
+    code = "invalid_cursor"
+
+
+class InvalidEvent(PartnerVouchersError):
+    """The properties of a promo event do not match its wire form.
+
+    Attributes:
+        event_name: the wire name of the event.
+        faults: for each wrong property, its wire name and what is wrong with it. An attribute that the form does not
+            contain is named as the attribute of the event.
+    """
+
+    code = "invalid_event"
+    template = "this is not the event {event_name!r}: {_faults}"
+    event_name: str
+    faults: tuple[tuple[str, str], ...]
+
+    @property
+    def _faults(self) -> str:
+        return "; ".join(f"{name!r} {reason}" for name, reason in self.faults)
+
+
+class SourceUnreadable(PartnerVouchersError):
+    """The file to upload cannot be opened or read.
+
+    Attributes:
+        filename: the path or the name of the file.
+        reason: the operating system's message.
+    """
+
+    code = "source_unreadable"
+    template = "cannot read {filename!r} ({reason}); check the path and its permissions"
+    filename: str
+    reason: str
+
+
+# --- partners and lists
+
+
+class UnknownPartner(PartnerVouchersError):
+    """There is no partner with this name (names are case-sensitive)."""
+
+    code = "unknown_partner"
+    template = "there is no partner {name!r}; add it with partners.add({name!r})"
+    name: str
+
+
+class PartnerExists(PartnerVouchersError):
+    """A partner with exactly this name exists."""
+
+    code = "partner_exists"
+    template = "partner {name!r} already exists; use it, or choose another name"
+    name: str
+
+
+class UnknownList(PartnerVouchersError):
+    """There is no voucher list with this id, or it was deleted."""
+
+    code = "unknown_list"
+    template = "there is no voucher list {list_id!r}; lists.find() shows all lists"
+    list_id: str
+
+
+class TagTaken(PartnerVouchersError):
+    """Another list of the partner that is not archived has this tag.
+
+    Attributes:
+        partner: the partner's name.
+        tag: the tag in its stored, lower-case form.
+        list_id: the list that has the tag.
+    """
+
+    code = "tag_taken"
+    template = (
+        "partner {partner!r} uses the tag {tag!r} for list {list_id}; "
+        "choose another tag, upload to that list, or archive it"
+    )
+    partner: str
+    tag: str
+    list_id: str
+
+
+class ActionNotAllowed(PartnerVouchersError):
+    """The status of the list does not allow this action; nothing was changed.
+
+    Attributes:
+        list_id: the list.
+        status: its status at the call, such as `"Expired"`.
+        action: the requested action, such as `"pause"`.
+        allowed: the actions that the status allows.
+    """
+
+    code = "action_not_allowed"
+    template = "list {list_id} is {status}: {action} is not allowed; allowed: {_allowed}"
+    list_id: str
+    status: str
+    action: str
+    allowed: tuple[str, ...]
+
+    @property
+    def _allowed(self) -> str:
+        return ", ".join(self.allowed) or "nothing"
+
+
+class StaleVersion(PartnerVouchersError):
+    """The list was changed since you read it; nothing was changed now.
+
+    Attributes:
+        list_id: the list.
+        expected: the version that you passed.
+        actual: the version that is stored.
+    """
+
+    code = "stale_version"
+    template = (
+        "list {list_id} has version {actual}, not {expected}: it was changed in the meantime; "
+        "read it again with lists.get and repeat the change"
+    )
+    list_id: str
+    expected: int
+    actual: int
+
+
+class ListLinked(PartnerVouchersError):
+    """A list cannot be deleted while campaigns are linked to it."""
+
+    code = "list_linked"
+    template = (
+        "list {list_id} is linked to {_campaigns}; unlink it with campaigns.unlink before you delete it"
+    )
+    list_id: str
+    campaign_ids: tuple[str, ...]
+
+    @property
+    def _campaigns(self) -> str:
+        return ", ".join(self.campaign_ids)
+
+
+class ListDistributed(PartnerVouchersError):
+    """A list cannot be deleted once one of its codes was given out."""
+
+    code = "list_distributed"
+    template = "{distributed} codes of list {list_id} were given out or are reserved; archive it instead of deleting it"
+    list_id: str
+    distributed: int
+
+
+# --- uploads
+
+
+class UnknownUpload(PartnerVouchersError):
+    """There is no upload with this id."""
+
+    code = "unknown_upload"
+    template = "there is no upload {upload_id!r}; uploads.of_list(list_id) shows a list's uploads"
+    upload_id: str
+
+
+class OriginalNotKept(PartnerVouchersError):
+    """The original file of an upload is not in the storage, because it was too large or never read whole."""
+
+    code = "original_not_kept"
+    template = "the original file of upload {upload_id} was not kept, because it was never read whole"
+    upload_id: str
+
+
+class UploadRunning(PartnerVouchersError):
+    """Another upload to the same list is running.
+
+    Attributes:
+        list_id: the list.
+        upload_id: the running upload, or None where it has no entry yet.
+    """
+
+    code = "upload_running"
+    template = (
+        "{_upload} to list {list_id} is running; wait for it, "
+        "or call uploads.recover() if its process was killed"
+    )
+    list_id: str
+    upload_id: str | None
+
+    @property
+    def _upload(self) -> str:
+        return "another upload" if self.upload_id is None else f"upload {self.upload_id}"
+
+
+class FileAlreadyUploaded(PartnerVouchersError):
+    """The same bytes were completely uploaded to the same list before.
+
+    Attributes:
+        list_id: the list.
+        upload_id: the earlier upload.
+        filename: its file name.
+        uploaded_at: when it was started, in UTC.
+    """
+
+    code = "file_already_uploaded"
+    template = (
+        "this file was already uploaded to list {list_id}, as {filename!r} at {uploaded_at:%Y-%m-%dT%H:%M:%S%z} "
+        "(upload {upload_id}); pass force=True to upload it again"
+    )
+    list_id: str
+    upload_id: str
+    filename: str
+    uploaded_at: datetime
+
+
+class UploadInterrupted(PartnerVouchersError):
+    """An upload lost its lease: another process took it over and completed it or rolled it back."""
+
+    code = "upload_interrupted"
+    template = (
+        "another process took over upload {upload_id}, because this one did not renew its lease in time; "
+        "see uploads.get({upload_id!r}) for the outcome"
+    )
+    upload_id: str
+
+
+# --- campaigns and codes
+
+
+class NotLinked(PartnerVouchersError):
+    """A list is not linked to a campaign."""
+
+    code = "not_linked"
+    template = (
+        "list {list_id} is not linked to campaign {campaign_id!r}; campaigns.of_list shows its campaigns"
+    )
+    list_id: str
+    campaign_id: str
+
+
+class CampaignNotLinked(PartnerVouchersError):
+    """No voucher list is linked to the campaign."""
+
+    code = "campaign_not_linked"
+    template = (
+        "no voucher list is linked to campaign {campaign_id!r}; "
+        "link one with campaigns.link(list_id, {campaign_id!r})"
+    )
+    campaign_id: str
+
+
+class UnknownEligibilityRule(PartnerVouchersError):
+    """A campaign link names an eligibility rule that this program has not registered.
+
+    Attributes:
+        name: the name on the link.
+        registered: the registered names.
+    """
+
+    code = "unknown_eligibility_rule"
+    template = (
+        "eligibility rule {name!r} is not registered (registered: {_registered}); "
+        "pass it as PartnerVouchers(..., eligibility={{{name!r}: rule}})"
+    )
+    name: str
+    registered: tuple[str, ...]
+
+    @property
+    def _registered(self) -> str:
+        return ", ".join(self.registered) or "none"
+
+
+class NoCodeAvailable(PartnerVouchersError):
+    """None of the lists can give a code now.
+
+    Attributes:
+        campaign_id: the requested campaign, or None where a list was requested directly.
+        lists: for each list that was tried, its id and why it gave nothing:
+            `"exhausted"`, `"not eligible"`, or its status.
+    """
+
+    code = "no_code_available"
+    template = "no code can be given out ({_reasons}); activate a list, upload codes, or link another list"
+    campaign_id: str | None
+    lists: tuple[tuple[str, str], ...]
+
+    @property
+    def _reasons(self) -> str:
+        return ", ".join(f"list {list_id}: {reason}" for list_id, reason in self.lists)
+
+
+class CodesExhausted(NoCodeAvailable):
+    """Every active list has given out all its codes."""
+
+    code = "codes_exhausted"
+    template = "no code is left ({_reasons}); upload more codes to one of these lists"
+
+
+class NoActiveList(NoCodeAvailable):
+    """None of the lists is active."""
+
+    code = "no_active_list"
+    template = "no list is active ({_reasons}); activate or extend one, or link another"
+
+
+class NotEligible(NoCodeAvailable):
+    """The user meets the eligibility rule of none of the links."""
+
+    code = "not_eligible"
+    template = "the user is not eligible ({_reasons}); link a list with another rule, or without one"
+
+
+class IdempotencyConflict(PartnerVouchersError):
+    """An idempotency key was used before with other arguments.
+
+    Attributes:
+        key: the idempotency key.
+    """
+
+    code = "idempotency_conflict"
+    template = (
+        "idempotency key {key!r} was used with other arguments; "
+        "use a new key for each request, or repeat the first request unchanged"
+    )
+    key: str
+
+
+# --- delivery of events
+
+
+class SinkUnavailable(PartnerVouchersError):
+    """A sink could not be reached, is overloaded, or did not answer; the events will be sent again.
+
+    Attributes:
+        sink: the name of the sink.
+        reason: what happened.
+        retry_after: how many seconds the receiver asked to wait, or None.
+    """
+
+    code = "sink_unavailable"
+    template = "the sink {sink!r} is not available: {reason}{_wait}"
+    sink: str
+    reason: str
+    retry_after: float | None = None
+
+    @property
+    def _wait(self) -> str:
+        return "" if self.retry_after is None else f"; it asks to wait {self.retry_after:g} s"
+
+
+class UnknownSink(PartnerVouchersError):
+    """No event was ever delivered to a sink with this name.
+
+    Attributes:
+        sink: the name.
+        known: the names of the sinks that the storage knows.
+    """
+
+    code = "unknown_sink"
+    template = "there is no sink {sink!r} (known: {_known}); correct the name, or deliver to it first"
+    sink: str
+    known: tuple[str, ...]
+
+    @property
+    def _known(self) -> str:
+        return ", ".join(map(repr, self.known)) or "none"
+
+
+# --- messages and linked content
+
+
+class MessageError(PartnerVouchersError):
+    """A message template is wrong, or rendering it failed.
+
+    Attributes:
+        reason: what is wrong.
+        line: the line of the template, from 1, or None where it is not known.
+        column: the column in that line, from 1, or None where it is not known.
+    """
+
+    code = "message_error"
+    template = "message template: {_where}{reason}"
+    reason: str
+    line: int | None = None
+    column: int | None = None
+
+    @property
+    def _where(self) -> str:
+        return "" if self.line is None else f"line {self.line}: "
+
+
+class LinkedContentFailed(MessageError):
+    """A message needs linked content that its source could not provide.
+
+    Attributes:
+        name: the name of the linked content in the template.
+        cause: the error of its source, or None where the source raised an error of another library.
+    """
+
+    code = "linked_content_failed"
+    name: str
+    cause: PartnerVouchersError | None = None
+
+
+class LinkedContentError(PartnerVouchersError):
+    """A source of linked content could not provide the content.
+
+    Attributes:
+        reason: what happened, and what to do.
+    """
+
+    code = "linked_content_error"
+    template = "{reason}"
+    reason: str
+
+
+class NoLinkedContent(LinkedContentError):
+    """A source has nothing for this user, so that a template can show a default instead."""
+
+    code = "no_linked_content"
+
+
+class ParameterMissing(LinkedContentError):
+    """A mandatory parameter of linked content is missing or empty; the source was not called.
+
+    Attributes:
+        parameter: the name of the parameter.
+    """
+
+    code = "parameter_missing"
+    template = "the parameter {parameter!r} is mandatory; pass it in `parameters=`"
+    parameter: str
+    reason: str = "a mandatory parameter is missing"
+
+
+class VoucherifyError(LinkedContentError):
+    """Voucherify refused a request, or its answer cannot be used.
+
+    Voucherify's texts may contain a voucher code, so they are kept in attributes and never in the message.
+
+    Attributes:
+        status: the HTTP status.
+        key: Voucherify's name for the error, such as `"not_found"`, or None.
+        message: Voucherify's short description, or None.
+        details: Voucherify's longer description, or None.
+        request_id: the id to quote to Voucherify's support, or None.
+    """
+
+    code = "voucherify_error"
+    template = "Voucherify answered {status} {_key}{_request}: {reason}"
+    status: int
+    key: str | None = None
+    message: str | None = None
+    details: str | None = None
+    request_id: str | None = None
+
+    @property
+    def _key(self) -> str:
+        return self.key or "without a key"
+
+    @property
+    def _request(self) -> str:
+        return "" if self.request_id is None else f", request {self.request_id}"
+
+
+class VoucherifyCredentialsRefused(VoucherifyError):
+    """Voucherify did not accept the App ID and App Token, or they may not publish."""
+
+    code = "voucherify_credentials_refused"
+
+
+class VoucherifyNothingToPublish(VoucherifyError, NoLinkedContent):
+    """The campaign has no voucher left that Voucherify could publish."""
+
+    code = "voucherify_nothing_to_publish"
+
+
+class VoucherifyNotFound(VoucherifyError):
+    """Voucherify has no campaign or voucher with this name."""
+
+    code = "voucherify_not_found"
+
+
+class VoucherifyRateLimited(VoucherifyError):
+    """Voucherify received too many calls, also after a wait; nothing was published.
+
+    Attributes:
+        retry_after: how many seconds Voucherify asked to wait, or None.
+    """
+
+    code = "voucherify_rate_limited"
+    retry_after: float | None = None
+
+
+class VoucherifyUnreachable(LinkedContentError):
+    """There was no answer from Voucherify.
+
+    Attributes:
+        sent: whether the request may have been carried out, so that a code may have been published.
+    """
+
+    code = "voucherify_unreachable"
+    sent: bool
+
+
+# --- storages and transactions
+
+
+class StorageError(PartnerVouchersError):
+    """The storage failed. Unless the message says otherwise, nothing of the call was stored.
+
+    Attributes:
+        reason: what happened, and what to do.
+    """
+
+    code = "storage_error"
+    template = "{reason}"
+    reason: str
+
+
+class StorageBusy(StorageError):
+    """Others held the storage's lock for longer than the timeout; you can repeat the call."""
+
+    code = "storage_busy"
+
+
+class TransactionConflict(StorageBusy):
+    """The transaction conflicted with another one and was rolled back; nothing was stored.
+
+    The library repeats its own transactions, but not a host's: roll that back and begin it again.
+
+    Attributes:
+        attempts: how many transactions the library tried for the call.
+    """
+
+    code = "transaction_conflict"
+    attempts: int = 1
+
+
+class StorageFull(StorageError):
+    """The disk is full; free some space and repeat the call."""
+
+    code = "storage_full"
+
+
+class StorageUnavailable(StorageError):
+    """The server cannot be reached, or ended the connection; nothing was stored, and you can repeat the call."""
+
+    code = "storage_unavailable"
+
+
+class ConnectionLost(StorageUnavailable):
+    """The connection was lost before the transaction was committed; nothing was stored.
+
+    The library repeats its own transactions, but not a host's: begin that again on another connection.
+
+    Attributes:
+        attempts: how many transactions the library tried for the call.
+    """
+
+    code = "connection_lost"
+    attempts: int = 1
+
+
+class CommitOutcomeUnknown(StorageError):
+    """The connection was lost while the transaction was committed: all of it was stored, or nothing.
+
+    A repeat with the same idempotency key returns the stored result, or does the work if nothing was stored.
+    """
+
+    code = "commit_outcome_unknown"
+
+
+class StorageForked(StorageError):
+    """The storage cannot be used in this process, which was forked from the one that opened it."""
+
+    code = "storage_forked"
+
+
+class StorageReplaced(StorageError):
+    """The database file was deleted or replaced while it was open; no code was given from it."""
+
+    code = "storage_replaced"
+
+
+class StorageNotMigrated(StorageError):
+    """The tables are missing, older than this library, or copied from another server; `migrate()` repairs it."""
+
+    code = "storage_not_migrated"
+
+
+class NotAPartnerVouchersStorage(StorageError):
+    """The file is not a database, or a database of another program."""
+
+    code = "not_a_partner_vouchers_storage"
+
+
+class SchemaTooNew(StorageError):
+    """The storage was upgraded by a newer version of this library.
+
+    Attributes:
+        found: the version of the stored schema.
+        supported: the newest version that this library supports.
+    """
+
+    code = "schema_too_new"
+    template = (
+        "the storage has schema version {found}, this library supports versions up to {supported}; "
+        "upgrade partner_vouchers"
+    )
+    found: int
+    supported: int
+    reason: str = "the schema is newer than this library"
+
+
+class DuplicatePolicyMismatch(StorageError):
+    """The storage was set up with another duplicate policy.
+
+    Attributes:
+        stored: the name of the policy that the storage was set up with.
+        given: the name of the policy that you passed.
+    """
+
+    code = "duplicate_policy_mismatch"
+    template = (
+        "the storage was set up with the duplicate policy {stored!r}, not {given!r}; "
+        "open it with {stored!r}, or set up a new storage"
+    )
+    stored: str
+    given: str
+    reason: str = "the storage has another duplicate policy"
+
+
+class HostTransactionError(PartnerVouchersError):
+    """Something cannot be done in a host's own transaction, or there is no such transaction.
+
+    Attributes:
+        reason: what is wrong, and what to do.
+    """
+
+    code = "host_transaction"
+    template = "{reason}"
+    reason: str
