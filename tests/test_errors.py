@@ -94,6 +94,7 @@ KINDS: dict[type | UnionType | object, st.SearchStrategy[Any]] = {
     tuple[str, ...]: st.lists(TEXTS, max_size=3).map(tuple),
     tuple[tuple[str, str], ...]: st.lists(st.tuples(TEXTS, TEXTS), max_size=3).map(tuple),
     datetime: DATETIMES,
+    datetime | None: st.none() | DATETIMES,
     bool: st.booleans(),
     float | None: st.none() | st.floats(allow_nan=False),
     # Errors are compared by identity, so one within another has a test of its own.

@@ -429,6 +429,234 @@ class IdempotencyConflict(PartnerVouchersError):
     key: str
 
 
+# --- limits, reservations, revocations and redemptions
+
+
+class LimitReached(NoCodeAvailable):
+    """A limit of the campaign is used up.
+
+    Attributes:
+        per: `"user"` or `"campaign"`: whose codes the limit counts.
+        limit: how many codes it allows.
+        used: how many codes count in the present period.
+        period: `"day"`, `"week"` or `"month"`, or None.
+        zone: the name of the time zone of the period, or None.
+        frees_at: when the period ends, in UTC; None for a limit without a period.
+    """
+
+    code = "limit_reached"
+    template = "campaign {campaign_id!r} gives {limit} codes per {per}{_period}, and {used} are used; {_next}"
+    lists: tuple[tuple[str, str], ...] = ()
+    per: str
+    limit: int
+    used: int
+    period: str | None = None
+    zone: str | None = None
+    frees_at: datetime | None = None
+
+    @property
+    def _period(self) -> str:
+        return "" if self.period is None else f" and {self.period} ({self.zone})"
+
+    @property
+    def _next(self) -> str:
+        if self.frees_at is None:
+            return "raise the limit with campaigns.set_limits, or revoke a code"
+        return f"ask again from {self.frees_at:%Y-%m-%dT%H:%M:%S%z} on"
+
+
+class UnknownReservation(PartnerVouchersError):
+    """There is no reservation with this id. Released and expired ones are removed after 30 days."""
+
+    code = "unknown_reservation"
+    template = "there is no reservation {reservation_id!r}; codes.reservations shows the open ones"
+    reservation_id: str
+
+
+class ReservationReleased(PartnerVouchersError):
+    """The reservation was released, so it cannot be confirmed."""
+
+    code = "reservation_released"
+    template = "reservation {reservation_id} was released; reserve another code"
+    reservation_id: str
+
+
+class ReservationExpired(PartnerVouchersError):
+    """The reservation has run out, so it cannot be confirmed."""
+
+    code = "reservation_expired"
+    template = "reservation {reservation_id} has run out; reserve another code"
+    reservation_id: str
+
+
+class AlreadyConfirmed(PartnerVouchersError):
+    """The reservation was confirmed, so it cannot be released."""
+
+    code = "already_confirmed"
+    template = "reservation {reservation_id} was confirmed; take the code back with codes.revoke"
+    reservation_id: str
+
+
+class UnknownAssignment(PartnerVouchersError):
+    """There is no assignment with this id."""
+
+    code = "unknown_assignment"
+    template = "there is no assignment {assignment_id!r}; codes.of_user and codes.holders show assignments"
+    assignment_id: str
+
+
+class AssignmentRevoked(PartnerVouchersError):
+    """The idempotency key belongs to an assignment that was revoked since.
+
+    Attributes:
+        assignment_id: the assignment.
+        revoked_at: when it was revoked, in UTC.
+    """
+
+    code = "assignment_revoked"
+    template = (
+        "the code of this request was revoked at {revoked_at:%Y-%m-%dT%H:%M:%S%z} (assignment {assignment_id}); "
+        "use a new key to give another code"
+    )
+    assignment_id: str
+    revoked_at: datetime
+
+
+class AlreadyRevoked(PartnerVouchersError):
+    """The assignment was revoked without restock, so its code is retired and cannot return to the pool."""
+
+    code = "already_revoked"
+    template = (
+        "assignment {assignment_id} was revoked without restock; its code is retired and is never given again"
+    )
+    assignment_id: str
+
+
+class RestockNotAllowed(PartnerVouchersError):
+    """The code can never return to the pool; nothing was changed.
+
+    Attributes:
+        assignment_id: the assignment.
+        reason: why.
+    """
+
+    code = "restock_not_allowed"
+    template = "the code of assignment {assignment_id} cannot return to the pool: {reason}; revoke it without restock"
+    assignment_id: str
+    reason: str
+
+
+class CodeMayBeKnown(PartnerVouchersError):
+    """The user may know the code, so it does not return to the pool without `force=True`; nothing was changed.
+
+    Attributes:
+        assignment_id: the assignment.
+        reason: why the user may know it.
+    """
+
+    code = "code_may_be_known"
+    template = (
+        "the user may know the code of assignment {assignment_id}: {reason}; "
+        "revoke it without restock, or pass force=True"
+    )
+    assignment_id: str
+    reason: str
+
+
+class RedemptionError(PartnerVouchersError):
+    """A redemption cannot be recorded or reverted; nothing was changed.
+
+    Attributes:
+        masked: the voucher code, masked.
+    """
+
+    code = "redemption_error"
+    template = "the redemption of code {masked} cannot be recorded"
+    masked: str
+
+
+class NotDistributed(RedemptionError):
+    """Nobody holds the code.
+
+    Attributes:
+        lists: the lists that contain the code.
+    """
+
+    code = "not_distributed"
+    template = "nobody holds the code {masked}; check the code{_lists}"
+    lists: tuple[str, ...] = ()
+
+    @property
+    def _lists(self) -> str:
+        return f", or see list {', '.join(self.lists)}" if self.lists else ""
+
+
+class NotTheirCode(RedemptionError):
+    """Another user holds the code."""
+
+    code = "not_their_code"
+    template = "another user holds the code {masked} of list {list_id}; check the user, or leave out user_id"
+    list_id: str
+
+
+class AmbiguousCode(RedemptionError):
+    """The code belongs to several lists.
+
+    Attributes:
+        candidates: for each list its id and its partner.
+    """
+
+    code = "ambiguous_code"
+    template = "the code {masked} belongs to several lists ({_candidates}); pass partner= or list_id="
+    candidates: tuple[tuple[str, str], ...]
+
+    @property
+    def _candidates(self) -> str:
+        return ", ".join(f"list {list_id} of {partner!r}" for list_id, partner in self.candidates)
+
+
+class AlreadyRedeemed(RedemptionError):
+    """The code was redeemed with another order.
+
+    Attributes:
+        assignment_id: the assignment.
+        redeemed_at: when it was redeemed, in UTC.
+    """
+
+    code = "already_redeemed"
+    template = (
+        "the code {masked} was redeemed with another order at {redeemed_at:%Y-%m-%dT%H:%M:%S%z} "
+        "(assignment {assignment_id}); revert that redemption first"
+    )
+    assignment_id: str
+    redeemed_at: datetime
+
+
+class RedemptionReverted(RedemptionError):
+    """The redemption with this order was reverted, and the same order cannot redeem the code again."""
+
+    code = "redemption_reverted"
+    template = (
+        "this order's redemption of {masked} was reverted (assignment {assignment_id}); use a new order id"
+    )
+    assignment_id: str
+
+
+class UnknownRedemption(RedemptionError):
+    """The code was not redeemed with this order."""
+
+    code = "unknown_redemption"
+    template = "the code {masked} was not redeemed with this order; check the order id"
+
+
+class UnknownReport(PartnerVouchersError):
+    """There is no reconciliation report with this id."""
+
+    code = "unknown_report"
+    template = "there is no reconciliation report {report_id!r}; redemptions.upload returns the id"
+    report_id: str
+
+
 # --- delivery of events
 
 

@@ -1,0 +1,124 @@
+"""Reservations: a code is set aside for a user, until it is confirmed, released, or has run out.
+
+The state machine is `TRANSITIONS`. Expired is derived and never has to be stored: an open reservation is Expired from
+its `expires_at` on, so no job has to run.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from attrs import evolve, field, frozen
+
+from partner_vouchers.domain.codes import mask
+from partner_vouchers.errors import (
+    AlreadyConfirmed,
+    InvalidInput,
+    ReservationExpired,
+    ReservationReleased,
+)
+
+MAX_TTL = timedelta(days=30)
+"""The longest time for which a code can be reserved."""
+
+KEPT = timedelta(days=30)
+"""How long a released or expired reservation is kept."""
+
+
+class ReservationState(StrEnum):
+    """What became of a reservation."""
+
+    OPEN = "Open"
+    CONFIRMED = "Confirmed"
+    RELEASED = "Released"
+    EXPIRED = "Expired"
+
+
+class ReservationAction(StrEnum):
+    """What an owner can do with a reservation."""
+
+    CONFIRM = "confirm"
+    RELEASE = "release"
+
+
+_State: Final = ReservationState
+_Action: Final = ReservationAction
+_Refusal = type[ReservationExpired] | type[ReservationReleased] | type[AlreadyConfirmed]
+
+TRANSITIONS: dict[tuple[ReservationState, ReservationAction], ReservationState | _Refusal | None] = {
+    (_State.OPEN, _Action.CONFIRM): _State.CONFIRMED,
+    (_State.OPEN, _Action.RELEASE): _State.RELEASED,
+    (_State.CONFIRMED, _Action.CONFIRM): None,
+    (_State.CONFIRMED, _Action.RELEASE): AlreadyConfirmed,
+    (_State.RELEASED, _Action.CONFIRM): ReservationReleased,
+    (_State.RELEASED, _Action.RELEASE): None,
+    (_State.EXPIRED, _Action.CONFIRM): ReservationExpired,
+    (_State.EXPIRED, _Action.RELEASE): None,
+}
+"""What an action leads to in a state: the next state, an error, or None where nothing changes."""
+
+
+@frozen(kw_only=True)
+class Reservation:
+    """A code that is set aside for a user.
+
+    Attributes:
+        id: an opaque string.
+        code: the voucher code, masked in the repr.
+        code_id: the entry of the pool; it becomes the id of the assignment.
+        user_id: for whom it is set aside.
+        campaign_id: the campaign that was asked, or None where a list was asked.
+        list_id: the list that the code came from.
+        reserved_at: when, in UTC. The code counts in the limits of this instant's period.
+        expires_at: from when on it is void, in UTC; None where the user holds the code already.
+        state: what became of it, at the instant at which it was returned.
+        replayed: whether the user had this reservation, or the code, already.
+    """
+
+    id: str
+    code: str = field(repr=mask)
+    code_id: str
+    user_id: str
+    campaign_id: str | None
+    list_id: str
+    reserved_at: datetime
+    expires_at: datetime | None
+    state: ReservationState = ReservationState.OPEN
+    replayed: bool = False
+
+    def at(self, now: datetime) -> Reservation:
+        """Return the reservation with the state that it has at `now`."""
+        if self.state is _State.OPEN and self.expires_at is not None and now >= self.expires_at:
+            return evolve(self, state=_State.EXPIRED)
+        return self
+
+    def after(self, action: ReservationAction, now: datetime) -> Reservation:
+        """Return the reservation after an action; the same one where nothing changes.
+
+        Raises:
+            ReservationExpired: it is to be confirmed and has run out.
+            ReservationReleased: it is to be confirmed and was released.
+            AlreadyConfirmed: it is to be released and was confirmed.
+        """
+        current = self.at(now)
+        result = TRANSITIONS[current.state, action]
+        if result is None:
+            return current
+        if isinstance(result, ReservationState):
+            return evolve(current, state=result)
+        raise result(reservation_id=self.id)
+
+
+def new_ttl(value: object) -> timedelta:
+    """Return how long a code is to be reserved.
+
+    Raises:
+        InvalidInput: it is no timedelta, not more than zero, or longer than 30 days.
+    """
+    if not isinstance(value, timedelta):
+        raise InvalidInput(field="ttl", reason="must be a timedelta, such as timedelta(minutes=15)")
+    if not timedelta(0) < value <= MAX_TTL:
+        raise InvalidInput(field="ttl", reason="must be more than zero and at most 30 days")
+    return value
