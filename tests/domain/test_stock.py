@@ -89,6 +89,38 @@ def test_the_level_of_a_stock(counts: Counts, low_stock_at: LowStock | None, exp
     assert stock_level(counts, low_stock_at) is expected
 
 
+@pytest.mark.parametrize(
+    "counts,used_before,expected",
+    [
+        pytest.param(Counts(20, 10), 10, ENOUGH, id="just topped up"),
+        pytest.param(Counts(20, 17), 10, ENOUGH, id="7 of 10 used since"),
+        pytest.param(Counts(20, 18), 10, LOW, id="8 of 10 used since"),
+        pytest.param(Counts(20, 16, 2), 10, LOW, id="reserved counts as used"),
+        pytest.param(Counts(30, 14, 0, 10), 10, ENOUGH, id="withdrawn since: 4 of 10 used"),
+        pytest.param(Counts(30, 18, 0, 10), 10, LOW, id="withdrawn since: 8 of 10 used"),
+        pytest.param(Counts(20, 8), 10, ENOUGH, id="more returned than were used since"),
+        pytest.param(Counts(20, 20), 10, EXHAUSTED, id="none left"),
+    ],
+)
+def test_a_percentage_counts_from_the_latest_upload(
+    counts: Counts, used_before: int, expected: StockLevel
+) -> None:
+    assert stock_level(counts, PercentUsed(80), used_before) is expected
+    # A number of codes left does not care.
+    assert stock_level(counts, 1, used_before) is stock_level(counts, 1)
+
+
+@given(percent=st.integers(1, 100), used=st.integers(0, 10_000), topped_up=st.integers(1, 10_000))
+def test_a_list_that_is_topped_up_warns_at_the_same_share_each_time(
+    percent: int, used: int, topped_up: int
+) -> None:
+    warns_at = -(-percent * topped_up // 100)
+    for since in (warns_at - 1, warns_at):
+        counts = Counts(uploaded=used + topped_up, distributed=used + since)
+        expected = EXHAUSTED if since == topped_up else LOW if since == warns_at else ENOUGH
+        assert stock_level(counts, PercentUsed(percent), used) is expected
+
+
 @given(
     counts=COUNTS,
     codes=st.integers(0, 1000),

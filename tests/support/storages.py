@@ -105,9 +105,9 @@ class _Told:
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._repository, name)
 
-        def call(*arguments: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
             self._step()
-            return method(*arguments)
+            return method(*arguments, **named)
 
         return call
 

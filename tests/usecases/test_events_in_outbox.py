@@ -142,6 +142,29 @@ def test_a_percentage_used_is_announced(host: Host, at_once: bool) -> None:
     assert [event.available for event in host.events(StockLow)] == [1 if at_once else 2]
 
 
+@pytest.mark.parametrize("campaign", [None, "CMP"], ids=["of the list", "in a campaign"])
+def test_a_percentage_used_is_announced_after_each_top_up(host: Host, campaign: str | None) -> None:
+    found = host.a_list(low_stock_at=PercentUsed(80), campaign=campaign)
+    source: dict[str, Any] = {"campaign_id": campaign} if campaign else {"list_id": found.id}
+    # The list is never empty: two codes are left over each month.
+    for month in range(6):
+        host.upload(found.id, *some_codes(10 if month == 0 else 8, f"{month}-"))
+        for number in range(8):
+            assert len(host.events(StockLow)) == month
+            host.vouchers.codes.assign(user_id=f"user-{month}-{number}", **source)
+    assert [event.available for event in host.events(StockLow)] == [2] * 6
+
+
+def test_a_withdrawal_does_not_use_a_percentage_up(host: Host) -> None:
+    found = host.a_list(*some_codes(10), low_stock_at=PercentUsed(80))
+    wrong = host.upload(found.id, *some_codes(10, "wrong"))
+    host.give(found.id, *(f"user-{number}" for number in range(7)))
+    host.vouchers.uploads.withdraw(wrong.id)
+    assert host.events(StockLow) == []
+    host.give(found.id, "user-7")
+    assert [event.available for event in host.events(StockLow)] == [2]
+
+
 def test_a_batch_that_takes_everything_announces_both_levels_in_order(host: Host) -> None:
     found = host.a_list(*some_codes(5), low_stock_at=2)
     host.vouchers.codes.assign_many([f"user-{number}" for number in range(5)], list_id=found.id)

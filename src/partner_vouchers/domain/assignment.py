@@ -279,7 +279,7 @@ def stock_alerts(
 
     A level is announced once, when the stock falls to it; a top-up arms it again.
     """
-    level = stock_level(counts, voucher_list.low_stock_at)
+    level = stock_level(counts, voucher_list.low_stock_at, voucher_list.used_before)
     kinds: list[type[StockEvent]] = []
     if announced < StockLevel.LOW <= level and voucher_list.low_stock_at is not None:
         kinds.append(StockLow)

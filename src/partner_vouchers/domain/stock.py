@@ -34,6 +34,11 @@ class Counts:
         return self.uploaded - self.distributed - self.reserved - self.withdrawn
 
     @property
+    def used(self) -> int:
+        """How many codes users have or that are set aside."""
+        return self.distributed + self.reserved
+
+    @property
     def capacity_left(self) -> int:
         """How many codes can still be uploaded."""
         return CAPACITY - self.uploaded
@@ -41,7 +46,7 @@ class Counts:
 
 @frozen
 class PercentUsed:
-    """A stock threshold as the share of a list's codes that is used up.
+    """A stock threshold as the share used of the codes that were available after the latest upload.
 
     Attributes:
         percent: a whole number from 1 to 100.
@@ -88,10 +93,16 @@ class StockLevel(IntEnum):
     EXHAUSTED = 2
 
 
-def stock_level(counts: Counts, low_stock_at: LowStock | None) -> StockLevel:
+def stock_level(counts: Counts, low_stock_at: LowStock | None, used_before: int = 0) -> StockLevel:
     """Return the level of a list's stock against its threshold.
 
-    A percentage is of the codes that were not withdrawn; a list without codes is exhausted.
+    A percentage is of what was available after the latest upload, so that a list that is topped up every month warns
+    every month; codes withdrawn since do not count. A list without codes is exhausted.
+
+    Args:
+        counts: the counters of the list.
+        low_stock_at: its threshold.
+        used_before: how many codes were used before the latest upload.
     """
     available = counts.available
     if available <= 0:
@@ -99,8 +110,8 @@ def stock_level(counts: Counts, low_stock_at: LowStock | None) -> StockLevel:
     if low_stock_at is None:
         return StockLevel.ENOUGH
     if isinstance(low_stock_at, PercentUsed):
-        total = counts.uploaded - counts.withdrawn
-        low = (total - available) * 100 >= low_stock_at.percent * total
+        used = counts.used - used_before
+        low = used * 100 >= low_stock_at.percent * (available + used)
     else:
         low = available <= low_stock_at
     return StockLevel.LOW if low else StockLevel.ENOUGH

@@ -86,6 +86,7 @@ class VoucherList:
         scope: where its codes must be unique, as the duplicate policy said when it was created.
         counts: the counters, kept by the storage.
         announced: the stock level that was last announced by an event, kept by the storage.
+        used_before: how many codes were used before the latest upload, kept by the storage.
         campaigns: how many campaigns it is linked to, kept by the storage.
         created_at: in UTC.
         updated_at: the last change of the list or its codes by a person, in UTC.
@@ -103,6 +104,7 @@ class VoucherList:
     scope: str = ""
     counts: Counts = field(factory=Counts)
     announced: StockLevel = StockLevel.ENOUGH
+    used_before: int = 0
     campaigns: int = 0
     created_at: datetime
     updated_at: datetime

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -61,6 +61,7 @@ class ListQuery:
         descending: whether the greatest comes first.
         after: only those that come after the list with this sort key and id, in the order asked for.
         limit: how many at the most.
+        tag: only lists with exactly this tag.
     """
 
     partner: str | None
@@ -70,6 +71,7 @@ class ListQuery:
     descending: bool
     after: tuple[SortKey, str] | None
     limit: int
+    tag: str | None = None
 
     def pick(self, lists: Iterable[VoucherList]) -> list[VoucherList]:
         """Return the page that is asked for out of all lists, for a storage that cannot query."""
@@ -87,13 +89,17 @@ class ListQuery:
     def _fits(self, each: VoucherList) -> bool:
         return (
             self.partner in (None, each.partner)
+            and self.tag in (None, each.tag)
             and (self.text is None or self.text in each.search_text)
             and (self.criteria is None or self.criteria.meets(each.state, each.expires_at))
         )
 
 
 class Lists(Protocol):
-    """The voucher lists. The storage keeps the counters, the announced level and the number of campaigns itself."""
+    """The voucher lists.
+
+    The storage keeps the counters, the announced level, `used_before` and the number of campaigns itself.
+    """
 
     def new_id(self) -> str:
         """Return an id that no list ever had: the decimal form of a number that only grows."""
@@ -102,8 +108,9 @@ class Lists(Protocol):
     def add(self, voucher_list: VoucherList) -> None:
         """Store a new list, without codes and links.
 
-        Whatever the list passed says, its counters begin at zero and its announced level at `StockLevel.ENOUGH`. No
-        method of a port writes `Counts.reserved`, which is always zero today.
+        Whatever the list passed says, its counters and `used_before` begin at zero and its announced level at
+        `StockLevel.ENOUGH`. No method of a port writes
+        `Counts.reserved`, which is always zero today.
 
         Raises:
             StorageError: the id was given to a list before, or a list of this partner and tag exists that is not
@@ -114,6 +121,11 @@ class Lists(Protocol):
     def get(self, list_id: str) -> VoucherList | None:
         """Return a list, or None where there is none or it was removed."""
         ...
+
+    def expiries(self, list_ids: Collection[str]) -> dict[str, datetime]:
+        """Return `expires_at` of each of these lists that exists, by id. It has a body."""
+        found = ((list_id, self.get(list_id)) for list_id in list_ids)
+        return {list_id: each.expires_at for list_id, each in found if each is not None}
 
     def hold(self, list_id: str) -> VoucherList | None:
         """Return what `get` does, in a transaction that will change the list by what it reads.
@@ -127,6 +139,7 @@ class Lists(Protocol):
         """Return the list of this partner and tag that is not archived. There is at most one. It has a body."""
         everything = ListQuery(
             partner=partner,
+            tag=tag,
             criteria=None,
             text=None,
             order=ListOrder.TAG,
@@ -134,9 +147,7 @@ class Lists(Protocol):
             after=None,
             limit=2**31,
         )
-        found = (
-            each for each in self.find(everything) if each.tag == tag and each.state is not State.ARCHIVED
-        )
+        found = (each for each in self.find(everything) if each.state is not State.ARCHIVED)
         return next(found, None)
 
     def save(self, voucher_list: VoucherList) -> None:
@@ -167,8 +178,8 @@ class Lists(Protocol):
         """
         ...
 
-    def touch(self, list_id: str, now: datetime) -> None:
-        """Set `updated_at`, and leave the version as it is.
+    def touch(self, list_id: str, now: datetime, *, used_before: int | None = None) -> None:
+        """Set `updated_at`, and `used_before` unless it is None; leave the version as it is.
 
         Raises:
             UnknownList: there is no such list.
@@ -197,6 +208,10 @@ class Campaigns(Protocol):
 
     def of_list(self, list_id: str) -> list[CampaignLink]:
         """Return the links of a list, ordered by campaign id."""
+        ...
+
+    def ids(self, after: str | None, limit: int) -> list[str]:
+        """Return the ids of campaigns that have a link, each once, ordered by code points, after the given id."""
         ...
 
     def of_campaign(self, campaign_id: str) -> list[tuple[CampaignLink, VoucherList]]:

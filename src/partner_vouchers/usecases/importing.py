@@ -172,7 +172,8 @@ class ImportRun:
             failure = interrupted("the list was archived while the upload ran")
         if failure is None:
             ended, events = self.upload.completed(tally, importing.publish(tx), now)
-            tx.lists.touch(voucher_list.id, now)
+            used_before = tx.codes.counts(voucher_list.id).used
+            tx.lists.touch(voucher_list.id, now, used_before=used_before)
             # As it is now: until the codes were published, others may have told another level.
             voucher_list = require_list(tx, voucher_list.id)
             counts = tx.codes.counts(voucher_list.id)

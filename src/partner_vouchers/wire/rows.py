@@ -124,6 +124,7 @@ def list_from_row(row: tuple[Any, ...]) -> VoucherList:
         version=row[12],
         counts=Counts(row[13], row[14], row[15], row[16]),
         announced=LEVELS[row[17]],
+        used_before=row[18],
     )
 
 

@@ -50,7 +50,7 @@ class Lists(Repository, ports.Lists):
             raise StorageError(
                 reason="the partner has a list of this tag that is not archived; look with `with_tag`"
             )
-        empty = evolve(voucher_list, counts=Counts(), announced=StockLevel.ENOUGH, campaigns=0)
+        empty = evolve(voucher_list, counts=Counts(), announced=StockLevel.ENOUGH, used_before=0, campaigns=0)
         log.put(tables.lists, empty.id, empty)
         log.put(tables.ids_of_lists, empty.id, None)
         log.put(tables.stocks, empty.id, Stock())
@@ -71,7 +71,11 @@ class Lists(Repository, ports.Lists):
         if stored.version != voucher_list.version - 1:
             raise StaleVersion(list_id=stored.id, expected=voucher_list.version - 1, actual=stored.version)
         changed = evolve(
-            voucher_list, counts=stored.counts, announced=stored.announced, campaigns=stored.campaigns
+            voucher_list,
+            counts=stored.counts,
+            announced=stored.announced,
+            used_before=stored.used_before,
+            campaigns=stored.campaigns,
         )
         self._unit.log.put(self._unit.tables.lists, changed.id, changed)
 
@@ -94,9 +98,12 @@ class Lists(Repository, ports.Lists):
         tables = self._unit.tables
         self._unit.log.put(tables.lists, list_id, evolve(tables.list(list_id), announced=level))
 
-    def touch(self, list_id: str, now: datetime) -> None:
+    def touch(self, list_id: str, now: datetime, *, used_before: int | None = None) -> None:
         tables = self._unit.tables
-        self._unit.log.put(tables.lists, list_id, evolve(tables.list(list_id), updated_at=now))
+        touched = evolve(tables.list(list_id), updated_at=now)
+        if used_before is not None:
+            touched = evolve(touched, used_before=used_before)
+        self._unit.log.put(tables.lists, list_id, touched)
 
 
 class Campaigns(Repository, ports.Campaigns):
@@ -131,6 +138,12 @@ class Campaigns(Repository, ports.Campaigns):
     def of_list(self, list_id: str) -> list[CampaignLink]:
         links = self._unit.tables.links.get(list_id, {})
         return [links[campaign_id][1] for campaign_id in sorted(links)]
+
+    def ids(self, after: str | None, limit: int) -> list[str]:
+        linked = self._unit.tables.lists_of_campaign
+        return sorted(each for each, lists in linked.items() if lists and (after is None or each > after))[
+            :limit
+        ]
 
     def of_campaign(self, campaign_id: str) -> list[tuple[CampaignLink, VoucherList]]:
         tables = self._unit.tables

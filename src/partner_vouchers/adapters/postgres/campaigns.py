@@ -68,6 +68,11 @@ class PostgresCampaigns:
         sql = f"SELECT {_LINK} FROM pv_links AS k WHERE k.list_id = %s ORDER BY k.campaign_id"
         return [link_from_row(row) for row in self._db.execute(sql, (to_list_number(list_id),))]
 
+    def ids(self, after: str | None, limit: int) -> list[str]:
+        """See `ports.Campaigns`."""
+        sql = "SELECT DISTINCT campaign_id FROM pv_links WHERE campaign_id > %s ORDER BY campaign_id LIMIT %s"
+        return [row[0] for row in self._db.execute(sql, (after or "", limit))]
+
     def of_campaign(self, campaign_id: str) -> list[tuple[CampaignLink, VoucherList]]:
         """See `ports.Campaigns`. Until the transaction ends nobody else changes these lists."""
         known = self._catalog.get(campaign_id)

@@ -28,7 +28,7 @@ _MANY_PARTS = 64
 """Above how many parts a counter is summed up."""
 
 _STOCK = """
-    s.uploaded, d.codes, s.reserved, s.withdrawn, a.level, l.low_stock_at, d.parts
+    s.uploaded, d.codes, s.reserved, s.withdrawn, a.level, l.low_stock_at, d.parts, l.used_before
     FROM pv_stock AS s JOIN pv_lists AS l ON l.id = s.list_id JOIN pv_announced AS a ON a.list_id = s.list_id
     CROSS JOIN LATERAL (
         SELECT coalesce(sum(codes), 0)::bigint AS codes, count(*) AS parts
@@ -153,11 +153,11 @@ class PostgresCodes:
         """Tell whether those who take codes at the same time could bring the list to another level."""
         counts = stock.counts
         nearly = Counts(counts.uploaded, counts.distributed + NEAR, counts.reserved, counts.withdrawn)
-        return stock_level(nearly, stock.low_stock_at) > stock.announced
+        return stock_level(nearly, stock.low_stock_at, stock.used_before) > stock.announced
 
     def _announced(self, number: int, stock: _Stock) -> StockLevel:
         """Return the level that was announced, holding it where this transaction should announce another."""
-        level = stock_level(stock.counts, stock.low_stock_at)
+        level = stock_level(stock.counts, stock.low_stock_at, stock.used_before)
         if level is stock.announced:
             return level
         sql = "SELECT level FROM pv_announced WHERE list_id = %s FOR UPDATE SKIP LOCKED"
@@ -191,3 +191,4 @@ class _Stock:
         self.announced: StockLevel = LEVELS[row[4]]
         self.low_stock_at: LowStock | None = to_low_stock(row[5])
         self.parts: int = row[6]
+        self.used_before: int = row[7]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +30,7 @@ LIST_COLUMNS = f"""
     (SELECT key FROM pv_scopes WHERE id = l.scope_id),
     (SELECT count(*) FROM pv_links WHERE list_id = l.id),
     l.created_at, l.updated_at, l.version,
-    s.uploaded, {DISTRIBUTED}, s.reserved, s.withdrawn, {ANNOUNCED}
+    s.uploaded, {DISTRIBUTED}, s.reserved, s.withdrawn, {ANNOUNCED}, l.used_before
 """
 _FROM = "FROM pv_lists AS l JOIN pv_stock AS s ON s.list_id = l.id"
 
@@ -130,6 +131,12 @@ class PostgresLists:
         self._db.share_list(number)
         return self._get(number)
 
+    def expiries(self, list_ids: Collection[str]) -> dict[str, datetime]:
+        """See `ports.Lists`."""
+        sql = "SELECT id, expires_at FROM pv_lists WHERE id = ANY(%s::bigint[]) AND removed = 0"
+        rows = self._db.execute(sql, ([to_list_number(list_id) for list_id in list_ids],))
+        return {str(number): to_instant(expires_at) for number, expires_at in rows}
+
     def hold(self, list_id: str) -> VoucherList | None:
         """See `ports.Lists`."""
         number = to_list_number(list_id)
@@ -191,6 +198,9 @@ class PostgresLists:
         if query.partner is not None:
             conditions.append("l.partner = %s")
             parameters.append(query.partner)
+        if query.tag is not None:
+            conditions.append("l.tag = %s")
+            parameters.append(query.tag)
         if query.criteria is not None:
             conditions.append("l.state = ANY(%s)")
             parameters.append([state.value for state in query.criteria.states])
@@ -223,10 +233,10 @@ class PostgresLists:
         free = "SELECT list_id FROM pv_announced WHERE list_id = %s FOR UPDATE SKIP LOCKED"
         self._db.execute(f"UPDATE pv_announced SET level = %s WHERE list_id = ({free})", (int(level), number))
 
-    def touch(self, list_id: str, now: datetime) -> None:
+    def touch(self, list_id: str, now: datetime, *, used_before: int | None = None) -> None:
         """See `ports.Lists`."""
-        sql = "UPDATE pv_lists SET updated_at = %s WHERE id = %s"
-        self._db.execute(sql, (from_instant(now), require_list(self._db, list_id)))
+        sql = "UPDATE pv_lists SET updated_at = %s, used_before = coalesce(%s, used_before) WHERE id = %s"
+        self._db.execute(sql, (from_instant(now), used_before, require_list(self._db, list_id)))
 
     def _get(self, number: int) -> VoucherList | None:
         self._db.count_given()

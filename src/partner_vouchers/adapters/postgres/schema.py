@@ -13,7 +13,7 @@ from partner_vouchers.errors import InvalidInput, NotAPartnerVouchersStorage, Sc
 STORAGE_ID = "storage id"
 
 _VERSION = "schema version"
-_MIGRATIONS = ("0001.sql",)
+_MIGRATIONS = ("0001.sql", "0002.sql")
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 """The newest version of the schema that this library knows."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -28,7 +30,7 @@ _LIST = """
     (SELECT key FROM pv_scopes WHERE id = l.scope_id),
     (SELECT count(*) FROM pv_links WHERE list_id = l.id),
     l.created_at, l.updated_at, l.version,
-    s.uploaded, s.distributed, s.reserved, s.withdrawn, s.announced
+    s.uploaded, s.distributed, s.reserved, s.withdrawn, s.announced, l.used_before
 """
 _FROM = "FROM pv_lists AS l JOIN pv_stock AS s ON s.list_id = l.id"
 _LINK_COLUMNS = 6
@@ -142,6 +144,14 @@ class SQLiteLists:
         sql = f"SELECT {_LIST} {_FROM} WHERE l.id = ? AND l.removed = 0"
         return list_or_none(self._db.execute(sql, (to_number(list_id),)).fetchone())
 
+    def expiries(self, list_ids: Collection[str]) -> dict[str, datetime]:
+        """See `ports.Lists`."""
+        sql = (
+            "SELECT id, expires_at FROM pv_lists WHERE id IN (SELECT value FROM json_each(?)) AND removed = 0"
+        )
+        rows = self._db.execute(sql, (json.dumps([to_number(list_id) for list_id in list_ids]),))
+        return {str(number): to_instant(expires_at) for number, expires_at in rows}
+
     def hold(self, list_id: str) -> VoucherList | None:
         """See `ports.Lists`. There is one who writes at a time."""
         return self.get(list_id)
@@ -201,6 +211,9 @@ class SQLiteLists:
         if query.partner is not None:
             conditions.append("l.partner = ?")
             parameters.append(query.partner)
+        if query.tag is not None:
+            conditions.append("l.tag = ?")
+            parameters.append(query.tag)
         if query.criteria is not None:
             states = query.criteria.states
             conditions.append(f"l.state IN ({', '.join('?' * len(states))})")
@@ -230,12 +243,13 @@ class SQLiteLists:
             "UPDATE pv_stock SET announced = ? WHERE list_id = ?", (int(level), to_number(list_id))
         )
 
-    def touch(self, list_id: str, now: datetime) -> None:
+    def touch(self, list_id: str, now: datetime, *, used_before: int | None = None) -> None:
         """See `ports.Lists`."""
-        require_list(self._db, list_id)
+        number = require_list(self._db, list_id)
         renew_token(self._db)
         self._db.execute(
-            "UPDATE pv_lists SET updated_at = ? WHERE id = ?", (from_instant(now), to_number(list_id))
+            "UPDATE pv_lists SET updated_at = ?, used_before = coalesce(?, used_before) WHERE id = ?",
+            (from_instant(now), used_before, number),
         )
 
     def _keep_terms(self, number: int, voucher_list: VoucherList) -> None:
@@ -301,6 +315,11 @@ class SQLiteCampaigns:
             "WHERE list_id = ? ORDER BY campaign_id"
         )
         return [link_from_row(row) for row in self._db.execute(sql, (to_number(list_id),))]
+
+    def ids(self, after: str | None, limit: int) -> list[str]:
+        """See `ports.Campaigns`."""
+        sql = "SELECT DISTINCT campaign_id FROM pv_links WHERE campaign_id > ? ORDER BY campaign_id LIMIT ?"
+        return [row[0] for row in self._db.execute(sql, (after or "", limit))]
 
     def of_campaign(self, campaign_id: str) -> list[tuple[CampaignLink, VoucherList]]:
         """See `ports.Campaigns`."""

@@ -14,7 +14,7 @@ from partner_vouchers.adapters.sqlite.lanes import fill_lanes
 from partner_vouchers.errors import NotAPartnerVouchersStorage, SchemaTooNew
 
 _VERSION = "schema version"
-_MIGRATIONS = ("0001.sql", "0002.sql")
+_MIGRATIONS = ("0001.sql", "0002.sql", "0003.sql")
 # What SQL alone cannot do.
 _THEN: dict[str, Callable[[sqlite3.Connection], None]] = {"0002.sql": fill_lanes}
 

@@ -62,7 +62,9 @@ class SimpleLists(Part[Tx], Lists):
             raise StorageError(
                 reason="the partner has a list of this tag that is not archived; look with `with_tag`"
             )
-        self.insert(evolve(voucher_list, counts=Counts(), announced=StockLevel.ENOUGH, campaigns=0))
+        self.insert(
+            evolve(voucher_list, counts=Counts(), announced=StockLevel.ENOUGH, used_before=0, campaigns=0)
+        )
 
     def get(self, list_id: str) -> VoucherList | None:
         """Return a list with its counters as of now."""
@@ -74,7 +76,7 @@ class SimpleLists(Part[Tx], Lists):
         known = self.require(voucher_list.id)
         if known.version != voucher_list.version - 1:
             raise StaleVersion(list_id=known.id, expected=voucher_list.version - 1, actual=known.version)
-        self.replace(evolve(voucher_list, announced=known.announced))
+        self.replace(evolve(voucher_list, announced=known.announced, used_before=known.used_before))
 
     def find(self, query: ListQuery) -> list[VoucherList]:
         """Return a page of lists."""
@@ -84,9 +86,16 @@ class SimpleLists(Part[Tx], Lists):
         """Remember the stock level that was announced."""
         self.replace(evolve(self.require(list_id), announced=level))
 
-    def touch(self, list_id: str, now: datetime) -> None:
-        """Set `updated_at`, and leave the version as it is."""
-        self.replace(evolve(self.require(list_id), updated_at=now))
+    def touch(self, list_id: str, now: datetime, *, used_before: int | None = None) -> None:
+        """Set `updated_at`, and `used_before` unless it is None; leave the version as it is."""
+        known = self.require(list_id)
+        self.replace(
+            evolve(
+                known,
+                updated_at=now,
+                used_before=known.used_before if used_before is None else used_before,
+            )
+        )
 
     def _counted(self, found: VoucherList) -> VoucherList:
         links = self.tx.campaigns.of_list(found.id)
@@ -121,6 +130,11 @@ class SimpleCampaigns(Part[Tx], Campaigns):
         """Return the links of a list, ordered by campaign id."""
         found = (link for link in self.all_stored() if link.list_id == list_id)
         return sorted(found, key=lambda link: link.campaign_id)
+
+    def ids(self, after: str | None, limit: int) -> list[str]:
+        """Return the ids of campaigns that have a link, ordered by code points."""
+        found = {link.campaign_id for link in self.all_stored()}
+        return sorted(each for each in found if after is None or each > after)[:limit]
 
     def of_campaign(self, campaign_id: str) -> list[tuple[CampaignLink, VoucherList]]:
         """Return the links of a campaign with their lists, ordered by priority, then age of the link."""

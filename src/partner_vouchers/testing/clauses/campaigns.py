@@ -98,6 +98,27 @@ class CampaignClauses(StorageHooks):
             assert [link.campaign_id for link in tx.campaigns.of_list(list_id)] == sorted(names)
         assert driver.stored(storage, list_id).campaigns == len(names)
 
+    def test_campaigns_with_a_link_are_listed_once_by_code_points(self, storage: Storage) -> None:
+        names = ["b", "a", "B", "é", "10", "9", "\uffee", "\U0001f600"]
+        lists = [driver.a_list(storage, tag=f"t{number}") for number in range(2)]
+        removed = driver.a_list(storage, tag="removed")
+        with storage.begin() as tx:
+            for name in names:
+                for list_id in lists:
+                    tx.campaigns.put(driver.a_link(list_id, name))
+            tx.campaigns.put(driver.a_link(lists[0], "unlinked"))
+            tx.campaigns.put(driver.a_link(removed, "removed"))
+            tx.commit()
+        with storage.begin() as tx:
+            tx.campaigns.remove(lists[0], "unlinked")
+            tx.lists.remove(removed)
+            tx.commit()
+        ordered = sorted(names)
+        with storage.begin(write=False) as tx:
+            assert tx.campaigns.ids(None, driver.ALL) == ordered
+            assert tx.campaigns.ids(ordered[2], 3) == ordered[3:6]
+            assert tx.campaigns.ids(ordered[-1], 3) == []
+
     def test_a_campaign_shows_its_lists_as_they_are_now(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, ["A"])
         with storage.begin() as tx:

@@ -193,6 +193,40 @@ class ListClauses(StorageHooks):
             tx.commit()
         assert driver.stored(storage, list_id) == evolve(before, updated_at=FAR)
 
+    def test_the_codes_used_before_an_upload_are_kept_with_the_list(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, ["A"])
+        with storage.begin() as tx:
+            tx.campaigns.put(driver.a_link(list_id))
+            tx.lists.touch(list_id, START, used_before=7)
+            tx.commit()
+        with storage.begin() as tx:
+            tx.lists.touch(list_id, FAR)
+            tx.commit()
+        driver.change(storage, list_id, name="changed", used_before=9)
+        saved = driver.stored(storage, list_id)
+        assert (saved.name, saved.used_before, saved.updated_at) == ("changed", 7, FAR)
+        with storage.begin() as tx:
+            ((_, linked),) = tx.campaigns.of_campaign("CMP1")
+            assert linked.used_before == 7
+            tx.lists.touch(list_id, FAR, used_before=0)
+            tx.commit()
+        with storage.begin() as tx:
+            ((_, linked),) = tx.campaigns.of_campaign("CMP1")
+            assert linked.used_before == 0
+
+    def test_the_expiries_of_many_lists_are_looked_up_at_once(self, storage: Storage) -> None:
+        first, second = driver.a_list(storage), driver.a_list(storage, tag="other")
+        removed = driver.a_list(storage, tag="removed")
+        later = FAR + timedelta(days=1)
+        driver.change(storage, second, expires_at=later)
+        with storage.begin() as tx:
+            tx.lists.remove(removed)
+            tx.commit()
+        with storage.begin(write=False) as tx:
+            found = tx.lists.expiries([second, first, second, removed, *NOBODY])
+            assert found == {first: FAR, second: later}
+            assert tx.lists.expiries([]) == {}
+
     def test_what_is_not_there_is_not_found(self, storage: Storage) -> None:
         driver.a_list(storage, ["A"])
         with storage.begin(write=False) as tx:

@@ -112,5 +112,8 @@ def _check_filters(tx: Transaction, known: Sequence[VoucherList], text: str) -> 
     for partner in {each.partner for each in known}:
         found = tx.lists.find(evolve(all_lists(), partner=partner))
         assert {each.id for each in found} == {each.id for each in known if each.partner == partner}
+    for tag in {each.tag for each in known}:
+        found = tx.lists.find(evolve(all_lists(), tag=tag))
+        assert {each.id for each in found} == {each.id for each in known if each.tag == tag}
     found = tx.lists.find(evolve(all_lists(), text=text))
     assert {each.id for each in found} == {each.id for each in known if text in each.search_text}
