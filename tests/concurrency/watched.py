@@ -78,6 +78,9 @@ class WatchedImport:
         self._importing.claim(judge, full, self._telling("claiming", keep_alive))
         self._reach("claimed")
 
+    def held_before(self, limit: int) -> tuple[int, list[tuple[int, str]]]:
+        return self._importing.held_before(limit)
+
     @property
     def refused(self) -> dict[RowFaultKind, int]:
         return self._importing.refused

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from partner_vouchers.domain.assignment import stock_alerts
 from partner_vouchers.domain.events import StockExhausted, StockLow
 from partner_vouchers.domain.stock import (
-    CAPACITY,
     Counts,
     LowStock,
     PercentUsed,
@@ -32,11 +31,11 @@ def test_every_code_is_counted_once(counts: Counts) -> None:
     assert counts.uploaded == counts.available + counts.reserved + counts.distributed + counts.withdrawn
 
 
-def test_a_list_receives_a_million_codes_in_its_lifetime() -> None:
-    assert CAPACITY == 1_000_000
+def test_a_list_holds_a_million_codes_that_are_or_were_available() -> None:
     assert Counts().capacity_left == 1_000_000
-    # What was given out or withdrawn makes no room.
-    assert Counts(uploaded=999_999, distributed=500_000, withdrawn=400_000).capacity_left == 1
+    # Codes that were given out still count, withdrawn ones do not.
+    assert Counts(uploaded=999_999, distributed=500_000).capacity_left == 1
+    assert Counts(uploaded=999_999, distributed=500_000, withdrawn=400_000).capacity_left == 400_001
     assert Counts(uploaded=1_000_000).capacity_left == 0
 
 

@@ -215,6 +215,7 @@ def test_the_reasons_that_programs_rely_on_never_change() -> None:
         "invalid_character",
         "too_long",
         "bad_format",
+        "column_title",
         "duplicate_in_file",
         "duplicate_in_list",
         "duplicate_in_other_list",
@@ -228,6 +229,8 @@ def test_the_reasons_that_programs_rely_on_never_change() -> None:
         "broken_quoting",
         "empty_file",
         "no_valid_code",
+        "too_many_rows",
+        "list_full",
         "interrupted",
     }
 

@@ -481,11 +481,14 @@ def test_a_full_list_refuses_every_code(host: Host, capacity: int) -> None:
     assert upload.errors == {RowFaultKind.LIST_FULL: 1}
 
 
-def test_withdrawn_codes_count_towards_the_lifetime_of_a_list(host: Host, capacity: int) -> None:
+def test_withdrawn_codes_do_not_use_up_the_room_of_a_list(host: Host, capacity: int) -> None:
     found = host.a_list()
-    upload = host.upload(found.id, *some_codes(capacity))
-    host.vouchers.uploads.withdraw(upload.id)
-    assert host.upload(found.id, "NEW").errors == {RowFaultKind.LIST_FULL: 1}
+    first = host.upload(found.id, *some_codes(capacity))
+    host.give(found.id, "ann")
+    host.vouchers.uploads.withdraw(first.id)
+    upload = host.upload(found.id, "A", "B", "C", "D", "E")
+    assert (upload.accepted, upload.errors) == (capacity - 1, {RowFaultKind.LIST_FULL: 1})
+    assert host.left(found.id) == ["A", "B", "C", "D"]
 
 
 class Digits:

@@ -9,7 +9,7 @@ from attrs import frozen
 from partner_vouchers.errors import InvalidInput
 
 CAPACITY = 1_000_000
-"""How many codes a list may receive in its lifetime."""
+"""How many codes a list may hold that are or were available. Withdrawn codes do not count."""
 
 
 @frozen
@@ -41,7 +41,7 @@ class Counts:
     @property
     def capacity_left(self) -> int:
         """How many codes can still be uploaded."""
-        return CAPACITY - self.uploaded
+        return CAPACITY - (self.uploaded - self.withdrawn)
 
 
 @frozen

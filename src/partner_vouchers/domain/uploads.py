@@ -43,6 +43,8 @@ class FileFaultKind(StrEnum):
     BROKEN_QUOTING = "broken_quoting"
     EMPTY_FILE = "empty_file"
     NO_VALID_CODE = "no_valid_code"
+    TOO_MANY_ROWS = "too_many_rows"
+    LIST_FULL = "list_full"
     INTERRUPTED = "interrupted"
 
 
@@ -68,6 +70,7 @@ class RowFaultKind(StrEnum):
     INVALID_CHARACTER = "invalid_character"
     TOO_LONG = "too_long"
     BAD_FORMAT = "bad_format"
+    COLUMN_TITLE = "column_title"
     DUPLICATE_IN_FILE = "duplicate_in_file"
     DUPLICATE_IN_LIST = "duplicate_in_list"
     DUPLICATE_IN_OTHER_LIST = "duplicate_in_other_list"
@@ -95,6 +98,21 @@ class RowFault(NamedTuple):
         return f"RowFault(line={self.line}, raw={raw!r}, kind={self.kind.value!r}, message={self.message!r})"
 
 
+class WarningKind(StrEnum):
+    """Why an accepted code is suspicious."""
+
+    SPREADSHEET_ARTEFACT = "spreadsheet_artefact"
+    ODD_FIRST_ROW = "odd_first_row"
+    MARKUP = "markup"
+    HELD_BEFORE = "held_before"
+    CASE_TWIN = "case_twin"
+    NORMALISATION_TWIN = "normalisation_twin"
+
+
+def _masked(text: str | None) -> str:
+    return "None" if text is None else repr(mask(text.strip()))
+
+
 @frozen(kw_only=True)
 class Upload:
     """An entry of a list's upload log.
@@ -112,9 +130,12 @@ class Upload:
         encoding: the encoding that the caller named.
         header: whether the caller said that the first row is a header; None for not said.
         header_skipped: whether the first row was skipped as a header.
+        first_row: the text of the first row that is neither blank nor `sep=`, skipped or not, shortened to 200
+            characters; None where the file has none or was not read. Masked in the repr.
         total: rows with a code, valid or not; neither the header nor blank lines at the end.
         accepted: codes that became available.
         errors: how many rows were refused, by reason.
+        warnings: how many codes are suspicious, by reason; none of them was refused for it.
         withdrawn: how many of the accepted codes were taken back.
         failure: why the file was refused as a whole, or None.
     """
@@ -131,9 +152,11 @@ class Upload:
     encoding: str = "utf-8"
     header: bool | None = None
     header_skipped: bool = False
+    first_row: str | None = field(default=None, repr=_masked)
     total: int = 0
     accepted: int = 0
     errors: Mapping[RowFaultKind, int] = field(factory=dict)
+    warnings: Mapping[WarningKind, int] = field(factory=dict)
     withdrawn: int = 0
     failure: FileFault | None = None
 
@@ -175,8 +198,10 @@ class Upload:
             status=status,
             finished_at=now,
             header_skipped=tally.header_skipped,
+            first_row=tally.first_row,
             total=tally.total,
             errors=dict(tally.errors),
+            warnings=dict(tally.warnings),
         )
 
 
@@ -188,11 +213,15 @@ class Tally:
         total: rows with a code, valid or not.
         errors: how many rows were refused, by reason.
         header_skipped: whether the first row was skipped as a header.
+        first_row: the text of the first row, skipped or not; masked in the repr.
+        warnings: how many codes are suspicious, by reason.
     """
 
     total: int = 0
     errors: Mapping[RowFaultKind, int] = field(factory=dict)
     header_skipped: bool = False
+    first_row: str | None = field(default=None, repr=_masked)
+    warnings: Mapping[WarningKind, int] = field(factory=dict)
 
     @property
     def error_count(self) -> int:

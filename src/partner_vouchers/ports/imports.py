@@ -58,6 +58,19 @@ class CodeImport(Protocol):
         """
         ...
 
+    def held_before(self, limit: int) -> tuple[int, list[tuple[int, str]]]:
+        """Return how many of the codes that were not refused users hold in lists of the scope that do not count.
+
+        It comes after `check` or `claim`.
+
+        Args:
+            limit: how many of them to return, the first in the order of the file.
+
+        Returns:
+            their number, and the first of them as (line, code).
+        """
+        ...
+
     @property
     def refused(self) -> dict[RowFaultKind, int]:
         """How many rows were refused so far, by reason."""

@@ -11,7 +11,14 @@ from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.stock import Counts, StockLevel
-from partner_vouchers.domain.uploads import FileFault, FileFaultKind, RowFaultKind, Upload, UploadStatus
+from partner_vouchers.domain.uploads import (
+    FileFault,
+    FileFaultKind,
+    RowFaultKind,
+    Upload,
+    UploadStatus,
+    WarningKind,
+)
 from partner_vouchers.domain.voucher_list import Terms, VoucherList
 from partner_vouchers.wire.columns import from_instant, to_instant, to_low_stock, to_number
 
@@ -42,6 +49,9 @@ def upload_to_row(upload: Upload) -> tuple[Any, ...]:
         json.dumps({kind.value: count for kind, count in upload.errors.items()}),
         upload.withdrawn,
         None if failure is None else json.dumps([failure.kind.value, failure.message, failure.line]),
+        # As JSON, since no text of PostgreSQL may hold every character of a row.
+        None if upload.first_row is None else json.dumps(upload.first_row),
+        json.dumps({kind.value: count for kind, count in upload.warnings.items()}),
     )
 
 
@@ -65,6 +75,8 @@ def upload_from_row(row: tuple[Any, ...]) -> Upload:
         errors={RowFaultKind(kind): count for kind, count in json.loads(row[14]).items()},
         withdrawn=row[15],
         failure=_failure_or_none(row[16]),
+        first_row=None if row[17] is None else json.loads(row[17]),
+        warnings={WarningKind(kind): count for kind, count in json.loads(row[18]).items()},
     )
 
 

@@ -52,6 +52,7 @@ class MemoryImport(ports.CodeImport):
         self._refused: Counter[RowFaultKind] = Counter()
         self._batch = Batch(upload.list_id)
         self._batch_lines: list[int] = []
+        self._accepted: list[tuple[int, str]] = []
         self._surplus: dict[str, int] = {}
         self._is_claimed = False
 
@@ -83,6 +84,11 @@ class MemoryImport(ports.CodeImport):
                 keep_alive(tx)
                 tx.commit()
         self._is_claimed = True
+
+    def held_before(self, limit: int) -> tuple[int, list[tuple[int, str]]]:
+        with self._begin():
+            found = [(line, code) for line, code in self._accepted if self._was_given(code)]
+        return len(found), found[:limit]
 
     @property
     def refused(self) -> dict[RowFaultKind, int]:
@@ -150,12 +156,18 @@ class MemoryImport(ports.CodeImport):
                 claimed[code] = (batch, len(batch.codes))
                 batch.codes.append(code)
                 self._batch_lines.append(line)
+                self._accepted.append((line, code))
                 room -= 1
 
     def _holder(self, batch: Batch, place: int) -> Holder | None:
         if batch is self._batch:
             return Holder(batch.list_id, self._batch_lines[place])
         return Holder(batch.list_id) if self._tables.is_held(batch, place, self._counts) else None
+
+    def _was_given(self, code: str) -> bool:
+        lists = self._tables.lists
+        found = (lists[each.list_id] for each in self._tables.of_code.get(code, ()))
+        return any(each.scope == self._scope and not self._counts(each.state) for each in found)
 
     def _require_not_given_up(self) -> None:
         if self._batch.given_up:

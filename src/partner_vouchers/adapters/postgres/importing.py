@@ -109,15 +109,27 @@ _FIND_REFUSED = f"""
     JOIN pv_active_codes AS a ON a.scope_id = (SELECT id FROM pv_scopes WHERE key = %s) AND a.code = s.code
     WHERE a.code_id <> %s + s.line
 """
-_DROP_SURPLUS = f"""
+_REFUSE_SURPLUS = f"""
     WITH surplus AS (
         DELETE FROM {STAGED} WHERE line >= (SELECT line FROM {STAGED} ORDER BY line OFFSET %s LIMIT 1)
         RETURNING line, code
-    ), entries AS (
-        DELETE FROM pv_active_codes AS a USING surplus AS s
-        WHERE a.scope_id = (SELECT id FROM pv_scopes WHERE key = %s) AND a.code = s.code AND a.code_id = %s + s.line
     )
     INSERT INTO {REFUSED} (line, code) SELECT line, code FROM surplus
+"""
+# Codes that users have in lists of the scope that do not count.
+_HELD_BEFORE = f"""
+    SELECT s.line, s.code, count(*) OVER () FROM {STAGED} AS s WHERE s.code IN (
+        SELECT h.code FROM (
+            SELECT code, code_id FROM pv_active_codes WHERE scope_id = (SELECT id FROM pv_scopes WHERE key = %s)
+            UNION ALL SELECT code, code_id FROM pv_superseded_codes
+        ) AS h
+        JOIN pv_lists AS l ON l.id = h.code_id >> {POSITION_BITS} AND l.id = ANY (%s)
+        JOIN pv_assignments AS g ON g.code_id = h.code_id
+    ) ORDER BY s.line LIMIT %s
+"""
+_FORMER_LISTS = """
+    SELECT id FROM pv_lists
+    WHERE scope_id = (SELECT id FROM pv_scopes WHERE key = %s) AND removed = 0 AND NOT state = ANY (%s)
 """
 
 
@@ -209,13 +221,8 @@ class PostgresCodeImport:
     def check(self, judge: Judge, full: Full) -> None:
         """See `ports.CodeImport`."""
         with self._write() as tx:
-            db, staging = tx.session, self._staging
-            if staging.has(STAGED):
-                staging.make(db, REFUSED)
-                db.execute(_CHECK, (self._scope, self._states))
-                db.execute(_DROP_REFUSED)
-                sql = f"INSERT INTO {REFUSED} (line, code) SELECT line, code FROM {STAGED} ORDER BY line OFFSET %s"
-                db.execute(sql, (self._room(db),))
+            if self._staging.has(STAGED):
+                self._refuse_held_and_surplus(tx.session)
             tx.commit()
         self._judge(judge, full)
 
@@ -232,6 +239,18 @@ class PostgresCodeImport:
             tx.commit()
         self._accepted = accepted
         self._judge(judge, full)
+
+    def held_before(self, limit: int) -> tuple[int, list[tuple[int, str]]]:
+        """See `ports.CodeImport`."""
+        with self._write() as tx:
+            if not self._staging.has(STAGED):
+                return 0, []
+            former = tx.session.execute(_FORMER_LISTS, (self._scope, self._states)).fetchall()
+            if not former:
+                return 0, []
+            lists = [row[0] for row in former]
+            rows = tx.session.execute(_HELD_BEFORE, (self._scope, lists, limit)).fetchall()
+        return rows[0][2] if rows else 0, [(line, code) for line, code, _ in rows]
 
     def save_faults(self, keep_alive: KeepAlive) -> None:
         """See `ports.CodeImport`."""
@@ -319,23 +338,28 @@ class PostgresCodeImport:
         scope, staging = self._scope, self._staging
         db.run(f"SET LOCAL work_mem = '{_WORK_MEMORY}'")
         base, last = self._allocate(db)
+        left = staging.codes
+        if left > self._room(db):
+            # Found by reading, before anything is written for codes that have no room.
+            left -= self._refuse_held_and_surplus(db)
         is_first = db.execute(_SCOPE_IS_EMPTY, (scope,)).fetchall()[0][0]
         claimed = db.execute(_CLAIM_FIRST if is_first else _CLAIM, (scope, base)).rowcount
-        left = staging.codes
         if claimed < left:
             ours = (base + 1, last)
             db.execute(_TAKE_OVER, (scope, *ours, self._states, base, scope))
             staging.make(db, REFUSED)
             db.execute(_FIND_REFUSED, (*ours, *ours, base, scope, base))
-            left -= db.execute(_DROP_REFUSED).rowcount
-        room = self._room(db)
-        if left > room:
-            staging.make(db, REFUSED)
-            db.execute(_DROP_SURPLUS, (room, scope, base))
+            db.execute(_DROP_REFUSED)
         # To be taken where they stand; but nobody looks beyond what was published.
         copied = db.execute(f"INSERT INTO pv_codes (id, code) SELECT %s + line, code FROM {STAGED}", (base,))
         self._base, self._last = base, last
         return copied.rowcount
+
+    def _refuse_held_and_surplus(self, db: Session) -> int:
+        self._staging.make(db, REFUSED)
+        db.execute(_CHECK, (self._scope, self._states))
+        dropped = db.execute(_DROP_REFUSED).rowcount
+        return dropped + db.execute(_REFUSE_SURPLUS, (self._room(db),)).rowcount
 
     def _allocate(self, db: Session) -> tuple[int, int]:
         """Take a range of ids, which no other upload ever gets."""
@@ -353,8 +377,9 @@ class PostgresCodeImport:
         return base, last
 
     def _room(self, db: Session) -> int:
-        rows = db.execute("SELECT uploaded FROM pv_stock WHERE list_id = %s", (self._list_number,)).fetchall()
-        return max(Counts(*rows[0]).capacity_left, 0) if rows else 0
+        sql = "SELECT uploaded, withdrawn FROM pv_stock WHERE list_id = %s"
+        rows = db.execute(sql, (self._list_number,)).fetchall()
+        return max(Counts(uploaded=rows[0][0], withdrawn=rows[0][1]).capacity_left, 0) if rows else 0
 
     def _judge(self, judge: Judge, full: Full) -> None:
         """Find words for what the set operations refused."""

@@ -19,9 +19,9 @@ from partner_vouchers.wire.rows import upload_from_row, upload_to_row
 
 _UPLOAD = """
     id, list_id, uploaded_by, filename, started_at, status, finished_at, size, sha256, encoding, header,
-    header_skipped, total, accepted, errors, withdrawn, failure
+    header_skipped, total, accepted, errors, withdrawn, failure, first_row, warnings
 """
-_VALUES = ", ".join(["%s"] * 17)
+_VALUES = ", ".join(["%s"] * 19)
 _VISIBLE = "NOT EXISTS (SELECT 1 FROM pv_lists AS l WHERE l.id = u.list_id AND l.removed > 0)"
 _OF_VISIBLE = f"EXISTS (SELECT 1 FROM pv_uploads AS u WHERE u.id = upload_id AND {_VISIBLE})"
 _SELECT = f"SELECT {_UPLOAD} FROM pv_uploads AS u WHERE {_VISIBLE}"

@@ -8,6 +8,7 @@ nothing of a process that is killed on the way ever becomes visible.
 
 from __future__ import annotations
 
+import heapq
 import json
 import sqlite3
 from bisect import bisect_right
@@ -136,6 +137,56 @@ class SQLiteCodeImport:
     def check(self, judge: Judge, full: Callable[[], tuple[RowFaultKind, str]]) -> None:
         """See `ports.CodeImport`."""
         self._sort()
+        self._refuse_held(judge)
+        self._cut_to_room(full)
+
+    def claim(
+        self,
+        judge: Judge,
+        full: Callable[[], tuple[RowFaultKind, str]],
+        keep_alive: Callable[[Transaction], None],
+    ) -> None:
+        """See `ports.CodeImport`."""
+        self._sort()
+        self._clear_earlier(keep_alive)
+        if self._staged() > self._room():
+            # Found by reading, before anything is written for codes that have no room.
+            self._refuse_held(judge)
+            self._cut_to_room(full)
+            self._own.execute("DROP TABLE temp.ordered")
+            self._sort()
+        self._allocate(keep_alive)
+        self._claim_in_scope(judge, keep_alive)
+        self._accepted = self._staged()
+        self._append_to_log(keep_alive)
+
+    def held_before(self, limit: int) -> tuple[int, list[tuple[int, str]]]:
+        """See `ports.CodeImport`."""
+        former = [number for number, state in self._lists_of_scope() if not self._counts(state)]
+        if not former:
+            return 0, []
+        rows = self._own.execute(
+            f"""
+            SELECT s.line, s.code FROM ordered AS o JOIN staged AS s ON s.line = o.line
+            WHERE EXISTS (
+                SELECT 1 FROM pv_active_codes AS a JOIN pv_assignments AS g ON g.code_id = a.code_id
+                WHERE a.scope_id = (SELECT id FROM pv_scopes WHERE key = ?1) AND a.code = o.code
+                  AND a.code_id >> {POSITION_BITS} IN (SELECT value FROM json_each(?2))
+            ) OR EXISTS (
+                SELECT 1 FROM pv_superseded_codes AS a
+                WHERE a.code = o.code AND a.code_id >> {POSITION_BITS} IN (SELECT value FROM json_each(?2))
+            )
+            """,
+            (self._scope, json.dumps(former)),
+        )
+        found, first = 0, list[tuple[int, str]]()
+        while page := rows.fetchmany(_PAGE):
+            found += len(page)
+            first = heapq.nsmallest(limit, first + page)
+        return found, first
+
+    def _refuse_held(self, judge: Judge) -> None:
+        """Refuse what others hold, and what an earlier line of the file has, by reading alone."""
         owners = self._owners()
         rows = self._own.execute(
             """
@@ -157,21 +208,6 @@ class SQLiteCodeImport:
                 else:
                     previous, first_line = code, line
             self._drop(refused)
-        self._cut_to_capacity(full, None)
-
-    def claim(
-        self,
-        judge: Judge,
-        full: Callable[[], tuple[RowFaultKind, str]],
-        keep_alive: Callable[[Transaction], None],
-    ) -> None:
-        """See `ports.CodeImport`."""
-        self._sort()
-        self._clear_earlier(keep_alive)
-        self._allocate(keep_alive)
-        self._claim_in_scope(judge, keep_alive)
-        self._cut_to_capacity(full, keep_alive)
-        self._append_to_log(keep_alive)
 
     def save_faults(self, keep_alive: Callable[[Transaction], None]) -> None:
         """See `ports.CodeImport`."""
@@ -289,36 +325,29 @@ class SQLiteCodeImport:
             refused.clear()
             superseded.clear()
 
-    def _cut_to_capacity(
-        self, full: Callable[[], tuple[RowFaultKind, str]], keep_alive: Callable[[Transaction], None] | None
-    ) -> None:
-        """Refuse what does not fit, from the end of the file; with `keep_alive`, give its claims back too."""
-        (self._accepted,) = self._own.execute("SELECT count(*) FROM staged").fetchone()
+    def _staged(self) -> int:
+        count: int = self._own.execute("SELECT count(*) FROM staged").fetchone()[0]
+        return count
+
+    def _room(self) -> int:
         row = self._own.execute(
-            "SELECT uploaded FROM pv_stock WHERE list_id = ?", (self._list_number,)
+            "SELECT uploaded, withdrawn FROM pv_stock WHERE list_id = ?", (self._list_number,)
         ).fetchone()
-        fitting = max(Counts(uploaded=row[0] if row else 0).capacity_left, 0)
-        if self._accepted <= fitting:
+        return max(Counts(uploaded=row[0], withdrawn=row[1]).capacity_left, 0) if row else 0
+
+    def _cut_to_room(self, full: Callable[[], tuple[RowFaultKind, str]]) -> None:
+        """Refuse what does not fit, from the end of the file."""
+        staged, room = self._staged(), self._room()
+        if staged <= room:
             return
         # Found once, since a storage counts through all rows before it.
-        (first_line,) = self._own.execute(
-            "SELECT line FROM staged ORDER BY line LIMIT 1 OFFSET ?", (fitting,)
+        (line,) = self._own.execute(
+            "SELECT line FROM staged ORDER BY line LIMIT 1 OFFSET ?", (room,)
         ).fetchone()
-        while self._accepted > fitting:
-            rows = self._own.execute(
-                "SELECT line, code FROM staged WHERE line >= ? ORDER BY line LIMIT ?", (first_line, _PAGE)
-            ).fetchall()
-            if keep_alive is not None:
-                with self._write() as tx:
-                    keep_alive(tx)
-                    tx.db.executemany(
-                        "DELETE FROM pv_active_codes "
-                        "WHERE scope_id = (SELECT id FROM pv_scopes WHERE key = ?) AND code = ? AND code_id = ?",
-                        [(self._scope, code, self._base + line) for line, code in rows],
-                    )
-                    tx.commit()
-            self._drop([RowFault(line, code, *full()) for line, code in rows])
-            self._accepted -= len(rows)
+        rows = self._own.execute("SELECT line, code FROM staged WHERE line >= ? ORDER BY line", (line,))
+        while page := rows.fetchmany(_PAGE):
+            self.refuse([RowFault(line, code, *full()) for line, code in page])
+        self._own.execute("DELETE FROM staged WHERE line >= ?", (line,))
 
     def _append_to_log(self, keep_alive: Callable[[Transaction], None]) -> None:
         self._copy_in_slices("staged", "INSERT INTO pv_codes SELECT ? + line, code", self._base, keep_alive)
@@ -347,12 +376,15 @@ class SQLiteCodeImport:
         self.refuse(refused)
         self._own.executemany("DELETE FROM staged WHERE line = ?", [(fault.line,) for fault in refused])
 
-    def _owners(self) -> _Owners:
-        lists = self._own.execute(
+    def _lists_of_scope(self) -> list[tuple[int, State]]:
+        rows = self._own.execute(
             "SELECT id, state FROM pv_lists WHERE scope_id = (SELECT id FROM pv_scopes WHERE key = ?) AND removed = 0",
             (self._scope,),
-        ).fetchall()
-        alive = {number for number, state in lists if self._counts(State(state))}
+        )
+        return [(number, State(state)) for number, state in rows]
+
+    def _owners(self) -> _Owners:
+        alive = {number for number, state in self._lists_of_scope() if self._counts(state)}
         dead = self._own.execute(
             "SELECT first, last FROM json_each(?) AS l "
             "CROSS JOIN pv_dead_ranges ON first > l.value << ? AND first < (l.value + 1) << ? ORDER BY first",

@@ -18,8 +18,9 @@ LINE_BITS = 32
 
 _UPLOAD = """
     id, list_id, uploaded_by, filename, started_at, status, finished_at, size, sha256, encoding, header,
-    header_skipped, total, accepted, errors, withdrawn, failure
+    header_skipped, total, accepted, errors, withdrawn, failure, first_row, warnings
 """
+_VALUES = ", ".join("?" * 19)
 _VISIBLE = "NOT EXISTS (SELECT 1 FROM pv_lists AS l WHERE l.id = pv_uploads.list_id AND l.removed > 0)"
 
 _OF_VISIBLE = f"EXISTS (SELECT 1 FROM pv_uploads WHERE id = ? AND {_VISIBLE})"
@@ -39,23 +40,15 @@ class SQLiteUploads:
         """See `ports.Uploads`."""
         require_list(self._db, upload.list_id)
         self._db.execute(
-            f"INSERT INTO pv_uploads ({_UPLOAD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO pv_uploads ({_UPLOAD}) VALUES ({_VALUES})",
             upload_to_row(upload),
         )
 
     def save(self, upload: Upload) -> None:
         """See `ports.Uploads`."""
         self._require(upload.id)
-        self._db.execute(
-            """
-            UPDATE pv_uploads
-            SET (id, list_id, uploaded_by, filename, started_at, status, finished_at, size, sha256, encoding, header,
-                 header_skipped, total, accepted, errors, withdrawn, failure)
-                = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-            WHERE id = ?
-            """,
-            (*upload_to_row(upload), to_number(upload.id)),
-        )
+        sql = f"UPDATE pv_uploads SET ({_UPLOAD}) = ({_VALUES}) WHERE id = ?"
+        self._db.execute(sql, (*upload_to_row(upload), to_number(upload.id)))
 
     def get(self, upload_id: str) -> Upload | None:
         """See `ports.Uploads`."""

@@ -34,7 +34,7 @@ class SimpleImport(CodeImport):
         self.scope: str = scope
         self.counts: Callable[[State], bool] = counts
         self._rows: list[tuple[int, str]] = []
-        self._accepted: list[str] = []
+        self._accepted: list[tuple[int, str]] = []
         self._faults: list[RowFault] = []
         self._refused: Counter[RowFaultKind] = Counter()
         self._is_claimed = False
@@ -82,6 +82,12 @@ class SimpleImport(CodeImport):
             tx.commit()
         self._is_claimed = True
 
+    def held_before(self, limit: int) -> tuple[int, list[tuple[int, str]]]:
+        """Return how many codes users hold in lists that do not count, and the first of them with their lines."""
+        with self.storage.begin(write=False) as tx:
+            found = [(line, code) for line, code in self._accepted if self._was_given(tx, code)]
+        return len(found), found[:limit]
+
     @property
     def refused(self) -> dict[RowFaultKind, int]:
         """How many rows were refused so far, by reason."""
@@ -106,7 +112,7 @@ class SimpleImport(CodeImport):
             raise StorageError(reason="publish after `claim` has come to its end")
         if tx.lists.get(self.upload.list_id) is None:
             raise UnknownList(list_id=self.upload.list_id)
-        self.store_codes(tx, self._accepted)
+        self.store_codes(tx, [code for _, code in self._accepted])
         return len(self._accepted)
 
     def _choose(self, tx: Transaction, judge: Judge, full: Callable[[], tuple[RowFaultKind, str]]) -> None:
@@ -119,6 +125,12 @@ class SimpleImport(CodeImport):
                 continue
             own[code] = Holder(self.upload.list_id, line)
             if len(self._accepted) < room:
-                self._accepted.append(code)
+                self._accepted.append((line, code))
             else:
                 self.refuse([RowFault(line, code, *full())])
+
+    def _was_given(self, tx: Transaction, code: str) -> bool:
+        lists = (tx.lists.get(each.list_id) for each in tx.assignments.of_code(code))
+        return any(
+            each is not None and each.scope == self.scope and not self.counts(each.state) for each in lists
+        )

@@ -266,6 +266,29 @@ class ImportClauses(StorageHooks):
 
         check()
 
+    def test_codes_that_users_hold_in_an_archived_list_of_the_scope_are_found(self, storage: Storage) -> None:
+        old, new = self._two_lists(storage)
+        elsewhere = driver.a_list(storage, ["C"], tag="elsewhere")
+        driver.upload(storage, old, ["D"])
+        for list_id, times in ((old, 2), (elsewhere, 1)):
+            for number in range(times):
+                driver.assign(storage, f"user-{number}", list_id=list_id)
+            driver.change(storage, list_id, state=State.ARCHIVED)
+        file = ["C", "B", "X", "D", "A", "B"]
+        for _ in range(2):
+            entry = driver.enter_upload(storage, new)
+            with driver.importing(storage, entry, file) as opened:
+                opened.check(partial(refusal, new), list_is_full)
+                assert opened.held_before(9) == (2, [(2, "B"), (5, "A")])
+                assert opened.held_before(1) == (2, [(2, "B")])
+            with driver.importing(storage, entry, file) as opened:
+                driver.claim(opened, new)
+                assert opened.held_before(9) == (2, [(2, "B"), (5, "A")])
+                driver.publish(storage, opened, entry, len(file))
+            # The list that took them over is archived too: what was given out long before is still found.
+            driver.change(storage, new, state=State.ARCHIVED)
+            new = driver.a_list(storage)
+
     # --- refused rows ---
 
     def test_refused_rows_are_kept_in_the_order_of_their_lines(self, storage: Storage) -> None:

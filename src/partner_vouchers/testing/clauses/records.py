@@ -9,7 +9,14 @@ from attrs import evolve
 from hypothesis import strategies as st
 
 from partner_vouchers.domain.events import Event, ListPaused, PartnerAdded, Recorded
-from partner_vouchers.domain.uploads import FileFault, FileFaultKind, RowFaultKind, Upload, UploadStatus
+from partner_vouchers.domain.uploads import (
+    FileFault,
+    FileFaultKind,
+    RowFaultKind,
+    Upload,
+    UploadStatus,
+    WarningKind,
+)
 from partner_vouchers.errors import StorageError, UnknownList, UnknownUpload
 from partner_vouchers.ports import Storage, Transaction
 from partner_vouchers.testing import driver, strategies
@@ -35,9 +42,11 @@ class UploadClauses(StorageHooks):
             sha256="f" * 64,
             header=True,
             header_skipped=True,
+            first_row="cöde\0\x1b",
             total=1_000_000,
             accepted=999_998,
             errors={RowFaultKind.EMPTY: 1, RowFaultKind.LIST_FULL: 1},
+            warnings={WarningKind.MARKUP: 2, WarningKind.HELD_BEFORE: 1},
             withdrawn=3,
             failure=FileFault(FileFaultKind.BAD_ENCODING, "line 7 is nöt UTF-8", 7),
         )
