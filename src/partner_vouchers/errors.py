@@ -667,6 +667,8 @@ class SinkUnavailable(PartnerVouchersError):
         sink: the name of the sink.
         reason: what happened.
         retry_after: how many seconds the receiver asked to wait, or None.
+        sender_refused: whether the receiver refuses the sender or the address (a wrong secret, a changed endpoint), so
+            that no event is to blame.
     """
 
     code = "sink_unavailable"
@@ -674,6 +676,7 @@ class SinkUnavailable(PartnerVouchersError):
     sink: str
     reason: str
     retry_after: float | None = None
+    sender_refused: bool = False
 
     @property
     def _wait(self) -> str:
