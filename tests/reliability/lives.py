@@ -26,7 +26,7 @@ from typing import TypeVar
 from partner_vouchers import PartnerVouchers, PerPartner
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
-from partner_vouchers.adapters.sqlite.assignments import SQLiteAssignments
+from partner_vouchers.adapters.sqlite.codes import SQLiteAssignments
 from partner_vouchers.adapters.sqlite.driver import retry_while_busy
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.errors import (
@@ -56,9 +56,10 @@ def _torn(path: str) -> SQLiteStorage:
     honest = SQLiteAssignments.add
 
     def add(self: SQLiteAssignments, assignments: Sequence[Assignment]) -> None:
-        self._db.execute("COMMIT")
-        assert isinstance(self._db, sqlite3.Connection)
-        retry_while_busy(self._db, "BEGIN IMMEDIATE", 30)
+        self._db.change("COMMIT")
+        connection = getattr(self._db, "connection")  # noqa: B009
+        assert isinstance(connection, sqlite3.Connection)
+        retry_while_busy(connection, "BEGIN IMMEDIATE", 30)
         honest(self, assignments)
 
     SQLiteAssignments.add = add  # type: ignore[method-assign]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from partner_vouchers.adapters.sqlite.assignments import SQLiteAssignments
+from partner_vouchers.adapters.sqlite.codes import SQLiteAssignments
 from partner_vouchers.adapters.sqlite.contexts import WriteContext
 from partner_vouchers.domain.assignment import Assignment
 from tests.reliability.faults import FAULTS, Figures, Trial, run_delivery, run_opening
@@ -82,8 +82,8 @@ def test_a_code_that_is_taken_in_a_transaction_of_its_own_would_be_found(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def add(self: SQLiteAssignments, assignments: Sequence[Assignment]) -> None:
-        self._db.execute("COMMIT")
-        self._db.execute("BEGIN IMMEDIATE")
+        self._db.change("COMMIT")
+        self._db.change("BEGIN IMMEDIATE")
         honest(self, assignments)
 
     honest = SQLiteAssignments.add

@@ -14,29 +14,31 @@ CAPACITY = 1_000_000
 
 @frozen
 class Counts:
-    """The counters of a list. Always `uploaded == available + reserved + distributed + withdrawn`.
+    """The counters of a list. Always `uploaded == available + reserved + distributed + withdrawn + retired`.
 
     Attributes:
         uploaded: codes accepted in the list's lifetime.
         distributed: codes given to users.
         reserved: codes set aside, neither given out nor available.
         withdrawn: codes taken back before anybody had them.
+        retired: codes that were revoked and are never given again.
     """
 
     uploaded: int = 0
     distributed: int = 0
     reserved: int = 0
     withdrawn: int = 0
+    retired: int = 0
 
     @property
     def available(self) -> int:
         """How many codes can be given out."""
-        return self.uploaded - self.distributed - self.reserved - self.withdrawn
+        return self.uploaded - self.used - self.withdrawn
 
     @property
     def used(self) -> int:
-        """How many codes users have or that are set aside."""
-        return self.distributed + self.reserved
+        """How many codes users have or had, or that are set aside."""
+        return self.distributed + self.reserved + self.retired
 
     @property
     def capacity_left(self) -> int:

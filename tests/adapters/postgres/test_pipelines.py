@@ -234,7 +234,7 @@ def test_a_code_that_the_server_quotes_is_in_no_traceback(
 def plan_of_taking(tx: PostgresTransaction) -> str:
     """Return how the server takes codes, by the plan that it keeps for the connection."""
     names = getattr(tx.session.connection, "statement_names")  # noqa: B009
-    ((sql, name),) = ((sql, name) for sql, name in names.items() if b"WITH taken" in sql)
+    ((sql, name),) = ((sql, name) for sql, name in names.items() if b"taken AS" in sql)
     parameters = ", ".join(["1"] * sql.count(b"%s"))
     rows = tx.session.connection.execute(f"EXPLAIN EXECUTE {name.decode()}({parameters})".encode())
     return "\n".join(row[0] for row in rows)

@@ -15,7 +15,7 @@ import pytest
 from psycopg import errors as pg
 
 from partner_vouchers import PointsCredited, RepeatPolicy
-from partner_vouchers.adapters.postgres import PostgresStorage, assignments
+from partner_vouchers.adapters.postgres import PostgresStorage, driver
 from partner_vouchers.adapters.postgres.errors import translated
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
 from partner_vouchers.domain.promo_events import VoucherRewarded
@@ -238,7 +238,7 @@ def test_two_large_batches_that_serve_the_same_user_at_once(
     open_host: Callable[..., Host], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The users of those are not locked, for which the server would have no room."""
-    monkeypatch.setattr(assignments, "MOST_USER_LOCKS", 0)
+    monkeypatch.setattr(driver, "MOST_LOCKS", 0)
 
     def serve_ann_before() -> None:
         host.vouchers.codes.assign_many(["ann"], campaign_id="CMP")

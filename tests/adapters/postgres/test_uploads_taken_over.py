@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from partner_vouchers import UploadStatus
-from partner_vouchers.adapters.postgres.uploads import PostgresUploads
+from partner_vouchers.adapters.sql.uploads import SqlUploads
 from partner_vouchers.domain.events import UploadCompleted, UploadFailed
 from partner_vouchers.usecases.upload_lease import LEASE
 from tests.support.host import MICROSECOND, PATIENCE, Host, some_codes
@@ -21,7 +21,7 @@ def test_an_upload_that_ends_while_somebody_recovers_stays_completed(
 ) -> None:
     found = host.a_list()
     with ThreadPoolExecutor(1) as threads, host.a_running_upload(found.id, *CODES) as (go_on, running):
-        looked = Stop(monkeypatch, PostgresUploads, "get")
+        looked = Stop(monkeypatch, SqlUploads, "get")
         recovering = threads.submit(host.vouchers.uploads.recover)
         try:
             assert looked.reached.wait(PATIENCE)
@@ -41,7 +41,7 @@ def test_an_upload_that_was_entered_and_killed_meanwhile_is_settled_before_the_n
 ) -> None:
     found = host.a_list()
     with ThreadPoolExecutor(1) as threads:
-        looked = Stop(monkeypatch, PostgresUploads, "new_id")
+        looked = Stop(monkeypatch, SqlUploads, "new_id")
         uploading = threads.submit(host.upload, found.id, "OTHER")
         try:
             assert looked.reached.wait(PATIENCE)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
 
-from partner_vouchers.adapters.sqlite import contexts, host, lists
+from partner_vouchers.adapters.sql.campaigns import LinkedLists, SqlCampaigns
+from partner_vouchers.adapters.sqlite import contexts, host
 from tests.testing.sabotage.adapters import Fault
 
 _commit = contexts.WriteContext._do_commit
+_of_campaign = SqlCampaigns.of_campaign
 
 
 def _commit_each_second(self: contexts.WriteContext) -> None:
@@ -22,8 +23,10 @@ def _commit_each_second(self: contexts.WriteContext) -> None:
         _commit(self)
 
 
-def _forget(*_: Any) -> None:
-    return None
+def _remembered(self: SqlCampaigns, campaign_id: str) -> LinkedLists:
+    """Ask the database only once."""
+    known = self._catalog.get(campaign_id)
+    return _of_campaign(self, campaign_id) if known is None else known.lists
 
 
 def _commit_of_the_host(self: host.HostContext) -> None:
@@ -51,7 +54,7 @@ FILES = [
     Fault(
         "remembered lists that are out of date",
         "test_a_second_connection_sees_what_was_committed_at_once",
-        ((lists, "renew_token", _forget),),  # type: ignore[arg-type]
+        ((SqlCampaigns, "of_campaign", _remembered),),
     ),
     Fault(
         "joined transaction that commits",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 
 import psycopg
 from psycopg.pq import PipelineStatus, TransactionStatus
@@ -14,6 +13,8 @@ from partner_vouchers.adapters.postgres.errors import is_lost, translated
 from partner_vouchers.adapters.postgres.pipeline import OwnConnection, command
 from partner_vouchers.adapters.postgres.shared import Shared
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
+from partner_vouchers.adapters.sql.context import SqlContext
+from partner_vouchers.adapters.sql.transaction import has_ended
 from partner_vouchers.errors import (
     CommitOutcomeUnknown,
     HostTransactionError,
@@ -29,53 +30,28 @@ _ATTEMPTS = 4
 UTF_8 = "utf-8"
 
 
-class TransactionContext:
+class TransactionContext(SqlContext[PostgresTransaction]):
     """Opens a transaction, and undoes it unless it was committed. Subclasses say how it begins and ends."""
+
+    driver_error = psycopg.Error
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._tx: PostgresTransaction | None = None
 
     def _begin(self) -> Session:
         raise NotImplementedError
 
-    def _do_commit(self, session: Session) -> None:
-        raise NotImplementedError
+    def _new_transaction(self) -> PostgresTransaction:
+        return PostgresTransaction(self._begin(), self._shared, self._commit)
 
-    def _end(self) -> None:
-        """Undo what was not committed, and give back what was borrowed."""
-        raise NotImplementedError
+    def _translated(self, error: Exception) -> StorageError:
+        return translated(error) if isinstance(error, psycopg.Error) else StorageError(reason=str(error))
 
-    def __enter__(self) -> PostgresTransaction:
-        try:
-            self._tx = PostgresTransaction(self._begin(), self._shared, self._commit)
-        except psycopg.Error as error:
-            raise translated(error) from error
-        return self._tx
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        committed = self._tx is not None and self._tx.expired
-        if self._tx is not None:
-            self._tx.expire()
-        try:
-            self._end()
-        except psycopg.Error as failed:
-            # After a commit nobody may read that nothing was stored, and repeat it.
-            if error is None and not committed:
-                raise translated(failed) from failed
-        if isinstance(error, psycopg.Error):
-            raise translated(error) from error
-
-    def _commit(self) -> None:
-        if self._tx is None or self._tx.expired:
-            raise StorageError(reason="the transaction has ended; open another one with storage.begin()")
-        try:
-            self._do_commit(self._tx.session)
-        except psycopg.Error as error:
-            raise translated(error) from error
-        self._tx.expire()
+    @property
+    def _session(self) -> Session:
+        if self._tx is None:
+            raise has_ended()
+        return self._tx.session
 
 
 class OwnContext(TransactionContext):
@@ -112,9 +88,9 @@ class OwnContext(TransactionContext):
                 return session
         raise AssertionError("the last attempt returns or raises")
 
-    def _do_commit(self, session: Session) -> None:
+    def _do_commit(self) -> None:
         if self._loan is not None:
-            commit(session)
+            commit(self._session)
 
     def _end(self) -> None:
         loan, self._loan = self._loan, None
@@ -133,8 +109,8 @@ class OwnConnectionContext(TransactionContext):
         begin_on(self._connection, write=True)
         return Session(self._connection, self._shared.names, writes=True, joined=False)
 
-    def _do_commit(self, session: Session) -> None:
-        commit(session)
+    def _do_commit(self) -> None:
+        commit(self._session)
 
     def _end(self) -> None:
         if not self._connection.closed and self._connection.info.transaction_status != TransactionStatus.IDLE:
@@ -165,7 +141,7 @@ class HostContext(TransactionContext):
             raise
         return session
 
-    def _do_commit(self, session: Session) -> None:
+    def _do_commit(self) -> None:
         self._connection.execute(f"RELEASE SAVEPOINT {_UNIT}")
         self._open = False
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from partner_vouchers.adapters.postgres.driver import Session
+from partner_vouchers.adapters.sql.columns import from_instant, to_instant
 from partner_vouchers.domain.delivery import Held, Progress
-from partner_vouchers.wire.columns import from_instant, to_instant
 
 _HELD = "position, lane, key, attempts, retry_at, reason"
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 from psycopg.rows import TupleRow, tuple_row
 
 from partner_vouchers.adapters.postgres.errors import failed
 from partner_vouchers.adapters.postgres.loaders import with_loaders
-from partner_vouchers.adapters.postgres.names import Names
-from partner_vouchers.adapters.postgres.pipeline import OwnConnection, Parameter, Pipeline, command
+from partner_vouchers.adapters.postgres.names import STATEMENTS, Names
+from partner_vouchers.adapters.postgres.pipeline import OwnConnection, Pipeline, command
+from partner_vouchers.adapters.sql.session import Value
 from partner_vouchers.errors import StorageBusy
 
 Connection = psycopg.Connection[Any]
@@ -24,30 +25,27 @@ _PAUSES = 2
 """How much longer than it queued somebody then stands aside."""
 _LOOK_SECONDS = 0.05
 
-
-COUNT = """
-    INSERT INTO pv_distributed AS d (list_id, connection, codes) VALUES (%s, pg_backend_pid(), %s)
-    ON CONFLICT (list_id, connection) DO UPDATE SET codes = d.codes + excluded.codes
-"""
+MOST_LOCKS = 1_000
+"""Up to how many locks are taken at once: the server has room for some thousands of them."""
 
 
 class Session:
-    """A connection within a transaction.
+    """A connection within a transaction (`sql.session.Session`).
 
     Attributes:
         connection: the connection.
         names: where the tables stand.
         writes: whether the transaction may write; one that only reads takes no locks.
         joined: whether it is a host's, which may stay open for as long as it likes.
-        given: how many codes of which list the transaction gave out and has not counted yet.
     """
+
+    statements: ClassVar[Mapping[str, str]] = STATEMENTS
 
     def __init__(self, connection: Connection, names: Names, *, writes: bool, joined: bool) -> None:
         self.connection: Connection = connection
         self.names: Names = names
         self.writes: bool = writes
         self.joined: bool = joined
-        self.given: dict[int, int] = {}
         self._shared: set[int] = set()
         self._pipeline = Pipeline(connection) if isinstance(connection, OwnConnection) else None
         self._known_cursor: psycopg.Cursor[TupleRow] | None = None
@@ -74,7 +72,7 @@ class Session:
         except psycopg.Error as error:
             raise failed(error) from error
 
-    def fetch(self, statement: str, *parameters: Parameter) -> list[TupleRow]:
+    def fetch(self, statement: str, *parameters: Value) -> list[TupleRow]:
         """Execute a statement that is often executed, and return its rows.
 
         Raises:
@@ -87,7 +85,7 @@ class Session:
         except psycopg.Error as error:
             raise failed(error) from error
 
-    def queue(self, statement: str, *parameters: Parameter) -> None:
+    def queue(self, statement: str, *parameters: Value) -> None:
         """Execute a statement whose answer is not needed: with the next one, or with the commit.
 
         Raises:
@@ -97,6 +95,13 @@ class Session:
             self.execute(statement, parameters)
         else:
             self._pipeline.queue(self._statements(statement), parameters)
+
+    def change(self, statement: str, *parameters: Value) -> int:
+        return self.execute(statement, parameters).rowcount
+
+    def queue_many(self, statement: str, rows: Iterable[Sequence[Value]]) -> None:
+        for row in rows:
+            self.queue(statement, *row)
 
     def commit(self) -> bytes | None:
         """Commit a transaction of our own, and return the server's word for what it did.
@@ -114,11 +119,6 @@ class Session:
             self._cursor.execute(statement.encode(), prepare=False)
         except psycopg.Error as error:
             raise failed(error) from error
-
-    def count_given(self) -> None:
-        """Add to the counters what was given out: once for a transaction, which would fill a page with versions."""
-        while self.given:
-            self.queue(COUNT, *self.given.popitem())
 
     @contextmanager
     def copying(self, statement: str) -> Iterator[psycopg.Copy]:
@@ -146,11 +146,13 @@ class Session:
         """Take the lock about something until the end of the transaction, where no other transaction has it."""
         return self._try("SELECT pg_try_advisory_xact_lock(%s)", self.names.lock_key(*about))
 
-    def lock_all(self, keys: Iterable[int]) -> None:
-        """Take many locks, in an order in which two who want the same do not wait for one another."""
-        if self.writes:
+    def lock_many(self, about: Iterable[Sequence[str]]) -> None:
+        # Of more than the server has room for, a request that races with another fails on the constraint of the
+        # table, with nothing stored.
+        keys = {self.names.lock_key(*each) for each in about} if self.writes else set()
+        if 0 < len(keys) <= MOST_LOCKS:
             sql = "SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) AS k"
-            self.execute(sql, (sorted(set(keys)),))
+            self.execute(sql, (sorted(keys),))
 
     def share_list(self, number: int) -> None:
         """Keep a list from being changed until the end of the transaction, as others may do at the same time."""
@@ -158,7 +160,7 @@ class Session:
             self.queue("SELECT pg_advisory_xact_lock_shared(%s)", self._list_key(number))
             self._shared.add(number)
 
-    def hold_list(self, number: int) -> None:
+    def lock_list(self, number: int) -> None:
         """Wait until no other transaction takes codes of a list, or changes it, and keep it so until the end.
 
         Those who come later queue behind whoever waits, and a host's transaction may be waited for: so the place in

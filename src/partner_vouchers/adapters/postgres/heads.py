@@ -18,6 +18,17 @@ class Heads:
     def __init__(self) -> None:
         self._heads: dict[int, int] = {}
         self._takes: dict[int, int] = {}
+        self._emptied: dict[int, int] = {}
+
+    def emptied(self, number: int) -> int:
+        """Return up to which id no code of a list is left, as far as is known."""
+        return self._emptied.get(number, 0)
+
+    def set_emptied(self, number: int, published: int) -> None:
+        """Remember that no code of a list with an id up to `published` is left; none ever comes back."""
+        if len(self._emptied) >= _MOST:
+            self._emptied.clear()
+        self._emptied[number] = published
 
     def after(self, number: int, start: int) -> int:
         """Return after which id to look for codes of a list that begins at `start`."""
@@ -26,7 +37,7 @@ class Heads:
             self._takes[number] = 0
             return start
         self._takes[number] = takes + 1
-        return self._heads.get(number, start)
+        return max(self._heads.get(number, start), start)
 
     def move(self, number: int, last: int) -> None:
         """Remember the last code of a list that a transaction took and committed."""

@@ -18,19 +18,19 @@ from partner_vouchers.adapters.postgres.connections import Connections, Loan
 from partner_vouchers.adapters.postgres.contexts import OwnConnectionContext
 from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.errors import failed
-from partner_vouchers.adapters.postgres.lists import require_list
 from partner_vouchers.adapters.postgres.presence import backend_of, is_dead
 from partner_vouchers.adapters.postgres.reclaim import delete_unpublished
 from partner_vouchers.adapters.postgres.shared import Shared
 from partner_vouchers.adapters.postgres.staging import COPY_CODES, FAULTS, REFUSED, STAGED, Staging
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
+from partner_vouchers.adapters.sql.columns import POSITION_BITS, first_code_id, to_list_number, to_number
+from partner_vouchers.adapters.sql.lists import require_list
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.stock import Counts
 from partner_vouchers.domain.uploads import MAX_KEPT_FAULTS, RowFault, RowFaultKind, Upload
 from partner_vouchers.errors import StorageError, UploadInterrupted
 from partner_vouchers.ports import Judge, Transaction
-from partner_vouchers.wire.columns import POSITION_BITS, first_code_id, to_list_number, to_number
 
 Full = Callable[[], tuple[RowFaultKind, str]]
 KeepAlive = Callable[[Transaction], None]

@@ -1,19 +1,19 @@
-"""What a storage remembers of what happened: outbox and audit log; and its settings and leases."""
+"""The outbox and the leases."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
-from partner_vouchers.adapters.postgres.assignments import assignments_by_code_id
 from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.presence import Presence, is_dead
 from partner_vouchers.adapters.postgres.schema import STORAGE_ID
+from partner_vouchers.adapters.sql.assignments import assignments_by_code_id
+from partner_vouchers.adapters.sql.columns import from_instant
 from partner_vouchers.domain.delivery import lane_of
-from partner_vouchers.domain.events import Event, Recorded
-from partner_vouchers.ports import AuditEntry, OutboxEntry
-from partner_vouchers.wire.columns import from_instant, to_list_number
+from partner_vouchers.domain.events import Event
+from partner_vouchers.ports import OutboxEntry
 from partner_vouchers.wire.stored_events import event_from_json, event_to_json
 
 ID_BITS = 48
@@ -121,62 +121,6 @@ class PostgresOutbox:
 
 def _parts(position: int) -> tuple[str, int]:
     return str(max(position, 0) >> ID_BITS), max(position, 0) & ((1 << ID_BITS) - 1)
-
-
-class PostgresAudit:
-    """The log of changes."""
-
-    def __init__(self, db: Session) -> None:
-        self._db = db
-
-    def append(self, actor: str | None, events: Sequence[Recorded]) -> None:
-        """See `ports.Audit`."""
-        for event in events:
-            self._db.execute(
-                "INSERT INTO pv_audit (list_id, actor, name, payload) VALUES (%s, %s, %s, %s)",
-                (
-                    None if event.list_id is None else to_list_number(event.list_id),
-                    actor,
-                    event.event_name,
-                    event_to_json(event),
-                ),
-            )
-
-    def entries(self, list_id: str | None, actor: str | None, after: int, limit: int) -> list[AuditEntry]:
-        """See `ports.Audit`."""
-        conditions, parameters = ["id > %s"], list[Any]([after])
-        if list_id is not None:
-            conditions.append("list_id = %s")
-            parameters.append(to_list_number(list_id))
-        if actor is not None:
-            conditions.append("actor = %s")
-            parameters.append(actor)
-        sql = f"SELECT id, actor, name, payload FROM pv_audit WHERE {' AND '.join(conditions)} ORDER BY id LIMIT %s"
-        return [
-            AuditEntry(position, found_actor, cast(Recorded, event_from_json(name, payload)))
-            for position, found_actor, name, payload in self._db.execute(sql, (*parameters, limit))
-        ]
-
-
-class PostgresSettings:
-    """What the storage remembers about how it was set up."""
-
-    def __init__(self, db: Session) -> None:
-        self._db = db
-
-    def get(self, name: str) -> str | None:
-        """See `ports.Settings`. Until the transaction ends nobody else reads the setting in order to write it."""
-        self._db.lock("setting", name)
-        row = self._db.execute("SELECT value FROM pv_settings WHERE name = %s", (name,)).fetchone()
-        return None if row is None else str(row[0])
-
-    def put(self, name: str, value: str) -> None:
-        """See `ports.Settings`."""
-        self._db.execute(
-            "INSERT INTO pv_settings (name, value) VALUES (%s, %s) "
-            "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (name, value),
-        )
 
 
 class PostgresLeases:

@@ -7,12 +7,16 @@ from hashlib import blake2b
 
 from psycopg import sql
 
+from partner_vouchers.adapters.sql.statements import load_statements
 from partner_vouchers.errors import InvalidInput
 
 _PREFIX = re.compile(r"[a-z_][a-z0-9_]{0,29}")
 # The SQL of this adapter is written for the prefix `pv_`, so that it can be read, and tried, as it stands.
 # An index lies in the schema of its table and cannot be given one.
-_NAME = re.compile(r"\b(INDEX )?pv_([a-z_]+)\b")
+_NAME = re.compile(r"(\bINDEX |'|\b)pv_([a-z_]+)\b")
+_EACH = re.compile(r"json_each\(\?\) AS (\w+)")
+
+STATEMENTS = load_statements("partner_vouchers.adapters.sql", "partner_vouchers.adapters.postgres")
 
 
 class Names:
@@ -44,14 +48,22 @@ class Names:
         """Return a statement with the names of this storage in it; each is worked out once."""
         known = self._rendered.get(statement)
         if known is None:
-            quoted = _NAME.sub(lambda found: self._named(found).replace("%", "%%"), statement)
+            text = _EACH.sub(
+                r"json_array_elements_text(?::json) WITH ORDINALITY AS \1 (value, key)",
+                STATEMENTS.get(statement, statement),
+            )
+            text = text.replace("instr(", "strpos(").replace("?", "%s")
+            quoted = _NAME.sub(lambda found: self._named(found).replace("%", "%%"), text)
             known = self._rendered[statement] = quoted.encode()
         return known
 
     def _named(self, found: re.Match[str]) -> str:
-        index, name = found.groups()
-        if index:
-            return str(index) + sql.Identifier(self.prefix + name).as_string(None)
+        before, name = found.groups()
+        if before == "'":
+            # Within a string: the name of a sequence.
+            return before + self.table(name).replace("'", "''")
+        if before:
+            return str(before) + sql.Identifier(self.prefix + name).as_string(None)
         return self.table(name)
 
     def lock_key(self, *about: str) -> int:

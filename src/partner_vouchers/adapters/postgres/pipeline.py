@@ -23,7 +23,7 @@ from psycopg.rows import RowFactory, TupleRow, tuple_row
 from partner_vouchers.adapters.postgres.errors import is_told_by_server, translated
 from partner_vouchers.adapters.postgres.loaders import with_loaders
 
-Parameter = int | str | None
+Parameter = int | str | bytes | None
 """What such statements take. Others go through a cursor."""
 
 _COMMIT = b"COMMIT"
@@ -218,6 +218,8 @@ def _dumped(value: Parameter) -> bytes | None:
         return None
     if isinstance(value, int):
         return b"%d" % value
+    if isinstance(value, bytes):
+        return b"\\x" + value.hex().encode()
     if "\0" in value:
         raise psycopg.DataError("text in PostgreSQL cannot contain NUL characters")
     try:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.presence import is_dead
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
-from partner_vouchers.wire.columns import first_code_id, last_code_id, to_number
+from partner_vouchers.adapters.sql.columns import first_code_id, last_code_id, to_number
 
 Begin = Callable[[], AbstractContextManager[PostgresTransaction]]
 

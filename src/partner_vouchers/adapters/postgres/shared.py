@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from weakref import WeakSet
 
-from partner_vouchers.adapters.postgres.catalog import Catalog
 from partner_vouchers.adapters.postgres.driver import Connection, Session
 from partner_vouchers.adapters.postgres.heads import Heads
 from partner_vouchers.adapters.postgres.moving import require_here
 from partner_vouchers.adapters.postgres.names import Names
 from partner_vouchers.adapters.postgres.presence import Presence
 from partner_vouchers.adapters.postgres.schema import require_version
+from partner_vouchers.adapters.sql.campaigns import Catalog
 
 
 class Shared:

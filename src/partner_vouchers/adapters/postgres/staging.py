@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import psycopg
 
 from partner_vouchers.adapters.postgres.driver import Session
-from partner_vouchers.adapters.postgres.uploads import raw_bytes, raw_text
+from partner_vouchers.adapters.sql.rows import raw_bytes, raw_text
 from partner_vouchers.domain.uploads import RowFault, RowFaultKind
 
 STAGED = "pg_temp.partner_vouchers_staged"

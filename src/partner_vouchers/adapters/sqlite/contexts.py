@@ -5,57 +5,34 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from types import TracebackType
 from typing import Protocol
 
-from partner_vouchers.adapters.sqlite.catalog import Catalog
+from partner_vouchers.adapters.sql.campaigns import Catalog
+from partner_vouchers.adapters.sql.context import SqlContext
 from partner_vouchers.adapters.sqlite.driver import Database, retry_while_busy, translated
+from partner_vouchers.adapters.sqlite.session import SQLiteSession
 from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
 from partner_vouchers.errors import StorageBusy, StorageError
 
 
-class TransactionContext:
+class TransactionContext(SqlContext[SQLiteTransaction]):
     """Opens a transaction, and undoes it unless it was committed. Subclasses say how it begins and ends."""
+
+    driver_error = sqlite3.Error
+    _write = True
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._tx: SQLiteTransaction | None = None
 
     def _begin(self) -> Database:
         raise NotImplementedError
 
-    def _do_commit(self) -> None:
-        raise NotImplementedError
+    def _new_transaction(self) -> SQLiteTransaction:
+        session = SQLiteSession(self._begin(), writes=self._write)
+        return SQLiteTransaction(session, self._catalog, self._commit)
 
-    def _end(self) -> None:
-        """Undo what was not committed, and give back what was borrowed."""
-        raise NotImplementedError
-
-    def __enter__(self) -> SQLiteTransaction:
-        try:
-            self._tx = SQLiteTransaction(self._begin(), self._catalog, self._commit)
-        except sqlite3.Error as error:
-            raise translated(error) from error
-        return self._tx
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._tx is not None:
-            self._tx.expire()
-        try:
-            self._end()
-        except sqlite3.Error as failed:
-            if error is None:
-                raise translated(failed) from failed
-        if isinstance(error, sqlite3.Error):
-            raise translated(error) from error
-
-    def _commit(self) -> None:
-        if self._tx is None or self._tx.expired:
-            raise StorageError(reason="the transaction has ended; open another one with storage.begin()")
-        self._do_commit()
-        self._tx.expire()
+    def _translated(self, error: Exception) -> StorageError:
+        return translated(error) if isinstance(error, sqlite3.Error) else StorageError(reason=str(error))
 
 
 class Turn:
@@ -153,6 +130,8 @@ class WriteContext(TransactionContext):
 
 class ReadContext(TransactionContext):
     """A transaction that reads one state of the database, and blocks nobody."""
+
+    _write = False
 
     def __init__(self, connections: Lender, catalog: Catalog, timeout: float) -> None:
         super().__init__(catalog)

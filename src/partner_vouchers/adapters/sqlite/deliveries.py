@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from partner_vouchers.adapters.sql.columns import LAST_ID, from_instant, to_instant
 from partner_vouchers.adapters.sqlite.driver import Database
 from partner_vouchers.domain.delivery import Held, Progress
-from partner_vouchers.wire.columns import LAST_ID, from_instant, to_instant
 
 _HELD = "position, lane, key, attempts, retry_at, reason"
 _WAITS = "SELECT 1 FROM pv_held WHERE sink = ?1 AND lane = ?2 AND retry_at IS NOT NULL"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from partner_vouchers.adapters.sqlite.catalog import Catalog
+from partner_vouchers.adapters.sql.campaigns import Catalog
 from partner_vouchers.adapters.sqlite.contexts import TransactionContext
 from partner_vouchers.adapters.sqlite.driver import Database, retry_while_busy
 from partner_vouchers.domain.lifecycle import State

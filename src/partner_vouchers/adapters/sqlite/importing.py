@@ -16,22 +16,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 
-from partner_vouchers.adapters.sqlite.catalog import Catalog
-from partner_vouchers.adapters.sqlite.codes import refresh_skip
+from partner_vouchers.adapters.sql.campaigns import Catalog
+from partner_vouchers.adapters.sql.columns import POSITION_BITS, first_code_id, to_number
+from partner_vouchers.adapters.sql.lists import require_list
 from partner_vouchers.adapters.sqlite.contexts import TransactionContext
 from partner_vouchers.adapters.sqlite.driver import translated
-from partner_vouchers.adapters.sqlite.lists import require_list
-from partner_vouchers.adapters.sqlite.reclaim import delete_unpublished
+from partner_vouchers.adapters.sqlite.reclaim import LINE_BITS, delete_unpublished
 from partner_vouchers.adapters.sqlite.slices import SliceSize, in_slices, one_slice
 from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
-from partner_vouchers.adapters.sqlite.uploads import LINE_BITS
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.stock import Counts
 from partner_vouchers.domain.uploads import MAX_KEPT_FAULTS, RowFault, RowFaultKind, Upload
 from partner_vouchers.errors import StorageError
 from partner_vouchers.ports import Judge, Transaction
-from partner_vouchers.wire.columns import POSITION_BITS, first_code_id, to_number
 
 _ON_CONFLICT = "pv_on_conflict"
 _SPARSE = 4
@@ -231,13 +229,13 @@ class SQLiteCodeImport:
         """See `ports.CodeImport`."""
         if not isinstance(tx, SQLiteTransaction) or tx.catalog is not self._catalog:
             raise StorageError(reason="publish in a transaction of the storage that the import belongs to")
-        require_list(tx.db, str(self._list_number))
+        require_list(tx.session, str(self._list_number))
         tx.db.execute(
             "UPDATE pv_stock SET uploaded = uploaded + ?, published = ? WHERE list_id = ?",
             (self._accepted, self._base + self._last_line, self._list_number),
         )
         tx.db.execute("DELETE FROM pv_dead_ranges WHERE first = ?", (self._base + 1,))
-        refresh_skip(tx.db, self._list_number)
+        tx.session.change("refresh_skip", self._list_number)
         return self._accepted
 
     @property

@@ -1,19 +1,20 @@
-"""What a storage remembers of what happened: outbox and audit log; and its settings and leases."""
+"""The outbox and the leases."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
-from partner_vouchers.adapters.sqlite.assignments import assignments_by_code_id
+from partner_vouchers.adapters.sql.assignments import assignments_by_code_id
+from partner_vouchers.adapters.sql.columns import from_instant
 from partner_vouchers.adapters.sqlite.driver import Database
 from partner_vouchers.adapters.sqlite.process import is_dead, this_process
+from partner_vouchers.adapters.sqlite.session import SQLiteSession
 from partner_vouchers.domain.delivery import lane_of
-from partner_vouchers.domain.events import Event, Recorded
-from partner_vouchers.ports import AuditEntry, OutboxEntry
-from partner_vouchers.wire.columns import from_instant, to_number
+from partner_vouchers.domain.events import Event
+from partner_vouchers.ports import OutboxEntry
 from partner_vouchers.wire.stored_events import event_from_json, event_to_json
 
 STORAGE_ID = "storage id"
@@ -23,8 +24,9 @@ _ENTRY = "id, code_id, name, payload"
 class SQLiteOutbox:
     """The events on their way to the sinks."""
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    def __init__(self, session: SQLiteSession) -> None:
+        self._session = session
+        self._db = session.connection
 
     def append(self, events: Sequence[Event]) -> None:
         """See `ports.Outbox`."""
@@ -78,7 +80,7 @@ class SQLiteOutbox:
         (storage_id,) = self._db.execute(
             "SELECT value FROM pv_settings WHERE name = ?", (STORAGE_ID,)
         ).fetchone()
-        rewards = assignments_by_code_id(self._db, [row[1] for row in rows if row[1] is not None])
+        rewards = assignments_by_code_id(self._session, [row[1] for row in rows if row[1] is not None])
         return [
             OutboxEntry(
                 f"{storage_id}-{position}",
@@ -87,59 +89,6 @@ class SQLiteOutbox:
             )
             for position, code_id, name, payload in rows
         ]
-
-
-class SQLiteAudit:
-    """The log of changes."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    def append(self, actor: str | None, events: Sequence[Recorded]) -> None:
-        """See `ports.Audit`."""
-        self._db.executemany(
-            "INSERT INTO pv_audit (list_id, actor, name, payload) VALUES (?, ?, ?, ?)",
-            [
-                (
-                    None if event.list_id is None else to_number(event.list_id),
-                    actor,
-                    event.event_name,
-                    event_to_json(event),
-                )
-                for event in events
-            ],
-        )
-
-    def entries(self, list_id: str | None, actor: str | None, after: int, limit: int) -> list[AuditEntry]:
-        """See `ports.Audit`."""
-        conditions, parameters = ["id > ?"], [cast(object, after)]
-        if list_id is not None:
-            conditions.append("list_id = ?")
-            parameters.append(to_number(list_id))
-        if actor is not None:
-            conditions.append("actor = ?")
-            parameters.append(actor)
-        sql = f"SELECT id, actor, name, payload FROM pv_audit WHERE {' AND '.join(conditions)} ORDER BY id LIMIT ?"
-        return [
-            AuditEntry(position, found_actor, cast(Recorded, event_from_json(name, payload)))
-            for position, found_actor, name, payload in self._db.execute(sql, (*parameters, limit))
-        ]
-
-
-class SQLiteSettings:
-    """What the storage remembers about how it was set up."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    def get(self, name: str) -> str | None:
-        """See `ports.Settings`."""
-        row = self._db.execute("SELECT value FROM pv_settings WHERE name = ?", (name,)).fetchone()
-        return None if row is None else str(row[0])
-
-    def put(self, name: str, value: str) -> None:
-        """See `ports.Settings`."""
-        self._db.execute("INSERT OR REPLACE INTO pv_settings (name, value) VALUES (?, ?)", (name, value))
 
 
 class SQLiteLeases:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from partner_vouchers.adapters.sql.columns import first_code_id, to_number
 from partner_vouchers.adapters.sqlite.slices import Begin, in_slices
 from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
-from partner_vouchers.adapters.sqlite.uploads import LINE_BITS, PIECE_BITS
-from partner_vouchers.wire.columns import first_code_id, to_number
+
+PIECE_BITS = 20
+LINE_BITS = 32
 
 
 def abandon_upload(begin: Begin, upload_id: str) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from importlib import resources
 from uuid import uuid4
 
-from partner_vouchers.adapters.sqlite.catalog import TOKEN
 from partner_vouchers.adapters.sqlite.driver import retry_while_busy
 from partner_vouchers.adapters.sqlite.journal import STORAGE_ID
 from partner_vouchers.adapters.sqlite.lanes import fill_lanes
@@ -44,7 +43,7 @@ def upgrade(connection: sqlite3.Connection, timeout: float) -> None:
         if stored == 0:
             connection.executemany(
                 "INSERT INTO pv_settings (name, value) VALUES (?, ?)",
-                [(STORAGE_ID, uuid4().hex), (TOKEN, "")],
+                [(STORAGE_ID, uuid4().hex), ("catalog token", "")],
             )
         connection.execute(
             "INSERT OR REPLACE INTO pv_settings (name, value) VALUES (?, ?)", (_VERSION, str(SCHEMA_VERSION))

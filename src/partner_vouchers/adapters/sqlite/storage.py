@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from partner_vouchers.adapters.sqlite.catalog import Catalog
+from partner_vouchers.adapters.sql.campaigns import Catalog
 from partner_vouchers.adapters.sqlite.contexts import (
     OneConnection,
     ReadContext,

@@ -1,4 +1,4 @@
-"""Entities as rows of tables, and back: the same in each database."""
+"""Entities as rows of tables, and back."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from partner_vouchers.adapters.sql.columns import from_instant, to_instant, to_low_stock, to_number
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
 from partner_vouchers.domain.lifecycle import State
@@ -20,10 +21,12 @@ from partner_vouchers.domain.uploads import (
     WarningKind,
 )
 from partner_vouchers.domain.voucher_list import Terms, VoucherList
-from partner_vouchers.wire.columns import from_instant, to_instant, to_low_stock, to_number
 
 LEVELS = {int(level): level for level in StockLevel}
 """The stock levels by their numbers."""
+
+LINK_COLUMNS = 6
+"""How many columns a link has, where its list follows."""
 
 _CAMPAIGN, _LIST = "c:", "l:"
 
@@ -134,15 +137,10 @@ def list_from_row(row: tuple[Any, ...]) -> VoucherList:
         created_at=to_instant(row[10]),
         updated_at=to_instant(row[11]),
         version=row[12],
-        counts=Counts(row[13], row[14], row[15], row[16]),
-        announced=LEVELS[row[17]],
-        used_before=row[18],
+        counts=Counts(*row[13:18]),
+        announced=LEVELS[row[18]],
+        used_before=row[19],
     )
-
-
-def list_or_none(row: tuple[Any, ...] | None) -> VoucherList | None:
-    """Return the list of a row, or None for none."""
-    return None if row is None else list_from_row(row)
 
 
 def link_from_row(row: tuple[Any, ...]) -> CampaignLink:
@@ -155,3 +153,13 @@ def link_from_row(row: tuple[Any, ...]) -> CampaignLink:
         eligibility=row[4],
         linked_at=to_instant(row[5]),
     )
+
+
+def raw_text(raw: str | bytes) -> str:
+    """Return a refused row; as bytes it is UTF-8, also of what is no text."""
+    return raw if isinstance(raw, str) else bytes(raw).decode("utf-8", "surrogatepass")
+
+
+def raw_bytes(text: str) -> bytes:
+    """Return the bytes of `raw_text`."""
+    return text.encode("utf-8", "surrogatepass")

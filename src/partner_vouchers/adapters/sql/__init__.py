@@ -1,0 +1,1 @@
+"""What SQLite and PostgreSQL share: statements, repositories, rows, and the transaction around them."""

@@ -1,0 +1,78 @@
+"""Assignments and idempotency keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from partner_vouchers.adapters.sql.columns import (
+    code_id_after,
+    first_code_id,
+    last_code_id,
+    to_list_number,
+    to_number,
+)
+from partner_vouchers.adapters.sql.rows import assignments_from_rows, origin_of
+from partner_vouchers.adapters.sql.session import Session, first
+from partner_vouchers.domain.assignment import Assignment
+
+
+class SqlAssignments:
+    """Who has which code. How they are added differs."""
+
+    def __init__(self, db: Session) -> None:
+        self._db = db
+
+    def latest(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Assignment | None:
+        origin = origin_of(campaign_id, list_id)
+        # Until the transaction ends nobody else asks for this user there.
+        self._db.lock("user", user_id, origin)
+        row = first(self._db.fetch("latest_code_of_user", user_id, origin))
+        return None if row is None else assignments_by_code_id(self._db, [row[0]])[row[0]]
+
+    def latest_of_many(
+        self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
+    ) -> dict[str, Assignment]:
+        origin = origin_of(campaign_id, list_id)
+        self._db.lock_many([("user", user_id, origin) for user_id in user_ids])
+        rows = self._db.fetch("latest_of_users", json.dumps(user_ids), origin)
+        return {assignment.user_id: assignment for assignment in assignments_from_rows(rows)}
+
+    def get_many(self, ids: Sequence[str]) -> list[Assignment]:
+        numbers = json.dumps([to_number(each) for each in ids])
+        return assignments_from_rows(self._db.fetch("assignments_by_ids", numbers))
+
+    def of_user(self, user_id: str) -> list[Assignment]:
+        return assignments_from_rows(self._db.fetch("assignments_of_user", user_id))
+
+    def of_code(self, code: str) -> list[Assignment]:
+        return assignments_from_rows(self._db.fetch("assignments_of_code", code, code))
+
+    def of_list(self, list_id: str, after: str | None, limit: int) -> list[Assignment]:
+        number = to_list_number(list_id)
+        start = code_id_after(after, first_code_id(number))
+        return assignments_from_rows(
+            self._db.fetch("assignments_of_list", start, last_code_id(number), limit)
+        )
+
+
+class SqlIdempotencyKeys:
+    """The results of requests that carried an idempotency key."""
+
+    def __init__(self, db: Session) -> None:
+        self._db = db
+
+    def get(self, key: str) -> tuple[str, tuple[str, ...]] | None:
+        # Until the transaction ends nobody else asks for this key.
+        self._db.lock("key", key)
+        row = first(self._db.fetch("key", key))
+        return None if row is None else (row[0], tuple(row[1].split()))
+
+    def put(self, key: str, fingerprint: str, assignment_ids: tuple[str, ...]) -> None:
+        self._db.queue("add_key", key, fingerprint, " ".join(assignment_ids))
+
+
+def assignments_by_code_id(db: Session, code_ids: Iterable[int]) -> dict[int, Assignment]:
+    """Return assignments by the ids of their codes."""
+    rows = db.fetch("assignments_by_ids", json.dumps(list(code_ids)))
+    return {row[0]: found for row, found in zip(rows, assignments_from_rows(rows), strict=True)}

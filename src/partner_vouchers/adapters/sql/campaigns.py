@@ -1,0 +1,98 @@
+"""Campaign links, and what is remembered of a campaign's lists."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from partner_vouchers.adapters.sql.columns import from_instant, to_list_number
+from partner_vouchers.adapters.sql.lists import require_list
+from partner_vouchers.adapters.sql.rows import LINK_COLUMNS, link_from_row, list_from_row
+from partner_vouchers.adapters.sql.session import Row, Session, first
+from partner_vouchers.domain.campaigns import CampaignLink
+from partner_vouchers.domain.voucher_list import VoucherList
+
+LinkedLists = list[tuple[CampaignLink, VoucherList]]
+
+_MOST = 1_000
+
+
+@frozen
+class _Known:
+    """The lists of a campaign, while `catalog_versions` returns these versions."""
+
+    versions: list[Row]
+    lists: LinkedLists
+    numbers: list[int]
+
+
+class Catalog:
+    """The lists of the campaigns that were asked for lately; shared by all threads of a storage.
+
+    They seldom change, and each assignment asks for them. What is remembered is used only while the database says
+    that nothing of it was changed, also by transactions of other processes, or ones that were rolled back.
+    """
+
+    def __init__(self) -> None:
+        self._campaigns: dict[str, _Known] = {}
+
+    def get(self, campaign_id: str) -> _Known | None:
+        """Return what is remembered of a campaign."""
+        return self._campaigns.get(campaign_id)
+
+    def put(self, campaign_id: str, known: _Known) -> None:
+        """Remember the lists of a campaign."""
+        if len(self._campaigns) >= _MOST:
+            self._campaigns.clear()
+        self._campaigns[campaign_id] = known
+
+
+class SqlCampaigns:
+    """The links between lists and campaigns."""
+
+    def __init__(self, db: Session, catalog: Catalog) -> None:
+        self._db = db
+        self._catalog = catalog
+
+    def put(self, link: CampaignLink) -> None:
+        self._db.change(
+            "put_link",
+            link.campaign_id,
+            require_list(self._db, link.list_id),
+            link.repeat.value,
+            link.priority,
+            link.eligibility,
+            from_instant(link.linked_at),
+        )
+
+    def remove(self, list_id: str, campaign_id: str) -> bool:
+        return self._db.change("delete_link", campaign_id, to_list_number(list_id)) == 1
+
+    def get(self, list_id: str, campaign_id: str) -> CampaignLink | None:
+        # Until the transaction ends nobody else changes the links of the campaign.
+        self._db.lock("links", campaign_id)
+        row = first(self._db.fetch("link", campaign_id, to_list_number(list_id)))
+        return None if row is None else link_from_row(row)
+
+    def of_list(self, list_id: str) -> list[CampaignLink]:
+        return [link_from_row(row) for row in self._db.fetch("links_of_list", to_list_number(list_id))]
+
+    def ids(self, after: str | None, limit: int) -> list[str]:
+        return [row[0] for row in self._db.fetch("ids_of_campaigns", after or "", limit)]
+
+    def of_campaign(self, campaign_id: str) -> LinkedLists:
+        known = self._catalog.get(campaign_id)
+        while True:
+            if known is not None:
+                for number in known.numbers:
+                    self._db.share_list(number)
+            versions = self._db.fetch("catalog_versions", campaign_id)
+            if known is not None and known.versions == versions:
+                return known.lists
+            rows = self._db.fetch("lists_of_campaign", campaign_id)
+            lists = [(link_from_row(row), list_from_row(row[LINK_COLUMNS:])) for row in rows]
+            if not lists:
+                return lists
+            known = _Known(versions, lists, sorted(row[0] for row in rows))
+            self._catalog.put(campaign_id, known)
+            if not self._db.writes:
+                return lists

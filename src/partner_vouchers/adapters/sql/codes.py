@@ -1,0 +1,41 @@
+"""The codes: what is the same however they are kept and taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from partner_vouchers.adapters.sql.columns import to_list_number
+from partner_vouchers.adapters.sql.rows import LEVELS
+from partner_vouchers.adapters.sql.session import Row, Session, first
+from partner_vouchers.domain.duplicates import Holder
+from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.stock import Counts
+from partner_vouchers.errors import UnknownList
+from partner_vouchers.ports import Taken, TakenCode
+
+COUNTERS = 6
+"""How many columns the counters of a list are, with the notified stock level."""
+
+
+class SqlCodes:
+    """The published codes. How they are taken and withdrawn differs."""
+
+    def __init__(self, db: Session) -> None:
+        self._db = db
+
+    def counts(self, list_id: str) -> Counts:
+        row = first(self._db.fetch("counters_of_list", to_list_number(list_id)))
+        if row is None:
+            raise UnknownList(list_id=list_id)
+        return Counts(*row[: COUNTERS - 1])
+
+    def holder(self, scope: str, code: str, counts: Callable[[State], bool]) -> Holder | None:
+        row = first(self._db.fetch("holder_of_code", scope, code))
+        return Holder(str(row[0])) if row is not None and counts(State(row[1])) else None
+
+
+def taken(codes: Sequence[Row], counters: Sequence[int], count: int) -> Taken:
+    """Return what was taken: ids and codes, and the counters of the list before `count` codes were taken."""
+    uploaded, distributed, reserved, withdrawn, retired, level = counters
+    counts = Counts(uploaded, distributed + count, reserved, withdrawn, retired)
+    return Taken([TakenCode(str(row[0]), row[1]) for row in codes], counts, LEVELS[level])

@@ -1,0 +1,54 @@
+"""The audit log and the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from partner_vouchers.adapters.sql.columns import to_list_number
+from partner_vouchers.adapters.sql.session import Session, Value, first
+from partner_vouchers.domain.events import Recorded
+from partner_vouchers.ports import AuditEntry
+from partner_vouchers.wire.stored_events import event_from_json, event_to_json
+
+
+class SqlAudit:
+    """The log of changes."""
+
+    def __init__(self, db: Session) -> None:
+        self._db = db
+
+    def append(self, actor: str | None, events: Sequence[Recorded]) -> None:
+        for event in events:
+            number = None if event.list_id is None else to_list_number(event.list_id)
+            self._db.queue("add_audit_entry", number, actor, event.event_name, event_to_json(event))
+
+    def entries(self, list_id: str | None, actor: str | None, after: int, limit: int) -> list[AuditEntry]:
+        conditions, parameters = "", list[Value]([after])
+        if list_id is not None:
+            conditions += " AND list_id = ?"
+            parameters.append(to_list_number(list_id))
+        if actor is not None:
+            conditions += " AND actor = ?"
+            parameters.append(actor)
+        sql = f"{self._db.statements['audit_rows']}{conditions} ORDER BY id LIMIT ?"
+        return [
+            AuditEntry(position, found_actor, cast(Recorded, event_from_json(name, payload)))
+            for position, found_actor, name, payload in self._db.fetch(sql, *parameters, limit)
+        ]
+
+
+class SqlSettings:
+    """What the storage remembers about how it was set up."""
+
+    def __init__(self, db: Session) -> None:
+        self._db = db
+
+    def get(self, name: str) -> str | None:
+        # Until the transaction ends nobody else reads the setting in order to write it.
+        self._db.lock("setting", name)
+        row = first(self._db.fetch("setting", name))
+        return None if row is None else str(row[0])
+
+    def put(self, name: str, value: str) -> None:
+        self._db.change("put_setting", name, value)

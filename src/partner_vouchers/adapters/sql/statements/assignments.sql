@@ -1,0 +1,57 @@
+-- Assignments and idempotency keys. An assignment has the id of its code.
+
+-- code_of_assignment --
+-- Part: the code of an assignment.
+c.code
+
+-- assignment_tables --
+-- Part: the list of an assignment, and what it said when the code was given out.
+JOIN pv_codes AS c ON c.id = a.code_id
+JOIN pv_lists AS l ON l.id = a.code_id >> 32
+JOIN pv_terms AS t ON t.list_id = l.id AND t.version = a.list_version
+
+-- assignment_columns --
+-- Part: an assignment.
+a.code_id, {code_of_assignment}, a.user_id, a.origin, a.ordinal, a.assigned_at,
+l.id, a.list_version, l.partner, l.tag, t.name, t.description, t.expires_at
+
+-- latest_code_of_user --
+-- The code that a user was given last in a campaign or, without one, from a list. Nearly always there is none, so
+-- nothing is joined.
+SELECT code_id FROM pv_assignments WHERE user_id = ? AND origin = ? ORDER BY ordinal DESC LIMIT 1
+
+-- latest_of_users --
+-- What `latest_code_of_user` finds for many users, as assignments.
+SELECT {assignment_columns}
+FROM json_each(?) AS u CROSS JOIN pv_assignments AS a {assignment_tables}
+WHERE a.user_id = u.value AND a.origin = ? AND a.ordinal = (
+    SELECT max(ordinal) FROM pv_assignments WHERE user_id = u.value AND origin = a.origin)
+
+-- assignments_by_ids --
+SELECT {assignment_columns}
+FROM json_each(?) AS i CROSS JOIN pv_assignments AS a {assignment_tables}
+WHERE a.code_id = CAST(i.value AS bigint) ORDER BY i.key
+
+-- assignments_of_user --
+SELECT {assignment_columns} FROM pv_assignments AS a {assignment_tables}
+WHERE a.user_id = ? ORDER BY a.assigned_at, a.ordinal, a.code_id
+
+-- assignments_of_code --
+-- The assignments of a code in all lists. An entry in the index of codes may have been taken over by a later upload.
+SELECT {assignment_columns}
+FROM (
+    SELECT c.code_id FROM pv_scopes AS s CROSS JOIN pv_active_codes AS c WHERE c.scope_id = s.id AND c.code = ?
+    UNION SELECT code_id FROM pv_superseded_codes WHERE code = ?
+) AS h CROSS JOIN pv_assignments AS a {assignment_tables}
+WHERE a.code_id = h.code_id ORDER BY a.code_id
+
+-- assignments_of_list --
+-- A page of the assignments of a list: its codes have the ids between two bounds.
+SELECT {assignment_columns} FROM pv_assignments AS a {assignment_tables}
+WHERE a.code_id > ? AND a.code_id <= ? ORDER BY a.code_id LIMIT ?
+
+-- key --
+SELECT fingerprint, code_ids FROM pv_idempotency_keys WHERE key = ?
+
+-- add_key --
+INSERT INTO pv_idempotency_keys (key, fingerprint, code_ids) VALUES (?, ?, ?)

@@ -1,0 +1,112 @@
+-- Partners, voucher lists and their links to campaigns.
+
+-- add_partner --
+-- Adds a partner, unless one of that name exists.
+INSERT INTO pv_partners (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING
+
+-- partner_by_name --
+SELECT name, created_at FROM pv_partners WHERE name = ?
+
+-- all_partners --
+SELECT name, created_at FROM pv_partners ORDER BY name
+
+-- counters --
+-- Part: the counters of a list, in the order of `Counts`, then the stock level notified last.
+s.uploaded, s.distributed, s.reserved, s.withdrawn, s.retired, s.announced
+
+-- distributed --
+-- Part: the counter of distributed codes, for sorting.
+s.distributed
+
+-- list_columns --
+-- Part: a list with its counters.
+l.id, l.partner, l.tag, l.name, l.description, l.expires_at, l.state, l.low_stock_at,
+(SELECT key FROM pv_scopes WHERE id = l.scope_id),
+(SELECT count(*) FROM pv_links WHERE list_id = l.id),
+l.created_at, l.updated_at, l.version,
+{counters}, l.used_before
+
+-- list_rows --
+-- Part: all lists that are not deleted, with their counters; `Lists.find` adds conditions and the order.
+SELECT {list_columns} FROM pv_lists AS l JOIN pv_stock AS s ON s.list_id = l.id WHERE l.removed = 0
+
+-- list_by_id --
+{list_rows} AND l.id = ?
+
+-- expiries_of_lists --
+SELECT l.id, l.expires_at
+FROM json_each(?) AS i CROSS JOIN pv_lists AS l WHERE l.id = CAST(i.value AS bigint) AND l.removed = 0
+
+-- list_by_tag --
+-- The list of a partner and tag that is not archived; the unique index allows one.
+{list_rows} AND l.partner = ? AND l.tag = ? AND l.state <> 'Archived'
+
+-- list_exists --
+SELECT 1 FROM pv_lists WHERE id = ? AND removed = 0
+
+-- add_scope --
+-- Adds the scope in which the codes of a list are unique, unless it is known.
+INSERT INTO pv_scopes (key) VALUES (?) ON CONFLICT DO NOTHING
+
+-- add_list --
+INSERT INTO pv_lists (id, partner, tag, name, description, expires_at, state, low_stock_at, scope_id,
+                      created_at, updated_at, version, search_text)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM pv_scopes WHERE key = ?), ?, ?, ?, ?)
+
+-- keep_terms --
+-- Keeps what a list says at a version, for the events of its assignments.
+INSERT INTO pv_terms (list_id, version, name, description, expires_at) VALUES (?, ?, ?, ?, ?)
+
+-- save_list --
+-- Replaces a list by its next version.
+UPDATE pv_lists
+SET name = ?, description = ?, expires_at = ?, state = ?, low_stock_at = ?, updated_at = ?, version = ?, search_text = ?
+WHERE id = ? AND removed = 0 AND version = ?
+
+-- touch_list --
+UPDATE pv_lists SET updated_at = ?, used_before = coalesce(?, used_before) WHERE id = ? AND removed = 0
+
+-- mark_list_deleted --
+UPDATE pv_lists SET removed = 1 WHERE id = ? AND removed = 0
+
+-- delete_links_of_list --
+DELETE FROM pv_links WHERE list_id = ?
+
+-- delete_stock --
+DELETE FROM pv_stock WHERE list_id = ?
+
+-- set_notified_level --
+UPDATE pv_stock SET announced = ? WHERE list_id = ?
+
+-- link_columns --
+-- Part: a link between a list and a campaign.
+k.list_id, k.campaign_id, k.repeat, k.priority, k.eligibility, k.linked_at
+
+-- put_link --
+-- Adds a link, or changes the one of the same list and campaign; its age stays.
+INSERT INTO pv_links (campaign_id, list_id, repeat, priority, eligibility, linked_at) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (campaign_id, list_id) DO UPDATE
+SET repeat = excluded.repeat, priority = excluded.priority, eligibility = excluded.eligibility
+
+-- delete_link --
+DELETE FROM pv_links WHERE campaign_id = ? AND list_id = ?
+
+-- link --
+SELECT {link_columns} FROM pv_links AS k WHERE k.campaign_id = ? AND k.list_id = ?
+
+-- links_of_list --
+SELECT {link_columns} FROM pv_links AS k WHERE k.list_id = ? ORDER BY k.campaign_id
+
+-- ids_of_campaigns --
+-- A page of the campaigns that have a link.
+SELECT DISTINCT campaign_id FROM pv_links WHERE campaign_id > ? ORDER BY campaign_id LIMIT ?
+
+-- lists_of_campaign --
+-- The links of a campaign with their lists, in the order in which they give codes.
+SELECT {link_columns}, {list_columns}
+FROM pv_links AS k JOIN pv_lists AS l ON l.id = k.list_id JOIN pv_stock AS s ON s.list_id = l.id
+WHERE k.campaign_id = ? AND l.removed = 0
+ORDER BY k.priority, k.id
+
+-- counters_of_list --
+SELECT {counters} FROM pv_stock AS s JOIN pv_lists AS l ON l.id = s.list_id WHERE s.list_id = ?

@@ -1,0 +1,86 @@
+"""One transaction on one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from partner_vouchers.adapters.sql.assignments import SqlIdempotencyKeys
+from partner_vouchers.adapters.sql.campaigns import Catalog, SqlCampaigns
+from partner_vouchers.adapters.sql.lists import SqlLists, SqlPartners
+from partner_vouchers.adapters.sql.records import SqlAudit, SqlSettings
+from partner_vouchers.adapters.sql.session import Session
+from partner_vouchers.adapters.sql.uploads import SqlUploads
+from partner_vouchers.errors import StorageError
+
+AnySession = TypeVar("AnySession", bound=Session)
+
+
+class SqlTransaction(Generic[AnySession]):
+    """The repositories of one transaction (`ports.Transaction`). A database adds those in which it differs."""
+
+    def __init__(self, session: AnySession, catalog: Catalog, commit: Callable[[], None]) -> None:
+        self._session: AnySession | None = session
+        self._catalog = catalog
+        self._commit = commit
+
+    @property
+    def expired(self) -> bool:
+        """Whether the transaction has ended."""
+        return self._session is None
+
+    def expire(self) -> None:
+        """Make every further use an error."""
+        self._session = None
+
+    @property
+    def session(self) -> AnySession:
+        """The connection, for the other parts of the adapter.
+
+        Raises:
+            StorageError: the transaction has ended.
+        """
+        if self._session is None:
+            raise has_ended()
+        return self._session
+
+    @property
+    def catalog(self) -> Catalog:
+        """What the storage remembers of its lists; each storage has one of its own."""
+        return self._catalog
+
+    @property
+    def partners(self) -> SqlPartners:
+        return SqlPartners(self.session)
+
+    @property
+    def lists(self) -> SqlLists:
+        return SqlLists(self.session)
+
+    @property
+    def campaigns(self) -> SqlCampaigns:
+        return SqlCampaigns(self.session, self._catalog)
+
+    @property
+    def keys(self) -> SqlIdempotencyKeys:
+        return SqlIdempotencyKeys(self.session)
+
+    @property
+    def audit(self) -> SqlAudit:
+        return SqlAudit(self.session)
+
+    @property
+    def uploads(self) -> SqlUploads:
+        return SqlUploads(self.session)
+
+    @property
+    def settings(self) -> SqlSettings:
+        return SqlSettings(self.session)
+
+    def commit(self) -> None:
+        self._commit()
+
+
+def has_ended() -> StorageError:
+    """Return the error for a use of a transaction that has ended."""
+    return StorageError(reason="the transaction has ended; open another one with storage.begin()")

@@ -1,0 +1,54 @@
+"""A connection to SQLite within a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+from partner_vouchers.adapters.sql.session import Row, Value
+from partner_vouchers.adapters.sql.statements import load_statements
+from partner_vouchers.adapters.sqlite.driver import Database
+
+STATEMENTS = load_statements("partner_vouchers.adapters.sql", "partner_vouchers.adapters.sqlite")
+
+_text = STATEMENTS.get
+
+
+class SQLiteSession:
+    """A connection within a transaction (`sql.session.Session`). One transaction writes at a time, so locks are free.
+
+    Attributes:
+        connection: the connection, for statements that are not named.
+        writes: whether the transaction may write.
+    """
+
+    statements: ClassVar[Mapping[str, str]] = STATEMENTS
+
+    def __init__(self, connection: Database, *, writes: bool) -> None:
+        self.connection: Database = connection
+        self.writes: bool = writes
+        self._execute = connection.execute
+
+    def fetch(self, statement: str, *parameters: Value) -> list[Row]:
+        return self._execute(_text(statement, statement), parameters).fetchall()
+
+    def change(self, statement: str, *parameters: Value) -> int:
+        return self._execute(_text(statement, statement), parameters).rowcount
+
+    def queue(self, statement: str, *parameters: Value) -> None:
+        self._execute(_text(statement, statement), parameters)
+
+    def queue_many(self, statement: str, rows: Iterable[Sequence[Value]]) -> None:
+        self.connection.executemany(_text(statement, statement), rows)
+
+    def lock(self, *about: str) -> None:
+        pass
+
+    def lock_many(self, about: Iterable[Sequence[str]]) -> None:
+        pass
+
+    def share_list(self, number: int) -> None:
+        pass
+
+    def lock_list(self, number: int) -> None:
+        pass

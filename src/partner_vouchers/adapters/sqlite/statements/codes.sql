@@ -1,0 +1,60 @@
+-- The codes in SQLite: an append-only log for each list, and a cursor that moves along it.
+
+-- next_codes --
+-- The next codes of a list, with its counters.
+SELECT c.id, c.code, s.skip_from, {counters}
+FROM pv_stock AS s CROSS JOIN pv_codes AS c
+WHERE s.list_id = ? AND c.id > s.cursor AND c.id <= s.published
+ORDER BY c.id LIMIT ?
+
+-- advance_cursor --
+-- Moves the cursor of a list to an id, and counts codes as distributed.
+UPDATE pv_stock SET cursor = ?, distributed = distributed + ? WHERE list_id = ?
+
+-- stock_of_list --
+-- Where the cursor of a list is, where its codes end, and its counters.
+SELECT s.cursor, s.published, {counters} FROM pv_stock AS s WHERE s.list_id = ?
+
+-- codes_between --
+-- Codes after an id, up to another.
+SELECT id, code FROM pv_codes WHERE id > ? AND id <= ? ORDER BY id LIMIT ?
+
+-- next_dead_range --
+-- The first range of ids of a list that nobody can get, and that ends after an id.
+SELECT first, last FROM pv_dead_ranges WHERE first > ? AND first <= ? AND last > ? ORDER BY first LIMIT 1
+
+-- refresh_skip --
+-- Sets from which id on the cursor of a list must look out for dead ranges.
+UPDATE pv_stock SET skip_from = coalesce(
+    (SELECT first FROM pv_dead_ranges
+     WHERE first > ?1 << 32 AND first < (?1 + 1) << 32 AND last > cursor ORDER BY first LIMIT 1),
+    9223372036854775807)
+WHERE list_id = ?1
+
+-- range_of_upload --
+-- Which ids the codes of a completed upload can have, and where the cursor of its list is.
+SELECT u.list_id, u.first_code, u.last_code, s.cursor
+FROM pv_uploads AS u JOIN pv_stock AS s ON s.list_id = u.list_id
+WHERE u.id = ? AND u.status = 'Completed'
+
+-- dead_range_between --
+SELECT 1 FROM pv_dead_ranges WHERE first BETWEEN ? AND ?
+
+-- count_codes_between --
+SELECT count(*) FROM pv_codes WHERE id BETWEEN ? AND ?
+
+-- add_dead_range --
+INSERT INTO pv_dead_ranges (first, last) VALUES (?, ?)
+
+-- count_withdrawn --
+-- Counts codes of a list as withdrawn.
+UPDATE pv_stock SET withdrawn = withdrawn + ? WHERE list_id = ?
+
+-- holder_of_code --
+-- The list that holds a code in a scope. An entry in a dead range holds nothing.
+SELECT l.id, l.state
+FROM pv_active_codes AS a JOIN pv_lists AS l ON l.id = a.code_id >> 32
+WHERE a.scope_id = (SELECT id FROM pv_scopes WHERE key = ?) AND a.code = ? AND l.removed = 0
+  AND NOT EXISTS (
+      SELECT 1 FROM (SELECT last FROM pv_dead_ranges WHERE first <= a.code_id ORDER BY first DESC LIMIT 1)
+      WHERE last >= a.code_id)
