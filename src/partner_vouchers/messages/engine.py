@@ -1,16 +1,17 @@
-"""The Liquid engine with everything bounded, and without what reaches other templates, the clock or raw HTML."""
+"""The Liquid engine with limits, and without what reaches other templates, the clock or unescaped HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from datetime import tzinfo
+from functools import cache, partial
 from io import StringIO
 from typing import Any, TextIO
 
 from liquid import BoundTemplate, Environment, RenderContext, StrictDefaultUndefined, Token, TokenStream
 from liquid.ast import BlockNode, Node
-from liquid.builtin.expressions import FilteredExpression, Path, StringLiteral
-from liquid.builtin.expressions.primitive import RangeLiteral
+from liquid.builtin.expressions import FilteredExpression, KeywordArgument, Path, StringLiteral
+from liquid.builtin.expressions.filtered import Filter
 from liquid.exceptions import FilterError, LiquidSyntaxError, UndefinedError, UnknownFilterError
 from liquid.expression import Expression
 from liquid.parser import get_parser
@@ -20,7 +21,10 @@ from liquid.undefined import UNDEFINED
 from liquid.utils import ReadOnlyChainMap
 
 from partner_vouchers.messages import filters
-from partner_vouchers.messages.limits import MAX_LOOP_ITERATIONS, MAX_NESTING, STEP, Budget, LimitReached
+from partner_vouchers.messages.expressions import REPLACED, TAGS, Deferred
+from partner_vouchers.messages.limits import MAX_NESTING, STEP, Budget, Refused
+from partner_vouchers.messages.linked import FetchFailed, UnknownLinked
+from partner_vouchers.messages.values import Unusable
 
 _TAGS = frozenset(
     """
@@ -40,22 +44,45 @@ class Aborted(Exception):
 
 
 class Context(RenderContext):
-    """What a template sees while it is rendered, and what it may still do."""
+    """What a template sees while it is rendered, and what it may still do.
 
-    def __init__(self, template: BoundTemplate, names: Mapping[str, object]) -> None:
+    Attributes:
+        budget: the work that is left.
+        zone: the time zone in which dates are shown.
+        has_deferred: whether a variable may hold a value that is not computed yet.
+    """
+
+    def __init__(self, template: BoundTemplate, names: Mapping[str, object], zone: tzinfo) -> None:
         super().__init__(template, globals=names)
         # The engine's own scope, without `now` and `today`: they read the clock.
         self.scope: ReadOnlyChainMap = ReadOnlyChainMap(self.locals, names, self.counters)
         self.budget: Budget = Budget()
+        self.zone: tzinfo = zone
+        self.has_deferred: bool = False
 
     def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
-        value = super().get(path, token=token, default=default)
-        kind = type(value)
+        try:
+            value = super().get(path, token=token, default=default)
+            kind = type(value)
+            if kind is Deferred:
+                value = value.get(self)  # type: ignore[attr-defined]
+                kind = type(value)
+        except (FetchFailed, UnknownLinked) as error:
+            error.token = error.token or token
+            raise
         if kind is str:
             self.budget.spend(len(value))  # type: ignore[arg-type]
         else:
             self.budget.read(value)
         return value
+
+    def get_item(self, obj: object, key: object) -> object:
+        if type(obj) is Deferred:
+            obj = obj.get(self)
+        if key in ("first", "last", "size") and isinstance(obj, Mapping):
+            # The engine would make them up.
+            return obj[key]
+        return super().get_item(obj, key)
 
     def assign(self, key: str, val: object) -> None:
         self.budget.keep(key, val)
@@ -71,20 +98,40 @@ class Context(RenderContext):
     def get_buffer(self, buf: TextIO | None = None) -> StringIO:
         return Output(self.budget)
 
-    def filter(self, name: str, token: Token | None) -> Callable[..., object]:
-        """Return a filter that keeps to the budget, and fails with an error that tells the place in the template."""
-        apply = super().filter(name, token)
-        budget = self.budget
+    def apply(self, each: Filter, left: object) -> object:
+        """Return what a filter makes of a value, within the budget.
 
-        def guarded(left: object, *args: object, **kwargs: object) -> object:
-            try:
-                return filters.run(name, apply, budget, left, args, kwargs)
-            except (UndefinedError, LimitReached, MemoryError):
-                raise
-            except Exception:  # noqa: BLE001 - filters raise nearly anything
-                raise FilterError(name, token=token) from None
+        Raises:
+            FilterError: the filter fails; the error has the place in the template, and no value.
+        """
+        name = each.name
+        args: list[object] = []
+        for arg in each.args:
+            if name in filters.LAZY and not self._call(each, filters.needs_next, name, left, args):
+                # The result is the same whatever they are.
+                args.extend([None] * (len(each.args) - len(args)))
+                break
+            args.append(arg.value.evaluate(self))
+        function = self.filter(name, each.token)
+        run = partial(filters.run, html=self.autoescape)
+        return self._call(each, run, name, function, self.budget, left, args)
 
-        return guarded
+    def _call(self, each: Filter, function: Callable[..., object], *args: object) -> object:
+        try:
+            return function(*args)
+        except (UndefinedError, MemoryError):
+            raise
+        except Refused as error:
+            error.token = error.token or each.token
+            if isinstance(error, Unusable):
+                error.reason = f"{_cannot_work(each.name)}: {error.reason}"
+            raise
+        except Exception:  # noqa: BLE001 - filters raise nearly anything
+            raise FilterError(_cannot_work(each.name), token=each.token) from None
+
+
+def _cannot_work(name: str) -> str:
+    return f"the filter {name!r} cannot work on this value or with these arguments"
 
 
 class Output(StringIO):
@@ -99,8 +146,8 @@ class Output(StringIO):
         return super().write(text)
 
 
-class _Toll(Node):
-    """Stands at the head of a block and takes the work of going through it once."""
+class _Charge(Node):
+    """The first node of a block: it takes the work of rendering the block once."""
 
     __slots__ = ("units",)
 
@@ -111,19 +158,6 @@ class _Toll(Node):
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         context.budget.spend(self.units)  # type: ignore[attr-defined]
         return 0
-
-
-class _Range(RangeLiteral):
-    """A range that is not longer than any loop may be: `contains` would search it number by number."""
-
-    __slots__ = ()
-
-    def evaluate(self, context: RenderContext) -> range:
-        made = super().evaluate(context)
-        if made.stop - made.start > MAX_LOOP_ITERATIONS:
-            raise LimitReached(f"a range has more than {MAX_LOOP_ITERATIONS} numbers")
-        context.budget.spend(len(made))  # type: ignore[attr-defined]
-        return made
 
 
 class _AbortNode(Node):
@@ -162,11 +196,12 @@ class _MessageEnvironment(Environment):
         super().setup_tags_and_filters(extra=extra)
         for tag in self.tags.keys() - _TAGS:
             del self.tags[tag]
+        for each in TAGS:
+            self.add_tag(each)
         self.add_tag(_AbortTag)
         for name in self.filters.keys() - filters.ALLOWED:
             del self.filters[name]
-        self.add_filter("date", filters.read_date)
-        self.add_filter("strip_html", filters.strip_html)
+        self.filters.update(filters.FILTERS)
 
 
 @cache
@@ -190,11 +225,18 @@ class Stopped(Exception):
 
 
 class Program:
-    """A template that is parsed and ready to run; threads may share it."""
+    """A template that is parsed and ready to run; threads may share it.
 
-    def __init__(self, stream: TokenStream, env: Environment) -> None:
+    Attributes:
+        template: the tree of the engine.
+        filtered: all expressions with filters.
+    """
+
+    def __init__(self, stream: TokenStream, env: Environment, zone: tzinfo) -> None:
         self.template: BoundTemplate = BoundTemplate(env, get_parser(env).parse(stream))
-        self._units = _meter(self.template.nodes, env.filters)
+        self.filtered: list[FilteredExpression] = []
+        self._zone = zone
+        self._units = self._prepare_nodes(self.template.nodes)
 
     def run(self, names: Mapping[str, object]) -> str:
         """Return the message.
@@ -203,7 +245,7 @@ class Program:
             Aborted: the template says so.
             Stopped: rendering failed, for whatever reason.
         """
-        context = Context(self.template, names)
+        context = Context(self.template, names, self._zone)
         context.budget.spend(self._units)
         output = Output(context.budget)
         for node in self.template.nodes:
@@ -220,45 +262,49 @@ class Program:
             raise Stopped(error, Token(TOKEN_TAG, "", -1, "")) from None
         return message
 
+    def _prepare_nodes(self, nodes: list[Node]) -> int:
+        """Return the units of rendering some nodes once; let the blocks within them charge for themselves."""
+        units = 0
+        waiting = list(nodes)
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, BlockNode):
+                node.nodes.insert(0, _Charge(node.token, self._prepare_nodes(node.nodes)))
+                continue
+            units += STEP
+            for expression in node.expressions():
+                units += self._prepare_expression(expression)
+            waiting.extend(node.children(None))  # type: ignore[arg-type]
+        return units
 
-def _meter(nodes: list[Node], known: Mapping[str, object]) -> int:
-    """Return the units of going through some nodes once; put tolls into the blocks within them."""
-    units = 0
-    waiting = list(nodes)
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, BlockNode):
-            node.nodes.insert(0, _Toll(node.token, _meter(node.nodes, known)))
-            continue
-        units += STEP
-        for expression in node.expressions():
-            units += _prepare(expression, known)
-        waiting.extend(node.children(None))  # type: ignore[arg-type]
-    return units
+    def _prepare_expression(self, expression: Expression) -> int:
+        """Return the units of an expression, after checking its filters and brackets and putting in our own classes."""
+        units = 0
+        waiting = [(expression, 0)]
+        while waiting:
+            expression, depth = waiting.pop()
+            units += STEP
+            if isinstance(expression, FilteredExpression):
+                self.filtered.append(expression)
+                for each in expression.filters or ():
+                    units += STEP
+                    self._check_filter(each)
+            elif isinstance(expression, Path):
+                units += len(expression.path)
+                depth += 1
+                # The engine's analysis takes the square of the depth.
+                if depth > _MAX_BRACKETS:
+                    message = f"more than {_MAX_BRACKETS} levels of brackets"
+                    raise LiquidSyntaxError(message, token=expression.token)
+            elif isinstance(expression, StringLiteral):
+                units += len(expression.value)
+            expression.__class__ = REPLACED.get(type(expression), type(expression))
+            waiting.extend((child, depth) for child in expression.children())
+        return units
 
-
-def _prepare(expression: Expression, known: Mapping[str, object]) -> int:
-    """Return the units of an expression, after bounding its ranges and checking its filters and brackets."""
-    units = 0
-    waiting = [(expression, 0)]
-    while waiting:
-        expression, depth = waiting.pop()
-        units += STEP
-        if isinstance(expression, FilteredExpression):
-            for each in expression.filters or ():
-                units += STEP
-                if each.name not in known:
-                    raise UnknownFilterError(f"there is no filter {each.name!r}", token=each.token)
-        elif isinstance(expression, Path):
-            units += len(expression.path)
-            depth += 1
-            # The engine's analysis takes the square of the depth.
-            if depth > _MAX_BRACKETS:
-                message = f"brackets stand more than {_MAX_BRACKETS} deep within one another"
-                raise LiquidSyntaxError(message, token=expression.token)
-        elif isinstance(expression, StringLiteral):
-            units += len(expression.value)
-        elif type(expression) is RangeLiteral:
-            expression.__class__ = _Range
-        waiting.extend((child, depth) for child in expression.children())
-    return units
+    def _check_filter(self, each: Filter) -> None:
+        function = self.template.env.filters.get(each.name)
+        if function is None:
+            raise UnknownFilterError(f"there is no filter {each.name!r}", token=each.token)
+        by_name = [arg.name for arg in each.args if isinstance(arg, KeywordArgument)]
+        filters.check_arguments(function, each.token, len(each.args) - len(by_name), by_name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 from liquid import Token
@@ -19,7 +20,7 @@ from liquid.token import TOKEN_WORD
 
 from partner_vouchers.errors import LinkedContentFailed, MessageError, PartnerVouchersError
 from partner_vouchers.messages.engine import Stopped
-from partner_vouchers.messages.limits import MAX_NESTING, LimitReached
+from partner_vouchers.messages.limits import MAX_NESTING, Refused
 from partner_vouchers.messages.linked import FetchFailed, Linked, UnknownLinked
 
 _PATH = re.compile(r"\w[\w-]*(?:\s*\.\s*\w[\w-]*|\[[^\[\]]*\])*")
@@ -27,7 +28,21 @@ _LONGEST_NAME = 100
 _OPENING = re.compile(r"\{[{%]")
 # `{{Linked{"…"].[code]` and its like, as a page that many copy from has it.
 _LINKED = re.compile(r"Linked\s*\.?\s*[\[{(]\s*([\"'])(?P<name>[^\"'\n]*)\1(?P<rest>[^|}%]*)")
-_SPACED = re.compile(r"(Event|Profile)\s*\.\s*(\w+(?: (?!(?:and|or|contains|in|if|else|not)\b)\w+)+)")
+# A name as somebody may write it: letters of any script with their marks, digits, signs, but no ASCII punctuation.
+_NAME = r"[^\s!-,./:-@\[-^`{-~]+"
+_SPACED = re.compile(
+    rf"(Event|Profile)\s*\.\s*({_NAME}(?: (?!(?:and|or|contains|in|if|else|not)\b){_NAME})+)"
+)
+_DOTTED = re.compile(rf"{_NAME}(?:\s*\.\s*{_NAME}|\[[^\[\]]*\])+")
+_SEGMENT = re.compile(rf"{_NAME}|\[[^\[\]]*\]")
+# Names that the engine reads after a dot. Its own words are no names.
+_PLAIN = re.compile(r"\w[\w-]*")
+_WORDS = frozenset(
+    """
+    true false nil null empty blank and or contains not in offset limit reversed cols continue with for as if else
+    required
+    """.split()  # noqa: SIM905
+)
 _WELL_FORMED = re.compile(r"Linked\s*\[\s*([\"'])[^\"'\n]*\1\s*\](?!\s*\.\s*\[)")
 
 
@@ -48,6 +63,20 @@ def suggest(name: str, known: list[str]) -> str | None:
     return by_folded[close[0]] if close else None
 
 
+def write_path(segments: Sequence[object]) -> str:
+    """Return a path as it is written in a template: with a dot where the engine reads the name, else in brackets."""
+    root, *names = segments
+    return str(root) + "".join(map(_written, names))
+
+
+def _written(name: object) -> str:
+    if isinstance(name, str):
+        if _PLAIN.fullmatch(name) and name not in _WORDS:
+            return f".{name}"
+        return f"['{name}']" if '"' in name else f'["{name}"]'
+    return f"[{name}]"
+
+
 def parsing_failure(error: Exception, reached: Token | None) -> MessageError:
     """Return what to tell of a template that cannot be parsed."""
     if not isinstance(error, LiquidError):  # such as a RecursionError
@@ -60,8 +89,10 @@ def parsing_failure(error: Exception, reached: Token | None) -> MessageError:
     reason = str(error.message)
     if token is not None and (right := _right_form(token)):
         reason = f"{reason}; linked content is written {right}"
-    elif token is not None and (right := _in_brackets(token)):
+    elif token is not None and (right := _with_spaces(token)):
         reason = f"{reason}; a name with spaces is written {right}"
+    elif token is not None and (right := _with_signs(token)):
+        reason = f"{reason}; write {right}"
     return MessageError(reason=reason, line=line, column=column)
 
 
@@ -80,20 +111,20 @@ def rendering_failure(stopped: Stopped, linked: Linked, names: list[str]) -> Par
                 f"there is no linked content {name!r}" if name in token.source else "no such linked content"
             )
             reason += f"; did you mean {meant!r}?" if meant else "; pass it in `linked=`"
-        case LimitReached():
+        case Refused():
             reason = error.reason
         case UndefinedError():
             reason = _not_there(token, linked)
         case FilterError():
-            reason = f"the filter {token.value!r} cannot work on this value or with these arguments"
+            reason = str(error.message)
         case LiquidTypeError():
             reason = "a value is of the wrong kind for what is done with it"
         case BreakLoop() | ContinueLoop():
-            reason = f"{str(error)!r} stands outside of a loop"
+            reason = f"{str(error)!r} is outside of a loop"
         case UnicodeEncodeError():
             reason = "the message holds half a character (a lone surrogate), which cannot be sent"
         case ContextDepthError():
-            reason = f"blocks stand more than {MAX_NESTING} deep within one another"
+            reason = f"more than {MAX_NESTING} levels of blocks"
         case _:
             reason = f"rendering failed ({type(error).__name__})"
     return MessageError(reason=reason, line=line, column=column)
@@ -108,13 +139,25 @@ def _not_there(token: Token, linked: Linked) -> str:
     return f"{path} is not there; correct the name, or give it a value with `| default:`"
 
 
-def _in_brackets(token: Token) -> str | None:
-    """Return how the name around a place is written that has spaces and stands without brackets."""
+def _with_spaces(token: Token) -> str | None:
+    """Return how the name around a place is written that has spaces and no brackets."""
     for found in _SPACED.finditer(token.source, max(token.start_index - _LONGEST_NAME, 0)):
         if found.start() > token.start_index:
             break
         if found.end() > token.start_index:
             return f'{found[1]}["{found[2][:_LONGEST_NAME]}"]'
+    return None
+
+
+def _with_signs(token: Token) -> str | None:
+    """Return how the path around a place is written that has a name which the engine does not read after a dot."""
+    begin = max(token.start_index - 2 * _LONGEST_NAME, 0)
+    near = token.source[begin : token.start_index + 2 * _LONGEST_NAME]
+    for found in _DOTTED.finditer(near):
+        if found.start() <= token.start_index - begin <= found.end():
+            segments = _SEGMENT.findall(found.group())
+            right = segments[0] + "".join(each if each[0] == "[" else _written(each) for each in segments[1:])
+            return right if right != re.sub(r"\s", "", found.group()) else None
     return None
 
 

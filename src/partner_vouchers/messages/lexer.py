@@ -24,7 +24,7 @@ from partner_vouchers.messages.limits import MAX_EXPRESSION
 
 _OPENING = re.compile(r"\{\{-?|\{%-?")
 _NAME = re.compile(r"#|\w+")
-_COMMENTS = re.compile(r"\{%-?[ \t\r\n]*(end)?comment\b")
+_COMMENTS = re.compile(r"\{%-?[ \t\r\n]*(?:(end)?comment\b|(raw|doc)[ \t\r\n]*-?%\})")
 _RAW_ENDS = {name: re.compile(rf"\{{%(-?)\s*end{name}\s*(-?)%\}}") for name in ("raw", "doc")}
 _MAX_BLANKS = 100
 _BLANKS = re.compile(r"[ \t\r]{" + str(_MAX_BLANKS + 1) + "}")
@@ -109,8 +109,17 @@ def _check(expression: str, at: int, source: str) -> None:
 
 
 def _end_of_comment(source: str, position: int, start: int) -> re.Match[str]:
+    """Return the tag that ends a comment. Comments nest, and what is raw within one is no tag."""
     depth = 1
-    for tag in _COMMENTS.finditer(source, position):
+    closed = dict.fromkeys(_RAW_ENDS, True)
+    while tag := _COMMENTS.search(source, position):
+        position = tag.end()
+        if raw := tag.group(2):
+            # Without its end it is part of the comment. The search for one is not repeated.
+            end = _RAW_ENDS[raw].search(source, position) if closed[raw] else None
+            closed[raw] = end is not None
+            position = end.end() if end else position
+            continue
         depth += -1 if tag.group(1) else 1
         if not depth:
             return tag

@@ -7,10 +7,13 @@ one unit whenever it is read, passed to a filter, returned by one or kept in a v
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from decimal import Decimal
 
-from liquid.undefined import Undefined
+from liquid import Token
+from liquid.builtin.tags.for_tag import ForLoop
+from liquid.builtin.tags.tablerow_tag import TableRow
+from liquid.undefined import StrictDefaultUndefined
 
 MAX_SOURCE = 100_000
 """The length of the longest template, in characters."""
@@ -43,12 +46,26 @@ STEP = 5
 """Units of work for a node, an expression or a filter, which is about a microsecond's worth."""
 
 
-class LimitReached(Exception):
-    """A template wants to do too much."""
+# Mappings that hold no values of the host.
+_OPAQUE = (StrictDefaultUndefined, ForLoop, TableRow)
+
+
+class Refused(Exception):
+    """A template does something that is not allowed.
+
+    Attributes:
+        reason: what is not allowed, in words of the template alone.
+        token: the place in the template, once it is known.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason: str = reason
+        self.token: Token | None = None
+
+
+class LimitReached(Refused):
+    """A template wants to do too much."""
 
 
 class Budget:
@@ -98,39 +115,30 @@ class Budget:
 
 def size_of(value: object, most: int) -> int:
     """Return the characters and elements of a value with all that is in it, and stop counting beyond `most`."""
-    # Asked by type, since an undefined value answers no other question.
-    if issubclass(type(value), Undefined):
-        return 1
-    if isinstance(value, str):
+    if type(value) is str:
         return len(value)
-    if isinstance(value, int):
-        if value.bit_length() > MAX_NUMBER_BITS:
-            raise LimitReached(f"a number has more than {MAX_NUMBER_BITS} bits")
-        return 1
-    if isinstance(value, Decimal):
-        # As a whole number, which a loop asks for, it would have as many digits as its exponent says.
-        if not number_fits(value):
-            raise LimitReached(f"a number has more than {MAX_NUMBER_BITS} digits")
-        return 1
-    if isinstance(value, range):
-        # Of a range with more elements than a machine word holds there is no `len`.
-        return max(value.stop - value.start, 0)
-    if not isinstance(value, list | tuple | dict | Set):
-        return 1
     size = 0
     waiting: list[object] = [value]
     while waiting and size <= most:
         value = waiting.pop()
-        if issubclass(type(value), Undefined):
+        # Asked by type, since a missing value answers no other question.
+        if type(value) in _OPAQUE:
             size += 1
         elif isinstance(value, str | bytes):
             size += len(value)
-        elif isinstance(value, list | tuple | Set | dict):
+        elif isinstance(value, int | Decimal):
+            if not number_fits(value):
+                raise LimitReached(f"a number has more than {MAX_NUMBER_BITS} bits or digits")
+            size += 1
+        elif isinstance(value, range):
+            # Of a range with more elements than a machine word holds there is no `len`.
+            size += max(value.stop - value.start, 0)
+        elif isinstance(value, list | tuple | Set | Mapping):
             # What is in it many times over counts each time, so a cycle ends here as well.
             size += len(value)
             if size <= most:
                 waiting.extend(value)
-                if isinstance(value, dict):
+                if isinstance(value, Mapping):
                     waiting.extend(value.values())
         else:
             size += 1
@@ -138,17 +146,12 @@ def size_of(value: object, most: int) -> int:
 
 
 def number_fits(value: object) -> bool:
-    """Whether arithmetic on a value, or on the number that a text holds, stays cheap."""
-    if issubclass(type(value), Undefined):
-        return True
+    """Whether arithmetic on a value, or on the number that a string holds, stays cheap."""
     if isinstance(value, str):
         return len(value) <= MAX_NUMBER_BITS
     if isinstance(value, int):
         return value.bit_length() <= MAX_NUMBER_BITS
     if isinstance(value, Decimal) and value.is_finite():
-        return value.adjusted() <= MAX_NUMBER_BITS
-    if isinstance(value, list | tuple):
-        return all(number_fits(each) for each in value)
-    if isinstance(value, dict):
-        return all(number_fits(each) for each in value.values())
+        # As a whole number, which a loop asks for, it would have as many digits as its exponent says.
+        return abs(value.adjusted()) <= MAX_NUMBER_BITS and len(value.as_tuple().digits) <= MAX_NUMBER_BITS
     return True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from liquid import Token
+
 from partner_vouchers.errors import (
     LinkedContentError,
     NoLinkedContent,
@@ -19,6 +21,7 @@ class UnknownLinked(Exception):
     def __init__(self, name: object) -> None:
         super().__init__()
         self.name: str = str(name)
+        self.token: Token | None = None
 
 
 class FetchFailed(Exception):
@@ -28,6 +31,7 @@ class FetchFailed(Exception):
         super().__init__()
         self.name: str = name
         self.cause: PartnerVouchersError | None = cause
+        self.token: Token | None = None
 
 
 class Linked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime, tzinfo
 from typing import Literal
 
 from liquid import Environment, Token, TokenStream
@@ -30,15 +31,14 @@ _NOTHING: Mapping[str, str] = {}
 
 
 class MessageTemplate:
-    """A Liquid template, parsed once and rendered for as many users as needed; threads may share it.
+    """A Liquid template: parse it once and render it for as many users as you like. Threads may share it.
 
-    In the template, `Event` holds the properties of the event under their wire names, `Profile` what the host
-    knows about the user, and `Linked` content that is looked up when the template looks at it. A property that is
-    not there is an error, unless the template says what to put in its place:
-    `{{ Profile.name | default: 'there' }}`.
+    In the template, `Event` has the properties of the event under their wire names, `Profile` has those of the user,
+    and `Linked` has content that is looked up when the message needs it. A missing property is an error, unless the
+    template names a replacement: `{{ Profile.name | default: 'there' }}`.
 
-    The filter `date` reads an ISO 8601 date, the `DD-MM-YYYY HH:MM:SS` of coupon events, or seconds since 1970,
-    which it shows in UTC. There is no `now`. `{% abort %}` skips the message.
+    The filter `date` reads ISO 8601, the `DD-MM-YYYY HH:MM:SS` of coupon events, and seconds since 1970. It shows
+    instants in `zone`. There is no `now`. `{% abort %}` skips the message.
 
     Example:
         >>> template = MessageTemplate("{{ Profile.name | default: 'Hi' }}, {{ Event.partner }} has a gift for you")
@@ -48,18 +48,25 @@ class MessageTemplate:
         'Hi, Puma has a gift for you'
     """
 
-    def __init__(self, source: str, escape: Literal["html"] | None = None) -> None:
+    def __init__(self, source: str, escape: Literal["html"] | None = None, zone: tzinfo = UTC) -> None:
         """Parse a template.
 
         Args:
-            source: the template.
+            source: the template, at most `MAX_SOURCE` characters.
             escape: `"html"` escapes all values for a message in HTML; None leaves them as they are.
+            zone: the time zone in which the filter `date` shows instants. Zones of `zoneinfo`, `dateutil` and `pytz`
+                work.
 
         Raises:
-            MessageError: the template is too long, its syntax is wrong, or it uses a filter that there is not.
-            InvalidInput: `escape` is neither `"html"` nor None, or the source is not a text.
+            MessageError: the template is too long, its syntax is wrong, or a filter does not exist or does not take
+                its arguments.
+            InvalidInput: `escape` is neither `"html"` nor None, `source` is not a string, or `zone` is not a time zone.
 
         Example:
+            >>> from zoneinfo import ZoneInfo
+            >>> until = MessageTemplate("{{ Event.listExpiry | date: '%d %B, %H:%M' }}", zone=ZoneInfo("Asia/Kolkata"))
+            >>> until.render(event={"listExpiry": "2027-03-31T18:30:00Z"})
+            '01 April, 00:00'
             >>> MessageTemplate("Hi {% nme %}")
             Traceback (most recent call last):
             partner_vouchers.errors.MessageError: message template: line 1: unexpected tag 'nme'
@@ -67,11 +74,12 @@ class MessageTemplate:
         if escape not in ("html", None):
             raise InvalidInput(field="escape", reason="must be 'html' or None")
         if not isinstance(source, str):
-            raise InvalidInput(field="source", reason="must be a text")
+            raise InvalidInput(field="source", reason="must be a string")
+        _check_zone(zone)
         if len(source) > MAX_SOURCE:
             raise MessageError(reason=f"longer than {MAX_SOURCE} characters; shorten it")
         self._source = source
-        self._program = _parse(source, environment(autoescape=escape == "html"))
+        self._program = _parse(source, environment(autoescape=escape == "html"), zone)
 
     def check(
         self,
@@ -80,21 +88,23 @@ class MessageTemplate:
         profile: Iterable[str] | None = None,
         linked: Iterable[str] | None = None,
     ) -> list[Finding]:
-        """Find what is wrong with the names in the template, without rendering it.
+        """Find mistakes in the template without rendering it.
 
-        Names that a value decides, such as `Event[Profile.favourite]`, cannot be checked.
+        It finds unknown names and properties, and what is legal and surely unintended: `{% else if %}`, branches
+        behind an `else`, a `default` behind a filter that fails first, patterns with which `date` fails. Names that
+        depend on a value, such as `Event[Profile.favourite]`, are not checked.
 
         Args:
-            event: whose properties `Event` has: a class such as `VoucherRewarded`, an event, or the names.
-            profile: the names that `Profile` has.
+            event: the event, its class (such as `VoucherRewarded`), or the names of its properties. None skips the
+                check of these names, as for the other arguments.
+            profile: the names of the profile's properties.
             linked: the names of the linked content, or what `render` will get as `linked`.
-                What is None is not checked.
 
         Returns:
-            The findings in the order of the template, the first 100; none when all is well.
+            The first 100 findings, in the order of the template. The list is empty if there are none.
 
         Raises:
-            InvalidInput: an argument cannot tell names.
+            InvalidInput: an argument has no names.
 
         Example:
             >>> from partner_vouchers.domain.promo_events import VoucherRewarded
@@ -103,8 +113,7 @@ class MessageTemplate:
             ...     print(finding.line, finding.column, finding.message)
             1 4 Event has no property 'vouchercode'; did you mean 'voucherCode'?
         """
-        template = self._program.template
-        return findings(template, self._source, event=event, profile=profile, linked=linked)
+        return findings(self._program, self._source, event=event, profile=profile, linked=linked)
 
     @staticmethod
     def check_source(
@@ -114,10 +123,19 @@ class MessageTemplate:
         profile: Iterable[str] | None = None,
         linked: Iterable[str] | None = None,
     ) -> list[Finding]:
-        """Find what is wrong with a template that may not even be one: as `check`, and its syntax.
+        """Find mistakes in the source of a template, also those of its syntax.
+
+        Args:
+            source: the template.
+            event: as in `check`.
+            profile: as in `check`.
+            linked: as in `check`.
+
+        Returns:
+            The error of the syntax alone, or else what `check` finds.
 
         Raises:
-            InvalidInput: an argument cannot tell names, or the source is not a text.
+            InvalidInput: an argument has no names, or `source` is not a string.
 
         Example:
             >>> MessageTemplate.check_source("Hi {{ Profile.name")[0].message
@@ -140,18 +158,18 @@ class MessageTemplate:
         """Return the message to one user.
 
         Args:
-            event: what happened, such as the `event` of a reward, or the properties of an event.
-            profile: what is known about the user.
+            event: the event, such as `reward.event`, or the properties of an event.
+            profile: the properties of the user.
             linked: the sources of linked content, each under the name that the template uses.
-            parameters: what those sources need to know, such as whose code it shall be.
+            parameters: the parameters of these sources, such as `user_id`.
 
         Returns:
-            The message, or None where the template says `{% abort %}`.
+            The message, or None if the template skips it with `{% abort %}`.
 
         Raises:
-            InvalidInput: `event` is neither an event nor a mapping of properties.
-            LinkedContentFailed: linked content could not be had.
-            MessageError: the template uses a property that is not there, a filter fails, or a limit is hit.
+            InvalidInput: `event` is neither an event nor a mapping of properties, or another argument is no mapping.
+            LinkedContentFailed: a source of linked content failed.
+            MessageError: a property is missing, a filter fails, or a limit is reached.
         """
         try:
             return self._render(event, profile or {}, linked or {}, parameters or _NOTHING)
@@ -161,16 +179,16 @@ class MessageTemplate:
     def render_many(
         self, recipients: Iterable[Recipient], *, linked: Mapping[str, LinkedContent] | None = None
     ) -> Iterator[Outcome]:
-        """Render the message to each of many users, one by one as the caller asks for them.
+        """Render the message to each of many users.
 
-        A message that fails does not stop the others.
+        Each message is rendered when the iterator reaches it. A message that fails does not stop the others.
 
         Args:
             recipients: the users.
             linked: as in `render`.
 
         Returns:
-            An outcome for each recipient, in their order.
+            An iterator with an outcome for each recipient, in their order.
 
         Example:
             >>> template = MessageTemplate("{% if Profile.muted %}{% abort 'muted' %}{% endif %}Hi {{ Profile.name }}")
@@ -221,34 +239,42 @@ class MessageTemplate:
         raise failure
 
 
+def _check_zone(zone: object) -> None:
+    if isinstance(zone, tzinfo):
+        # A host's zone may raise anything.
+        with suppress(Exception):
+            datetime(2026, 1, 1, tzinfo=UTC).astimezone(zone)
+            return
+    raise InvalidInput(field="zone", reason="must be a time zone, such as zoneinfo.ZoneInfo('Asia/Kolkata')")
+
+
 def _properties(event: object) -> Mapping[str, object]:
     if isinstance(event, Mapping):
         return event
-    tell = getattr(event, "properties", None)
+    ask = getattr(event, "properties", None)
     found: object = None
-    if callable(tell) and not isinstance(event, type):
+    if callable(ask) and not isinstance(event, type):
         # A host's event may raise anything, with the voucher code in its text.
         with suppress(Exception):
-            found = tell()
+            found = ask()
     if not isinstance(found, Mapping):
         raise InvalidInput(field="event", reason="must be an event, or a mapping of its properties")
     return found
 
 
-def _parse(source: str, env: Environment) -> Program:
-    # What `Environment.from_string` does, but with the stream in hand: errors at the end of an expression do
-    # not tell where they are.
+def _parse(source: str, env: Environment, zone: tzinfo) -> Program:
+    # As `Environment.from_string`, but with access to the stream: errors at the end of an expression have no place.
     stream: TokenStream | None = None
     try:
         stream = TokenStream(tokenize(source))
-        return Program(stream, env)
+        return Program(stream, env, zone)
     except Exception as error:  # noqa: BLE001 - the engine raises more than its own errors
         failure = parsing_failure(error, _reached(source, stream))
     raise failure
 
 
 def _reached(source: str, stream: TokenStream | None) -> Token | None:
-    """Return where parsing stopped."""
+    """Return the token at which parsing stopped."""
     if stream is None:
         return None
     if stream.pos >= len(stream.tokens):
