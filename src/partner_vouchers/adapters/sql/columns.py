@@ -44,10 +44,9 @@ def to_number(public_id: object) -> int:
     """Return the number in a public id; -1, which nothing has, for anything that is not one."""
     if (
         isinstance(public_id, str)
-        and public_id
-        and len(public_id) <= 19
-        and public_id.isascii()
         and public_id.isdigit()
+        and public_id.isascii()
+        and len(public_id) <= 19
         and public_id[0] != "0"
     ):
         number = int(public_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from partner_vouchers.adapters.sql.assignments import SqlIdempotencyKeys
 from partner_vouchers.adapters.sql.campaigns import Catalog, SqlCampaigns
@@ -17,32 +17,25 @@ AnySession = TypeVar("AnySession", bound=Session)
 
 
 class SqlTransaction(Generic[AnySession]):
-    """The repositories of one transaction (`ports.Transaction`). A database adds those in which it differs."""
+    """The repositories of one transaction (`ports.Transaction`). A database adds those in which it differs.
+
+    Attributes:
+        session: the connection, for the other parts of the adapter.
+    """
 
     def __init__(self, session: AnySession, catalog: Catalog, commit: Callable[[], None]) -> None:
-        self._session: AnySession | None = session
+        self.session: AnySession = session
         self._catalog = catalog
         self._commit = commit
 
     @property
     def expired(self) -> bool:
         """Whether the transaction has ended."""
-        return self._session is None
+        return isinstance(self.session, _Ended)
 
     def expire(self) -> None:
         """Make every further use an error."""
-        self._session = None
-
-    @property
-    def session(self) -> AnySession:
-        """The connection, for the other parts of the adapter.
-
-        Raises:
-            StorageError: the transaction has ended.
-        """
-        if self._session is None:
-            raise has_ended()
-        return self._session
+        self.session = _ENDED
 
     @property
     def catalog(self) -> Catalog:
@@ -79,6 +72,16 @@ class SqlTransaction(Generic[AnySession]):
 
     def commit(self) -> None:
         self._commit()
+
+
+class _Ended:
+    """Takes the place of the session of a transaction that has ended."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise has_ended()
+
+
+_ENDED: Any = _Ended()
 
 
 def has_ended() -> StorageError:

@@ -15,25 +15,35 @@ from partner_vouchers.adapters.sql.columns import (
 )
 from partner_vouchers.adapters.sql.rows import origin_of
 from partner_vouchers.adapters.sql.session import Row, first
+from partner_vouchers.adapters.sqlite.session import STATEMENTS, SQLiteSession
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.delivery import lane_of_key
 from partner_vouchers.domain.events import user_key
 from partner_vouchers.errors import UnknownList
 from partner_vouchers.ports import Taken, TakenCode
 
+_NEXT_CODES = STATEMENTS["next_codes"]
+_ADVANCE_CURSOR = STATEMENTS["advance_cursor"]
+_ADD_ASSIGNMENT = STATEMENTS["add_assignment"]
+_ADD_REWARD_EVENT = STATEMENTS["add_reward_event"]
+
 
 class SQLiteCodes(SqlCodes):
     """The published codes. Taking costs the same at a thousand codes and at a million."""
 
+    def __init__(self, db: SQLiteSession) -> None:
+        self._db: SQLiteSession = db
+
     def take(self, list_id: str, limit: int) -> Taken:
         number = to_list_number(list_id)
-        rows = self._db.fetch("next_codes", number, limit)
+        execute = self._db.execute
+        rows = execute(_NEXT_CODES, (number, limit)).fetchall()
         if not rows:
             return self._take_around_dead(list_id, limit)
         last = rows[-1]
         if last[0] >= last[2]:
             return self._take_around_dead(list_id, limit)
-        self._db.queue("advance_cursor", last[0], len(rows), number)
+        execute(_ADVANCE_CURSOR, (last[0], len(rows), number))
         return taken(rows, last[3:], len(rows))
 
     def withdraw(self, upload_id: str) -> int:
@@ -89,22 +99,23 @@ class SQLiteCodes(SqlCodes):
 class SQLiteAssignments(SqlAssignments):
     """Who has which code."""
 
+    def __init__(self, db: SQLiteSession) -> None:
+        self._db: SQLiteSession = db
+
     def add(self, assignments: Sequence[Assignment]) -> None:
-        rows = [
-            (
-                int(given.id),
-                given.user_id,
-                origin_of(given.campaign_id, given.list_id),
-                given.ordinal,
-                from_instant(given.assigned_at),
-                given.terms.version,
-            )
-            for given in assignments
-        ]
-        events = [(row[0], lane_of_key(user_key(row[1]))) for row in rows]
-        if len(rows) == 1:
-            self._db.queue("add_assignment", *rows[0])
-            self._db.queue("add_reward_event", *events[0])
-        else:
-            self._db.queue_many("add_assignment", rows)
-            self._db.queue_many("add_reward_event", events)
+        executemany = self._db.connection.executemany
+        rows = [_row(given) for given in assignments]
+        executemany(_ADD_ASSIGNMENT, rows)
+        executemany(_ADD_REWARD_EVENT, [(row[0], lane_of_key(user_key(row[1]))) for row in rows])
+
+
+def _row(given: Assignment) -> tuple[int, str, str, int, int, int]:
+    terms = given.terms
+    return (
+        int(given.id),
+        given.user_id,
+        origin_of(given.campaign_id, terms.list_id),
+        given.ordinal,
+        from_instant(given.assigned_at),
+        terms.version,
+    )

@@ -28,7 +28,7 @@ class TransactionContext(SqlContext[SQLiteTransaction]):
         raise NotImplementedError
 
     def _new_transaction(self) -> SQLiteTransaction:
-        session = SQLiteSession(self._begin(), writes=self._write)
+        session = SQLiteSession(self._begin(), self._write)
         return SQLiteTransaction(session, self._catalog, self._commit)
 
     def _translated(self, error: Exception) -> StorageError:

@@ -18,25 +18,28 @@ class SQLiteSession:
     """A connection within a transaction (`sql.session.Session`). One transaction writes at a time, so locks are free.
 
     Attributes:
-        connection: the connection, for statements that are not named.
+        connection: the connection.
         writes: whether the transaction may write.
+        execute: executes the text of a statement, where a call less counts.
     """
+
+    __slots__ = ("connection", "execute", "writes")
 
     statements: ClassVar[Mapping[str, str]] = STATEMENTS
 
-    def __init__(self, connection: Database, *, writes: bool) -> None:
+    def __init__(self, connection: Database, writes: bool) -> None:
         self.connection: Database = connection
         self.writes: bool = writes
-        self._execute = connection.execute
+        self.execute = connection.execute
 
     def fetch(self, statement: str, *parameters: Value) -> list[Row]:
-        return self._execute(_text(statement, statement), parameters).fetchall()
+        return self.execute(_text(statement, statement), parameters).fetchall()
 
     def change(self, statement: str, *parameters: Value) -> int:
-        return self._execute(_text(statement, statement), parameters).rowcount
+        return self.execute(_text(statement, statement), parameters).rowcount
 
     def queue(self, statement: str, *parameters: Value) -> None:
-        self._execute(_text(statement, statement), parameters)
+        self.execute(_text(statement, statement), parameters)
 
     def queue_many(self, statement: str, rows: Iterable[Sequence[Value]]) -> None:
         self.connection.executemany(_text(statement, statement), rows)
