@@ -20,6 +20,7 @@ from partner_vouchers.domain.properties import WireForm
 from partner_vouchers.domain.stock import PercentUsed
 from partner_vouchers.domain.uploads import FileFaultKind, RowFaultKind, Upload, UploadStatus
 from partner_vouchers.errors import PartnerVouchersError
+from partner_vouchers.serialization import to_dict
 from partner_vouchers.usecases.delivery.dead_letters import DeadLetter
 from partner_vouchers.usecases.delivery.relay import Relay
 from partner_vouchers.usecases.delivery.standing import Backlog
@@ -65,4 +66,5 @@ __all__ = [
     "UploadStatus",
     "VoucherRewarded",
     "WireForm",
+    "to_dict",
 ]

@@ -1,0 +1,121 @@
+"""Turn what the library returns into JSON-ready data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from functools import cache
+from typing import Any, Literal
+
+import attrs
+
+from partner_vouchers.domain.codes import mask
+from partner_vouchers.domain.events import Event
+from partner_vouchers.errors import InvalidInput, PartnerVouchersError
+
+_SECRET = frozenset({"code", "raw", "first_row", "voucher_code", "coupon_code"})
+_HIDDEN = frozenset({"ordering_key", "search_text"})
+
+
+def to_dict(value: object, codes: Literal["masked", "whole"] = "masked") -> Any:
+    """Return what the library returned as data that `json.dumps` takes.
+
+    - An object becomes a dict of its attributes, in the order of its documentation, then of its properties with plain
+      values, such as `error_count` of an upload. An event has its name under `event`.
+    - An error becomes a dict with `error` (its stable code), `message`, and its attributes.
+    - Lists, tuples and pages become lists; a `Page` becomes `{"items": [...], "next": ...}`.
+    - A datetime becomes an ISO 8601 string in UTC that ends in `Z`; a date `YYYY-MM-DD`; a timedelta its seconds;
+      a Decimal a string; an enum its value. Strings, numbers, booleans and None stay.
+
+    The keys of an object stay the same until the next major version; new ones may be added.
+
+    Args:
+        value: anything that a method of the library returned, or one of its errors. Not an iterator: pass its items.
+        codes: `"masked"` masks voucher codes as the reprs do; `"whole"` leaves them as they are.
+
+    Raises:
+        InvalidInput: the library returns no such value, or `codes` is neither word.
+
+    Example:
+        >>> reward = vouchers.codes.assign(campaign_id="CMP123456", user_id="user-42")
+        >>> to_dict(reward)["code"], to_dict(reward, codes="whole")["code"]
+        ('…', 'PM500AA')
+    """
+    if codes not in ("masked", "whole"):
+        raise InvalidInput(field="codes", reason="must be 'masked' or 'whole'")
+    return _plain(value, codes == "whole")
+
+
+def _plain(value: object, whole: bool) -> Any:
+    match value:
+        case None | bool() | int() | float() if not isinstance(value, Enum):
+            return value
+        case Enum():
+            return value.value
+        case str():
+            return str(value)
+        case datetime():
+            text = value.astimezone(UTC).isoformat() if value.tzinfo is not None else value.isoformat()
+            return text.replace("+00:00", "Z")
+        case date():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case Decimal():
+            return str(value)
+        case PartnerVouchersError():
+            return {"error": value.code, "message": str(value)} | _object(vars(value), whole)
+        case Mapping():
+            return {_key(key): _plain(item, whole) for key, item in value.items()}
+    if attrs.has(type(value)):
+        name = {"event": value.event_name} if isinstance(value, Event) else {}
+        return name | _object({key: getattr(value, key) for key in _attributes(type(value))}, whole)  # type: ignore[arg-type]
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return _object(value._asdict(), whole)
+    if isinstance(value, Sequence | frozenset) and not isinstance(value, bytes | bytearray | memoryview):
+        return [_plain(item, whole) for item in value]
+    raise InvalidInput(
+        field="value",
+        reason=f"must be something that the library returned, not {type(value).__name__}; pass an iterator's items",
+    )
+
+
+def _object(attributes: Mapping[str, object], whole: bool) -> dict[str, Any]:
+    return {
+        name: mask(value)
+        if name in _SECRET and not whole and isinstance(value, str)
+        else _plain(value, whole)
+        for name, value in attributes.items()
+    }
+
+
+def _key(key: object) -> str:
+    return str(_plain(key, True))
+
+
+@cache
+def _attributes(kind: type) -> tuple[str, ...]:
+    """Return the names of the attributes of a class, then those of its properties with plain values."""
+    fields = [field.name for field in attrs.fields(kind) if not field.name.startswith("_")]
+    properties = [
+        name
+        for base in reversed(kind.__mro__)
+        for name, member in vars(base).items()
+        if isinstance(member, property) and not name.startswith("_") and _is_plain(member.fget)
+    ]
+    return tuple(dict.fromkeys(name for name in (*fields, *properties) if name not in _HIDDEN))
+
+
+def _is_plain(getter: Callable[..., object] | None) -> bool:
+    # Objects behind properties repeat what the attributes say: the event of an assignment, the terms of a list.
+    returned = str(getattr(getter, "__annotations__", {}).get("return", ""))
+    return bool(returned) and all(
+        part.strip() in _PLAIN_TYPES for part in returned.replace("|", ",").split(",")
+    )
+
+
+_PLAIN_TYPES = frozenset(
+    {"None", "bool", "int", "float", "str", "datetime", "date", "timedelta", "Decimal", "Source", "Status"}
+)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from partner_vouchers import PartnerVouchers, to_dict
+from partner_vouchers.adapters.memory import MemoryStorage
+from partner_vouchers.domain.lifecycle import Status
+from partner_vouchers.errors import InvalidInput, UnknownList
+
+CODE = "PM500FF-2026-XYZ"
+
+
+@pytest.fixture
+def vouchers() -> PartnerVouchers:
+    vouchers = PartnerVouchers(MemoryStorage())
+    vouchers.partners.add("Puma")
+    winter = vouchers.lists.create(
+        partner="Puma", tag="winter", name="Winter Sale", expires_at=datetime(2199, 1, 1, tzinfo=UTC)
+    )
+    vouchers.uploads.add(winter.id, f"{CODE}\nwrong {CODE}\n".encode(), filename="c.csv", uploaded_by="ops")
+    vouchers.campaigns.link(winter.id, "CMP1")
+    return vouchers
+
+
+@pytest.mark.parametrize(
+    "value, plain",
+    [
+        (None, None),
+        (True, True),
+        (5, 5),
+        (0.5, 0.5),
+        ("text", "text"),
+        (Status.ACTIVE, "Active"),
+        (datetime(2027, 3, 31, 23, 59, 59, tzinfo=UTC), "2027-03-31T23:59:59Z"),
+        (
+            datetime(2027, 3, 31, 5, 30, tzinfo=timezone(timedelta(hours=5, minutes=30))),
+            "2027-03-31T00:00:00Z",
+        ),
+        (date(2027, 3, 31), "2027-03-31"),
+        (timedelta(minutes=1.5), 90.0),
+        (Decimal("9.90"), "9.90"),
+        ([1, (2, 3)], [1, [2, 3]]),
+        ({Status.PAUSED: date(2027, 3, 31)}, {"Paused": "2027-03-31"}),
+    ],
+    ids=repr,
+)
+def test_values_become_json(value: object, plain: object) -> None:
+    found = to_dict(value)
+    assert found == plain
+    assert json.loads(json.dumps(found)) == plain
+    assert type(found) in (type(None), bool, int, float, str, list, dict)
+
+
+def test_codes_are_masked_unless_whole_ones_are_asked_for(vouchers: PartnerVouchers) -> None:
+    reward = vouchers.codes.assign(campaign_id="CMP1", user_id="user-1")
+    upload = vouchers.uploads.of_list("1").items[0]
+    for value in (reward, reward.assignment, reward.event, vouchers.uploads.errors(upload.id), upload):
+        assert CODE not in json.dumps(to_dict(value))
+    assert to_dict(reward, codes="whole")["code"] == CODE
+    assert to_dict(reward.event, codes="whole")["voucher_code"] == CODE
+    assert to_dict(vouchers.uploads.errors(upload.id), codes="whole")[0]["raw"] == f"wrong {CODE}"
+
+
+def test_a_page_has_items_and_next(vouchers: PartnerVouchers) -> None:
+    page = to_dict(vouchers.lists.find())
+    assert list(page) == ["items", "next"]
+    assert page["items"][0]["status"] == "Active"
+    assert page["items"][0]["allowed"] == ["pause", "edit", "upload codes", "archive"]
+
+
+def test_properties_with_plain_values_are_included(vouchers: PartnerVouchers) -> None:
+    assert to_dict(vouchers.uploads.of_list("1").items[0])["error_count"] == 1
+
+
+def test_an_event_is_named(vouchers: PartnerVouchers) -> None:
+    entry = to_dict(vouchers.audit.entries(limit=1))["items"][0]
+    assert entry["event"]["event"] == "partner.added"
+    assert entry["event"]["changes"] == [{"field": "partner", "before": None, "after": "Puma"}]
+
+
+def test_an_error_has_its_code_message_and_facts() -> None:
+    error = UnknownList(list_id="99")
+    assert to_dict(error) == {"error": "unknown_list", "message": str(error), "list_id": "99"}
+
+
+@pytest.mark.parametrize(
+    "value", [b"bytes", object(), Path("x"), iter([1]), {1, 2}.__iter__, lambda: 1], ids=repr
+)
+def test_what_the_library_never_returns_is_refused(value: object) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        to_dict(value)
+    assert refused.value.field == "value"
+
+
+def test_codes_are_masked_or_whole() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        to_dict(1, codes="all")  # type: ignore[arg-type]
+    assert refused.value.field == "codes"
