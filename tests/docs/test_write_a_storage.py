@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 from partner_vouchers import ports
+from partner_vouchers.adapters import simple
 from tests.support.scratch import scratch
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "write-a-storage.md"
+ROOMS = {"ports": ports, "simple": simple}
 FEWER_EXAMPLES = """
 from hypothesis import settings
 
@@ -61,12 +63,12 @@ def test_the_page_says_what_the_example_inherits_and_writes() -> None:
     told = {
         base: set(re.findall(r"`(\w+)`", methods))
         for base, methods in re.findall(
-            r"^\| .* \| `ports\.(\w+)` \| (.*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE
+            r"^\| .* \| `(?:ports|simple)\.(\w+)` \| (.*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE
         )
     }
     written = {
         base.attr: {each.name for each in found.body if isinstance(each, ast.FunctionDef)}
-        & {name for name in dir(getattr(ports, base.attr)) if name != "__init__"}
+        & {name for name in dir(getattr(ROOMS[ast.unparse(base.value)], base.attr)) if name != "__init__"}
         for found in ast.parse(the_storage()).body
         if isinstance(found, ast.ClassDef)
         for base in found.bases

@@ -46,15 +46,6 @@ from partner_vouchers.ports.deliveries import Deliveries
 from partner_vouchers.ports.imports import CodeImport, Judge
 from partner_vouchers.ports.journal import Audit, AuditEntry, Leases, Outbox, OutboxEntry, Settings
 from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists, Partners, SortKey
-from partner_vouchers.ports.simple import (
-    SimpleAssignments,
-    SimpleCampaigns,
-    SimpleDeliveries,
-    SimpleImport,
-    SimpleLeases,
-    SimpleLists,
-    SimpleUploads,
-)
 from partner_vouchers.ports.sinks import EventSink, Rejection
 from partner_vouchers.ports.storage import Clock, Storage
 from partner_vouchers.ports.transaction import Transaction
@@ -81,13 +72,6 @@ __all__ = [
     "Partners",
     "Rejection",
     "Settings",
-    "SimpleAssignments",
-    "SimpleCampaigns",
-    "SimpleDeliveries",
-    "SimpleImport",
-    "SimpleLeases",
-    "SimpleLists",
-    "SimpleUploads",
     "SortKey",
     "Storage",
     "Taken",

@@ -7,8 +7,8 @@ from datetime import datetime
 from itertools import islice
 
 from partner_vouchers.adapters.memory.unit import Repository
+from partner_vouchers.adapters.simple import SimpleDeliveries
 from partner_vouchers.domain.delivery import Held, Progress
-from partner_vouchers.ports.simple import SimpleDeliveries
 
 
 class Deliveries(Repository, SimpleDeliveries):

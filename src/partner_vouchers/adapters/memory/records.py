@@ -10,6 +10,7 @@ from itertools import islice
 from operator import attrgetter
 
 from partner_vouchers import ports
+from partner_vouchers.adapters import simple
 from partner_vouchers.adapters.memory.tables import number
 from partner_vouchers.adapters.memory.unit import Repository, Unit
 from partner_vouchers.domain.delivery import lane_of
@@ -167,7 +168,7 @@ class Uploads(Repository, ports.Uploads):
         return [tables.uploads[upload_id] for upload_id in ids]
 
 
-class Leases(Repository, ports.SimpleLeases):
+class Leases(Repository, simple.SimpleLeases):
     """Promises that one process works on a thing. All holders live in this process, so none is ever dead."""
 
     def stored(self, name: str) -> tuple[str, datetime] | None:

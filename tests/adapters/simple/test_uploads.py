@@ -12,7 +12,7 @@ from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.domain.uploads import RowFault, RowFaultKind, Tally, Upload, interrupted
 from partner_vouchers.errors import StorageError, UnknownList, UnknownUpload
 from partner_vouchers.testing.driver import ALL, START
-from tests.ports.simple.parts import Uploads, reading, stocked_lists
+from tests.adapters.simple.parts import Uploads, reading, stocked_lists
 
 
 def an_upload(upload_id: str, list_id: str) -> Upload:

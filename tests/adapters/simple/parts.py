@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from random import Random
 from typing import TypeVar
 
-from partner_vouchers import ports
+from partner_vouchers.adapters import simple
 from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.adapters.memory.transaction import MemoryTransaction
 from partner_vouchers.domain.assignment import Assignment
@@ -36,7 +36,7 @@ class Part:
         return iter(mixed)
 
 
-class Lists(Part, ports.SimpleLists[MemoryTransaction]):
+class Lists(Part, simple.SimpleLists[MemoryTransaction]):
     def __init__(self, tx: MemoryTransaction, random: Random | None = None) -> None:
         super().__init__(tx, random)
         self.rows: dict[str, VoucherList] = {}
@@ -63,7 +63,7 @@ class Lists(Part, ports.SimpleLists[MemoryTransaction]):
         self.rows.pop(list_id, None)
 
 
-class Campaigns(Part, ports.SimpleCampaigns[MemoryTransaction]):
+class Campaigns(Part, simple.SimpleCampaigns[MemoryTransaction]):
     def __init__(self, tx: MemoryTransaction, random: Random | None = None) -> None:
         super().__init__(tx, random)
         self.rows: dict[tuple[str, str], CampaignLink] = {}
@@ -78,7 +78,7 @@ class Campaigns(Part, ports.SimpleCampaigns[MemoryTransaction]):
         return self.rows.pop((list_id, campaign_id), None) is not None
 
 
-class Assignments(Part, ports.SimpleAssignments[MemoryTransaction]):
+class Assignments(Part, simple.SimpleAssignments[MemoryTransaction]):
     """The ids of its codes are no numbers, and its outbox keeps ids."""
 
     def __init__(self, tx: MemoryTransaction, random: Random | None = None) -> None:
@@ -101,7 +101,7 @@ class Assignments(Part, ports.SimpleAssignments[MemoryTransaction]):
         return int(assignment.id.removeprefix("code "))
 
 
-class Uploads(Part, ports.SimpleUploads[MemoryTransaction]):
+class Uploads(Part, simple.SimpleUploads[MemoryTransaction]):
     def __init__(self, tx: MemoryTransaction, random: Random | None = None) -> None:
         super().__init__(tx, random)
         self.rows: dict[str, Upload] = {}

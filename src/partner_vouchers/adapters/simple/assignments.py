@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import dropwhile, islice
 
+from partner_vouchers.adapters.simple.part import Part, Tx
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.errors import StorageError
 from partner_vouchers.ports.codes import Assignments
-from partner_vouchers.ports.simple.part import Part, Tx
 
 
 class SimpleAssignments(Part[Tx], Assignments):

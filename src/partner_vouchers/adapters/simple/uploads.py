@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import dropwhile, islice
 
+from partner_vouchers.adapters.simple.part import Part, Tx
 from partner_vouchers.domain.uploads import RowFault, Upload
 from partner_vouchers.errors import StorageError, UnknownList, UnknownUpload
-from partner_vouchers.ports.simple.part import Part, Tx
 from partner_vouchers.ports.uploads import Uploads
 
 

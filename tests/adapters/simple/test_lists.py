@@ -19,7 +19,7 @@ from partner_vouchers.errors import StaleVersion, StorageError, UnknownList
 from partner_vouchers.ports import ListOrder, ListQuery
 from partner_vouchers.testing import driver
 from partner_vouchers.testing.driver import START
-from tests.ports.simple.parts import Campaigns, Lists, reading, stocked_lists
+from tests.adapters.simple.parts import Campaigns, Lists, reading, stocked_lists
 
 CAMPAIGNS = ["CMP1", "CMP2"]
 

@@ -16,7 +16,7 @@ from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.errors import CodesExhausted, StorageError
 from partner_vouchers.testing import driver
 from partner_vouchers.testing.driver import ALL, START
-from tests.ports.simple.parts import Assignments, reading, stocked_lists
+from tests.adapters.simple.parts import Assignments, reading, stocked_lists
 
 USERS = ["user-1", "user-2"]
 CAMPAIGNS = ["CMP1", "CMP2"]

@@ -7,12 +7,12 @@ from datetime import datetime
 
 from attrs import evolve
 
+from partner_vouchers.adapters.simple.part import Part, Tx
 from partner_vouchers.domain.campaigns import CampaignLink
 from partner_vouchers.domain.stock import Counts, StockLevel
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import StaleVersion, StorageError, UnknownList
 from partner_vouchers.ports.lists import Campaigns, ListQuery, Lists
-from partner_vouchers.ports.simple.part import Part, Tx
 
 
 class SimpleLists(Part[Tx], Lists):

@@ -17,12 +17,12 @@ write come one after the other, as behind one lock, or where the storage refuses
 what the first has changed. Where neither is so, the subclass makes the check a condition of its write.
 """
 
-from partner_vouchers.ports.simple.assignments import SimpleAssignments
-from partner_vouchers.ports.simple.deliveries import SimpleDeliveries
-from partner_vouchers.ports.simple.imports import SimpleImport
-from partner_vouchers.ports.simple.leases import SimpleLeases
-from partner_vouchers.ports.simple.lists import SimpleCampaigns, SimpleLists
-from partner_vouchers.ports.simple.uploads import SimpleUploads
+from partner_vouchers.adapters.simple.assignments import SimpleAssignments
+from partner_vouchers.adapters.simple.deliveries import SimpleDeliveries
+from partner_vouchers.adapters.simple.imports import SimpleImport
+from partner_vouchers.adapters.simple.leases import SimpleLeases
+from partner_vouchers.adapters.simple.lists import SimpleCampaigns, SimpleLists
+from partner_vouchers.adapters.simple.uploads import SimpleUploads
 
 __all__ = [
     "SimpleAssignments",
