@@ -661,14 +661,14 @@ class UnknownReport(PartnerVouchersError):
 
 
 class SinkUnavailable(PartnerVouchersError):
-    """A sink could not be reached, is overloaded, or did not answer; the events will be sent again.
+    """A sink could not be reached, is overloaded, or did not respond; the events will be sent again.
 
     Attributes:
         sink: the name of the sink.
         reason: what happened.
         retry_after: how many seconds the receiver asked to wait, or None.
-        sender_refused: whether the receiver refuses the sender or the address (a wrong secret, a changed endpoint), so
-            that no event is to blame.
+        sender_refused: whether no event is to blame: the receiver refuses the sender or the address (a wrong secret, a
+            changed endpoint), or nothing could be sent to it.
     """
 
     code = "sink_unavailable"
@@ -769,7 +769,7 @@ class ParameterMissing(LinkedContentError):
 
 
 class VoucherifyError(LinkedContentError):
-    """Voucherify refused a request, or its answer cannot be used.
+    """Voucherify refused a request, or its response cannot be used.
 
     Voucherify's texts may contain a voucher code, so they are kept in attributes and never in the message.
 
@@ -782,7 +782,7 @@ class VoucherifyError(LinkedContentError):
     """
 
     code = "voucherify_error"
-    template = "Voucherify answered {status} {_key}{_request}: {reason}"
+    template = "Voucherify responded with {status} {_key}{_request}: {reason}"
     status: int
     key: str | None = None
     message: str | None = None
@@ -827,11 +827,20 @@ class VoucherifyRateLimited(VoucherifyError):
     retry_after: float | None = None
 
 
+class VoucherifyOutcomeUnknown(VoucherifyError):
+    """Voucherify failed, or its response has no readable voucher. A code may have been published to the customer.
+
+    If customers can join the campaign only once, rendering the message again is safe and yields the same code.
+    """
+
+    code = "voucherify_outcome_unknown"
+
+
 class VoucherifyUnreachable(LinkedContentError):
-    """There was no answer from Voucherify.
+    """Voucherify did not respond.
 
     Attributes:
-        sent: whether the request may have been carried out, so that a code may have been published.
+        sent: whether the request was sent, so that a code may have been published.
     """
 
     code = "voucherify_unreachable"

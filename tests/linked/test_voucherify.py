@@ -1,5 +1,6 @@
 """Voucherify over real HTTP, against a server that answers with the bodies of its API reference."""
 
+import gzip
 import json
 import logging
 import threading
@@ -23,10 +24,11 @@ from partner_vouchers.errors import (
     VoucherifyError,
     VoucherifyNotFound,
     VoucherifyNothingToPublish,
+    VoucherifyOutcomeUnknown,
     VoucherifyRateLimited,
     VoucherifyUnreachable,
 )
-from partner_vouchers.httpclient import HttpClient
+from partner_vouchers.http import HttpClient
 from partner_vouchers.linked.publications import JsonLinesLog, Publication
 from partner_vouchers.linked.rate_limit import RateLimit
 from partner_vouchers.linked.voucherify import Voucherify, VoucherifyContent
@@ -257,8 +259,9 @@ def test_nothing_left_to_publish_lets_the_default_stand_in(account: Callable[...
         (402, "payment_required", VoucherifyError),
         (404, "not_found", VoucherifyNotFound),
         (405, None, VoucherifyError),
-        (500, "internal_error", VoucherifyError),
-        (503, None, VoucherifyError),
+        (500, "internal_error", VoucherifyOutcomeUnknown),
+        (502, None, VoucherifyOutcomeUnknown),
+        (503, None, VoucherifyOutcomeUnknown),
     ],
 )
 def test_refusal_is_a_typed_error(
@@ -311,8 +314,9 @@ def test_answer_that_is_not_what_it_should_be(
     with loopback(answer(body, status)) as server:
         found = failing(account(server).campaign(CAMPAIGN))
 
-    assert type(found) is VoucherifyError
+    assert type(found) is VoucherifyOutcomeUnknown
     assert (found.status, found.key, found.message) == (status, None, None)
+    assert "a code may have been published" in str(found)
 
 
 @pytest.mark.parametrize(
@@ -333,8 +337,8 @@ def test_publication_without_a_code(account: Callable[..., Voucherify], body: ob
     with loopback(answer(body)) as server:
         found = failing(account(server).campaign(CAMPAIGN))
 
-    assert isinstance(found, VoucherifyError)
-    assert found.reason == "the answer has no voucher code"
+    assert isinstance(found, VoucherifyOutcomeUnknown)
+    assert found.reason == "the response has no voucher code; a code may have been published"
 
 
 def test_redirects_are_not_followed(account: Callable[..., Voucherify]) -> None:
@@ -345,7 +349,7 @@ def test_redirects_are_not_followed(account: Callable[..., Voucherify]) -> None:
         found = failing(account(server).campaign(CAMPAIGN))
 
     assert isinstance(found, VoucherifyError)
-    assert found.status == 302
+    assert (found.status, found.reason) == (302, "redirects are not followed; check api_url")
     assert elsewhere.requests == []
 
 
@@ -366,27 +370,42 @@ def test_too_many_calls_are_waited_for(account: Callable[..., Voucherify]) -> No
 
 
 @pytest.mark.parametrize(
-    "headers,slept,calls",
+    "headers,wait,slept",
     [
-        ({}, [2, 4], 3),
-        ({"Retry-After": "soon"}, [2, 4], 3),
-        ({"Retry-After": "0"}, [0, 0], 3),
-        ({"Retry-After": "3600"}, [], 1),
+        ({}, None, [2, 4]),
+        ({"Retry-After": "soon"}, None, [2, 4]),
+        ({"Retry-After": "0"}, 0, [0, 0]),
+        ({"Retry-After": "3600"}, 3600, []),
+        ({"Retry-After": "Sat, 21 Nov 2026 12:00:09 GMT"}, 9, [9, 9]),
+        ({"Retry-After": "Sat Nov 21 12:00:09 2026"}, 9, [9, 9]),
+        ({"X-Rate-Limit-Retry": f"{NOW.timestamp() + 9:.0f}"}, 9, [9, 9]),
+        ({"X-Rate-Limit-Reset": f"{NOW.timestamp() + 9:.0f}"}, 9, [9, 9]),
+        ({"X-Rate-Limit-Retry": f"{NOW.timestamp() - 9:.0f}"}, 0, [0, 0]),
+        ({"X-Rate-Limit-Reset": f"{NOW.timestamp() + 3600:.0f}"}, 3600, []),
+        ({"X-Rate-Limit-Reset": "soon"}, None, [2, 4]),
+        (
+            {
+                "X-Rate-Limit-Retry": f"{NOW.timestamp() + 9:.0f}",
+                "X-Rate-Limit-Reset": f"{NOW.timestamp() + 20:.0f}",
+            },
+            9,
+            [9, 9],
+        ),
+        ({"Retry-After": "5", "X-Rate-Limit-Retry": f"{NOW.timestamp() + 9:.0f}"}, 5, [5, 5]),
     ],
+    ids=str,
 )
 def test_too_many_calls_for_too_long(
-    account: Callable[..., Voucherify], headers: dict[str, str], slept: list[float], calls: int
+    account: Callable[..., Voucherify], headers: dict[str, str], wait: float | None, slept: list[float]
 ) -> None:
     sleep = Waiting()
     with loopback(answer(refusal(429, key="too_many_requests"), 429, headers)) as server:
         found = failing(account(server, sleep=sleep).campaign(CAMPAIGN))
 
     assert isinstance(found, VoucherifyRateLimited)
-    assert found.retry_after == (
-        float(headers["Retry-After"]) if headers.get("Retry-After", "x").isdecimal() else None
-    )
+    assert found.retry_after == wait
     assert sleep.slept == slept
-    assert len(server.requests) == calls
+    assert len(server.requests) == len(slept) + 1
 
 
 def test_campaigns_share_the_rate_limit(account: Callable[..., Voucherify]) -> None:
@@ -412,19 +431,73 @@ def test_too_many_calls_pause_the_rate_limit(account: Callable[..., Voucherify])
 
 
 @pytest.mark.parametrize(
-    "answering,sent",
-    [(reset, True), (raw(b""), True), (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"), True)],
+    "answering", [reset, raw(b""), raw(b"HTTP/1.1 103 Early Hints\r\n\r\n"), raw(b"HTTP/1.1 200 OK\r\nCont")]
 )
-def test_no_answer_is_not_asked_again(
-    account: Callable[..., Voucherify], answering: Answering, sent: bool
-) -> None:
+def test_no_response_is_not_asked_again(account: Callable[..., Voucherify], answering: Answering) -> None:
+    log: list[Publication] = []
     with loopback(answering) as server:
-        found = failing(account(server).campaign(CAMPAIGN))
+        found = failing(account(server, log=log.append).campaign(CAMPAIGN))
 
     assert isinstance(found, VoucherifyUnreachable)
-    assert found.sent is sent
-    # A code may have been published.
+    assert found.sent is True
+    assert "a code may have been published" in str(found)
+    assert [(each.published, each.status) for each in log] == [(None, None)]
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "status,error",
+    [
+        (200, VoucherifyOutcomeUnknown),
+        (201, VoucherifyOutcomeUnknown),
+        (500, VoucherifyOutcomeUnknown),
+        (401, VoucherifyCredentialsRefused),
+        (404, VoucherifyNotFound),
+        (400, VoucherifyError),
+    ],
+)
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b'Content-Length: 500\r\n\r\n{"voucher": {"code": "LOY-aX92kd01"',
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nhalf",
+    ],
+)
+def test_status_counts_where_the_body_cannot_be_read(
+    account: Callable[..., Voucherify], status: int, error: type[VoucherifyError], rest: bytes
+) -> None:
+    log: list[Publication] = []
+    with loopback(raw(b"HTTP/1.1 %d So\r\n" % status + rest)) as server:
+        found = failing(account(server, log=log.append).campaign(CAMPAIGN))
+
+    assert type(found) is error
+    assert found.status == status
+    unknown = error is VoucherifyOutcomeUnknown
+    assert ("a code may have been published" in str(found)) is unknown
+    assert [each.published for each in log] == [None if unknown else False]
+    assert len(server.requests) == 1
+
+
+def test_interim_responses_give_nobody_the_code_of_another(account: Callable[..., Voucherify]) -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+    campaigns = Campaigns()
+
+    def hinting(connection: socket, request: Received) -> None:
+        connection.sendall(hints)
+        campaigns(connection, request)
+
+    with loopback(hinting) as server:
+        content = account(server).campaign(CAMPAIGN)
+        codes = [render(content, customer) for customer in ("u1", "u2", "u3")]
+
+    assert codes == ["CODE-0001-u1", "CODE-0002-u2", "CODE-0003-u3"]
+
+
+def test_compressed_response_is_understood(account: Callable[..., Voucherify]) -> None:
+    body = gzip.compress(json.dumps(publication(CODE, "u1", COUPON)).encode())
+    with loopback(answer(body, headers={"Content-Encoding": "gzip"})) as server:
+        assert render(account(server).campaign(CAMPAIGN), "u1") == CODE
 
 
 def test_nobody_there(account: Callable[..., Voucherify]) -> None:
@@ -532,6 +605,10 @@ def test_customer_that_cannot_be_one_is_not_asked_for(
                 account(server).campaign(cast(Any, name))
             with pytest.raises(InvalidInput):
                 account(server).voucher(cast(Any, name))
+            with pytest.raises(InvalidInput, match="customer_parameter"):
+                account(server).voucher(CODE, customer_parameter=cast(Any, name))
+        with pytest.raises(InvalidInput, match="join_once"):
+            account(server).campaign(CAMPAIGN, join_once=cast(Any, "no"))
     assert server.requests == []
 
 

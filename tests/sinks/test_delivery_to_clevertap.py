@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from socket import socket
-from threading import Lock
+from threading import Lock, local
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ from partner_vouchers import RepeatPolicy
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.delivery import RetryPolicy
 from partner_vouchers.domain.promo_events import VoucherRewarded
-from partner_vouchers.httpclient import Answer, HttpClient, Outcome
+from partner_vouchers.http import HttpClient, HttpResult, Response
 from partner_vouchers.sinks.clevertap import CleverTapSink
 from partner_vouchers.usecases.delivery.standing import Backlog
 from tests.support.clevertap import ACCOUNT, PASSCODE, CleverTap, Record, judge
@@ -85,6 +85,7 @@ class FailingCleverTap(CleverTap):
         self.happened: Counter[str] = Counter()
         self._random = Random(seed)
         self._chance = Lock()
+        self._taking = local()
 
     def _judge(self, record: Record) -> int | None:
         with self._chance:
@@ -101,7 +102,13 @@ class FailingCleverTap(CleverTap):
         if chance < 0.05:
             return before
         answered = super().respond(request)
-        return after if chance > 0.95 else answered
+        # A success that cannot be read means that all was taken.
+        return after if chance > 0.95 and not self._taking.refused else answered
+
+    def take(self, records: list[Record]) -> dict[str, Any]:
+        said = super().take(records)
+        self._taking.refused = bool(said["unprocessed"])
+        return said
 
 
 class WatchingClient(HttpClient):
@@ -116,14 +123,14 @@ class WatchingClient(HttpClient):
 
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
-    ) -> Outcome:
+    ) -> HttpResult:
         with self._counting:
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
         outcome = super().request(method, url, headers=headers, body=body)
         with self._counting:
             self._at_once -= 1
-        if not isinstance(outcome, Answer) or outcome.status != 200 or not outcome.body.endswith(b"}"):
+        if not isinstance(outcome, Response) or not outcome.is_success:
             self.unanswered |= {code_of(record) for record in json.loads(body or b"")["d"]}
         return outcome
 

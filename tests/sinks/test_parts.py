@@ -111,5 +111,5 @@ def test_a_sink_takes_the_kinds_that_it_is_told(kinds: tuple[type[Event], ...], 
 
 @pytest.mark.parametrize("kinds", [(), VoucherRewarded, ("CT Partner Voucher Rewarded",), (dict,)], ids=str)
 def test_kinds_are_classes_of_events(kinds: object) -> None:
-    with pytest.raises(InvalidInput, match=r"^events: must name classes"):
+    with pytest.raises(InvalidInput, match=r"^events: must contain classes"):
         EventFilter(kinds)  # type: ignore[arg-type]

@@ -17,11 +17,21 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from partner_vouchers.domain.events import FieldChange, ListEdited, PartnerAdded
 from partner_vouchers.domain.promo_events import CouponRedeemed, PromoEvent
 from partner_vouchers.errors import InvalidInput, SinkUnavailable
-from partner_vouchers.httpclient import HttpClient
+from partner_vouchers.http import HttpClient
 from partner_vouchers.ports import EventSink, Rejection
 from partner_vouchers.sinks.webhook import WebhookSink
 from tests.sinks.entries import LOW, entry, rewards
-from tests.support.loopback import CERTIFICATE, Answering, Loopback, Received, answer, loopback, raw, reset
+from tests.support.loopback import (
+    CERTIFICATE,
+    Answering,
+    Loopback,
+    Received,
+    answer,
+    free_port,
+    loopback,
+    raw,
+    reset,
+)
 from tests.support.promo import AT, an_event
 
 OLD, NEW = (f"whsec_{base64.b64encode(bytes([number] * 32)).decode()}" for number in (1, 2))
@@ -191,10 +201,41 @@ def test_weak_or_broken_secrets_are_refused_and_not_shown(secret: str) -> None:
 # --- the answer ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 204])
-def test_any_success_means_taken(sink_for: Sinks, status: int) -> None:
-    with loopback(answer(b"whatever", status) if status != 204 else answer(b"", 204)) as server:
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 226, 299])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"\r\n",
+        b"Content-Length: 9\r\n\r\nhalf",
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\nx",
+        b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf",
+        b"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nhalf",
+    ],
+)
+@pytest.mark.parametrize("interim", [b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"])
+def test_any_success_means_taken_whatever_happens_to_the_body(
+    sink_for: Sinks, status: int, rest: bytes, interim: bytes
+) -> None:
+    with loopback(raw(interim + b"HTTP/1.1 %d So\r\n" % status + rest)) as server:
         assert sink_for(server).send(rewards(1)) == []
+
+    assert len(server.requests) == 1
+
+
+def test_a_success_whose_body_never_ends_means_taken(sink_for: Sinks) -> None:
+    def hang(connection: Any, request: Received) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+        connection.recv(1)
+
+    with loopback(hang) as server:
+        assert sink_for(server).send(rewards(1)) == []
+
+
+def test_a_failure_is_not_hidden_by_an_interim_response(sink_for: Sinks) -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+    failure = b"HTTP/1.1 500 Failed\r\nContent-Length: 0\r\n\r\n"
+    with loopback(raw(hints + failure)) as server, pytest.raises(SinkUnavailable, match="status 500"):
+        sink_for(server).send(rewards(1))
 
 
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
@@ -228,7 +269,7 @@ def test_in_a_batch_the_event_that_is_refused_is_found(sink_for: Sinks) -> None:
         pytest.param(answer(b"", 401), "check the secrets", id="401"),
         pytest.param(answer(b"", 404), "check the URL", id="404"),
         pytest.param(answer(b"", 409), "status 409", id="409"),
-        pytest.param(answer(b"", 410), "gone for good; remove the sink", id="410"),
+        pytest.param(answer(b"", 410), "no longer exists; remove the sink", id="410"),
         pytest.param(answer(b"", 500), "status 500", id="500"),
         pytest.param(answer(b"", 503), "status 503", id="503"),
         pytest.param(lambda connection, request: connection.recv(1), "in time", id="silence"),
@@ -247,32 +288,50 @@ def test_an_event_that_was_not_answered_is_tried_again(
 
 
 @pytest.mark.parametrize(
-    "header,seconds",
+    "status,sender_refused",
     [
-        ("30", 30.0),
-        ("0", 0.0),
-        ("999999999", 86_400.0),
-        ("Mon, 19 Feb 2024 14:00:30 GMT", 30.0),
-        ("Mon, 19 Feb 2024 13:00:00 GMT", 0.0),
-        ("soon", None),
-        ("-1", None),
-        ("1e9", None),
-        ("Mon, 99 Feb 2024 14:00:30 GMT", None),
-        ("٣", None),
+        *(
+            (status, True)
+            for status in (300, 301, 302, 303, 304, 307, 308, 401, 403, 404, 405, 407, 410, 429)
+        ),
+        *((status, False) for status in (402, 408, 409, 418, 500, 502, 503, 504)),
     ],
 )
+def test_a_refusal_of_the_sender_blames_no_event(sink_for: Sinks, status: int, sender_refused: bool) -> None:
+    response = raw(b"HTTP/1.1 %d So\r\nContent-Length: 0\r\n\r\n" % status)
+    with loopback(response) as server, pytest.raises(SinkUnavailable) as caught:
+        sink_for(server).send(rewards(1))
+    assert caught.value.sender_refused is sender_refused
+
+    def second_fails(connection: Any, request: Received) -> None:
+        ids = [each["id"] for each in verified(request)]
+        if len(ids) > 1:
+            answer(b"", 422)(connection, request)
+        else:
+            (answer() if ids == ["s-1"] else response)(connection, request)
+
+    with loopback(second_fails) as server:
+        (rejection,) = sink_for(server, batch_size=2).send(rewards(2))
+    assert (rejection.id, rejection.final, rejection.sender_refused) == ("s-2", False, sender_refused)
+
+
+def test_what_was_not_sent_blames_no_event(sink_for: Sinks) -> None:
+    nowhere = Loopback(f"http://127.0.0.1:{free_port()}", reset)
+    with pytest.raises(SinkUnavailable, match="nothing was sent") as caught:
+        sink_for(nowhere).send(rewards(1))
+    assert caught.value.sender_refused is True
+    with loopback(reset) as server, pytest.raises(SinkUnavailable, match="may have arrived") as caught:
+        sink_for(server).send(rewards(1))
+    assert caught.value.sender_refused is False
+
+
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_receiver_is_left_alone_as_long_as_it_asks(
-    sink_for: Sinks, status: int, header: str, seconds: float | None
-) -> None:
-    with loopback(raw(_overloaded(status, header))) as server, pytest.raises(SinkUnavailable) as caught:
+def test_a_receiver_is_left_alone_as_long_as_it_asks(sink_for: Sinks, status: int) -> None:
+    overloaded = answer(b"", status, {"Retry-After": "Mon Feb 19 14:00:30 2024"})
+    with loopback(overloaded) as server, pytest.raises(SinkUnavailable) as caught:
         sink_for(server, clock=AT.timestamp).send(rewards(1))
 
-    assert caught.value.retry_after == seconds
-
-
-def _overloaded(status: int, retry_after: str) -> bytes:
-    return f"HTTP/1.1 {status} So\r\nContent-Length: 0\r\nRetry-After: {retry_after}\r\n\r\n".encode()
+    assert caught.value.retry_after == 30
 
 
 # --- how it is set up ----------------------------------------------------------------------------------------

@@ -127,7 +127,8 @@ def free_port() -> int:
 
 
 def _serve(server: Loopback, connection: socket, tls: bool) -> None:
-    with suppress(OSError):
+    # What is no request ends the connection.
+    with suppress(OSError, ValueError):
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(CERTIFICATE)

@@ -1,5 +1,5 @@
-"""Linked content: what messages take from elsewhere at the moment when they need it.
+"""Linked content: objects that a message takes from elsewhere when it needs them.
 
-`partner_vouchers.linked.voucher_list` takes codes from this library, `partner_vouchers.linked.voucherify` from
-Voucherify (needs the extra `http`). A source of your own implements `partner_vouchers.ports.linked.LinkedContent`.
+`partner_vouchers.linked.voucher_list` assigns codes of this library, `partner_vouchers.linked.voucherify` publishes
+codes of Voucherify (needs the extra `http`). Your own source implements `partner_vouchers.ports.linked.LinkedContent`.
 """

@@ -1,18 +1,17 @@
-"""The publication log: what was asked of Voucherify, and what came of it."""
+"""The publication log: every call to Voucherify and its result."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
-from threading import Lock
 
 from attrs import asdict, field, frozen
 
 from partner_vouchers.domain.codes import mask
+from partner_vouchers.sinks.jsonl import append_lines
 
 
 def _shown(code: str | None) -> str:
@@ -24,13 +23,13 @@ class Publication:
     """One call to Voucherify.
 
     Attributes:
-        at: when the answer came, in UTC.
-        campaign: the campaign, or None where a single voucher was published.
+        at: when the response arrived, in UTC.
+        campaign: the campaign, or None for a voucher without one.
         customer: the customer's source id.
-        published: whether a code was published.
-        code: the code, masked unless the host asked for whole ones; None where there is none.
-        status: the HTTP status, or None where there was no answer.
-        key: the kind of error in Voucherify's words, or None.
+        published: whether a code was published; None if the response does not tell.
+        code: the code, masked unless the host asked for whole codes, or None.
+        status: the HTTP status, or None without a response.
+        key: Voucherify's name for the error, or None.
         publication_id: Voucherify's id of the publication, or None.
         request_id: Voucherify's id of a failed request, or None.
     """
@@ -38,7 +37,7 @@ class Publication:
     at: datetime
     campaign: str | None
     customer: str
-    published: bool
+    published: bool | None
     code: str | None = field(default=None, repr=_shown)
     status: int | None = None
     key: str | None = None
@@ -47,33 +46,28 @@ class Publication:
 
 
 PublicationLog = Callable[[Publication], None]
-"""Whatever takes a publication, such as the `append` of a list, a function of the host, or a `JsonLinesLog`."""
+"""Any function of a publication, such as the `append` of a list, or a `JsonLinesLog`."""
 
 
 class JsonLinesLog:
-    """A publication log in a file, one JSON object a line; threads may share it.
+    """A publication log in a file, one JSON object on each line. Threads and processes can share the file.
 
-    The file may hold codes, so it is created readable by its owner only.
+    The file may contain codes, so only its owner can read it.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        """Name the file, which is made when the first line is written.
+        """Choose the file. The first publication creates it.
 
         Args:
-            path: where it is; lines are put at its end.
+            path: the file; lines are appended to it.
         """
         self._path = Path(path)
-        self._lock = Lock()
 
     def __call__(self, publication: Publication) -> None:
-        """Write a line."""
+        """Append a publication.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
         fields = {**asdict(publication), "at": publication.at.isoformat()}
-        line = json.dumps(fields, ensure_ascii=False)
-        # Half a character from the answer is written as JSON writes it, and fails no message.
-        text = f"{line}\n".encode(errors="backslashreplace")
-        with self._lock, open(self._path, "ab", opener=_owner_only) as file:
-            file.write(text)
-
-
-def _owner_only(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+        append_lines(self._path, [json.dumps(fields, ensure_ascii=False)], durable=False)

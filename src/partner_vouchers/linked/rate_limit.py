@@ -1,28 +1,17 @@
-"""Keeps calls to another service under its limit."""
+"""A rate limit for calls to another service."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable
 from threading import Lock
 
-from partner_vouchers.errors import InvalidInput
-
-
-def is_count(value: object) -> bool:
-    """Tell whether a value is a whole number, at least 1."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def is_positive(value: object) -> bool:
-    """Tell whether a value is a finite number above zero."""
-    return isinstance(value, int | float) and 0 < value < math.inf
+from partner_vouchers.domain.numbers import require_count, require_seconds
 
 
 class RateLimit:
-    """At most so many calls in any stretch of time, whichever threads make them; each process counts for itself.
+    """Allows a number of calls in any period of a given length. Threads share it; each process counts its own calls.
 
     Example:
         >>> limit = RateLimit(calls=100, seconds=60)
@@ -40,38 +29,34 @@ class RateLimit:
         """Set the limit.
 
         Args:
-            calls: how many calls may begin within `seconds`.
-            seconds: the stretch of time.
+            calls: how many calls may start within `seconds`.
+            seconds: the length of the period.
             clock: returns seconds that never go back.
-            sleep: waits for so many seconds.
+            sleep: waits for a number of seconds.
 
         Raises:
-            InvalidInput: a number is not positive, or `calls` is not whole.
+            InvalidInput: `calls` is not a positive whole number, or `seconds` not a positive number.
         """
-        if not is_count(calls):
-            raise InvalidInput(field="calls", reason="must be a whole number, at least 1")
-        if not is_positive(seconds):
-            raise InvalidInput(field="seconds", reason="must be a positive number")
-        self._seconds = seconds
+        self._seconds = require_seconds("seconds", seconds)
         self._clock = clock
         self._sleep = sleep
-        self._begun: deque[float] = deque(maxlen=calls)
+        self._starts: deque[float] = deque(maxlen=require_count("calls", calls))
         self._not_before = 0.0
         self._lock = Lock()
 
     def acquire(self) -> None:
-        """Wait until a call may begin."""
+        """Wait until the next call may start."""
         with self._lock:
             now = self._clock()
-            begin = max(now, self._not_before)
-            if len(self._begun) == self._begun.maxlen:
-                begin = max(begin, self._begun[0] + self._seconds)
-            # Places are given out in the order of asking; the waiting is done outside of the lock.
-            self._begun.append(begin)
-        if begin > now:
-            self._sleep(begin - now)
+            start = max(now, self._not_before)
+            if len(self._starts) == self._starts.maxlen:
+                start = max(start, self._starts[0] + self._seconds)
+            # Reserve the start in the order of the requests, but wait outside of the lock.
+            self._starts.append(start)
+        if start > now:
+            self._sleep(start - now)
 
     def pause(self, seconds: float) -> None:
-        """Let no further call begin for so many seconds."""
+        """Let no further call start for a number of seconds."""
         with self._lock:
             self._not_before = max(self._not_before, self._clock() + seconds)

@@ -12,14 +12,14 @@ _SEPARATOR = "\x1f"
 
 
 class VoucherListContent:
-    """Gives the user a code when a message looks for it, and none when it does not.
+    """Assigns a code to the user when a message needs it, and none otherwise.
 
-    The object has the property `code`, and those of the event *CT Partner Voucher Rewarded*, such as `partner` and
-    `listExpiry`. It needs the parameter `user_id`, which `render_many` passes by itself. With the parameter
-    `message_id` the same user gets the same code whenever that message is rendered again, also where the campaign
-    gives a new code for each request. All parameters are the context for eligibility rules.
+    The object has the property `code` and those of the event *CT Partner Voucher Rewarded*, such as `partner` and
+    `listExpiry`. It needs the parameter `user_id`, which `render_many` passes. With the parameter `message_id`, the
+    user gets the same code each time that the message is rendered, even if the campaign gives a new code for each
+    request. Eligibility rules get all parameters as their context.
 
-    Where no list can give a code, the template may put a default in its place.
+    If no list can provide a code, the template can show a default instead.
 
     Example:
         >>> from partner_vouchers.linked.voucher_list import VoucherListContent
@@ -33,11 +33,11 @@ class VoucherListContent:
     def __init__(
         self, codes: CodesGroup, *, campaign_id: str | None = None, list_id: str | None = None
     ) -> None:
-        """Name where the codes come from.
+        """Choose the campaign or the list that provides the codes.
 
         Args:
-            codes: `vouchers.codes`. That of `vouchers.using(connection)` gives codes within the host's transaction.
-            campaign_id: the campaign; either this or `list_id`.
+            codes: `vouchers.codes`, or the one of `vouchers.using(connection)` to join the host's transaction.
+            campaign_id: the campaign; pass either this or `list_id`.
             list_id: the list.
 
         Raises:
@@ -55,11 +55,11 @@ class VoucherListContent:
         return frozenset({"user_id"})
 
     def fetch(self, parameters: Mapping[str, str]) -> Mapping[str, object]:
-        """Give the user a code, or the one that the user already has.
+        """Return the user's code: a new one, or the one that the user already has.
 
         Raises:
-            NoLinkedContent: no list can give a code.
-            PartnerVouchersError: what `codes.assign` raises besides.
+            NoLinkedContent: no list can provide a code.
+            PartnerVouchersError: any other error of `codes.assign`.
         """
         try:
             reward = self._codes.assign(
@@ -77,6 +77,6 @@ class VoucherListContent:
         message = parameters.get("message_id")
         if not message:
             return None
-        # Hashed, since it holds the user and has a greatest length.
+        # Hashed, because a key is limited to 255 characters.
         parts = (self._campaign_id or "", self._list_id or "", parameters["user_id"], message)
         return f"linked:{sha256(_SEPARATOR.join(parts).encode()).hexdigest()}"

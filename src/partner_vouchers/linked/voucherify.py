@@ -1,7 +1,7 @@
-"""Linked content from Voucherify: a code is published to the customer when a message looks for it.
+"""Linked content from Voucherify: a code is published to the customer when a message needs it.
 
-Voucherify's API reference, "Create Publication with GET" and "Errors", is the source of the requests, the answers
-and the error object. Needs the extra `http`, and keys of Voucherify that are made for an integration.
+Needs the extra `http` and a Voucherify integration key. Sources: Voucherify's API reference, "Create Publication with
+GET" and "Errors", and its page "Limits" (https://docs.voucherify.io/docs/limits).
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from partner_vouchers.domain.codes import mask
+from partner_vouchers.domain.numbers import require_count, require_seconds
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import (
     InvalidInput,
@@ -23,24 +24,27 @@ from partner_vouchers.errors import (
     VoucherifyError,
     VoucherifyNotFound,
     VoucherifyNothingToPublish,
+    VoucherifyOutcomeUnknown,
     VoucherifyRateLimited,
     VoucherifyUnreachable,
 )
-from partner_vouchers.httpclient import Answer, HttpClient, NoAnswer, NotSent, check_headers, check_url
+from partner_vouchers.http import HttpClient, NoResponse, NotSent, Response, check_headers, check_url
 from partner_vouchers.linked.publications import Publication, PublicationLog
-from partner_vouchers.linked.rate_limit import RateLimit, is_count, is_positive
+from partner_vouchers.linked.rate_limit import RateLimit
+from partner_vouchers.wire.retry_after import bounded_wait, retry_after
 
 _NOTHING_TO_PUBLISH = "no_voucher_suitable_for_publication"
 _FIRST_WAIT = 1.0
+_EPOCH_SECONDS = re.compile(r"[0-9]{10,11}")
 _WORD = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 
 
 def _utc_now() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251 - the default of a clock that can be handed in
+    return datetime.now(UTC)  # noqa: TID251 - the default clock
 
 
 class Voucherify:
-    """An account of Voucherify; threads may share it.
+    """A Voucherify account, which threads can share.
 
     Example:
         >>> from partner_vouchers.linked.rate_limit import RateLimit
@@ -66,32 +70,27 @@ class Voucherify:
         clock: Callable[[], datetime] = _utc_now,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Name the account and how it is used.
+        """Set the account and its limits.
 
         Args:
             api_url: the API endpoint of the project, such as `https://api.voucherify.io`, with or without `/v1`.
             app_id: the App ID of an integration key.
-            app_token: its App Token.
-            rate: the limit of calls; none by default. All campaigns of this object share it.
-            attempts: how often a call is made that is answered 429, at least once; no other call is repeated.
-            max_wait: how many seconds to wait for the next attempt at most.
-            log: gets a `Publication` for each call. What it raises fails the message.
-            log_whole_codes: whether the log gets codes whole instead of masked.
-            http: the client with its time limits; an `HttpClient()` by default.
-            clock: returns the present instant, for the log.
-            sleep: waits for so many seconds.
+            app_token: the App Token of the same key.
+            rate: the rate limit, which all campaigns of this object share; none by default.
+            attempts: how often to make a call that gets the status 429, at least 1; no other call is repeated.
+            max_wait: the longest wait for the next attempt, in seconds.
+            log: is called with a `Publication` after each call. If it raises, the message fails.
+            log_whole_codes: whether the log gets whole codes instead of masked ones.
+            http: the HTTP client; by default an `HttpClient` with its default time limits.
+            clock: returns the present instant.
+            sleep: waits for a number of seconds.
 
         Raises:
-            InvalidInput: the URL is not https, the App ID or App Token is empty or cannot stand in a header, or a
-                number breaks its rule.
+            InvalidInput: an argument breaks a rule.
         """
         check_url(api_url, field="api_url")
         if "?" in api_url or "#" in api_url:
-            raise InvalidInput(field="api_url", reason="must end before `?` or `#`")
-        if not is_count(attempts):
-            raise InvalidInput(field="attempts", reason="must be a whole number, at least 1")
-        if not is_positive(max_wait):
-            raise InvalidInput(field="max_wait", reason="must be a positive number of seconds")
+            raise InvalidInput(field="api_url", reason="must not contain a query or a fragment")
         self._headers = {
             "X-App-Id": require_name("app_id", app_id),
             "X-App-Token": require_name("app_token", app_token),
@@ -100,8 +99,8 @@ class Voucherify:
         check_headers(self._headers, field="app_id and app_token")
         self._url = f"{api_url.rstrip('/').removesuffix('/v1')}/v1/publications/create"
         self._rate = rate
-        self._attempts = attempts
-        self._max_wait = max_wait
+        self._attempts = require_count("attempts", attempts)
+        self._max_wait = require_seconds("max_wait", max_wait)
         self._log = log
         self._shown = str if log_whole_codes else mask
         self._http = http or HttpClient()
@@ -115,12 +114,12 @@ class Voucherify:
 
         Args:
             campaign: the id or the name of the campaign.
-            customer_parameter: which parameter holds the customer's source id. It is mandatory.
-            join_once: whether a customer gets the same code each time; None leaves that to the campaign's own
+            customer_parameter: the name of the mandatory parameter that contains the customer's source id.
+            join_once: whether a customer gets the same code each time. None leaves this to the campaign's own
                 setting "customers will be allowed to join the campaign only once".
 
         Raises:
-            InvalidInput: the campaign is no text, or has nothing in it.
+            InvalidInput: an argument breaks a rule.
         """
         query = {"campaign": require_name("campaign", campaign)}
         return VoucherifyContent(self, query, customer_parameter, join_once)
@@ -130,27 +129,33 @@ class Voucherify:
 
         Args:
             code: the code of the voucher.
-            customer_parameter: which parameter holds the customer's source id. It is mandatory.
+            customer_parameter: the name of the mandatory parameter that contains the customer's source id.
 
         Raises:
-            InvalidInput: the code is no text, or has nothing in it.
+            InvalidInput: an argument breaks a rule.
         """
         return VoucherifyContent(self, {"voucher": require_name("code", code)}, customer_parameter, None)
 
     def publish(self, query: Mapping[str, str], customer: str) -> Mapping[str, object]:
         """Publish a code to a customer; `VoucherifyContent.fetch` calls it.
 
+        Args:
+            query: the parameters of the publication except the customer.
+            customer: the customer's source id.
+
         Returns:
             The voucher as Voucherify describes it; `code` is its code.
 
         Raises:
-            InvalidInput: the customer is no text, or has nothing in it.
+            InvalidInput: the customer is not a string, or is empty.
             VoucherifyNothingToPublish: the campaign has no voucher left.
-            VoucherifyRateLimited: too many calls, also after waiting.
+            VoucherifyRateLimited: too many calls, also after a wait.
             VoucherifyCredentialsRefused: the keys are not accepted.
             VoucherifyNotFound: there is no such campaign or voucher.
-            VoucherifyError: anything else that Voucherify refuses.
-            VoucherifyUnreachable: no answer.
+            VoucherifyOutcomeUnknown: Voucherify failed, or its response cannot be read; a code may have been
+                published.
+            VoucherifyError: Voucherify refused the publication for another reason.
+            VoucherifyUnreachable: no response.
         """
         asked = {**query, "customer": require_name("customer", customer)}
         url = f"{self._url}?{urlencode(asked, quote_via=quote)}"
@@ -171,60 +176,53 @@ class Voucherify:
         raise AssertionError("the last attempt returns or raises")
 
     def _ask(self, url: str, query: Mapping[str, str], customer: str) -> Mapping[str, object]:
-        answer = self._http.request("GET", url, headers=self._headers)
-        voucher: Mapping[str, object] = {}
-        publication_id: str | None = None
+        result = self._http.request("GET", url, headers=self._headers)
+        now = self._clock()
+        body = _object(result.body) if isinstance(result, Response) else {}
+        voucher = body.get("voucher")
+        code = _text(voucher.get("code")) if isinstance(voucher, dict) else None
         failure: LinkedContentError | None = None
-        match answer:
-            case Answer(status=status) if 200 <= status < 300:
-                body = _object(answer.body)
-                publication_id = _text(body.get("id"))
-                found = body.get("voucher")
-                if isinstance(found, dict) and _text(found.get("code")):
-                    voucher = found
-                else:
-                    failure = VoucherifyError(status=status, reason="the answer has no voucher code")
-            case Answer():
-                failure = _refusal(answer)
-            case NotSent() | NoAnswer():
-                sent = isinstance(answer, NoAnswer)
-                reason = f"no answer from Voucherify: {answer.reason}"
-                failure = VoucherifyUnreachable(sent=sent, reason=reason)
+        if not isinstance(result, Response):
+            failure = _unreachable(result)
+        elif not result.is_success or code is None:
+            code, failure = None, _failure(result, body, now)
         if self._log is not None:
-            code = _text(voucher.get("code"))
+            is_unknown = isinstance(failure, VoucherifyOutcomeUnknown) or isinstance(result, NoResponse)
             self._log(
                 Publication(
-                    at=self._clock(),
+                    at=now,
                     campaign=query.get("campaign"),
                     customer=customer,
-                    published=failure is None,
+                    published=None if is_unknown else failure is None,
                     code=None if code is None else self._shown(code),
-                    status=getattr(answer, "status", None),
+                    status=getattr(result, "status", None),
                     key=getattr(failure, "key", None),
-                    publication_id=publication_id,
+                    publication_id=_text(body.get("id")),
                     request_id=getattr(failure, "request_id", None),
                 )
             )
         if failure is not None:
             raise failure
-        return voucher
+        return cast(Mapping[str, object], voucher)
 
 
 class VoucherifyContent:
-    """Codes of one campaign of Voucherify, or one voucher, as linked content; made by `Voucherify`."""
+    """Linked content from one Voucherify campaign or voucher; `Voucherify.campaign` and `voucher` create it."""
 
     def __init__(
         self, account: Voucherify, query: Mapping[str, str], customer_parameter: str, join_once: bool | None
     ) -> None:
         self._account = account
         self._query = dict(query)
-        self._customer_parameter = customer_parameter
+        self._customer_parameter = require_name("customer_parameter", customer_parameter)
+        if join_once not in (None, True, False):
+            raise InvalidInput(field="join_once", reason="must be True, False or None")
         if join_once is not None:
-            self._query["join_once"] = str(join_once).lower()
+            self._query["join_once"] = "true" if join_once else "false"
 
     @property
     def parameters(self) -> frozenset[str]:
-        """The one mandatory parameter, which holds the customer's source id."""
+        """The one mandatory parameter, which contains the customer's source id."""
         return frozenset({self._customer_parameter})
 
     def fetch(self, parameters: Mapping[str, str]) -> Mapping[str, object]:
@@ -232,30 +230,44 @@ class VoucherifyContent:
         return self._account.publish(self._query, parameters[self._customer_parameter])
 
 
-def _refusal(answer: Answer) -> VoucherifyError:
-    """Return the error for an answer with Voucherify's error object, or with something else in its place."""
-    body = _object(answer.body)
+def _unreachable(result: NotSent | NoResponse) -> VoucherifyUnreachable:
+    sent = isinstance(result, NoResponse)
+    consequence = "a code may have been published" if sent else "nothing was published"
+    return VoucherifyUnreachable(
+        sent=sent, reason=f"no response from Voucherify: {result.reason}; {consequence}"
+    )
+
+
+def _failure(response: Response, body: Mapping[str, object], now: datetime) -> VoucherifyError:
+    """Return the error for a response without a voucher, with what Voucherify's error object says, if there is one."""
+    status = response.status
     facts: dict[str, Any] = {
-        "status": answer.status,
+        "status": status,
         "key": _word(body.get("key")),
         "message": _text(body.get("message")),
         "details": _text(body.get("details")),
         "request_id": _word(body.get("request_id")),
     }
-    if answer.status == 429:
-        retry_after = _seconds(answer.headers.get("retry-after"))
-        reason = "too many calls; make fewer, or wait"
-        return VoucherifyRateLimited(retry_after=retry_after, reason=reason, **facts)
-    if answer.status in (401, 403):
-        reason = "the App ID and App Token are not accepted for publications; make an integration key"
+    if response.is_success:
+        why = response.body_error or "the response has no voucher code"
+        return VoucherifyOutcomeUnknown(reason=f"{why}; a code may have been published", **facts)
+    if status >= 500:
+        return VoucherifyOutcomeUnknown(reason="Voucherify failed; a code may have been published", **facts)
+    if status == 429:
+        wait = _wait(response.headers, now.timestamp())
+        return VoucherifyRateLimited(retry_after=wait, reason="too many calls; make fewer, or wait", **facts)
+    if status in (401, 403):
+        reason = "the App ID and App Token are not accepted for publications; create an integration key"
         return VoucherifyCredentialsRefused(reason=reason, **facts)
-    if answer.status == 402:
-        return VoucherifyError(reason="the limit of the Voucherify plan is used up", **facts)
     if facts["key"] == _NOTHING_TO_PUBLISH:
         reason = "no voucher is left to publish; add some, or let the campaign update itself"
         return VoucherifyNothingToPublish(reason=reason, **facts)
-    if answer.status == 404:
+    if status == 404:
         return VoucherifyNotFound(reason="there is no such campaign or voucher; check its id", **facts)
+    if status == 402:
+        return VoucherifyError(reason="the limit of the Voucherify plan is used up", **facts)
+    if status < 400:
+        return VoucherifyError(reason="redirects are not followed; check api_url", **facts)
     return VoucherifyError(reason="the publication was refused; see `message` and `details`", **facts)
 
 
@@ -272,10 +284,15 @@ def _text(value: object) -> str | None:
 
 
 def _word(value: object) -> str | None:
-    """Return what may stand in the text of an error: a name, and nothing that somebody wrote."""
+    """Return a value that is safe in an error message: an identifier, never free text."""
     return value if isinstance(value, str) and _WORD.fullmatch(value) else None
 
 
-def _seconds(header: str | None) -> float | None:
-    # Also allowed is a date, which says nothing where two clocks differ.
-    return float(header) if header is not None and header.isdecimal() else None
+def _wait(headers: Mapping[str, str], now: float) -> float | None:
+    """Return how many seconds Voucherify asks to wait, or None."""
+    wait = retry_after(headers.get("retry-after"), now)
+    for name in ("x-rate-limit-retry", "x-rate-limit-reset"):
+        value = headers.get(name, "").strip()
+        if wait is None and _EPOCH_SECONDS.fullmatch(value):
+            wait = bounded_wait(float(value) - now)
+    return wait

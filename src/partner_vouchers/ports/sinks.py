@@ -1,4 +1,4 @@
-"""Where events go."""
+"""The receivers of events."""
 
 from __future__ import annotations
 
@@ -12,48 +12,48 @@ from partner_vouchers.ports.journal import OutboxEntry
 
 @frozen
 class Rejection:
-    """A sink's word that it did not take one event of a batch.
+    """One event of a batch that a sink did not take.
 
     Attributes:
-        id: the id of the entry.
+        id: the id of the outbox entry.
         reason: why, for the log and the dead letters; without voucher codes and credentials.
-        final: whether another try would end in the same way, so that the event is a dead letter at once.
+        final: whether the sink would refuse the event again.
+        sender_refused: see `SinkUnavailable`: the rejection then never counts against the event.
     """
 
     id: str
     reason: str
     final: bool = False
+    sender_refused: bool = False
 
 
 class EventSink(Protocol):
     """A receiver of events.
 
-    Delivery is at least once: a sink may see an event again, with the same `OutboxEntry.id`, where its answer was
-    lost. No two events of one user, or of one list, are in the same batch or in two batches at the same time.
+    Delivery is at least once: a sink may get an event again, with the same `OutboxEntry.id`. No two events of one
+    user, or of one list, are in the same batch or in two batches at the same time.
     """
 
     @property
     def name(self) -> str:
-        """What the storage remembers the sink by; a new name begins anew. No two receivers share one."""
+        """The name under which the storage keeps what was delivered. Each receiver has its own, which never changes."""
         ...
 
     @property
     def batch_size(self) -> int:
-        """The most events that `send` takes at once."""
+        """The largest number of events in one call of `send`."""
         ...
 
     @property
     def concurrency(self) -> int:
-        """How many calls of `send` may run at the same time, each in a thread of its own."""
+        """How many calls of `send` may run at the same time, each in its own thread."""
         ...
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-        """Hand over events, the oldest first, and return those that were not taken; all others were.
-
-        It returns or raises within a bounded time.
+        """Take events, oldest first, and return those that were not taken. Return or raise within a bounded time.
 
         Raises:
-            SinkUnavailable: the receiver as a whole could not be reached, is overloaded, or did not answer:
-                nothing is known of the batch. All of it is tried again. Any other exception means the same.
+            SinkUnavailable: the receiver as a whole could not be reached, is overloaded, or did not respond. All
+                events of the batch are sent again later. Any other exception means the same.
         """
         ...

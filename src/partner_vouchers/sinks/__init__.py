@@ -1,4 +1,4 @@
-"""Receivers of events that the library brings along, a module each.
+"""Receivers of events that ship with the library, each in a module.
 
 `memory`, `callback`, `logs` and `jsonl` need nothing else; `clevertap` and `webhook` need the extra `http`.
 """

@@ -1,26 +1,27 @@
-"""A sink that calls a function of the host's for each event."""
+"""A sink that calls a function of the host for each event."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
 from partner_vouchers.domain.events import Event
+from partner_vouchers.domain.numbers import require_count
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import SinkUnavailable
 from partner_vouchers.ports import OutboxEntry, Rejection
-from partner_vouchers.sinks.common import EventFilter, require_count
+from partner_vouchers.sinks.common import EventFilter
 
 
 class CallableSink:
     """Calls a function for each event, in order.
 
-    Where the function returns, the event is taken. Where it raises, that event is tried again later and the
-    others go on; where it raises `SinkUnavailable`, the rest is not tried now. The function may see an event
-    again, and should then do nothing: `entry.id` tells repeats.
+    The event counts as taken when the function returns. If the function raises, this event is sent again later and
+    the others go on. If it raises `SinkUnavailable`, the rest of the batch waits too. The function may get an event
+    again; compare `entry.id` to recognise a repeat.
 
     Attributes:
-        name: what the storage remembers the sink by.
-        batch_size: the most events that `send` takes at once.
+        name: the name of the sink in the storage.
+        batch_size: the largest number of events in one call of `send`.
         concurrency: how many calls of `send` may run at the same time.
 
     Example:
@@ -41,11 +42,11 @@ class CallableSink:
         batch_size: int = 100,
         concurrency: int = 1,
     ) -> None:
-        """Hand over the function.
+        """Create the sink.
 
         Args:
-            function: is called with each entry; what it returns is ignored.
-            name: what the storage remembers the sink by.
+            function: is called with each entry; its result is ignored.
+            name: the name of the sink in the storage.
             events: the classes of the events to call it for; others count as taken.
             batch_size: how many events `send` takes at once, from 1 to 10000.
             concurrency: how many threads may call the function at the same time, from 1 to 100.
@@ -60,7 +61,6 @@ class CallableSink:
         self._function = function
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-        """See `ports.EventSink`."""
         rejections: list[Rejection] = []
         chosen = self._takes(entries)
         for index, entry in enumerate(chosen):
@@ -69,9 +69,12 @@ class CallableSink:
             except SinkUnavailable as unavailable:
                 if index == 0:
                     raise
-                rejections += [Rejection(untried.id, unavailable.reason) for untried in chosen[index:]]
+                rejections += [
+                    Rejection(untried.id, unavailable.reason, sender_refused=unavailable.sender_refused)
+                    for untried in chosen[index:]
+                ]
                 break
-            except Exception as error:  # noqa: BLE001 - whatever a host's function raises
-                # Its text may hold a code.
+            except Exception as error:  # noqa: BLE001 - a host's function can raise anything
+                # Its message may contain a code.
                 rejections.append(Rejection(entry.id, f"the function raised {type(error).__name__}"))
         return rejections

@@ -1,6 +1,6 @@
 """A sink that uploads promo events to CleverTap. Needs the extra `http`.
 
-Sources, as of July 2026: the product's pages on uploading events, on its API's errors, regions and request limits
+Sources, as of July 2026: CleverTap's documentation of the upload API, its errors, regions and request limits
 (https://developer.clevertap.com/docs/upload-events-api, api-errors, common-api-components, api-request-limit).
 """
 
@@ -13,15 +13,18 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from attrs import frozen
+
 from partner_vouchers.domain.events import Event
+from partner_vouchers.domain.numbers import require_count
 from partner_vouchers.domain.promo_events import PromoEvent
 from partner_vouchers.domain.properties import epoch_seconds
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import InvalidInput, SinkUnavailable
-from partner_vouchers.httpclient import Answer, HttpClient, check_headers, check_url
+from partner_vouchers.http import HttpClient, Response, check_headers, check_url
 from partner_vouchers.ports import OutboxEntry, Rejection
-from partner_vouchers.sinks.common import EventFilter, Refused, require_count, send_in_parts
-from partner_vouchers.sinks.http_answers import require_taken
+from partner_vouchers.sinks.common import EventFilter, Refused, send_in_parts
+from partner_vouchers.sinks.http_responses import require_taken
 from partner_vouchers.wire.cloud_events import subject_of
 from partner_vouchers.wire.wording import Wording, to_json
 
@@ -36,50 +39,49 @@ REGIONS: Final[Mapping[str, str]] = {
 """The hosts of the regions: Europe, India, Singapore, United States, Indonesia, Middle East."""
 
 IDENTITIES: Final = ("identity", "objectId", "FBID", "GPID")
-"""The kinds of user ids that CleverTap knows."""
+"""The kinds of user ids that CleverTap accepts."""
 
 MAX_RECORDS: Final = 1000
-"""The most events that one call may carry."""
+"""The largest number of events in one call."""
 
 MAX_CALLS_IN_FLIGHT: Final = 15
-"""The most calls that an account may have under way at the same time."""
+"""The largest number of calls that an account may have in flight."""
 
 FRESH_SECONDS: Final = 2 * 60 * 60
-"""CleverTap triggers live campaigns by events that are no older."""
+"""The age in seconds up to which an event triggers CleverTap's live campaigns."""
 
 FINAL_CODES: Final[Mapping[int, str]] = {
     509: "the event has no name",
-    512: "the event is not built as it should be",
-    513: "the name of the event is reserved; give it another one with names={...}",
+    512: "the format of the event is wrong",
+    513: "the event name is reserved; choose another one with names={...}",
     522: "the event has too many properties",
-    523: "the user has no id, or one that is too long",
-    524: "it is neither an event nor a profile",
+    523: "the user id is missing or too long",
+    524: "the record is neither an event nor a profile",
     525: "the timestamp is not in seconds since 1970",
     526: "the objectId is not valid",
-    528: "the event was marked as discarded in CleverTap",
+    528: "the event is marked as discarded in CleverTap",
 }
-"""Why CleverTap does not take a record, where the same record would be refused again."""
+"""Why CleverTap refuses a record, for the codes with which it would refuse the same record again."""
 
 _ADVICE: Final[Mapping[int, str]] = {
-    401: "check the account id and the passcode, and that the region is the account's",
-    403: "check that the passcode may upload events",
+    401: "check the account id, the passcode and the region",
+    403: "check that the passcode is allowed to upload events",
     404: "check the base URL",
-    429: f"more than {MAX_CALLS_IN_FLIGHT} calls at the same time; does another program use the account?",
+    429: f"more than {MAX_CALLS_IN_FLIGHT} calls in flight; does another program use the account?",
 }
 _RECORD_NUMBER = re.compile(r"record number\s*:\s*([0-9]{1,6})")
 _log = logging.getLogger(__name__)
 
 
 class CleverTapSink:
-    """Uploads promo events, as what the users did.
+    """Uploads promo events to the profiles of their users.
 
-    CleverTap has no id for events: what is sent again after an answer was lost counts twice there. It reserves
-    the names of its own system events, so an account usually takes these only under other names (`names`), and
-    cuts values longer than 512 bytes.
+    CleverTap has no ids for events, so an event that is sent again counts twice there. It reserves the names of its
+    own system events, so an account usually needs other names (`names`). It cuts values longer than 512 bytes.
 
     Attributes:
-        name: what the storage remembers the sink by.
-        batch_size: the most events that `send` takes at once.
+        name: the name of the sink in the storage.
+        batch_size: the largest number of events in one call of `send`.
         concurrency: how many calls of `send` may run at the same time.
 
     Example:
@@ -108,22 +110,22 @@ class CleverTapSink:
         client: HttpClient | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Describe the account.
+        """Create the sink of an account.
 
         Args:
             account_id: the id of the account.
-            passcode: its passcode.
+            passcode: the passcode of the account.
             region: one of `REGIONS`.
-            base_url: instead of a region: such as `"https://in1.api.clevertap.com"`.
-            identity: what kind of id the `user_id` of the events is: one of `IDENTITIES`.
+            base_url: instead of a region, such as `"https://in1.api.clevertap.com"`.
+            identity: which kind of id the `user_id` of the events is: one of `IDENTITIES`.
             names: see `wire.wording.Wording`.
             forms: see `wire.wording.Wording`.
             events: the classes of the promo events to upload; others count as taken. The library's own events
-                concern no user, so CleverTap has no place for them.
-            name: what the storage remembers the sink by; of two accounts, give each its own.
-            batch_size: how many events a call carries, from 1 to 1000.
-            concurrency: how many calls may be under way, from 1 to 15: less where other programs upload too.
-            client: how to speak HTTP; `HttpClient` with its time limits by default.
+                belong to no user, so CleverTap cannot store them.
+            name: the name of the sink in the storage; give each account its own.
+            batch_size: how many events to send in a call, from 1 to 1000.
+            concurrency: how many calls may be in flight, from 1 to 15; lower it if other programs upload too.
+            client: the HTTP client; by default an `HttpClient` with its default time limits.
             clock: returns the present instant in seconds since 1970.
 
         Raises:
@@ -145,12 +147,11 @@ class CleverTapSink:
         self._wording = Wording(names, forms)
         self._takes = EventFilter(events)
         self._takes.require_kind(PromoEvent)
-        # A refusal repeats the whole record, so an answer may be larger than the request.
-        self._client = client or HttpClient(connections=self.concurrency, max_answer_bytes=32_000_000)
+        # CleverTap repeats each refused record, so a response can be larger than the request.
+        self._client = client or HttpClient(connections=self.concurrency, max_response_bytes=32_000_000)
         self._clock = clock
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-        """See `ports.EventSink`."""
         chosen = self._takes(entries)
         if not chosen:
             return ()
@@ -159,11 +160,23 @@ class CleverTapSink:
 
     def _upload(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
         body = to_json({"d": [self.record_of(entry.event) for entry in entries]}).encode()
-        outcome = self._client.request("POST", self._url, headers=self._headers, body=body)
-        return self._rejections(entries, require_taken(self.name, outcome, self._clock(), _ADVICE))
+        result = self._client.request("POST", self._url, headers=self._headers, body=body)
+        response = require_taken(self.name, result, self._clock(), _ADVICE)
+        report = _report(response)
+        if report is None:
+            # The head says taken. To send the events again would count them twice.
+            why = response.body_error or "its body is not the documented JSON"
+            _log.warning(
+                "the sink %r took %d events, but its response cannot be read: %s",
+                self.name,
+                len(entries),
+                why,
+            )
+            return ()
+        return self._rejections(entries, report)
 
     def record_of(self, event: Event) -> dict[str, Any]:
-        """Return what is uploaded of an event."""
+        """Return the record that is uploaded for an event."""
         return {
             self._identity: subject_of(event),
             "ts": epoch_seconds(event.occurred_at),
@@ -173,58 +186,46 @@ class CleverTapSink:
         }
 
     def _warn_of_age(self, entries: Sequence[OutboxEntry]) -> None:
-        youngest = self._clock() - FRESH_SECONDS
-        old = [entry.id for entry in entries if entry.event.occurred_at.timestamp() < youngest]
+        oldest = self._clock() - FRESH_SECONDS
+        old = [entry.id for entry in entries if entry.event.occurred_at.timestamp() < oldest]
         if old:
             _log.warning(
-                "the sink %r uploads %d events that are older than two hours, beginning with %s: "
-                "CleverTap triggers no live campaign by them",
+                "the sink %r uploads %d events that are older than two hours, the first is %s: "
+                "they will trigger no live campaign in CleverTap",
                 self.name,
                 len(old),
                 old[0],
             )
 
-    # --- the answer --------------------------------------------------------------------------------------
-
-    def _rejections(self, entries: Sequence[OutboxEntry], answer: Answer) -> Sequence[Rejection]:
-        status, processed, unprocessed = self._read(answer)
+    def _rejections(self, entries: Sequence[OutboxEntry], report: _Report) -> Sequence[Rejection]:
         refused: dict[int, Rejection] = {}
-        for item in unprocessed:
+        for item in report.unprocessed:
             index = self._index(entries, item)
             if index is None:
-                raise Refused("refused, without a word which of the events is meant")
+                raise Refused("refused, without saying which of the events is meant")
             code = _whole_number(item.get("code"))
             reason = f"CleverTap's code {code}: {FINAL_CODES.get(code, 'it may take the event later')}"
             refused[index] = Rejection(entries[index].id, reason, final=code in FINAL_CODES)
-        if not refused and status != "success":
-            raise SinkUnavailable(sink=self.name, reason="it says that it failed, and not why")
+        if not refused and report.status in ("fail", "partial"):
+            raise SinkUnavailable(sink=self.name, reason="it reports a failure without a reason")
+        processed = report.processed
         if processed is None:
-            # A refusal that cannot be told from another must not make an event count as taken.
-            processed = len(entries) - len(unprocessed) if status in ("success", "partial") else 0
+            is_known = report.status in ("success", "partial") or not refused
+            processed = len(entries) - len(report.unprocessed) if is_known else 0
         if processed + len(refused) != len(entries):
-            reason = f"it accounts for {processed + len(refused)} of {len(entries)} events"
+            reason = f"it reports on {processed + len(refused)} of {len(entries)} events"
             raise SinkUnavailable(sink=self.name, reason=reason)
         return [refused[index] for index in sorted(refused)]
 
-    def _read(self, answer: Answer) -> tuple[object, int | None, Sequence[dict[str, Any]]]:
-        try:
-            found = json.loads(answer.body)
-            unprocessed = found.get("unprocessed") or []
-            if not all(isinstance(item, dict) for item in unprocessed):
-                raise TypeError
-            return found.get("status"), _count(found.get("processed")), unprocessed
-        except (ValueError, TypeError, AttributeError, RecursionError):
-            raise SinkUnavailable(sink=self.name, reason="its answer cannot be understood") from None
-
     def _index(self, entries: Sequence[OutboxEntry], item: Mapping[str, Any]) -> int | None:
-        """Return which of the events a refusal means: it repeats the record, and tells its number.
+        """Return the index of the event that a refusal is about, by its record or else by its number.
 
-        No two events of a batch are of one user.
+        No two events of a batch belong to one user.
         """
         if len(entries) == 1:
             return 0
         record = item.get("record")
-        if isinstance(record, str):  # some answers have it as JSON text
+        if isinstance(record, str):  # some responses have it as a JSON string
             try:
                 record = json.loads(record)
             except (ValueError, RecursionError):
@@ -252,11 +253,26 @@ def _base_url(region: str | None, base_url: str | None) -> str:
     return found
 
 
+@frozen
+class _Report:
+    """What CleverTap says about the records of a call."""
+
+    status: object
+    processed: int | None
+    unprocessed: Sequence[dict[str, Any]]
+
+
+def _report(response: Response) -> _Report | None:
+    try:
+        found = json.loads(response.body)
+        processed, unprocessed = found.get("processed"), found.get("unprocessed") or []
+        if all(isinstance(item, dict) for item in unprocessed):
+            return _Report(found.get("status"), processed if type(processed) is int else None, unprocessed)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        pass
+    return None
+
+
 def _whole_number(value: object) -> int:
-    """Return a code; 0 for none."""
     text = str(value)
     return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else 0
-
-
-def _count(value: object) -> int | None:
-    return value if type(value) is int else None

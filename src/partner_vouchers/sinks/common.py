@@ -1,4 +1,4 @@
-"""What the sinks share: which events they take, and how they find the ones that a receiver refuses."""
+"""Shared parts of the sinks: the choice of events, and the search for refused events in a batch."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from partner_vouchers.errors import InvalidInput, SinkUnavailable
 from partner_vouchers.ports import OutboxEntry, Rejection
 
 MAX_CALLS: Final = 40
-"""How many calls the search for refused events may take: enough for one among a thousand, twice over."""
+"""The most calls in a search for refused events: twice what one among a thousand needs."""
 
 
 class EventFilter:
-    """The kinds of events that a sink takes."""
+    """Chooses the events that a sink takes, by class."""
 
     def __init__(self, events: Iterable[type[Event]]) -> None:
-        """Take these classes and those that are kinds of them.
+        """Choose events of these classes and their subclasses.
 
         Raises:
-            InvalidInput: one is no class of events, or there is none.
+            InvalidInput: `events` is empty, or contains anything but classes of events.
         """
-        # One class alone is easily passed by mistake.
+        # A single class is easily passed by mistake.
         self._kinds = () if isinstance(events, type) else tuple(events)
         if not self._kinds or not all(map(_is_kind, self._kinds)):
             raise InvalidInput(
-                field="events", reason="must name classes of events, such as (VoucherRewarded,)"
+                field="events", reason="must contain classes of events, such as (VoucherRewarded,)"
             )
 
     def require_kind(self, kind: type[Event]) -> None:
-        """Require that all that the sink takes is of one kind.
+        """Require that all chosen events are of one class.
 
         Raises:
-            InvalidInput: it would take others too.
+            InvalidInput: the filter also chooses others.
         """
         if not all(issubclass(each, kind) for each in self._kinds):
-            raise InvalidInput(field="events", reason=f"must be kinds of {kind.__name__}")
+            raise InvalidInput(field="events", reason=f"must be subclasses of {kind.__name__}")
 
     def __call__(self, entries: Sequence[OutboxEntry]) -> list[OutboxEntry]:
         """Return the entries that the sink takes, in order."""
@@ -45,17 +45,6 @@ class EventFilter:
 
 def _is_kind(found: object) -> bool:
     return isinstance(found, type) and issubclass(found, Event)
-
-
-def require_count(field: str, value: object, most: int) -> int:
-    """Return a number from 1 to `most`.
-
-    Raises:
-        InvalidInput: it is something else.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise InvalidInput(field=field, reason=f"must be a whole number from 1 to {most}")
-    return value
 
 
 class Refused(Exception):
@@ -69,15 +58,15 @@ class Refused(Exception):
 def send_in_parts(
     sink: str, entries: Sequence[OutboxEntry], send: Callable[[Sequence[OutboxEntry]], Sequence[Rejection]]
 ) -> list[Rejection]:
-    """Send a batch; where it is refused as a whole, halve it until the events that are to blame stand alone.
+    """Send a batch. If it is refused as a whole, halve it until the refused events are alone.
 
     Args:
         sink: the name of the sink.
         entries: the batch.
-        send: hands over a part; raises `Refused` or `SinkUnavailable`.
+        send: sends a part of it; raises `Refused` or `SinkUnavailable`.
 
     Raises:
-        SinkUnavailable: nothing of the batch was taken.
+        SinkUnavailable: no event of the batch was taken.
     """
     parts, found, taken, calls = [entries], list[Rejection](), False, 0
     while parts and calls < MAX_CALLS:
@@ -94,12 +83,16 @@ def send_in_parts(
         except SinkUnavailable as unavailable:
             if not taken:
                 raise
-            return found + _again([part, *parts], unavailable.reason)
+            return found + _again(
+                [part, *parts], unavailable.reason, sender_refused=unavailable.sender_refused
+            )
     if parts and not taken:
-        # Then it is not this event or that: nothing is final.
+        # So it is not a single event's fault: nothing is final.
         raise SinkUnavailable(sink=sink, reason="the receiver refuses the content of every request")
     return found + _again(parts, "the receiver refused it together with other events")
 
 
-def _again(parts: Sequence[Sequence[OutboxEntry]], reason: str) -> list[Rejection]:
-    return [Rejection(entry.id, reason) for part in parts for entry in part]
+def _again(
+    parts: Sequence[Sequence[OutboxEntry]], reason: str, *, sender_refused: bool = False
+) -> list[Rejection]:
+    return [Rejection(entry.id, reason, sender_refused=sender_refused) for part in parts for entry in part]

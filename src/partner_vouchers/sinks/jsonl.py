@@ -1,17 +1,13 @@
-"""A sink that appends events to a file, one JSON text a line."""
+"""A sink that appends events to a file, one JSON object on each line."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such lock.
-    fcntl = None  # type: ignore[assignment]
 
 from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.text import require_name
@@ -21,22 +17,26 @@ from partner_vouchers.sinks.common import EventFilter
 from partner_vouchers.wire.cloud_events import to_cloud_event
 from partner_vouchers.wire.wording import Wording, to_json
 
+if sys.platform != "win32":
+    import fcntl
+
 _BINARY = getattr(os, "O_BINARY", 0)
+_lock = Lock()
 
 
 class JsonLinesSink:
-    """Appends each event to a file, as a CloudEvents envelope on a line of its own.
+    """Appends each event to a file, as a CloudEvent on a line of its own.
 
-    The file holds codes: it is created readable by its owner only. It is opened for each batch, so it may be
-    moved away at any time. Several processes may write to it, on a file system of this machine.
+    The file contains codes, so only its owner can read it. The sink opens it for each batch, so you can move it away
+    at any time. Several processes on one machine can write to it.
 
-    Nothing in the file is ever changed. Where a process died while it wrote, or the disk was full, the last line
-    may be a part of one: the next batch then begins on a new line, and the events are written again. A reader
-    skips lines that are no JSON, and tells repeats by `id`.
+    A line is never changed. If a process dies while it writes, or the disk is full, the last line may be incomplete.
+    The next batch then begins on a new line and contains the events again. Readers skip lines that are not JSON, and
+    recognise repeats by `id`.
 
     Attributes:
-        name: what the storage remembers the sink by.
-        batch_size: the most events that `send` takes at once.
+        name: the name of the sink in the storage.
+        batch_size: the largest number of events in one call of `send`.
         concurrency: how many calls of `send` may run at the same time.
     """
 
@@ -51,17 +51,17 @@ class JsonLinesSink:
         events: Iterable[type[Event]] = (Event,),
         name: str = "jsonl",
     ) -> None:
-        """Choose the file; it is created by the first event.
+        """Create the sink. The first event creates the file.
 
         Args:
             path: the file, in a directory that exists.
-            durable: whether a batch counts as taken only when the disk has it. Without, a power failure may
-                lose events that the storage takes for delivered.
-            source: the `source` of the envelopes: a URI reference that stands for the sender.
+            durable: whether to wait until the disk has stored a batch. If False, a power failure can lose events
+                that count as delivered.
+            source: the `source` of the CloudEvents: a URI reference for the sender.
             names: see `wire.wording.Wording`.
             forms: see `wire.wording.Wording`.
             events: the classes of the events to write; others count as taken.
-            name: what the storage remembers the sink by.
+            name: the name of the sink in the storage.
 
         Raises:
             InvalidInput: an argument breaks a rule.
@@ -74,39 +74,61 @@ class JsonLinesSink:
         self._source = require_name("source", source)
         self._wording = Wording(names, forms)
         self._takes = EventFilter(events)
-        self._lock = Lock()
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-        """See `ports.EventSink`."""
         lines = [
             to_json(to_cloud_event(entry, self._wording, self._source)) for entry in self._takes(entries)
         ]
         if lines:
             try:
-                self._append("\n".join([*lines, ""]).encode())
+                append_lines(self._path, lines, durable=self._durable)
             except OSError as error:
                 reason = f"cannot write {self._path}: {error.strerror}"
                 raise SinkUnavailable(sink=self.name, reason=reason) from None
         return ()
 
-    def _append(self, text: bytes) -> None:
-        with self._lock:
-            file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _BINARY, 0o600)
-            try:
-                if fcntl is not None:
-                    # Until the file is closed: nobody else's line is torn while this one looks at its end.
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                size = os.lseek(file, 0, os.SEEK_END)
-                if size and _last_byte(file, size) != b"\n":
-                    text = b"\n" + text
-                while text:
-                    text = text[os.write(file, text) :]
-                if self._durable:
-                    os.fsync(file)
-                    if not size:
-                        _sync_directory(self._path.parent)
-            finally:
-                os.close(file)
+
+def append_lines(path: Path, lines: Sequence[str], *, durable: bool) -> None:
+    """Append lines to a file that only its owner can read, whole even if other threads and processes append too.
+
+    Args:
+        path: the file; it is created if it does not exist.
+        lines: the lines, without their ends.
+        durable: whether to wait until the disk has stored them.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    # Half a surrogate pair has no UTF-8 form: write it as JSON escapes it.
+    text = "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace")
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _BINARY, 0o600)
+    try:
+        with _locked(file):
+            size = os.lseek(file, 0, os.SEEK_END)
+            if size and _last_byte(file, size) != b"\n":
+                text = b"\n" + text
+            while text:
+                text = text[os.write(file, text) :]
+            if durable:
+                os.fsync(file)
+                if not size:
+                    _sync_directory(path.parent)
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def _locked(file: int) -> Iterator[None]:
+    if sys.platform == "win32":
+        with _lock:
+            yield
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            # Closing the file would not unlock it while a forked child has a copy.
+            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _last_byte(file: int, size: int) -> bytes:
@@ -115,7 +137,7 @@ def _last_byte(file: int, size: int) -> bytes:
 
 
 def _sync_directory(directory: Path) -> None:
-    # Where directories cannot be opened, as on Windows, there is nothing to do.
+    # On systems such as Windows, directories cannot be opened.
     with suppress(PermissionError):
         opened = os.open(directory, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""A sink that writes events to the log of the program."""
+"""A sink that writes events to the log."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from partner_vouchers.sinks.common import EventFilter
 class LoggingSink:
     """Logs each event in one record, with its codes masked.
 
-    The record has the attributes `event_id` and `event_name`, for those who format logs themselves.
+    The record has the attributes `event_id` and `event_name`, which a formatter can use.
 
     Attributes:
-        name: what the storage remembers the sink by.
-        batch_size: the most events that `send` takes at once.
+        name: the name of the sink in the storage.
+        batch_size: the largest number of events in one call of `send`.
         concurrency: how many calls of `send` may run at the same time.
     """
 
@@ -30,12 +30,12 @@ class LoggingSink:
         name: str = "logging",
         events: Iterable[type[Event]] = (Event,),
     ) -> None:
-        """Choose where to.
+        """Create the sink.
 
         Args:
             logger: the logger; `partner_vouchers.events` by default.
             level: the level of the records.
-            name: what the storage remembers the sink by.
+            name: the name of the sink in the storage.
             events: the classes of the events to log; others count as taken.
 
         Raises:
@@ -49,7 +49,6 @@ class LoggingSink:
         self._level = level
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-        """See `ports.EventSink`."""
         for entry in self._takes(entries):
             name = entry.event.event_name
             self._logger.log(

@@ -1,4 +1,4 @@
-"""A sink that keeps events in memory, for tests and for trying things out."""
+"""A sink that keeps events in memory, for tests and experiments."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from collections.abc import Iterable, Sequence
 from threading import Lock
 
 from partner_vouchers.domain.events import Event
+from partner_vouchers.domain.numbers import require_count
+from partner_vouchers.domain.text import require_name
 from partner_vouchers.ports import OutboxEntry, Rejection
 from partner_vouchers.sinks.common import EventFilter
 
 
 class MemorySink:
-    """Keeps what it is handed.
+    """Keeps all events in memory.
 
     Attributes:
-        name: what the storage remembers the sink by.
-        batch_size: the most events that `send` takes at once.
+        name: the name of the sink in the storage.
+        batch_size: the largest number of events in one call of `send`.
         concurrency: how many calls of `send` may run at the same time.
 
     Example:
@@ -31,18 +33,18 @@ class MemorySink:
     def __init__(
         self, *, name: str = "memory", events: Iterable[type[Event]] = (Event,), batch_size: int = 1000
     ) -> None:
-        """Begin with nothing.
+        """Create an empty sink.
 
         Args:
-            name: what the storage remembers the sink by.
+            name: the name of the sink in the storage.
             events: the classes of the events to keep; others count as taken.
-            batch_size: the most events that `send` takes at once.
+            batch_size: the largest number of events in one call of `send`.
 
         Raises:
-            InvalidInput: `events` are no classes of events.
+            InvalidInput: an argument breaks a rule.
         """
-        self.name: str = name
-        self.batch_size: int = batch_size
+        self.name: str = require_name("name", name)
+        self.batch_size: int = require_count("batch_size", batch_size)
         self.concurrency: int = 1
         self._takes = EventFilter(events)
         self._lock = Lock()
@@ -50,17 +52,16 @@ class MemorySink:
 
     @property
     def entries(self) -> list[OutboxEntry]:
-        """What came, in order, repeats included."""
+        """The entries received, in order, repeats included."""
         with self._lock:
             return list(self._entries)
 
     @property
     def events(self) -> list[Event]:
-        """The events that came, in order, repeats included."""
+        """The events received, in order, repeats included."""
         return [entry.event for entry in self.entries]
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-        """See `ports.EventSink`."""
         with self._lock:
             self._entries += self._takes(entries)
         return ()

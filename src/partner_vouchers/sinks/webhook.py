@@ -1,4 +1,4 @@
-"""A sink that posts events to any URL, in a CloudEvents envelope under a Standard Webhooks signature.
+"""A sink that posts events to a URL, as CloudEvents with a Standard Webhooks signature.
 
 Needs the extra `http`. Sources: the JSON format and the HTTP binding of CloudEvents 1.0
 (https://github.com/cloudevents/spec), and Standard Webhooks (https://www.standardwebhooks.com).
@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from partner_vouchers.domain.events import Event
+from partner_vouchers.domain.numbers import require_count
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import InvalidInput
-from partner_vouchers.httpclient import HttpClient, check_headers, check_url
+from partner_vouchers.http import HttpClient, check_headers, check_url
 from partner_vouchers.ports import OutboxEntry, Rejection
-from partner_vouchers.sinks.common import EventFilter, require_count, send_in_parts
-from partner_vouchers.sinks.http_answers import require_taken
+from partner_vouchers.sinks.common import EventFilter, send_in_parts
+from partner_vouchers.sinks.http_responses import require_taken
 from partner_vouchers.wire.cloud_events import to_cloud_event
 from partner_vouchers.wire.wording import Wording, to_json
 
@@ -30,20 +31,20 @@ _ADVICE: Final[Mapping[int, str]] = {
     403: "check the secrets and headers",
     404: "check the URL",
     405: "check the URL",
-    410: "the receiver is gone for good; remove the sink, or change its URL",
+    410: "the receiver no longer exists; remove the sink or change its URL",
 }
 
 
 class WebhookSink:
-    """Posts events as CloudEvents, signed so that the receiver can tell who sent them.
+    """Posts events as CloudEvents, with a signature that proves the sender.
 
-    One event a request by default, which every receiver of Standard Webhooks understands; its id is the
-    `webhook-id`, so that a receiver tells repeats by it. With a larger `batch_size` a request is a batch in the
-    sense of CloudEvents, `application/cloudevents-batch+json`.
+    By default a request carries one event, as every receiver of Standard Webhooks expects. The id of the event is
+    the `webhook-id`, by which the receiver recognises repeats. With a larger `batch_size` a request carries a
+    CloudEvents batch, `application/cloudevents-batch+json`.
 
     Attributes:
-        name: what the storage remembers the sink by.
-        batch_size: the most events that `send` takes at once.
+        name: the name of the sink in the storage.
+        batch_size: the largest number of events in one call of `send`.
         concurrency: how many calls of `send` may run at the same time.
 
     Example:
@@ -68,21 +69,21 @@ class WebhookSink:
         client: HttpClient | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Describe the receiver.
+        """Create the sink of a receiver.
 
         Args:
-            url: where to post: https, or http on this machine.
-            secrets: the secret shared with the receiver, `whsec_` and the base64 of 24 to 64 bytes. While it is
-                exchanged, the new one and the old: each request is then signed with both.
-            source: the `source` of the envelopes: a URI reference that stands for the sender.
-            headers: further headers, such as one that a gateway asks for.
+            url: the URL to post to: `https`, or `http` on this machine.
+            secrets: the secret shared with the receiver: `whsec_` and the base64 of 24 to 64 bytes. To replace it,
+                pass the new and the old one for a while; each request is then signed with both.
+            source: the `source` of the CloudEvents: a URI reference for the sender.
+            headers: further headers, such as one that a gateway requires.
             names: see `wire.wording.Wording`.
             forms: see `wire.wording.Wording`.
             events: the classes of the events to post; others count as taken.
-            name: what the storage remembers the sink by; of two receivers, give each its own.
-            batch_size: how many events a request carries, from 1 to 1000.
-            concurrency: how many requests may be under way, from 1 to 100.
-            client: how to speak HTTP; `HttpClient` with its time limits by default.
+            name: the name of the sink in the storage; give each receiver its own.
+            batch_size: how many events to send in a request, from 1 to 1000.
+            concurrency: how many requests may be in flight, from 1 to 100.
+            client: the HTTP client; by default an `HttpClient` with its default time limits.
             clock: returns the present instant in seconds since 1970.
 
         Raises:
@@ -103,7 +104,6 @@ class WebhookSink:
         self._clock = clock
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-        """See `ports.EventSink`."""
         chosen = self._takes(entries)
         return send_in_parts(self.name, chosen, self._post) if chosen else ()
 
@@ -119,8 +119,8 @@ class WebhookSink:
             "Content-Type": f"application/{kind}+json; charset=utf-8",
             **self._signed(message_id, str(int(now)), body),
         }
-        outcome = self._client.request("POST", self._url, headers=headers, body=body)
-        require_taken(self.name, outcome, now, _ADVICE)
+        result = self._client.request("POST", self._url, headers=headers, body=body)
+        require_taken(self.name, result, now, _ADVICE)
         return ()
 
     def _signed(self, message_id: str, timestamp: str, body: bytes) -> dict[str, str]:
@@ -136,7 +136,7 @@ class WebhookSink:
 def _keys(secrets: object) -> list[bytes]:
     given = [secrets] if isinstance(secrets, str) else secrets
     if not isinstance(given, Sequence) or not given:
-        raise InvalidInput(field="secrets", reason="must name at least one secret")
+        raise InvalidInput(field="secrets", reason="must contain at least one secret")
     return [_key(secret) for secret in given]
 
 
@@ -152,5 +152,5 @@ def _key(secret: object) -> bytes:
 
 
 def _batch_id(entries: Sequence[OutboxEntry]) -> str:
-    """Return an id that the same events have again."""
+    """Return an id that depends only on the events."""
     return f"batch-{hashlib.sha256(to_json([entry.id for entry in entries]).encode()).hexdigest()[:32]}"

@@ -1,4 +1,4 @@
-"""The JSON format of CloudEvents 1.0: one envelope for every event.
+"""Events in the JSON format of CloudEvents 1.0.
 
 Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 """
@@ -14,14 +14,14 @@ from partner_vouchers.wire.wording import Wording
 
 
 def to_cloud_event(entry: OutboxEntry, wording: Wording, source: str) -> dict[str, Any]:
-    """Return an entry in its envelope.
+    """Return an outbox entry as a CloudEvent.
 
-    `id` is that of the entry, `type` the event's name at the receiver, `subject` the user or the list that it
-    concerns, and `data` what the receiver is told of it.
+    `id` is the id of the entry, `type` the name of the event at the receiver, `subject` the user or the list, and
+    `data` the properties of the event.
 
     Args:
-        entry: the event on its way.
-        wording: the receiver's words.
+        entry: the outbox entry.
+        wording: the names and wire forms that the receiver wants.
         source: a URI reference for the sender.
     """
     event = entry.event
@@ -41,7 +41,7 @@ def to_cloud_event(entry: OutboxEntry, wording: Wording, source: str) -> dict[st
 
 
 def subject_of(event: Event) -> str | None:
-    """Return whom or what an event concerns: the user, or the list."""
+    """Return the id of the user of an event, or else of its list, or None."""
     if isinstance(event, PromoEvent):
         return event.user_id
     return getattr(event, "list_id", None)
