@@ -49,7 +49,7 @@ class Names:
         known = self._rendered.get(statement)
         if known is None:
             text = _EACH.sub(
-                r"json_array_elements_text(?::json) WITH ORDINALITY AS \1 (value, key)",
+                r"unnest(ARRAY(SELECT json_array_elements_text(?::json))) WITH ORDINALITY AS \1 (value, key)",
                 STATEMENTS.get(statement, statement),
             )
             text = text.replace("instr(", "strpos(").replace("?", "%s")

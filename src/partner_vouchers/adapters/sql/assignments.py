@@ -28,7 +28,9 @@ class SqlAssignments:
         # Until the transaction ends nobody else asks for this user there.
         self._db.lock("user", user_id, origin)
         row = first(self._db.fetch("latest_code_of_user", user_id, origin))
-        return None if row is None else assignments_by_code_id(self._db, [row[0]])[row[0]]
+        if row is None:
+            return None
+        return assignments_from_rows(self._db.fetch("assignment_by_id", row[0]))[0]
 
     def latest_of_many(
         self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None

@@ -27,6 +27,9 @@ FROM json_each(?) AS u CROSS JOIN pv_assignments AS a {assignment_tables}
 WHERE a.user_id = u.value AND a.origin = ? AND a.ordinal = (
     SELECT max(ordinal) FROM pv_assignments WHERE user_id = u.value AND origin = a.origin)
 
+-- assignment_by_id --
+SELECT {assignment_columns} FROM pv_assignments AS a {assignment_tables} WHERE a.code_id = ?
+
 -- assignments_by_ids --
 SELECT {assignment_columns}
 FROM json_each(?) AS i CROSS JOIN pv_assignments AS a {assignment_tables}

@@ -1,0 +1,227 @@
+"""The named statements: how they are read, that each is used, and that each finds its rows by an index."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from importlib import resources
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from partner_vouchers.adapters.postgres import PostgresStorage
+from partner_vouchers.adapters.postgres.names import STATEMENTS as POSTGRES
+from partner_vouchers.adapters.postgres.names import Names
+from partner_vouchers.adapters.sql.statements import load_statements
+from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.adapters.sqlite.session import STATEMENTS as SQLITE
+from tests.support.host import FixedClock, Host, some_codes
+from tests.support.postgres import schemas, server
+from tests.support.scratch import scratch
+
+LARGE = (
+    "pv_codes|pv_active_codes|pv_superseded_codes|pv_assignments|pv_idempotency_keys|pv_outbox|pv_held|pv_audit|"
+    "pv_upload_faults|pv_upload_pieces"
+)
+"""The tables that grow with the codes, or with time."""
+
+Plans = Callable[[str], str]
+
+
+# --- how they are read -----------------------------------------------------------------------------------------
+
+
+def test_a_statement_takes_in_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    with scratch() as place:
+        for package, text in (
+            (
+                "shared",
+                "-- columns --\n-- Part: what\n-- is read.\na, b\n\n-- all --\nSELECT {columns}\nFROM t\n",
+            ),
+            ("special", "-- About this file.\n\n-- columns --\nc\n"),
+        ):
+            (place / package / "statements").mkdir(parents=True)
+            (place / package / "__init__.py").touch()
+            (place / package / "statements" / "x.sql").write_text(text, encoding="utf-8")
+        monkeypatch.syspath_prepend(place)
+        assert load_statements("shared") == {"columns": "a, b", "all": "SELECT a, b\nFROM t"}
+        assert load_statements("shared", "special") == {"columns": "c", "all": "SELECT c\nFROM t"}
+
+
+@pytest.mark.parametrize("package", ["sql", "sqlite", "postgres"])
+def test_no_name_is_given_twice(package: str) -> None:
+    folder = resources.files(f"partner_vouchers.adapters.{package}").joinpath("statements")
+    names = [
+        name
+        for file in folder.iterdir()
+        for name in re.findall(r"^-- (\w+) --$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_each_statement_is_used() -> None:
+    adapters = Path(str(resources.files("partner_vouchers.adapters")))
+    text = "".join(path.read_text(encoding="utf-8") for path in adapters.rglob("*.py"))
+    parts = "".join(path.read_text(encoding="utf-8") for path in adapters.rglob("*.sql"))
+    used = set(re.findall(r"[\"'](\w+)[\"']", text)) | set(re.findall(r"\{(\w+)\}", parts))
+    assert set(SQLITE) | set(POSTGRES) <= used
+
+
+# --- plans -----------------------------------------------------------------------------------------------------
+
+
+def executable(statements: dict[str, str]) -> list[str]:
+    """Return the names of whole statements."""
+    return [name for name in statements if name not in parts()]
+
+
+def parts() -> set[str]:
+    return {
+        name
+        for path in Path(str(resources.files("partner_vouchers.adapters"))).rglob("statements/*.sql")
+        for name in re.findall(r"^-- (\w+) --\n-- Part:", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+
+
+GROW = [
+    (
+        "pv_assignments (code_id, {code}user_id, origin, ordinal, assigned_at, list_version) "
+        "SELECT 4294967296 + 1000000 + g, {a_code}'u' || g, 'c:CMP', 1, 1, 1"
+    ),
+    "pv_codes (id, code) SELECT 4294967296 * 9 + g, 'C' || g",
+    "pv_active_codes (scope_id, code, code_id) SELECT 1, 'C' || g, 4294967296 * 9 + g",
+    "pv_superseded_codes (code, code_id) SELECT 'C' || g, 4294967296 * 9 + g",
+    "pv_idempotency_keys (key, fingerprint, code_ids) SELECT 'k' || g, 'f', 'c'",
+    "pv_audit (list_id, actor, name, payload) SELECT g % 50, 'a' || g % 50, 'list.edited', 'x'",
+    "pv_upload_pieces ({piece}, data) SELECT 100000000 + g, {a_piece}'x'",
+    "pv_outbox (name, payload, lane) SELECT 'list.edited', 'x', g % 16",
+]
+"""Rows for the tables that grow, so that an index is worth while."""
+
+
+def fill(host: Host, execute: Callable[[str], object], series: str, **columns: str) -> None:
+    host.a_list(*some_codes(100), *["B B"] * 2_000, campaign="CMP")
+    for number in range(3):
+        host.a_list(*some_codes(10, f"L{number}"), campaign=f"CMP{number}")
+    host.vouchers.codes.assign_many(["ann", "ben"], campaign_id="CMP", idempotency_key="m")
+    for insert in GROW:
+        execute(f"INSERT INTO {insert.format(**columns)} {series}")
+
+
+@pytest.fixture(scope="module", params=["fresh", "analysed"])
+def sqlite_plan(request: pytest.FixtureRequest) -> Iterator[Plans]:
+    with scratch() as place:
+        storage = SQLiteStorage(place / "v.db")
+        with closing(storage), closing(sqlite3.connect(place / "v.db", isolation_level=None)) as connection:
+            host = Host(storage, FixedClock())
+            numbers = "WITH RECURSIVE s (g) AS (VALUES (1) UNION ALL SELECT g + 1 FROM s) SELECT g FROM s LIMIT 50000"
+            fill(host, connection.execute, f"FROM ({numbers})", code="", a_code="", piece="id", a_piece="")
+            if request.param == "analysed":
+                connection.execute("ANALYZE")
+
+            def plan(name: str) -> str:
+                statement = f"EXPLAIN QUERY PLAN {SQLITE[name]}"
+                for count in range(30):
+                    try:
+                        steps = connection.execute(statement, [None] * count).fetchall()
+                    except sqlite3.ProgrammingError:
+                        continue
+                    return "\n".join(step[3] for step in steps)
+                raise AssertionError(name)
+
+            yield plan
+
+
+@pytest.fixture(scope="module", params=["fresh", "analysed"])
+def postgres_plan(request: pytest.FixtureRequest) -> Iterator[Plans]:
+    with schemas().lend() as schema, closing(PostgresStorage(server().conninfo, schema=schema)) as storage:
+        options = f"-c search_path={schema}"
+        with psycopg.connect(server().conninfo, autocommit=True, options=options) as connection:
+            host = Host(storage, FixedClock())
+
+            def execute(sql: str) -> None:
+                connection.execute(sql.encode())
+
+            fill(
+                host,
+                execute,
+                "FROM generate_series(1, 50000) AS g",
+                code="code, ",
+                a_code="'C' || g, ",
+                piece="upload_id, index",
+                a_piece="0, ",
+            )
+            # Without statistics the server expects a code in hundreds of rows of these.
+            connection.execute("ANALYZE pv_scopes, pv_superseded_codes")
+            if request.param == "analysed":
+                for (table,) in connection.execute(
+                    "SELECT format('%%I.%%I', schemaname, tablename) FROM pg_tables WHERE schemaname = %s",
+                    (schema,),
+                ).fetchall():
+                    connection.execute(f"ANALYZE {table}".encode())
+
+            def plan(name: str) -> str:
+                numbers = iter(range(1, 100))
+                text = Names("pv_", schema).sql(name).replace(b"%%", b"%").decode()
+                text = re.sub("%s", lambda _: f"${next(numbers)}", text)
+                rows = connection.execute(f"EXPLAIN (GENERIC_PLAN) {text}".encode()).fetchall()
+                return "\n".join(row[0] for row in rows)
+
+            yield plan
+
+
+SQLITE_PLANS = {
+    "latest_code_of_user": "SEARCH pv_assignments USING COVERING INDEX sqlite_autoindex_pv_assignments_1 "
+    "(user_id=? AND origin=?)",
+    "latest_of_users": "SEARCH a USING INDEX sqlite_autoindex_pv_assignments_1 (user_id=? AND origin=? AND ordinal=?)",
+    "assignments_by_ids": "SEARCH a USING INTEGER PRIMARY KEY (rowid=?)",
+    "assignments_of_user": "SEARCH a USING INDEX sqlite_autoindex_pv_assignments_1 (user_id=?)",
+    "assignments_of_list": "SEARCH a USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+    "next_codes": "SEARCH c USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+    "codes_between": "SEARCH pv_codes USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+    "key": "SEARCH pv_idempotency_keys USING PRIMARY KEY (key=?)",
+    "lists_of_campaign": "SEARCH k USING INDEX sqlite_autoindex_pv_links_1 (campaign_id=?)",
+    "uploads_of_list": "SEARCH u USING INDEX pv_uploads_list (list_id=? AND id<?)",
+    "completed_upload_of_file": "SEARCH u USING INDEX pv_uploads_sha256 (list_id=? AND sha256=?)",
+}
+
+
+@pytest.mark.parametrize("name", executable(SQLITE))
+def test_no_statement_reads_a_large_table_from_end_to_end_in_sqlite(name: str, sqlite_plan: Plans) -> None:
+    aliases = {alias: table for table, alias in re.findall(r"\b(pv_\w+) AS (\w+)", SQLITE[name])}
+    scanned = re.findall(r"^SCAN (\w+)", sqlite_plan(name), re.MULTILINE)
+    assert not [alias for alias in scanned if re.fullmatch(LARGE, aliases.get(alias, alias))]
+
+
+@pytest.mark.parametrize("name", SQLITE_PLANS)
+def test_what_is_done_often_takes_its_index_in_sqlite(name: str, sqlite_plan: Plans) -> None:
+    assert SQLITE_PLANS[name] in sqlite_plan(name)
+
+
+POSTGRES_PLANS = {
+    "latest_code_of_user": "pv_assignments_user_id_origin_ordinal_key",
+    "latest_of_users": "pv_assignments_user_id_origin_ordinal_key",
+    "assignments_by_ids": "pv_assignments_pkey",
+    "assignments_of_user": "pv_assignments_user_id_origin_ordinal_key",
+    "assignments_of_list": "pv_assignments_pkey",
+    "take_codes": "pv_codes_pkey",
+    "mark_emptied": "pv_codes_pkey",
+    "remaining_codes": "pv_codes_pkey",
+    "key": "pv_idempotency_keys_pkey",
+    "holder_of_code": "pv_active_codes_pkey",
+}
+
+
+@pytest.mark.parametrize("name", executable(POSTGRES))
+def test_no_statement_reads_a_large_table_from_end_to_end_in_postgres(
+    name: str, postgres_plan: Plans
+) -> None:
+    assert not re.search(rf"Seq Scan on ({LARGE})\b", postgres_plan(name))
+
+
+@pytest.mark.parametrize("name", POSTGRES_PLANS)
+def test_what_is_done_often_takes_its_index_in_postgres(name: str, postgres_plan: Plans) -> None:
+    assert re.search(rf"(using|on) {POSTGRES_PLANS[name]}", postgres_plan(name))
