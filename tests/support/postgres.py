@@ -130,13 +130,13 @@ class Server:
             else:
                 return
 
-    def dump(self, schema: str) -> bytes:
+    def dump(self, schema: str, *, database: str = "postgres") -> bytes:
         """Return the SQL that makes a schema anew, with all that is in it."""
-        return self._client("pg_dump", f"--schema={schema}", "--no-owner")
+        return self._client("pg_dump", database, f"--schema={schema}", "--no-owner")
 
-    def restore(self, dump: bytes) -> None:
+    def restore(self, dump: bytes, *, database: str = "postgres") -> None:
         """Make what was dumped, here."""
-        self._client("psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", stdin=dump)
+        self._client("psql", database, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", stdin=dump)
 
     def pass_transactions(self, number: int) -> None:
         """Let the server use up this many transaction numbers."""
@@ -173,8 +173,9 @@ class Server:
                 found = self._home / "install"
         return found / "bin"
 
-    def _client(self, program: str, *arguments: str, stdin: bytes = b"") -> bytes:
-        command = [str(self._bin / program), f"--dbname={self.conninfo}", *arguments]
+    def _client(self, program: str, database: str, *arguments: str, stdin: bytes = b"") -> bytes:
+        conninfo = psycopg.conninfo.make_conninfo(self.conninfo, dbname=database)
+        command = [str(self._bin / program), f"--dbname={conninfo}", *arguments]
         return subprocess.run(command, input=stdin, stdout=subprocess.PIPE, check=True).stdout
 
     def _run(self, program: str, *arguments: str) -> None:

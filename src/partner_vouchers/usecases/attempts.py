@@ -19,6 +19,10 @@ PAUSES = (0.05, 0.25)
 """Seconds to wait before each further attempt."""
 
 
+def _nothing() -> None:
+    """Do nothing: a storage may have no `abandon`."""
+
+
 def transact(
     wiring: Wiring,
     work: Callable[[Transaction, *Arguments], T],
@@ -45,9 +49,15 @@ def transact(
     """
     attempts = 1
     while True:
+        context = wiring.storage.begin(write=write)
         try:
-            with wiring.storage.begin(write=write) as tx:
-                return work(tx, *arguments)
+            try:
+                with context as tx:
+                    return work(tx, *arguments)
+            except BaseException:
+                # A signal handler may raise between any two instructions, also where the context is entered or left.
+                getattr(context, "abandon", _nothing)()
+                raise
         except (TransactionConflict, ConnectionLost) as error:
             error.attempts = attempts
             if wiring.in_host_transaction or attempts > len(PAUSES):

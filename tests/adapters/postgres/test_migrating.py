@@ -139,14 +139,14 @@ def test_a_database_without_unicode_is_refused() -> None:
 def test_a_server_that_is_not_there_is_a_typed_error() -> None:
     with (
         closing(PostgresStorage("host=/nonexistent dbname=shop", timeout=0.2)) as storage,
-        pytest.raises(StorageUnavailable, match=r"psycopg\.pool says why"),
+        pytest.raises(StorageUnavailable, match=r"within 0\.2 seconds.*/nonexistent"),
     ):
         storage.migrate()
 
 
 def test_a_pool_of_the_hosts_that_was_not_opened_is_told() -> None:
     pool = ConnectionPool(server().conninfo, open=False)
-    with pytest.raises(StorageUnavailable, match="the pool is not open"):
+    with pytest.raises(StorageUnavailable, match="is not open yet"):
         PostgresStorage(pool).migrate()
 
 

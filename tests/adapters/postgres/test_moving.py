@@ -133,21 +133,6 @@ def left(storage: PostgresStorage, lane: int) -> dict[str, set[str]]:
         return found
 
 
-def test_a_move_is_seen_by_connections_made_before(old_schema: str, new_server: Server) -> None:
-    """A process goes on while the name of the server comes to mean another one."""
-    with opened(server(), old_schema) as storage:
-        host = Host(storage, FixedClock())
-        host.a_list(*some_codes(9), campaign="CMP")
-    new_server.restore(server().dump(old_schema))
-    with opened(server(), old_schema) as storage:
-        host = Host(storage, FixedClock())
-        with (
-            psycopg.connect(new_server.conninfo) as connection,
-            pytest.raises(StorageNotMigrated, match="migrate"),
-        ):
-            host.vouchers.using(connection)
-
-
 def test_sequences_that_stayed_behind_are_brought_up(old_schema: str, new_server: Server) -> None:
     """Logical replication copies rows, and not how far the sequences have come."""
     with opened(server(), old_schema) as storage:

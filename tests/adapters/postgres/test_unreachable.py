@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from partner_vouchers.adapters.postgres import PostgresStorage, connections
+from partner_vouchers.adapters.postgres import PostgresStorage, pool
 from partner_vouchers.errors import StorageUnavailable
 from tests.support.host import PATIENCE
 
@@ -17,7 +17,7 @@ from tests.support.host import PATIENCE
 def test_the_waits_between_two_tries_to_connect_do_not_grow_without_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connections, "_BACKOFF_SECONDS", 0.1)
+    monkeypatch.setattr(pool, "_LONGEST_PAUSE", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as thread:
         address = f"host=127.0.0.1 port={server.getsockname()[1]} sslmode=disable gssencmode=disable"
         storage = PostgresStorage(address, timeout=PATIENCE)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-import threading
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
+from weakref import WeakSet, ref
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import TransactionStatus
-from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from partner_vouchers.adapters.postgres.driver import Connection
-from partner_vouchers.adapters.postgres.pipeline import OwnConnection
+from partner_vouchers.adapters.postgres.pool import (
+    ConnectionPool,
+    PooledConnection,
+    close,
+    drop_inherited,
+    is_clean,
+)
 from partner_vouchers.errors import InvalidInput, StorageUnavailable
-
-_BACKOFF_SECONDS = 4.0
-"""How long the pool tries to connect, with growing waits, before it begins anew."""
 
 FEWEST = 3
 """An upload has two connections of its own, and short transactions beside."""
@@ -32,88 +34,110 @@ class Pool(Protocol):
 
 
 class Connections:
-    """Lends connections."""
+    """Lends connections.
 
-    def __init__(self, source: object, *, max_connections: int, timeout: float) -> None:
-        if max_connections < FEWEST:
-            raise InvalidInput(
-                field="max_connections", reason=f"must be {FEWEST} or more: an upload alone needs that many"
-            )
-        self._source = source
-        self._max_connections = max_connections
-        self._timeout = timeout
-        self._lock = threading.Lock()
-        self._own: ConnectionPool[OwnConnection] | None = None
-        self._pid = os.getpid()
+    Attributes:
+        after_fork: what else to do in a child process, which has none of the connections of its parent.
+    """
+
+    def __init__(self, source: object, *, max_connections: object, timeout: object) -> None:
+        self._timeout = _checked_timeout(timeout)
+        size = _checked_size(max_connections)
+        self.after_fork: list[Callable[[], None]] = []
+        self._lent: dict[int, ref[Lent]] = {}
+        self._host_pool: Pool | None = None
+        self._own: ConnectionPool | None = None
         if isinstance(source, str):
             _require_conninfo(source)
-        elif not callable(getattr(source, "connection", None)):
+            self._own = ConnectionPool(
+                lambda: source, dict, configure=self._configure, max_size=size, timeout=self._timeout
+            )
+        elif callable(getattr(source, "connection", None)):
+            self._host_pool = source  # type: ignore[assignment]  # what it must have was checked
+        else:
             raise InvalidInput(
                 field="conninfo", reason="must be a connection string, or a pool with a method connection()"
             )
+        _ALL.add(self)
 
-    def lend(self) -> Loan:
-        """Return a connection that is given back by `Loan.end`.
+    def lend(self) -> Lent:
+        """Return a connection that is given back by `Lent.end`.
 
         Raises:
             StorageUnavailable: there is none to be had.
         """
+        lent = Lent(self.source(), self._lent)
         try:
-            return Loan(self._pool().connection())
-        except PoolTimeout as error:
-            raise StorageUnavailable(
-                reason="no connection came in time (PoolTimeout): all of the pool are in use, or the server takes none "
-                "and the logger psycopg.pool says why; nothing was stored, call again"
-            ) from error
-        except PoolClosed as error:
-            raise StorageUnavailable(
-                reason="the pool is not open (PoolClosed); nothing was stored"
-            ) from error
+            lent.begin()
         except psycopg.Error as error:
-            raise StorageUnavailable(
-                reason=f"no connection to the server ({type(error).__name__}); nothing was stored, call again"
-            ) from error
+            failure = f"no connection ({type(error).__name__}: {error}); nothing was stored, call again"
+        else:
+            return lent
+        raise StorageUnavailable(reason=failure)
 
     def check(self) -> None:
-        """Drop the idle connections that are broken, as far as the pool can do so."""
-        check = getattr(self._pool(), "check", None)
-        if callable(check):
-            check()
+        """Drop the idle connections that may be broken, as far as the pool can do so."""
+        if self._own is not None:
+            self._own.discard_idle()
+        else:
+            check = getattr(self._host_pool, "check", None)
+            if callable(check):
+                check()
 
     def close(self) -> None:
         """Close our own pool; a host's is left alone."""
-        with self._lock:
-            pool, self._own = self._own, None
-        if pool is not None and self._pid == os.getpid():
-            pool.close()
+        if self._own is not None:
+            self._own.close()
 
-    def _pool(self) -> Pool:
-        if not isinstance(self._source, str):
-            return self._source  # type: ignore[return-value]  # what it must have was checked
-        pool = self._own
-        # The threads and sockets of a pool do not survive a fork.
-        return pool if pool is not None and self._pid == os.getpid() else self._open(self._source)
+    def source(self) -> ConnectionPool | Pool:
+        """Return the pool that connections are taken from."""
+        pool = self._own or self._host_pool
+        assert pool is not None
+        return pool
 
-    def _open(self, conninfo: str) -> ConnectionPool[OwnConnection]:
-        with self._lock:
-            if self._own is None or self._pid != os.getpid():
-                self._pid = os.getpid()
-                self._own = ConnectionPool(
-                    conninfo,
-                    connection_class=OwnConnection,
-                    # To forget statements of its own, the driver would have the server forget those of `Pipeline`.
-                    kwargs={"autocommit": True, "prepare_threshold": None},
-                    configure=self._configure,
-                    min_size=0,
-                    max_size=self._max_connections,
-                    timeout=self._timeout,
-                    # Else the waits would grow with the outage: the server would be back for as long as it was away.
-                    reconnect_timeout=_BACKOFF_SECONDS,
-                    reconnect_failed=_try_again,
-                    open=True,
-                    name="partner_vouchers",
-                )
-            return self._own
+    def forget(self) -> None:
+        """Drop what this process inherited from its parent."""
+        for known in list(self._lent.values()):
+            lent = known()
+            if lent is not None:
+                lent.drop_inherited()
+        self._lent.clear()
+        self._lent.clear()
+        if self._own is not None:
+            for connection in self._own.connections():
+                drop_inherited(connection)
+            self._own.forget()
+        else:
+            self._own = self._replacement(self._host_pool)
+        for call in self.after_fork:
+            call()
+
+    def _replacement(self, pool: object) -> ConnectionPool | None:
+        """Return a pool for a child process like the one that its parent has open, which the child cannot use.
+
+        None for a pool that was not open when the process forked: the host opens it in the child.
+        """
+        if getattr(pool, "closed", False) or not hasattr(pool, "conninfo"):
+            return None
+        given: Any = pool
+
+        def conninfo() -> str:
+            found = given.conninfo
+            return str(found() if callable(found) else found or "")
+
+        def options() -> Mapping[str, Any]:
+            found = getattr(given, "kwargs", None)
+            return dict(found() if callable(found) else found or {})
+
+        def configure(connection: psycopg.Connection[Any]) -> None:
+            host_configures = getattr(given, "_configure", None)
+            if host_configures is not None:
+                host_configures(connection)
+            self._configure(connection)
+
+        size = max(FEWEST, getattr(given, "max_size", None) or FEWEST)
+        timeout = float(getattr(given, "timeout", self._timeout))
+        return ConnectionPool(conninfo, options, configure=configure, max_size=size, timeout=timeout)
 
     def _configure(self, connection: Connection) -> None:
         # The statements are few and look up by key: to plan them anew would cost more than to execute them.
@@ -124,14 +148,81 @@ class Connections:
         )
 
 
+class Lent:
+    """A connection that was lent, ready for explicit transactions.
+
+    Attributes:
+        connection: the connection.
+    """
+
+    def __init__(self, pool: ConnectionPool | Pool, lent: dict[int, ref[Lent]]) -> None:
+        self.connection: Connection
+        self._pool = pool
+        self._lent = lent
+        self._own: PooledConnection | None = None
+        self._context: AbstractContextManager[Connection] | None = None
+        self._autocommit = True
+
+    def begin(self) -> None:
+        """Take the connection from its pool."""
+        if isinstance(self._pool, ConnectionPool):
+            self.connection = self._own = self._pool.lend()
+            return
+        self._lent[id(self)] = ref(self)
+        context = self._pool.connection()
+        self.connection = context.__enter__()
+        self._context = context
+        self._autocommit = self.connection.autocommit
+        if not self._autocommit:
+            # Otherwise the driver begins transactions of its own.
+            self.connection.autocommit = True
+
+    def end(self, *, discard: bool = False) -> None:
+        """Give the connection back, as it was; one with a transaction that cannot be undone is closed."""
+        own, context = self._own, self._context
+        if own is None and context is None:
+            return
+        # An exception at any of these steps leaves the others to the next call of this method.
+        connection = self.connection
+        clean = not discard and is_clean(connection)
+        if not clean:
+            close(connection)
+        self._own = self._context = None
+        if own is not None and isinstance(self._pool, ConnectionPool):
+            (self._pool.give_back if clean else self._pool.discard)(own)
+        elif context is not None:
+            self._lent.pop(id(self), None)
+            if clean and connection.autocommit != self._autocommit:
+                connection.autocommit = self._autocommit
+            context.__exit__(None, None, None)
+
+    def drop_inherited(self) -> None:
+        """Let go of the connection in a child process."""
+        if self._context is not None:
+            drop_inherited(self.connection)
+        self._own = self._context = None
+
+
+_ALL: WeakSet[Connections] = WeakSet()
+
+
+def _forget_inherited() -> None:
+    for connections in list(_ALL):
+        connections.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_inherited)
+
+
 def _require_conninfo(conninfo: str) -> None:
     try:
         conninfo_to_dict(conninfo)
-    except psycopg.Error:
-        # The driver's error quotes the string, and with it a password; the pool would log it, and try for ever.
+    except (psycopg.Error, ValueError):
+        # The driver's error quotes the string, and with it a password.
         understood = False
     else:
-        understood = True
+        understood = "\0" not in conninfo
     if not understood:
         raise InvalidInput(
             field="conninfo",
@@ -140,38 +231,18 @@ def _require_conninfo(conninfo: str) -> None:
         )
 
 
-def _try_again(pool: ConnectionPool[Any]) -> None:
-    """Let a pool that has given up connecting begin anew, where somebody waits for a connection."""
-    if pool.get_stats()["requests_waiting"]:
-        # Only a request for a connection makes it try; this one does not wait for the answer.
-        with suppress(PoolTimeout, PoolClosed):
-            pool.putconn(pool.getconn(timeout=0.001))
+def _checked_size(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < FEWEST:
+        raise InvalidInput(
+            field="max_connections",
+            reason=f"must be an int of {FEWEST} or more: an upload alone needs that many",
+        )
+    return value
 
 
-class Loan:
-    """A connection that was lent, ready for explicit transactions."""
-
-    def __init__(self, context: AbstractContextManager[Connection]) -> None:
-        self._context = context
-        self.connection: Connection = context.__enter__()
-        self._autocommit = self.connection.autocommit
-        if not self._autocommit:
-            # Otherwise the driver begins transactions of its own.
-            self.connection.autocommit = True
-
-    def end(self) -> None:
-        """Give the connection back, as it was; one with a transaction that cannot be undone is closed."""
-        connection = self.connection
-        try:
-            if connection.closed:
-                return
-            if connection.info.transaction_status != TransactionStatus.IDLE:
-                try:
-                    connection.execute("ROLLBACK")
-                except psycopg.Error:
-                    connection.close()
-                    return
-            if connection.autocommit != self._autocommit:
-                connection.autocommit = self._autocommit
-        finally:
-            self._context.__exit__(None, None, None)
+def _checked_timeout(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 86_400:
+        raise InvalidInput(
+            field="timeout", reason="must be a number of seconds, more than 0 and at most a day"
+        )
+    return float(value)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import psycopg
 from psycopg.pq import PipelineStatus, TransactionStatus
 
-from partner_vouchers.adapters.postgres.connections import Connections, Loan
+from partner_vouchers.adapters.postgres.connections import Connections, Lent
 from partner_vouchers.adapters.postgres.driver import Connection, Session
 from partner_vouchers.adapters.postgres.errors import is_lost, translated
 from partner_vouchers.adapters.postgres.pipeline import OwnConnection, command
+from partner_vouchers.adapters.postgres.pool import roll_back
 from partner_vouchers.adapters.postgres.shared import Shared
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
 from partner_vouchers.adapters.sql.context import SqlContext
@@ -42,7 +44,18 @@ class TransactionContext(SqlContext[PostgresTransaction]):
         raise NotImplementedError
 
     def _new_transaction(self) -> PostgresTransaction:
-        return PostgresTransaction(self._begin(), self._shared, self._commit)
+        try:
+            return PostgresTransaction(self._begin(), self._shared, self._commit)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def abandon(self) -> None:
+        """Do what `__exit__` did not come to, because of an exception of a signal handler."""
+        if self._tx is not None:
+            self._tx.expire()
+        with suppress(psycopg.Error):
+            self._end()
 
     def _translated(self, error: Exception) -> StorageError:
         return translated(error) if isinstance(error, psycopg.Error) else StorageError(reason=str(error))
@@ -61,41 +74,33 @@ class OwnContext(TransactionContext):
         super().__init__(shared)
         self._connections = connections
         self._write = write
-        self._loan: Loan | None = None
+        self._lent: Lent | None = None
 
     def _begin(self) -> Session:
-        # A lent connection may have broken while it was idle. Nothing was done yet, so another one may be tried.
+        # A pooled connection may have broken while it was idle. Nothing was done yet, so another one may be tried.
         for attempt in range(_ATTEMPTS):
-            loan = self._loan = self._connections.lend()
+            self._lent = self._connections.lend()
+            connection = self._lent.connection
             try:
-                begin_on(loan.connection, write=self._write)
-                session = Session(loan.connection, self._shared.names, writes=self._write, joined=False)
+                begin_on(connection, write=self._write)
+                session = Session(connection, self._shared.names, writes=self._write, joined=False)
                 self._shared.require_migrated(session)
-            except (psycopg.Error, StorageError) as error:
-                self._end()
-                lost = (
-                    is_lost(error)
-                    if isinstance(error, psycopg.Error)
-                    else isinstance(error, StorageUnavailable)
-                )
-                if not lost or attempt == _ATTEMPTS - 1:
+            except (psycopg.Error, StorageUnavailable) as error:
+                if attempt == _ATTEMPTS - 1 or (isinstance(error, psycopg.Error) and not is_lost(error)):
                     raise
-                self._connections.check()
-            except BaseException:
-                self._end()
-                raise
             else:
                 return session
+            self._end()
+            self._connections.check()
         raise AssertionError("the last attempt returns or raises")
 
     def _do_commit(self) -> None:
-        if self._loan is not None:
-            commit(self._session)
+        commit(self._session)
 
     def _end(self) -> None:
-        loan, self._loan = self._loan, None
-        if loan is not None:
-            loan.end()
+        if self._lent is not None:
+            self._lent.end()
+            self._lent = None
 
 
 class OwnConnectionContext(TransactionContext):
@@ -113,8 +118,8 @@ class OwnConnectionContext(TransactionContext):
         commit(self._session)
 
     def _end(self) -> None:
-        if not self._connection.closed and self._connection.info.transaction_status != TransactionStatus.IDLE:
-            self._connection.execute("ROLLBACK")
+        if not self._connection.closed:
+            roll_back(self._connection)
 
 
 class HostContext(TransactionContext):
@@ -134,22 +139,20 @@ class HostContext(TransactionContext):
         session = Session(self._connection, self._shared.names, writes=self._write, joined=True)
         session.run(f"SAVEPOINT {_UNIT}")
         self._open = True
-        try:
-            self._check(session)
-        except BaseException:
-            self._end()
-            raise
+        self._check(session)
         return session
 
     def _do_commit(self) -> None:
-        self._connection.execute(f"RELEASE SAVEPOINT {_UNIT}")
+        # From here on there may be no savepoint to return to.
         self._open = False
+        command(self._connection, b"RELEASE SAVEPOINT " + _UNIT.encode())
 
     def _end(self) -> None:
         if self._open and not self._connection.closed:
-            self._connection.execute(f"ROLLBACK TO SAVEPOINT {_UNIT}")
-            self._connection.execute(f"RELEASE SAVEPOINT {_UNIT}")
-        self._open = False
+            # Not with a cursor: an exception may have left the lock of the driver's connection locked.
+            command(self._connection, b"ROLLBACK TO SAVEPOINT " + _UNIT.encode())
+            self._open = False
+            command(self._connection, b"RELEASE SAVEPOINT " + _UNIT.encode())
 
 
 def require_transaction(connection: Connection) -> None:
@@ -217,10 +220,12 @@ def commit(session: Session) -> None:
     except psycopg.Error as error:
         if not session.writes or not is_lost(error):
             raise
+        answer = None
+    if answer is None:
         raise CommitOutcomeUnknown(
             reason="the connection to the server was lost while the transaction was committed: it was stored whole, "
             "or not at all. Call again: with an idempotency key a repeat returns what was stored"
-        ) from error
+        )
     if answer != b"COMMIT":
         # So the server answers where a statement failed before.
         raise psycopg.errors.InFailedSqlTransaction

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import psycopg
+from psycopg import generators
+from psycopg.pq import ExecStatus
 from psycopg.rows import TupleRow, tuple_row
 
-from partner_vouchers.adapters.postgres.errors import failed
+from partner_vouchers.adapters.postgres.errors import translated
 from partner_vouchers.adapters.postgres.loaders import with_loaders
-from partner_vouchers.adapters.postgres.names import STATEMENTS, Names
-from partner_vouchers.adapters.postgres.pipeline import OwnConnection, Pipeline, command
+from partner_vouchers.adapters.postgres.names import STATEMENTS, Names, lock_number
+from partner_vouchers.adapters.postgres.pipeline import OwnConnection, Pipeline, command, failure_of
 from partner_vouchers.adapters.sql.session import Value
 from partner_vouchers.errors import StorageBusy
 
@@ -24,9 +25,56 @@ _SHORTEST_QUEUE, _LONGEST_QUEUE = 0.1, 1.0
 _PAUSES = 2
 """How much longer than it queued somebody then stands aside."""
 _LOOK_SECONDS = 0.05
+_COPY_BYTES = 128 * 1024
 
 MOST_LOCKS = 1_000
 """Up to how many locks are taken at once: the server has room for some thousands of them."""
+
+# A lock is of the tables, by whatever name a storage reaches them, as the server knows by the number of one of them.
+TABLES = "'pv_settings'::regclass::oid::bigint"
+KEY = f"(%s::bigint # {TABLES})"
+
+
+class Copy:
+    """Rows on their way to the server.
+
+    The driver's own class warns with the server's message about a copy that is given up, which quotes rows. Whoever
+    gives this one up closes the connection.
+    """
+
+    def __init__(self, connection: Connection, statement: bytes) -> None:
+        self._connection = connection
+        connection.pgconn.send_query(statement)
+        (answer,) = connection.wait(generators.execute(connection.pgconn))
+        if answer.status != ExecStatus.COPY_IN:
+            raise failure_of(answer)
+
+    def write(self, rows: str) -> None:
+        """Send whole rows.
+
+        Raises:
+            StorageError: the server or the connection failed.
+        """
+        data = memoryview(rows.encode())
+        for start in range(0, len(data), _COPY_BYTES):
+            self._wait(generators.copy_to(self._connection.pgconn, data[start : start + _COPY_BYTES]))
+
+    def end(self) -> None:
+        """Have the server take the rows.
+
+        Raises:
+            StorageError: the server or the connection failed.
+        """
+        self._wait(generators.copy_end(self._connection.pgconn, None))
+
+    def _wait(self, work: Generator[Any, Any, Any]) -> None:
+        try:
+            self._connection.wait(work)
+        except psycopg.Error as error:
+            failure = translated(error)
+        else:
+            return
+        raise failure
 
 
 class Session:
@@ -70,7 +118,8 @@ class Session:
             self._flush()
             return self._cursor.execute(self._statements(statement), parameters)
         except psycopg.Error as error:
-            raise failed(error) from error
+            failure = translated(error)
+        raise failure
 
     def fetch(self, statement: str, *parameters: Value) -> list[TupleRow]:
         """Execute a statement that is often executed, and return its rows.
@@ -83,7 +132,8 @@ class Session:
         try:
             return self._pipeline.fetch(self._statements(statement), parameters)
         except psycopg.Error as error:
-            raise failed(error) from error
+            failure = translated(error)
+        raise failure
 
     def queue(self, statement: str, *parameters: Value) -> None:
         """Execute a statement whose answer is not needed: with the next one, or with the commit.
@@ -93,8 +143,14 @@ class Session:
         """
         if self._pipeline is None:
             self.execute(statement, parameters)
-        else:
+            return
+        try:
             self._pipeline.queue(self._statements(statement), parameters)
+        except psycopg.Error as error:
+            failure = translated(error)
+        else:
+            return
+        raise failure
 
     def change(self, statement: str, *parameters: Value) -> int:
         return self.execute(statement, parameters).rowcount
@@ -104,7 +160,7 @@ class Session:
             self.queue(statement, *row)
 
     def commit(self) -> bytes | None:
-        """Commit a transaction of our own, and return the server's word for what it did.
+        """Commit a transaction of our own, and return the command tag.
 
         Raises:
             StorageError: a statement before the commit failed, and nothing was stored.
@@ -118,21 +174,23 @@ class Session:
             self._flush()
             self._cursor.execute(statement.encode(), prepare=False)
         except psycopg.Error as error:
-            raise failed(error) from error
+            failure = translated(error)
+        else:
+            return
+        raise failure
 
-    @contextmanager
-    def copying(self, statement: str) -> Iterator[psycopg.Copy]:
-        """Copy rows in the server's text format, for as long as the context lasts: nothing else can be executed.
+    def begin_copy(self, statement: str) -> Copy:
+        """Begin to copy rows in the server's text format. Nothing else can be executed before `Copy.end`.
 
         Raises:
             StorageError: the server or the connection failed.
         """
         try:
             self._flush()
-            with self._cursor.copy(self._statements(statement)) as copy:
-                yield copy
+            return Copy(self.connection, self._statements(statement))
         except psycopg.Error as error:
-            raise failed(error) from error
+            failure = translated(error)
+        raise failure
 
     # Whoever waits for one of these locks must look at the tables with a later statement: the one that waits sees
     # them as they were before.
@@ -140,24 +198,28 @@ class Session:
     def lock(self, *about: str) -> None:
         """Wait until no other transaction has the lock about something, and take it until the end of this one."""
         if self.writes:
-            self.queue("SELECT pg_advisory_xact_lock(%s)", self.names.lock_key(*about))
+            self.queue(f"SELECT pg_advisory_xact_lock({KEY})", lock_number(*about))
 
     def try_lock(self, *about: str) -> bool:
         """Take the lock about something until the end of the transaction, where no other transaction has it."""
-        return self._try("SELECT pg_try_advisory_xact_lock(%s)", self.names.lock_key(*about))
+        return self._try(lock_number(*about))
 
     def lock_many(self, about: Iterable[Sequence[str]]) -> None:
         # Of more than the server has room for, a request that races with another fails on the constraint of the
         # table, with nothing stored.
-        keys = {self.names.lock_key(*each) for each in about} if self.writes else set()
+        keys = {lock_number(*each) for each in about} if self.writes else set()
         if 0 < len(keys) <= MOST_LOCKS:
-            sql = "SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) AS k"
+            sql = f"SELECT pg_advisory_xact_lock(k # {TABLES}) FROM unnest(%s::bigint[]) AS k"
             self.execute(sql, (sorted(keys),))
+
+    def lock_database(self) -> None:
+        """Wait until nobody else migrates tables in this database, whatever their names, and keep others from it."""
+        self.execute("SELECT pg_advisory_xact_lock(%s)", (lock_number("migration"),))
 
     def share_list(self, number: int) -> None:
         """Keep a list from being changed until the end of the transaction, as others may do at the same time."""
         if self.writes and number not in self._shared:
-            self.queue("SELECT pg_advisory_xact_lock_shared(%s)", self._list_key(number))
+            self.queue(f"SELECT pg_advisory_xact_lock_shared({KEY})", lock_number("list", str(number)))
             self._shared.add(number)
 
     def lock_list(self, number: int) -> None:
@@ -169,8 +231,8 @@ class Session:
         Raises:
             StorageBusy: others had the list for as long as the connection's `lock_timeout`, or 30 seconds.
         """
-        key = self._list_key(number)
-        if not self.writes or self._try("SELECT pg_try_advisory_xact_lock(%s)", key):
+        key = lock_number("list", str(number))
+        if not self.writes or self._try(key):
             return
         (patience,) = self.execute(
             "SELECT setting::integer / 1000.0 FROM pg_settings WHERE name = 'lock_timeout'"
@@ -181,7 +243,7 @@ class Session:
             self.run("SAVEPOINT partner_vouchers_queue")
             self.run(f"SET LOCAL lock_timeout = {int(queue * 1000)}")
             try:
-                self.execute("SELECT pg_advisory_xact_lock(%s)", (key,))
+                self.execute(f"SELECT pg_advisory_xact_lock({KEY})", (key,))
             except StorageBusy:
                 self.run("ROLLBACK TO SAVEPOINT partner_vouchers_queue")
                 aside = time.monotonic() + _PAUSES * queue
@@ -189,7 +251,7 @@ class Session:
                     if time.monotonic() >= deadline:
                         raise
                     time.sleep(_LOOK_SECONDS)
-                    if self._try("SELECT pg_try_advisory_xact_lock(%s)", key):
+                    if self._try(key):
                         return
                 queue = min(2 * queue, _LONGEST_QUEUE)
             else:
@@ -201,8 +263,6 @@ class Session:
         if self._pipeline is not None:
             self._pipeline.flush()
 
-    def _try(self, statement: str, key: int) -> bool:
-        return bool(self.execute(statement, (key,)).fetchall()[0][0])
-
-    def _list_key(self, number: int) -> int:
-        return self.names.lock_key("list", str(number))
+    def _try(self, number: int) -> bool:
+        sql = f"SELECT pg_try_advisory_xact_lock({KEY})"
+        return bool(self.execute(sql, (number,)).fetchall()[0][0])

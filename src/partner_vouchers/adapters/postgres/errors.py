@@ -37,7 +37,8 @@ def not_migrated(found: str) -> StorageNotMigrated:
 def translated(error: psycopg.Error) -> StorageError:
     """Return the error of this library that stands for an error of the driver.
 
-    Messages of the server may quote rows, and so codes: only its SQLSTATE is passed on.
+    Raise it outside of the `except` block: the error of the driver holds what the server says, which may quote rows,
+    and so codes. Only its class and SQLSTATE are passed on.
     """
     match error:
         case pg.SerializationFailure() | pg.DeadlockDetected():
@@ -89,16 +90,6 @@ def translated(error: psycopg.Error) -> StorageError:
             )
         case _:
             return StorageError(reason=f"PostgreSQL failed ({_name(error)}); nothing was stored")
-
-
-def failed(error: psycopg.Error) -> StorageError:
-    """Return the error for one of a statement of ours, which goes along as its cause without the server's message.
-
-    The message may quote rows, and so codes; a traceback would show it.
-    """
-    if error.sqlstate is not None:
-        error.args = ()
-    return translated(error)
 
 
 def is_lost(error: psycopg.Error) -> bool:

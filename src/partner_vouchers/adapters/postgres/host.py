@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import psycopg
 
-from partner_vouchers.adapters.postgres.contexts import HostContext, require_transaction
+from partner_vouchers.adapters.postgres.contexts import HostContext
 from partner_vouchers.adapters.postgres.driver import Connection, Session
 from partner_vouchers.adapters.postgres.schema import STORAGE_ID
 from partner_vouchers.adapters.postgres.shared import Shared
@@ -17,11 +17,14 @@ from partner_vouchers.errors import HostTransactionError
 
 _ISOLATION = "read committed"
 
+Identity = tuple[str, ...]
+"""When the server was started, the numbers of a table and its database, and the id of the storage."""
+
 
 class HostTransaction:
     """A storage whose transactions are parts of a host's, which the host alone commits."""
 
-    def __init__(self, host: object, shared: Shared, storage_id: str) -> None:
+    def __init__(self, host: object, shared: Shared, identity: Callable[[bool], Identity | None]) -> None:
         if not isinstance(host, psycopg.Connection):
             raise HostTransactionError(
                 reason="pass an open psycopg.Connection to the database of the storage, not "
@@ -29,15 +32,9 @@ class HostTransaction:
             )
         self._connection: Connection = host
         self._shared = shared
-        self._storage_id = storage_id
-        require_transaction(self._connection)
-        try:
-            with self._context(write=False):
-                pass
-        except psycopg.Error as error:
-            raise HostTransactionError(
-                reason=f"the connection cannot be used ({type(error).__name__})"
-            ) from error
+        self._identity = identity
+        with self._context(write=False):
+            pass
 
     def begin(self, *, write: bool = True) -> HostContext:
         """See `ports.Storage`."""
@@ -65,19 +62,20 @@ class HostTransaction:
 
     def _check(self, session: Session) -> None:
         """Check that the connection sees the tables of the storage, and that it sees others' commits."""
-        settings = session.names.table("settings")
-        found, isolation = session.execute(
-            "SELECT to_regclass(%s), current_setting('transaction_isolation')", (settings,)
-        ).fetchall()[0]
+        found, isolation = seen_by(session)
         if found is None:
             raise HostTransactionError(
-                reason=f"the connection does not see the tables of the storage ({settings}): it is to another "
-                "database, or has another search_path"
+                reason="the connection does not see the tables of the storage "
+                f"({session.names.table('settings')}): it is to another database, or has another search_path"
             )
-        rows = session.execute("SELECT value FROM pv_settings WHERE name = %s", (STORAGE_ID,)).fetchall()
-        if [row[0] for row in rows] != [self._storage_id]:
+        known = self._identity(False)
+        if known is not None and known[0] != found[0]:
+            # The server may have been started anew since the storage asked.
+            known = self._identity(True)
+        if found != known:
             raise HostTransactionError(
-                reason="the connection is to the database of another storage; open it on the database of this one"
+                reason="the connection sees the tables of another storage, or a copy of those of this one; open it "
+                "on the server, database and schema of this storage"
             )
         if isolation != _ISOLATION:
             raise HostTransactionError(
@@ -85,3 +83,23 @@ class HostTransaction:
                 "began; begin it as READ COMMITTED"
             )
         self._shared.require_migrated(session)
+
+
+def seen_by(session: Session) -> tuple[Identity | None, str]:
+    """Return what identifies the tables that a connection sees, or None, and the isolation level.
+
+    A copy has the same id, made by the first migration, but is in another schema (another number of the table), in
+    another database, or on another running server.
+    """
+    sql = """
+        SELECT to_regclass(%s)::oid::text, d.oid::text, extract(epoch FROM pg_postmaster_start_time())::text,
+               current_setting('transaction_isolation')
+        FROM pg_database AS d WHERE d.datname = current_database()
+    """
+    table, database, server, isolation = session.execute(sql, (session.names.table("settings"),)).fetchall()[
+        0
+    ]
+    if table is None:
+        return None, isolation
+    rows = session.execute("SELECT value FROM pv_settings WHERE name = %s", (STORAGE_ID,)).fetchall()
+    return (server, table, database, *(row[0] for row in rows)), isolation

@@ -8,17 +8,16 @@ publish is to move `published`. Nobody who assigns codes waits for any of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from traceback import clear_frames
 from types import TracebackType
 
-import psycopg
-
-from partner_vouchers.adapters.postgres.connections import Connections, Loan
-from partner_vouchers.adapters.postgres.contexts import OwnConnectionContext
-from partner_vouchers.adapters.postgres.driver import Session
-from partner_vouchers.adapters.postgres.errors import failed
-from partner_vouchers.adapters.postgres.presence import backend_of, is_dead
+from partner_vouchers.adapters.postgres.connections import Connections, Lent
+from partner_vouchers.adapters.postgres.contexts import OwnConnectionContext, commit
+from partner_vouchers.adapters.postgres.driver import Copy, Session
+from partner_vouchers.adapters.postgres.liveness import backend_of, is_dead
+from partner_vouchers.adapters.postgres.pool import is_clean
 from partner_vouchers.adapters.postgres.reclaim import delete_unpublished
 from partner_vouchers.adapters.postgres.shared import Shared
 from partner_vouchers.adapters.postgres.staging import COPY_CODES, FAULTS, REFUSED, STAGED, Staging
@@ -152,11 +151,10 @@ class PostgresCodeImport:
         self._list_number = to_list_number(upload.list_id)
         self._scope = scope
         self._states = [state.value for state in State if counts(state)]
-        self._loan: Loan | None = None
+        self._lent: Lent | None = None
         self._importer = ""
         self._staging = Staging()
-        self._copying = ExitStack()
-        self._copy: psycopg.Copy | None = None
+        self._copying: tuple[Copy, PostgresTransaction] | None = None
         self._base = 0
         self._last = 0
         self._refused: Counter[RowFaultKind] = Counter()
@@ -165,32 +163,30 @@ class PostgresCodeImport:
 
     def __enter__(self) -> PostgresCodeImport:
         # A connection of its own, since the temporary tables go with it, and since its end tells of a dead import.
-        loan = self._loan = self._connections.lend()
+        self._lent = self._connections.lend()
         try:
-            self._importer = backend_of(loan.connection)
-        except BaseException as error:
-            loan.end()
-            if isinstance(error, psycopg.Error):
-                raise failed(error) from error
+            self._importer = backend_of(self._lent.connection)
+        except BaseException:
+            self._lent.end(discard=True)
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        loan, self._loan = self._loan, None
-        if loan is None:
+        lent, self._lent = self._lent, None
+        if lent is None:
             return
+        # A copy is given up with its connection, and that alone tells others that the import was given up.
+        discard = self._copying is not None or not is_clean(lent.connection)
         try:
-            with suppress(psycopg.Error, StorageError):
-                self._copying.__exit__(kind, error, traceback)
-            # Where the connection is lost, that alone tells others that the import was given up.
-            with suppress(psycopg.Error, StorageError):
-                self._let_go(loan)
+            if not discard:
+                with suppress(StorageError):
+                    self._let_go(lent)
         finally:
-            loan.end()
-        if isinstance(error, psycopg.Error):
-            raise failed(error) from error
+            lent.end(discard=discard)
+        if isinstance(error, StorageError):
+            clear_frames(traceback)
 
     @property
     def refused(self) -> dict[RowFaultKind, int]:
@@ -200,10 +196,7 @@ class PostgresCodeImport:
     def add(self, lines: Sequence[int], codes: Sequence[str]) -> None:
         """See `ports.CodeImport`."""
         if codes:
-            try:
-                self._staging.add(self._copy or self._begin_copy(), lines, codes)
-            except psycopg.Error as error:
-                raise failed(error) from error
+            self._staging.add(self._copying[0] if self._copying else self._begin_copy(), lines, codes)
 
     def refuse(self, faults: Sequence[RowFault]) -> None:
         """See `ports.CodeImport`."""
@@ -298,30 +291,28 @@ class PostgresCodeImport:
             )
         return self._accepted
 
-    def _begin_copy(self) -> psycopg.Copy:
+    def _begin_copy(self) -> Copy:
         """Begin to copy codes, until something else is written: the server takes some while others are read."""
         with self._write() as tx:
             self._staging.make(tx.session, STAGED)
             tx.commit()
-        self._copy = self._copying.enter_context(self._copy_codes())
-        return self._copy
-
-    @contextmanager
-    def _copy_codes(self) -> Iterator[psycopg.Copy]:
-        with self._write() as tx:
-            with tx.session.copying(COPY_CODES) as copy:
-                yield copy
-            tx.commit()
+        tx = self._write().__enter__()
+        copy = tx.session.begin_copy(COPY_CODES)
+        self._copying = copy, tx
+        return copy
 
     def _write(self) -> OwnConnectionContext:
-        if self._loan is None:
+        if self._lent is None:
             raise StorageError(reason="an import is used within its context only")
-        self._copy = None
-        self._copying.close()
-        return OwnConnectionContext(self._shared, self._loan.connection)
+        if self._copying is not None:
+            copy, tx = self._copying
+            copy.end()
+            commit(tx.session)
+            self._copying = None
+        return OwnConnectionContext(self._shared, self._lent.connection)
 
-    def _let_go(self, loan: Loan) -> None:
-        with OwnConnectionContext(self._shared, loan.connection) as tx:
+    def _let_go(self, lent: Lent) -> None:
+        with OwnConnectionContext(self._shared, lent.connection) as tx:
             # What was not published can be taken over from now on.
             sql = "UPDATE pv_imports SET importer = '0 0' WHERE importer = %s"
             tx.session.execute(sql, (self._importer,))

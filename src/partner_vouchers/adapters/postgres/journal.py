@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from partner_vouchers.adapters.postgres.driver import Session
-from partner_vouchers.adapters.postgres.presence import Presence, is_dead
+from partner_vouchers.adapters.postgres.liveness import Liveness, is_dead
 from partner_vouchers.adapters.postgres.schema import STORAGE_ID
 from partner_vouchers.adapters.sql.assignments import assignments_by_code_id
 from partner_vouchers.adapters.sql.columns import from_instant
@@ -126,9 +126,9 @@ def _parts(position: int) -> tuple[str, int]:
 class PostgresLeases:
     """Leases; that of a process which is known to be dead is free at once."""
 
-    def __init__(self, db: Session, presence: Presence) -> None:
+    def __init__(self, db: Session, liveness: Liveness) -> None:
         self._db = db
-        self._presence = presence
+        self._liveness = liveness
 
     def take(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
         """See `ports.Leases`.
@@ -143,7 +143,7 @@ class PostgresLeases:
         ours, ended = (False, True) if row is None else row
         if not ours and not (ended and self._db.try_lock("lease", name)):
             return False
-        backend = self._presence.enter(name, holder)
+        backend = self._liveness.enter(name, holder)
         taken = self._db.execute(
             f"""
             INSERT INTO pv_leases AS l (name, holder, until, backend) VALUES (%s, %s, %s, %s)
@@ -155,7 +155,7 @@ class PostgresLeases:
         )
         if taken.rowcount == 1:
             return True
-        self._presence.leave(name, holder)
+        self._liveness.leave(name, holder)
         return False
 
     def held(self, name: str, holder: str) -> bool:
@@ -166,4 +166,4 @@ class PostgresLeases:
     def release(self, name: str, holder: str) -> None:
         """See `ports.Leases`."""
         self._db.execute("DELETE FROM pv_leases WHERE name = %s AND holder = %s", (name, holder))
-        self._presence.leave(name, holder)
+        self._liveness.leave(name, holder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 import psycopg
-from psycopg.adapt import Loader
+from psycopg.adapt import AdaptersMap, Loader
 from psycopg.types.bool import BoolLoader
 from psycopg.types.numeric import IntLoader, NumericLoader
 from psycopg.types.string import ByteaLoader, TextLoader
@@ -21,6 +21,12 @@ _LOADERS: dict[str, type[Loader]] = {
     "regclass": TextLoader,
     "text": TextLoader,
 }
+
+OWN = AdaptersMap(psycopg.adapters)
+"""How our own connections read values."""
+
+for _kind, _loader in _LOADERS.items():
+    OWN.register_loader(_kind, _loader)
 
 Row = TypeVar("Row")
 

@@ -1,4 +1,4 @@
-"""Where the tables stand: prefix and schema, quoted; and the keys of the advisory locks."""
+"""The names of the tables, quoted, with prefix and schema; and the numbers of the advisory locks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ class Names:
         self.prefix: str = prefix
         self.schema: str | None = schema if isinstance(schema, str) else None
         self._rendered: dict[str, bytes] = {}
-        self._person = blake2b(f"{prefix}\0{schema}".encode(), digest_size=16).digest()
 
     def table(self, name: str) -> str:
         """Return the quoted name of a table, as it stands in SQL."""
@@ -66,13 +65,16 @@ class Names:
             return str(before) + sql.Identifier(self.prefix + name).as_string(None)
         return self.table(name)
 
-    def lock_key(self, *about: str) -> int:
-        """Return the key of the advisory lock about something: the same in every process."""
-        digest = blake2b("\0".join(about).encode(), digest_size=8, key=self._person).digest()
-        return int.from_bytes(digest, "big", signed=True)
+
+def lock_number(*about: str) -> int:
+    """Return the number of the lock about something: the same in every process and for every storage."""
+    digest = blake2b("\0".join(about).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
 
 
 def _is_name(value: object) -> bool:
     return (
-        isinstance(value, str) and "\0" not in value and 0 < len(value.encode("utf-8", "surrogatepass")) < 64
+        isinstance(value, str)
+        and value.isprintable()
+        and 0 < len(value.encode("utf-8", "surrogatepass")) < 64
     )

@@ -21,7 +21,7 @@ from psycopg.pq.abc import PGconn, PGresult
 from psycopg.rows import RowFactory, TupleRow, tuple_row
 
 from partner_vouchers.adapters.postgres.errors import is_told_by_server, translated
-from partner_vouchers.adapters.postgres.loaders import with_loaders
+from partner_vouchers.adapters.postgres.loaders import OWN
 
 Parameter = int | str | bytes | None
 """What such statements take. Others go through a cursor."""
@@ -46,7 +46,8 @@ class OwnConnection(psycopg.Connection[Any]):
         self.statement_names: dict[bytes, bytes] = {}
         self.tried_names: Iterator[int] = count()
         self._plans_end = time.monotonic() + _PLANS_SECONDS
-        self.row_reader: abc.Transformer = adapt.Transformer(with_loaders(psycopg.Cursor(self)))
+        # It does not know the connection, which is freed at once when nothing else does.
+        self.row_reader: abc.Transformer = adapt.Transformer(OWN)
 
     def forget_old_plans(self) -> None:
         """Have the statements planned anew, from time to time; not within a transaction that has begun.
@@ -111,14 +112,17 @@ class Pipeline:
         """
         before = len(self._queue)
         self._queue.append((_COMMIT, []))
+        failed = None
         try:
             self._prepare()
         except psycopg.Error as error:
-            raise translated(error) from error
+            failed = translated(error)
+        if failed is not None:
+            raise failed
         answers = self._send()
         for place, answer in enumerate(answers):
             if _has_failed(answer):
-                failure = _failure(answer)
+                failure = failure_of(answer)
                 # Without the server's word nobody knows how far it came: all of it may have arrived there.
                 raise translated(failure) if place < before and is_told_by_server(failure) else failure
         return answers[-1].command_status
@@ -128,7 +132,7 @@ class Pipeline:
         answers = self._send()
         for answer in answers:
             if _has_failed(answer):
-                failure = _failure(answer)
+                failure = failure_of(answer)
                 if isinstance(failure, psycopg.errors.FeatureNotSupported):
                     # So the server answers where a table was altered after a statement was prepared.
                     self._names.clear()
@@ -164,7 +168,7 @@ class Pipeline:
                 self._pgconn.send_prepare(name, _numbered(sql))
                 (answer,) = self.connection.wait(generators.execute(self._pgconn))
                 if answer.status != ExecStatus.COMMAND_OK:
-                    raise _failure(answer)
+                    raise failure_of(answer)
                 self._names[sql] = name
 
 
@@ -178,7 +182,7 @@ def command(connection: psycopg.Connection[Any], sql: bytes) -> bytes | None:
     """
     answer = connection.pgconn.exec_(sql)
     if answer.status != ExecStatus.COMMAND_OK:
-        raise _failure(answer)
+        raise failure_of(answer)
     return answer.command_status
 
 
@@ -194,7 +198,7 @@ def _has_failed(answer: PGresult) -> bool:
     return answer.status == ExecStatus.FATAL_ERROR
 
 
-def _failure(answer: PGresult) -> psycopg.Error:
+def failure_of(answer: PGresult) -> psycopg.Error:
     """Return the error that an answer tells of, without its message, which may quote a code."""
     sqlstate = answer.error_field(DiagnosticField.SQLSTATE)
     if sqlstate is None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from partner_vouchers.adapters.postgres.driver import Session
-from partner_vouchers.adapters.postgres.presence import is_dead
+from partner_vouchers.adapters.postgres.liveness import is_dead
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
 from partner_vouchers.adapters.sql.columns import first_code_id, last_code_id, to_number
 

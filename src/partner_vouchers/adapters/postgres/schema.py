@@ -38,7 +38,7 @@ def upgrade(session: Session) -> None:
         NotAPartnerVouchersStorage: a table of our name belongs to another program.
         StorageError: the database does not speak UTF-8, or the server refused.
     """
-    session.lock("migration")
+    session.lock_database()
     encoding = session.execute("SELECT current_setting('server_encoding')").fetchall()[0][0]
     if encoding != "UTF8":
         raise StorageError(reason=f"the database is encoded in {encoding}; create one with ENCODING 'UTF8'")

@@ -6,9 +6,9 @@ from weakref import WeakSet
 
 from partner_vouchers.adapters.postgres.driver import Connection, Session
 from partner_vouchers.adapters.postgres.heads import Heads
+from partner_vouchers.adapters.postgres.liveness import Liveness
 from partner_vouchers.adapters.postgres.moving import require_here
 from partner_vouchers.adapters.postgres.names import Names
-from partner_vouchers.adapters.postgres.presence import Presence
 from partner_vouchers.adapters.postgres.schema import require_version
 from partner_vouchers.adapters.sql.campaigns import Catalog
 
@@ -20,14 +20,14 @@ class Shared:
         names: where the tables stand.
         catalog: the lists of campaigns that were asked for lately.
         heads: where the codes of each list begin, as far as is known.
-        presence: how others know that this process is alive.
+        liveness: how others know that this process is alive.
     """
 
-    def __init__(self, names: Names, presence: Presence) -> None:
+    def __init__(self, names: Names, liveness: Liveness) -> None:
         self.names: Names = names
         self.catalog: Catalog = Catalog()
         self.heads: Heads = Heads()
-        self.presence: Presence = presence
+        self.liveness: Liveness = liveness
         self._is_migrated = False
         self._checked: WeakSet[Connection] = WeakSet()
 

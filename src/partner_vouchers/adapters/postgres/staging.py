@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import psycopg
-
-from partner_vouchers.adapters.postgres.driver import Session
+from partner_vouchers.adapters.postgres.driver import Copy, Session
 from partner_vouchers.adapters.sql.rows import raw_bytes, raw_text
 from partner_vouchers.domain.uploads import RowFault, RowFaultKind
 
@@ -58,7 +56,7 @@ class Staging:
             db.run(f"DROP TABLE {', '.join(self._made)}")
             self._made.clear()
 
-    def add(self, copy: psycopg.Copy, lines: Sequence[int], codes: Sequence[str]) -> None:
+    def add(self, copy: Copy, lines: Sequence[int], codes: Sequence[str]) -> None:
         """Add codes and their lines to what `COPY_CODES` copies."""
         joined = "".join(codes)
         if any(character in joined for character in "\\\t\n\r"):
@@ -75,8 +73,9 @@ class Staging:
             f"{line}\t\\\\x{raw_bytes(raw).hex()}\t{kind.value}\t{message.translate(_ESCAPES)}\n"
             for line, raw, kind, message in faults
         ]
-        with db.copying(f"COPY {FAULTS} FROM STDIN") as copy:
-            copy.write("".join(rows))
+        copy = db.begin_copy(f"COPY {FAULTS} FROM STDIN")
+        copy.write("".join(rows))
+        copy.end()
 
     def sample(self, db: Session, limit: int) -> list[RowFault]:
         """Return the first refused rows, in the order of their lines."""

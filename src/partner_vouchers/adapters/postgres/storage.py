@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from partner_vouchers.adapters.postgres.connections import Connections, Pool
 from partner_vouchers.adapters.postgres.contexts import OwnConnectionContext, OwnContext
-from partner_vouchers.adapters.postgres.host import HostTransaction
+from partner_vouchers.adapters.postgres.host import HostTransaction, Identity, seen_by
 from partner_vouchers.adapters.postgres.importing import PostgresCodeImport
+from partner_vouchers.adapters.postgres.liveness import Liveness
 from partner_vouchers.adapters.postgres.moving import settle_in
 from partner_vouchers.adapters.postgres.names import Names
-from partner_vouchers.adapters.postgres.presence import Presence
 from partner_vouchers.adapters.postgres.reclaim import abandon_dead_imports, abandon_upload, reclaim_lists
-from partner_vouchers.adapters.postgres.schema import STORAGE_ID, schema_sql, upgrade
+from partner_vouchers.adapters.postgres.schema import schema_sql, upgrade
 from partner_vouchers.adapters.postgres.shared import Shared
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import Upload
@@ -54,8 +54,8 @@ class PostgresStorage:
         """
         self._names = Names(prefix, schema)
         self._connections = Connections(conninfo, max_connections=max_connections, timeout=timeout)
-        self._shared = Shared(self._names, Presence(self._connections))
-        self._storage_id = ""
+        self._shared = Shared(self._names, Liveness(self._connections))
+        self._identity: Identity | None = None
 
     def migrate(self) -> None:
         """Make the tables, or bring them to the version that this library needs. Whatever is there stays.
@@ -68,14 +68,14 @@ class PostgresStorage:
             NotAPartnerVouchersStorage: a table of that name belongs to another program.
             StorageError: the database is not encoded in UTF-8, or cannot be used.
         """
-        loan = self._connections.lend()
+        lent = self._connections.lend()
         try:
-            with OwnConnectionContext(self._shared, loan.connection) as tx:
+            with OwnConnectionContext(self._shared, lent.connection) as tx:
                 upgrade(tx.session)
                 settle_in(tx.session)
                 tx.commit()
         finally:
-            loan.end()
+            lent.end()
 
     def schema_sql(self, *, after: int = 0) -> str:
         """Return the SQL that `migrate` executes, for a host that keeps its migrations with Alembic or Django.
@@ -94,10 +94,7 @@ class PostgresStorage:
 
     def join(self, connection: object) -> HostTransaction:
         """See `ports.Storage`. The host's connection is a `psycopg.Connection` to the same database."""
-        if not self._storage_id:
-            with self.begin(write=False) as tx:
-                self._storage_id = tx.settings.get(STORAGE_ID) or ""
-        return HostTransaction(connection, self._shared, self._storage_id)
+        return HostTransaction(connection, self._shared, self._identify)
 
     def import_codes(self, upload: Upload, scope: str, counts: Callable[[State], bool]) -> PostgresCodeImport:
         """See `ports.Storage`."""
@@ -114,5 +111,12 @@ class PostgresStorage:
 
     def close(self) -> None:
         """Close the connections. A host's pool is left alone."""
-        self._shared.presence.close()
+        self._shared.liveness.close()
         self._connections.close()
+
+    def _identify(self, again: bool) -> Identity | None:
+        """Return what identifies the tables of this storage; with `again`, ask the server even if it is known."""
+        if again or self._identity is None:
+            with self.begin(write=False) as tx:
+                self._identity = seen_by(tx.session)[0]
+        return self._identity

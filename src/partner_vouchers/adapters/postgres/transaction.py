@@ -41,7 +41,7 @@ class PostgresTransaction(SqlTransaction[Session]):
 
     @property
     def leases(self) -> PostgresLeases:
-        return PostgresLeases(self.session, self.shared.presence)
+        return PostgresLeases(self.session, self.shared.liveness)
 
     def commit(self) -> None:
         joined = self.session.joined

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from traceback import clear_frames
 from types import TracebackType
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -39,8 +40,11 @@ class SqlContext(Generic[Tx]):
         try:
             tx = self._tx = self._new_transaction()
         except self.driver_error as error:
-            raise self._translated(error) from error
-        return tx
+            failure = self._translated(error)
+        else:
+            return tx
+        # Outside of the `except` block: the driver's error may quote rows, and so codes.
+        raise failure
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -48,14 +52,19 @@ class SqlContext(Generic[Tx]):
         committed = self._tx is not None and self._tx.expired
         if self._tx is not None:
             self._tx.expire()
+        failure = None
         try:
             self._end()
         except self.driver_error as failed:
-            # After a commit nobody may read that nothing was stored, and repeat it.
-            if error is None and not committed:
-                raise self._translated(failed) from failed
+            failure = self._translated(failed)
         if isinstance(error, self.driver_error):
-            raise self._translated(error) from error
+            raise self._translated(error) from None
+        if isinstance(error, StorageError):
+            # Parameters of statements are codes, too, and some tools show the variables of a traceback.
+            clear_frames(traceback)
+        # After a commit nobody may read that nothing was stored, and repeat it.
+        if failure is not None and error is None and not committed:
+            raise failure
 
     def _commit(self) -> None:
         if self._tx is None or self._tx.expired:
@@ -63,5 +72,8 @@ class SqlContext(Generic[Tx]):
         try:
             self._do_commit()
         except self.driver_error as error:
-            raise self._translated(error) from error
-        self._tx.expire()
+            failure = self._translated(error)
+        else:
+            self._tx.expire()
+            return
+        raise failure

@@ -1,0 +1,250 @@
+"""A pool of connections that survives `fork`, killed greenlets, and an exception at any instruction.
+
+It has no threads, no locks and no counter that could be left wrong. A connection takes up room for as long as its
+`Room` exists: when an exception loses the connection, Python frees the object, and with it the room.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
+from weakref import ref
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import PipelineStatus, TransactionStatus
+
+from partner_vouchers.adapters.postgres.pipeline import OwnConnection, command
+from partner_vouchers.errors import StorageUnavailable
+
+T = TypeVar("T")
+
+_LOOK_SECONDS = 0.1
+"""How often a waiting caller looks for room that no other caller gave back."""
+
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+"""Seconds between two attempts to connect: doubled after each one."""
+
+_MOST_IDLE_SECONDS = 600.0
+_CANCEL_SECONDS = 2.0
+
+
+class Room:
+    """The room that one connection takes up in a pool, also while it is being opened."""
+
+    __slots__ = ("__weakref__", "connection", "is_free")
+
+    def __init__(self) -> None:
+        self.connection: ref[PooledConnection] | None = None
+        self.is_free: bool = False
+
+
+class PooledConnection(OwnConnection):
+    """A connection of a `ConnectionPool`."""
+
+    room: Room
+    idle_since: float = 0.0
+    inherited: bool = False
+
+    def __del__(self, *_: object) -> None:
+        """Let the server roll back: an exception lost the connection. The driver would warn."""
+
+
+class ConnectionPool:
+    """Lends connections that commit by themselves, and opens them when they are needed."""
+
+    def __init__(
+        self,
+        conninfo: Callable[[], str],
+        options: Callable[[], Mapping[str, Any]],
+        *,
+        configure: Callable[[psycopg.Connection[Any]], None],
+        max_size: int,
+        timeout: float,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            conninfo: returns how to connect.
+            options: returns further arguments of `psycopg.connect`.
+            configure: is given each new connection.
+            max_size: how many connections there may be at a time.
+            timeout: seconds to wait for a connection.
+        """
+        self._conninfo = conninfo
+        self._options = options
+        self._configure = configure
+        self._max_size = max_size
+        self._timeout = timeout
+        self._numbers = itertools.count()
+        self._closed = False
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew without any connection, after `fork` in the child."""
+        self._rooms: dict[int, ref[Room]] = {}
+        self._idle: deque[PooledConnection] = deque()
+        # Wakes those who wait. An entry too many or too few does no harm, since they also look by themselves.
+        self._returned: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def connections(self) -> Iterator[PooledConnection]:
+        """Yield all connections, idle and lent."""
+        for known in list(self._rooms.values()):
+            room = known()
+            connection = room.connection() if room is not None and room.connection is not None else None
+            if connection is not None:
+                yield connection
+
+    def lend(self) -> PooledConnection:
+        """Return a connection outside of any transaction, for `give_back` or `discard`.
+
+        Raises:
+            StorageUnavailable: none came within the timeout, or the pool is closed.
+        """
+        deadline = time.monotonic() + self._timeout
+        pause, failure = _SHORTEST_PAUSE, ""
+        while not self._closed:
+            with suppress(IndexError):
+                return self._idle.pop()
+            left = deadline - time.monotonic()
+            room = self._take_room()
+            if room is not None:
+                try:
+                    return self._connect(room, max(left, 2.0))
+                except psycopg.Error as error:
+                    room.is_free = True
+                    failure = f"; {type(error).__name__}: {' '.join(str(error).split())}"
+                except BaseException:
+                    room.is_free = True
+                    raise
+                if left > 0:
+                    time.sleep(min(pause, left))
+                    pause = min(2 * pause, _LONGEST_PAUSE)
+            elif left > 0:
+                with suppress(queue.Empty):
+                    self._returned.get(timeout=min(_LOOK_SECONDS, left))
+            if left <= 0:
+                cause = failure or f"; all {self._max_size} of the pool are in use"
+                raise StorageUnavailable(
+                    reason=f"no connection within {self._timeout:g} seconds{cause}; nothing was stored, call again"
+                )
+        raise StorageUnavailable(reason="the storage is closed; nothing was stored")
+
+    def give_back(self, connection: PooledConnection) -> None:
+        """Take back a connection that `is_clean`, or close it where the pool is closed."""
+        if self._closed:
+            self.discard(connection)
+            return
+        now = connection.idle_since = time.monotonic()
+        self._idle.append(connection)
+        self._wake()
+        with suppress(IndexError):
+            while self._idle[0].idle_since < now - _MOST_IDLE_SECONDS:
+                self.discard(self._idle.popleft())
+
+    def discard(self, connection: PooledConnection) -> None:
+        """Close a connection, and have the server stop what it does for it."""
+        close(connection)
+        connection.room.is_free = True
+        self._wake()
+
+    def discard_idle(self) -> None:
+        """Close the connections that nobody uses."""
+        with suppress(IndexError):
+            while True:
+                self.discard(self._idle.pop())
+
+    def close(self) -> None:
+        """Close the connections; those in use are closed when they are given back."""
+        self._closed = True
+        self.discard_idle()
+
+    def _wake(self) -> None:
+        if self._returned.qsize() < self._max_size:
+            self._returned.put(None)
+
+    def _take_room(self) -> Room | None:
+        """Return room for another connection, if there is any.
+
+        Without a lock: whoever came later to `_rooms` gives way.
+        """
+        room, number = Room(), next(self._numbers)
+        self._rooms[number] = ref(room)
+        before = 0
+        for other, known in list(self._rooms.items()):
+            if other == number:
+                break
+            taken = known()
+            if taken is None or taken.is_free:
+                self._rooms.pop(other, None)
+            else:
+                before += 1
+        if before < self._max_size:
+            return room
+        room.is_free = True
+        return None
+
+    def _connect(self, room: Room, seconds: float) -> PooledConnection:
+        conninfo, options = self._conninfo(), dict(self._options())
+        if "connect_timeout" not in {**conninfo_to_dict(conninfo), **options}:
+            options["connect_timeout"] = max(round(seconds), 1)
+        # To forget statements of its own, the driver would have the server forget those of `Pipeline`.
+        options.update(autocommit=True, prepare_threshold=None)
+        connection = PooledConnection.connect(conninfo, **options)
+        connection.room = room
+        room.connection = ref(connection)
+        self._configure(connection)
+        return connection
+
+
+def close(connection: psycopg.Connection[Any]) -> None:
+    """Close a connection, and have the server stop what it does for it, so that it keeps no lock."""
+    if getattr(connection, "inherited", False):
+        return
+    if not connection.closed and connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
+        with suppress(psycopg.Error):
+            connection.cancel_safe(timeout=_CANCEL_SECONDS)
+    connection.close()
+
+
+def drop_inherited(connection: psycopg.Connection[Any]) -> None:
+    """Close the socket of a connection that a child inherited through `fork`, without a word to the server.
+
+    The object is left with the null device, so that nothing that is done with it reaches the parent's session.
+    """
+    if isinstance(connection, PooledConnection):
+        connection.inherited = True
+    with suppress(psycopg.Error, OSError):
+        descriptor = connection.pgconn.socket
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, descriptor, inheritable=False)
+        os.close(null)
+
+
+def roll_back(connection: psycopg.Connection[Any]) -> None:
+    """Roll back what is open on a connection.
+
+    Raises:
+        psycopg.Error: the server cannot be asked.
+    """
+    if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+        command(connection, b"ROLLBACK")
+
+
+def is_clean(connection: psycopg.Connection[Any]) -> bool:
+    """Roll back what is open on a connection, and return whether the next caller can use it."""
+    pgconn = connection.pgconn
+    if connection.closed or connection.lock.locked() or pgconn.pipeline_status != PipelineStatus.OFF:
+        return False
+    if pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+        try:
+            roll_back(connection)
+        except psycopg.Error:
+            return False
+    return pgconn.transaction_status == TransactionStatus.IDLE
