@@ -205,3 +205,155 @@ def test_what_cannot_tell_names(arguments: dict[str, object], field: str) -> Non
     with pytest.raises(InvalidInput) as caught:
         MessageTemplate("Hi").check(**arguments)  # type: ignore[arg-type]
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    "source,line,column,suggestion",
+    [
+        ("{% if a %}1{% else if b %}2{% endif %}", 1, 15, "{% elsif b %}"),
+        (
+            "{% if a %}\n{%- else  if Profile.x == 'y' -%}\n{% else %}3{% endif %}",
+            2,
+            5,
+            "{% elsif Profile.x == 'y' %}",
+        ),
+        ("{% if a %}1{% else b %}2{% endif %}", 1, 15, "{% elsif b %}"),
+        ("{% unless a %}1{% else if b %}2{% endunless %}", 1, 19, "{% elsif b %}"),
+        ("{% if a %}1{% else if %}2{% endif %}", 1, 15, None),
+        ("{% if a %}1{% else %}2{% elsif b %}3{% endif %}", 1, 26, None),
+        ("{% if a %}1{% else %}2{% else %}3{% endif %}", 1, 26, None),
+        (
+            "{% for a in (1..2) %}{% if a %}1{% else if b %}2{% endif %}{% else %}3{% endfor %}",
+            1,
+            36,
+            "{% elsif b %}",
+        ),
+        ("{% liquid\n if a\n echo 1\n else if b\n echo 2\n endif\n%}", 4, 2, "{% elsif b %}"),
+    ],
+)
+def test_branches_that_are_ignored(source: str, line: int, column: int, suggestion: str | None) -> None:
+    given = "{% assign a = 1 %}{% assign b = 1 %}"
+    found = MessageTemplate(source + given).check()
+    found = [each for each in found if each.kind is not FindingKind.UNKNOWN_NAME]
+
+    assert [(f.kind, f.line, f.column, f.suggestion) for f in found] == [
+        (FindingKind.PROBABLE_MISTAKE, line, column, suggestion)
+    ]
+    assert "elsif" in found[0].message
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% if true %}1{% elsif false %}2{% elsif true %}3{% else %}4{% endif %}",
+        "{% if true %}{% if true %}1{% else %}2{% endif %}{% else %}{% if true %}3{% endif %}{% endif %}",
+        "{% case 1 %}{% when 1 %}{% if true %}a{% else %}b{% endif %}{% else %}c{% endcase %}",
+        "{% for i in (1..2) %}{{ i }}{% else %}none{% endfor %}",
+        "{% comment %}{% if true %}{% else if %}{% endif %}{% endcomment %}",
+        "{% raw %}{% if true %}{% else if %}{% endif %}{% endraw %}",
+    ],
+)
+def test_branches_that_are_right(source: str) -> None:
+    assert MessageTemplate(source).check() == []
+
+
+@pytest.mark.parametrize(
+    "source,suggestion",
+    [
+        ("{{ Profile.nick | downcase | default: 'x' }}", "Profile.nick | default: 'x' | downcase"),
+        (
+            "{{ Profile.nick | strip | upcase | default: 'x' | append: '!' }}",
+            "Profile.nick | default: 'x' | strip | upcase | append: '!'",
+        ),
+        ("{% assign n = Event.partner | upcase | default: 'x' %}", "Event.partner | default: 'x' | upcase"),
+        (
+            '{% echo Linked["Winter"].code | prepend: "#" | default: "x" %}',
+            "Linked.Winter.code | default: 'x' | prepend: '#'",
+        ),
+        ("{{ Profile.a | default: Profile.b | upcase | default: 'x' }}", None),
+        ("{{ 'Hi ' | append: Profile.nick | default: 'x' }}", None),
+        ("{% liquid\n echo Profile.nick | upcase | default: 'x'\n%}", "Profile.nick | default: 'x' | upcase"),
+        ("{{ Profile['पता'].city | upcase | default: 'x' }}", "Profile[\"पता\"].city | default: 'x' | upcase"),
+    ],
+)  # fmt: skip
+def test_a_default_that_comes_too_late(source: str, suggestion: str | None) -> None:
+    (finding,) = MessageTemplate(source).check()
+
+    assert finding.kind is FindingKind.PROBABLE_MISTAKE
+    assert "`default` is too late" in finding.message
+    if suggestion is not None:
+        assert finding.suggestion == suggestion
+        assert MessageTemplate(f"{{{{ {finding.suggestion} }}}}").check() == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ Profile.nick | default: 'x' | downcase }}",
+        "{{ Profile.nick | default: 'x' | strip | default: 'y' }}",
+        "{{ Profile.a | default: Profile.b | default: 'x' }}",
+        "{{ Event.listExpiry | date: '%d %B' | default: 'further notice' }}",
+        "{{ 'x' | upcase | default: 'y' }}",
+        "{{ Profile.nick | downcase }}",
+        "{{ Event.at | date: '%-d %B %Y, %H:%M' }}",
+    ],
+)
+def test_a_default_in_the_right_place(source: str) -> None:
+    assert MessageTemplate(source).check() == []
+
+
+def test_all_findings_stand_in_the_order_of_the_template() -> None:
+    source = "{{ Event.x }}{% if Event.y %}{% else if 1 %}{% endif %}{{ Profile.n | upcase | default: 1 }}{{ Event.z }}"
+
+    found = MessageTemplate(source).check(event=["a"])
+
+    assert [each.column for each in found] == sorted(each.column or 0 for each in found)
+    assert [each.kind.name for each in found] == [
+        "UNKNOWN_PROPERTY",
+        "UNKNOWN_PROPERTY",
+        "PROBABLE_MISTAKE",
+        "PROBABLE_MISTAKE",
+        "UNKNOWN_PROPERTY",
+    ]
+
+
+NAMES = [
+    ("Profile.शहर_का_नाम", 'Profile["शहर_का_नाम"]'),
+    ("Profile.address.शहर", None),
+    ("Profile.address.नाम.pin", 'Profile.address["नाम"].pin'),
+    ("Linked.नाम.code", 'Linked["नाम"].code'),
+    ("Profile.pre\u0301nom", 'Profile["pre\u0301nom"]'),
+    ("Profile.a\u200cb", 'Profile["a\u200cb"]'),
+    ("Profile.🎁", 'Profile["🎁"]'),
+    ("Profile.ชื่อ", 'Profile["ชื่อ"]'),
+    ("Profile.नाम का", 'Profile["नाम का"]'),
+    ("Profile.empty", 'Profile["empty"]'),
+    ("Profile.limit", 'Profile["limit"]'),
+    ("Event.with.x", 'Event["with"].x'),
+]
+
+
+@pytest.mark.parametrize("path,right", [pair for pair in NAMES if pair[1]])
+@pytest.mark.parametrize(
+    "form",
+    ["{{ ? }}", "{{ 'a' | append: ? | upcase }}", "{% if ? == 'x' %}{% endif %}", "{% liquid\n echo ?\n%}"],
+)
+def test_a_name_that_is_not_read_after_a_dot_is_shown_in_brackets(path: str, right: str, form: str) -> None:
+    (finding,) = MessageTemplate.check_source(form.replace("?", path))
+
+    assert finding.message.endswith(right)
+    assert MessageTemplate.check_source(form.replace("?", right)) == []
+
+
+@pytest.mark.parametrize("name", ["город", "名前", "prénom", "first-name", "2nd", "größe"])
+def test_names_in_many_scripts_work_after_a_dot(name: str) -> None:
+    assert MessageTemplate(f"{{{{ Profile.{name} }}}}").render(event={}, profile={name: "x"}) == "x"
+
+
+@pytest.mark.parametrize("name", ["शहर_का_नाम", "empty", 'say "hi"', "a b", "limit"])
+def test_a_suggestion_can_be_pasted(name: str) -> None:
+    (finding,) = MessageTemplate('{{ Event["' + name[:-1].replace('"', "") + 'x"] }}').check(event=[name])
+
+    assert finding.suggestion is not None
+    template = MessageTemplate(f"{{{{ {finding.suggestion} }}}}")
+    assert template.render(event={name: "found"}) == "found"

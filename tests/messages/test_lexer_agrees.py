@@ -1,11 +1,13 @@
 """The lexer yields what the engine's own yields, where that one takes the source for whole."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from liquid.exceptions import LiquidSyntaxError
 from liquid.lex import get_lexer
 from liquid.token import TOKEN_CONTENT, TOKEN_DOC, Token
 
+from partner_vouchers.messages import MessageTemplate
 from partner_vouchers.messages.lexer import tokenize
 
 inner = st.text(alphabet="ab1 |.'-\n\t#", max_size=8)
@@ -53,3 +55,20 @@ def whole(tokens: list[Token]) -> list[tuple[str, str, int | None]]:
 def place(token: Token) -> int | None:
     """Where a token begins; that of white space and of nothing is not told alike, and leads nowhere."""
     return token.start_index if token.value and token.kind != TOKEN_CONTENT else None
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% comment %}{% raw %}{% endcomment %}{% endraw %}{% endcomment %}x",
+        "{% comment %}{% raw %}{% comment %}{% endraw %}{% endcomment %}x",
+        "{% comment %}{% raw %}{{ x {% endraw %}{% endcomment %}x",
+        "{%- comment -%}{%- raw -%} {% endcomment %} {%- endraw -%} {%- endcomment -%} x",
+        "{% comment %}{%raw%}a{%endraw%}{% raw %}{% endcomment %}{% endraw %}{% endcomment %}x",
+        "{% comment %}{% doc %}{% endcomment %}{% enddoc %}{% endcomment %}x",
+        "{% comment %}{% raw %} never closed {% endcomment %}x",
+        "{% comment %}{% comment %}{% raw %}{% endcomment %}{% endraw %}{% endcomment %}{% endcomment %}x",
+    ],
+)
+def test_a_comment_may_hold_a_raw_block(source: str) -> None:
+    assert MessageTemplate(source).render(event={}) == "x"

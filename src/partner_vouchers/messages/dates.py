@@ -128,7 +128,7 @@ def _read(value: object) -> datetime:
         return datetime.combine(value, time())
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return _EPOCH + timedelta(seconds=float(value) if isinstance(value, Decimal) else value)
-    raise Unusable("`date` cannot read a value of this type")
+    raise Unusable("a value of this type is no date")
 
 
 def _from_text(text: str) -> datetime:
@@ -140,8 +140,9 @@ def _from_text(text: str) -> datetime:
             return datetime.strptime(text, "%d-%m-%Y %H:%M:%S")  # noqa: DTZ007
         return datetime.fromisoformat(text)
     except ValueError:
-        reason = "`date` cannot read this; it reads 2027-03-31T18:30:00Z, 31-03-2027 18:30:00, and seconds since 1970"
-    raise Unusable(reason)
+        # Not raised here: the error of Python quotes the value, which may be a voucher code.
+        pass
+    raise Unusable("it reads 2027-03-31T18:30:00Z, 31-03-2027 18:30:00, and seconds since 1970")
 
 
 def _refuse_unlocalised(value: datetime) -> None:
@@ -188,9 +189,7 @@ def _directive(at: datetime, flags: str, width: str, name: str) -> str:
     elif name in _FRACTIONS:
         return f"{at.microsecond:06}000"[: min(int(width or _FRACTIONS[name]), 9)]
     else:
-        raise Unusable(
-            "the pattern of `date` has a directive that does not exist; see the reference of the filter"
-        )
+        raise Unusable("the pattern of `date` has a directive that does not exist")
     if "-" in flags:
         least, width = 0, ""
     elif "0" in flags:

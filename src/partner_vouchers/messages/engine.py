@@ -79,6 +79,9 @@ class Context(RenderContext):
     def get_item(self, obj: object, key: object) -> object:
         if type(obj) is Deferred:
             obj = obj.get(self)
+        if isinstance(key, bool):
+            # In Python true is 1, and would lead to the second element.
+            raise KeyError(key)
         if key in ("first", "last", "size") and isinstance(obj, Mapping):
             # The engine would make them up.
             return obj[key]

@@ -31,7 +31,7 @@ _LINKED = re.compile(r"Linked\s*\.?\s*[\[{(]\s*([\"'])(?P<name>[^\"'\n]*)\1(?P<r
 # A name as somebody may write it: letters of any script with their marks, digits, signs, but no ASCII punctuation.
 _NAME = r"[^\s!-,./:-@\[-^`{-~]+"
 _SPACED = re.compile(
-    rf"(Event|Profile)\s*\.\s*({_NAME}(?: (?!(?:and|or|contains|in|if|else|not)\b){_NAME})+)"
+    rf"(Event|Profile)\s*\.\s*({_NAME}(?: (?!(?:and|or|contains|in|if|else|not|limit|offset|reversed|cols)\b){_NAME})+)"
 )
 _DOTTED = re.compile(rf"{_NAME}(?:\s*\.\s*{_NAME}|\[[^\[\]]*\])+")
 _SEGMENT = re.compile(rf"{_NAME}|\[[^\[\]]*\]")
@@ -89,7 +89,7 @@ def parsing_failure(error: Exception, reached: Token | None) -> MessageError:
     reason = str(error.message)
     if token is not None and (right := _right_form(token)):
         reason = f"{reason}; linked content is written {right}"
-    elif token is not None and (right := _with_spaces(token)):
+    elif token is not None and token.kind not in _WORDS and (right := _with_spaces(token)):
         reason = f"{reason}; a name with spaces is written {right}"
     elif token is not None and (right := _with_signs(token)):
         reason = f"{reason}; write {right}"
@@ -117,8 +117,8 @@ def rendering_failure(stopped: Stopped, linked: Linked, names: list[str]) -> Par
             reason = _not_there(token, linked)
         case FilterError():
             reason = str(error.message)
-        case LiquidTypeError():
-            reason = "a value is of the wrong kind for what is done with it"
+        case LiquidTypeError() | TypeError():
+            reason = "a value has the wrong type for this place"
         case BreakLoop() | ContinueLoop():
             reason = f"{str(error)!r} is outside of a loop"
         case UnicodeEncodeError():
@@ -154,7 +154,7 @@ def _with_signs(token: Token) -> str | None:
     begin = max(token.start_index - 2 * _LONGEST_NAME, 0)
     near = token.source[begin : token.start_index + 2 * _LONGEST_NAME]
     for found in _DOTTED.finditer(near):
-        if found.start() <= token.start_index - begin <= found.end():
+        if found.start() <= token.start_index - begin <= found.end() and len(found.group()) <= _LONGEST_NAME:
             segments = _SEGMENT.findall(found.group())
             right = segments[0] + "".join(each if each[0] == "[" else _written(each) for each in segments[1:])
             return right if right != re.sub(r"\s", "", found.group()) else None

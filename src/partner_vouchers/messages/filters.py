@@ -290,7 +290,7 @@ def _end(value: object, index: int) -> object:
     if is_missing(value):
         return str(value)  # raises
     if isinstance(value, Mapping):
-        raise Unusable("`first` and `last` take a list; the properties of an object have no order")
+        raise Unusable("the properties of an object have no order")
     return value[index] if isinstance(value, list | tuple | range) and value else None
 
 
@@ -330,7 +330,7 @@ def total(items: Sequence[object], name: object = None) -> int | float:
 def concat(items: list[object], others: object) -> list[object]:
     """The filter `concat`."""
     if not isinstance(others, list | tuple | range):
-        raise Unusable("`concat` takes a list")
+        raise Unusable("its argument must be a list")
     return items + list(others)
 
 
@@ -399,7 +399,7 @@ def _property(item: object, name: str) -> object:
         return None
     if isinstance(item, Mapping):
         return item.get(name)
-    raise Unusable("the filter looks for a property in a list of objects, but an element is no object")
+    raise Unusable("it looks for a property, and an element of the list is no object")
 
 
 FILTERS: dict[str, Callable[..., object]] = {

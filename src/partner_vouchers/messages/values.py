@@ -74,7 +74,8 @@ def _scalar_text(value: object) -> str:
         return value.isoformat()
     if isinstance(value, range):
         return f"{value.start}..{value.stop - 1}"
-    if isinstance(value, bytes | bytearray | memoryview) or type(value).__str__ is object.__str__:
+    unprintable = isinstance(value, bytes | bytearray | memoryview | ForLoop | TableRow)
+    if unprintable or type(value).__str__ is object.__str__:
         raise Unusable(f"a value of the type {type(value).__name__!r} cannot be printed")
     return str(value)
 

@@ -1,0 +1,217 @@
+"""A template looks at linked content only where the message needs it."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from partner_vouchers.errors import LinkedContentError, LinkedContentFailed, NoLinkedContent
+from partner_vouchers.messages import MessageTemplate
+
+PROFILE = {
+    "gold": True,
+    "basic": False,
+    "none": None,
+    "no_items": [],
+    "one": ["x"],
+    "two": ["x", "y"],
+    "name": "Meera",
+    "nick": "",
+}
+NIKE = 'Linked["Nike"].code'
+
+
+class Sources:
+    """Two sources that remember which of them is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def of(self, name: str, answer: object) -> "Source":
+        return Source(self, name, answer)
+
+
+class Source:
+    parameters = frozenset[str]()
+
+    def __init__(self, sources: Sources, name: str, answer: object) -> None:
+        self._sources = sources
+        self._name = name
+        self._answer = answer
+
+    def fetch(self, parameters: Mapping[str, str]) -> Mapping[str, object]:
+        self._sources.asked.append(self._name)
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return {"code": self._answer, "count": 1, "codes": ["a", "b"], "nothing": None}
+
+
+def render(source: str) -> tuple[str | None, list[str]]:
+    sources = Sources()
+    linked = {
+        "Puma": sources.of("Puma", "PU-1"),
+        "Nike": sources.of("Nike", "NI-1"),
+        "Sold out": sources.of("Sold out", NoLinkedContent(reason="no code is left")),
+        "Broken": sources.of("Broken", LinkedContentError(reason="out of order")),
+    }
+    return MessageTemplate(source).render(event={}, profile=PROFILE, linked=linked), sources.asked
+
+
+@pytest.mark.parametrize(
+    "source,message",
+    [
+        # default
+        (f"{{{{ Profile.name | default: {NIKE} }}}}", "Meera"),
+        (f"{{{{ Profile.name | upcase | default: {NIKE} | append: '!' }}}}", "MEERA!"),
+        (f"{{{{ Profile.nick | default: 'x' | default: {NIKE} }}}}", "x"),
+        (f"{{{{ Profile.name | default: 'x', allow_false: {NIKE} }}}}", "Meera"),
+        (f"{{% assign v = Profile.name | default: {NIKE} %}}{{{{ v }}}}", "Meera"),
+        (f"{{% echo Profile.name | default: {NIKE} %}}", "Meera"),
+        (f"{{% liquid\n assign v = Profile.name | default: {NIKE}\n echo v\n%}}", "Meera"),
+        # conditions
+        (f"{{% if Profile.gold or {NIKE} %}}gold{{% endif %}}", "gold"),
+        (f"{{% if Profile.basic and {NIKE} %}}{{% else %}}no{{% endif %}}", "no"),
+        (f"{{% if Profile.gold or Profile.basic and {NIKE} == 'x' %}}gold{{% endif %}}", "gold"),
+        (f"{{% unless Profile.gold or {NIKE} %}}{{% else %}}gold{{% endunless %}}", "gold"),
+        (f"{{% if Profile.gold %}}gold{{% elsif {NIKE} %}}x{{% endif %}}", "gold"),
+        (f"{{% if Profile.none contains {NIKE} %}}{{% else %}}no{{% endif %}}", "no"),
+        (f"{{% if Profile.none < {NIKE} %}}{{% else %}}no{{% endif %}}", "no"),
+        (f"{{% if Profile.none >= {NIKE} %}}{{% else %}}no{{% endif %}}", "no"),
+        # case
+        (f"{{% case Profile.name %}}{{% when 'Meera', {NIKE} %}}M{{% endcase %}}", "M"),
+        (f"{{% case Profile.name %}}{{% when 'Meera' or {NIKE} %}}M{{% endcase %}}", "M"),
+        (f"{{% case Profile.name %}}{{% when 'Meera' %}}M{{% when {NIKE} %}}N{{% endcase %}}", "M"),
+        (f"{{% case Profile.name %}}{{% when 'Meera' %}}M{{% else %}}{{{{ {NIKE} }}}}{{% endcase %}}", "M"),
+        (f"{{% case {NIKE} %}}{{% else %}}E{{% endcase %}}", "E"),
+        # cycle
+        (f"{{% cycle 'a', {NIKE} %}}", "a"),
+        (f"{{% cycle 'name': 'a', {NIKE} %}}", "a"),
+        (f"{{% for i in (1..3) %}}{{% cycle 'a', 'b', 'c', {NIKE} %}}{{% endfor %}}", "abc"),
+        # loops
+        (f"{{% for x in Profile.no_items limit: {NIKE} %}}{{% endfor %}}", ""),
+        (f"{{% for x in Profile.none offset: {NIKE} %}}{{% else %}}none{{% endfor %}}", "none"),
+        (f"{{% for x in Profile.two limit: 0 offset: {NIKE} %}}{{% endfor %}}", ""),
+        (f"{{% tablerow x in Profile.no_items cols: {NIKE} %}}{{% endtablerow %}}", ""),
+        (f"{{% for x in Profile.two %}}{{{{ x }}}}{{% break %}}{{{{ {NIKE} }}}}{{% endfor %}}", "x"),
+        (f"{{% for x in Profile.one %}}{{{{ x }}}}{{% else %}}{{{{ {NIKE} }}}}{{% endfor %}}", "x"),
+        # arguments of filters
+        (f"{{{{ Profile.name | replace: 'CODE', {NIKE} }}}}", "Meera"),
+        (f"{{{{ Profile.name | replace_first: 'CODE', {NIKE} }}}}", "Meera"),
+        (f"{{{{ Profile.name | replace_last: 'CODE', {NIKE} }}}}", "Meera"),
+        (f"{{{{ Profile.name | truncate: 5, {NIKE} }}}}", "Meera"),
+        (f"{{{{ Profile.name | truncatewords: 1, {NIKE} }}}}", "Meera"),
+        (f"{{{{ Profile.one | join: {NIKE} }}}}", "x"),
+        (f"{{{{ Profile.no_items | where: 'x', {NIKE} | size }}}}", "0"),
+        (f"{{{{ Profile.none | date: {NIKE} }}}}", ""),
+        # what is not rendered
+        (f"{{% if Profile.basic %}}{{{{ {NIKE} }}}}{{% endif %}}", ""),
+        (f"{{% comment %}}{{{{ {NIKE} }}}}{{% endcomment %}}", ""),
+        (f"{{% raw %}}{{{{ {NIKE} }}}}{{% endraw %}}", f"{{{{ {NIKE} }}}}"),
+        # variables that are not read
+        (f"{{% assign v = {NIKE} %}}none", "none"),
+        (f"{{% assign v = {NIKE} | upcase | append: Profile.name %}}none", "none"),
+        (f"{{% assign v = {NIKE} %}}{{% if Profile.basic %}}{{{{ v }}}}{{% endif %}}none", "none"),
+        (f"{{% assign v = {NIKE} %}}{{% assign w = v | append: '!' %}}none", "none"),
+        (f"{{% assign v = {NIKE} %}}{{{{ Profile.name | default: v }}}}", "Meera"),
+        (f"{{% assign v = {NIKE} %}}{{% assign v = 'own' %}}{{{{ v }}}}", "own"),
+        ('{% assign v = Linked["Nike"] %}{{ Profile.name | default: v.code }}', "Meera"),
+        (f"{{% capture v %}}{{{{ {NIKE} }}}}{{% endcapture %}}none", "none"),
+        (
+            f"{{% capture v %}}{{% if Profile.gold %}}{{{{ {NIKE} }}}}{{% endif %}}{{% endcapture %}}none",
+            "none",
+        ),
+        (f"{{% assign v = {NIKE} %}}{{% capture w %}}{{{{ v }}}}!{{% endcapture %}}none", "none"),
+        (f"{{% for i in (1..3) %}}{{% assign v = {NIKE} %}}{{{{ i }}}}{{% endfor %}}", "123"),
+    ],
+)
+def test_what_is_not_needed_is_not_looked_up(source: str, message: str) -> None:
+    assert render(source) == (message, [])
+
+
+@pytest.mark.parametrize(
+    "source,message",
+    [
+        (f"{{{{ Profile.none | default: {NIKE} }}}}", "NI-1"),
+        (f"{{{{ Profile.basic | default: 'x', allow_false: {NIKE} }}}}", "x"),
+        (f"{{{{ Profile.name | replace: 'Meera', {NIKE} }}}}", "NI-1"),
+        (f"{{{{ Profile.name | truncate: 4, {NIKE} }}}}", "NI-1"),
+        (f"{{{{ Profile.two | join: {NIKE} }}}}", "xNI-1y"),
+        (f"{{% if Profile.basic or {NIKE} %}}yes{{% endif %}}", "yes"),
+        (f"{{% case 'NI-1' %}}{{% when 'x', {NIKE} %}}N{{% endcase %}}", "N"),
+        (f"{{% for i in (1..2) %}}{{% cycle 'a', {NIKE} %}}{{% endfor %}}", "aNI-1"),
+        ('{% for x in Profile.two limit: Linked["Nike"].count %}{{ x }}{% endfor %}', "x"),
+        ('{% for x in Linked["Nike"].codes %}{{ x }}{% endfor %}', "ab"),
+        # Variables have the value that they were given, whatever happened since.
+        (f"{{% assign v = {NIKE} %}}{{{{ v }}}} {{{{ v }}}}", "NI-1 NI-1"),
+        ('{% assign v = Linked["Nike"] %}{{ v.code }} {{ v["code"] }} {{ v.codes.size }}', "NI-1 NI-1 2"),
+        (f"{{% assign v = {NIKE} %}}{{{{ v | append: '!' | default: 'x' }}}}", "NI-1!"),
+        (
+            f"{{% assign x = 'a' %}}{{% assign v = {NIKE} | append: x %}}{{% assign x = 'b' %}}{{{{ v }}}}",
+            "NI-1a",
+        ),
+        (f"{{% assign v = {NIKE} %}}{{% assign w = v %}}{{% assign v = 'b' %}}{{{{ w }}}}", "NI-1"),
+        (f"{{% assign v = 'x' %}}{{% assign v = v | append: {NIKE} %}}{{{{ v }}}}", "xNI-1"),
+        (
+            f"{{% for i in (1..3) %}}{{% assign v = {NIKE} | append: i %}}{{% endfor %}}{{{{ v }}}}",
+            "NI-13",
+        ),
+        (
+            f"{{% for i in (1..2) %}}{{% assign v = {NIKE} | append: forloop.index %}}{{% endfor %}}{{{{ v }}}}",
+            "NI-12",
+        ),
+        (
+            (
+                f"{{% assign v = {NIKE} %}}{{% for i in (1..99) %}}{{% assign v = v | append: '.' %}}{{% endfor %}}"
+                "{{ v | size }}"
+            ),
+            "103",
+        ),
+        (
+            f"{{% increment n %}}{{% assign v = {NIKE} | append: n %}}{{% increment n %}} {{{{ v }}}}",
+            "01 NI-11",
+        ),
+        (
+            (
+                f"{{% assign x = 'a' %}}{{% capture v %}}{{{{ {NIKE} }}}}{{{{ x }}}}{{% endcapture %}}"
+                "{% assign x = 'b' %}{{ v }}"
+            ),
+            "NI-1a",
+        ),
+        (
+            f"{{% capture v %}}{{% assign x = 'a' %}}{{{{ {NIKE} }}}}{{% endcapture %}}{{{{ x }}}}{{{{ v }}}}",
+            "aNI-1",
+        ),
+        (f"{{% capture v %}}{{% increment n %}}{{{{ {NIKE} }}}}{{% endcapture %}}{{{{ v }}}}", "0NI-1"),
+        (f"{{% assign v = {NIKE} %}}{{% if v == blank %}}none{{% else %}}{{{{ v }}}}{{% endif %}}", "NI-1"),
+    ],
+)
+def test_what_is_needed_is_looked_up_once(source: str, message: str) -> None:
+    assert render(source) == (message, ["Nike"])
+
+
+def test_a_source_that_has_nothing_counts_as_blank_and_nil() -> None:
+    for nothing in ("blank", "nil"):
+        source = f'{{% if Linked["Sold out"].code == {nothing} %}}{{{{ {NIKE} }}}}{{% endif %}}'
+        assert render(source) == ("NI-1", ["Sold out", "Nike"])
+    assert render('{% assign v = Linked["Sold out"].code %}{{ v | default: "contact us" }}') == (
+        "contact us",
+        ["Sold out"],
+    )
+
+
+def test_a_failing_source_fails_where_it_is_needed() -> None:
+    assert render('{% assign v = Linked["Broken"].code %}none') == ("none", [])
+    with pytest.raises(LinkedContentFailed) as caught:
+        render('{% if true %}\n{% assign v = Linked["Broken"].code %}\n\n{{ v }}{% endif %}')
+    assert caught.value.name == "Broken"
+    # The place is that of the look-up, in whatever block it is.
+    assert caught.value.line in (2, 4)
+
+
+def test_a_captured_code_is_escaped_once_in_html() -> None:
+    sources = Sources()
+    template = MessageTemplate(
+        '{% capture v %}<b>{{ Linked["Puma"].code }}</b>{% endcapture %}{{ v }}', escape="html"
+    )
+    message = template.render(event={}, linked={"Puma": sources.of("Puma", "<&>")})
+
+    assert message == "<b>&lt;&amp;&gt;</b>"
