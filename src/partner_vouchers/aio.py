@@ -1,0 +1,308 @@
+"""`AsyncPartnerVouchers`: the library for asynchronous hosts.
+
+Nothing is written twice: each coroutine runs the method of the same name in a worker thread, or inside the host's
+asynchronous transaction. Signature, types and docstring are those of the method.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, BinaryIO, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+
+from partner_vouchers.domain.codes import CodeRules
+from partner_vouchers.domain.duplicates import DuplicatePolicy
+from partner_vouchers.errors import HostTransactionError, InvalidInput
+from partner_vouchers.ports import Clock, Storage
+from partner_vouchers.usecases.audit import AuditGroup
+from partner_vouchers.usecases.campaigns import CampaignsGroup
+from partner_vouchers.usecases.codes import CodesGroup
+from partner_vouchers.usecases.delivery.retention import KEEP_EVENTS
+from partner_vouchers.usecases.events import EventsGroup
+from partner_vouchers.usecases.lists import ListsGroup
+from partner_vouchers.usecases.partners import PartnersGroup
+from partner_vouchers.usecases.uploads import UploadsGroup
+from partner_vouchers.usecases.wiring import EligibilityRule
+from partner_vouchers.vouchers import PartnerVouchers
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Group = TypeVar("Group")
+
+MAX_WORKERS = 16
+"""How many calls of one `AsyncPartnerVouchers` run at the same time by default; others wait."""
+
+_CHUNK = 64 * 1024
+
+
+class _Runner(Protocol):
+    """Runs a call of the library without blocking the event loop."""
+
+    async def run(self, call: Callable[[PartnerVouchers], T]) -> T: ...
+
+
+class _AsyncGroup(Generic[Group]):
+    """A group of use cases as coroutines.
+
+    Attributes:
+        runner: runs the calls.
+        group_of: returns the group of a library.
+    """
+
+    def __init__(self, runner: _Runner, group_of: Callable[[PartnerVouchers], Group]) -> None:
+        self.runner = runner
+        self.group_of = group_of
+
+
+def in_thread(
+    method: Callable[Concatenate[Group, P], T],
+) -> Callable[Concatenate[_AsyncGroup[Group], P], Coroutine[Any, Any, T]]:
+    """Return a method as a coroutine function."""
+
+    @functools.wraps(method)
+    async def call(self: _AsyncGroup[Group], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.runner.run(lambda vouchers: method(self.group_of(vouchers), *args, **kwargs))
+
+    return call  # type: ignore[return-value] # mypy loses the ParamSpec behind functools.wraps
+
+
+def iterated(
+    method: Callable[Concatenate[Group, P], Iterator[T]],
+) -> Callable[Concatenate[_AsyncGroup[Group], P], AsyncIterator[T]]:
+    """Return a method that returns an iterator as one that returns an asynchronous iterator."""
+
+    @functools.wraps(method)
+    async def iterate(self: _AsyncGroup[Group], *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        items = await self.runner.run(lambda vouchers: method(self.group_of(vouchers), *args, **kwargs))
+        done = object()
+        while (item := await self.runner.run(lambda _: next(items, done))) is not done:
+            yield item  # type: ignore[misc]
+
+    return iterate  # type: ignore[return-value]
+
+
+def streamed(
+    method: Callable[Concatenate[Group, P], BinaryIO],
+) -> Callable[Concatenate[_AsyncGroup[Group], P], AsyncIterator[bytes]]:
+    """Return a method that returns a binary stream as one that returns an asynchronous iterator of its bytes."""
+
+    @functools.wraps(method)
+    async def read(self: _AsyncGroup[Group], *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[bytes]:
+        stream = await self.runner.run(lambda vouchers: method(self.group_of(vouchers), *args, **kwargs))
+        try:
+            while chunk := await self.runner.run(lambda _: stream.read(_CHUNK)):
+                yield chunk
+        finally:
+            stream.close()
+
+    return read  # type: ignore[return-value]
+
+
+class AsyncPartners(_AsyncGroup[PartnersGroup]):
+    """The partners; reached as `vouchers.partners`."""
+
+    add = in_thread(PartnersGroup.add)
+    get = in_thread(PartnersGroup.get)
+    all = in_thread(PartnersGroup.all)
+
+
+class AsyncLists(_AsyncGroup[ListsGroup]):
+    """The voucher lists; reached as `vouchers.lists`."""
+
+    create = in_thread(ListsGroup.create)
+    get = in_thread(ListsGroup.get)
+    find = in_thread(ListsGroup.find)
+    edit = in_thread(ListsGroup.edit)
+    pause = in_thread(ListsGroup.pause)
+    activate = in_thread(ListsGroup.activate)
+    archive = in_thread(ListsGroup.archive)
+    delete = in_thread(ListsGroup.delete)
+
+
+class AsyncUploads(_AsyncGroup[UploadsGroup]):
+    """The uploads; reached as `vouchers.uploads`. A source is read in the worker thread."""
+
+    add = in_thread(UploadsGroup.add)
+    validate = in_thread(UploadsGroup.validate)
+    get = in_thread(UploadsGroup.get)
+    of_list = in_thread(UploadsGroup.of_list)
+    errors = in_thread(UploadsGroup.errors)
+    original_file = streamed(UploadsGroup.original_file)
+    error_file = streamed(UploadsGroup.error_file)
+    recover = in_thread(UploadsGroup.recover)
+    withdraw = in_thread(UploadsGroup.withdraw)
+    explain_duplicate = in_thread(UploadsGroup.explain_duplicate)
+
+
+class AsyncCampaigns(_AsyncGroup[CampaignsGroup]):
+    """The links between lists and campaigns; reached as `vouchers.campaigns`."""
+
+    link = in_thread(CampaignsGroup.link)
+    unlink = in_thread(CampaignsGroup.unlink)
+    of_list = in_thread(CampaignsGroup.of_list)
+    lists_of = in_thread(CampaignsGroup.lists_of)
+
+
+class AsyncCodes(_AsyncGroup[CodesGroup]):
+    """The codes and who has them; reached as `vouchers.codes`."""
+
+    assign = in_thread(CodesGroup.assign)
+    assign_many = in_thread(CodesGroup.assign_many)
+    of_user = in_thread(CodesGroup.of_user)
+    holders = in_thread(CodesGroup.holders)
+    assignments = iterated(CodesGroup.assignments)
+    export = streamed(CodesGroup.export)
+
+
+class AsyncEvents(_AsyncGroup[EventsGroup]):
+    """The delivery of events to sinks; reached as `vouchers.events`."""
+
+    emit = in_thread(EventsGroup.emit)
+    deliver = in_thread(EventsGroup.deliver)
+    relay = in_thread(EventsGroup.relay)
+    backlog = in_thread(EventsGroup.backlog)
+    dead_letters = in_thread(EventsGroup.dead_letters)
+    retry_dead_letters = in_thread(EventsGroup.retry_dead_letters)
+    forget_sink = in_thread(EventsGroup.forget_sink)
+    announce_expired = in_thread(EventsGroup.announce_expired)
+
+
+class AsyncAudit(_AsyncGroup[AuditGroup]):
+    """The log of changes; reached as `vouchers.audit`."""
+
+    entries = in_thread(AuditGroup.entries)
+
+
+class _AsyncGroups:
+    """The groups of a library, whatever runs their calls."""
+
+    def __init__(self, runner: _Runner) -> None:
+        self._runner = runner
+        self.partners: AsyncPartners = AsyncPartners(runner, lambda vouchers: vouchers.partners)
+        self.lists: AsyncLists = AsyncLists(runner, lambda vouchers: vouchers.lists)
+        self.uploads: AsyncUploads = AsyncUploads(runner, lambda vouchers: vouchers.uploads)
+        self.campaigns: AsyncCampaigns = AsyncCampaigns(runner, lambda vouchers: vouchers.campaigns)
+        self.codes: AsyncCodes = AsyncCodes(runner, lambda vouchers: vouchers.codes)
+        self.events: AsyncEvents = AsyncEvents(runner, lambda vouchers: vouchers.events)
+        self.audit: AsyncAudit = AsyncAudit(runner, lambda vouchers: vouchers.audit)
+
+
+class AsyncPartnerVouchers(_AsyncGroups):
+    """The library for asynchronous hosts: the groups of `PartnerVouchers` as coroutines.
+
+    Calls run in worker threads, at most `max_workers` at the same time, and never on the event loop. When a call is
+    cancelled before it has begun, nothing is done; afterwards it goes on to its end and may commit, so repeat it with
+    the same idempotency key. An object may be used from several event loops.
+
+    Example:
+        >>> import asyncio
+        >>> from partner_vouchers.adapters.memory import MemoryStorage
+        >>> async def main() -> str:
+        ...     async with AsyncPartnerVouchers(MemoryStorage()) as vouchers:
+        ...         return (await vouchers.partners.add("Puma")).name
+        >>> asyncio.run(main())
+        'Puma'
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        duplicates: DuplicatePolicy | None = None,
+        code_format: CodeRules | None = None,
+        clock: Clock | None = None,
+        eligibility: Mapping[str, EligibilityRule] | None = None,
+        keep_events: timedelta | None = KEEP_EVENTS,
+        max_workers: int = MAX_WORKERS,
+    ) -> None:
+        """Put the library together.
+
+        Args:
+            storage: where everything is kept.
+            duplicates: as for `PartnerVouchers`.
+            code_format: as for `PartnerVouchers`.
+            clock: as for `PartnerVouchers`.
+            eligibility: as for `PartnerVouchers`; the rules run in the worker threads.
+            keep_events: as for `PartnerVouchers`.
+            max_workers: how many calls may run at the same time, 1 or more.
+
+        Raises:
+            InvalidInput: `max_workers` is no whole number of 1 or more, or see `PartnerVouchers`.
+        """
+        workers: object = max_workers
+        if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
+            raise InvalidInput(field="max_workers", reason="must be a whole number of 1 or more")
+        vouchers = PartnerVouchers(
+            storage,
+            duplicates=duplicates,
+            code_format=code_format,
+            clock=clock,
+            eligibility=eligibility,
+            keep_events=keep_events,
+        )
+        self._vouchers = vouchers
+        self._threads = _Threads(vouchers, max_workers)
+        super().__init__(self._threads)
+
+    def using(self, session: object) -> _AsyncGroups:
+        """Return the same groups within an open transaction of the host.
+
+        Args:
+            session: an `AsyncSession` or `AsyncConnection` of SQLAlchemy, to the database of the storage.
+
+        Raises:
+            HostTransactionError: it is neither. That it has no transaction, or belongs to another database, is raised
+                by the first call.
+        """
+        run_sync = getattr(session, "run_sync", None)
+        if not asyncio.iscoroutinefunction(run_sync):
+            raise HostTransactionError(
+                reason=f"pass an AsyncSession or AsyncConnection of SQLAlchemy, not {type(session).__name__}; "
+                "a synchronous connection belongs to PartnerVouchers(...).using(connection)"
+            )
+        return _AsyncGroups(_Session(self._vouchers, run_sync))
+
+    async def aclose(self) -> None:
+        """Wait for the calls that run, and end the worker threads. The storage stays open."""
+        await asyncio.to_thread(self._threads.close)
+
+    async def __aenter__(self) -> AsyncPartnerVouchers:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class _Threads:
+    """Runs calls in worker threads. The threads are kept, and with them the connections that belong to a thread."""
+
+    def __init__(self, vouchers: PartnerVouchers, max_workers: int) -> None:
+        self._vouchers = vouchers
+        self._executor = ThreadPoolExecutor(max_workers, thread_name_prefix="partner_vouchers")
+
+    async def run(self, call: Callable[[PartnerVouchers], T]) -> T:
+        context = copy_context()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, context.run, call, self._vouchers)
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=True)
+
+
+class _Session:
+    """Runs calls inside an asynchronous session of SQLAlchemy, whose driver is awaited for each statement."""
+
+    def __init__(self, vouchers: PartnerVouchers, run_sync: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+        self._vouchers = vouchers
+        self._run_sync = run_sync
+
+    async def run(self, call: Callable[[PartnerVouchers], T]) -> T:
+        result: T = await self._run_sync(lambda session: call(self._vouchers.using(session)))
+        return result
