@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import timedelta
@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Concatenate, Generic, ParamSpec, Protocol, Typ
 from partner_vouchers.domain.codes import CodeRules
 from partner_vouchers.domain.duplicates import DuplicatePolicy
 from partner_vouchers.errors import HostTransactionError, InvalidInput
+from partner_vouchers.observers import Observer
 from partner_vouchers.ports import Clock, Storage
 from partner_vouchers.usecases.audit import AuditGroup
 from partner_vouchers.usecases.campaigns import CampaignsGroup
@@ -218,6 +219,7 @@ class AsyncPartnerVouchers(_AsyncGroups):
         clock: Clock | None = None,
         eligibility: Mapping[str, EligibilityRule] | None = None,
         keep_events: timedelta | None = KEEP_EVENTS,
+        observers: Sequence[Observer] = (),
         max_workers: int = MAX_WORKERS,
     ) -> None:
         """Put the library together.
@@ -229,6 +231,7 @@ class AsyncPartnerVouchers(_AsyncGroups):
             clock: as for `PartnerVouchers`.
             eligibility: as for `PartnerVouchers`; the rules run in the worker threads.
             keep_events: as for `PartnerVouchers`.
+            observers: as for `PartnerVouchers`; they are told on the worker threads.
             max_workers: how many calls may run at the same time, 1 or more.
 
         Raises:
@@ -244,6 +247,7 @@ class AsyncPartnerVouchers(_AsyncGroups):
             clock=clock,
             eligibility=eligibility,
             keep_events=keep_events,
+            observers=observers,
         )
         self._vouchers = vouchers
         self._threads = _Threads(vouchers, max_workers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from attrs import evolve
@@ -11,6 +11,7 @@ from partner_vouchers.domain.codes import CodeFormat, CodeRules
 from partner_vouchers.domain.duplicates import DuplicatePolicy, PerPartnerAndTag
 from partner_vouchers.errors import DuplicatePolicyMismatch
 from partner_vouchers.host_connections import join
+from partner_vouchers.observers import Observer, observe, require_observers
 from partner_vouchers.ports import Clock, Storage, Transaction
 from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.audit import AuditGroup
@@ -61,6 +62,7 @@ class PartnerVouchers:
         clock: Clock | None = None,
         eligibility: Mapping[str, EligibilityRule] | None = None,
         keep_events: timedelta | None = KEEP_EVENTS,
+        observers: Sequence[Observer] = (),
     ) -> None:
         """Put the library together.
 
@@ -72,12 +74,14 @@ class PartnerVouchers:
             eligibility: the host's rules that campaign links may name: functions from a user's context to bool.
             keep_events: how long after it happened an event is kept that every sink has; None for ever. Where no
                 sink ever was, all are kept.
+            observers: are told of each call; see `partner_vouchers.observers`.
 
         Raises:
-            InvalidInput: `keep_events` is negative.
+            InvalidInput: `keep_events` is negative, or an observer is none.
             DuplicatePolicyMismatch: the storage was set up with another duplicate policy.
             StorageError: the storage cannot be used.
         """
+        self._observers = require_observers(observers)
         self._setup(
             Wiring(
                 storage=storage,
@@ -120,6 +124,7 @@ class PartnerVouchers:
             >>> connection.close()
         """
         joined = object.__new__(PartnerVouchers)
+        joined._observers = self._observers
         storage = join(self._wiring.storage, connection)
         joined._setup(evolve(self._wiring, storage=storage, in_host_transaction=True))
         return joined
@@ -133,6 +138,10 @@ class PartnerVouchers:
         self.codes: CodesGroup = CodesGroup(wiring)
         self.events: EventsGroup = EventsGroup(wiring)
         self.audit: AuditGroup = AuditGroup(wiring)
+        if self._observers:
+            for name, group in vars(self).copy().items():
+                if not name.startswith("_"):
+                    observe(group, name, self._observers)
 
 
 def _require_policy(wiring: Wiring) -> None:

@@ -1,0 +1,168 @@
+"""Observers: objects that are told of each call of the library, for traces and metrics.
+
+Pass them as `PartnerVouchers(..., observers=[...])`. Without observers nothing is wrapped, so nothing is paid. What an
+observer is told never contains a code or a user.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from attrs import frozen
+
+from partner_vouchers.domain.assignment import BatchOutcome, Reward
+from partner_vouchers.domain.uploads import Upload, Validation
+from partner_vouchers.errors import InvalidInput, PartnerVouchersError
+
+_LOG = logging.getLogger("partner_vouchers.observers")
+
+OK = "ok"
+"""The outcome of a call that returned."""
+
+FAILED = "failed"
+"""The outcome of a call that raised something other than an error of this library."""
+
+
+COUNTERS: Mapping[str, str] = {
+    "codes": "Codes given to users",
+    "unserved": "Users of a batch for whom there was no code",
+    "rows": "Rows of uploaded or validated files",
+    "errors": "Refused rows of uploaded or validated files",
+    "events": "Events delivered to sinks",
+}
+"""What `Call.counts` can contain, and what each number is."""
+
+
+@frozen
+class Call:
+    """A call of the library that has ended.
+
+    Attributes:
+        name: the group and the method, such as `"codes.assign"`.
+        outcome: `"ok"`; or the `code` of the error that it raised, such as `"codes_exhausted"`; or `"failed"`.
+        seconds: how long it took.
+        counts: numbers of its result, such as `{"codes": 1}`; empty for most calls.
+    """
+
+    name: str
+    outcome: str
+    seconds: float
+    counts: Mapping[str, int]
+
+
+class Observer(Protocol):
+    """Is told when a call begins and when it has ended, on the thread of the call.
+
+    It must be quick. What it raises is logged once and not felt by the caller.
+    """
+
+    def started(self, name: str) -> object:
+        """Note that a call begins. What is returned is passed to `ended`."""
+        ...
+
+    def ended(self, token: object, call: Call) -> None:
+        """Note that a call has ended."""
+        ...
+
+
+def require_observers(observers: object) -> tuple[Observer, ...]:
+    """Return observers.
+
+    Raises:
+        InvalidInput: it is no sequence of objects with `started` and `ended`.
+    """
+    if not isinstance(observers, Sequence) or isinstance(observers, str | bytes):
+        raise InvalidInput(field="observers", reason="must be a list of observers")
+    for each in observers:
+        if isinstance(each, type) or not (
+            callable(getattr(each, "started", None)) and callable(getattr(each, "ended", None))
+        ):
+            raise InvalidInput(
+                field="observers",
+                reason=f"{type(each).__name__} has no methods started(name) and ended(token, call)",
+            )
+    return tuple(observers)
+
+
+def observe(group: object, name: str, observers: Sequence[Observer]) -> None:
+    """Let observers see the public methods of a group of use cases.
+
+    Args:
+        group: the group; its methods are replaced on this object alone.
+        name: the name of the group, such as `"codes"`.
+        observers: who is told.
+    """
+    guarded = [_Guarded(each) for each in observers]
+    for method_name, method in inspect.getmembers(group, inspect.ismethod):
+        if not method_name.startswith("_"):
+            setattr(group, method_name, _observed(method, f"{name}.{method_name}", guarded))
+
+
+def counts_of(result: object) -> dict[str, int]:
+    """Return the numbers of a result that metrics can add up."""
+    match result:
+        case Reward():
+            return {"codes": 0 if result.replayed else 1}
+        case BatchOutcome():
+            new = sum(not reward.replayed for reward in result.rewards)
+            return {"codes": new, "unserved": len(result.unserved)}
+        case Upload() | Validation():
+            return {"rows": result.total, "errors": result.error_count}
+    delivered = getattr(result, "delivered", None)
+    return {"events": delivered} if isinstance(delivered, int) else {}
+
+
+def _observed(method: Callable[..., Any], name: str, observers: Sequence[_Guarded]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        tokens = [each.started(name) for each in observers]
+        begun = time.perf_counter()
+        outcome, counts = FAILED, dict[str, int]()
+        try:
+            result = method(*args, **kwargs)
+            outcome, counts = OK, counts_of(result)
+            return result
+        except PartnerVouchersError as error:
+            outcome = error.code
+            raise
+        finally:
+            ended = Call(name, outcome, time.perf_counter() - begun, counts)
+            for each, token in zip(reversed(observers), reversed(tokens), strict=True):
+                each.ended(token, ended)
+
+    return call
+
+
+class _Guarded:
+    """An observer whose failures are logged once."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._has_failed = False
+
+    def started(self, name: str) -> object:
+        try:
+            return self._observer.started(name)
+        except Exception as error:  # noqa: BLE001 - an observer may not disturb a call
+            self._log(error)
+            return None
+
+    def ended(self, token: object, call: Call) -> None:
+        try:
+            self._observer.ended(token, call)
+        except Exception as error:  # noqa: BLE001
+            self._log(error)
+
+    def _log(self, error: Exception) -> None:
+        if not self._has_failed:
+            self._has_failed = True
+            _LOG.warning(
+                "the observer %s failed with %s; this is logged once",
+                type(self._observer).__name__,
+                type(error).__name__,
+            )
