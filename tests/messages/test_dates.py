@@ -124,7 +124,7 @@ def test_nil_missing_and_empty_values_stay_what_they_are() -> None:
     assert template.render(event={"at": ""}) == "open"
     assert template.render(event={}) == "open"
     assert show(None) == ""
-    with pytest.raises(MessageError, match=r"Event\.at is not there"):
+    with pytest.raises(MessageError, match=r"Event\.at is missing"):
         MessageTemplate("{{ Event.at | date: '%d' }}").render(event={})
     assert MessageTemplate("{{ 5 | date: nil }}|{{ 5 | date: '' }}").render(event={}) == "5|5"
 

@@ -102,13 +102,13 @@ def test_no_code_and_no_default_is_an_error_that_says_so() -> None:
         render(f'\n{{{{ Linked["{NAME}"].code }}}}', Source(NoLinkedContent(reason="no code is left")))
 
     assert caught.value.reason == (
-        f"linked content '{NAME}' has nothing for this user (no code is left); give it a value with `| default:`"
+        f"linked content '{NAME}' has nothing for this user (no code is left); add `| default:` with a replacement"
     )
     assert caught.value.line == 2
 
 
 def test_missing_property_of_linked_content_is_not_mistaken_for_no_code() -> None:
-    with pytest.raises(MessageError, match="is not there; correct the name"):
+    with pytest.raises(MessageError, match="is missing; correct the name"):
         render(f'{{{{ Linked["{NAME}"].kode }}}}', Source())
 
 

@@ -53,7 +53,7 @@ def test_one_failing_message_does_not_stop_the_others() -> None:
     assert second == Skipped("u2", "no code")
     assert isinstance(third, Failed)
     assert isinstance(third.error, MessageError)
-    assert third.error.reason.startswith("Profile.name is not there")
+    assert third.error.reason.startswith("Profile.name is missing")
     assert isinstance(fourth, Failed)
     assert isinstance(fourth.error, InvalidInput)
     assert fifth == Rendered("u5", f"Hi Tom: {CODE}")

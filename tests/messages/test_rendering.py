@@ -197,7 +197,7 @@ def test_unknown_way_to_escape() -> None:
 def test_property_that_is_not_there(source: str, path: str, line: int) -> None:
     error = fails(source)
 
-    assert error.reason == f"{path} is not there; correct the name, or give it a value with `| default:`"
+    assert error.reason == f"{path} is missing; correct the name, or add `| default:` with a replacement"
     assert error.line == line
 
 
@@ -239,7 +239,7 @@ def test_wrong_syntax_is_found_when_the_template_is_made(source: str, reason: st
         ("\n{% for i in (1..1000000000) %}{% endfor %}", "a range has more than 10000 numbers"),
         (
             "\n{% for i in (1..500) %}{% for j in (1..500) %}x{% endfor %}{% endfor %}",
-            "loops go round more than 10000 times",
+            "the loops have more than 10000 iterations",
         ),
         (
             "\n{% for i in (1..10000) %}" + "Hello! " * 20 + "{% endfor %}",

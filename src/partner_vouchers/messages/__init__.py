@@ -1,7 +1,7 @@
 """Personalised messages: Liquid templates over an event, a user's profile and linked content.
 
-A template is input from outside the program. It reaches no file, no other template and no clock; its size, its
-loops, its filters and all its work are bounded; and whatever goes wrong in it is a `MessageError`.
+A template is input from outside the program. It reaches no file, no other template and no clock. Its size, its loops,
+its filters and its total work are limited. Every failure is a `MessageError`.
 """
 
 from partner_vouchers.messages.checking import Finding, FindingKind, NamesProperties

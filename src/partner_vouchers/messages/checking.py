@@ -105,7 +105,7 @@ def findings(
     unknown = chain.from_iterable(_of_variable(variable, source, known) for variable in variables)
     of_filters = chain.from_iterable(_of_filters(each, source) for each in program.filtered)
     legal = sorted(chain(_ignored_branches(source), of_filters), key=_position)
-    # Looking for what was meant takes long, and nobody reads thousands.
+    # Looking for similar names takes long.
     return [finding for _, finding in islice(merge(unknown, legal, key=_position), MAX_FINDINGS)]
 
 

@@ -36,7 +36,7 @@ _MAX_BRACKETS = 5
 
 
 class Aborted(Exception):
-    """The template says that this message shall not be sent."""
+    """The template skips this message."""
 
     def __init__(self, reason: str | None) -> None:
         super().__init__(reason)
@@ -44,7 +44,7 @@ class Aborted(Exception):
 
 
 class Context(RenderContext):
-    """What a template sees while it is rendered, and what it may still do.
+    """The state of a message while it is rendered.
 
     Attributes:
         budget: the work that is left.
@@ -138,7 +138,7 @@ def _cannot_work(name: str) -> str:
 
 
 class Output(StringIO):
-    """Where a message is written, and where a part of one is captured."""
+    """The output of a message, or of a part of it that is captured."""
 
     def __init__(self, budget: Budget) -> None:
         super().__init__()
@@ -217,8 +217,8 @@ class Stopped(Exception):
     """A message could not be rendered.
 
     Attributes:
-        error: why.
-        token: the place in the template, as near as it is known.
+        error: the cause.
+        token: the place in the template, as precisely as it is known.
     """
 
     def __init__(self, error: Exception, token: Token) -> None:
@@ -245,8 +245,8 @@ class Program:
         """Return the message.
 
         Raises:
-            Aborted: the template says so.
-            Stopped: rendering failed, for whatever reason.
+            Aborted: the template skips the message.
+            Stopped: rendering failed.
         """
         context = Context(self.template, names, self._zone)
         context.budget.spend(self._units)

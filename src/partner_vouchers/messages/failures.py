@@ -1,4 +1,4 @@
-"""Turns whatever went wrong into one typed error, in words of the template alone: a value may be the voucher code."""
+"""Turns every failure into one typed error that quotes the template alone: a value may be a voucher code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST_NAME = 100
 _OPENING = re.compile(r"\{[{%]")
 # `{{Linked{"…"].[code]` and its like, as a page that many copy from has it.
 _LINKED = re.compile(r"Linked\s*\.?\s*[\[{(]\s*([\"'])(?P<name>[^\"'\n]*)\1(?P<rest>[^|}%]*)")
-# A name as somebody may write it: letters of any script with their marks, digits, signs, but no ASCII punctuation.
+# A name as authors may write it: letters of any script with their marks, digits, signs, but no ASCII punctuation.
 _NAME = r"[^\s!-,./:-@\[-^`{-~]+"
 _SPACED = re.compile(
     rf"(Event|Profile)\s*\.\s*({_NAME}(?: (?!(?:and|or|contains|in|if|else|not|limit|offset|reversed|cols)\b){_NAME})+)"
@@ -55,7 +55,7 @@ def place(token: Token | None) -> tuple[int | None, int | None]:
 
 
 def suggest(name: str, known: list[str]) -> str | None:
-    """Return the known name that was probably meant."""
+    """Return the known name that is most similar, or None."""
     if len(name) > _LONGEST_NAME:
         return None
     by_folded = {each.casefold(): each for each in known}
@@ -78,7 +78,7 @@ def _written(name: object) -> str:
 
 
 def parsing_failure(error: Exception, reached: Token | None) -> MessageError:
-    """Return what to tell of a template that cannot be parsed."""
+    """Return the error for a template that cannot be parsed."""
     if not isinstance(error, LiquidError):  # such as a RecursionError
         line, column = place(reached)
         return MessageError(reason=f"cannot be parsed ({type(error).__name__})", line=line, column=column)
@@ -97,12 +97,12 @@ def parsing_failure(error: Exception, reached: Token | None) -> MessageError:
 
 
 def rendering_failure(stopped: Stopped, linked: Linked, names: list[str]) -> PartnerVouchersError:
-    """Return what to tell of a message that cannot be rendered."""
+    """Return the error for a message that cannot be rendered."""
     error, token = stopped.error, stopped.token
     line, column = place(token)
     match error:
         case FetchFailed(name=name, cause=cause):
-            said = cause or "its source raised an error of its own kind"
+            said = cause or "its source raised an unexpected error"
             reason = f"linked content {name!r}: {said}"
             return LinkedContentFailed(name=name, cause=cause, reason=reason, line=line, column=column)
         case UnknownLinked(name=name):
@@ -135,8 +135,8 @@ def _not_there(token: Token, linked: Linked) -> str:
     path = found.group() if found else "a variable"
     for name, nothing in linked.nothing.items():
         if path.startswith("Linked") and name in path:
-            return f"linked content {name!r} has nothing for this user ({nothing}); give it a value with `| default:`"
-    return f"{path} is not there; correct the name, or give it a value with `| default:`"
+            return f"linked content {name!r} has nothing for this user ({nothing}); add `| default:` with a replacement"
+    return f"{path} is missing; correct the name, or add `| default:` with a replacement"
 
 
 def _with_spaces(token: Token) -> str | None:

@@ -1,7 +1,7 @@
-"""Cuts a template into tokens, in time that grows with its length and no faster.
+"""Splits a template into tokens, in time that is linear in its length.
 
-The engine's own lexer is one regular expression, which takes the square of the length on sources made for it,
-such as a tag that is never closed or one full of spaces. This one yields the same tokens.
+The lexer of the engine is one regular expression, which takes the square of the length on hostile sources, such as a
+tag that is never closed or one full of spaces. This one yields the same tokens.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def tokenize(source: str) -> Iterator[Token]:
 
 
 def _inside(source: str, opening: re.Match[str], closing: str) -> tuple[str, int, int, bool]:
-    """Return what stands between delimiters, where it begins, where the source goes on, and whether to strip."""
+    """Return the content between delimiters, its start, where the source goes on, and whether to strip what follows."""
     end = source.find(closing, opening.end())
     if end < 0:
         message = f"expected '{closing}', found end of file"
@@ -101,7 +101,7 @@ def _inside(source: str, opening: re.Match[str], closing: str) -> tuple[str, int
 
 
 def _check(expression: str, at: int, source: str) -> None:
-    """Refuse what the engine would take long to read."""
+    """Refuse an expression that the engine would take long to read."""
     if len(expression) > MAX_EXPRESSION:
         raise _error(f"longer than {MAX_EXPRESSION} characters between its delimiters", at, source)
     if _BLANKS.search(expression):

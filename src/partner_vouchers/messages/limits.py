@@ -1,8 +1,8 @@
-"""How much a template may do. It is input from outside the program, so everything it does has a bound.
+"""The limits of templates, which are input from outside the program.
 
-One budget holds for a whole message, since many small things cost as much as a big one. It counts in units of
-work: each piece of a template that is gone through costs `STEP`, and each character or element of a value costs
-one unit whenever it is read, passed to a filter, returned by one or kept in a variable.
+Each message has one budget, since many small steps cost as much as a big one. It counts in units of work: each node,
+expression and filter of a template that is evaluated costs `STEP`, and each character or element of a value costs one
+unit whenever it is read, passed to a filter, returned by one or kept in a variable.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from liquid.builtin.tags.tablerow_tag import TableRow
 from liquid.undefined import StrictDefaultUndefined
 
 MAX_SOURCE = 100_000
-"""The length of the longest template, in characters."""
+"""The maximum length of a template, in characters."""
 
 MAX_EXPRESSION = 1_000
-"""The length of the longest `{{ }}` or `{% %}`, and of a line of `{% liquid %}`, in characters."""
+"""The maximum length of a `{{ }}` or `{% %}`, and of a line of `{% liquid %}`, in characters."""
 
 MAX_NESTING = 30
-"""How deep blocks may stand within one another."""
+"""The maximum depth of nested blocks."""
 
 MAX_MESSAGE = 1_000_000
-"""How many characters a message may have, with what it captures on the way."""
+"""The maximum number of characters of a message, including those that it captures."""
 
 MAX_LOOP_ITERATIONS = 10_000
-"""How often the loops of a template may go round, all in all; also the longest range."""
+"""The maximum number of iterations of all loops of a message together, and of the numbers in a range."""
 
 MAX_VALUE = 100_000
-"""The size of the largest value that a filter returns, in characters or elements."""
+"""The maximum size of a value that a filter returns, in characters and elements."""
 
 MAX_VARIABLES = 200_000
-"""The size of all variables of a template together, in characters and elements."""
+"""The maximum size of all variables of a message together, in characters and elements."""
 
 MAX_NUMBER_BITS = 256
-"""The size of the largest whole number, in bits."""
+"""The maximum size of a whole number in bits, and of a decimal number in digits."""
 
 MAX_WORK = 1_000_000
-"""The work of one message, in units."""
+"""The maximum work of a message, in units."""
 
 STEP = 5
-"""Units of work for a node, an expression or a filter, which is about a microsecond's worth."""
+"""The units of work for a node, an expression or a filter; it takes about a microsecond."""
 
 
 # Mappings that hold no values of the host.
@@ -65,11 +65,11 @@ class Refused(Exception):
 
 
 class LimitReached(Refused):
-    """A template wants to do too much."""
+    """A limit is reached."""
 
 
 class Budget:
-    """What is left for one message."""
+    """The work and the room that are left for a message."""
 
     __slots__ = ("_iterations", "_room", "_sizes", "_variables", "work")
 
@@ -81,30 +81,34 @@ class Budget:
         self._sizes: dict[str, int] = {}
 
     def spend(self, units: int) -> None:
-        """Take units of work."""
+        """Spend units of work.
+
+        Raises:
+            LimitReached: no work is left; the other methods raise it likewise.
+        """
         self.work -= units
         if self.work < 0:
             raise LimitReached(f"the message takes more than {MAX_WORK} units of work")
 
     def read(self, value: object) -> None:
-        """Take the work of looking at a value."""
+        """Spend the work of reading a value."""
         self.spend(size_of(value, self.work))
 
     def write(self, characters: int) -> None:
-        """Take room in the message."""
+        """Use room in the message."""
         self._room -= characters
         if self._room < 0:
             raise LimitReached(f"the message is longer than {MAX_MESSAGE} characters")
 
     def loop(self, iterations: int) -> None:
-        """Take iterations of a loop."""
+        """Use iterations of a loop."""
         self._iterations -= iterations
         if self._iterations < 0:
-            raise LimitReached(f"loops go round more than {MAX_LOOP_ITERATIONS} times")
+            raise LimitReached(f"the loops have more than {MAX_LOOP_ITERATIONS} iterations")
         self.spend(iterations * STEP)
 
     def keep(self, name: str, value: object) -> None:
-        """Take room for a variable, instead of what it held before."""
+        """Use room for a variable, in place of its previous value."""
         size = size_of(value, MAX_VARIABLES) + len(name)
         self.spend(size)
         self._variables += self._sizes.get(name, 0) - size
@@ -114,7 +118,7 @@ class Budget:
 
 
 def size_of(value: object, most: int) -> int:
-    """Return the characters and elements of a value with all that is in it, and stop counting beyond `most`."""
+    """Return the number of characters and elements of a value and its elements; stop counting beyond `most`."""
     if type(value) is str:
         return len(value)
     size = 0
@@ -134,7 +138,7 @@ def size_of(value: object, most: int) -> int:
             # Of a range with more elements than a machine word holds there is no `len`.
             size += max(value.stop - value.start, 0)
         elif isinstance(value, list | tuple | Set | Mapping):
-            # What is in it many times over counts each time, so a cycle ends here as well.
+            # An element that occurs many times counts each time, so the search of a cycle ends here as well.
             size += len(value)
             if size <= most:
                 waiting.extend(value)

@@ -1,4 +1,4 @@
-"""`Linked` in a template: content that is looked up when a template looks at it."""
+"""`Linked` in a template: content that is looked up when the message needs it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from partner_vouchers.ports.linked import LinkedContent
 
 
 class UnknownLinked(Exception):
-    """The template names linked content that `render` was not given."""
+    """The template names linked content that `render` did not get."""
 
     def __init__(self, name: object) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class UnknownLinked(Exception):
 
 
 class FetchFailed(Exception):
-    """A source failed; `cause` is None where it raised something whose text cannot be trusted."""
+    """A source failed; `cause` is None if it raised an error whose text may hold a secret."""
 
     def __init__(self, name: str, cause: PartnerVouchersError | None) -> None:
         super().__init__()
@@ -35,7 +35,11 @@ class FetchFailed(Exception):
 
 
 class Linked:
-    """The linked content of one message. It is no mapping: nothing but a name leads to a source."""
+    """The linked content of one message. It is no mapping: only a name leads to a source.
+
+    Attributes:
+        nothing: the sources that have nothing for this user, and what they said.
+    """
 
     def __init__(self, sources: Mapping[str, LinkedContent], parameters: Mapping[str, str]) -> None:
         self.nothing: dict[str, NoLinkedContent] = {}

@@ -1,4 +1,4 @@
-"""What becomes of the messages of a campaign, user by user."""
+"""The outcomes of the messages of a campaign, one for each user."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from partner_vouchers.errors import PartnerVouchersError
 
 
 class HasProperties(Protocol):
-    """An event that a message can tell of, such as `VoucherRewarded`."""
+    """An event with properties, such as `VoucherRewarded`."""
 
     def properties(self) -> Mapping[str, object]:
         """Return the properties of the event under their wire names."""
@@ -24,8 +24,8 @@ class Recipient:
 
     Attributes:
         user_id: who gets the message. It is also the parameter `user_id` of linked content.
-        event: what happened to the user, or the properties of that event; not shown, since it may hold a code.
-        profile: what is known about the user.
+        event: the event, or its properties; left out of the repr, since it may hold a code.
+        profile: the properties of the user; left out of the repr.
         parameters: further parameters of linked content.
     """
 
@@ -41,7 +41,7 @@ class Rendered:
 
     Attributes:
         user_id: who gets it.
-        message: the text; not shown, since it may hold a code.
+        message: the text; left out of the repr, since it may hold a code.
     """
 
     user_id: str
@@ -50,11 +50,11 @@ class Rendered:
 
 @frozen
 class Skipped:
-    """The template says `{% abort %}`: this user gets no message.
+    """The template skips the message with `{% abort %}`.
 
     Attributes:
-        user_id: who gets none.
-        reason: the reason given in the template, such as `"no code"`, or None.
+        user_id: who gets no message.
+        reason: the reason in the template, such as `"no code"`, or None.
     """
 
     user_id: str
@@ -66,8 +66,8 @@ class Failed:
     """The message could not be rendered.
 
     Attributes:
-        user_id: who gets none.
-        error: why: a `MessageError`, or an `InvalidInput` where the event is not one.
+        user_id: who gets no message.
+        error: a `MessageError`, or an `InvalidInput` if the event is none.
     """
 
     user_id: str

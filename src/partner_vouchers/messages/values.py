@@ -120,7 +120,7 @@ def _inspect(value: object) -> str:
 
 
 def is_missing(value: object) -> bool:
-    """Whether a property is not there. Such a value answers no other question without an error."""
+    """Whether a property is missing. Any other question to such a value raises an error."""
     return type(value) is StrictDefaultUndefined
 
 

@@ -1,4 +1,4 @@
-"""What a host implements to bring content of its own into messages."""
+"""The protocol for a source of linked content."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from typing import Protocol
 
 
 class LinkedContent(Protocol):
-    """A source from which a message takes an object for one user, such as a voucher.
+    """A source of an object for one user, such as a voucher.
 
-    A template names it: `{{ Linked["New Reactivation Voucher"].code }}`. It is asked when that place is rendered
-    and not before, and once for each message however often the template looks at it.
+    A template names it: `{{ Linked["New Reactivation Voucher"].code }}`. It is asked when the message needs its
+    content, at most once for each message.
     """
 
     @property
     def parameters(self) -> frozenset[str]:
-        """The names of the mandatory parameters. The source is not asked while one is missing or empty."""
+        """The names of the mandatory parameters. The source is not asked if one is missing or empty."""
         ...
 
     def fetch(self, parameters: Mapping[str, str]) -> Mapping[str, object]:
         """Return the object for one user.
 
         Args:
-            parameters: what the caller of `render` passed, with all mandatory ones.
+            parameters: the parameters of `render`, including all mandatory ones.
 
         Returns:
             The properties of the object.
 
         Raises:
-            NoLinkedContent: there is nothing for this user; the template may put a default in its place.
-            PartnerVouchersError: it could not be had. No voucher code and no credential may stand in its text.
+            NoLinkedContent: there is nothing for this user; the template may name a replacement.
+            PartnerVouchersError: the look-up failed. Its text must hold no voucher code and no credential.
         """
         ...
