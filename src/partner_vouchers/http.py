@@ -1,7 +1,7 @@
 """Send requests to other services over HTTP/1.1, with bounded time and memory.
 
-`HttpClient.request` raises no error for what happens on the network. It returns a `Response`, a `NotSent` or a
-`NoResponse`, and the caller decides which of them to repeat. Needs the extra `http`.
+`HttpClient.request` raises no error for what happens on the network. It returns a `Response` or a `NoResponse`, and the
+caller decides what to repeat. Needs the extra `http`.
 
 Sources: RFC 9110 (HTTP semantics) and RFC 9112 (HTTP/1.1).
 """
@@ -9,12 +9,12 @@ Sources: RFC 9110 (HTTP semantics) and RFC 9112 (HTTP/1.1).
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import time
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from ipaddress import ip_address
 from socket import IPPROTO_TCP, SOCK_STREAM, TCP_NODELAY, gaierror, getaddrinfo, socket
 from weakref import WeakSet, finalize
 
@@ -36,6 +36,7 @@ _BLOCK = 16 * 1024
 _MAX_HEAD = 64 * 1024
 # Servers commonly close a connection that was idle for 5 seconds: do not race with them.
 _MAX_IDLE_SECONDS = 4.0
+_THIS_MACHINE = re.compile(r"localhost|127\.[0-9.]+|::1")
 
 
 @frozen
@@ -61,28 +62,16 @@ class Response:
 
 
 @frozen
-class NotSent:
-    """Nothing was sent, so it is safe to repeat the request.
-
-    Attributes:
-        reason: what went wrong, without any content of the request.
-    """
-
-    reason: str
-
-
-@frozen
 class NoResponse:
-    """The request was sent, at least in part, and no response came. The service may have carried it out.
+    """No response arrived.
 
     Attributes:
         reason: what went wrong, without any content of the request or the response.
+        sent: whether the service may have carried out the request. If False, it is safe to repeat it.
     """
 
     reason: str
-
-
-HttpResult = Response | NotSent | NoResponse
+    sent: bool
 
 
 class HttpClient:
@@ -135,7 +124,7 @@ class HttpClient:
 
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
-    ) -> HttpResult:
+    ) -> Response | NoResponse:
         """Send a request and wait for the response.
 
         Args:
@@ -145,7 +134,7 @@ class HttpClient:
             body: the content to send.
 
         Returns:
-            A `Response` of any status if its head arrived, `NotSent` if nothing was sent, otherwise `NoResponse`.
+            A `Response` of any status as soon as its head arrived, otherwise a `NoResponse`.
 
         Raises:
             InvalidInput: an argument breaks a rule.
@@ -161,8 +150,7 @@ class HttpClient:
             response = connection.exchange(message, body or b"", budget)
             reusable = connection.start_next_cycle(response)
         except (OSError, h11.ProtocolError, ValueError) as error:
-            reason = _reason(error, connecting=connection is None)
-            return NoResponse(reason) if budget.sent else NotSent(reason)
+            return NoResponse(_reason(error, connecting=connection is None), budget.sent)
         finally:
             if connection is not None:
                 idle = self._idle.setdefault(origin, [])
@@ -232,22 +220,21 @@ def check_url(url: str, *, allow_http: bool = False, field: str = "url") -> http
     parsed: httpx2.URL | None = None
     with suppress(httpx2.InvalidURL):
         parsed = httpx2.URL(require_name(field, url))
-    if parsed is None:
-        raise InvalidInput(field=field, reason="is not a URL")
+    if parsed is None or not parsed.host or "%" in parsed.host or not _is_port(parsed.port):
+        raise InvalidInput(field=field, reason="must be a URL with a host, such as https://api.example.com")
     if parsed.userinfo:
         raise InvalidInput(field=field, reason="must not contain a user name or a password")
-    if parsed.scheme != "https":
-        is_http = parsed.scheme == "http"
-        if not is_http or not (allow_http or _is_this_machine(parsed.host)):
-            raise InvalidInput(field=field, reason="must begin with https://")
-    has_port = parsed.port is None or 0 < parsed.port < 65_536
-    if not parsed.host or "%" in parsed.host or not has_port:
-        raise InvalidInput(field=field, reason="must name a host, such as https://api.example.com")
+    allowed = ("https", "http") if allow_http or _THIS_MACHINE.fullmatch(parsed.host) else ("https",)
+    if parsed.scheme not in allowed:
+        raise InvalidInput(field=field, reason="must begin with https://")
     return parsed
 
 
-def check_headers(headers: Mapping[str, str], *, field: str = "headers") -> None:
+def check_headers(headers: Mapping[str, str], *, field: str = "headers") -> dict[str, tuple[bytes, bytes]]:
     """Check that headers can be sent.
+
+    Returns:
+        The headers as they are sent, by lower-case name.
 
     Raises:
         InvalidInput: a name or a value cannot be sent. The error contains the name and never the value, which may
@@ -255,34 +242,28 @@ def check_headers(headers: Mapping[str, str], *, field: str = "headers") -> None
     """
     if not isinstance(headers, Mapping):
         raise InvalidInput(field=field, reason="must be a mapping of names to values")
+    lines = dict[str, tuple[bytes, bytes]]()
     for name, value in headers.items():
-        sendable = False
         with suppress(AttributeError, TypeError, UnicodeError, h11.LocalProtocolError):
-            h11.Request(method="GET", target="/", headers=[(b"Host", b"x"), _header_line(name, value)])
-            sendable = True
-        if not sendable:
-            raise InvalidInput(field=field, reason=f"the header {name!r} cannot be sent")
+            line = name.encode("ascii"), value.strip(" \t").encode("latin-1")
+            h11.Request(method="GET", target="/", headers=[line], http_version="1.0")
+            lines[name.lower()] = line
+            continue
+        raise InvalidInput(field=field, reason=f"the header {name!r} cannot be sent")
+    return lines
 
 
-def _header_line(name: str, value: str) -> tuple[bytes, bytes]:
-    return name.encode("ascii"), value.strip(" \t").encode("latin-1")
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _is_port(port: int | None) -> bool:
+    return port is None or 0 < port < 65_536
 
 
 def _message(method: str, url: httpx2.URL, headers: Mapping[str, str], body: bytes | None) -> h11.Request:
-    check_headers(headers)
-    if not isinstance(body, bytes | None):
-        raise InvalidInput(field="body", reason=f"must be bytes, not {type(body).__name__}")
     own = {"Host": url.netloc.decode(), "User-Agent": "partner-vouchers", "Accept-Encoding": "gzip, deflate"}
-    lines = {name.lower(): _header_line(name, value) for name, value in {**own, **headers}.items()}
+    lines = {**check_headers(own), **check_headers(headers)}
     if body is not None:
-        lines["content-length"] = _header_line("Content-Length", str(len(body)))
+        if not isinstance(body, bytes):
+            raise InvalidInput(field="body", reason=f"must be bytes, not {type(body).__name__}")
+        lines["content-length"] = b"Content-Length", b"%d" % len(body)
     with suppress(TypeError, UnicodeError, h11.LocalProtocolError):
         return h11.Request(method=method, target=url.raw_path, headers=list(lines.values()))
     raise InvalidInput(field="method", reason="cannot be sent with these headers")

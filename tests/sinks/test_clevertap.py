@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.promo_events import CouponRedeemed, PointsCredited, PromoEvent, VoucherRewarded
 from partner_vouchers.errors import InvalidInput, SinkUnavailable
-from partner_vouchers.http import HttpClient, HttpResult, Response
+from partner_vouchers.http import HttpClient, NoResponse, Response
 from partner_vouchers.ports import EventSink, OutboxEntry, Rejection
 from partner_vouchers.sinks.clevertap import FINAL_CODES, REGIONS, CleverTapSink
 from tests.sinks.entries import LOW, NOW, entry, rewards
@@ -321,7 +321,7 @@ class Saying(HttpClient):
         super().__init__()
         self._body = body
 
-    def request(self, *_: object, **__: object) -> HttpResult:
+    def request(self, *_: object, **__: object) -> Response | NoResponse:
         return Response(200, {}, self._body)
 
 

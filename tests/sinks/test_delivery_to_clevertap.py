@@ -21,7 +21,7 @@ from partner_vouchers import RepeatPolicy
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.delivery import RetryPolicy
 from partner_vouchers.domain.promo_events import VoucherRewarded
-from partner_vouchers.http import HttpClient, HttpResult, Response
+from partner_vouchers.http import HttpClient, NoResponse, Response
 from partner_vouchers.sinks.clevertap import CleverTapSink
 from partner_vouchers.usecases.delivery.standing import Backlog
 from tests.support.clevertap import ACCOUNT, PASSCODE, CleverTap, Record, judge
@@ -123,7 +123,7 @@ class WatchingClient(HttpClient):
 
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
-    ) -> HttpResult:
+    ) -> Response | NoResponse:
         with self._counting:
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)

@@ -187,6 +187,52 @@ def test_a_line_that_another_process_is_writing_is_not_taken_for_a_torn_one(tmp_
     assert [line["id"] for line in lines_of(path)] == ["s-0", "s-1"]
 
 
+FORKS_WHILE_WRITING = """
+    import os, sys, threading
+    from partner_vouchers.sinks.jsonl import JsonLinesSink
+    from tests.sinks.entries import rewards
+
+    sink = JsonLinesSink(sys.argv[1])
+    writing, forked, done, fsync = threading.Event(), threading.Event(), os.pipe(), os.fsync
+
+    def wait_for_the_fork(file):
+        writing.set()
+        forked.wait()
+        fsync(file)
+
+    os.fsync = wait_for_the_fork
+    thread = threading.Thread(target=sink.send, args=(rewards(1),))
+    thread.start()
+    writing.wait()
+    child = os.fork()
+    if not child:
+        # The child writes too, once its parent has shown that it is not kept from writing.
+        os.read(done[0], 1)
+        forked.set()
+        sink.send(rewards(1))
+        os._exit(0)
+    forked.set()
+    thread.join()
+    sink.send(rewards(1))
+    os.write(done[1], b"x")
+    sys.exit(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_in_the_middle_of_a_batch_keeps_nobody_from_writing(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FORKS_WHILE_WRITING), str(path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0
+    assert [line["id"] for line in lines_of(path)] == ["s-1"] * 3
+
+
 def test_a_durable_batch_is_on_the_disk_before_it_counts_as_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,7 @@ from partner_vouchers.errors import (
     VoucherifyRateLimited,
     VoucherifyUnreachable,
 )
-from partner_vouchers.http import HttpClient, NoResponse, NotSent, Response, check_headers, check_url
+from partner_vouchers.http import HttpClient, NoResponse, Response, check_headers, check_url
 from partner_vouchers.linked.publications import Publication, PublicationLog
 from partner_vouchers.linked.rate_limit import RateLimit
 from partner_vouchers.wire.retry_after import bounded_wait, retry_after
@@ -187,7 +187,7 @@ class Voucherify:
         elif not result.is_success or code is None:
             code, failure = None, _failure(result, body, now)
         if self._log is not None:
-            is_unknown = isinstance(failure, VoucherifyOutcomeUnknown) or isinstance(result, NoResponse)
+            is_unknown = isinstance(failure, VoucherifyOutcomeUnknown) or getattr(failure, "sent", False)
             self._log(
                 Publication(
                     at=now,
@@ -230,12 +230,10 @@ class VoucherifyContent:
         return self._account.publish(self._query, parameters[self._customer_parameter])
 
 
-def _unreachable(result: NotSent | NoResponse) -> VoucherifyUnreachable:
-    sent = isinstance(result, NoResponse)
-    consequence = "a code may have been published" if sent else "nothing was published"
-    return VoucherifyUnreachable(
-        sent=sent, reason=f"no response from Voucherify: {result.reason}; {consequence}"
-    )
+def _unreachable(result: NoResponse) -> VoucherifyUnreachable:
+    consequence = "a code may have been published" if result.sent else "nothing was published"
+    reason = f"no response from Voucherify: {result.reason}; {consequence}"
+    return VoucherifyUnreachable(sent=result.sent, reason=reason)
 
 
 def _failure(response: Response, body: Mapping[str, object], now: datetime) -> VoucherifyError:

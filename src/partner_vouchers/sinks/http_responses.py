@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from partner_vouchers.errors import SinkUnavailable
-from partner_vouchers.http import HttpResult, NoResponse, NotSent, Response
+from partner_vouchers.http import NoResponse, Response
 from partner_vouchers.sinks.common import Refused
 from partner_vouchers.wire.retry_after import retry_after
 
@@ -17,7 +17,9 @@ SENDER_REFUSED: Final = frozenset({*range(300, 400), 401, 403, 404, 405, 407, 41
 """The statuses for which no event is to blame."""
 
 
-def require_taken(sink: str, result: HttpResult, now: float, advice: Mapping[int, str]) -> Response:
+def require_taken(
+    sink: str, result: Response | NoResponse, now: float, advice: Mapping[int, str]
+) -> Response:
     """Return the response that says that the request was taken. Its body may have a `body_error`.
 
     Args:
@@ -30,11 +32,9 @@ def require_taken(sink: str, result: HttpResult, now: float, advice: Mapping[int
         Refused: the receiver refuses the content.
         SinkUnavailable: it refuses the sender, is overloaded or broken, or did not respond.
     """
-    match result:
-        case NotSent(reason):
-            raise SinkUnavailable(sink=sink, reason=f"{reason}; nothing was sent", sender_refused=True)
-        case NoResponse(reason):
-            raise SinkUnavailable(sink=sink, reason=f"{reason}; the events may have arrived")
+    if not isinstance(result, Response):
+        reason = f"{result.reason}; {'the events may have arrived' if result.sent else 'nothing was sent'}"
+        raise SinkUnavailable(sink=sink, reason=reason, sender_refused=not result.sent)
     status = result.status
     if result.is_success:
         return result
