@@ -3,8 +3,6 @@
     python -m tests.adapters.sqlite.children open <db>
     python -m tests.adapters.sqlite.children upload <db> <list id> <code>...
     python -m tests.adapters.sqlite.children change <db> <list id> <other list id> <campaign>
-    python -m tests.adapters.sqlite.children fork <db> <list id>
-    python -m tests.adapters.sqlite.children fork_while_writing <db> <list id>
 
 `open` waits for a line on its standard input before it opens the file, `upload` stops in the middle until it is
 killed.
@@ -14,7 +12,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -76,52 +73,10 @@ def a_child() -> Iterator[bool]:
     assert status == 0
 
 
-def fork(path: str, list_id: str) -> None:
-    host = opened(path)
-    say("before", *host.give(list_id, "before"))
-    with a_child() as is_child:
-        if is_child:
-            say("child", *host.give(list_id, "child"))
-    say("parent", *host.give(list_id, "parent"))
-    with a_child() as is_child:
-        if is_child:
-            say("child", *host.give(list_id, "second child"))
-        else:
-            say("parent", *host.give(list_id, "parent meanwhile"))
-    say("parent", *host.give(list_id, "parent afterwards"))
-
-
-def fork_while_writing(path: str, list_id: str) -> None:
-    host = opened(path)
-    writes, go_on = threading.Event(), threading.Event()
-
-    def write() -> None:
-        with host.storage.begin() as tx:
-            taken = tx.codes.take(list_id, 1)
-            writes.set()
-            go_on.wait()
-            say("rolled back", *(code.code for code in taken.codes))
-        host.hang_up()
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    writes.wait()
-    with a_child() as is_child:
-        if is_child:
-            # The thread that had the turn does not exist here; it writes on in the parent.
-            say("child", *host.give(list_id, "child"))
-        else:
-            go_on.set()
-            thread.join()
-    say("parent", *host.give(list_id, "parent"))
-
-
 if __name__ == "__main__":
     commands: dict[str, Callable[..., None]] = {
         "open": open_at_the_signal,
         "upload": upload,
         "change": change,
-        "fork": fork,
-        "fork_while_writing": fork_while_writing,
     }
     commands[sys.argv[1]](*sys.argv[2:])

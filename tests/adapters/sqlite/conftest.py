@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import pytest
 
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.adapters.sqlite.connections import Connection
 from tests.support.host import PATIENCE, FixedClock, Host
 from tests.support.scratch import tmp_path as tmp_path
 
@@ -16,6 +22,42 @@ ROOT = Path(__file__).parents[3]
 
 Start = Callable[..., "subprocess.Popen[str]"]
 Run = Callable[..., list[str]]
+
+
+def open_now(path: Path, **options: Any) -> SQLiteStorage:
+    """Return a storage that has opened its file, which others do by their first call."""
+    storage = SQLiteStorage(path, **options)
+    with storage.begin(write=False):
+        return storage
+
+
+@contextmanager
+def a_connection(storage: SQLiteStorage) -> Iterator[sqlite3.Connection]:
+    """Use a connection of the storage."""
+    user = Barrier(1)
+    connection = storage._connections.borrow(weakref.ref(user))
+    yield connection
+    storage._connections.give_back(connection)
+
+
+@contextmanager
+def each_connection(
+    storage: SQLiteStorage, prepare: Callable[[sqlite3.Connection], object]
+) -> Iterator[None]:
+    """Prepare each connection that the storage opens in the context, and close all at its ends."""
+    connections = storage._connections
+    connect = connections._connect
+
+    def connect_and_prepare(*arguments: Any) -> Connection:
+        connection = connect(*arguments)
+        prepare(connection)
+        return connection
+
+    connections.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connections, "_connect", connect_and_prepare)
+        yield
+    connections.close()
 
 
 @pytest.fixture

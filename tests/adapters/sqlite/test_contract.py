@@ -36,6 +36,8 @@ class TestSQLiteStorage(StorageContract):
 
     @contextmanager
     def host_connection(self, storage: Storage, place: Path) -> Iterator[HostConnection]:
+        with storage.begin(write=False):
+            """A host opens the storage before its own transaction."""
         with closing(sqlite3.connect(place / NAME, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield HostConnection(connection, commit=connection.commit, rollback=connection.rollback)

@@ -6,13 +6,14 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from partner_vouchers import PartnerVouchersError, UploadStatus
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.errors import NotAPartnerVouchersStorage, StorageError, StorageFull
+from tests.adapters.sqlite.conftest import a_connection, each_connection
 from tests.support.host import FixedClock, Host, some_codes
 
 
@@ -23,26 +24,11 @@ def pragma(connection: sqlite3.Connection, name: str) -> int:
 
 @contextmanager
 def a_full_disk(storage: SQLiteStorage, pages: int = 0) -> Iterator[None]:
-    """Let the database grow by no more than some pages, on the connections that this thread uses."""
-    connections = storage._connections
-    kept, opened = connections.borrow(), connections.open
-    limit = pragma(kept, "page_count") + pages
-
-    def open_limited() -> sqlite3.Connection:
-        connection = opened()
-        pragma(connection, f"max_page_count = {limit}")
-        return connection
-
-    before = pragma(kept, "max_page_count")
-    pragma(kept, f"max_page_count = {limit}")
-    connections.give_back(kept)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connections, "open", open_limited)
+    """Let the database grow by no more than some pages."""
+    with a_connection(storage) as connection:
+        limit = pragma(connection, "page_count") + pages
+    with each_connection(storage, lambda connection: pragma(connection, f"max_page_count = {limit}")):
         yield
-    connections.close()
-    kept = connections.borrow()
-    assert pragma(kept, "max_page_count") == before
-    connections.give_back(kept)
 
 
 # --- disk full -------------------------------------------------------------------------------------------------
@@ -284,7 +270,7 @@ def test_an_upload_that_cannot_open_its_connection_leaves_an_entry_that_is_settl
 ) -> None:
     found = host.a_list()
 
-    def fail() -> sqlite3.Connection:
+    def fail(_token: object) -> NoReturn:
         raise StorageError(reason="no more files can be opened")
 
     with pytest.MonkeyPatch.context() as patch:

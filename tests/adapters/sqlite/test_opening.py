@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +14,7 @@ from partner_vouchers import PartnerVouchers, PartnerVouchersError
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.adapters.sqlite.schema import SCHEMA_VERSION
 from partner_vouchers.errors import InvalidInput, NotAPartnerVouchersStorage, SchemaTooNew, StorageError
-from tests.adapters.sqlite.conftest import Start
+from tests.adapters.sqlite.conftest import Start, a_connection, open_now
 from tests.support.host import PATIENCE, FixedClock, Host
 
 
@@ -26,7 +27,7 @@ def objects(path: Path) -> list[tuple[str, str, str]]:
 
 
 def test_opening_creates_the_file_and_its_tables(database: Path) -> None:
-    SQLiteStorage(database).close()
+    open_now(database).close()
     names = [name for _, name, _ in objects(database)]
     assert "pv_codes" in names
     # They can live in the host's own database.
@@ -72,7 +73,7 @@ def test_an_upgrade_that_fails_leaves_nothing(database: Path) -> None:
         connection.execute("CREATE TABLE pv_stock (something TEXT)")
     before = objects(database)
     with pytest.raises(StorageError):
-        SQLiteStorage(database)
+        open_now(database)
     assert objects(database) == before
 
 
@@ -80,7 +81,7 @@ def test_the_hosts_own_tables_are_left_alone(database: Path) -> None:
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY)")
         connection.execute("INSERT INTO orders VALUES (7)")
-    SQLiteStorage(database).close()
+    open_now(database).close()
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("SELECT id FROM orders").fetchall() == [(7,)]
 
@@ -92,26 +93,26 @@ def test_the_hosts_own_tables_are_left_alone(database: Path) -> None:
 def test_a_file_that_is_no_database_is_refused(database: Path, content: bytes) -> None:
     database.write_bytes(content)
     with pytest.raises(NotAPartnerVouchersStorage) as refused:
-        SQLiteStorage(database)
+        open_now(database)
     assert refused.value.code == "not_a_partner_vouchers_storage"
     assert database.read_bytes() == content
 
 
 def test_an_empty_file_becomes_a_storage(database: Path) -> None:
     database.touch()
-    SQLiteStorage(database).close()
+    open_now(database).close()
     assert objects(database)
 
 
 def test_a_newer_schema_is_refused(database: Path) -> None:
-    SQLiteStorage(database).close()
+    open_now(database).close()
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute(
             "UPDATE pv_settings SET value = ? WHERE name = 'schema version'", (SCHEMA_VERSION + 1,)
         )
     before = objects(database)
     with pytest.raises(SchemaTooNew, match="upgrade partner_vouchers") as refused:
-        SQLiteStorage(database)
+        open_now(database)
     assert refused.value.code == "schema_too_new"
     assert (refused.value.found, refused.value.supported) == (SCHEMA_VERSION + 1, SCHEMA_VERSION)
     assert objects(database) == before
@@ -130,14 +131,47 @@ def test_a_database_of_another_program_is_refused(database: Path, definition: st
         connection.execute(f"CREATE {definition}")
     before = objects(database)
     with pytest.raises(StorageError):
-        SQLiteStorage(database)
+        open_now(database)
     assert objects(database) == before
 
 
 @pytest.mark.parametrize("name", ["", "missing/vouchers.db"])
-def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(StorageError, match="cannot open"):
-        SQLiteStorage(tmp_path / name)
+def test_a_path_that_leads_nowhere_is_named_whole(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with pytest.raises(StorageError, match=re.escape(f"cannot open {str(path)!r}")):
+        open_now(path)
+    assert not path.is_file()
+
+
+def test_the_file_is_opened_by_the_first_call(database: Path) -> None:
+    storage = SQLiteStorage(database)
+    assert not database.exists()
+    assert Host(storage, FixedClock()).a_list("A").available == 1
+    storage.close()
+
+
+@pytest.mark.parametrize(
+    "arguments, field",
+    [
+        ({"path": 5}, "path"),
+        ({"path": None}, "path"),
+        ({"path": b"vouchers.db"}, "path"),
+        ({"synchronous": ["FULL"]}, "synchronous"),
+        ({"busy_timeout": "30"}, "busy_timeout"),
+        ({"busy_timeout": None}, "busy_timeout"),
+        ({"busy_timeout": True}, "busy_timeout"),
+        ({"busy_timeout": -1}, "busy_timeout"),
+        ({"busy_timeout": float("nan")}, "busy_timeout"),
+        ({"busy_timeout": float("inf")}, "busy_timeout"),
+    ],
+    ids=str,
+)
+def test_a_wrong_argument_is_refused_by_its_name(
+    database: Path, arguments: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        SQLiteStorage(**{"path": database, **arguments})
+    assert refused.value.field == field
 
 
 @pytest.mark.parametrize("path", ["", ":memory:", "file:vouchers.db", "file::memory:?cache=shared"])
@@ -185,10 +219,11 @@ def pragma(connection: sqlite3.Connection, name: str) -> Any:
 )
 def test_what_was_committed_is_durable_by_default(database: Path, options: Any, level: int) -> None:
     storage = SQLiteStorage(database, **options)
-    for connection in (storage._connections.borrow(), storage._connections.open()):
-        assert pragma(connection, "synchronous") == level
-        assert pragma(connection, "journal_mode") == "wal"
-        connection.close()
+    with a_connection(storage) as first, a_connection(storage) as second:
+        for connection in (first, second):
+            assert pragma(connection, "synchronous") == level
+            assert pragma(connection, "journal_mode") == "wal"
+    storage.close()
 
 
 @pytest.mark.parametrize("synchronous", ["OFF", "full", "", None, 2, "FULL; DROP TABLE pv_codes"])

@@ -71,37 +71,6 @@ def test_a_closed_storage_can_be_used_again(host: Host, storage: SQLiteStorage) 
     assert host.give(found.id, "ann") == ["A"]
 
 
-# --- fork ------------------------------------------------------------------------------------------------------
-
-
-def test_after_a_fork_both_processes_go_on(host: Host, database: Path, run: Run) -> None:
-    found = host.a_list(*some_codes(10))
-    said = run("fork", database, found.id)
-    given = [line.split() for line in said]
-    assert sorted(who for who, _ in given) == ["before", "child", "child", "parent", "parent", "parent"]
-    codes = [code for _, code in given]
-    assert sorted(codes) == some_codes(6)
-    assert host.vouchers.lists.get(found.id).distributed == 6
-    with closing(sqlite3.connect(database)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-
-
-@pytest.mark.xfail(
-    strict=True,
-    reason="SQLite's own record of the locks of this process is inherited: the child takes the write lock of a "
-    "thread that does not exist there for held, until its time-out; a fork would have to wait for the turn",
-)
-def test_a_fork_while_another_thread_writes_does_not_block_the_child(
-    host: Host, database: Path, run: Run
-) -> None:
-    found = host.a_list(*some_codes(5))
-    assert run("fork_while_writing", database, found.id) == [
-        "rolled back PM000000",
-        "child PM000000",
-        "parent PM000001",
-    ]
-
-
 # --- the lock --------------------------------------------------------------------------------------------------
 
 

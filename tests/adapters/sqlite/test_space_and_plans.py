@@ -14,6 +14,7 @@ from partner_vouchers import RetryPolicy, UploadStatus
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.errors import UnknownList
 from partner_vouchers.usecases.importing import ImportRun
+from tests.adapters.sqlite.conftest import a_connection, each_connection
 from tests.support.host import PATIENCE, Host, some_codes
 from tests.support.sinks import ScriptedSink, reject
 
@@ -197,19 +198,8 @@ LARGE = {
 def traced(storage: SQLiteStorage) -> Iterator[list[str]]:
     """Gather the statements that this thread executes, on all of its connections."""
     statements: list[str] = []
-    connections = storage._connections
-    opened = connections.open
-
-    def open_traced() -> sqlite3.Connection:
-        connection = opened()
-        connection.set_trace_callback(statements.append)
-        return connection
-
-    connections.close()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connections, "open", open_traced)
+    with each_connection(storage, lambda connection: connection.set_trace_callback(statements.append)):
         yield statements
-    connections.close()
 
 
 def scanned(connection: sqlite3.Connection, statement: str) -> set[str]:
@@ -221,11 +211,10 @@ def scanned(connection: sqlite3.Connection, statement: str) -> set[str]:
 
 
 def test_a_scan_would_be_noticed(host: Host, storage: SQLiteStorage) -> None:
-    connection = storage._connections.borrow()
-    assert scanned(connection, "SELECT * FROM pv_codes AS c WHERE c.code = 'A'") == {"pv_codes"}
-    assert scanned(connection, "SELECT count(*) FROM pv_assignments") == {"pv_assignments"}
-    assert scanned(connection, "SELECT * FROM pv_codes WHERE id = 1") == set()
-    storage._connections.give_back(connection)
+    with a_connection(storage) as connection:
+        assert scanned(connection, "SELECT * FROM pv_codes AS c WHERE c.code = 'A'") == {"pv_codes"}
+        assert scanned(connection, "SELECT count(*) FROM pv_assignments") == {"pv_assignments"}
+        assert scanned(connection, "SELECT * FROM pv_codes WHERE id = 1") == set()
 
 
 def test_nothing_that_is_done_often_reads_a_large_table_from_end_to_end(
@@ -277,11 +266,10 @@ def test_nothing_that_is_done_often_reads_a_large_table_from_end_to_end(
         vouchers.lists.delete(host.a_list("A", "A A").id)
     work = {text for text in statements if re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", text)}
     assert len(work) > 100
-    connection = storage._connections.open()
-    connection.create_function("pv_on_conflict", 3, lambda *_: 0)
-    for table in ("staged (line INTEGER PRIMARY KEY, code)", "ordered (code, line)"):
-        connection.execute(f"CREATE TEMP TABLE {table}")
-    connection.execute("CREATE TEMP TABLE faults (line INTEGER PRIMARY KEY, raw, kind, message)")
-    bad = {text: tables for text in work if (tables := scanned(connection, text) & LARGE)}
-    connection.close()
+    with a_connection(storage) as connection:
+        connection.create_function("pv_on_conflict", 3, lambda *_: 0)
+        for table in ("staged (line INTEGER PRIMARY KEY, code)", "ordered (code, line)"):
+            connection.execute(f"CREATE TEMP TABLE {table}")
+        connection.execute("CREATE TEMP TABLE faults (line INTEGER PRIMARY KEY, raw, kind, message)")
+        bad = {text: tables for text in work if (tables := scanned(connection, text) & LARGE)}
     assert not bad

@@ -16,6 +16,7 @@ from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.adapters.sqlite import schema as schema_module
 from partner_vouchers.domain.delivery import LANES, lane_of
 from partner_vouchers.errors import StorageError
+from tests.adapters.sqlite.conftest import open_now
 from tests.support.host import PATIENCE, FixedClock, Host, some_codes
 
 
@@ -79,10 +80,10 @@ def test_an_upgrade_that_fails_leaves_the_old_file(old: Path, monkeypatch: pytes
 
     monkeypatch.setitem(schema_module._THEN, "0002.sql", fail)
     with pytest.raises(StorageError):
-        SQLiteStorage(old)
+        open_now(old)
     assert (objects(old), rows(old)) == (before, content)
     monkeypatch.undo()
-    SQLiteStorage(old).close()
+    open_now(old).close()
 
 
 def rows(path: Path) -> list[tuple[object, ...]]:
@@ -95,7 +96,7 @@ def test_several_may_upgrade_at_once(host: Host, old: Path) -> None:
 
     def open_it() -> None:
         together.wait()
-        SQLiteStorage(old).close()
+        open_now(old).close()
 
     with ThreadPoolExecutor(4) as threads:
         for opened in [threads.submit(open_it) for _ in range(4)]:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import threading
-from typing import Protocol
+from contextlib import suppress
 
 from partner_vouchers.adapters.sql.campaigns import Catalog
 from partner_vouchers.adapters.sql.context import SqlContext
+from partner_vouchers.adapters.sqlite.connections import Connection, Connections
 from partner_vouchers.adapters.sqlite.driver import Database, retry_while_busy, translated
+from partner_vouchers.adapters.sqlite.files import Files
 from partner_vouchers.adapters.sqlite.session import SQLiteSession
 from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
-from partner_vouchers.errors import StorageBusy, StorageError
+from partner_vouchers.errors import (
+    PartnerVouchersError,
+    StorageBusy,
+    StorageError,
+    StorageForked,
+    StorageReplaced,
+)
+from partner_vouchers.locks import AlreadyOwner, Place, Recoverable
 
 
-class TransactionContext(SqlContext[SQLiteTransaction]):
-    """Opens a transaction, and undoes it unless it was committed. Subclasses say how it begins and ends."""
+class TransactionContext(Recoverable, SqlContext[SQLiteTransaction]):
+    """Opens a transaction, and rolls it back unless it was committed. Subclasses say how it begins and ends."""
 
     driver_error = sqlite3.Error
     _write = True
@@ -28,139 +35,151 @@ class TransactionContext(SqlContext[SQLiteTransaction]):
         raise NotImplementedError
 
     def _new_transaction(self) -> SQLiteTransaction:
-        session = SQLiteSession(self._begin(), self._write)
-        return SQLiteTransaction(session, self._catalog, self._commit)
+        try:
+            session = SQLiteSession(self._begin(), self._write)
+            return SQLiteTransaction(session, self._catalog, self._commit)
+        except BaseException as error:
+            failure = self._failure(error)
+            with suppress(sqlite3.Error):
+                self._end()
+            if failure is None:
+                raise
+        raise failure
+
+    def leave(self, error: BaseException | None) -> None:
+        """End the transaction, and turn an error of the driver into one of the library."""
+        failure = self._failure(error)
+        SqlContext.__exit__(self, None, failure or error, None if error is None else error.__traceback__)
+        if failure is not None:
+            raise failure from None
+
+    def _failure(self, error: BaseException | None) -> StorageError | None:
+        """Return what is wrong with the storage itself, while the transaction is still open."""
+        return None
 
     def _translated(self, error: Exception) -> StorageError:
         return translated(error) if isinstance(error, sqlite3.Error) else StorageError(reason=str(error))
 
 
-class Turn:
-    """The queue of the writers of this process, so that they do not fight one another for SQLite's lock."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._owner: int | None = None
-        self._pid = os.getpid()
-
-    def take(self, timeout: float) -> None:
-        """Wait for the turn.
-
-        Raises:
-            StorageBusy: it did not come within `timeout` seconds.
-            StorageError: this thread has it, so it would never come.
-        """
-        if self._pid != os.getpid():
-            # Another thread of the parent may have had the turn at the fork; it does not exist here.
-            self.__init__()  # type: ignore[misc]
-        thread = threading.get_ident()
-        if self._owner == thread:
-            raise StorageError(
-                reason="a write transaction of this thread is open already; end it first, or call "
-                "vouchers.using(connection) to take part in a transaction of your own"
-            )
-        if not (self._lock.acquire(blocking=False) or self._lock.acquire(timeout=timeout)):
-            raise StorageBusy(reason=f"other threads wrote for {timeout:g} s; nothing was stored, call again")
-        self._owner = thread
-
-    def give_back(self) -> None:
-        """Let the next one write."""
-        self._owner = None
-        self._lock.release()
-
-
-class Lender(Protocol):
-    """Lends connections that are outside of any transaction."""
-
-    def borrow(self) -> sqlite3.Connection: ...
-
-    def give_back(self, connection: sqlite3.Connection) -> None: ...
-
-
-class OneConnection:
-    """Lends one and the same connection, which stays with whoever opened it."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def borrow(self) -> sqlite3.Connection:
-        """Return the connection."""
-        return self._connection
-
-    def give_back(self, connection: sqlite3.Connection) -> None:
-        """Do nothing."""
-
-
-class WriteContext(TransactionContext):
-    """A transaction that writes."""
-
-    def __init__(self, turn: Turn, connections: Lender, catalog: Catalog, timeout: float) -> None:
-        super().__init__(catalog)
-        self._turn = turn
-        self._connections = connections
-        self._timeout = timeout
-        self._connection: sqlite3.Connection | None = None
-
-    def _begin(self) -> Database:
-        self._turn.take(self._timeout)
-        try:
-            connection = self._connection = self._connections.borrow()
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                retry_while_busy(connection, "BEGIN IMMEDIATE", self._timeout)
-        except BaseException:
-            self._end()
-            raise
-        return connection
-
-    def _do_commit(self) -> None:
-        if self._connection is not None:
-            self._connection.execute("COMMIT")
-
-    def _end(self) -> None:
-        connection, self._connection = self._connection, None
-        try:
-            if connection is not None:
-                end_transaction(connection)
-                self._connections.give_back(connection)
-        finally:
-            self._turn.give_back()
-
-
 class ReadContext(TransactionContext):
-    """A transaction that reads one state of the database, and blocks nobody."""
+    """A transaction on a connection of the storage that reads one state of the database, and blocks nobody."""
 
     _write = False
 
-    def __init__(self, connections: Lender, catalog: Catalog, timeout: float) -> None:
+    def __init__(self, pool: Connections, catalog: Catalog, connection: Connection | None = None) -> None:
+        """Prepare a transaction.
+
+        Args:
+            pool: the connections of the storage.
+            catalog: what the storage remembers of its lists.
+            connection: the connection to use, which stays with whoever opened it; by default one of the pool.
+        """
         super().__init__(catalog)
-        self._connections = connections
-        self._timeout = timeout
-        self._connection: sqlite3.Connection | None = None
+        self._pool = pool
+        self._given = connection
+        self._connection: Connection | None = None
+        self._files: Files = ()
+        self._checked = False
+        self._generation = pool.generation
 
     def _begin(self) -> Database:
-        connection = self._connection = self._connections.borrow()
-        try:
-            connection.execute("BEGIN")
-            # The snapshot is taken by the first read, which is also the only one that can find the file locked.
-            retry_while_busy(connection, "SELECT 1 FROM pv_settings", self._timeout)
-        except BaseException:
-            self._end()
-            raise
+        connection = self._connection = self._given or self._pool.borrow(self.token)
+        self._files = connection.files
+        connection.execute("BEGIN")
+        # The snapshot is taken by the first read, which is also the only one that can find the file locked.
+        retry_while_busy(connection, "SELECT 1 FROM pv_settings", self._pool.timeout)
         return connection
 
     def _do_commit(self) -> None:
         """There is nothing to make durable."""
+        self._require_this_process()
 
     def _end(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
+        # In a child the connection is not ours any more.
+        connection = self._connection
+        if connection is not None and self._pool.generation == self._generation:
             end_transaction(connection)
-            self._connections.give_back(connection)
+            if connection is not self._given:
+                self._pool.give_back(connection)
+        self._connection = None
+
+    def _failure(self, error: BaseException | None) -> StorageError | None:
+        if not (error is None or isinstance(error, PartnerVouchersError | sqlite3.Error)):
+            return None
+        if self._pool.generation != self._generation:
+            return None if self._checked else _forked()
+        if self._files and not (self._checked and error is None):
+            # Also what was only read may come from a file that is not there any more.
+            try:
+                self._pool.file.require_same(self._files)
+            except StorageReplaced as replaced:
+                return replaced
+        return None
+
+    def _require_this_process(self) -> None:
+        if self._pool.generation != self._generation:
+            raise _forked()
+
+
+class WriteContext(ReadContext):
+    """A transaction that writes."""
+
+    _write = True
+    _place: Place | None = None
+
+    def _begin(self) -> Database:
+        pool = self._pool
+        place = self._place = Place(self.token)
+        try:
+            if not pool.writers.acquire(place, pool.timeout):
+                raise StorageBusy(
+                    reason=f"other threads wrote for {pool.timeout:g} s; nothing was stored, call again"
+                )
+        except AlreadyOwner:
+            raise StorageError(
+                reason="a write transaction of this thread is open already; end it first, or call "
+                "vouchers.using(connection) to take part in a transaction of your own"
+            ) from None
+        if pool.writing is not None:
+            pool.discard(pool.writing)
+        connection = pool.writing = self._connection = self._given or pool.borrow(self.token)
+        self._files = connection.files
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            retry_while_busy(connection, "BEGIN IMMEDIATE", pool.timeout)
+        return connection
+
+    def _do_commit(self) -> None:
+        self._require_this_process()
+        if self._connection is not None:
+            self._pool.file.require_same(self._files)
+            self._checked = True
+            self._connection.execute("COMMIT")
+
+    def _end(self) -> None:
+        pool, place = self._pool, self._place
+        if place is None or pool.generation != self._generation:
+            return
+        try:
+            connection = self._connection
+            if connection is not None:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                pool.writing = None
+                if connection is not self._given:
+                    pool.give_back(connection)
+        finally:
+            pool.writers.release(place)
 
 
 def end_transaction(connection: sqlite3.Connection) -> None:
     """Undo what was not committed; some errors, such as a full disk, have done so already."""
     if connection.in_transaction:
         connection.execute("ROLLBACK")
+
+
+def _forked() -> StorageForked:
+    return StorageForked(
+        reason="this process was forked while the transaction was open; only its parent can go on"
+    )

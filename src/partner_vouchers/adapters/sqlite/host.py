@@ -9,65 +9,72 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from partner_vouchers.adapters.sql.campaigns import Catalog
+from partner_vouchers.adapters.sqlite import forks
+from partner_vouchers.adapters.sqlite.connections import Connections
 from partner_vouchers.adapters.sqlite.contexts import TransactionContext
 from partner_vouchers.adapters.sqlite.driver import Database, retry_while_busy
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import Upload
-from partner_vouchers.errors import HostTransactionError
+from partner_vouchers.errors import HostTransactionError, StorageBusy
+from partner_vouchers.locks import Recoverable
 
 _SAVEPOINT = "pv_unit"
+_SHORTLY = 1.0
 _CHANGE_NOTHING = "UPDATE pv_settings SET value = value WHERE 0"
 
 
 class HostTransaction:
     """A storage whose transactions are parts of a host's, which the host alone commits."""
 
-    def __init__(self, connection: object, path: str, catalog: Catalog, timeout: float) -> None:
+    def __init__(self, connection: object, pool: Connections, catalog: Catalog) -> None:
+        path = pool.file.path
         if not isinstance(connection, sqlite3.Connection):
             raise HostTransactionError(
                 reason=f"pass an open sqlite3.Connection to {path!r}, not {_kind(connection)}"
             )
         self._connection = connection
         self._catalog = catalog
-        self._timeout = timeout
-        _require_same_file(connection, path)
-        _require_plain_values(connection)
+        self._pool = pool
+        with _Opening(pool, connection):
+            _require_same_file(connection, path)
+            _require_plain_values(connection)
 
     def begin(self, *, write: bool = True) -> HostContext:
-        """See `ports.Storage`."""
-        return HostContext(self._connection, self._catalog, write, self._timeout)
+        return HostContext(self._connection, self._pool, self._catalog, write)
 
     def join(self, connection: object) -> NoReturn:
-        """See `ports.Storage`."""
         raise HostTransactionError(
             reason="this is within a host's transaction already; join the storage itself"
         )
 
     def import_codes(self, upload: Upload, scope: str, counts: Callable[[State], bool]) -> NoReturn:
-        """See `ports.Storage`."""
         raise HostTransactionError(reason="codes cannot be imported within a host's transaction")
 
     def abandon(self, upload_id: str) -> NoReturn:
-        """See `ports.Storage`."""
         raise HostTransactionError(reason="an upload cannot be abandoned within a host's transaction")
 
     def reclaim(self) -> None:
-        """See `ports.Storage`: not within a host's transaction."""
+        """Do nothing within a host's transaction."""
 
 
 class HostContext(TransactionContext):
     """A part of a host's transaction: a savepoint, so that a call that fails leaves nothing behind."""
 
-    def __init__(self, connection: sqlite3.Connection, catalog: Catalog, write: bool, timeout: float) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, pool: Connections, catalog: Catalog, write: bool
+    ) -> None:
         super().__init__(catalog)
         self._connection = connection
+        self._pool = pool
         self._write = write
-        self._timeout = timeout
         self._text_factory = connection.text_factory
         self._open = False
 
     def _begin(self) -> Database:
         connection = self._connection
+        forks.enter(self.token, self._pool)
+        forks.require_unforked(self._pool.file.path)
+        self._pool.file.require_main()
         if not connection.in_transaction:
             if _commits_by_itself(connection):
                 raise HostTransactionError(
@@ -76,22 +83,15 @@ class HostContext(TransactionContext):
                 )
             if self._write:
                 # As the driver itself does before the first change.
-                retry_while_busy(connection, "BEGIN IMMEDIATE", self._timeout)
+                retry_while_busy(connection, "BEGIN IMMEDIATE", self._pool.timeout)
         if connection.in_transaction:
-            connection.execute(f"SAVEPOINT {_SAVEPOINT}")
             self._open = True
+            connection.execute(f"SAVEPOINT {_SAVEPOINT}")
             if self._write:
-                self._take_write_lock()
+                # The host may have begun by BEGIN alone. As long as nothing was read, it is possible to wait.
+                retry_while_busy(connection, _CHANGE_NOTHING, self._pool.timeout)
         connection.text_factory = str
         return _PlainRows(connection)
-
-    def _take_write_lock(self) -> None:
-        # The host may have begun by BEGIN alone. As long as nothing was read, it is possible to wait for the lock.
-        try:
-            retry_while_busy(self._connection, _CHANGE_NOTHING, self._timeout)
-        except BaseException:
-            self._end()
-            raise
 
     def _do_commit(self) -> None:
         if self._open:
@@ -104,6 +104,7 @@ class HostContext(TransactionContext):
             self._connection.execute(f"ROLLBACK TO {_SAVEPOINT}")
             self._connection.execute(f"RELEASE {_SAVEPOINT}")
         self._open = False
+        forks.leave(self.token)
 
 
 class _PlainRows:
@@ -122,6 +123,34 @@ class _PlainRows:
         cursor = sqlite3.Cursor(self._connection)
         cursor.row_factory = None
         return cursor
+
+
+class _Opening(Recoverable):
+    """Opens the storage for as long as its file is compared with that of a host's connection."""
+
+    def __init__(self, pool: Connections, connection: sqlite3.Connection) -> None:
+        self._pool = pool
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        try:
+            # The host's own lock would never end.
+            is_waited_for = self._connection.in_transaction
+        except sqlite3.Error as error:
+            raise HostTransactionError(reason=f"the connection cannot be used: {error}") from error
+        patience = min(self._pool.timeout, _SHORTLY) if is_waited_for else self._pool.timeout
+        try:
+            self._pool.ensure_ready(self.token, patience)
+        except StorageBusy as busy:
+            if not is_waited_for:
+                raise
+            raise StorageBusy(
+                reason="the tables must be created or upgraded first, and your open transaction is in the way; roll "
+                "it back, call check(), and begin again"
+            ) from busy
+
+    def leave(self, error: BaseException | None) -> None:
+        """Do nothing: the connection stays open in the pool."""
 
 
 def _kind(given: object) -> str:

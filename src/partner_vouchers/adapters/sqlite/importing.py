@@ -14,12 +14,12 @@ import sqlite3
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from types import TracebackType
 
 from partner_vouchers.adapters.sql.campaigns import Catalog
 from partner_vouchers.adapters.sql.columns import POSITION_BITS, first_code_id, to_number
 from partner_vouchers.adapters.sql.lists import require_list
-from partner_vouchers.adapters.sqlite.contexts import TransactionContext
+from partner_vouchers.adapters.sqlite.connections import Connection, Connections
+from partner_vouchers.adapters.sqlite.contexts import WriteContext
 from partner_vouchers.adapters.sqlite.driver import translated
 from partner_vouchers.adapters.sqlite.reclaim import LINE_BITS, delete_unpublished
 from partner_vouchers.adapters.sqlite.slices import SliceSize, in_slices, one_slice
@@ -29,6 +29,7 @@ from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.stock import Counts
 from partner_vouchers.domain.uploads import MAX_KEPT_FAULTS, RowFault, RowFaultKind, Upload
 from partner_vouchers.errors import StorageError
+from partner_vouchers.locks import Recoverable
 from partner_vouchers.ports import Judge, Transaction
 
 _ON_CONFLICT = "pv_on_conflict"
@@ -36,26 +37,25 @@ _SPARSE = 4
 _PAGE = 5_000
 
 
-class SQLiteCodeImport:
+class SQLiteCodeImport(Recoverable):
     """The codes of one upload on their way into a list; see `ports.CodeImport`."""
 
     def __init__(
         self,
-        open_connection: Callable[[], sqlite3.Connection],
-        write_on: Callable[[sqlite3.Connection], TransactionContext],
+        pool: Connections,
         catalog: Catalog,
         upload: Upload,
         scope: str,
         counts: Callable[[State], bool],
     ) -> None:
-        self._open_connection = open_connection
-        self._write_on = write_on
+        self._pool = pool
         self._catalog = catalog
         self._upload_number = to_number(upload.id)
         self._list_number = to_number(upload.list_id)
         self._scope = scope
         self._counts = counts
-        self._connection: sqlite3.Connection | None = None
+        self._connection: Connection | None = None
+        self._generation = pool.generation
         self._refused: Counter[RowFaultKind] = Counter()
         self._kept = 0
         self._base = 0
@@ -63,9 +63,9 @@ class SQLiteCodeImport:
         self._accepted = 0
 
     def __enter__(self) -> SQLiteCodeImport:
-        # A connection of its own, since the temporary tables go with it.
-        connection = self._connection = self._open_connection()
         try:
+            # A connection of its own, since the temporary tables go with it.
+            connection = self._connection = self._pool.open(self.token)
             # Long runs are written once and read once: large pages, and little memory.
             connection.execute("PRAGMA temp.page_size = 8192")
             connection.execute("PRAGMA temp.cache_size = -6000")
@@ -74,26 +74,24 @@ class SQLiteCodeImport:
                 "CREATE TEMP TABLE faults (line INTEGER PRIMARY KEY, raw TEXT NOT NULL, kind TEXT NOT NULL, "
                 "message TEXT NOT NULL)"
             )
-        except BaseException:
-            connection.close()
+        except BaseException as error:
+            self.leave(error)
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._own.close()
+    def leave(self, error: BaseException | None) -> None:
+        """Drop what was staged, and turn an error of the driver into one of the library."""
+        if self._connection is not None and self._pool.generation == self._generation:
+            self._pool.discard(self._connection)
         self._connection = None
         if isinstance(error, sqlite3.Error):
-            raise translated(error) from error
+            raise translated(error) from None
 
     @property
     def refused(self) -> dict[RowFaultKind, int]:
-        """See `ports.CodeImport`."""
         return dict(self._refused)
 
     def add(self, lines: Sequence[int], codes: Sequence[str]) -> None:
-        """See `ports.CodeImport`."""
         if not codes:
             return
         first, last = lines[0], lines[-1]
@@ -115,7 +113,6 @@ class SQLiteCodeImport:
         )
 
     def refuse(self, faults: Sequence[RowFault]) -> None:
-        """See `ports.CodeImport`."""
         self._refused.update(fault.kind for fault in faults)
         room = MAX_KEPT_FAULTS - self._kept
         kept = faults if len(faults) <= room else faults[: max(room, 0)]
@@ -126,14 +123,12 @@ class SQLiteCodeImport:
         )
 
     def sample(self, limit: int) -> list[RowFault]:
-        """See `ports.CodeImport`."""
         rows = self._own.execute(
             "SELECT line, raw, kind, message FROM faults ORDER BY line LIMIT ?", (limit,)
         )
         return [RowFault(line, raw, RowFaultKind(kind), message) for line, raw, kind, message in rows]
 
     def check(self, judge: Judge, full: Callable[[], tuple[RowFaultKind, str]]) -> None:
-        """See `ports.CodeImport`."""
         self._sort()
         self._refuse_held(judge)
         self._cut_to_room(full)
@@ -144,7 +139,6 @@ class SQLiteCodeImport:
         full: Callable[[], tuple[RowFaultKind, str]],
         keep_alive: Callable[[Transaction], None],
     ) -> None:
-        """See `ports.CodeImport`."""
         self._sort()
         self._clear_earlier(keep_alive)
         if self._staged() > self._room():
@@ -159,7 +153,6 @@ class SQLiteCodeImport:
         self._append_to_log(keep_alive)
 
     def held_before(self, limit: int) -> tuple[int, list[tuple[int, str]]]:
-        """See `ports.CodeImport`."""
         former = [number for number, state in self._lists_of_scope() if not self._counts(state)]
         if not former:
             return 0, []
@@ -208,7 +201,6 @@ class SQLiteCodeImport:
             self._drop(refused)
 
     def save_faults(self, keep_alive: Callable[[Transaction], None]) -> None:
-        """See `ports.CodeImport`."""
         start = self._upload_number << LINE_BITS
 
         def delete_earlier(tx: SQLiteTransaction, rows: int) -> bool:
@@ -226,7 +218,6 @@ class SQLiteCodeImport:
         )
 
     def publish(self, tx: Transaction) -> int:
-        """See `ports.CodeImport`."""
         if not isinstance(tx, SQLiteTransaction) or tx.catalog is not self._catalog:
             raise StorageError(reason="publish in a transaction of the storage that the import belongs to")
         require_list(tx.session, str(self._list_number))
@@ -239,13 +230,13 @@ class SQLiteCodeImport:
         return self._accepted
 
     @property
-    def _own(self) -> sqlite3.Connection:
+    def _own(self) -> Connection:
         if self._connection is None:
             raise RuntimeError("an import is used within its context only")
         return self._connection
 
-    def _write(self) -> TransactionContext:
-        return self._write_on(self._own)
+    def _write(self) -> WriteContext:
+        return WriteContext(self._pool, self._catalog, self._own)
 
     def _sort(self) -> None:
         self._own.execute("CREATE TEMP TABLE ordered AS SELECT code, line FROM staged ORDER BY code, line")

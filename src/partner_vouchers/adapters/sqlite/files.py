@@ -1,0 +1,106 @@
+"""Notice that the database file was deleted or replaced while it is open."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from partner_vouchers.adapters.sqlite.forks import FileId
+from partner_vouchers.errors import StorageReplaced
+
+_FILES = "", "-wal", "-shm"
+# Longer than the steps in which any file system counts the time of a change.
+_SETTLED_NS = 2_500_000_000
+
+
+Files = tuple[FileId | None, ...]
+"""The database, its write-ahead log, and the index of that."""
+
+
+class DatabaseFile:
+    """The path of a database, and the file that was opened there.
+
+    Deleting, renaming and creating a file changes the time of its directory. So one look at the directory tells, nearly
+    always, that all three files are still the same.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._directory = str(Path(path).parent)
+        self._main: FileId | None = None
+        self._seen: tuple[tuple[int, int, int], Files] | None = None
+        self._is_link = False
+
+    @property
+    def id(self) -> FileId | None:
+        """The file that was opened; None before."""
+        return self._main
+
+    def opened(self) -> Files:
+        """Return the files of a connection that was just opened, and has read.
+
+        From then on SQLite itself leaves them in place until that connection is closed.
+
+        Raises:
+            StorageReplaced: the database is another file than before.
+        """
+        files = self._present()
+        main = self._main
+        if main is not None and files[0] != main:
+            raise self._replaced()
+        if main is None:
+            # A link can be changed, and files in another directory, without a trace in this one.
+            self._is_link = os.path.realpath(self.path) != self.path
+            self._main = files[0]
+        return files
+
+    def forget(self) -> None:
+        """Let the next one who opens the path take any file."""
+        self._main = None
+
+    def require_main(self) -> None:
+        """Check that the path leads to the same database.
+
+        Raises:
+            StorageReplaced: it does not.
+        """
+        main = self._main
+        if main is not None and _identify(self.path) != main:
+            raise self._replaced()
+
+    def require_same(self, files: Files) -> None:
+        """Check that the path leads to the files that a connection has open.
+
+        Raises:
+            StorageReplaced: it does not.
+        """
+        try:
+            found = os.stat(self._directory)  # noqa: PTH116 - of all calls the cheapest
+        except OSError as error:
+            raise self._replaced() from error
+        directory = found.st_dev, found.st_ino, found.st_mtime_ns
+        seen = self._seen
+        if seen is None or seen[0] != directory:
+            seen = directory, self._present()
+            if not self._is_link and time.time_ns() - found.st_mtime_ns > _SETTLED_NS:
+                self._seen = seen
+        if seen[1] != files:
+            raise self._replaced()
+
+    def _present(self) -> Files:
+        return tuple(_identify(self.path + suffix) for suffix in _FILES)
+
+    def _replaced(self) -> StorageReplaced:
+        return StorageReplaced(
+            reason=f"{self.path!r} or its -wal or -shm file was deleted, moved or replaced while it was open, and "
+            "nothing is written to it any more; put the right files in place, then open a new storage"
+        )
+
+
+def _identify(path: str) -> FileId | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - of all calls the cheapest
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,129 @@
+"""Forks: SQLite's locks are not inherited, so a child uses connections of its own, or nothing at all."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.sqlite.conftest import ROOT
+from tests.support.host import PATIENCE, Host, some_codes
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+Play = Callable[[str], list[list[str]]]
+
+
+@pytest.fixture
+def list_id(host: Host) -> str:
+    return host.a_list(*some_codes(40)).id
+
+
+@pytest.fixture
+def play(host: Host, database: Path, list_id: str) -> Iterator[Play]:
+    """Play a scene of `forking.py` in a process of its own; return what it said, sorted."""
+
+    def play_scene(scene: str) -> list[list[str]]:
+        process = subprocess.run(
+            [sys.executable, "-m", "tests.adapters.sqlite.forking", scene, database, list_id],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert process.returncode == 0, process.stderr
+        assert "Exception ignored" not in process.stderr
+        return sorted(line.split(maxsplit=1) for line in process.stdout.splitlines())
+
+    yield play_scene
+    assert len({held.code for held in host.vouchers.codes.assignments(list_id)}) == (
+        host.vouchers.lists.get(list_id).distributed
+    )
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@pytest.mark.parametrize(
+    "scene, child, parent",
+    [
+        ("unopened", 2, 1),
+        ("opened_before", 2, 2),
+        ("thread_ends_its_transaction", 2, 1),
+        ("thread_forks", 2, 3),
+        ("daemon", 3, 3),
+        ("fork", 3, 3),
+        ("forkserver", 3, 3),
+        ("spawn", 3, 3),
+    ],
+)
+def test_both_sides_go_on_with_connections_of_their_own(
+    host: Host, list_id: str, play: Play, scene: str, child: int, parent: int
+) -> None:
+    said = play(scene)
+    assert [word for _, word in sorted(said, key=lambda line: line[1])] == some_codes(len(said))
+    assert host.vouchers.lists.get(list_id).distributed == len(said)
+    assert len(said) >= child + parent
+
+
+FORKED = ["child", "storage_forked"]
+
+
+@pytest.mark.parametrize(
+    "scene, expected",
+    [
+        ("thread_goes_on", [FORKED] * 3 + [["parent", "PM000000"]]),
+        (
+            "own_transaction",
+            [FORKED] * 3 + [["parent", "PM000000"]] * 2,
+        ),
+        ("child_leaves_the_transaction", [FORKED] * 2 + [["parent", "PM000000"]]),
+        ("host_connection", [["child", "PM000001"], FORKED]),
+        ("upload_in_this_thread", [FORKED, ["parent", "1"], ["parent", "PM000000"]]),
+    ],
+)
+def test_a_child_that_inherits_an_open_connection_cannot_use_the_file(
+    play: Play, scene: str, expected: list[list[str]]
+) -> None:
+    assert play(scene) == expected
+
+
+def test_a_fork_waits_for_the_upload_of_another_thread(play: Play) -> None:
+    assert play("upload_in_another_thread") == [
+        ["child", "PM000000"],
+        ["child", "PM000001"],
+        ["parent", "41"],
+        ["parent", "PM000002"],
+    ]
+
+
+def test_a_signal_handler_may_fork_at_any_line(play: Play) -> None:
+    said = [code for _, code in play("signal_handler_forks")]
+    assert len(set(said)) == 20
+
+
+def test_a_child_whose_parent_has_exited_shares_the_file_with_others(
+    host: Host, database: Path, list_id: str
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.adapters.sqlite.forking", "parent_exits", str(database), list_id],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    given = [process.stdout.readline().split()[1] for _ in range(2)]
+    process.wait(PATIENCE)
+    host.storage.close()  # type: ignore[attr-defined]
+    given += host.give(list_id, "third process")
+    rest, _ = process.communicate("go on\n", timeout=PATIENCE)
+    given += [rest.split()[1]]
+    assert given == some_codes(4)
+    assert host.vouchers.lists.get(list_id).distributed == 4
