@@ -357,3 +357,21 @@ def test_a_suggestion_can_be_pasted(name: str) -> None:
     assert finding.suggestion is not None
     template = MessageTemplate(f"{{{{ {finding.suggestion} }}}}")
     assert template.render(event={name: "found"}) == "found"
+
+
+@pytest.mark.parametrize(
+    "source,hint",
+    [
+        ("{% if 1 %}{% elif 2 %}{% endif %}", "write `elsif`"),
+        ("{% if 1 %}{% elseif 2 %}{% endif %}", "write `elsif`"),
+        ("{% case 1 %}{% when 1 %}{% else if 2 %}{% endcase %}", "`else` takes no condition"),
+        ("{{ Profile.name | default: \u201cthere\u201d }}", "straight quotes"),
+        ("{{ Linked[\u201cPuma\u201d].code }}", "straight quotes"),
+        ("{% if not Profile.vip %}{% endif %}", "`unless`"),
+        ("{% if (Profile.a or Profile.b) and Profile.c %}{% endif %}", "`if` within `if`"),
+        ("{{ 'a' if Profile.vip else 'b' }}", "the tag `if`"),
+    ],
+)
+def test_mistakes_of_other_languages_get_a_hint(source: str, hint: str) -> None:
+    (finding,) = MessageTemplate.check_source(source)
+    assert hint in finding.message

@@ -78,6 +78,9 @@ def test_a_pytz_zone_that_was_not_localised_is_refused() -> None:
         with pytest.raises(MessageError, match="`localize`"):
             show(datetime(2027, 1, 1, tzinfo=pytz.timezone(name)))
     assert show(datetime(2027, 1, 1, tzinfo=pytz.utc)) == "2027-01-01 00:00:00 +0000"
+    # Arithmetic leaves the offset of the start: the instant is right all the same.
+    july = pytz.timezone("America/New_York").localize(datetime(2027, 7, 1))  # noqa: DTZ001
+    assert show(july + timedelta(180)) == "2027-12-28 04:00:00 +0000"
 
 
 @pytest.mark.parametrize(

@@ -146,9 +146,9 @@ def _from_text(text: str) -> datetime:
 
 
 def _refuse_unlocalised(value: datetime) -> None:
-    """Refuse a datetime whose zone was set without pytz's `localize`: its offset is that of the 19th century."""
+    """Refuse a datetime whose zone was set without pytz's `localize`: its offset is the local mean time of old."""
     localize = getattr(value.tzinfo, "localize", None)
-    if localize is None:
+    if localize is None or value.tzname() != "LMT":
         return
     wall = value.replace(tzinfo=None, fold=0)
     if value.utcoffset() not in {localize(wall, is_dst=dst).utcoffset() for dst in (True, False)}:

@@ -166,9 +166,11 @@ class _Loop(LoopExpression):
     def evaluate(self, context: RenderContext) -> tuple[Iterator[object], int]:
         values = self.iterable.evaluate(context)
         it, length = self._to_iter(list(values) if isinstance(values, Set) else values, context)
-        limit = self._whole(self.limit, context) if length else 0
-        if limit is not None and limit <= 0:
+        if not length:
             context.stopindex(key=f"{self.identifier}-{self.iterable}", index=0)
+            return it, 0
+        limit = self._whole(self.limit, context)
+        if limit is not None and limit <= 0:
             return iter(()), 0
         goes_on = isinstance(self.offset, StringLiteral) and self.offset.value == "continue"
         offset = "continue" if goes_on else self._whole(self.offset, context)

@@ -46,6 +46,18 @@ _WORDS = frozenset(
 _WELL_FORMED = re.compile(r"Linked\s*\[\s*([\"'])[^\"'\n]*\1\s*\](?!\s*\.\s*\[)")
 
 
+_HINTS = (
+    (re.compile("unexpected tag 'el(se)?if'"), "; write `elsif`"),
+    (
+        re.compile("expected content, found expression"),
+        "; `else` takes no condition, further ones are `elsif` or `when`",
+    ),
+    (re.compile("unexpected '[\u2018-\u201f]'"), "; write straight quotes, ' or \""),
+    (re.compile("disallowed (parentheses|not)"), "; use `if` within `if`, or `unless`"),
+    (re.compile("disallowed ternary"), "; use the tag `if`"),
+)
+
+
 def place(token: Token | None) -> tuple[int | None, int | None]:
     """Return line and column of a token, each from 1."""
     if token is None or token.start_index < 0 or not token.source:
@@ -93,6 +105,7 @@ def parsing_failure(error: Exception, reached: Token | None) -> MessageError:
         reason = f"{reason}; a name with spaces is written {right}"
     elif token is not None and (right := _with_signs(token)):
         reason = f"{reason}; write {right}"
+    reason += next((hint for pattern, hint in _HINTS if pattern.search(reason)), "")
     return MessageError(reason=reason, line=line, column=column)
 
 
