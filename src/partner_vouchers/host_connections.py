@@ -97,9 +97,9 @@ class _Followed:
         """See `ports.Storage`."""
         return self._joined().import_codes(upload, scope, counts)
 
-    def reclaim(self) -> None:
+    def reclaim(self, seconds: float | None = None) -> None:
         """See `ports.Storage`."""
-        self._joined().reclaim()
+        self._joined().reclaim(seconds)
 
     def abandon(self, upload_id: str) -> None:
         """See `ports.Storage`."""

@@ -48,8 +48,8 @@ class WatchedStorage:
         with self._storage.import_codes(upload, scope, counts) as importing:
             yield WatchedImport(importing, self._reach)
 
-    def reclaim(self) -> None:
-        self._storage.reclaim()
+    def reclaim(self, seconds: float | None = None) -> None:
+        self._storage.reclaim(seconds)
 
     def abandon(self, upload_id: str) -> None:
         self._reach("before clearing away")

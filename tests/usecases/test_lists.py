@@ -519,7 +519,7 @@ def test_a_list_is_deleted_also_where_its_space_cannot_be_freed_now(
 ) -> None:
     found = host.a_list("A")
 
-    def busy() -> None:
+    def busy(_seconds: float) -> None:
         raise StorageBusy(reason="locked")
 
     monkeypatch.setattr(host.storage, "reclaim", busy)

@@ -66,10 +66,13 @@ class Storage(Protocol):
         """
         ...
 
-    def reclaim(self) -> None:
-        """Free the space of removed lists and failed uploads, in short transactions.
+    def reclaim(self, seconds: float | None = None) -> None:
+        """Free the space of deleted lists and failed uploads, in short transactions.
 
         It has a body, for a storage that has nothing to do here.
+
+        Args:
+            seconds: after about how long to stop, and leave the rest to the next call; None to free all.
         """
 
     def abandon(self, upload_id: str) -> None:

@@ -97,6 +97,7 @@ GROW = [
     "pv_idempotency_keys (key, fingerprint, code_ids) SELECT 'k' || g, 'f', 'c'",
     "pv_audit (list_id, actor, name, payload) SELECT g % 50, 'a' || g % 50, 'list.edited', 'x'",
     "pv_upload_pieces ({piece}, data) SELECT 100000000 + g, {a_piece}'x'",
+    "pv_upload_faults ({fault}, raw, kind, message) SELECT 100000000 + g, {a_piece}'x', 'empty', 'x'",
     "pv_outbox (name, payload, lane) SELECT 'list.edited', 'x', g % 16",
 ]
 """Rows for the tables that grow, so that an index is worth while."""
@@ -118,7 +119,16 @@ def sqlite_plan(request: pytest.FixtureRequest) -> Iterator[Plans]:
         with closing(storage), closing(sqlite3.connect(place / "v.db", isolation_level=None)) as connection:
             host = Host(storage, FixedClock())
             numbers = "WITH RECURSIVE s (g) AS (VALUES (1) UNION ALL SELECT g + 1 FROM s) SELECT g FROM s LIMIT 50000"
-            fill(host, connection.execute, f"FROM ({numbers})", code="", a_code="", piece="id", a_piece="")
+            fill(
+                host,
+                connection.execute,
+                f"FROM ({numbers})",
+                code="",
+                a_code="",
+                piece="id",
+                a_piece="",
+                fault="id",
+            )
             if request.param == "analysed":
                 connection.execute("ANALYZE")
 
@@ -153,6 +163,7 @@ def postgres_plan(request: pytest.FixtureRequest) -> Iterator[Plans]:
                 a_code="'C' || g, ",
                 piece="upload_id, index",
                 a_piece="0, ",
+                fault="upload_id, line",
             )
             # Without statistics the server expects a code in hundreds of rows of these.
             connection.execute("ANALYZE pv_scopes, pv_superseded_codes")

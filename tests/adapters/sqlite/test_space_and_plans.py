@@ -65,9 +65,28 @@ def test_a_deleted_list_takes_up_no_space(host: Host, storage: SQLiteStorage) ->
     assert all(space(storage, list_id, *uploads).values())
     kept = space(storage, kept_id, *kept_uploads)
     host.vouchers.lists.delete(list_id)
+    storage.reclaim()
     assert not any(space(storage, list_id, *uploads).values())
     assert space(storage, kept_id, *kept_uploads) == kept
     assert len(host.left(kept_id)) == 6001
+
+
+def test_space_is_freed_in_steps_that_go_on_where_the_last_one_ended(
+    host: Host, storage: SQLiteStorage
+) -> None:
+    found = host.a_list(*some_codes(20_000), "B B")
+    (upload,) = host.vouchers.uploads.of_list(found.id)
+    with storage.begin() as tx:
+        tx.lists.remove(found.id)
+        tx.commit()
+    left = [20_000]
+    while left[-1]:
+        storage.reclaim(0.0)
+        left.append(space(storage, found.id, upload.id)["pv_codes"])
+    assert left == sorted(left, reverse=True)
+    assert len(left) > 5
+    storage.reclaim()
+    assert not any(space(storage, found.id, upload.id).values())
 
 
 def test_recovering_clears_away_what_a_killed_deletion_left(
@@ -78,7 +97,7 @@ def test_recovering_clears_away_what_a_killed_deletion_left(
     class Killed(BaseException):
         pass
 
-    def die() -> None:
+    def die(_seconds: float) -> None:
         raise Killed
 
     with monkeypatch.context() as patch:

@@ -80,7 +80,7 @@ class MemoryStorage(ports.Storage):
         finally:
             opened.close()
 
-    def reclaim(self) -> None:
+    def reclaim(self, seconds: float | None = None) -> None:
         """Do nothing: what a removed list leaves behind are entries of its codes, which are taken over."""
 
     def abandon(self, upload_id: str) -> None:
@@ -123,7 +123,7 @@ class _JoinedStorage(ports.Storage):
     def import_codes(self, upload: Upload, scope: str, counts: Callable[[State], bool]) -> NoReturn:
         raise _own_transactions()
 
-    def reclaim(self) -> None:
+    def reclaim(self, seconds: float | None = None) -> None:
         """Do nothing, as outside the transaction."""
 
     def abandon(self, upload_id: str) -> NoReturn:

@@ -54,7 +54,7 @@ class HostTransaction:
         """See `ports.Storage`."""
         raise HostTransactionError(reason="an upload cannot be abandoned within a host's transaction")
 
-    def reclaim(self) -> None:
+    def reclaim(self, seconds: float | None = None) -> None:
         """See `ports.Storage`: not within a host's transaction."""
 
     def _context(self, *, write: bool) -> HostContext:

@@ -1,7 +1,9 @@
-"""Clear away the codes of broken-off uploads and of removed lists."""
+"""Clear away the codes of abandoned uploads and of deleted lists, in short transactions."""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -9,28 +11,34 @@ from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.liveness import is_dead
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
 from partner_vouchers.adapters.sql.columns import first_code_id, last_code_id, to_number
+from partner_vouchers.adapters.sql.session import first
 
 Begin = Callable[[], AbstractContextManager[PostgresTransaction]]
 
-_SLICE = 20_000
+_SLICE, _SMALL_SLICE = 20_000, 2_000
+_LAST = (
+    "delete_pieces_of_list",
+    "delete_faults_of_list",
+    "delete_uploads_of_list",
+    "delete_imports_of_list",
+    "delete_position_of_list",
+    "delete_level_of_list",
+    "delete_distributed_of_list",
+    "mark_list_reclaimed",
+)
+"""What is left of a list once its codes are gone."""
 
 
 def abandon_upload(begin: Begin, upload_id: str) -> None:
     """Clear away what an upload that failed left behind."""
     number = to_number(upload_id)
     with begin() as tx:
-        rows = tx.session.execute(
-            "SELECT list_id FROM pv_uploads WHERE id = %s AND status = 'Failed'", (number,)
-        ).fetchall()
-        if not rows:
+        row = first(tx.session.fetch("list_of_failed_upload", number))
+        if row is None:
             return
-        tx.session.lock("import", str(rows[0][0]))
-        delete_unpublished(tx.session, rows[0][0], only_dead=True)
-        tx.session.execute(
-            "DELETE FROM pv_upload_pieces WHERE upload_id = "
-            "(SELECT id FROM pv_uploads WHERE id = %s AND sha256 IS NULL)",
-            (number,),
-        )
+        tx.session.lock("import", str(row[0]))
+        delete_unpublished(tx.session, row[0], only_dead=True)
+        tx.session.change("delete_pieces_of_incomplete_file", number)
         tx.commit()
 
 
@@ -50,51 +58,25 @@ def delete_unpublished(db: Session, list_number: int, *, only_dead: bool = False
     """Delete what imports into a list brought in and did not publish. The entries of these codes can be taken over."""
     condition = f" AND {is_dead('i.importer')}" if only_dead else ""
     sql = f"DELETE FROM pv_imports AS i WHERE i.list_id = %s{condition} RETURNING first_code, last_code"
-    for first, last in db.execute(sql, (list_number,)).fetchall():
-        db.execute("DELETE FROM pv_codes WHERE id BETWEEN %s AND %s", (first, last))
+    for start, end in db.execute(sql, (list_number,)).fetchall():
+        db.change("delete_codes_between", start, end)
 
 
-def reclaim_lists(begin: Begin) -> None:
-    """Free the space of removed lists."""
+def reclaim_lists(begin: Begin, seconds: float | None) -> None:
+    """Free the space of deleted lists, for about so many seconds, or until nothing is left."""
+    deadline = math.inf if seconds is None else time.monotonic() + seconds
+    slice_ = _SLICE if seconds is None else _SMALL_SLICE
     while True:
         with begin() as tx:
-            rows = tx.session.execute(
-                "SELECT id, scope_id FROM pv_lists WHERE removed = 1 LIMIT 1"
-            ).fetchall()
-        if not rows:
-            return
-        _reclaim_list(begin, *rows[0])
-
-
-def _reclaim_list(begin: Begin, number: int, scope_id: int) -> None:
-    first, last = first_code_id(number), last_code_id(number)
-    rows = _SLICE
-    while rows == _SLICE:
-        with begin() as tx:
+            row = first(tx.session.fetch("deleted_list"))
+            if row is None:
+                return
+            number, scope_id = row
             tx.session.lock("import", str(number))
-            rows = tx.session.execute(
-                """
-                WITH codes AS (
-                    DELETE FROM pv_codes WHERE id IN (
-                        SELECT id FROM pv_codes WHERE id BETWEEN %s AND %s ORDER BY id LIMIT %s)
-                    RETURNING id, code
-                ), entries AS (
-                    DELETE FROM pv_active_codes AS a USING codes AS c
-                    WHERE a.scope_id = %s AND a.code = c.code AND a.code_id = c.id
-                )
-                SELECT count(*) FROM codes
-                """,
-                (first, last, _SLICE, scope_id),
-            ).fetchall()[0][0]
+            bounds = first_code_id(number), last_code_id(number)
+            if tx.session.fetch("delete_codes_of_list", *bounds, slice_, scope_id)[0][0] < slice_:
+                for statement in _LAST:
+                    tx.session.change(statement, number)
             tx.commit()
-    with begin() as tx:
-        for table in ("pv_upload_pieces", "pv_upload_faults"):
-            sql = f"DELETE FROM {table} WHERE upload_id IN (SELECT id FROM pv_uploads WHERE list_id = %s)"
-            tx.session.execute(sql, (number,))
-        tx.session.execute("DELETE FROM pv_uploads WHERE list_id = %s", (number,))
-        tx.session.execute("DELETE FROM pv_imports WHERE list_id = %s", (number,))
-        tx.session.execute("DELETE FROM pv_positions WHERE list_id = %s", (number,))
-        tx.session.execute("DELETE FROM pv_announced WHERE list_id = %s", (number,))
-        tx.session.execute("DELETE FROM pv_distributed WHERE list_id = %s", (number,))
-        tx.session.execute("UPDATE pv_lists SET removed = 2 WHERE id = %s", (number,))
-        tx.commit()
+        if time.monotonic() >= deadline:
+            return

@@ -104,10 +104,11 @@ class PostgresStorage:
         """See `ports.Storage`."""
         abandon_upload(self.begin, upload_id)
 
-    def reclaim(self) -> None:
+    def reclaim(self, seconds: float | None = None) -> None:
         """See `ports.Storage`."""
-        abandon_dead_imports(self.begin)
-        reclaim_lists(self.begin)
+        if seconds is None:
+            abandon_dead_imports(self.begin)
+        reclaim_lists(self.begin, seconds)
 
     def close(self) -> None:
         """Close the connections. A host's pool is left alone."""

@@ -53,7 +53,7 @@ class HostTransaction:
     def abandon(self, upload_id: str) -> NoReturn:
         raise HostTransactionError(reason="an upload cannot be abandoned within a host's transaction")
 
-    def reclaim(self) -> None:
+    def reclaim(self, seconds: float | None = None) -> None:
         """Do nothing within a host's transaction."""
 
 

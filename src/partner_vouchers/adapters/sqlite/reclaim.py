@@ -1,15 +1,25 @@
-"""Clear away the codes of broken-off uploads and of removed lists."""
+"""Clear away the codes of abandoned uploads and of deleted lists, in transactions of a few milliseconds."""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from operator import itemgetter
 
-from partner_vouchers.adapters.sql.columns import first_code_id, to_number
-from partner_vouchers.adapters.sqlite.slices import Begin, in_slices
+from partner_vouchers.adapters.sql.columns import first_code_id, last_code_id, to_number
+from partner_vouchers.adapters.sql.session import first
+from partner_vouchers.adapters.sqlite.slices import SliceSize, in_slices, one_slice
 from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
 
-PIECE_BITS = 20
 LINE_BITS = 32
+
+_BATCH, _SMALL_BATCH = 100_000, 2_000
+
+Begin = Callable[..., AbstractContextManager[SQLiteTransaction]]
+Step = Callable[[SQLiteTransaction, int], bool]
+"""Deletes up to a number of rows; returns whether there may be more."""
 
 
 def abandon_upload(begin: Begin, upload_id: str) -> None:
@@ -20,97 +30,99 @@ def abandon_upload(begin: Begin, upload_id: str) -> None:
         return delete_unpublished(tx, number, rows)
 
     def delete_piece(tx: SQLiteTransaction, _rows: int) -> bool:
-        deleted = tx.db.execute(
-            f"""
-            DELETE FROM pv_upload_pieces WHERE id IN (
-                SELECT p.id FROM pv_uploads AS u
-                JOIN pv_upload_pieces AS p ON p.id >= u.id << {PIECE_BITS} AND p.id < (u.id + 1) << {PIECE_BITS}
-                WHERE u.id = ? AND u.sha256 IS NULL LIMIT 1)
-            """,
-            (number,),
-        )
-        return deleted.rowcount == 1
+        return tx.session.change("delete_piece_of_incomplete_file", number) == 1
 
     in_slices(begin, delete_codes)
     in_slices(begin, delete_piece)
     with begin() as tx:
-        tx.db.execute(
-            "UPDATE pv_uploads SET first_code = NULL, last_code = NULL WHERE id = ? AND status = 'Failed'",
-            (number,),
-        )
+        tx.session.change("forget_range_of_failed_upload", number)
         tx.commit()
 
 
 def abandon_failed_uploads(begin: Begin) -> None:
     """Delete the codes of failed uploads whose process was killed before it could do so."""
-    with begin() as tx:
-        rows = tx.db.execute(
-            "SELECT id FROM pv_uploads WHERE status = 'Failed' AND first_code IS NOT NULL ORDER BY id"
-        ).fetchall()
+    with begin(write=False) as tx:
+        rows = tx.session.fetch("failed_uploads_with_codes")
     for (number,) in rows:
         abandon_upload(begin, str(number))
 
 
 def delete_unpublished(tx: SQLiteTransaction, upload_number: int, rows: int) -> bool:
     """Delete up to `rows` codes of an upload that is not Completed; return whether there may be more."""
-    deleted = tx.db.execute(
-        """
-        DELETE FROM pv_codes WHERE id IN (
-            SELECT c.id FROM pv_uploads AS u JOIN pv_codes AS c ON c.id BETWEEN u.first_code AND u.last_code
-            WHERE u.id = ? AND u.status <> 'Completed' LIMIT ?)
-        """,
-        (upload_number, rows),
-    )
-    return deleted.rowcount == rows
+    return tx.session.change("delete_unpublished_codes", upload_number, rows) == rows
 
 
-def reclaim_lists(begin: Begin) -> None:
-    """Free the space of removed lists."""
-    while True:
-        with begin() as tx:
-            row = tx.db.execute("SELECT id, scope_id FROM pv_lists WHERE removed = 1 LIMIT 1").fetchone()
-        if row is None:
-            return
-        _reclaim_list(begin, *row)
+def reclaim_lists(begin: Begin, seconds: float | None) -> None:
+    """Free the space of deleted lists, for about so many seconds, or until nothing is left."""
+    cleaning = _Cleaning(begin, math.inf if seconds is None else time.monotonic() + seconds)
+    row = cleaning.next_list()
+    while row is not None and cleaning.clean(*row):
+        row = cleaning.next_list()
 
 
-def _reclaim_list(begin: Begin, number: int, scope_id: int) -> None:
-    first, last = first_code_id(number), first_code_id(number + 1)
+class _Cleaning:
+    def __init__(self, begin: Begin, deadline: float) -> None:
+        self._begin = begin
+        self._deadline = deadline
+        self._batch = _BATCH if deadline == math.inf else _SMALL_BATCH
 
-    def delete_codes(tx: SQLiteTransaction, rows: int) -> bool:
-        found = tx.db.execute(
-            "SELECT id, code FROM pv_codes WHERE id > ? AND id < ? ORDER BY id LIMIT ?", (first, last, rows)
-        ).fetchall()
-        tx.db.executemany(
-            "DELETE FROM pv_active_codes WHERE scope_id = ? AND code = ? AND code_id = ?",
-            [(scope_id, code, code_id) for code_id, code in found],
-        )
-        if found:
-            tx.db.execute("DELETE FROM pv_codes WHERE id BETWEEN ? AND ?", (found[0][0], found[-1][0]))
-        return len(found) == rows
+    def next_list(self) -> tuple[int, int] | None:
+        """Return the number and the scope of a deleted list whose space was not freed."""
+        with self._begin(write=False) as tx:
+            row = first(tx.session.fetch("deleted_list"))
+        return None if row is None else (row[0], row[1])
 
-    def delete_files(table: str, bits: int, share: int) -> Callable[[SQLiteTransaction, int], bool]:
-        def delete(tx: SQLiteTransaction, rows: int) -> bool:
-            limit = max(1, rows // share)
-            deleted = tx.db.execute(
-                f"""
-                DELETE FROM {table} WHERE id IN (
-                    SELECT p.id FROM pv_uploads AS u
-                    JOIN {table} AS p ON p.id >= u.id << {bits} AND p.id < (u.id + 1) << {bits}
-                    WHERE u.list_id = ? LIMIT ?)
-                """,
-                (number, limit),
+    def clean(self, number: int, scope_id: int) -> bool:
+        """Free the space of a list; return False where the time has run out before."""
+        return (
+            self._delete_codes(number, scope_id)
+            and self._repeat(
+                lambda tx, rows: tx.session.change("delete_faults_of_list", number, rows) == rows
             )
-            return deleted.rowcount == limit
+            # A piece of a file weighs as much as thousands of rows.
+            and self._repeat(lambda tx, _: tx.session.change("delete_piece_of_list", number) == 1)
+            and self._repeat(lambda tx, _: self._finish(tx, number))
+        )
 
-        return delete
+    def _delete_codes(self, number: int, scope_id: int) -> bool:
+        after, last = first_code_id(number), last_code_id(number)
+        while True:
+            with self._begin(write=False) as tx:
+                batch = tx.session.fetch("codes_between", after, last, self._batch)
+            if not batch:
+                return True
+            # In the order of the index, which touches each of its pages once.
+            entries = [(scope_id, code, code_id) for code_id, code in sorted(batch, key=itemgetter(1))]
 
-    in_slices(begin, delete_codes)
-    in_slices(begin, delete_files("pv_upload_faults", LINE_BITS, 1))
-    # A piece of a file weighs as much as thousands of rows.
-    in_slices(begin, delete_files("pv_upload_pieces", PIECE_BITS, 2_000))
-    with begin() as tx:
-        tx.db.execute("DELETE FROM pv_uploads WHERE list_id = ?", (number,))
-        tx.db.execute("DELETE FROM pv_dead_ranges WHERE first > ? AND first < ?", (first, last))
-        tx.db.execute("UPDATE pv_lists SET removed = 2 WHERE id = ?", (number,))
-        tx.commit()
+            def delete_entries(
+                tx: SQLiteTransaction, rows: int, entries: list[tuple[int, str, int]] = entries
+            ) -> bool:
+                tx.session.queue_many("delete_entry", entries[-rows:])
+                del entries[-rows:]
+                return bool(entries)
+
+            def delete_codes(tx: SQLiteTransaction, rows: int, end: int = batch[-1][0]) -> bool:
+                return tx.session.change("delete_codes_up_to", after, end, rows) == rows
+
+            if not (self._repeat(delete_entries) and self._repeat(delete_codes)):
+                return False
+
+    def _finish(self, tx: SQLiteTransaction, number: int) -> bool:
+        for statement in ("delete_uploads_of_list", "delete_dead_ranges_of_list", "mark_list_reclaimed"):
+            tx.session.change(statement, number)
+        return False
+
+    def _repeat(self, step: Step) -> bool:
+        """Take a step, at least once, each time in a transaction of its own; return False where time has run out."""
+        size, more = SliceSize(), True
+
+        def work(tx: SQLiteTransaction, rows: int) -> None:
+            nonlocal more
+            more = step(tx, rows)
+
+        while True:
+            one_slice(self._begin, work, size)
+            if not more:
+                return True
+            if time.monotonic() >= self._deadline:
+                return False

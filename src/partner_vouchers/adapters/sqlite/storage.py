@@ -69,9 +69,10 @@ class SQLiteStorage:
     def abandon(self, upload_id: str) -> None:
         abandon_upload(self.begin, upload_id)
 
-    def reclaim(self) -> None:
-        abandon_failed_uploads(self.begin)
-        reclaim_lists(self.begin)
+    def reclaim(self, seconds: float | None = None) -> None:
+        if seconds is None:
+            abandon_failed_uploads(self.begin)
+        reclaim_lists(self.begin, seconds)
 
     def close(self) -> None:
         """Close the connections that no thread uses now. The next call opens the file again."""
