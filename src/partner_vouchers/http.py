@@ -327,9 +327,10 @@ class _Connection:
 
     def start_next_cycle(self, response: Response) -> bool:
         """Prepare for the next request. Returns False if anything unexpected happened."""
-        framing = response.headers.keys() & {"content-length", "transfer-encoding"}
+        length, coding = response.headers.get("content-length"), response.headers.get("transfer-encoding")
+        has_no_body = response.status in (204, 304)
         # Headers that contradict each other about where the body ends: RFC 9112, section 6.3.
-        if len(framing) > (response.status not in (204, 304)):
+        if (coding and (length or has_no_body)) or (has_no_body and length not in (None, "0")):
             return False
         is_done = self._is_sent and {self._h11.our_state, self._h11.their_state} == {h11.DONE}
         # Bytes after the response: h11 would read them as the next one.
@@ -404,7 +405,7 @@ def _decompressed(response: Response, limit: int) -> Response:
                 return evolve(response, body=b"", body_error=_reason(_TooLarge()))
             if unpacker.eof and not unpacker.unused_data:
                 return evolve(response, body=body)
-    return evolve(response, body=b"", body_error=f"the body is not valid {coding}")
+    return evolve(response, body=b"", body_error="the body cannot be decompressed")
 
 
 def _reason(error: Exception, *, connecting: bool = False) -> str:

@@ -307,15 +307,12 @@ def test_wrong_keys(account: Callable[..., Voucherify]) -> None:
         b'{"code": {}}',
     ],
 )
-@pytest.mark.parametrize("status", [200, 502])
-def test_answer_that_is_not_what_it_should_be(
-    account: Callable[..., Voucherify], status: int, body: bytes
-) -> None:
-    with loopback(answer(body, status)) as server:
+def test_response_that_is_not_what_it_should_be(account: Callable[..., Voucherify], body: bytes) -> None:
+    with loopback(answer(body)) as server:
         found = failing(account(server).campaign(CAMPAIGN))
 
     assert type(found) is VoucherifyOutcomeUnknown
-    assert (found.status, found.key, found.message) == (status, None, None)
+    assert (found.status, found.key, found.message) == (200, None, None)
     assert "a code may have been published" in str(found)
 
 
@@ -507,20 +504,6 @@ def test_nobody_there(account: Callable[..., Voucherify]) -> None:
     assert isinstance(found, VoucherifyUnreachable)
     assert found.sent is False
     assert [(each.published, each.status) for each in log] == [(False, None)]
-
-
-def hang(connection: socket, request: Received) -> None:
-    connection.recv(1)
-
-
-def test_service_that_hangs(account: Callable[..., Voucherify]) -> None:
-    hasty = HttpClient(read_timeout=0.2, deadline=1)
-    with loopback(hang) as server:
-        found = failing(account(server, http=hasty).campaign(CAMPAIGN))
-    hasty.close()
-
-    assert isinstance(found, VoucherifyUnreachable)
-    assert found.sent is True
 
 
 def test_each_call_is_in_the_publication_log(account: Callable[..., Voucherify]) -> None:
