@@ -139,8 +139,8 @@ def test_giving_codes_out_never_raises_the_stock(
 def announced(found: VoucherList, left: int) -> tuple[VoucherList, list[str]]:
     """Return the list when `left` of its thousand codes are left, and the names of what is told about it."""
     counts = Counts(uploaded=1000, distributed=1000 - left)
-    level, events = stock_alerts(found, found.announced, counts, NOW)
-    return evolve(found, counts=counts, announced=level), [event.event_name for event in events]
+    level, events = stock_alerts(found, found.notified, counts, NOW)
+    return evolve(found, counts=counts, notified=level), [event.event_name for event in events]
 
 
 def test_an_alert_says_which_list_and_what_is_left() -> None:

@@ -273,17 +273,17 @@ def no_code(campaign_id: str | None, reasons: tuple[tuple[str, str], ...]) -> No
 
 
 def stock_alerts(
-    voucher_list: VoucherList, announced: StockLevel, counts: Counts, now: datetime
+    voucher_list: VoucherList, notified: StockLevel, counts: Counts, now: datetime
 ) -> tuple[StockLevel, tuple[StockEvent, ...]]:
-    """Return the stock level of a list with these counts, and the events that announce it.
+    """Return the stock level of a list with these counts, and the events that notify of it.
 
-    A level is announced once, when the stock falls to it; a top-up arms it again.
+    A level is notified once, when the stock falls to it; a top-up arms it again.
     """
     level = stock_level(counts, voucher_list.low_stock_at, voucher_list.used_before)
     kinds: list[type[StockEvent]] = []
-    if announced < StockLevel.LOW <= level and voucher_list.low_stock_at is not None:
+    if notified < StockLevel.LOW <= level and voucher_list.low_stock_at is not None:
         kinds.append(StockLow)
-    if announced < StockLevel.EXHAUSTED <= level:
+    if notified < StockLevel.EXHAUSTED <= level:
         kinds.append(StockExhausted)
     return level, tuple(
         kind(

@@ -119,6 +119,6 @@ def stock_level(counts: Counts, low_stock_at: LowStock | None, used_before: int 
     return StockLevel.LOW if low else StockLevel.ENOUGH
 
 
-def is_ample(counts: Counts, low_stock_at: LowStock | None, announced: StockLevel) -> bool:
-    """Tell, at little cost, that there is nothing to announce about a stock: so it is nearly always."""
-    return low_stock_at is None and announced is StockLevel.ENOUGH and counts.available > 0
+def is_ample(counts: Counts, low_stock_at: LowStock | None, notified: StockLevel) -> bool:
+    """Return True, at little cost, when no event about the stock can be due: nearly always."""
+    return low_stock_at is None and notified is StockLevel.ENOUGH and counts.available > 0

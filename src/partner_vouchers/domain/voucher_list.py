@@ -85,7 +85,7 @@ class VoucherList:
         low_stock_at: when the list is running low, or None for never.
         scope: where its codes must be unique, as the duplicate policy said when it was created.
         counts: the counters, kept by the storage.
-        announced: the stock level that was last announced by an event, kept by the storage.
+        notified: the stock level of the last event about the stock, kept by the storage.
         used_before: how many codes were used before the latest upload, kept by the storage.
         campaigns: how many campaigns it is linked to, kept by the storage.
         created_at: in UTC.
@@ -103,7 +103,7 @@ class VoucherList:
     low_stock_at: LowStock | None = None
     scope: str = ""
     counts: Counts = field(factory=Counts)
-    announced: StockLevel = StockLevel.ENOUGH
+    notified: StockLevel = StockLevel.ENOUGH
     used_before: int = 0
     campaigns: int = 0
     created_at: datetime

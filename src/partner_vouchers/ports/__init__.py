@@ -1,44 +1,41 @@
-"""What a storage owes to the library.
+"""The protocols of a storage.
 
-A host that keeps its data elsewhere writes a class for each protocol here. An adapter obeys: it keeps what it is
-given, reports facts, and decides nothing. Rules stand in `domain`.
+A host that keeps its data elsewhere writes a class for each protocol. An adapter stores what it is given, reports facts
+and decides nothing: the rules are in `domain`. Import all of them from `partner_vouchers.ports`.
 
-All are imported from `partner_vouchers.ports` itself, whatever module they stand in.
+**Optional methods.** A method whose description says "It has a body" is computed from the others, if your class inherits
+from the protocol. Override it where your storage can do it faster.
 
-**What can be left out.** A method that says "It has a body" is worked out from the others, for whoever inherits from
-the protocol. A storage that can do it faster does so itself.
+**Transactions.** `Storage.begin()` opens a transaction. `commit()` makes all its changes visible at once; without it,
+none of them. Two transactions that write the same rows behave as if one ran after the other. A commit is as durable as
+the storage.
 
-**Transactions.** `Storage.begin()` opens one; all that is done through it becomes visible to others at
-once by `commit()`, or not at all. Two transactions that write the same things behave as if one ran after
-the other. Whatever is committed is durable, as far as the storage is.
+**Ids.** Ids of lists, uploads and codes are strings that the storage makes and never uses again.
 
-**Identity.** Ids of lists, uploads and codes are strings that the storage gives and never uses again.
+**Pages.** `after` and `before` are the id or position of the last entry of the page before, also if that entry is gone
+(a code that was taken since). A string that cannot be an id of the storage finds nothing. The result for an id of another
+kind of thing is undefined.
 
-**Pages.** `after` and `before` are the id or position of the last entry of the page before, also where that is not
-found any more, such as a code that was taken since. A text that no id of the storage looks like finds nothing. What
-the id of something else finds is not promised.
+**Strings.** The library checks strings before it stores them: none has a lone surrogate. Names, tags and ids of users and
+campaigns are one line without control characters. Descriptions may have line breaks and tabs. Codes may have any
+character but NUL, if a host's own rules allow it. A refused row (`RowFault.raw`) may have any character, NUL included.
+Strings are compared and ordered by code points.
 
-**Texts.** The library checks texts before it stores them: none has a lone surrogate. Names, tags and ids of users and
-campaigns stand on one line, without control characters. Descriptions may have line breaks and tabs; codes, under a
-host's own rules, any character but NUL. The row of a file that was refused (`RowFault.raw`) may hold all characters,
-NUL too. Texts are compared and ordered by code points.
+**Missing rows.** Ids are strings. A look-up returns None or nothing for a string that is no id, whatever its form. A
+change of a list or an upload, or of something that belongs to one, raises `UnknownList` or `UnknownUpload` if it does not
+exist. Removing something that does not exist does nothing. Storing something twice that may exist once raises a
+`StorageError`.
 
-**What is not there.** An id is a text. A look-up returns None or nothing for a text that is nobody's id, whatever
-its form. What changes a list or an upload, or something that belongs to one, raises `UnknownList` or
-`UnknownUpload` where there is none; taking away what is not there does nothing. What may be stored only once raises
-a `StorageError` the second time.
+**Errors.** An adapter raises only errors of this library, at the latest when the context of the transaction is left:
+`StorageBusy` if the call can be repeated as it is, another `StorageError` for any other failure.
 
-**Errors.** An adapter raises errors of this library only, at the latest when the context of the transaction is left:
-`StorageBusy` where the call can be repeated as it is, another `StorageError` for any other failure of what is below.
+**Repeats.** `TransactionConflict` (a deadlock, a serialisation failure) and `ConnectionLost` say that the transaction was
+rolled back before its commit, that nothing was stored, and that a repeat may succeed at once. The library then repeats
+the whole call in a new transaction, a few times. So raise neither if the commit may have succeeded
+(`CommitOutcomeUnknown`), after it succeeded, or after waiting for a time limit (`StorageBusy`). A storage that never
+raises them leaves all repeating to the caller.
 
-**Repeats.** By two errors an adapter says that it gave a transaction up before its commit, that nothing of it is
-stored, and that a new one may do better at once: `TransactionConflict`, where it was in the way of another one
-(a deadlock, a serialisation failure), and `ConnectionLost`. The library then does all of the call again in a new
-transaction, a few times. So neither may be raised where the commit may have been made (`CommitOutcomeUnknown`), once
-it was made, or after waiting for a time-out (`StorageBusy`), since the next attempt would wait again. A storage that
-never raises them leaves all repeating to the caller.
-
-The contract tests in `partner_vouchers.testing` check what is said here.
+The contract tests in `partner_vouchers.testing` check these rules.
 """
 
 from partner_vouchers.ports.codes import Assignments, Codes, IdempotencyKeys, Taken, TakenCode

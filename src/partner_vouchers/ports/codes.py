@@ -29,26 +29,27 @@ class TakenCode:
 
 @frozen
 class Taken:
-    """What was taken out of a list, and what is left.
+    """Codes taken out of a list, and the state of the list afterwards.
 
     Attributes:
         codes: the codes, in upload order.
         counts: the counters of the list, after the taking.
-        announced: the stock level of the list that was announced last.
+        notified: the stock level of the list that was notified last.
     """
 
     codes: Sequence[TakenCode]
     counts: Counts
-    announced: StockLevel
+    notified: StockLevel
 
 
 class Codes(Protocol):
-    """The codes of the lists that were published, and were not withdrawn."""
+    """The published codes of the lists, without withdrawn ones."""
 
     def take(self, list_id: str, limit: int) -> Taken:
-        """Take up to `limit` of a list's available codes, in upload order, and count them as distributed.
+        """Take up to `limit` available codes of a list, in upload order, and count them as distributed.
 
-        No code is ever taken twice. Fewer than `limit` codes, or none, are returned where no more are available.
+        No code is ever taken twice. If fewer are available, all of them are returned, possibly none. The caller stores
+        an assignment for each code (`Assignments.add`) in the same transaction.
 
         Raises:
             UnknownList: there is no such list.
@@ -56,7 +57,7 @@ class Codes(Protocol):
         ...
 
     def counts(self, list_id: str) -> Counts:
-        """Return the counters of a list as of now, within the transaction.
+        """Return the counters of a list, including the changes of this transaction.
 
         Raises:
             UnknownList: there is no such list.
@@ -64,50 +65,63 @@ class Codes(Protocol):
         ...
 
     def withdraw(self, upload_id: str) -> int:
-        """Take back the codes of an upload that were not taken, count them as withdrawn, and return how many."""
+        """Withdraw the available codes of an upload, and return how many.
+
+        They are never given out, and no longer count as duplicates or against the capacity of the list.
+        """
         ...
 
     def holder(self, scope: str, code: str, counts: Callable[[State], bool]) -> Holder | None:
-        """Return which list of a scope holds a code, where `counts` says that the codes of such a list count.
+        """Return the list of a scope that holds a code, or None.
 
-        A code that was given out is held, one that was withdrawn or not published is not. `counts` is the rule that
-        `Storage.import_codes` is given, so no two lists hold a code; for another rule it is the list that took the
-        code last.
+        A list holds its available codes and those that were given out, but not withdrawn or unpublished ones.
+
+        Args:
+            scope: where codes must be unique.
+            code: the code.
+            counts: whether the codes of a list in a state count. With the rule that `Storage.import_codes` is given, at
+                most one list holds a code. With another rule, only the list that took the code last is considered.
         """
         ...
 
     def remaining(self, list_id: str, after: str | None, limit: int) -> list[TakenCode]:
-        """Return available codes of a list in the order in which they would be taken, after the one with an id."""
+        """Return a page of the available codes of a list, in the order in which they would be taken.
+
+        Args:
+            list_id: the list.
+            after: the id of the last code of the page before, or None for the first page.
+            limit: the most codes to return.
+        """
         ...
 
 
 class Assignments(Protocol):
-    """Who has which code."""
+    """The codes that users have."""
 
     def add(self, assignments: Sequence[Assignment]) -> None:
-        """Store assignments of codes that were taken in this transaction, and their events, one for one.
+        """Store assignments of codes that were taken in this transaction, each with its event.
 
-        The event of an assignment (`Assignment.event`) goes into the outbox with it, in the order given. It follows
-        from the assignment for ever, so a row with the assignment's id is enough to keep it.
-        A code, and likewise an ordinal of a user in a campaign or else list, can be stored only once.
+        The events (`Assignment.event`) go into the outbox in the order of the assignments. An event can always be
+        computed from its assignment, so it is enough to store the id of the assignment.
 
         Raises:
-            StorageError: a code or an ordinal is stored already, or stands twice among these. It may come only with
-                the commit, which then stores nothing.
+            StorageError: a code is assigned already, or an ordinal of a user in a campaign (without a campaign: in a
+                list) exists already, here or among the others given. The error may come only with the commit, which
+                then stores nothing.
         """
         ...
 
     def latest(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Assignment | None:
-        """Return the user's assignment with the greatest ordinal in a campaign, or of a list asked directly.
+        """Return the assignment of a user with the greatest ordinal in a campaign or, without one, in a list.
 
-        Where both are given the campaign alone counts, from whichever list its codes were. It has a body.
+        With a campaign, the list is ignored. It has a body.
         """
         return self.latest_of_many([user_id], campaign_id, list_id).get(user_id)
 
     def latest_of_many(
         self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
     ) -> dict[str, Assignment]:
-        """Return `latest` for each user who has one."""
+        """Return `latest` for many users, by user id, without those who have none."""
         ...
 
     def get_many(self, ids: Sequence[str]) -> list[Assignment]:
@@ -115,25 +129,35 @@ class Assignments(Protocol):
         ...
 
     def of_user(self, user_id: str) -> list[Assignment]:
-        """Return a user's assignments, the oldest first; those of one instant by ordinal, then age of the list."""
+        """Return the assignments of a user, the oldest first; those of one instant by ordinal, then age of the list."""
         ...
 
     def of_code(self, code: str) -> list[Assignment]:
-        """Return the assignments of a code in all lists, archived ones too, the oldest list first."""
+        """Return the assignments of a code in all lists, including archived ones, the oldest list first."""
         ...
 
     def of_list(self, list_id: str, after: str | None, limit: int) -> list[Assignment]:
-        """Return assignments of a list in the order of their codes, after the one with an id."""
+        """Return a page of the assignments of a list, in the order of their codes.
+
+        Args:
+            list_id: the list.
+            after: the id of the last assignment of the page before, or None for the first page.
+            limit: the most assignments to return.
+        """
         ...
 
 
 class IdempotencyKeys(Protocol):
-    """The results of requests that carried an idempotency key; kept for ever."""
+    """The results of requests with an idempotency key, kept for ever."""
 
     def get(self, key: str) -> tuple[str, tuple[str, ...]] | None:
-        """Return the fingerprint of a key's request and the ids of the assignments that it led to."""
+        """Return the fingerprint of the request with a key and the ids of its assignments, or None."""
         ...
 
     def put(self, key: str, fingerprint: str, assignment_ids: tuple[str, ...]) -> None:
-        """Store a key. It must not exist."""
+        """Store a key.
+
+        Raises:
+            StorageError: the key exists. The error may come only with the commit, which then stores nothing.
+        """
         ...

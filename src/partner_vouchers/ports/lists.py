@@ -20,7 +20,7 @@ class Partners(Protocol):
     """The partners."""
 
     def add(self, partner: Partner) -> bool:
-        """Store a new partner; return False, and store nothing, where the name exists."""
+        """Store a new partner. Return False, and store nothing, if the name exists."""
         ...
 
     def get(self, name: str) -> Partner | None:
@@ -33,7 +33,7 @@ class Partners(Protocol):
 
 
 class ListOrder(StrEnum):
-    """By what a page of lists is sorted; a `-` before it turns the order round."""
+    """The field by which a page of lists is sorted. A `-` before it reverses the order."""
 
     UPDATED = "updated_at"
     CREATED = "created_at"
@@ -51,16 +51,16 @@ SortKey = str | int | datetime
 
 @frozen
 class ListQuery:
-    """Which lists, in which order, from where on.
+    """A page of lists: which lists, in which order, from where on.
 
     Attributes:
         partner: only lists of this partner.
         criteria: only lists that meet it; None for all that are not deleted.
-        text: only lists in whose `search_text` this stands; folded already.
-        order: by what to sort; equal ones by id.
+        text: only lists whose `search_text` contains this, in folded case.
+        order: the field to sort by; lists with equal values are sorted by id.
         descending: whether the greatest comes first.
-        after: only those that come after the list with this sort key and id, in the order asked for.
-        limit: how many at the most.
+        after: the sort key and id of the last list of the page before.
+        limit: the most lists to return.
         tag: only lists with exactly this tag.
     """
 
@@ -74,7 +74,7 @@ class ListQuery:
     tag: str | None = None
 
     def pick(self, lists: Iterable[VoucherList]) -> list[VoucherList]:
-        """Return the page that is asked for out of all lists, for a storage that cannot query."""
+        """Return the page out of all lists, for a storage that cannot query."""
 
         def rank(each: VoucherList) -> tuple[Any, int]:
             counted = self.order in (ListOrder.UPLOADED, ListOrder.DISTRIBUTED)
@@ -98,17 +98,17 @@ class ListQuery:
 class Lists(Protocol):
     """The voucher lists.
 
-    The storage keeps the counters, the announced level, `used_before` and the number of campaigns itself.
+    The storage keeps the counters, the notified level, `used_before` and the number of campaigns itself.
     """
 
     def new_id(self) -> str:
-        """Return an id that no list ever had: the decimal form of a number that only grows."""
+        """Return a new id: a growing number in decimal digits that no list ever had."""
         ...
 
     def add(self, voucher_list: VoucherList) -> None:
         """Store a new list, without codes and links.
 
-        Whatever the list passed says, its counters and `used_before` begin at zero and its announced level at
+        Whatever the list passed says, its counters and `used_before` begin at zero and its notified level at
         `StockLevel.ENOUGH`. No method of a port writes
         `Counts.reserved`, which is always zero today.
 
@@ -119,7 +119,7 @@ class Lists(Protocol):
         ...
 
     def get(self, list_id: str) -> VoucherList | None:
-        """Return a list, or None where there is none or it was removed."""
+        """Return a list, or None if it does not exist or was deleted."""
         ...
 
     def expiries(self, list_ids: Collection[str]) -> dict[str, datetime]:
@@ -127,11 +127,11 @@ class Lists(Protocol):
         found = ((list_id, self.get(list_id)) for list_id in list_ids)
         return {list_id: each.expires_at for list_id, each in found if each is not None}
 
-    def hold(self, list_id: str) -> VoucherList | None:
-        """Return what `get` does, in a transaction that will change the list by what it reads.
+    def get_for_update(self, list_id: str) -> VoucherList | None:
+        """Return a list that this transaction will change, and lock it.
 
-        Until it ends, no other transaction changes the list or takes codes of it. It has a body, for where
-        transactions that write come one after the other anyway: `get`.
+        Until the transaction ends, no other transaction changes the list or takes codes of it. It has a body for
+        storages with one writer at a time: `get`.
         """
         return self.get(list_id)
 
@@ -151,7 +151,7 @@ class Lists(Protocol):
         return next(found, None)
 
     def save(self, voucher_list: VoucherList) -> None:
-        """Replace the stored list by its next version: every field except those that the storage keeps.
+        """Replace the stored list by its next version, except for the fields that the storage keeps.
 
         Raises:
             UnknownList: there is no such list.
@@ -160,9 +160,10 @@ class Lists(Protocol):
         ...
 
     def remove(self, list_id: str) -> None:
-        """Make a list with its codes, uploads and links disappear, at a cost that does not grow with its codes.
+        """Delete a list with its codes, uploads and links, at a cost that does not grow with its codes.
 
-        Only a list of which no code was given out is removed. `Storage.reclaim` may free the space later.
+        It is called only for lists of which no code was given out. Mark the list as deleted, and free its space in
+        `Storage.reclaim`.
         """
         ...
 
@@ -170,8 +171,8 @@ class Lists(Protocol):
         """Return a page of lists."""
         ...
 
-    def announce(self, list_id: str, level: StockLevel) -> None:
-        """Remember the stock level that was announced.
+    def set_notified_level(self, list_id: str, level: StockLevel) -> None:
+        """Set the stock level that was notified last.
 
         Raises:
             UnknownList: there is no such list.
@@ -191,7 +192,7 @@ class Campaigns(Protocol):
     """The links between lists and campaigns."""
 
     def put(self, link: CampaignLink) -> None:
-        """Store a link, or replace the one of the same list and campaign; its age and `linked_at` stay the first's.
+        """Store a link, or change that of the same list and campaign, which keeps its age and `linked_at`.
 
         Raises:
             UnknownList: there is no such list.
@@ -199,7 +200,7 @@ class Campaigns(Protocol):
         ...
 
     def remove(self, list_id: str, campaign_id: str) -> bool:
-        """Remove a link; return whether there was one."""
+        """Remove a link, and return whether it existed."""
         ...
 
     def get(self, list_id: str, campaign_id: str) -> CampaignLink | None:
@@ -217,8 +218,7 @@ class Campaigns(Protocol):
     def of_campaign(self, campaign_id: str) -> list[tuple[CampaignLink, VoucherList]]:
         """Return the links of a campaign with their lists, ordered by priority, then age of the link.
 
-        The older link is the one that was stored first; `linked_at` is a fact to show and does not decide.
-
-        The counters and the announced level of these lists need not be up to date: `Codes.take` tells them.
+        The age of a link is the order in which links were stored, not `linked_at`. The counters and the notified level
+        of these lists may be out of date: `Codes.take` returns the current ones.
         """
         ...

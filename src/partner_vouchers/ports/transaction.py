@@ -1,4 +1,4 @@
-"""All that can be done in one transaction."""
+"""A transaction."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from partner_vouchers.ports.uploads import Uploads
 
 
 class Transaction(Protocol):
-    """All that can be done in one transaction."""
+    """One transaction, with the repositories that work in it."""
 
     @property
     def partners(self) -> Partners: ...
@@ -40,11 +40,11 @@ class Transaction(Protocol):
     def settings(self) -> Settings: ...
 
     def commit(self) -> None:
-        """Make everything durable and visible. The transaction ends.
+        """Commit, and end the transaction: what it did becomes durable and visible.
 
         Raises:
-            TransactionConflict: it was given up instead, with certainty.
-            ConnectionLost: the connection was lost before the commit was asked for.
-            CommitOutcomeUnknown: it was lost afterwards, and nobody knows what came of it.
+            TransactionConflict: the transaction was rolled back instead.
+            ConnectionLost: the connection was lost before the commit was sent; nothing was stored.
+            CommitOutcomeUnknown: the connection was lost during the commit: all or nothing was stored.
         """
         ...

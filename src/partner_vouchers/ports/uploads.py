@@ -8,10 +8,10 @@ from partner_vouchers.domain.uploads import RowFault, Upload, UploadStatus
 
 
 class Uploads(Protocol):
-    """The upload log, with the files and the refused rows."""
+    """The upload log, with the original files and the refused rows."""
 
     def new_id(self) -> str:
-        """Return an id that no upload ever had: the decimal form of a number that only grows."""
+        """Return a new id: a growing number in decimal digits that no upload ever had."""
         ...
 
     def add(self, upload: Upload) -> None:
@@ -19,8 +19,8 @@ class Uploads(Protocol):
 
         Raises:
             UnknownList: there is no such list.
-            StorageError: the id was given to an upload before. Once `Storage.reclaim` has freed what a removed
-                list left, a storage need not know that any more.
+            StorageError: an upload with this id exists. A storage may have forgotten those of deleted lists whose space
+                it has freed.
         """
         ...
 
@@ -37,7 +37,13 @@ class Uploads(Protocol):
         ...
 
     def of_list(self, list_id: str, before: str | None, limit: int) -> list[Upload]:
-        """Return entries of a list, the newest first, older than the one with an id."""
+        """Return a page of the entries of a list, the newest first.
+
+        Args:
+            list_id: the list.
+            before: the id of the last entry of the page before, or None for the first page.
+            limit: the most entries to return.
+        """
         ...
 
     def running(self) -> list[Upload]:
@@ -51,7 +57,7 @@ class Uploads(Protocol):
         return next(found, None)
 
     def add_piece(self, upload_id: str, index: int, data: bytes) -> None:
-        """Store one piece of the original file, the first with index 0.
+        """Store a piece of the original file. The first piece has index 0.
 
         Raises:
             UnknownUpload: there is no such entry.
@@ -60,9 +66,9 @@ class Uploads(Protocol):
         ...
 
     def piece(self, upload_id: str, index: int) -> bytes | None:
-        """Return a piece of the original file, or None after the last."""
+        """Return a piece of the original file, or None after the last piece."""
         ...
 
     def faults(self, upload_id: str, after_line: int, limit: int) -> list[RowFault]:
-        """Return refused rows in the order of their lines, after a line."""
+        """Return a page of the refused rows, in the order of their lines, after a line."""
         ...

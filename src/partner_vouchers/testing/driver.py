@@ -119,7 +119,7 @@ def a_link(list_id: str, campaign_id: str = "CMP1", *, priority: int = 0, days: 
 
 def read_to_change(tx: Transaction, list_id: str) -> VoucherList | None:
     """Return a list, in a transaction that will change it by what it reads."""
-    return tx.lists.hold(list_id)
+    return tx.lists.get_for_update(list_id)
 
 
 # --- uploads ---

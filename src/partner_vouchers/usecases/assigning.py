@@ -27,7 +27,7 @@ from partner_vouchers.errors import (
     UnknownEligibilityRule,
 )
 from partner_vouchers.ports import Transaction
-from partner_vouchers.usecases.stock import announce_stock
+from partner_vouchers.usecases.stock import notify_stock_level
 from partner_vouchers.usecases.wiring import EligibilityRule, require_list
 
 UserContext = Mapping[str, object]
@@ -184,8 +184,8 @@ class Assigner:
                 for code, (user_id, ordinal) in zip(taken.codes, asks, strict=False)
             ]
             self.tx.assignments.add(given)
-        if not is_ample(taken.counts, voucher_list.low_stock_at, taken.announced):
-            announce_stock(self.tx, voucher_list, taken.announced, taken.counts, self.now)
+        if not is_ample(taken.counts, voucher_list.low_stock_at, taken.notified):
+            notify_stock_level(self.tx, voucher_list, taken.notified, taken.counts, self.now)
         return given
 
     def _require_linked(self, candidates: Sequence[Candidate]) -> None:

@@ -26,7 +26,7 @@ from partner_vouchers.domain.uploads import (
 from partner_vouchers.errors import SourceUnreadable, StorageError, UnknownList
 from partner_vouchers.ports import CodeImport, Transaction
 from partner_vouchers.usecases.attempts import transact
-from partner_vouchers.usecases.stock import announce_stock
+from partner_vouchers.usecases.stock import notify_stock_level
 from partner_vouchers.usecases.upload_lease import UploadLease
 from partner_vouchers.usecases.wiring import Wiring, record, require_list
 
@@ -177,7 +177,7 @@ class ImportRun:
             # As it is now: until the codes were published, others may have told another level.
             voucher_list = require_list(tx, voucher_list.id)
             counts = tx.codes.counts(voucher_list.id)
-            announce_stock(tx, voucher_list, voucher_list.announced, counts, now)
+            notify_stock_level(tx, voucher_list, voucher_list.notified, counts, now)
         else:
             ended, events = self.upload.failed(tally, failure, now)
         tx.uploads.save(ended)

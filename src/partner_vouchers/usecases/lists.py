@@ -19,7 +19,7 @@ from partner_vouchers.errors import InvalidInput, StorageError, TagTaken, Unknow
 from partner_vouchers.ports import ListOrder, ListQuery, SortKey, Transaction
 from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.paging import Page, decode_cursor, encode_cursor, require_limit
-from partner_vouchers.usecases.stock import announce_stock
+from partner_vouchers.usecases.stock import notify_stock_level
 from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_held_list, require_list
 
 _RECLAIM_SECONDS = 0.05
@@ -296,7 +296,7 @@ def _apply(
         tx.lists.save(after)
         record(tx, events, actor)
         if before.low_stock_at != after.low_stock_at and after.counts.uploaded:
-            announce_stock(tx, after, after.announced, after.counts, now)
+            notify_stock_level(tx, after, after.notified, after.counts, now)
     return after
 
 

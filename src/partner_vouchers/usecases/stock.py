@@ -10,20 +10,20 @@ from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.ports import Transaction
 
 
-def announce_stock(
-    tx: Transaction, voucher_list: VoucherList, announced: StockLevel, counts: Counts, now: datetime
+def notify_stock_level(
+    tx: Transaction, voucher_list: VoucherList, notified: StockLevel, counts: Counts, now: datetime
 ) -> None:
     """Store the events that a list's stock is due for, and remember that they were told.
 
     Args:
         tx: the transaction that changed the stock.
         voucher_list: the list.
-        announced: the level that was told last.
+        notified: the level that was told last.
         counts: its counters now.
         now: the present instant.
     """
-    level, events = stock_alerts(voucher_list, announced, counts, now)
+    level, events = stock_alerts(voucher_list, notified, counts, now)
     if events:
         tx.outbox.append(events)
-    if level is not announced:
-        tx.lists.announce(voucher_list.id, level)
+    if level is not notified:
+        tx.lists.set_notified_level(voucher_list.id, level)

@@ -44,7 +44,7 @@ from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.importing import ImportRun, OnProgress, keep_original
 from partner_vouchers.usecases.paging import Page, require_limit, require_line, require_position
-from partner_vouchers.usecases.stock import announce_stock
+from partner_vouchers.usecases.stock import notify_stock_level
 from partner_vouchers.usecases.upload_entries import UploadEntries, require_new_file
 from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_held_list, require_list
 
@@ -319,7 +319,7 @@ class UploadsGroup:
                 tx.lists.touch(voucher_list.id, now)
                 record(tx, events, actor)
                 counts = tx.codes.counts(voucher_list.id)
-                announce_stock(tx, voucher_list, voucher_list.announced, counts, now)
+                notify_stock_level(tx, voucher_list, voucher_list.notified, counts, now)
                 tx.commit()
             return upload
 

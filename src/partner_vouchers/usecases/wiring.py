@@ -83,7 +83,7 @@ def require_held_list(tx: Transaction, list_id: str) -> VoucherList:
     Raises:
         UnknownList: there is none with this id.
     """
-    found = tx.lists.hold(list_id)
+    found = tx.lists.get_for_update(list_id)
     if found is None:
         raise UnknownList(list_id=list_id)
     return found

@@ -75,13 +75,13 @@ def test_a_list_is_added_under_a_free_tag_and_saved_over_the_version_before() ->
     [list_id] = stocked_lists(storage, 1)
     with reading(storage) as tx:
         lists = Lists(tx)
-        first = evolve(required(tx, list_id), counts=Counts(5), announced=StockLevel.LOW, campaigns=3)
+        first = evolve(required(tx, list_id), counts=Counts(5), notified=StockLevel.LOW, campaigns=3)
         lists.add(first)
-        assert lists.rows[list_id].announced is StockLevel.ENOUGH
+        assert lists.rows[list_id].notified is StockLevel.ENOUGH
         with pytest.raises(StorageError, match="with_tag"):
             lists.add(evolve(first, id="77"))
 
-        lists.announce(list_id, StockLevel.EXHAUSTED)
+        lists.set_notified_level(list_id, StockLevel.EXHAUSTED)
         lists.touch(list_id, START + timedelta(days=1))
         archived = evolve(first, version=2, state=State.ARCHIVED)
         for version in (0, 1, 3):
@@ -91,7 +91,7 @@ def test_a_list_is_added_under_a_free_tag_and_saved_over_the_version_before() ->
         assert lists.rows[list_id].updated_at == START + timedelta(days=1)
         lists.save(archived)
         assert lists.rows[list_id] == evolve(
-            archived, announced=StockLevel.EXHAUSTED, counts=lists.rows[list_id].counts
+            archived, notified=StockLevel.EXHAUSTED, counts=lists.rows[list_id].counts
         )
 
         # The tag is free again, the id is not.
@@ -106,7 +106,7 @@ def test_a_list_that_is_not_there_is_not_changed() -> None:
         with pytest.raises(UnknownList):
             lists.save(nowhere)
         with pytest.raises(UnknownList):
-            lists.announce(nowhere.id, StockLevel.LOW)
+            lists.set_notified_level(nowhere.id, StockLevel.LOW)
         with pytest.raises(UnknownList):
             lists.touch(nowhere.id, START)
         with pytest.raises(UnknownList):

@@ -83,7 +83,7 @@ fault = entering(FAULTS)
 @fault("test_a_save_of_an_old_version_is_refused_and_changes_nothing", lists.Lists, "save")
 def last_write_wins(self: lists.Lists, voucher_list: VoucherList) -> None:
     known = self._unit.tables.list(voucher_list.id)
-    kept = evolve(voucher_list, counts=known.counts, announced=known.announced, campaigns=known.campaigns)
+    kept = evolve(voucher_list, counts=known.counts, notified=known.notified, campaigns=known.campaigns)
     self._unit.log.put(self._unit.tables.lists, known.id, kept)
 
 

@@ -25,7 +25,7 @@ _add_list = lists.Lists.add
 @fault("test_a_new_list_begins_at_zero_and_unannounced", lists.Lists, "add")
 def new_list_that_was_announced_before(self: lists.Lists, voucher_list: VoucherList) -> None:
     _add_list(self, voucher_list)
-    self.announce(voucher_list.id, voucher_list.announced)
+    self.set_notified_level(voucher_list.id, voucher_list.notified)
 
 
 @fault("test_the_id_of_a_removed_list_is_not_used_again", lists.Lists, "add")

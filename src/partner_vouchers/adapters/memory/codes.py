@@ -38,7 +38,7 @@ class Codes(Repository, ports.Codes):
         if found:
             counts = evolve(counts, distributed=counts.distributed + len(found))
             log.put(tables.lists, list_id, evolve(voucher_list, counts=counts))
-        return Taken(found, counts, voucher_list.announced)
+        return Taken(found, counts, voucher_list.notified)
 
     def counts(self, list_id: str) -> Counts:
         return self._unit.tables.list(list_id).counts

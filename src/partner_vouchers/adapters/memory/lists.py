@@ -50,7 +50,7 @@ class Lists(Repository, ports.Lists):
             raise StorageError(
                 reason="the partner has a list of this tag that is not archived; look with `with_tag`"
             )
-        empty = evolve(voucher_list, counts=Counts(), announced=StockLevel.ENOUGH, used_before=0, campaigns=0)
+        empty = evolve(voucher_list, counts=Counts(), notified=StockLevel.ENOUGH, used_before=0, campaigns=0)
         log.put(tables.lists, empty.id, empty)
         log.put(tables.ids_of_lists, empty.id, None)
         log.put(tables.stocks, empty.id, Stock())
@@ -73,7 +73,7 @@ class Lists(Repository, ports.Lists):
         changed = evolve(
             voucher_list,
             counts=stored.counts,
-            announced=stored.announced,
+            notified=stored.notified,
             used_before=stored.used_before,
             campaigns=stored.campaigns,
         )
@@ -94,9 +94,9 @@ class Lists(Repository, ports.Lists):
     def find(self, query: ListQuery) -> list[VoucherList]:
         return query.pick(self._unit.tables.lists.values())
 
-    def announce(self, list_id: str, level: StockLevel) -> None:
+    def set_notified_level(self, list_id: str, level: StockLevel) -> None:
         tables = self._unit.tables
-        self._unit.log.put(tables.lists, list_id, evolve(tables.list(list_id), announced=level))
+        self._unit.log.put(tables.lists, list_id, evolve(tables.list(list_id), notified=level))
 
     def touch(self, list_id: str, now: datetime, *, used_before: int | None = None) -> None:
         tables = self._unit.tables

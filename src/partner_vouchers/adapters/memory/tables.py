@@ -85,7 +85,7 @@ class Tables:
 
     Attributes:
         partners: by name.
-        lists: by id, with the counters, the announced level and the number of campaigns up to date.
+        lists: by id, with the counters, the notified level and the number of campaigns up to date.
         ids_of_lists: the ids of all lists that ever were, as the keys of a dict.
         links: by list id, then campaign id, with a number that grows from link to link.
         lists_of_campaign: by campaign id, the ids of the linked lists, as the keys of a dict.

@@ -148,7 +148,7 @@ class _Stock:
         self.emptied: int = row[1]
         found = taken((), row[2:8], count)
         self.counts: Counts = found.counts
-        self.notified: StockLevel = found.announced
+        self.notified: StockLevel = found.notified
         self.low_stock_at: LowStock | None = to_low_stock(row[8])
         self.used_before: int = row[9]
         self.parts: int = row[10]

@@ -63,7 +63,7 @@ class SimpleLists(Part[Tx], Lists):
                 reason="the partner has a list of this tag that is not archived; look with `with_tag`"
             )
         self.insert(
-            evolve(voucher_list, counts=Counts(), announced=StockLevel.ENOUGH, used_before=0, campaigns=0)
+            evolve(voucher_list, counts=Counts(), notified=StockLevel.ENOUGH, used_before=0, campaigns=0)
         )
 
     def get(self, list_id: str) -> VoucherList | None:
@@ -76,15 +76,15 @@ class SimpleLists(Part[Tx], Lists):
         known = self.require(voucher_list.id)
         if known.version != voucher_list.version - 1:
             raise StaleVersion(list_id=known.id, expected=voucher_list.version - 1, actual=known.version)
-        self.replace(evolve(voucher_list, announced=known.announced, used_before=known.used_before))
+        self.replace(evolve(voucher_list, notified=known.notified, used_before=known.used_before))
 
     def find(self, query: ListQuery) -> list[VoucherList]:
         """Return a page of lists."""
         return query.pick(map(self._counted, self.all_stored()))
 
-    def announce(self, list_id: str, level: StockLevel) -> None:
-        """Remember the stock level that was announced."""
-        self.replace(evolve(self.require(list_id), announced=level))
+    def set_notified_level(self, list_id: str, level: StockLevel) -> None:
+        """Remember the stock level that was notified."""
+        self.replace(evolve(self.require(list_id), notified=level))
 
     def touch(self, list_id: str, now: datetime, *, used_before: int | None = None) -> None:
         """Set `updated_at`, and `used_before` unless it is None; leave the version as it is."""

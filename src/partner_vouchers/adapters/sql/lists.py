@@ -87,7 +87,7 @@ class SqlLists:
         self._db.share_list(number)
         return self._one("list_by_id", number)
 
-    def hold(self, list_id: str) -> VoucherList | None:
+    def get_for_update(self, list_id: str) -> VoucherList | None:
         number = to_list_number(list_id)
         self._db.lock_list(number)
         return self._one("list_by_id", number)
@@ -164,7 +164,7 @@ class SqlLists:
         rows = self._db.fetch(f"{statements['list_rows']}{where} {order}", *parameters, query.limit)
         return [list_from_row(row) for row in rows]
 
-    def announce(self, list_id: str, level: StockLevel) -> None:
+    def set_notified_level(self, list_id: str, level: StockLevel) -> None:
         self._db.change("set_notified_level", int(level), require_list(self._db, list_id))
 
     def touch(self, list_id: str, now: datetime, *, used_before: int | None = None) -> None:

@@ -138,7 +138,7 @@ def list_from_row(row: tuple[Any, ...]) -> VoucherList:
         updated_at=to_instant(row[11]),
         version=row[12],
         counts=Counts(*row[13:18]),
-        announced=LEVELS[row[18]],
+        notified=LEVELS[row[18]],
         used_before=row[19],
     )
 

@@ -32,12 +32,12 @@ class CodeClauses(StorageHooks):
             assert driver.codes_of(tx.codes.take(list_id, 2).codes) == ["Y"]
             assert driver.codes_of(tx.codes.take(list_id, 2).codes) == []
 
-    def test_taking_tells_the_counters_and_the_announced_level(self, storage: Storage) -> None:
+    def test_taking_tells_the_counters_and_the_notified_level(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, ["A", "B", "C"])
         with storage.begin() as tx:
-            tx.lists.announce(list_id, StockLevel.LOW)
+            tx.lists.set_notified_level(list_id, StockLevel.LOW)
             taken = tx.codes.take(list_id, 2)
-            assert (taken.counts, taken.announced) == (Counts(uploaded=3, distributed=2), StockLevel.LOW)
+            assert (taken.counts, taken.notified) == (Counts(uploaded=3, distributed=2), StockLevel.LOW)
             assert tx.codes.counts(list_id) == taken.counts
             rest = tx.codes.take(list_id, 9)
             assert (len(rest.codes), rest.counts) == (1, Counts(uploaded=3, distributed=3))

@@ -85,20 +85,20 @@ class ListClauses(StorageHooks):
         driver.assign(storage, "user-1", list_id=list_id)
         with storage.begin() as tx:
             tx.campaigns.put(driver.a_link(list_id))
-            tx.lists.announce(list_id, StockLevel.LOW)
+            tx.lists.set_notified_level(list_id, StockLevel.LOW)
             tx.commit()
         driver.change(
             storage,
             list_id,
             name="changed",
             counts=Counts(9, 9, 9, 9),
-            announced=StockLevel.EXHAUSTED,
+            notified=StockLevel.EXHAUSTED,
             campaigns=9,
         )
         saved = driver.stored(storage, list_id)
         assert saved.name == "changed"
         assert saved.counts == Counts(uploaded=2, distributed=1)
-        assert (saved.announced, saved.campaigns) == (StockLevel.LOW, 1)
+        assert (saved.notified, saved.campaigns) == (StockLevel.LOW, 1)
 
     def test_a_save_of_an_old_version_is_refused_and_changes_nothing(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)
@@ -145,13 +145,13 @@ class ListClauses(StorageHooks):
     def test_a_new_list_begins_at_zero_and_unannounced(self, storage: Storage) -> None:
         with storage.begin() as tx:
             made = driver.unstored_list(tx)
-            tx.lists.add(evolve(made, counts=Counts(9, 3, 2, 1), announced=StockLevel.EXHAUSTED, campaigns=9))
+            tx.lists.add(evolve(made, counts=Counts(9, 3, 2, 1), notified=StockLevel.EXHAUSTED, campaigns=9))
             assert tx.lists.get(made.id) == made
             tx.commit()
         assert driver.stored(storage, made.id) == made
         with storage.begin() as tx:
             taken = tx.codes.take(made.id, 1)
-        assert (taken.counts, taken.announced) == (Counts(), StockLevel.ENOUGH)
+        assert (taken.counts, taken.notified) == (Counts(), StockLevel.ENOUGH)
 
     def test_a_tag_belongs_to_one_list_of_a_partner_until_that_is_archived(self, storage: Storage) -> None:
         first = driver.a_list(storage, tag="sale")
@@ -256,7 +256,7 @@ class ListClauses(StorageHooks):
             unsaved = evolve(known, id=nobody, version=2)
             must_refuse(UnknownList, storage, lambda tx: tx.lists.save(unsaved))
             must_refuse(UnknownList, storage, lambda tx: tx.lists.touch(nobody, START))
-            must_refuse(UnknownList, storage, lambda tx: tx.lists.announce(nobody, StockLevel.LOW))
+            must_refuse(UnknownList, storage, lambda tx: tx.lists.set_notified_level(nobody, StockLevel.LOW))
             must_refuse(UnknownList, storage, lambda tx: tx.campaigns.put(driver.a_link(nobody)))
             must_refuse(UnknownList, storage, lambda tx: tx.codes.take(nobody, 1))
 
