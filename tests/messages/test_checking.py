@@ -273,6 +273,7 @@ def test_branches_that_are_right(source: str) -> None:
         ("{{ Profile.a | default: Profile.b | upcase | default: 'x' }}", None),
         ("{{ 'Hi ' | append: Profile.nick | default: 'x' }}", None),
         ("{% liquid\n echo Profile.nick | upcase | default: 'x'\n%}", "Profile.nick | default: 'x' | upcase"),
+        ("{% for o in Profile.x %}{{ o.name | upcase | default: 'x' }}{% endfor %}", None),
         ("{{ Profile['पता'].city | upcase | default: 'x' }}", "Profile[\"पता\"].city | default: 'x' | upcase"),
     ],
 )  # fmt: skip
@@ -294,6 +295,7 @@ def test_a_default_that_comes_too_late(source: str, suggestion: str | None) -> N
         "{{ Profile.a | default: Profile.b | default: 'x' }}",
         "{{ Event.listExpiry | date: '%d %B' | default: 'further notice' }}",
         "{{ 'x' | upcase | default: 'y' }}",
+        "{% for o in Profile.x %}{{ o | upcase | default: 'x' }}{{ forloop.index | plus: 1 | default: 2 }}{% endfor %}",
         "{{ Profile.nick | downcase }}",
         "{{ Event.at | date: '%-d %B %Y, %H:%M' }}",
     ],
@@ -375,3 +377,24 @@ def test_a_suggestion_can_be_pasted(name: str) -> None:
 def test_mistakes_of_other_languages_get_a_hint(source: str, hint: str) -> None:
     (finding,) = MessageTemplate.check_source(source)
     assert hint in finding.message
+
+
+@pytest.mark.parametrize(
+    "condition,column",
+    [
+        ("Profile.tier == 'gold' or 'silver'", 31),
+        ("'gold' or Profile.tier == 'silver'", 7),
+        ("Profile.tier and 5", 24),
+        ("Profile.a or Profile.b == 1 or 2.5", 38),
+    ],
+)
+def test_a_condition_that_always_holds(condition: str, column: int) -> None:
+    for tag in ("if", "unless"):
+        (finding,) = MessageTemplate(f"{{% {tag} {condition} %}}{{% end{tag} %}}").check()
+        assert finding.kind is FindingKind.PROBABLE_MISTAKE
+        assert "always holds" in finding.message
+        assert finding.column == column + len(tag) - 2
+    assert (
+        MessageTemplate("{% if Profile.a == 'x' or Profile.b contains 'y' and true %}{% endif %}").check()
+        == []
+    )

@@ -12,6 +12,7 @@ from typing import Protocol
 from attrs import frozen
 from liquid.builtin.expressions import Path, StringLiteral
 from liquid.builtin.expressions.filtered import Filter, FilteredExpression
+from liquid.builtin.expressions.primitive import FloatLiteral, IntegerLiteral
 from liquid.expression import Expression
 from liquid.static_analysis import Variable
 from liquid.token import TOKEN_EXPRESSION, TOKEN_TAG
@@ -104,7 +105,9 @@ def findings(
     variables = sorted(chain.from_iterable(globals_.values()), key=lambda variable: variable.span.index)
     unknown = chain.from_iterable(_of_variable(variable, source, known) for variable in variables)
     of_filters = chain.from_iterable(_of_filters(each, source) for each in program.filtered)
-    legal = sorted(chain(_ignored_branches(source), of_filters), key=_position)
+    legal = sorted(
+        chain(_ignored_branches(source), _constant_conditions(program, source), of_filters), key=_position
+    )
     # Looking for similar names takes long.
     return [finding for _, finding in islice(merge(unknown, legal, key=_position), MAX_FINDINGS)]
 
@@ -199,7 +202,8 @@ def _of_filters(expression: FilteredExpression, source: str) -> Iterator[_Found]
 
 def _optional(expression: Expression) -> str | None:
     """Return the path to a property that may be missing."""
-    if isinstance(expression, Path) and expression.path[0] in ROOTS and len(expression.path) > 1:
+    of_loop = ("forloop", "tablerowloop")
+    if isinstance(expression, Path) and len(expression.path) > 1 and expression.path[0] not in of_loop:
         return write_path(list(expression.path))
     return None
 
@@ -222,7 +226,17 @@ def _of_pattern(each: Filter, source: str) -> Iterator[_Found]:
         yield _found(source, pattern.token.start_index, error.reason, None)
 
 
-# --- branches
+# --- branches and conditions
+
+
+def _constant_conditions(program: Program, source: str) -> Iterator[_Found]:
+    """Find a string or a number beside `and` or `or`, such as in `x == "a" or "b"`: it always holds."""
+    for expression in program.logical:
+        for side in (expression.left, expression.right):
+            if isinstance(side, StringLiteral | IntegerLiteral | FloatLiteral):
+                message = f"{side} alone always holds; compare each value, such as `x == 'a' or x == 'b'`"
+                yield _found(source, side.token.start_index, message, None)
+
 
 _BLOCKS = frozenset(("if", "unless", "case", "for", "tablerow", "capture", "ifchanged"))
 _LINE = re.compile(r"^[ \t]*(\w+)[ \t]*(.*?)[ \t\r]*$", re.MULTILINE)

@@ -12,6 +12,7 @@ from liquid import BoundTemplate, Environment, RenderContext, StrictDefaultUndef
 from liquid.ast import BlockNode, Node
 from liquid.builtin.expressions import FilteredExpression, KeywordArgument, Path, StringLiteral
 from liquid.builtin.expressions.filtered import Filter
+from liquid.builtin.expressions.logical import LogicalAndExpression, LogicalOrExpression
 from liquid.exceptions import FilterError, LiquidSyntaxError, UndefinedError, UnknownFilterError
 from liquid.expression import Expression
 from liquid.parser import get_parser
@@ -233,11 +234,13 @@ class Program:
     Attributes:
         template: the tree of the engine.
         filtered: all expressions with filters.
+        logical: all expressions with `and` and `or`.
     """
 
     def __init__(self, stream: TokenStream, env: Environment, zone: tzinfo) -> None:
         self.template: BoundTemplate = BoundTemplate(env, get_parser(env).parse(stream))
         self.filtered: list[FilteredExpression] = []
+        self.logical: list[LogicalAndExpression | LogicalOrExpression] = []
         self._zone = zone
         self._units = self._prepare_nodes(self.template.nodes)
 
@@ -301,6 +304,8 @@ class Program:
                     raise LiquidSyntaxError(message, token=expression.token)
             elif isinstance(expression, StringLiteral):
                 units += len(expression.value)
+            elif isinstance(expression, LogicalAndExpression | LogicalOrExpression):
+                self.logical.append(expression)
             expression.__class__ = REPLACED.get(type(expression), type(expression))
             waiting.extend((child, depth) for child in expression.children())
         return units

@@ -91,8 +91,8 @@ class MessageTemplate:
         """Find mistakes in the template without rendering it.
 
         It finds unknown names and properties, and what is legal and surely unintended: `{% else if %}`, branches
-        behind an `else`, a `default` behind a filter that fails first, patterns with which `date` fails. Names that
-        depend on a value, such as `Event[Profile.favourite]`, are not checked.
+        behind an `else`, `x == "a" or "b"`, a `default` behind a filter that fails first, patterns with which `date`
+        fails. Names that depend on a value, such as `Event[Profile.favourite]`, are not checked.
 
         Args:
             event: the event, its class (such as `VoucherRewarded`), or the names of its properties. None skips the
