@@ -382,7 +382,7 @@ def test_mistakes_of_other_languages_get_a_hint(source: str, hint: str) -> None:
 @pytest.mark.parametrize(
     "condition,column",
     [
-        ("Profile.tier == 'gold' or 'silver'", 31),
+        ("Profile.tier == 'gold' or 'silver'", 33),
         ("'gold' or Profile.tier == 'silver'", 7),
         ("Profile.tier and 5", 24),
         ("Profile.a or Profile.b == 1 or 2.5", 38),
