@@ -20,7 +20,7 @@ from weakref import WeakSet, finalize
 
 from attrs import define, evolve, field, frozen
 
-from partner_vouchers.domain.numbers import require_count, require_seconds
+from partner_vouchers.domain.arguments import require_count, require_instance, require_seconds
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import InvalidInput
 
@@ -112,9 +112,10 @@ class HttpClient:
         self._deadline = require_seconds("deadline", deadline)
         self._max_response_bytes = require_count("max_response_bytes", max_response_bytes)
         self._max_idle = require_count("connections", connections)
-        self._allow_http = allow_http
+        self._allow_http = require_instance("allow_http", allow_http, bool)
         try:
-            self._tls = ssl.create_default_context(cafile=ca_certs)
+            # An empty path would mean the certificates of the system.
+            self._tls = ssl.create_default_context(cafile=None if ca_certs is None else ca_certs or ".")
         except (OSError, TypeError, ValueError):
             raise InvalidInput(
                 field="ca_certs", reason="must be the path of a readable PEM file with certificates"
@@ -140,7 +141,7 @@ class HttpClient:
             InvalidInput: an argument breaks a rule.
         """
         target = check_url(url, allow_http=self._allow_http)
-        message = _message(method, target, headers or {}, body)
+        message = _message(method, target, {} if headers is None else headers, body)
         budget = _Budget(time.monotonic() + self._deadline, self._read_timeout, self._max_response_bytes)
         origin = target.scheme, target.raw_host.decode(), target.port
         connection: _Connection | None = None

@@ -6,12 +6,11 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from os import PathLike
-from pathlib import Path
 
 from attrs import asdict, field, frozen
 
 from partner_vouchers.domain.codes import mask
-from partner_vouchers.sinks.jsonl import append_lines
+from partner_vouchers.sinks.jsonl import append_lines, require_path
 
 
 def _shown(code: str | None) -> str:
@@ -60,8 +59,11 @@ class JsonLinesLog:
 
         Args:
             path: the file; lines are appended to it.
+
+        Raises:
+            InvalidInput: `path` is not a path.
         """
-        self._path = Path(path)
+        self._path = require_path(path)
 
     def __call__(self, publication: Publication) -> None:
         """Append a publication.

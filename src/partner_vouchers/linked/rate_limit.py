@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from threading import Lock
 
-from partner_vouchers.domain.numbers import require_count, require_seconds
+from partner_vouchers.domain.arguments import require_callable, require_count, require_seconds
 
 
 class RateLimit:
@@ -29,18 +29,18 @@ class RateLimit:
         """Set the limit.
 
         Args:
-            calls: how many calls may start within `seconds`.
+            calls: how many calls may start within `seconds`, from 1 to 1,000,000.
             seconds: the length of the period.
             clock: returns seconds that never go back.
             sleep: waits for a number of seconds.
 
         Raises:
-            InvalidInput: `calls` is not a positive whole number, or `seconds` not a positive number.
+            InvalidInput: an argument breaks a rule.
         """
         self._seconds = require_seconds("seconds", seconds)
-        self._clock = clock
-        self._sleep = sleep
-        self._starts: deque[float] = deque(maxlen=require_count("calls", calls))
+        self._clock = require_callable("clock", clock)
+        self._sleep = require_callable("sleep", sleep)
+        self._starts: deque[float] = deque(maxlen=require_count("calls", calls, 1_000_000))
         self._not_before = 0.0
         self._lock = Lock()
 

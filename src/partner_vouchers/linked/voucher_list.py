@@ -41,10 +41,12 @@ class VoucherListContent:
             list_id: the list.
 
         Raises:
-            InvalidInput: not exactly one of `campaign_id` and `list_id` is given.
+            InvalidInput: not exactly one of `campaign_id` and `list_id` is given, or `codes` is something else.
         """
         if (campaign_id is None) == (list_id is None):
             raise InvalidInput(field="campaign_id", reason="pass either campaign_id or list_id")
+        if not callable(getattr(codes, "assign", None)):
+            raise InvalidInput(field="codes", reason="must be `vouchers.codes`")
         self._codes = codes
         self._campaign_id = campaign_id
         self._list_id = list_id

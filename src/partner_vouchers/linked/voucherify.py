@@ -14,8 +14,13 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
+from partner_vouchers.domain.arguments import (
+    require_callable,
+    require_count,
+    require_instance,
+    require_seconds,
+)
 from partner_vouchers.domain.codes import mask
-from partner_vouchers.domain.numbers import require_count, require_seconds
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import (
     InvalidInput,
@@ -98,14 +103,14 @@ class Voucherify:
         }
         check_headers(self._headers, field="app_id and app_token")
         self._url = f"{api_url.rstrip('/').removesuffix('/v1')}/v1/publications/create"
-        self._rate = rate
+        self._rate = None if rate is None else require_instance("rate", rate, RateLimit)
         self._attempts = require_count("attempts", attempts)
         self._max_wait = require_seconds("max_wait", max_wait)
-        self._log = log
-        self._shown = str if log_whole_codes else mask
-        self._http = http or HttpClient()
-        self._clock = clock
-        self._sleep = sleep
+        self._log = None if log is None else require_callable("log", log)
+        self._shown = str if require_instance("log_whole_codes", log_whole_codes, bool) else mask
+        self._http = require_instance("http", HttpClient() if http is None else http, HttpClient)
+        self._clock = require_callable("clock", clock)
+        self._sleep = require_callable("sleep", sleep)
 
     def campaign(
         self, campaign: str, *, customer_parameter: str = "customersourceid", join_once: bool | None = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from partner_vouchers.domain.arguments import require_callable, require_count
 from partner_vouchers.domain.events import Event
-from partner_vouchers.domain.numbers import require_count
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import SinkUnavailable
 from partner_vouchers.ports import OutboxEntry, Rejection
@@ -58,7 +58,7 @@ class CallableSink:
         self.batch_size: int = require_count("batch_size", batch_size, 10_000)
         self.concurrency: int = require_count("concurrency", concurrency, 100)
         self._takes = EventFilter(events)
-        self._function = function
+        self._function = require_callable("function", function)
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
         rejections: list[Rejection] = []

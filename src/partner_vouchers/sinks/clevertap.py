@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from partner_vouchers.domain.arguments import require_callable, require_count, require_instance
 from partner_vouchers.domain.events import Event
-from partner_vouchers.domain.numbers import require_count
 from partner_vouchers.domain.promo_events import PromoEvent
 from partner_vouchers.domain.properties import epoch_seconds
 from partner_vouchers.domain.text import require_name
@@ -148,8 +148,14 @@ class CleverTapSink:
         self._takes = EventFilter(events)
         self._takes.require_kind(PromoEvent)
         # CleverTap repeats each refused record, so a response can be larger than the request.
-        self._client = client or HttpClient(connections=self.concurrency, max_response_bytes=32_000_000)
-        self._clock = clock
+        self._client = require_instance(
+            "client",
+            client
+            if client is not None
+            else HttpClient(connections=self.concurrency, max_response_bytes=32_000_000),
+            HttpClient,
+        )
+        self._clock = require_callable("clock", clock)
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
         chosen = self._takes(entries)
@@ -247,7 +253,7 @@ def _base_url(region: str | None, base_url: str | None) -> str:
     if base_url is not None:
         check_url(base_url, field="base_url")
         return base_url.rstrip("/")
-    found = REGIONS.get(region or "")
+    found = REGIONS.get(region) if isinstance(region, str) else None
     if found is None:
         raise InvalidInput(field="region", reason=f"must be one of {', '.join(map(repr, REGIONS))}")
     return found

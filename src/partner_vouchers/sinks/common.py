@@ -23,7 +23,8 @@ class EventFilter:
             InvalidInput: `events` is empty, or contains anything but classes of events.
         """
         # A single class is easily passed by mistake.
-        self._kinds = () if isinstance(events, type) else tuple(events)
+        given: object = events
+        self._kinds = tuple(given) if isinstance(given, Iterable) and not isinstance(given, type) else ()
         if not self._kinds or not all(map(_is_kind, self._kinds)):
             raise InvalidInput(
                 field="events", reason="must contain classes of events, such as (VoucherRewarded,)"

@@ -9,9 +9,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
+from partner_vouchers.domain.arguments import require_instance
 from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.text import require_name
-from partner_vouchers.errors import SinkUnavailable
+from partner_vouchers.errors import InvalidInput, SinkUnavailable
 from partner_vouchers.ports import OutboxEntry, Rejection
 from partner_vouchers.sinks.common import EventFilter
 from partner_vouchers.wire.cloud_events import to_cloud_event
@@ -69,8 +70,8 @@ class JsonLinesSink:
         self.name: str = require_name("name", name)
         self.batch_size: int = 1000
         self.concurrency: int = 1
-        self._path = Path(path)
-        self._durable = durable
+        self._path = require_path(path)
+        self._durable = require_instance("durable", durable, bool)
         self._source = require_name("source", source)
         self._wording = Wording(names, forms)
         self._takes = EventFilter(events)
@@ -86,6 +87,18 @@ class JsonLinesSink:
                 reason = f"cannot write {self._path}: {error.strerror}"
                 raise SinkUnavailable(sink=self.name, reason=reason) from None
         return ()
+
+
+def require_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path that the operating system accepts.
+
+    Raises:
+        InvalidInput: it is anything else.
+    """
+    with suppress(TypeError, ValueError):
+        if os.fspath(path) and b"\0" not in os.fsencode(path):
+            return Path(path)
+    raise InvalidInput(field="path", reason="must be the path of a file")
 
 
 def append_lines(path: Path, lines: Sequence[str], *, durable: bool) -> None:

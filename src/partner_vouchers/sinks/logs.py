@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 
+from partner_vouchers.domain.arguments import require_count, require_instance
 from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.ports import OutboxEntry, Rejection
@@ -45,8 +46,9 @@ class LoggingSink:
         self.batch_size: int = 1000
         self.concurrency: int = 1
         self._takes = EventFilter(events)
-        self._logger = logger or logging.getLogger("partner_vouchers.events")
-        self._level = level
+        chosen = logging.getLogger("partner_vouchers.events") if logger is None else logger
+        self._logger = require_instance("logger", chosen, logging.Logger)
+        self._level = require_count("level", level, 1000)
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
         for entry in self._takes(entries):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from threading import Lock
 
+from partner_vouchers.domain.arguments import require_count
 from partner_vouchers.domain.events import Event
-from partner_vouchers.domain.numbers import require_count
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.ports import OutboxEntry, Rejection
 from partner_vouchers.sinks.common import EventFilter
@@ -44,7 +44,7 @@ class MemorySink:
             InvalidInput: an argument breaks a rule.
         """
         self.name: str = require_name("name", name)
-        self.batch_size: int = require_count("batch_size", batch_size)
+        self.batch_size: int = require_count("batch_size", batch_size, 10_000)
         self.concurrency: int = 1
         self._takes = EventFilter(events)
         self._lock = Lock()

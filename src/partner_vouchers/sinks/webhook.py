@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
+from partner_vouchers.domain.arguments import require_callable, require_count, require_instance
 from partner_vouchers.domain.events import Event
-from partner_vouchers.domain.numbers import require_count
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.http import HttpClient, check_headers, check_url
@@ -93,15 +93,17 @@ class WebhookSink:
         self.batch_size: int = require_count("batch_size", batch_size, 1000)
         self.concurrency: int = require_count("concurrency", concurrency, 100)
         check_url(url)
-        check_headers(headers or {})
+        check_headers({} if headers is None else headers)
         self._url = url
         self._keys = _keys(secrets)
         self._source = require_name("source", source)
         self._headers = dict(headers or {})
         self._wording = Wording(names, forms)
         self._takes = EventFilter(events)
-        self._client = client or HttpClient(connections=self.concurrency)
-        self._clock = clock
+        self._client = require_instance(
+            "client", client if client is not None else HttpClient(connections=self.concurrency), HttpClient
+        )
+        self._clock = require_callable("clock", clock)
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
         chosen = self._takes(entries)

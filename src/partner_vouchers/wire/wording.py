@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
+from partner_vouchers.domain.arguments import require_instance
 from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.promo_events import PromoEvent
 from partner_vouchers.domain.text import require_name
@@ -23,8 +24,8 @@ to_json: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separator
 """Return a value as compact JSON text."""
 
 
-def _copy(words: Mapping[str, str] | None) -> Mapping[str, str]:
-    return dict(words or {})
+def _copy(words: object) -> object:
+    return dict(words) if isinstance(words, Mapping) else {} if words is None else words
 
 
 @frozen
@@ -44,6 +45,8 @@ class Wording:
     forms: Mapping[str, str] = field(default=None, converter=_copy)
 
     def __attrs_post_init__(self) -> None:
+        require_instance("names", self.names, dict)
+        require_instance("forms", self.forms, dict)
         for name, other in self.names.items():
             _require_known("names", name, EVENT_NAMES)
             require_name("names", other)

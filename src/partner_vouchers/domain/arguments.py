@@ -1,8 +1,12 @@
-"""Checks of numeric arguments."""
+"""Checks of arguments that are not names: numbers, functions, and objects of a class."""
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from partner_vouchers.errors import InvalidInput
+
+T = TypeVar("T")
 
 
 def require_count(field: str, value: object, most: int | None = None) -> int:
@@ -31,3 +35,25 @@ def require_seconds(field: str, value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1e9:
         return value
     raise InvalidInput(field=field, reason="must be a positive number of seconds")
+
+
+def require_instance(field: str, value: object, kind: type[T]) -> T:
+    """Return `value` when it is an instance of a class.
+
+    Raises:
+        InvalidInput: it is anything else.
+    """
+    if isinstance(value, kind):
+        return value
+    raise InvalidInput(field=field, reason=f"must be a {kind.__name__}, not {type(value).__name__}")
+
+
+def require_callable(field: str, value: T) -> T:
+    """Return `value` when it can be called.
+
+    Raises:
+        InvalidInput: it is anything else.
+    """
+    if callable(value):
+        return value
+    raise InvalidInput(field=field, reason=f"must be a function, not {type(value).__name__}")
