@@ -11,7 +11,7 @@ from email.utils import parsedate_tz
 from typing import Final
 
 LONGEST_WAIT: Final = 86_400.0
-"""The longest wait in seconds that a service can ask for: a day."""
+"""The longest wait that a service can ask for, in seconds. It is a day."""
 
 
 def retry_after(value: str | None, now: float) -> float | None:
