@@ -169,7 +169,7 @@ class Lent:
             self.connection = self._own = self._pool.lend()
             return
         self._lent[id(self)] = ref(self)
-        context = self._pool.connection()
+        context = _lending(self._pool)
         self.connection = context.__enter__()
         self._context = context
         self._autocommit = self.connection.autocommit
@@ -200,10 +200,33 @@ class Lent:
         """Let go of the connection in a child process."""
         if self._context is not None:
             drop_inherited(self.connection)
+            _NEVER_ENDED.append(self._context)
         self._own = self._context = None
 
 
+class _FromPsycopg:
+    """Does what `connection()` of `psycopg_pool` does, and nothing at all if it is dropped in a child process."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    def __enter__(self) -> Connection:
+        self._connection: Connection = self._pool.getconn()
+        return self._connection
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.putconn(self._connection)
+
+
+def _lending(pool: Pool) -> AbstractContextManager[Connection]:
+    if hasattr(pool, "getconn") and hasattr(pool, "putconn"):
+        return _FromPsycopg(pool)
+    return pool.connection()
+
+
 _ALL: WeakSet[Connections] = WeakSet()
+_NEVER_ENDED: list[object] = []
+"""Contexts of a host's pool in a child process: to end them would use the locks and threads of the parent."""
 
 
 def _forget_inherited() -> None:
