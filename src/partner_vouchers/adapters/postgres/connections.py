@@ -211,8 +211,9 @@ class _FromPsycopg:
         self._pool = pool
 
     def __enter__(self) -> Connection:
-        self._connection: Connection = self._pool.getconn()
-        return self._connection
+        connection: Connection = self._pool.getconn()
+        self._connection = connection
+        return connection
 
     def __exit__(self, *_: object) -> None:
         self._pool.putconn(self._connection)
