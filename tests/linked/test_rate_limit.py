@@ -1,3 +1,7 @@
+import os
+import signal
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -78,6 +82,43 @@ def test_threads_share_a_limit() -> None:
 
     # Ten at once, and ten more in each further minute.
     assert sorted(slept) == [60.0] * 10 + [120.0] * 10 + [180.0] * 10
+
+
+FORKS_WHILE_LOCKED = """
+import os, sys, threading
+from partner_vouchers.linked.rate_limit import RateLimit
+
+asked, forked = threading.Event(), threading.Event()
+
+def clock():
+    if threading.current_thread() is not threading.main_thread():
+        asked.set()
+        forked.wait()
+    return 1000.0
+
+limit = RateLimit(calls=10, seconds=60, clock=clock)
+thread = threading.Thread(target=limit.acquire)
+thread.start()
+asked.wait()
+child = os.fork()
+if not child:
+    limit.acquire()
+    os._exit(0)
+try:
+    sys.exit(os.waitpid(child, 0)[1])
+finally:
+    forked.set()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_waits_for_no_lock_of_its_parent() -> None:
+    with subprocess.Popen([sys.executable, "-c", FORKS_WHILE_LOCKED], start_new_session=True) as process:
+        try:
+            assert process.wait(60) == 0
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
 
 
 @pytest.mark.parametrize(

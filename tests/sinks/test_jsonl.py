@@ -117,6 +117,8 @@ def test_what_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
     with pytest.raises(SinkUnavailable, match="No such file or directory") as caught:
         sink.send(rewards(1))
     assert caught.value.sink == "jsonl"
+    # No event is to blame for that.
+    assert caught.value.sender_refused
     (tmp_path / "missing").mkdir()
 
     assert sink.send(rewards(1)) == ()

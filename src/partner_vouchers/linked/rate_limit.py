@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -42,11 +43,11 @@ class RateLimit:
         self._sleep = require_callable("sleep", sleep)
         self._starts: deque[float] = deque(maxlen=require_count("calls", calls, 1_000_000))
         self._not_before = 0.0
-        self._lock = Lock()
+        self._lock, self._process = Lock(), os.getpid()
 
     def acquire(self) -> None:
         """Wait until the next call may start."""
-        with self._lock:
+        with self._own_lock():
             now = self._clock()
             start = max(now, self._not_before)
             if len(self._starts) == self._starts.maxlen:
@@ -58,5 +59,11 @@ class RateLimit:
 
     def pause(self, seconds: float) -> None:
         """Let no further call start for a number of seconds."""
-        with self._lock:
+        with self._own_lock():
             self._not_before = max(self._not_before, self._clock() + seconds)
+
+    def _own_lock(self) -> Lock:
+        if self._process != os.getpid():
+            # A thread of the parent may have held the lock at the moment of the fork.
+            self._lock, self._process = Lock(), os.getpid()
+        return self._lock

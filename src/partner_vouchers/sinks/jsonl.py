@@ -85,7 +85,7 @@ class JsonLinesSink:
                 append_lines(self._path, lines, durable=self._durable)
             except OSError as error:
                 reason = f"cannot write {self._path}: {error.strerror}"
-                raise SinkUnavailable(sink=self.name, reason=reason) from None
+                raise SinkUnavailable(sink=self.name, reason=reason, sender_refused=True) from None
         return ()
 
 
