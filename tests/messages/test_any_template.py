@@ -211,7 +211,7 @@ def holds(source: str, escape: bool) -> None:
 
 
 @given(templates, st.booleans())
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 def test_any_template_is_rendered_or_refused(source: str, escape: bool) -> None:
     holds(source, escape)
 

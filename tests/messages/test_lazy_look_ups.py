@@ -1,17 +1,22 @@
 """A template looks at linked content only where the message needs it."""
 
 from collections.abc import Mapping
+from unittest.mock import patch
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from partner_vouchers.errors import LinkedContentError, LinkedContentFailed, NoLinkedContent
 from partner_vouchers.messages import MessageTemplate
+from partner_vouchers.messages import expressions as expressions_of_messages
 
 PROFILE = {
     "gold": True,
     "basic": False,
     "none": None,
     "no_items": [],
+    "nils": [None],
     "one": ["x"],
     "two": ["x", "y"],
     "name": "Meera",
@@ -142,6 +147,19 @@ def test_what_is_not_needed_is_not_looked_up(source: str, message: str) -> None:
         ('{% for x in Linked["Nike"].codes %}{{ x }}{% endfor %}', "ab"),
         # Variables have the value that they were given, whatever happened since.
         (f"{{% assign v = {NIKE} %}}{{{{ v }}}} {{{{ v }}}}", "NI-1 NI-1"),
+        (
+            f"{{% assign x = nil %}}{{% assign v = {NIKE} | append: x %}}{{% assign x = 'b' %}}{{{{ v }}}}",
+            "NI-1",
+        ),
+        (
+            f"{{% for x in Profile.nils %}}{{% assign v = {NIKE} | append: x %}}{{% endfor %}}{{{{ v }}}}",
+            "NI-1",
+        ),
+        (f"{{% assign x = Profile.missing %}}{{% assign v = x | default: {NIKE} %}}{{{{ v }}}}", "NI-1"),
+        (
+            f"{{% assign Profile = 'p' %}}{{% assign v = {NIKE} | append: Profile %}}{{{{ v }}}}",
+            "NI-1p",
+        ),
         ('{% assign v = Linked["Nike"] %}{{ v.code }} {{ v["code"] }} {{ v.codes.size }}', "NI-1 NI-1 2"),
         (f"{{% assign v = {NIKE} %}}{{{{ v | append: '!' | default: 'x' }}}}", "NI-1!"),
         (
@@ -215,3 +233,43 @@ def test_a_captured_code_is_escaped_once_in_html() -> None:
     message = template.render(event={}, linked={"Puma": sources.of("Puma", "<&>")})
 
     assert message == "<b>&lt;&amp;&gt;</b>"
+
+
+names = st.sampled_from("xyz")
+values = st.one_of(
+    names, st.sampled_from([NIKE, 'Linked["Puma"].code', "Profile.name", "Profile.none", "'a'", "i"])
+)
+expressions = st.tuples(values, st.sampled_from(["append", "prepend", "default"]), values).map(
+    lambda parts: f"{parts[0]} | {parts[1]}: {parts[2]}"
+)
+steps = st.recursive(
+    st.one_of(
+        st.tuples(names, expressions).map(lambda pair: f"{{% assign {pair[0]} = {pair[1]} %}}"),
+        names.map("{{{{ {} }}}};".format),
+        st.just("{% increment i %}"),
+    ),
+    lambda inner: st.one_of(
+        st.tuples(names, st.lists(inner, max_size=3).map("".join)).map(
+            lambda pair: f"{{% capture {pair[0]} %}}{pair[1]}{{% endcapture %}}"
+        ),
+        st.tuples(names, st.lists(inner, max_size=3).map("".join)).map(
+            lambda pair: f"{{% if {pair[0]} == blank %}}{pair[1]}{{% endif %}}"
+        ),
+        st.lists(inner, max_size=3).map(lambda body: f"{{% for i in (1..2) %}}{''.join(body)}{{% endfor %}}"),
+    ),
+    max_leaves=12,
+)
+programs = st.lists(steps, max_size=8).map(
+    lambda body: (
+        "{% assign i = 0 %}{% assign x = '' %}{% assign y = nil %}{% assign z = 'z' %}" + "".join(body)
+    )
+)
+
+
+@given(programs)
+def test_looking_up_later_changes_no_message(source: str) -> None:
+    later, _ = render(source)
+    with patch.object(expressions_of_messages, "_MAX_CHAIN", 0):
+        at_once, _ = render(source)
+
+    assert later == at_once

@@ -423,6 +423,10 @@ def test_filters_treat_values_as_liquid_does(expression: str, text: str) -> None
             ),
             "ab|c",
         ),
+        (
+            "{% tablerow x in Profile.set cols: nil %}{{ x }}{% endtablerow %}",
+            '<tr class="row1">\n<td class="col1">a</td></tr>\n',
+        ),
         ("{% for x in Profile.set %}{{ x }}{% endfor %}", "a"),
         ("{% for x in Profile.none %}{{ x }}{% else %}none{% endfor %}", "none"),
         ("{% case 1 %}{% when 1, 1 %}a{% when 1 %}b{% else %}c{% endcase %}", "a"),

@@ -35,7 +35,7 @@ from liquid.builtin.tags.cycle_tag import CycleNode, CycleTag
 from liquid.builtin.tags.echo_tag import EchoTag
 from liquid.builtin.tags.for_tag import ForLoop
 from liquid.builtin.tags.if_tag import IfNode
-from liquid.builtin.tags.tablerow_tag import TableRow
+from liquid.builtin.tags.tablerow_tag import TableRow, TablerowNode, TablerowTag
 from liquid.builtin.tags.unless_tag import UnlessNode
 from liquid.expression import Expression
 from liquid.tag import Tag
@@ -102,7 +102,7 @@ def _assign(
     looks_up = "Linked" in roots
     for root in roots:
         value = context.scope.get(root, _ABSENT)
-        if value is _ABSENT or value is context.globals.get(root):
+        if value is _ABSENT or value is context.globals.get(root, _ABSENT):
             continue
         if type(value) is Deferred:
             looks_up = True
@@ -138,6 +138,8 @@ def _roots(expressions: Iterable[Expression]) -> set[str] | None:
 
 
 class _Filtered(FilteredExpression):
+    """An expression whose filters evaluate only the arguments that they need."""
+
     __slots__ = ()
 
     def evaluate(self, context: RenderContext) -> object:
@@ -358,6 +360,12 @@ class _CycleNode(CycleNode):
         return _write(self.args[index].evaluate(context), context, buffer) if index < len(self.args) else 0
 
 
+class _TablerowNode(TablerowNode):
+    def _int_or_zero(self, arg: object) -> int:
+        # Without columns all cells are in one row.
+        return 0 if arg is None else super()._int_or_zero(arg)
+
+
 def _tag(base: type[Tag], node: type[Node]) -> type[Tag]:
     return type(base.__name__, (base,), {"node_class": node})
 
@@ -369,5 +377,6 @@ TAGS: list[type[Tag]] = [
     _tag(CaptureTag, _CaptureNode),
     _tag(CaseTag, _CaseNode),
     _tag(CycleTag, _CycleNode),
+    _tag(TablerowTag, _TablerowNode),
 ]
 """The tags that take the place of those of the engine."""
