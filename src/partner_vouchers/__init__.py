@@ -25,7 +25,7 @@ from partner_vouchers.usecases.delivery.dead_letters import DeadLetter
 from partner_vouchers.usecases.delivery.relay import Relay
 from partner_vouchers.usecases.delivery.standing import Backlog
 from partner_vouchers.usecases.events import DeliveryReport
-from partner_vouchers.usecases.importing import Progress
+from partner_vouchers.usecases.importing import UploadProgress
 from partner_vouchers.usecases.paging import Page
 from partner_vouchers.vouchers import PartnerVouchers
 
@@ -54,7 +54,6 @@ __all__ = [
     "PercentUsed",
     "PointsCredited",
     "PointsDebited",
-    "Progress",
     "PromoEvent",
     "Relay",
     "RepeatPolicy",
@@ -63,6 +62,7 @@ __all__ = [
     "RowFaultKind",
     "Status",
     "Upload",
+    "UploadProgress",
     "UploadStatus",
     "VoucherRewarded",
     "WireForm",

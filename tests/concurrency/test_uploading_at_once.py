@@ -9,10 +9,9 @@ from functools import partial
 
 import pytest
 
-from partner_vouchers import PartnerVouchers, PerPartner, Upload, UploadStatus
+from partner_vouchers import PartnerVouchers, PerPartner, Upload, UploadProgress, UploadStatus
 from partner_vouchers.errors import FileAlreadyUploaded, UnknownList, UploadRunning
 from partner_vouchers.ports import Storage
-from partner_vouchers.usecases.importing import Progress
 from tests.concurrency import work
 from tests.concurrency.state import checked, codes_like, csv_file, new_list
 from tests.concurrency.teams import Process, in_processes, in_threads
@@ -26,7 +25,7 @@ def test_a_second_upload_to_a_list_is_refused_while_one_runs(
     other = new_list(vouchers, "vip", [])
     reading, go_on = threading.Event(), threading.Event()
 
-    def stop(_: Progress) -> None:
+    def stop(_: UploadProgress) -> None:
         reading.set()
         assert go_on.wait(60)
 

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from partner_vouchers.csvfile.cells import csv_bytes, guard, unguard
 from partner_vouchers.csvfile.error_file import error_file
+from partner_vouchers.csvfile.export import remaining_codes
+from partner_vouchers.csvfile.reader import is_error_file
 from partner_vouchers.domain.codes import CodeFormat
+from partner_vouchers.domain.titles import COLUMN_TITLES, title_key, title_keys
 from partner_vouchers.domain.uploads import RowFault, RowFaultKind
 from tests.csvfile.reference import read_in_batches
 
@@ -112,7 +115,12 @@ def test_surrogates_and_nul_do_no_harm() -> None:
 codes = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20).filter(lambda c: not FORMAT.fault(c))
 
 
-@given(st.lists(codes | codes.map(lambda c: "-" + c) | codes.map(lambda c: "=" + c)), st.booleans())
+corrections = st.lists(codes | codes.map(lambda c: "-" + c) | codes.map(lambda c: "=" + c)).map(
+    lambda some: [code for code in some if title_key(code) not in title_keys(COLUMN_TITLES)]
+)
+
+
+@given(corrections, st.booleans())
 def test_corrected_codes_are_read_back(corrected: list[str], raw: bool) -> None:
     data = written(*(fault(code, line) for line, code in enumerate(corrected, start=10)), raw=raw)
     outcome = read_in_batches(data, FORMAT)
@@ -120,9 +128,29 @@ def test_corrected_codes_are_read_back(corrected: list[str], raw: bool) -> None:
     assert (outcome.faults, outcome.refusal, outcome.header_skipped) == ([], None, True)
 
 
+@given(corrections, st.sampled_from([";", "\t", ","]), st.booleans())
+def test_corrected_codes_are_read_back_after_a_spreadsheet(
+    corrected: list[str], separator: str, bom: bool
+) -> None:
+    rows = list(csv.reader(StringIO(written(*map(fault, corrected)).decode(), newline="")))
+    saved = StringIO(newline="")
+    csv.writer(saved, delimiter=separator).writerows([*row, "", ""] for row in rows)
+    outcome = read_in_batches(saved.getvalue().encode("utf-8-sig" if bom else "utf-8"), FORMAT)
+    assert [code for _, code in outcome.codes] == corrected
+    assert (outcome.faults, outcome.refusal) == ([], None)
+
+
+@given(corrections, st.booleans())
+def test_exported_codes_are_read_back(exported: list[str], raw: bool) -> None:
+    outcome = read_in_batches(b"".join(remaining_codes(exported, raw=raw)), FORMAT)
+    assert outcome.codes == list(enumerate(exported, start=2))
+    assert (outcome.faults, outcome.refusal, outcome.header_skipped) == ([], None, True)
+
+
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=30), min_size=1))
 def test_what_was_not_corrected_is_refused_again(raws: list[str]) -> None:
     raws = [raw.replace("\r\n", "\n").replace("\r", "\n") for raw in raws]
+    raws = [raw for raw in raws if title_key(raw) not in title_keys(COLUMN_TITLES)]
     outcome = read_in_batches(written(*map(fault, raws)), FORMAT)
     read = [code for _, code in outcome.codes] + [raw for _, raw, _ in outcome.faults]
     expected = [(FORMAT.trim(raw), raw if FORMAT.trim(raw) else "") for raw in raws]
@@ -140,6 +168,17 @@ CORRECTED = {
     "blank lines at the end": (HEADER + b"7,A1,e,m\n\n \n", [(2, "A1")]),
     "the apostrophe taken off by hand": (HEADER + b"7,-A1,e,m\n8,'-B2,e,m\n", [(2, "-A1"), (3, "-B2")]),
     "nothing but the header": (HEADER, []),
+    "with semicolons": (b"line;code;error;message\r\n7;A1;e;m, n\r\n", [(2, "A1")]),
+    "with tabs": (b"line\tcode\terror\tmessage\r\n7\tA1\te\tm; n\r\n", [(2, "A1")]),
+    "other case": (b"LINE,Code,eRROR,Message\n7,A1,e,m\n", [(2, "A1")]),
+    "other order": (b"code,message,line\nA1,m,7\n", [(2, "A1")]),
+    "fewer columns": (b"code;message\nA1;m\n", [(2, "A1")]),
+    "empty columns": (b"line,code,error,message,,\n7,A1,e,m,,\n,,,,,\n", [(2, "A1")]),
+    "a column of notes": (b"note,code,error\nask Asha,A1,e\n", [(2, "A1")]),
+    "blank lines before it": (b"\n\n" + HEADER + b"7,A1,e,m\n", [(4, "A1")]),
+    "sep= before it": (b"sep=;\r\nline;code\r\n7;A1\r\n", [(3, "A1")]),
+    "cells missing at the end": (HEADER + b"7,A1,e\n8,B2\n", [(2, "A1"), (3, "B2")]),
+    "empty cells added at the end": (HEADER + b"7,A1,e,m,,,\n", [(2, "A1")]),
 }
 
 
@@ -151,9 +190,14 @@ def test_corrected_file(name: str) -> None:
 
 
 def test_rows_of_a_corrected_file_can_be_faulty() -> None:
-    outcome = read_in_batches(HEADER + b"7,A 1,e,m\n\n8,,e,m\n9,B2,e,m\n", FORMAT)
-    assert outcome.codes == [(5, "B2")]
-    assert outcome.faults == [(2, "A 1", "invalid_character"), (3, "", "empty"), (4, "", "empty")]
+    outcome = read_in_batches(HEADER + b"7,A 1,e,m\n\n8,,e,m\n9,code,e,m\n9,B2,e,m\n", FORMAT)
+    assert outcome.codes == [(6, "B2")]
+    assert outcome.faults == [
+        (2, "A 1", "invalid_character"),
+        (3, "", "empty"),
+        (4, "", "empty"),
+        (5, "code", "column_title"),
+    ]
 
 
 def test_a_text_that_was_shortened_does_not_become_a_code() -> None:
@@ -167,9 +211,26 @@ def test_a_text_that_was_shortened_does_not_become_a_code() -> None:
     assert [kind for _, _, kind in outcome.faults] == ["too_long"]
 
 
-@pytest.mark.parametrize("row", [b"7,A1,e\n", b"7,A1,e,m,n\n", b"A1\n", b'7,"A1",e\n'])
-def test_a_corrected_file_has_four_columns(row: bytes) -> None:
+@pytest.mark.parametrize("row", [b"7,A,1,e,m\n", b"7,A1,e,m,n\n", b"A1\n", b'"7"\n'])
+def test_a_row_that_does_not_fit_the_titles_refuses_the_file(row: bytes) -> None:
     assert read_in_batches(HEADER + row, FORMAT).refusal == ("multiple_columns", 2)
+
+
+@pytest.mark.parametrize(
+    "titles", [b"code,amount\n", b"line,codes\n", b"line,error\n", b"code|error\n", b"code\n"]
+)
+def test_other_titles_are_not_those_of_an_error_file(titles: bytes) -> None:
+    several = b"," in titles
+    outcome = read_in_batches(titles + b"A1\n", FORMAT)
+    assert outcome.refusal == (("multiple_columns", 1) if several else None)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_corrected_file_is_recognised_by_its_first_bytes(encoding: str) -> None:
+    named = "cp1252" if encoding == "utf-8" else encoding
+    assert is_error_file((HEADER.decode() + "7,Ä1,e,m\n").encode(encoding), named)
+    for text in ("code\nline\nA1\n", "A1\nline,code\n", "", "\n\n", "line,code"):
+        assert is_error_file(text.encode(encoding), named) == (text == "line,code")
 
 
 def test_header_false_makes_it_a_file_of_several_columns() -> None:

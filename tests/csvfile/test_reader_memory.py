@@ -14,7 +14,7 @@ from partner_vouchers.domain.codes import CodeFormat
 SIZE = 50 * 1024 * 1024
 SMALL_CHUNK = 128 * 1024
 # A chunk with the codes or faults made of it; the file itself is several times as large.
-BOUND = 16 * 1024 * 1024
+BOUND = 24 * 1024 * 1024
 
 
 class Repeated(io.RawIOBase):
@@ -45,9 +45,11 @@ FILES = {
     "no line end and blank": (b"", b" ", None),
     "quote that is never closed": (b'A1\n"', b"x", "broken_quoting"),
     "quote that is never closed, many lines": (b'A1\n"', b"x\n", "broken_quoting"),
-    "empty lines": (b"A1", b"\n", None),
-    "empty lines of CRLF": (b"A1", b"\r\n", None),
-    "rows of one character": (b"", b"A\n", None),
+    "empty lines": (b"A1", b"\n", "too_many_rows"),
+    "empty lines of CRLF": (b"A1", b"\r\n", "too_many_rows"),
+    "rows of one character": (b"", b"A\n", "too_many_rows"),
+    "rows that split into columns": (b"", b"A;B\n", "multiple_columns"),
+    "blank lines below a row that splits": (b"A;B", b"\n", "too_many_rows"),
     "corrected error file without a line end": (b"line,code,error,message\n1,", b"x", "broken_quoting"),
 }
 
@@ -59,11 +61,13 @@ def test_memory_is_bounded(name: str) -> None:
 
 
 FAULTY = {
-    "faulty rows": (b"", b";\n"),
-    "faulty quoted rows": (b"", b'";"\n'),
+    "faulty rows": (b"A1\n", b";\n"),
+    "faulty quoted rows": (b"A1\n", b'";"\n'),
     "rows of several lines": (b"", b'"A\nB"\n'),
     "white space lines": (b"A1\n", b" \n"),
     "blank lines between codes": (b"A1", b"\n" * 99 + b"A1"),
+    "suspicious rows": (b"A1\n", b"#N/A\n"),
+    "titles": (b"A1\n", b"code\n"),
 }
 
 
@@ -76,7 +80,7 @@ def test_memory_is_bounded_by_the_batch_where_rows_are_faulty(name: str) -> None
 
 
 def test_millions_of_blank_lines_before_a_code_come_in_batches() -> None:
-    stream = Repeated(b"A1" + b"\n" * 5_000_000 + b"B2", b"\n", size=5_000_004)
+    stream = Repeated(b"A1" + b"\n" * 1_500_000 + b"B2", b"\n", size=1_500_004)
     batches = CodeFile(cast(BinaryIO, stream), CodeFormat())
     assert [max(len(batch.faults) for batch in islice(batches, 100))] == [10_000]
 

@@ -7,11 +7,20 @@ import pytest
 
 from partner_vouchers.csvfile.reader import Batch, CodeFile, FileRefused, require_encoding
 from partner_vouchers.domain.codes import CodeFormat
-from partner_vouchers.domain.uploads import HEADER_NAMES, FileFault, RowFault, RowFaultKind
+from partner_vouchers.domain.uploads import (
+    MAX_ROWS,
+    FileFault,
+    RowFault,
+    RowFaultKind,
+    RowWarning,
+    WarningKind,
+)
 from partner_vouchers.errors import InvalidInput
 from tests.csvfile.reference import Outcome, read_in_batches
 
 FORMAT = CodeFormat()
+BAD = "invalid_character"
+ARTEFACT = "spreadsheet_artefact"
 
 
 def read(data: bytes, header: bool | None = None, encoding: str = "utf-8") -> Outcome:
@@ -35,6 +44,14 @@ CODES = {
     "outer white space is trimmed": (" A1\t\n\u00a0B2\u3000\n".encode(), ["A1", "B2"]),
     "case counts": (b"a1\nA1\n", ["a1", "A1"]),
     "not normalised": ("\u00e9\ne\u0301\n".encode(), ["\u00e9", "e\u0301"]),
+    "UTF-16 with a BOM": ("A1\nB2\n".encode("utf-16"), ["A1", "B2"]),
+    "UTF-32 with a BOM": ("A1\nB2\n".encode("utf-32"), ["A1", "B2"]),
+    "a BOM before sep=": ("\ufeffsep=;\r\nA1\r\nB2\r\n".encode(), ["A1", "B2"]),
+    "quoted sep=": (b'"sep=,"\ncode\nA1\nB2\n', ["A1", "B2"]),
+    "SEP=, in upper case, and no line end": (b"SEP=|\nA1\nB2", ["A1", "B2"]),
+    "blank lines before a header": (b"\n \t\nsep\n"[:4] + b"code\nA1\nB2\n", ["A1", "B2"]),
+    "an apostrophe before a formula": ("'=A1\n'-B2\n'\uff0bC3\n".encode(), ["=A1", "-B2", "\uff0bC3"]),
+    "an apostrophe within quotes": (b"\"'@A1\"\n' +B2\n", ["@A1", "+B2"]),
     "punctuation": (b"A-1_#2/3\\4\n", ["A-1_#2/3\\4"]),
     "other scripts": ("गुप्त1\n優惠\n".encode(), ["गुप्त1", "優惠"]),
     "128 characters": (b"A" * 128, ["A" * 128]),
@@ -60,23 +77,32 @@ FAULTS = {
     "blank line at the start": (b"\nB2\n", [(1, "", "empty")]),
     "white space only": (b"A1\n \t\nB2\n", [(2, "", "empty")]),
     "empty quotes, also at the end": (b'A1\n""\n', [(2, "", "empty")]),
-    "white space within": (b"A 1\n", [(1, "A 1", "invalid_character")]),
-    "the fault shows the row as it came": (b" A 1\n", [(1, " A 1", "invalid_character")]),
-    "invisible character": ("A\u200b1\n".encode(), [(1, "A\u200b1", "invalid_character")]),
-    "control character": (b"AB\x00CDEFGH\n", [(1, "AB\x00CDEFGH", "invalid_character")]),
-    "U+2028 does not end a line": ("A\u2028B\n".encode(), [(1, "A\u2028B", "invalid_character")]),
-    "U+0085 does not end a line": ("A\x85B\n".encode(), [(1, "A\x85B", "invalid_character")]),
-    "vertical tab does not end a line": (b"A\x0bB\n", [(1, "A\x0bB", "invalid_character")]),
-    "file separator does not end a line": (b"A\x1cB\n", [(1, "A\x1cB", "invalid_character")]),
-    "semicolon": (b"A;B\n", [(1, "A;B", "invalid_character")]),
-    "tab within": (b"A\tB\n", [(1, "A\tB", "invalid_character")]),
-    "quote within": (b'A"B\n', [(1, 'A"B', "invalid_character")]),
-    "quote after white space": (b' "A"\n', [(1, ' "A"', "invalid_character")]),
-    "doubled quote within quotes": (b'"A""B"\n', [(1, 'A"B', "invalid_character")]),
-    "comma within quotes": (b'"A,B"\nC3\n', [(1, "A,B", "invalid_character")]),
-    "several lines within quotes": (b'A1\n"B\r\n2"\n', [(2, "B\n2", "invalid_character")]),
-    "the line after several lines within quotes": (b'"A1\n\n"\nC 3\n', [(4, "C 3", "invalid_character")]),
-    "BOM that is not at the start": ("A1\n\ufeffB2\n".encode(), [(2, "\ufeffB2", "invalid_character")]),
+    "white space within": (b"A 1\n", [(1, "A 1", BAD)]),
+    "the fault shows the row as it came": (b" A 1\n", [(1, " A 1", BAD)]),
+    "invisible character": ("A\u200b1\n".encode(), [(1, "A\u200b1", BAD)]),
+    "control character": (b"AB\x00CDEFGH\n", [(1, "AB\x00CDEFGH", BAD)]),
+    "U+2028 does not end a line": ("A\u2028B\n".encode(), [(1, "A\u2028B", BAD)]),
+    "U+0085 does not end a line": ("A\x85B\n".encode(), [(1, "A\x85B", BAD)]),
+    "vertical tab does not end a line": (b"A\x0bB\n", [(1, "A\x0bB", BAD)]),
+    "file separator does not end a line": (b"A\x1cB\n", [(1, "A\x1cB", BAD)]),
+    "semicolon": (b"C3\nA;B\n", [(2, "A;B", BAD)]),
+    "semicolons in the first rows": (b"A;B\nA;B\n\nC3\n", [(1, "A;B", BAD), (2, "A;B", BAD), (3, "", "empty")]),
+    "semicolons, then tabs": (b"A;B\nA\tB\n", [(1, "A;B", BAD), (2, "A\tB", BAD)]),
+    "tab within": (b"C3\nA\tB\n", [(2, "A\tB", BAD)]),
+    "sep= on a later line": (b"\nsep=;\nC3\n", [(1, "", "empty"), (2, "sep=;", BAD)]),
+    "a title further down": (b"A1\nCoupon Code\nB2\n", [(2, "Coupon Code", "column_title")]),
+    "a title in a file of plain codes": (b"A1\n" * 20_000 + b"GIFT_CODE\n", [(20_001, "GIFT_CODE", "column_title")]),
+    "a title in a quoted row": (b'"A1"\n"code"\n', [(2, "code", "column_title")]),
+    "a title of another language": ("A1\n코드\n".encode(), [(2, "코드", "column_title")]),
+    "another apostrophe": (b"'A1\n'0042\n''=A\n", [(1, "'A1", BAD), (2, "'0042", BAD), (3, "'=A", BAD)]),
+    "an apostrophe before a faulty formula": (b"'=A 1\n", [(1, "=A 1", BAD)]),
+    "quote within": (b'A"B\n', [(1, 'A"B', BAD)]),
+    "quote after white space": (b' "A"\n', [(1, ' "A"', BAD)]),
+    "doubled quote within quotes": (b'"A""B"\n', [(1, 'A"B', BAD)]),
+    "comma within quotes": (b'"A,B"\nC3\n', [(1, "A,B", BAD)]),
+    "several lines within quotes": (b'A1\n"B\r\n2"\n', [(2, "B\n2", BAD)]),
+    "the line after several lines within quotes": (b'"A1\n\n"\nC 3\n', [(4, "C 3", BAD)]),
+    "BOM that is not at the start": ("A1\n\ufeffB2\n".encode(), [(2, "\ufeffB2", BAD)]),
     "129 characters": (b"A" * 129, [(1, "A" * 129, "too_long")]),
     "very long": (b"A1\n" + b"x" * 300 + b"\nB2", [(2, "x" * 200 + "…", "too_long")]),
     "longer than any chunk": (b"A1\n" + b"x" * 10**6 + b"\nB2", [(2, "x" * 200 + "…", "too_long")]),
@@ -107,7 +133,12 @@ REFUSALS = {
     "not UTF-8 in an overlong row": (b"A1\n" + b"x" * 10**6 + b"\xe9\n", ("bad_encoding", 2)),
     "cut off within a character": (b"A1\nB\xc3", ("bad_encoding", 2)),
     "a surrogate": (b"A1\nB\xed\xa0\x80\n", ("bad_encoding", 2)),
-    "UTF-16": ("A1\nB2\n".encode("utf-16"), ("bad_encoding", 1)),
+    "UTF-16 without a BOM": ("A1\nB2\n".encode("utf-16-le"), ("bad_encoding", 1)),
+    "UTF-8 after its BOM": (b"\xef\xbb\xbfA\xe9\n", ("bad_encoding", 1)),
+    "rows that split at semicolons": (b"\nA;1\nB;2\n\n", ("multiple_columns", 2)),
+    "one row that splits at a semicolon": (b"A;\n", ("multiple_columns", 1)),
+    "rows that split at tabs": (b"code\nA\t1\nB\t2", ("multiple_columns", 2)),
+    "very many rows that split at semicolons": (b"A;1\n" * 100_000, ("multiple_columns", 1)),
 }
 
 
@@ -116,16 +147,43 @@ def test_refuses_files(name: str) -> None:
     data, refusal = REFUSALS[name]
     outcome = read(data)
     assert outcome.refusal == refusal
-    assert [code for _, code in outcome.codes] == ([] if refusal[1] == 1 else ["A1"])
+    before = data.startswith(b"A1\n") and refusal[1] != 1
+    assert [code for _, code in outcome.codes] == (["A1"] if before else [])
 
 
 def test_what_comes_before_a_refusal_is_kept() -> None:
     outcome = read(b"A1\nB 2\n\nC3,x\n")
     assert outcome.codes == [(1, "A1")]
-    assert outcome.faults == [(2, "B 2", "invalid_character"), (3, "", "empty")]
+    assert outcome.faults == [(2, "B 2", BAD), (3, "", "empty")]
 
 
-@pytest.mark.parametrize("data", [b"", b"\xef\xbb\xbf", b"\n", b"\r\n \r\n", b"code", b"code\n\n"])
+@pytest.mark.parametrize("separator,name", [(b";", "semicolon"), (b"\t", "tab")])
+def test_the_reason_names_the_separator(separator: bytes, name: str) -> None:
+    assert name in refusal_of(b"A;1\nB;2\n".replace(b";", separator)).message
+    # Also where the title of the sheet, which does not split, comes first.
+    file = CodeFile(BytesIO(b"August 2026\nA;1\nB;2\n".replace(b";", separator)), FORMAT)
+    assert [len(batch.faults) for batch in file] == [3]
+    assert file.separator == name
+
+
+def test_a_file_has_up_to_two_million_rows() -> None:
+    most = b"A1\n" + b"\n" * (MAX_ROWS - 2) + b"B2\n"
+    assert read(most).rows == MAX_ROWS
+    for more in (
+        most + b"C3",
+        most + b"\n",
+        b"\n" * (MAX_ROWS + 1),
+        b"code\n" + most,
+        b'"A1"\n' * (MAX_ROWS + 1),
+    ):
+        outcome = read(more)
+        assert outcome.refusal == ("too_many_rows", None)
+        assert outcome.rows <= MAX_ROWS + 100_000
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\xef\xbb\xbf", b"\n", b"\r\n \r\n", b"code", b"code\n\n", b"sep=;", b"\n\ncode\n"]
+)
 def test_a_file_without_rows_yields_nothing(data: bytes) -> None:
     assert list(CodeFile(BytesIO(data), FORMAT)) == []
 
@@ -133,23 +191,26 @@ def test_a_file_without_rows_yields_nothing(data: bytes) -> None:
 # --- header ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(HEADER_NAMES))
-def test_known_headers_are_skipped_in_any_case(name: str) -> None:
-    for header in (name, name.upper(), f" {name.title()} ", f'"{name}"'):
+@pytest.mark.parametrize("name", ["code", "coupon_code", "Gutscheincode", "コード", "serial number:"])
+def test_titles_are_skipped_in_any_spelling(name: str) -> None:
+    for header in (name, name.upper(), f" {name.title()} ", f'"{name}"', name.replace("_", " - ")):
         outcome = read(f"{header}\nA1\n".encode())
         assert (outcome.codes, outcome.header_skipped, outcome.rows) == ([(2, "A1")], True, 1)
 
 
 HEADERS = {
     "a code that only looks like a header": (b"CODES2024\nA1\n", None, ["CODES2024", "A1"], False),
-    "a header only in the first row": (b"A1\ncode\n", None, ["A1", "code"], False),
-    "a header only in the first row, be it blank": (b"\ncode\n", None, ["code"], False),
+    "blank lines before it": (b"\n\ncode\nA1\n", None, ["A1"], True),
+    "after sep=": (b"sep=;\n\ncode\nA1\n", None, ["A1"], True),
     "True skips whatever it is": (b"A1\nB2\n", True, ["B2"], True),
-    "True skips a blank line": (b"\nB2\n", True, ["B2"], True),
+    "True skips no blank line": (b"\nB2\nC3\n", True, ["C3"], True),
+    "True skips no sep=": (b"sep=,\nB2\nC3\n", True, ["C3"], True),
+    "True skips one row only": (b"A1\ncode\nB2\n", True, ["B2"], True),
+    "True skips a row that splits": (b"A;B\nB2\n", True, ["B2"], True),
     "True skips a row of several lines": (b'"my\ncodes"\nB2\n', True, ["B2"], True),
     "True skips an overlong row": (b"x" * 10**6 + b"\nB2\n", True, ["B2"], True),
     "True skips nothing in an empty file": (b"", True, [], False),
-    "False never skips": (b"code\nB2\n", False, ["code", "B2"], False),
+    "False never skips": (b"code\nB2\nVoucher-Code\n", False, ["code", "B2", "Voucher-Code"], False),
 }
 
 
@@ -158,6 +219,60 @@ def test_header(name: str) -> None:
     data, header, codes, skipped = HEADERS[name]
     outcome = read(data, header)
     assert ([code for _, code in outcome.codes], outcome.header_skipped) == (codes, skipped)
+
+
+FIRST_ROWS = {
+    "a code": (b"A1\nB2\n", None, "A1"),
+    "a title": (b"\n\nsep\n"[:2] + b"Code\nA1\n", None, "Code"),
+    "after sep=": (b"sep=;\n\nA1\n", None, "A1"),
+    "skipped whatever it is": (b"Codes for August\nA1\n", True, "Codes for August"),
+    "not skipped": (b"code\nA1\n", False, "code"),
+    "faulty": (b" A 1\nB2\n", None, " A 1"),
+    "that splits": (b"A;1\nB;2\n", None, "A;1"),
+    "of an error file": (b"line,code\n1,A1\n", None, "line,code"),
+    "very long": (b"x" * 10**6, None, "x" * 200 + "…"),
+    "no row": (b"\n \n", None, None),
+    "no line": (b"", None, None),
+}
+
+
+@pytest.mark.parametrize("name", FIRST_ROWS)
+def test_first_row(name: str) -> None:
+    data, header, first_row = FIRST_ROWS[name]
+    assert read(data, header).first_row == first_row
+
+
+# --- warnings ----------------------------------------------------------------------------------------
+
+WARNINGS = {
+    "artefacts": (b"A1\n#N/A\n1.23E+15\nnull\n########\n", [(line, ARTEFACT) for line in (2, 3, 4, 5)]),
+    "in a row that is looked at by itself": ("É1\n#WERT!\nNaN\n".encode(), [(2, ARTEFACT), (3, ARTEFACT)]),
+    "in quotes": (b'"A1"\n"#N/A"\n', [(2, ARTEFACT)]),
+    "in a large file": (b"A1\n" * 30_000 + b"NULL\n", [(30_001, ARTEFACT)]),
+    "markup": (b"A1\n<html>\n<p>B2</p>\n", [(2, "markup"), (3, "markup")]),
+    "an odd length": (b"WINTER24\nPM001\nPM002\nPM003\n", [(1, "odd_first_row")]),
+    "no digit": (b"August\nPM1\nPM22\nPM333\n", [(1, "odd_first_row")]),
+    "a first row below blank lines": (b"\nAugust\nPM1\nPM22\nPM333\n", [(2, "odd_first_row")]),
+    "no warning with two other rows": (b"August\nPM1\nPM2\n", []),
+    "no warning for the usual length": (b"PMABC\nPM001\nPM002\nPMXYZ\n", []),
+    "no warning where lengths differ": (b"PM1\nPM22\nPM333\nPM4444\n", []),
+    "no warning about a refused first row": (b"PM 1\nPM001\nPM002\nPM003\n", []),
+    "no warning about a header": (b"code\nPM001\nPM002\nPM003\n", []),
+    "no warning about ordinary codes": (b"A1\nA#B\nA<B\n12E4\n", []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WARNINGS)
+def test_warnings(name: str) -> None:
+    data, warnings = WARNINGS[name]
+    outcome = read(data)
+    assert outcome.warnings == warnings
+    assert {line for line, _ in warnings} <= {line for line, _ in outcome.codes}
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_who_says_whether_there_is_a_header_needs_no_warning_about_it(header: bool) -> None:
+    assert read(b"August\nPM1\nPM22\nPM333\nPM444\n", header).warnings == []
 
 
 # --- encodings ---------------------------------------------------------------------------------------
@@ -173,15 +288,20 @@ def test_named_encodings_are_read(encoding: str) -> None:
     assert outcome.codes == [(2, "Ä1"), (3, "B2")]
 
 
-def test_a_bom_is_skipped_in_other_encodings_too() -> None:
-    assert read("\ufeffcode\nA1\n".encode("utf-16-be"), encoding="utf-16-be").codes == [(2, "A1")]
+@pytest.mark.parametrize("written", ["utf-8-sig", "utf-16", "utf-32", "utf-16-le", "utf-16-be", "utf-32-be"])
+@pytest.mark.parametrize(
+    "named", ["utf-8", "cp1252", "utf-16", "utf-16-be", "shift_jis", "mac_roman", "utf-7"]
+)
+def test_a_byte_order_mark_decides_whatever_encoding_was_named(written: str, named: str) -> None:
+    bom = "" if written in ("utf-8-sig", "utf-16", "utf-32") else "\ufeff"
+    assert read(f"{bom}code\nÄ1\n".encode(written), encoding=named).codes == [(2, "Ä1")]
 
 
-@pytest.mark.parametrize("written", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("written", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
 def test_the_likely_encoding_is_named_in_the_way_to_read_it(written: str) -> None:
     data = "PM500AA\nPM500BB\n".encode(written)
     message = refusal_of(data).message
-    named = message.partition("encoding='")[2].partition("'")[0]
+    named = message.rpartition("the encoding ")[2]
     assert [code for _, code in read(data, encoding=named).codes] == ["PM500AA", "PM500BB"]
 
 
@@ -233,10 +353,11 @@ def test_a_stream_must_give_bytes(given: object) -> None:
 
 def test_codes_are_not_shown() -> None:
     fault = RowFault(2, "SECRET 2", RowFaultKind.INVALID_CHARACTER, "character 7 is U+0020 SPACE")
-    assert "SECRET" not in repr(Batch([1], ["SECRET1"], [fault], 17))
+    warning = RowWarning(1, "SECRET1", WarningKind.MARKUP)
+    assert "SECRET" not in repr(Batch([1], ["SECRET1"], [fault], [warning], 17))
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize("name", [name for name in REFUSALS if name != "UTF-16 without a BOM"])
 def test_refusals_do_not_hold_the_text_of_the_file(name: str) -> None:
     with pytest.raises(FileRefused) as refused:
         list(CodeFile(BytesIO(REFUSALS[name][0].replace(b"B", b"SECRET")), FORMAT))

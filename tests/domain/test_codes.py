@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import unicodedata
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import assume, given
@@ -14,7 +13,12 @@ from tests.domain.examples import SECRET_CODES
 FORMAT: CodeRules = CodeFormat()
 
 INVISIBLE: tuple[Literal["Cc", "Cf", "Cs", "Zl", "Zp", "Zs"], ...] = ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs")
-FORBIDDEN = ",;\t\"'"
+# From the Unicode Character Database: PropList.txt and DerivedCoreProperties.txt.
+QUOTES = "\"'«»‘’‚‛“”„‟‹›⹂「」『』〝〞〟﹁﹂﹃﹄＂＇｢｣"  # noqa: RUF001
+IGNORABLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u180b\u180f\u2065\u3164\ufe00\ufe0f\uffa0\ufff0\U0001bca0\U0001d173"
+)
+FORBIDDEN = f",;\t\u2800\ufffd\U000e0100\U000e0fff{QUOTES}{IGNORABLE}"
 
 WHITE_SPACE = [
     pytest.param(" ", id="Zs space"),
@@ -52,6 +56,13 @@ NEVER_TRIMMED = [
     pytest.param(";", id="semicolon"),
     pytest.param('"', id="double quote"),
     pytest.param("'", id="single quote"),
+    pytest.param("\u2019", id="typographic quote"),
+    pytest.param("»", id="guillemet"),
+    pytest.param("\u3164", id="Hangul filler"),
+    pytest.param("\u034f", id="grapheme joiner"),
+    pytest.param("\ufe0f", id="variation selector"),
+    pytest.param("\u2800", id="blank Braille pattern"),
+    pytest.param("\ufffd", id="replacement character"),
 ]
 
 
@@ -75,7 +86,7 @@ def fault_of(code: str, rules: CodeRules = FORMAT) -> CodeFault | None:
         pytest.param("A\u0301", id="combining mark"),
         pytest.param("🎁500", id="emoji"),
         pytest.param("₹500", id="currency"),
-        pytest.param("“500”", id="typographic quotes"),
+        pytest.param("GH—2201", id="dash"),
         pytest.param("\ue000", id="private use"),
         pytest.param("\u0378", id="unassigned"),
     ],
@@ -118,7 +129,7 @@ def test_no_code_has_an_invisible_character_or_a_separator(character: str) -> No
 
 @given(code=st.text(min_size=1, max_size=128))
 def test_a_code_is_valid_when_all_its_characters_are(code: str) -> None:
-    wrong = any(unicodedata.category(c) in INVISIBLE or c in FORBIDDEN for c in code)
+    wrong = any(fault_of(c) for c in code)
 
     assert fault_of(code) is (CodeFault.INVALID_CHARACTER if wrong else None)
 
@@ -152,6 +163,13 @@ def test_a_host_chooses_the_longest_code() -> None:
 
     assert fault_of("A" * 8, short) is None
     assert short.fault("A" * 9) == (CodeFault.TOO_LONG, "the code is longer than 8 characters")
+
+
+@pytest.mark.parametrize("titles", ["code", ["code"], {1}, None], ids=repr)
+def test_titles_are_a_set_of_strings(titles: Any) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        CodeFormat(titles=titles)
+    assert refused.value.field == "titles"
 
 
 @pytest.mark.parametrize("max_length", [0, -1, 10_001, True, 12.0, "12", None], ids=repr)

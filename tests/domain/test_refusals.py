@@ -109,7 +109,7 @@ def test_a_refused_file_says_what_to_do() -> None:
     named = check_filename("codes.xlsx")
     assert named is not None
     assert named.message == "the file name does not end in .csv; save the codes as a CSV file"
-    assert nothing_to_upload(0).message == "the file holds no codes"
+    assert nothing_to_upload(0).message == "the file has no codes"
     assert nothing_to_upload(3).message == "no row of the file can be accepted; see the errors of its rows"
 
 

@@ -11,21 +11,26 @@ from hypothesis import strategies as st
 from partner_vouchers.domain.codes import CodeFault
 from partner_vouchers.domain.events import FieldChange, UploadCompleted, UploadFailed, UploadWithdrawn
 from partner_vouchers.domain.uploads import (
-    HEADER_NAMES,
     MAX_FILE_BYTES,
+    MAX_ROWS,
     FileFault,
     FileFaultKind,
     RowFault,
     RowFaultKind,
+    RowWarning,
     Tally,
     Upload,
     UploadStatus,
     Validation,
+    WarningKind,
     check_filename,
     interrupted,
     list_is_full,
+    no_room,
     nothing_to_upload,
+    require_filename,
     require_uploader,
+    size_limit,
     too_large,
 )
 from partner_vouchers.errors import InvalidInput
@@ -33,7 +38,11 @@ from tests.domain.examples import NOW
 
 LATER = NOW + timedelta(seconds=3)
 TALLY = Tally(
-    total=10, errors={RowFaultKind.EMPTY: 1, RowFaultKind.DUPLICATE_IN_LIST: 2}, header_skipped=True
+    total=10,
+    errors={RowFaultKind.EMPTY: 1, RowFaultKind.DUPLICATE_IN_LIST: 2},
+    header_skipped=True,
+    first_row="Codes",
+    warnings={WarningKind.MARKUP: 1},
 )
 
 
@@ -46,6 +55,17 @@ def an_upload(**changed: Any) -> Upload:
         "started_at": NOW,
     }
     return Upload(**{**fields, **changed})
+
+
+def test_no_row_is_shown_whole() -> None:
+    tally = Tally(first_row="SECRET-2024")
+    completed, _ = an_upload().completed(tally, 1, LATER)
+
+    shown = (completed, tally, Validation(filename="x.csv", first_row="SECRET-2024"))
+    shown += (RowWarning(1, "SECRET-2024", WarningKind.MARKUP),)  # type: ignore[assignment]
+    for each in shown:
+        assert "SECRET" not in repr(each)
+        assert "SE…" in repr(each)
 
 
 # --- the upload log ----------------------------------------------------------------------------------
@@ -77,6 +97,8 @@ def test_an_upload_completes_with_what_was_counted() -> None:
         accepted=7,
         errors={RowFaultKind.EMPTY: 1, RowFaultKind.DUPLICATE_IN_LIST: 2},
         header_skipped=True,
+        first_row="Codes",
+        warnings={WarningKind.MARKUP: 1},
     )
     assert completed.error_count == 3
     assert not completed.is_running
@@ -150,12 +172,26 @@ def test_an_uploader_is_an_email_address_or_any_id(uploader: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "uploader", ["", " ", "ops\n", None, 42], ids=["empty", "blank", "line feed", "none", "number"]
+    "uploader",
+    ["", " ", "ops\n", "é" * 256, None, 42],
+    ids=["empty", "blank", "line feed", "too long", "none", "number"],
 )
 def test_an_upload_has_an_uploader(uploader: object) -> None:
     with pytest.raises(InvalidInput) as refused:
         require_uploader(uploader)
     assert refused.value.field == "uploaded_by"
+
+
+def test_names_have_up_to_255_characters() -> None:
+    assert require_uploader("é" * 255) == "é" * 255
+    assert require_filename("é" * 251 + ".csv") == "é" * 251 + ".csv"
+
+
+@pytest.mark.parametrize("filename", ["é" * 252 + ".csv", "a\nb.csv", "a\0.csv", "\ud800.csv", None, 42])
+def test_a_file_name_that_breaks_its_rule_is_refused(filename: object) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        require_filename(filename)
+    assert refused.value.field == "filename"
 
 
 # --- files -------------------------------------------------------------------------------------------
@@ -177,10 +213,16 @@ def test_another_file_name_is_refused(filename: str) -> None:
     assert fault.line is None
 
 
-def test_a_file_has_up_to_50_mb() -> None:
-    assert MAX_FILE_BYTES == 50 * 1024**2
-    assert too_large().kind is FileFaultKind.TOO_LARGE
-    assert "50 MB" in too_large().message
+def test_a_file_has_up_to_50_mb_and_a_corrected_error_file_four_times_as_much() -> None:
+    assert size_limit(is_error_file=False) == MAX_FILE_BYTES == 50 * 1024**2
+    assert size_limit(is_error_file=True) == 200 * 1024**2
+    for limit, says in ((MAX_FILE_BYTES, "50 MB"), (4 * MAX_FILE_BYTES, "200 MB")):
+        assert too_large(limit).kind is FileFaultKind.TOO_LARGE
+        assert says in too_large(limit).message
+
+
+def test_a_file_has_up_to_two_million_rows() -> None:
+    assert MAX_ROWS == 2_000_000
 
 
 @pytest.mark.parametrize(
@@ -191,6 +233,10 @@ def test_a_file_without_a_valid_code_is_refused(total: int, kind: FileFaultKind)
     assert nothing_to_upload(total).kind is kind
 
 
+def test_the_reason_names_the_separator_at_which_rows_split() -> None:
+    assert "semicolon" in nothing_to_upload(7, "semicolon").message
+
+
 def test_an_upload_that_was_broken_off_says_so() -> None:
     fault = interrupted("the process was killed")
 
@@ -198,15 +244,12 @@ def test_an_upload_that_was_broken_off_says_so() -> None:
     assert fault.message == "the process was killed; upload the file again"
 
 
-def test_a_row_that_does_not_fit_into_the_list_says_so() -> None:
+def test_a_list_without_room_says_so() -> None:
     kind, message = list_is_full()
 
-    assert kind is RowFaultKind.LIST_FULL
+    assert (kind, no_room().kind) == (RowFaultKind.LIST_FULL, FileFaultKind.LIST_FULL)
     assert "1000000" in message
-
-
-def test_the_known_headers() -> None:
-    assert sorted(HEADER_NAMES) == ["code", "codes", "coupon code", "voucher code", "voucher_code"]
+    assert "1000000" in no_room().message
 
 
 def test_the_reasons_that_programs_rely_on_never_change() -> None:
@@ -232,6 +275,14 @@ def test_the_reasons_that_programs_rely_on_never_change() -> None:
         "too_many_rows",
         "list_full",
         "interrupted",
+    }
+    assert {kind.value for kind in WarningKind} == {
+        "spreadsheet_artefact",
+        "odd_first_row",
+        "markup",
+        "held_before",
+        "case_twin",
+        "normalisation_twin",
     }
 
 

@@ -21,6 +21,7 @@ from partner_vouchers import (
 )
 from partner_vouchers.domain.codes import CodeFault
 from partner_vouchers.domain.events import UploadCompleted, UploadFailed, UploadWithdrawn
+from partner_vouchers.domain.titles import COLUMN_TITLES
 from partner_vouchers.domain.uploads import MAX_FILE_BYTES
 from partner_vouchers.errors import (
     ActionNotAllowed,
@@ -33,7 +34,7 @@ from partner_vouchers.errors import (
     UnknownUpload,
 )
 from partner_vouchers.ports import Storage
-from partner_vouchers.usecases.importing import Progress
+from partner_vouchers.usecases.importing import UploadProgress
 from tests.support.host import START, FixedClock, Host, a_file, some_codes
 from tests.support.storages import CountingStorage
 
@@ -179,7 +180,39 @@ def test_a_file_that_cannot_be_read_is_the_callers_mistake(
         more = {"uploaded_by": "ops"} if call == host.vouchers.uploads.add else {}
         with host.nothing_changes(), pytest.raises(SourceUnreadable) as unreadable:
             cast(Any, call)(found.id, source(tmp_path), filename="codes.csv", **more)
-        assert (unreadable.value.code, unreadable.value.filename) == ("source_unreadable", "codes.csv")
+        assert unreadable.value.code == "source_unreadable"
+        named = source(tmp_path)
+        assert unreadable.value.filename == ("codes.csv" if isinstance(named, Broken) else str(named)), (
+            "the whole path"
+        )
+        assert ("pass bytes for the content" in str(unreadable.value)) == isinstance(named, str)
+
+
+def test_content_that_was_passed_as_a_string_is_not_shown(host: Host) -> None:
+    found = host.a_list()
+    with pytest.raises(SourceUnreadable, match="pass bytes for the content") as unreadable:
+        host.vouchers.uploads.add(found.id, "SECRET2024", filename="codes.csv", uploaded_by="ops")
+    assert "SECRET" not in str(unreadable.value)
+    for content in ("SECRET2024\nSECRET2025\n", "SECRET2024\rSECRET2025", "code\n"):
+        with pytest.raises(InvalidInput, match="pass bytes for the content") as refused:
+            host.vouchers.uploads.validate(found.id, content)
+        assert refused.value.field == "source"
+        assert "SECRET" not in str(refused.value)
+
+
+def test_a_validated_stream_is_left_where_it_was_found(host: Host) -> None:
+    found = host.a_list()
+    stream = io.BytesIO(b"A\nB\nC\n")
+    stream.seek(2)
+    checked = host.vouchers.uploads.validate(found.id, stream, filename="x.csv")
+    assert (stream.tell(), checked.acceptable) == (2, 2)
+    upload = host.vouchers.uploads.add(found.id, stream, filename="x.csv", uploaded_by="ops")
+    assert host.left(found.id) == ["B", "C"]
+    # Also after an error.
+    stream.seek(2)
+    with pytest.raises(FileAlreadyUploaded):
+        host.vouchers.uploads.validate(found.id, stream, filename="x.csv")
+    assert (stream.tell(), upload.accepted) == (2, 2)
 
 
 @pytest.mark.any_storage
@@ -191,6 +224,8 @@ def test_a_file_that_cannot_be_read_is_the_callers_mistake(
         ({"source": io.StringIO("A\n")}, "source"),
         ({"filename": None}, "filename"),
         ({"filename": 5}, "filename"),
+        ({"filename": "é" * 252 + ".csv"}, "filename"),
+        ({"uploaded_by": "é" * 256}, "uploaded_by"),
         ({"uploaded_by": ""}, "uploaded_by"),
         ({"uploaded_by": "a\nb"}, "uploaded_by"),
         ({"uploaded_by": None}, "uploaded_by"),
@@ -215,8 +250,7 @@ FILE_FAULTS: dict[str, tuple[bytes, dict[str, Any], FileFaultKind, int | None]] 
     "another one after it": (b"A\n", {"filename": "codes.csv.gz"}, FileFaultKind.NOT_CSV, None),
     "not UTF-8": (b"A\nB\xff\n", {}, FileFaultKind.BAD_ENCODING, 2),
     "Latin-1": ("A\nGRÜN\n".encode("latin-1"), {}, FileFaultKind.BAD_ENCODING, 2),
-    "UTF-16 with a BOM": ("A\nB\n".encode("utf-16"), {}, FileFaultKind.BAD_ENCODING, 1),
-    "UTF-16 without one": ("A\nB\n".encode("utf-16-le"), {}, FileFaultKind.BAD_ENCODING, 1),
+    "UTF-16 without a BOM": ("A\nB\n".encode("utf-16-le"), {}, FileFaultKind.BAD_ENCODING, 1),
     "not the encoding that was named": (
         b"\x81\n",
         {"encoding": "cp1252"},
@@ -226,6 +260,8 @@ FILE_FAULTS: dict[str, tuple[bytes, dict[str, Any], FileFaultKind, int | None]] 
     "several columns": (b"A\nB,5\n", {}, FileFaultKind.MULTIPLE_COLUMNS, 2),
     "several columns in the first row": (b"code,value\nA,5\n", {}, FileFaultKind.MULTIPLE_COLUMNS, 1),
     "a comma at the end": (b"A,\n", {}, FileFaultKind.MULTIPLE_COLUMNS, 1),
+    "rows that split at semicolons": (b"code;value\nA;5\nB;7\n", {}, FileFaultKind.MULTIPLE_COLUMNS, 1),
+    "rows that split at tabs below a header": (b"code\nA\t5\nB\t7\n", {}, FileFaultKind.MULTIPLE_COLUMNS, 2),
     "a quote that is not closed": (b'A\n"B\nC\n', {}, FileFaultKind.BROKEN_QUOTING, 2),
     "text after a quote": (b'"A"B\n', {}, FileFaultKind.BROKEN_QUOTING, 1),
     "nothing": (b"", {}, FileFaultKind.EMPTY_FILE, None),
@@ -266,8 +302,8 @@ def test_a_file_is_refused_as_a_whole(host: Host, fault: str) -> None:
 @pytest.mark.parametrize(
     "content, says",
     [
-        ("A\nB\n".encode("utf-16"), "encoding='utf-16'"),
-        ("GRÜN\n".encode("latin-1"), "encoding='cp1252'"),
+        ("A\nB\n".encode("utf-16-le"), "the encoding utf-16-le"),
+        ("GRÜN\n".encode("latin-1"), "for example cp1252"),
     ],
 )
 def test_the_message_about_an_encoding_says_what_to_do(host: Host, content: bytes, says: str) -> None:
@@ -472,13 +508,17 @@ def test_what_did_not_fit_can_go_to_another_list(host: Host, capacity: int) -> N
     assert host.left(second.id) == ["F", "G"]
 
 
-def test_a_full_list_refuses_every_code(host: Host, capacity: int) -> None:
+def test_a_full_list_refuses_a_file_before_any_work(host: Host, capacity: int) -> None:
     found = host.a_list(*some_codes(capacity))
     host.give(found.id, "ann")
-    upload = host.upload(found.id, "NEW")
+    checked = host.vouchers.uploads.validate(found.id, b"NEW\n,\n", filename="codes.csv")
+    upload = host.upload_file(found.id, b"NEW\n,\n")
     assert upload.failure is not None
-    assert upload.failure.kind is FileFaultKind.NO_VALID_CODE
-    assert upload.errors == {RowFaultKind.LIST_FULL: 1}
+    assert upload.failure.kind is FileFaultKind.LIST_FULL
+    assert checked.failure == upload.failure
+    assert (upload.total, upload.errors, upload.first_row) == (0, {}, None)
+    with pytest.raises(OriginalNotKept):
+        host.vouchers.uploads.original_file(upload.id)
 
 
 def test_withdrawn_codes_do_not_use_up_the_room_of_a_list(host: Host, capacity: int) -> None:
@@ -540,26 +580,32 @@ def test_a_known_header_is_skipped_and_the_upload_says_so(host: Host, header: st
 
 
 @pytest.mark.any_storage
-@pytest.mark.parametrize("row", ["codes2", "vouchercode", "coupon", "CODE1"])
+@pytest.mark.parametrize("row", ["codes2", "vouchercode1", "CODE1"])
 def test_any_other_first_row_is_a_code(host: Host, row: str) -> None:
     found = host.a_list()
     upload = host.upload(found.id, row, "A")
     assert (upload.header_skipped, upload.accepted) == (False, 2)
 
 
-def test_only_the_first_row_is_a_header(host: Host) -> None:
-    found = host.a_list()
-    host.upload(found.id, "A", "code")
-    assert host.left(found.id) == ["A", "code"]
-
-
 def test_the_caller_can_say_whether_there_is_a_header(host: Host) -> None:
     found = host.a_list()
-    upload = host.upload(found.id, "gutschein nr", "A", header=True)
+    upload = host.upload(found.id, "gutschein nr", "A", "code", header=True)
     assert (upload.header_skipped, upload.header, host.left(found.id)) == (True, True, ["A"])
+    assert faults_of(host, upload.id) == [(3, "code", RowFaultKind.COLUMN_TITLE)]
     upload = host.upload(found.id, "code", "B", header=False)
     assert (upload.header_skipped, upload.header) == (False, False)
     assert host.left(found.id) == ["A", "code", "B"]
+
+
+def test_a_host_adds_column_titles_of_its_own(storage: Storage, clock: FixedClock) -> None:
+    host = Host(storage, clock, code_format=CodeFormat(titles=COLUMN_TITLES | {"Los-Nr. 1"}))
+    found = host.a_list()
+    upload = host.upload(found.id, "LOS_NR.1", "A", "code", "losnr.1")
+    assert host.left(found.id) == ["A"]
+    assert [(line, kind) for line, _, kind in faults_of(host, upload.id)] == [
+        (3, RowFaultKind.COLUMN_TITLE),
+        (4, RowFaultKind.COLUMN_TITLE),
+    ]
 
 
 @pytest.mark.any_storage
@@ -588,7 +634,7 @@ def test_line_ends_quotes_and_blank_lines_at_the_end_make_no_difference(host: Ho
 def test_progress_is_told_in_rows_and_bytes(host: Host) -> None:
     codes = some_codes(50_000)
     content = a_file(*codes)
-    seen: list[Progress] = []
+    seen: list[UploadProgress] = []
     upload = host.upload_file(host.a_list().id, content, progress=seen.append)
     assert upload.accepted == 50_000
     assert len(seen) > 1
@@ -602,7 +648,7 @@ def test_progress_is_told_in_rows_and_bytes(host: Host) -> None:
 def test_a_progress_callback_that_raises_ends_the_upload(host: Host, error: BaseException) -> None:
     found = host.a_list("OLD")
 
-    def give_up(_progress: Progress) -> None:
+    def give_up(_progress: UploadProgress) -> None:
         raise error
 
     with pytest.raises(type(error)):
@@ -780,9 +826,9 @@ def test_a_file_is_validated_under_its_own_name(host: Host, tmp_path: Path) -> N
 
 
 def test_validating_tells_how_far_it_is(host: Host) -> None:
-    seen, content = list[Progress](), a_file("A", "B")
+    seen, content = list[UploadProgress](), a_file("A", "B")
     host.vouchers.uploads.validate(host.a_list().id, content, filename="codes.csv", progress=seen.append)
-    assert seen[-1] == Progress(2, len(content), len(content))
+    assert seen[-1] == UploadProgress(2, len(content), len(content))
 
 
 def test_validating_shows_the_first_thousand_errors(host: Host) -> None:

@@ -68,7 +68,7 @@ def let_the_lease_end(host: Host) -> None:
     host.clock.now += LEASE + MICROSECOND
 
 
-@pytest.mark.parametrize("stops_in", [(UploadEntries, "_why_not_resumed"), (ImportRun, "_read")])
+@pytest.mark.parametrize("stops_in", [(UploadEntries, "original"), (ImportRun, "_read")])
 def test_whoever_recovers_too_slowly_spoils_nothing(
     host: Host, monkeypatch: pytest.MonkeyPatch, stops_in: tuple[type, str]
 ) -> None:
@@ -76,7 +76,7 @@ def test_whoever_recovers_too_slowly_spoils_nothing(
     kill_before_publishing(host, found.id)
     let_the_lease_end(host)
     slow = Stop(monkeypatch, *stops_in)
-    claimed = Stop(monkeypatch, ImportRun, "_settle")
+    claimed = Stop(monkeypatch, ImportRun, "_failure")
     with ThreadPoolExecutor(2) as threads:
         try:
             first = recover_in_a_thread(host, threads)
@@ -136,7 +136,7 @@ def test_an_upload_that_lost_its_list_keeps_nobody_waiting_for_its_scope(
     found = host.a_list()
     with monkeypatch.context() as patch:
         # Once it has claimed its codes.
-        patch.setattr(ImportRun, "_settle", _interrupt)
+        patch.setattr(ImportRun, "_failure", _interrupt)
         with pytest.raises(UploadInterrupted):
             host.upload(found.id, *CODES)
     monkeypatch.setattr("partner_vouchers.usecases.upload_lease._POLL_SECONDS", "nobody may wait")

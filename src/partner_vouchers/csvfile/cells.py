@@ -1,9 +1,9 @@
 """Cells that a spreadsheet must not take for formulas.
 
-A cell like `=HYPERLINK(...)` runs when somebody opens the file. So an apostrophe goes before whatever might
-begin a formula (OWASP, "CSV injection"), and `unguard` takes exactly these apostrophes off again. A program
-set to another separator splits a cell in the middle; what follows `;`, a tab or a line break counts as a
-beginning too. So does an apostrophe itself, or `unguard` could not tell ours from others.
+A cell like `=HYPERLINK(...)` runs when a person opens the file. So `guard` puts an apostrophe before everything
+that might begin a formula (OWASP, "CSV injection"), and `unguard` removes exactly these apostrophes. A program
+that is set to another separator splits a cell in the middle, so a formula may also begin after `;`, a tab or a
+line break. An apostrophe gets an apostrophe too, or `unguard` would remove the original one.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def guard(cell: str) -> str:
 
 
 def unguard(cell: str) -> str:
-    """Return the cell of which `guard` made this one. A cell that was never guarded is returned as it is.
+    """Return the cell from which `guard` made this one. A cell that was never guarded is returned as it is.
 
-    The exception is a cell that came with an apostrophe in the very place where `guard` puts one.
+    The exception is a cell that had an apostrophe of its own where `guard` puts one.
 
     Example:
         >>> unguard("'-50OFF"), unguard("-50OFF")
@@ -51,7 +51,7 @@ def unguard(cell: str) -> str:
 
 
 def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[str]], *, raw: bool = False) -> Iterator[bytes]:
-    """Return a CSV file according to RFC 4180 in UTF-8, bit by bit.
+    """Return a CSV file according to RFC 4180 in UTF-8, some rows at a time.
 
     Args:
         header: the names of the columns.

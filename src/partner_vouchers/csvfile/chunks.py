@@ -14,10 +14,13 @@ from typing import BinaryIO
 from partner_vouchers.errors import InvalidInput
 
 CHUNK_BYTES = 256 * 1024
-_HEAD_BYTES = 64
+HEAD_BYTES = 64
+"""How many bytes of a file tell its encoding."""
+
 _BOM = codecs.BOM_UTF8
 # The longer ones first: the BOM of UTF-32-LE begins with that of UTF-16-LE.
-_FOREIGN_BOMS = (
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -26,14 +29,14 @@ _FOREIGN_BOMS = (
 
 
 class BadEncoding(Exception):
-    """The bytes that follow are not in the encoding of the file. Its text is for people."""
+    """The bytes that follow are not in the encoding of the file. Its message is for people."""
 
 
 def require_encoding(encoding: object) -> str:
     """Return the name of an encoding as Python knows it.
 
     Raises:
-        InvalidInput: there is no such encoding, or it does not lead from bytes to text.
+        InvalidInput: there is no such encoding, or it does not decode bytes to characters.
 
     Example:
         >>> require_encoding("UTF8"), require_encoding("latin-1")
@@ -53,20 +56,27 @@ def require_encoding(encoding: object) -> str:
         raise InvalidInput(field="encoding", reason=reason) from None
 
 
-def likely_encoding(head: bytes) -> str | None:
-    """Return the encoding that the start of a file gives away, where it is not UTF-8.
+def encoding_of_bom(head: bytes) -> str | None:
+    """Return the encoding that a byte order mark at the start of a file names, or None without one.
 
-    It is known by a BOM, or by the NUL bytes that stand beside each ASCII character in UTF-16 and UTF-32.
+    Example:
+        >>> encoding_of_bom("PM500".encode("utf-16")), encoding_of_bom(b"PM500")
+        ('utf-16', None)
+    """
+    return next((name for bom, name in _BOMS if head.startswith(bom)), None)
+
+
+def likely_encoding(head: bytes) -> str | None:
+    """Return the encoding that the start of a file without byte order mark seems to have, where it is not UTF-8.
+
+    In UTF-16 and UTF-32 a NUL byte stands beside each ASCII character.
 
     Example:
         >>> likely_encoding("PM500".encode("utf-16-le")), likely_encoding(b"PM500")
         ('utf-16-le', None)
     """
-    for bom, name in _FOREIGN_BOMS:
-        if head.startswith(bom):
-            return name
     nuls, even_nuls = head.count(0), head[::2].count(0)
-    if head.startswith(_BOM) or nuls * 4 < len(head) or nuls == len(head):
+    if nuls * 4 < len(head) or nuls == len(head):
         return None
     if nuls * 2 > len(head):
         return "utf-32-be" if head[0] == 0 else "utf-32-le"
@@ -78,8 +88,8 @@ def likely_encoding(head: bytes) -> str | None:
 class Chunks:
     """The chunks of a file; they can be iterated once.
 
-    They hold whole characters, but end anywhere within a line. All that stands before a bad byte is yielded
-    before `BadEncoding` is raised.
+    They hold whole characters, but end anywhere within a line. A byte order mark decides about the encoding,
+    whatever the caller named. All that precedes a bad byte is yielded before `BadEncoding` is raised.
 
     Attributes:
         bytes_read: bytes of the source read so far.
@@ -101,24 +111,26 @@ class Chunks:
             yield text
 
     def _characters(self) -> Iterator[bytes]:
-        is_utf8 = self._encoding in ("utf-8", "utf-8-sig")
-        decoder = codecs.getincrementaldecoder("utf-8" if is_utf8 else self._encoding)()
-        for data in self._raw(sniff=is_utf8):
+        size = self._chunk_bytes
+        head = self._read(max(size, HEAD_BYTES))
+        encoding = encoding_of_bom(head) or self._encoding
+        is_utf8 = encoding in ("utf-8", "utf-8-sig")
+        likely = likely_encoding(head[:HEAD_BYTES]) if is_utf8 else None
+        if likely is not None:
+            raise BadEncoding(
+                f"the file is not UTF-8 but looks like {likely[:6].upper()}; save it as 'CSV UTF-8', or upload it "
+                f"with the encoding {likely}"
+            )
+        decoder = codecs.getincrementaldecoder("utf-8" if is_utf8 else encoding)()
+        for data in self._parts(head):
             if is_utf8 and data.isascii() and not decoder.getstate()[0]:
                 yield data
             else:
-                yield from _recoded(decoder, data, self._encoding)
-        yield from _recoded(decoder, b"", self._encoding, final=True)
+                yield from _recoded(decoder, data, encoding)
+        yield from _recoded(decoder, b"", encoding, final=True)
 
-    def _raw(self, sniff: bool) -> Iterator[bytes]:
+    def _parts(self, head: bytes) -> Iterator[bytes]:
         size = self._chunk_bytes
-        head = self._read(max(size, _HEAD_BYTES))
-        likely = likely_encoding(head[:_HEAD_BYTES]) if sniff else None
-        if likely is not None:
-            kind = likely[:6].upper()
-            raise BadEncoding(
-                f"the file is not UTF-8 but looks like {kind}; save it as UTF-8, or pass encoding='{likely}'"
-            )
         for start in range(0, len(head), size):
             yield head[start : start + size]
         while data := self._read(size):
@@ -185,7 +197,9 @@ def _explanation(error: UnicodeError, encoding: str) -> str:
     what = f"byte 0x{error.object[error.start]:02X} " if isinstance(error, UnicodeDecodeError) else ""
     if encoding in ("utf-8", "utf-8-sig"):
         return (
-            f"{what}is not valid in UTF-8; save the file as 'CSV UTF-8', or pass the encoding that it has, "
-            "for example encoding='cp1252'"
+            f"{what}is not valid in UTF-8; save the file as 'CSV UTF-8', or upload it with the encoding that it "
+            "has, for example cp1252"
         )
-    return f"{what or 'a character '}is not valid in {encoding}; pass the encoding that the file has"
+    return (
+        f"{what or 'a character '}is not valid in {encoding}; upload the file with the encoding that it has"
+    )

@@ -12,10 +12,10 @@ REMAINING_HEADER = ("code",)
 
 
 def distributed_codes(assignments: Iterable[Assignment], *, raw: bool = False) -> Iterator[bytes]:
-    """Yield a CSV file of codes with who has them; instants in ISO 8601, UTC.
+    """Yield a CSV file of codes and the users who have them; instants in ISO 8601, UTC.
 
     Args:
-        assignments: what was given out.
+        assignments: the codes that were given out.
         raw: True leaves cells as they are that a spreadsheet would take for a formula.
     """
     rows = ((a.code, a.user_id, a.campaign_id or "", a.assigned_at.isoformat()) for a in assignments)
@@ -23,7 +23,7 @@ def distributed_codes(assignments: Iterable[Assignment], *, raw: bool = False) -
 
 
 def remaining_codes(codes: Iterable[str], *, raw: bool = False) -> Iterator[bytes]:
-    """Yield a CSV file of codes that nobody has.
+    """Yield a CSV file of codes that no user has.
 
     Args:
         codes: the codes.

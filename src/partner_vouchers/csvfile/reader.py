@@ -1,37 +1,57 @@
 """Read the codes of a file in batches, with bounded memory.
 
-The layers, from below: `chunks` makes clean UTF-8 of any bytes; `rows` knows quotes and columns; `judging`
+The layers, from below: `chunks` makes clean UTF-8 of any bytes; `rows` reads quotes and columns; `validation`
 applies the rules for codes; this module puts them together.
 
-Which row a fault belongs to, and which fault comes first, never depends on where a chunk ends: what is wrong
-with a row is said once its last line is complete, or once it passes the limit for a row.
+Which row a fault belongs to, and which fault comes first, never depends on where a chunk ends: a row is looked at
+once its last line is complete, or once it passes the limit for a row.
 """
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from typing import BinaryIO
 
 from attrs import field, frozen
 
-from partner_vouchers.csvfile.cells import unguard
 from partner_vouchers.csvfile.chunks import CHUNK_BYTES, BadEncoding, Chunks, require_encoding
 from partner_vouchers.csvfile.collecting import Collector
-from partner_vouchers.csvfile.error_file import CODE_COLUMN, HEADER, is_shortened
-from partner_vouchers.csvfile.judging import Judge, Judged, only_length, refused
-from partner_vouchers.csvfile.refusals import FileRefused, bad_encoding, broken_quoting, several_columns
+from partner_vouchers.csvfile.error_file import (
+    ErrorFileColumns,
+    error_file_columns,
+    is_shortened,
+    shortened,
+)
+from partner_vouchers.csvfile.first_row import FirstRowCheck
+from partner_vouchers.csvfile.refusals import (
+    SEPARATORS,
+    FileRefused,
+    bad_encoding,
+    broken_quoting,
+    no_code_column,
+    several_columns,
+    split_columns,
+    too_many_rows,
+)
 from partner_vouchers.csvfile.rows import QUOTE, Overlong, Row, quoted_cells, read_row
-from partner_vouchers.domain.codes import CodeRules
-from partner_vouchers.domain.uploads import HEADER_NAMES, RowFault, RowFaultKind
+from partner_vouchers.csvfile.validation import RowValidator, ValidatedRows, only_length, refused
+from partner_vouchers.domain.codes import CodeFormat, CodeRules
+from partner_vouchers.domain.uploads import MAX_ROWS, FileFaultKind, RowFault, RowFaultKind, RowWarning
 
-__all__ = ["Batch", "CodeFile", "FileRefused", "require_encoding"]
+__all__ = ["Batch", "CodeFile", "FileRefused", "is_error_file", "require_encoding"]
 
 _ROW_BYTES = 64 * 1024
-"""How much longer than the longest code a row may be. Beyond it a row is skipped, a quote not closed."""
+"""How much longer than the longest code a row may be. A longer row is skipped, and a quote in it not closed."""
 
 _STRETCH_BYTES = 32 * 1024
-_ERROR_FILE_HEADER = ",".join(HEADER).encode()
-_WHOLE_CODE_NEEDED = "the text was shortened when it was refused; put the whole code here"
+_SPLIT_ROWS = 100
+_WHOLE_CODE_NEEDED = "the row was shortened when it was refused; put the whole code here"
+_SEPARATOR_LINE = re.compile(r'"?sep=."?[ \t]*', re.IGNORECASE)
+_LONGEST_SEPARATOR_LINE = 40
+_BLANK_LINES = re.compile(rb"\n++")
 
 
 @frozen
@@ -39,15 +59,17 @@ class Batch:
     """Some rows of a file that follow one another.
 
     Attributes:
-        lines: the line of the file, from 1, on which each code stands.
+        lines: the line of the file, from 1, of each code.
         codes: the valid codes, trimmed, in the order of the file; not shown in the repr.
         faults: the refused rows, in the order of the file; not shown in the repr.
+        warnings: the suspicious codes among the valid ones; not shown in the repr.
         bytes_read: bytes of the source read so far.
     """
 
     lines: Sequence[int] = field(repr=only_length)
     codes: list[str] = field(repr=only_length)
     faults: list[RowFault] = field(repr=only_length)
+    warnings: list[RowWarning] = field(repr=only_length)
     bytes_read: int
 
 
@@ -58,7 +80,9 @@ class CodeFile:
 
     Attributes:
         header_skipped: whether the first row was skipped as a header.
-        rows: rows so far, valid or refused, without a header and blank lines at the end.
+        first_row: the first row that is neither blank nor `sep=`, skipped or not, at most 200 characters of it; None
+            before it was read.
+        rows: rows so far, valid or refused, without header, `sep=` line, and blank lines that are no errors.
 
     Raises:
         FileRefused: on iterating: the file is refused as a whole. The rows before were already yielded.
@@ -70,8 +94,8 @@ class CodeFile:
         >>> for batch in file:
         ...     print(batch.codes, [(fault.line, fault.message) for fault in batch.faults])
         ['PM500AA'] [(3, 'character 3 is U+0020 SPACE')]
-        >>> file.header_skipped, file.rows
-        (True, 2)
+        >>> file.first_row, file.header_skipped, file.rows
+        ('code', True, 2)
     """
 
     def __init__(
@@ -89,46 +113,71 @@ class CodeFile:
         Args:
             source: a binary stream at its start.
             rules: what a valid code is.
-            encoding: of the file; a BOM is skipped in any case.
-            header: True skips the first row, False takes it as a code, None skips it where it is exactly one
-                of `HEADER_NAMES`. Unless False, a file that begins with the header of an error file is read
-                as a corrected one.
+            encoding: of the file; a byte order mark overrides it.
+            header: True skips the first row that is neither blank nor `sep=`; None skips it where it is the title of
+                a column, and later titles are refused in both cases. False takes every row as a code. Unless False,
+                a corrected error file is recognised by its titles.
 
         Raises:
             InvalidInput: `encoding` is unknown.
         """
         self.header_skipped: bool = False
+        self.first_row: str | None = None
         self.rows: int = 0
         self._chunks = Chunks(source, encoding, _chunk_bytes)
         self._header = header
         # Four bytes a character, and the two quotes around them.
         self._row_limit = _row_bytes + 4 * rules.max_length + 2
-        self._judge = Judge(rules, self._row_limit)
+        self._validator = RowValidator(rules, self._row_limit, refuses_titles=header is not False)
         self._collector = Collector()
-        self._is_error_file = False
-        self._before_first_row = True
-        self._line = 1  # on which the first row stands that is not done with
+        self._columns: ErrorFileColumns | None = None
+        self._rows_read = 0
+        self._line = 1  # of the first row that was not taken yet
         self._overlong: Overlong | None = None  # the row in the middle of which the next chunk begins
+        # The first rows are taken one by one: they tell what kind of file it is.
+        self._is_opening = True
+        self._split: list[tuple[int, str]] = []
+        self._separators = set(SEPARATORS)
+        self._unchecked_line = 0  # of the first row, where it may be an odd code
+        self._first_row_check: FirstRowCheck | None = None
 
     @property
     def bytes_read(self) -> int:
         """Bytes of the source read so far."""
         return self._chunks.bytes_read
 
-    def __iter__(self) -> Iterator[Batch]:
-        for judged in self._judged():
-            self.rows += len(judged)
-            yield Batch(judged.lines, judged.codes, judged.faults, self.bytes_read)
+    @property
+    def is_error_file(self) -> bool:
+        """Whether the file was recognised as a corrected error file."""
+        return self._columns is not None
 
-    def _judged(self) -> Iterator[Judged]:
+    @property
+    def separator(self) -> str | None:
+        """The name of the character at which refused rows split into columns, such as "semicolon", if they do."""
+        return self._validator.separator
+
+    def __iter__(self) -> Iterator[Batch]:
+        for validated in self._validated():
+            self.rows += len(validated)
+            yield self._batch(validated)
+        warning = self._first_row_check.warning() if self._first_row_check else None
+        if warning:
+            yield self._batch(ValidatedRows([], [], [], [warning]))
+
+    def _batch(self, rows: ValidatedRows) -> Batch:
+        return Batch(rows.lines, rows.codes, rows.faults, rows.warnings, self.bytes_read)
+
+    def _validated(self) -> Iterator[ValidatedRows]:
         try:
             yield from self._whole_file()
-        except FileRefused:
-            yield from self._collector.release()
+        except FileRefused as error:
+            # Millions of blank lines are no errors worth keeping.
+            if error.fault.kind is not FileFaultKind.TOO_MANY_ROWS:
+                yield from self._collector.release_blanks()
             yield from self._collector.flush()
             raise
 
-    def _whole_file(self) -> Iterator[Judged]:
+    def _whole_file(self) -> Iterator[ValidatedRows]:
         rest = b""
         try:
             for chunk in self._chunks:
@@ -139,58 +188,124 @@ class CodeFile:
             rest = yield from self._take(rest + b"\n")
         if rest:
             raise broken_quoting(self._line)
+        if self._split:
+            raise self._all_split()
 
-    def _take(self, data: bytes) -> Generator[Judged, None, bytes]:
+    def _take(self, data: bytes) -> Generator[ValidatedRows, None, bytes]:
         """Take the rows that are complete from `data`, which begins with a row; return what is left."""
         if self._overlong:
             data = yield from self._skip(self._overlong, data)
-        # A row is judged only when its last line is complete: what is judged must not depend on the chunks.
+        # A row is taken only when its last line is complete: the result must not depend on the chunks.
         end = data.rfind(b"\n") + 1
         complete, rest = data[:end], data[end:]
-        position = self._take_first_row(complete) if complete and self._before_first_row else 0
-        if not self._before_first_row:
-            take = self._take_error_file if self._is_error_file else self._take_codes
+        position = 0
+        while self._is_opening and position < len(complete):
+            taken = yield from self._take_opening(complete, position)
+            if taken == position:
+                break
+            position = taken
+        if not self._is_opening:
+            take = self._take_codes if self._columns is None else self._take_error_file
             position = yield from take(complete, position)
         yield from self._collector.flush()
         rest = complete[position:] + rest
         if len(rest) <= self._row_limit:
             return rest
-        if self._is_error_file or rest.startswith(QUOTE):
+        if self._columns is not None or rest.startswith(QUOTE):
             self._read_row(rest, 0)
             raise broken_quoting(self._line)
         self._overlong = Overlong(rest)
         return b""
 
-    def _take_first_row(self, data: bytes) -> int:
-        """Find out what kind of file it is; return where the first row after a header begins."""
-        line_end = data.find(b"\n")
-        if self._header is not False and data[:line_end].replace(QUOTE, b"") == _ERROR_FILE_HEADER:
-            self._is_error_file = self.header_skipped = True
-            row: Row | None = Row([b""], line_end + 1, 1)
-        elif data.startswith(QUOTE):
-            row = self._read_row(data, 0)
-        elif b"," in data[:line_end]:
-            raise several_columns(self._line)
-        else:
-            row = Row([data[:line_end]], line_end + 1, 1)
+    # --- the first rows ---
+
+    def _take_opening(self, data: bytes, position: int) -> Generator[ValidatedRows, None, int]:
+        """Take one of the first rows; return where the next one begins, or `position` where it is incomplete."""
+        blanks = _BLANK_LINES.match(data, position)
+        if blanks and not self._split:
+            self._add_blanks(blanks.end() - position)
+            return blanks.end()
+        line_end = data.find(b"\n", position)
+        line = data[position:line_end]
+        if self._line == 1 and _is_separator_line(line):
+            self._pass_over(rows=1, lines=1)
+            return line_end + 1
+        row: Row | None = Row([line], line_end + 1, 1)
+        if self.first_row is None and self._header is not False and len(line) <= self._row_limit:
+            self._columns = error_file_columns(line)
+        if self._columns is None:
+            if data.startswith(QUOTE, position):
+                row = self._read_row(data, position)
+            elif b"," in line:
+                raise several_columns(self._line)
         if row is None:
-            return 0
-        self._before_first_row = False
-        if not self._is_error_file:
-            self.header_skipped = self._is_header(row.cells[0])
-        if not self.header_skipped:
-            return 0
-        self._line += row.lines
-        return row.end
+            return position
+        yield from self._add_opening(row.cells[0], row.lines)
+        return row.end if self._is_opening or self._columns else position
 
-    def _is_header(self, cell: bytes) -> bool:
-        if self._header is not None:
-            return self._header
-        return len(cell) <= self._row_limit and cell.decode().strip().lower() in HEADER_NAMES
+    def _add_opening(self, content: bytes, lines: int) -> Iterator[ValidatedRows]:
+        """Add one of the first rows: a blank one, a header, or one that splits into columns.
 
-    def _take_codes(self, data: bytes, position: int) -> Generator[Judged, None, int]:
+        Any other row ends the opening and is left to be taken with those that follow.
+        """
+        if len(content) > self._row_limit:
+            if self.first_row is None:
+                self.first_row = self._validator.overlong(content, self._line).raw
+                if self._header:
+                    self._skip_header(lines)
+                    return
+            yield from self._end_opening()
+            return
+        text = content.decode()
+        trimmed = self._validator.trim(text)
+        if not trimmed and lines == 1 and (not self._split or len(self._split) >= _SPLIT_ROWS):
+            if self._split:
+                yield from self._end_opening()
+            else:
+                self._add_blanks(1)
+            return
+        is_first = self.first_row is None and bool(trimmed)
+        if is_first:
+            self.first_row = shortened(text)
+            if self._columns or self._header or (self._header is None and self._validator.is_title(text)):
+                self._skip_header(lines)
+                return
+        self._separators &= set(trimmed) if trimmed or not self._split else self._separators
+        if self._separators:
+            if len(self._split) >= _SPLIT_ROWS:
+                raise self._all_split()
+            self._split.append((self._line, text))
+            self._pass_over(rows=1, lines=lines)
+            return
+        if is_first and self._header is None:
+            self._unchecked_line = self._line
+        yield from self._end_opening()
+
+    def _skip_header(self, lines: int) -> None:
+        self._collector.drop_blanks()
+        self.header_skipped = True
+        self._is_opening = self._columns is None
+        self._pass_over(rows=1, lines=lines)
+
+    def _end_opening(self) -> Iterator[ValidatedRows]:
+        """Add the rows that seemed to split into columns; the row that follows shows that they do not."""
+        self._is_opening = False
+        split, self._split = self._split, []
+        for line, text in split:
+            if self._validator.trim(text):
+                yield from self._collector.add(self._validator.row(text, line))
+            else:
+                self._collector.add_blanks(line, 1)
+
+    def _all_split(self) -> FileRefused:
+        separator = min(self._separators, key=list(SEPARATORS).index)
+        return split_columns(self._split[0][0], separator)
+
+    # --- the other rows ---
+
+    def _take_codes(self, data: bytes, position: int) -> Generator[ValidatedRows, None, int]:
         """Take rows of one column; return where the first incomplete row begins."""
-        clean = self._judge.clean(data[position:], self._line)
+        clean = self._validator.clean(data[position:], self._line) if position < len(data) else None
         if clean is not None:
             yield from self._add(clean, len(clean))
             return len(data)
@@ -201,49 +316,54 @@ class CodeFile:
                 position = stretch_end
             elif quoted := quoted_cells(data, position, self._row_limit):
                 cells, position = quoted
-                judged = self._judge.lines(cells, self._line)
-                yield from self._add(judged, len(judged))
+                validated = self._validator.lines(cells, self._line)
+                yield from self._add(validated, len(validated))
             elif row := self._read_row(data, position):
                 position = row.end
-                yield from self._add(self._judge.row(row.cells[0].decode(), self._line), row.lines)
+                yield from self._add(self._validator.row(row.cells[0].decode(), self._line), row.lines)
             else:
                 break
         return position
 
-    def _take_unquoted(self, data: bytes) -> Iterator[Judged]:
+    def _take_unquoted(self, data: bytes) -> Iterator[ValidatedRows]:
         comma = data.find(b",")
         if comma >= 0:
             data = data[: data.rfind(b"\n", 0, comma) + 1]
-        content, blanks = self._judge.without_blank_end(data)
+        content, blanks = self._validator.without_blank_end(data)
         if content:
-            judged = self._judge.lines(content, self._line)
-            yield from self._add(judged, len(judged))
-        self._hold_blanks(blanks)
+            validated = self._validator.lines(content, self._line)
+            yield from self._add(validated, len(validated))
+        self._add_blanks(blanks)
         if comma >= 0:
             raise several_columns(self._line)
 
-    def _take_error_file(self, data: bytes, position: int) -> Generator[Judged, None, int]:
+    def _take_error_file(self, data: bytes, position: int) -> Generator[ValidatedRows, None, int]:
         """Take rows of a corrected error file; return where the first incomplete row begins."""
-        while position < len(data):
-            line_end = data.find(b"\n", position)
-            line = data[position:line_end]
-            if b"," not in line and QUOTE not in line and self._judge.is_blank(line):
-                self._hold_blanks(1)
-                position = line_end + 1
-            elif row := self._read_row(data, position):
-                position = row.end
-                code = row.cells[CODE_COLUMN].decode()
-                if is_shortened(code):
-                    judged = refused(RowFault(self._line, code, RowFaultKind.TOO_LONG, _WHOLE_CODE_NEEDED))
-                else:
-                    judged = self._judge.row(unguard(code), self._line)
-                yield from self._add(judged, row.lines)
-            else:
-                break
+        while position < len(data) and (row := self._read_row(data, position)):
+            position = row.end
+            yield from self._add_corrected(row)
         return position
 
-    def _skip(self, row: Overlong, data: bytes) -> Generator[Judged, None, bytes]:
-        """Pass over what belongs to an overlong row; return what follows."""
+    def _add_corrected(self, row: Row) -> Iterator[ValidatedRows]:
+        columns, validator = self._columns, self._validator
+        if columns is None:
+            raise RuntimeError("only a corrected error file has corrected rows")
+        if row.lines == 1 and all(map(validator.is_blank, row.cells)):
+            # A row that was cleared in a spreadsheet keeps its separators.
+            self._add_blanks(1)
+            return
+        surplus = row.cells[columns.titles :]
+        if len(row.cells) <= columns.code or not all(map(validator.is_blank, surplus)):
+            raise no_code_column(self._line)
+        code = row.cells[columns.code].decode()
+        if is_shortened(code):
+            validated = refused(RowFault(self._line, code, RowFaultKind.TOO_LONG, _WHOLE_CODE_NEEDED))
+        else:
+            validated = validator.row(code, self._line)
+        yield from self._add(validated, row.lines)
+
+    def _skip(self, row: Overlong, data: bytes) -> Generator[ValidatedRows, None, bytes]:
+        """Skip what belongs to an overlong row; return what follows."""
         line_end = data.find(b"\n")
         row.add(data if line_end < 0 else data[:line_end])
         if line_end < 0:
@@ -251,25 +371,56 @@ class CodeFile:
         self._overlong = None
         if row.has_comma:
             raise several_columns(self._line)
-        if self._before_first_row and self._header:
-            self.header_skipped = True
-            self._line += 1
-        else:
-            yield from self._add(refused(self._judge.overlong(row.head, self._line)), 1)
-        self._before_first_row = False
+        fault = self._validator.overlong(row.head, self._line)
+        if self.first_row is None:
+            self.first_row = fault.raw
+            if self._header:
+                self._skip_header(1)
+                return data[line_end + 1 :]
+        yield from self._end_opening()
+        yield from self._add(refused(fault), 1)
         return data[line_end + 1 :]
 
     def _read_row(self, data: bytes, start: int) -> Row | None:
-        columns = len(HEADER) if self._is_error_file else 1
-        return read_row(data, start, self._line, columns=columns, limit=self._row_limit)
+        if self._columns is None:
+            return read_row(data, start, self._line, limit=self._row_limit, single=True)
+        return read_row(data, start, self._line, limit=self._row_limit, delimiter=self._columns.delimiter)
 
-    def _add(self, judged: Judged, lines: int) -> Iterator[Judged]:
+    def _add(self, validated: ValidatedRows, lines: int) -> Iterator[ValidatedRows]:
+        if self._first_row_check:
+            self._first_row_check.add(validated.codes)
+        elif validated.codes and validated.lines[0] == self._unchecked_line:
+            self._first_row_check = FirstRowCheck(validated.lines[0], validated.codes[0])
+            self._first_row_check.add(validated.codes[1:])
+        yield from self._collector.add(validated)
+        self._pass_over(rows=len(validated), lines=lines)
+
+    def _add_blanks(self, count: int) -> None:
+        self._collector.add_blanks(self._line, count)
+        self._pass_over(rows=count, lines=count)
+
+    def _pass_over(self, *, rows: int, lines: int) -> None:
         self._line += lines
-        return self._collector.add(judged)
+        self._rows_read += rows
+        if self._rows_read > MAX_ROWS:
+            raise too_many_rows()
 
-    def _hold_blanks(self, count: int) -> None:
-        self._collector.hold(self._line, count)
-        self._line += count
+
+def is_error_file(head: bytes, encoding: str) -> bool:
+    """Return whether a file that begins with these bytes is a corrected error file.
+
+    Args:
+        head: the first bytes of the file, at least its first row.
+        encoding: the encoding that the caller named.
+    """
+    file = CodeFile(io.BytesIO(head), CodeFormat(), encoding=encoding)
+    with suppress(FileRefused):
+        next(iter(file), None)
+    return file.is_error_file
+
+
+def _is_separator_line(line: bytes) -> bool:
+    return len(line) <= _LONGEST_SEPARATOR_LINE and bool(_SEPARATOR_LINE.fullmatch(line.decode()))
 
 
 def _end_of_unquoted(data: bytes, start: int) -> int:

@@ -1,12 +1,12 @@
-"""Why a file is refused as a whole while it is read."""
+"""Reasons why a file is refused as a whole while it is read."""
 
 from __future__ import annotations
 
-from partner_vouchers.domain.uploads import FileFault, FileFaultKind
+from partner_vouchers.domain.uploads import MAX_ROWS, FileFault, FileFaultKind
 
 
 class FileRefused(Exception):
-    """The file cannot be read on. Between this room and the use case; it never reaches a host.
+    """The file cannot be read on. The use case catches it; it never reaches a host.
 
     Attributes:
         fault: what to enter in the upload log.
@@ -17,21 +17,43 @@ class FileRefused(Exception):
         self.fault = fault
 
 
-def several_columns(line: int, expected: int = 1) -> FileRefused:
-    """Return the refusal of a file with a row of another number of columns than expected."""
-    if expected == 1:
-        message = "a row has more than one column; the file must hold one code a line, and no commas"
-    else:
-        message = f"a row of the corrected error file does not have its {expected} columns"
+SEPARATORS = {";": "semicolon", "\t": "tab"}
+"""Characters other than the comma at which programs split rows into columns, and their names."""
+
+
+def several_columns(line: int) -> FileRefused:
+    """Return the refusal of a file with a row of more than one column."""
+    message = "a row has more than one column; the file must hold one code a line, and no commas"
+    return FileRefused(FileFault(FileFaultKind.MULTIPLE_COLUMNS, message, line))
+
+
+def split_columns(line: int, separator: str) -> FileRefused:
+    """Return the refusal of a file whose rows all split into columns at a separator."""
+    name = SEPARATORS[separator]
+    message = f"the rows split into columns at {name}s; save only the column of codes, one code a line, without {name}s"
+    return FileRefused(FileFault(FileFaultKind.MULTIPLE_COLUMNS, message, line))
+
+
+def no_code_column(line: int) -> FileRefused:
+    """Return the refusal of a corrected error file with a row that does not fit its titles."""
+    message = (
+        "a row does not have the columns that the first row names; put codes into the column 'code' only"
+    )
     return FileRefused(FileFault(FileFaultKind.MULTIPLE_COLUMNS, message, line))
 
 
 def broken_quoting(line: int) -> FileRefused:
     """Return the refusal of a file in which quotes do not enclose a whole cell."""
-    message = "a quote that begins here is not closed, or text follows its end; remove the quotes"
+    message = "a quote that begins here is not closed, or characters follow its end; remove the quotes"
     return FileRefused(FileFault(FileFaultKind.BROKEN_QUOTING, message, line))
 
 
 def bad_encoding(line: int, message: str) -> FileRefused:
     """Return the refusal of a file that is not in the encoding that was named."""
     return FileRefused(FileFault(FileFaultKind.BAD_ENCODING, message, line))
+
+
+def too_many_rows() -> FileRefused:
+    """Return the refusal of a file with more rows than a file may have."""
+    message = f"the file has more than {MAX_ROWS} rows; split it, and delete blank rows"
+    return FileRefused(FileFault(FileFaultKind.TOO_MANY_ROWS, message))

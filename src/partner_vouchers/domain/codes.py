@@ -1,4 +1,4 @@
-"""What a voucher code may look like, and how little of it may be shown.
+"""Rules for voucher codes, and how little of a code may be shown.
 
 A code belongs to the partner whose system redeems it, so it is kept as it came: case-sensitive and not
 normalised. Only outer white space is trimmed.
@@ -6,22 +6,23 @@ normalised. Only outer white space is trimmed.
 
 from __future__ import annotations
 
+import re
 import string
 import unicodedata
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from typing import Protocol
 
 from attrs import field, frozen
 
+from partner_vouchers.domain.characters import BLANK_PATTERN, QUOTES_AND_IGNORABLE, WHITE_SPACE
+from partner_vouchers.domain.titles import COLUMN_TITLES
 from partner_vouchers.errors import InvalidInput
 
-_WHITE_SPACE = "".join(
-    c
-    for c in map(chr, range(0x3001))
-    if c in "\t\n\v\f\r\x85" or unicodedata.category(c) in ("Zs", "Zl", "Zp")
-)
-_FORBIDDEN = frozenset(",;\"'")
-_INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Zs", "Zl", "Zp"))
+_DAMAGED = "\ufffd"
+# Printable characters that no code may have. All others of that kind are not printable.
+_FORBIDDEN = re.compile(f"[ ,;{QUOTES_AND_IGNORABLE}{BLANK_PATTERN}{_DAMAGED}]")
+_FORBIDDEN_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Zs", "Zl", "Zp"))
 
 PLAIN_ALPHABET = "".join(
     c for c in string.ascii_letters + string.digits + string.punctuation if c not in ",;\"'\\"
@@ -30,7 +31,7 @@ PLAIN_ALPHABET = "".join(
 
 
 class CodeFault(StrEnum):
-    """Why a text is not a code."""
+    """Why a string is not a code."""
 
     EMPTY = "empty"
     INVALID_CHARACTER = "invalid_character"
@@ -39,7 +40,10 @@ class CodeFault(StrEnum):
 
 
 class CodeRules(Protocol):
-    """What a valid code is. A host that needs other rules than `CodeFormat` passes its own object."""
+    """What a valid code is. A host that needs other rules than `CodeFormat` passes its own object.
+
+    An object may also have `titles`, the column titles that are never codes; without it `COLUMN_TITLES` apply.
+    """
 
     @property
     def max_length(self) -> int:
@@ -48,9 +52,9 @@ class CodeRules(Protocol):
 
     @property
     def plain(self) -> str:
-        """ASCII characters, of which any text from 1 to `max_length` characters is a valid code.
+        """ASCII characters, of which any string of 1 to `max_length` characters is a valid code.
 
-        `trim` leaves such a text alone. Files of such codes are checked by the block instead of row by row.
+        `trim` leaves such a string alone. Files of such codes are checked by the block instead of row by row.
         Empty where no such promise can be made; never with a quote, a backslash, a comma or a control character.
         """
         ...
@@ -67,15 +71,21 @@ class CodeRules(Protocol):
         ...
 
 
+def _count(titles: AbstractSet[str]) -> str:
+    return f"<{len(titles)}>"
+
+
 @frozen
 class CodeFormat:
     """The default rules for codes.
 
-    A code has from 1 to `max_length` characters, none of which is a control or invisible character
-    (Unicode Cc, Cf, Zl, Zp, Cs), white space, a comma, a semicolon or a quote.
+    A code has 1 to `max_length` characters. None of them is a control character, invisible (Unicode Cc, Cf, Zl,
+    Zp, Cs, Default_Ignorable_Code_Point, U+2800), white space, U+FFFD, a comma, a semicolon or a quote
+    (Quotation_Mark).
 
     Attributes:
         max_length: the longest valid code, in characters.
+        titles: column titles. A row that equals one of them is never a code; see `domain.titles`.
 
     Example:
         >>> CodeFormat().fault("PM500FF") is None
@@ -85,11 +95,19 @@ class CodeFormat:
     """
 
     max_length: int = field(default=128)
+    titles: AbstractSet[str] = field(default=COLUMN_TITLES, repr=_count)
 
     @max_length.validator
     def _check_max_length(self, _attribute: object, value: object) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10_000:
             raise InvalidInput(field="max_length", reason="must be a number of characters from 1 to 10000")
+
+    @titles.validator
+    def _check_titles(self, _attribute: object, value: object) -> None:
+        if not isinstance(value, AbstractSet) or not all(isinstance(title, str) for title in value):
+            raise InvalidInput(
+                field="titles", reason="must be a set of strings, such as COLUMN_TITLES | {'Kode'}"
+            )
 
     @property
     def plain(self) -> str:
@@ -98,7 +116,7 @@ class CodeFormat:
 
     def trim(self, raw: str) -> str:
         """Return `raw` without outer white space."""
-        return raw.strip(_WHITE_SPACE)
+        return raw.strip(WHITE_SPACE)
 
     def fault(self, code: str) -> tuple[CodeFault, str] | None:
         """Return what is wrong with a trimmed code and a sentence about it, or None for a valid code."""
@@ -108,8 +126,10 @@ class CodeFormat:
             return CodeFault.TOO_LONG, f"the code is longer than {self.max_length} characters"
         if code.isascii() and code.isalnum():
             return None
+        if code.isprintable() and not _FORBIDDEN.search(code):
+            return None
         for position, character in enumerate(code, start=1):
-            if character in _FORBIDDEN or unicodedata.category(character) in _INVISIBLE:
+            if _FORBIDDEN.match(character) or unicodedata.category(character) in _FORBIDDEN_CATEGORIES:
                 return CodeFault.INVALID_CHARACTER, f"character {position} is {_describe(character)}"
         return None
 
@@ -117,7 +137,7 @@ class CodeFormat:
 def unstorable(code: str) -> tuple[CodeFault, str] | None:
     """Return why no storage can keep a code, whatever a host's rules allow; None for one that can be kept.
 
-    NUL ends a text in some storages, and a lone surrogate has no form in UTF-8.
+    NUL ends a string in some storages, and a lone surrogate has no form in UTF-8.
     """
     if code.isprintable():
         return None

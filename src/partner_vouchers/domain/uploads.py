@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 from partner_vouchers.domain.codes import mask
 from partner_vouchers.domain.events import Event, FieldChange, UploadCompleted, UploadFailed, UploadWithdrawn
 from partner_vouchers.domain.stock import CAPACITY
-from partner_vouchers.domain.text import require_name
+from partner_vouchers.domain.text import has_control_character, require_name
 from partner_vouchers.errors import InvalidInput
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
@@ -21,8 +21,17 @@ MAX_FILE_BYTES = 50 * 1024 * 1024
 MAX_KEPT_FAULTS = 1_000_000
 """How many faulty rows of one upload are kept one by one; all are counted."""
 
-HEADER_NAMES = frozenset({"code", "codes", "voucher_code", "voucher code", "coupon code"})
-"""The first rows that are taken for a header, in any case."""
+MAX_NAME = 255
+"""The longest file name, and the longest name of an uploader, in characters."""
+
+MAX_ROWS = 2_000_000
+"""How many rows a file may have, blank ones and the header counted."""
+
+ERROR_FILE_FACTOR = 4
+"""How many times larger than other files a corrected error file may be."""
+
+MAX_LISTED_WARNINGS = 1000
+"""How many warnings of each kind a validation lists; all are counted."""
 
 
 class UploadStatus(StrEnum):
@@ -107,6 +116,36 @@ class WarningKind(StrEnum):
     HELD_BEFORE = "held_before"
     CASE_TWIN = "case_twin"
     NORMALISATION_TWIN = "normalisation_twin"
+
+
+class RowWarning(NamedTuple):
+    """A suspicious code. A plain tuple, because a file can have very many.
+
+    Attributes:
+        line: the line of the file on which the row begins, from 1.
+        code: the code; masked in the repr.
+        kind: the reason, for programs.
+    """
+
+    line: int
+    code: str
+    kind: WarningKind
+
+    def __repr__(self) -> str:
+        return f"RowWarning(line={self.line}, code={mask(self.code)!r}, kind={self.kind.value!r})"
+
+
+@frozen
+class ListedWarnings:
+    """The warnings of one kind in a file.
+
+    Attributes:
+        count: how many codes of the file are suspicious for this reason.
+        first: the first of them in the order of their lines, at most a thousand.
+    """
+
+    count: int
+    first: tuple[RowWarning, ...]
 
 
 def _masked(text: str | None) -> str:
@@ -239,6 +278,10 @@ class Validation:
         acceptable: codes that would become available.
         errors: how many rows would be refused, by reason.
         header_skipped: whether the first row would be skipped as a header.
+        first_row: the first row that is neither blank nor `sep=`, skipped or not; None for a file without one. Masked
+            in the repr.
+        warnings: the suspicious codes, by reason; none of them would be refused for it. Besides those of an upload
+            there are codes that differ from another one in the file only by case or by Unicode normalisation.
         failure: why the file would be refused as a whole, or None.
         sample: the first refused rows, at most a thousand.
     """
@@ -248,6 +291,8 @@ class Validation:
     acceptable: int = 0
     errors: Mapping[RowFaultKind, int] = field(factory=dict)
     header_skipped: bool = False
+    first_row: str | None = field(default=None, repr=_masked)
+    warnings: Mapping[WarningKind, ListedWarnings] = field(factory=dict)
     failure: FileFault | None = None
     sample: tuple[RowFault, ...] = ()
 
@@ -261,9 +306,32 @@ def require_uploader(value: object) -> str:
     """Return who uploads: an email address or any other id.
 
     Raises:
-        InvalidInput: it is empty or holds a control character.
+        InvalidInput: it is empty, longer than 255 characters, or has a control character.
     """
-    return require_name("uploaded_by", value)
+    return _bounded("uploaded_by", require_name("uploaded_by", value))
+
+
+def require_filename(value: object) -> str:
+    """Return the name of a file.
+
+    Raises:
+        InvalidInput: it is longer than 255 characters, or has control characters or bytes that are no characters.
+    """
+    if not isinstance(value, str):
+        raise InvalidInput(field="filename", reason=f"must be a string, not {type(value).__name__}")
+    # Python makes lone surrogates of bytes in a path that are not in the encoding of the file system.
+    if has_control_character(value):
+        raise InvalidInput(
+            field="filename",
+            reason="has control characters or bytes that are no characters; pass another name",
+        )
+    return _bounded("filename", value)
+
+
+def _bounded(field: str, value: str) -> str:
+    if len(value) > MAX_NAME:
+        raise InvalidInput(field=field, reason=f"must have at most {MAX_NAME} characters, not {len(value)}")
+    return value
 
 
 def require_header(value: object) -> bool | None:
@@ -286,28 +354,53 @@ def check_filename(filename: str) -> FileFault | None:
     )
 
 
-def too_large() -> FileFault:
+def size_limit(is_error_file: bool) -> int:
+    """Return the size of the largest file that is accepted, in bytes.
+
+    Args:
+        is_error_file: whether it is a corrected error file, whose rows are longer.
+    """
+    return MAX_FILE_BYTES * ERROR_FILE_FACTOR if is_error_file else MAX_FILE_BYTES
+
+
+def too_large(limit: int) -> FileFault:
     """Return the fault of a file over the size limit."""
     return FileFault(
         FileFaultKind.TOO_LARGE,
-        f"the file is larger than {MAX_FILE_BYTES // 1024**2} MB; split it and upload the parts one after the other",
+        f"the file is larger than {limit // 1024**2} MB; split it and upload the parts one after the other",
     )
 
 
 def interrupted(reason: str) -> FileFault:
-    """Return the fault of an upload that was broken off."""
+    """Return the fault of an upload that did not reach its end."""
     return FileFault(FileFaultKind.INTERRUPTED, f"{reason}; upload the file again")
 
 
-def nothing_to_upload(total: int) -> FileFault:
-    """Return the fault of a file in which no code is left to accept."""
+def nothing_to_upload(total: int, separator: str | None = None) -> FileFault:
+    """Return the fault of a file in which no code is left to accept.
+
+    Args:
+        total: how many rows have a code, valid or not.
+        separator: the name of the character at which its rows split into columns, if they do.
+    """
     if total == 0:
-        return FileFault(FileFaultKind.EMPTY_FILE, "the file holds no codes")
+        return FileFault(FileFaultKind.EMPTY_FILE, "the file has no codes")
+    if separator is not None:
+        message = f"the rows split into columns at {separator}s; save only the column of codes"
+        return FileFault(FileFaultKind.NO_VALID_CODE, message)
     return FileFault(
         FileFaultKind.NO_VALID_CODE, "no row of the file can be accepted; see the errors of its rows"
     )
 
 
+def no_room() -> FileFault:
+    """Return the fault of a file for a list that has no room left."""
+    return FileFault(
+        FileFaultKind.LIST_FULL,
+        f"the list has {CAPACITY} codes and no room left; upload the file to another list, or withdraw an upload",
+    )
+
+
 def list_is_full() -> tuple[RowFaultKind, str]:
     """Return why a code does not fit into its list any more."""
-    return RowFaultKind.LIST_FULL, f"the list has received {CAPACITY} codes; upload the code to another list"
+    return RowFaultKind.LIST_FULL, f"the list has {CAPACITY} codes; upload the code to another list"

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import partial
+from itertools import islice
 from typing import BinaryIO
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from partner_vouchers.csvfile.reader import CodeFile, FileRefused
 from partner_vouchers.csvfile.streams import pieces_of
+from partner_vouchers.csvfile.twins import TwinSearch
 from partner_vouchers.domain.duplicates import counts_for_duplicates, refusal
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import (
+    MAX_LISTED_WARNINGS,
     FileFault,
+    ListedWarnings,
+    RowWarning,
     Tally,
     Upload,
     Validation,
+    WarningKind,
     interrupted,
     list_is_full,
     nothing_to_upload,
@@ -31,10 +37,11 @@ from partner_vouchers.usecases.upload_lease import UploadLease
 from partner_vouchers.usecases.wiring import Wiring, record, require_list
 
 _SAMPLE = 1000
+_COMPARED_WARNINGS = 10_000
 
 
 @frozen
-class Progress:
+class UploadProgress:
     """How far the reading of a file is.
 
     Attributes:
@@ -48,24 +55,56 @@ class Progress:
     bytes_total: int
 
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[UploadProgress], None]
+
+
+class WarningCounter:
+    """Counts warnings by kind, and keeps the first of each kind."""
+
+    def __init__(self) -> None:
+        self._listed: dict[WarningKind, list[RowWarning]] = {}
+        self._compared: set[tuple[WarningKind, str]] = set()
+        self.counts: dict[WarningKind, int] = {}
+
+    def add(self, warnings: Iterable[RowWarning]) -> None:
+        """Add warnings in the order of their lines. Further rows of a code are refused, and so not counted."""
+        for warning in warnings:
+            known = (warning.kind, warning.code)
+            if known not in self._compared:
+                if len(self._compared) < _COMPARED_WARNINGS:
+                    self._compared.add(known)
+                self.count(warning.kind, 1, [warning])
+
+    def count(self, kind: WarningKind, count: int, first: Iterable[RowWarning]) -> None:
+        """Add a number of warnings of one kind, and the first of them."""
+        if count:
+            self.counts[kind] = self.counts.get(kind, 0) + count
+            listed = self._listed.setdefault(kind, [])
+            listed.extend(islice(first, MAX_LISTED_WARNINGS - len(listed)))
+
+    @property
+    def listed(self) -> dict[WarningKind, ListedWarnings]:
+        """The warnings by kind."""
+        return {kind: ListedWarnings(count, tuple(self._listed[kind])) for kind, count in self.counts.items()}
 
 
 @frozen
 class ImportRun:
-    """One pass of a file into a list.
+    """One reading of a file into a list.
 
     Attributes:
         wiring: the collaborators.
         upload: the entry of the upload log.
         scope: where the codes must be unique.
-        on_progress: told how far the reading is, or None.
+        on_progress: called with how far the reading is, or None.
+        warnings: the suspicious codes so far.
     """
 
     wiring: Wiring
     upload: Upload
     scope: str
     on_progress: OnProgress | None = None
+    warnings: WarningCounter = field(factory=WarningCounter)
 
     def run(self, stream: BinaryIO, lease: UploadLease) -> Upload:
         """Import the file and end the upload.
@@ -82,14 +121,16 @@ class ImportRun:
             UnknownList: the list was deleted meanwhile.
         """
         keep = partial(_require_wanted, self.upload, lease)
+        codes = self._file(stream)
         with self._open() as importing:
-            tally, failure = self._read(stream, importing, lease.beat)
+            failure = self._read(codes, importing, lease.beat)
             if failure is None:
                 lease.wait_for_scope(self.scope)
                 importing.claim(partial(refusal, self.upload.list_id), list_is_full, keep)
-                tally, failure = self._settle(tally, importing)
+                failure = self._failure(codes, importing)
+                self._count_held_before(importing, 0)
             importing.save_faults(keep)
-            ended = self._end(importing, tally, failure, lease)
+            ended = self._end(importing, self._tally(codes, importing), failure, lease)
         if ended.failure is not None:
             self.clear_away()
         return ended
@@ -101,17 +142,23 @@ class ImportRun:
 
     def check(self, stream: BinaryIO) -> Validation:
         """Find out what `run` would do, without storing anything."""
+        codes, twins = self._file(stream), TwinSearch()
         with self._open() as importing:
-            tally, failure = self._read(stream, importing, lambda: None)
+            failure = self._read(codes, importing, lambda: None, twins)
             if failure is None:
                 importing.check(partial(refusal, self.upload.list_id), list_is_full)
-                tally, failure = self._settle(tally, importing)
+                failure = self._failure(codes, importing)
+                self._count_held_before(importing, MAX_LISTED_WARNINGS)
+                self._count_twins(twins, stream)
+            tally = self._tally(codes, importing)
             return Validation(
                 filename=self.upload.filename,
                 total=tally.total,
                 acceptable=0 if failure else tally.total - tally.error_count,
                 errors=tally.errors,
                 header_skipped=tally.header_skipped,
+                first_row=tally.first_row,
+                warnings=self.warnings.listed,
                 failure=failure,
                 sample=tuple(importing.sample(_SAMPLE)),
             )
@@ -124,28 +171,57 @@ class ImportRun:
     def _open(self) -> AbstractContextManager[CodeImport]:
         return self.wiring.storage.import_codes(self.upload, self.scope, counts_for_duplicates)
 
-    def _read(
-        self, stream: BinaryIO, importing: CodeImport, beat: Callable[[], None]
-    ) -> tuple[Tally, FileFault | None]:
+    def _file(self, stream: BinaryIO) -> CodeFile:
         upload = self.upload
-        codes = CodeFile(stream, self.wiring.code_format, encoding=upload.encoding, header=upload.header)
-        failure: FileFault | None = None
+        return CodeFile(stream, self.wiring.code_format, encoding=upload.encoding, header=upload.header)
+
+    def _read(
+        self,
+        codes: CodeFile,
+        importing: CodeImport,
+        beat: Callable[[], None],
+        twins: TwinSearch | None = None,
+    ) -> FileFault | None:
         try:
             for batch in codes:
                 importing.add(batch.lines, batch.codes)
                 importing.refuse(batch.faults)
+                self.warnings.add(batch.warnings)
+                if twins is not None:
+                    twins.add(batch.codes)
                 beat()
                 if self.on_progress is not None:
-                    self.on_progress(Progress(codes.rows, batch.bytes_read, upload.size or 0))
+                    self.on_progress(UploadProgress(codes.rows, batch.bytes_read, self.upload.size or 0))
         except FileRefused as refused:
-            failure = refused.fault
-        return Tally(codes.rows, importing.refused, codes.header_skipped), failure
+            return refused.fault
+        return None
 
-    def _settle(self, tally: Tally, importing: CodeImport) -> tuple[Tally, FileFault | None]:
-        settled = evolve(tally, errors=importing.refused)
-        if settled.error_count < settled.total:
-            return settled, None
-        return settled, nothing_to_upload(settled.total)
+    def _tally(self, codes: CodeFile, importing: CodeImport) -> Tally:
+        return Tally(
+            codes.rows, importing.refused, codes.header_skipped, codes.first_row, self.warnings.counts
+        )
+
+    def _failure(self, codes: CodeFile, importing: CodeImport) -> FileFault | None:
+        """Return why the file is refused as a whole although it could be read: no code of it is left."""
+        if sum(importing.refused.values()) < codes.rows:
+            return None
+        return nothing_to_upload(codes.rows, codes.separator)
+
+    def _count_held_before(self, importing: CodeImport, limit: int) -> None:
+        kind = WarningKind.HELD_BEFORE
+        count, first = importing.held_before(limit)
+        self.warnings.count(kind, count, (RowWarning(line, code, kind) for line, code in first))
+
+    def _count_twins(self, twins: TwinSearch, stream: BinaryIO) -> None:
+        def read() -> Iterator[tuple[Sequence[int], Sequence[str]]]:
+            stream.seek(0)
+            return ((batch.lines, batch.codes) for batch in self._file(stream) if batch.codes)
+
+        found: dict[WarningKind, list[RowWarning]] = {}
+        for warning in twins.warnings(read):
+            found.setdefault(warning.kind, []).append(warning)
+        for kind, warnings in found.items():
+            self.warnings.count(kind, len(warnings), sorted(warnings))
 
     def _end(
         self, importing: CodeImport, tally: Tally, failure: FileFault | None, lease: UploadLease
@@ -190,7 +266,7 @@ class ImportRun:
 def keep_original(
     wiring: Wiring, upload: Upload, stream: BinaryIO, sha256: str, lease: UploadLease
 ) -> Upload:
-    """Store a file byte for byte, so that it can be had again, and so that a killed upload can be resumed.
+    """Store a file byte for byte, so that you can download it again, and so that a killed upload can be resumed.
 
     Returns:
         the upload with size and hash, which say that the file is there whole.

@@ -1,4 +1,4 @@
-"""Begin an upload, and settle those that killed processes left behind."""
+"""Begin an upload, and end those that killed processes left behind."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import BinaryIO
 
+from attrs import frozen
+
 from partner_vouchers.csvfile.streams import OpenSource, as_binary_stream
 from partner_vouchers.domain.lifecycle import Action
-from partner_vouchers.domain.uploads import FileFault, Upload, check_filename, interrupted
+from partner_vouchers.domain.uploads import FileFault, Upload, check_filename, interrupted, no_room
+from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import (
     FileAlreadyUploaded,
-    PartnerVouchersError,
     StorageError,
     UnknownList,
     UploadInterrupted,
@@ -22,6 +24,23 @@ from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.importing import ImportRun
 from partner_vouchers.usecases.upload_lease import UploadLease
 from partner_vouchers.usecases.wiring import Wiring, require_list
+
+
+@frozen
+class BegunUpload:
+    """An upload of which this process has the lease.
+
+    Attributes:
+        upload: the entry of the upload log.
+        scope: where the codes must be unique.
+        lease: with the lease on the list taken.
+        is_full: whether the list has no room for a single code.
+    """
+
+    upload: Upload
+    scope: str
+    lease: UploadLease
+    is_full: bool
 
 
 class UploadEntries:
@@ -39,10 +58,10 @@ class UploadEntries:
         header: bool | None,
         encoding: str,
         force: bool,
-    ) -> tuple[Upload, str, UploadLease]:
-        """Take the list's lease and make the entry, after settling what a killed upload left behind."""
+    ) -> BegunUpload:
+        """Take the list's lease and make the entry, after ending an upload that a killed process left behind."""
 
-        def make(tx: Transaction) -> tuple[Upload, str, UploadLease] | Upload:
+        def make(tx: Transaction) -> BegunUpload | Upload:
             now = self._wiring.now()
             voucher_list = require_list(tx, list_id)
             voucher_list.require_allowed(Action.UPLOAD, now)
@@ -67,7 +86,7 @@ class UploadEntries:
             )
             tx.uploads.add(upload)
             tx.commit()
-            return upload, voucher_list.scope, lease
+            return _begun(upload, voucher_list, lease)
 
         while isinstance(made := transact(self._wiring, make), Upload):
             self.settle(made.id)
@@ -78,13 +97,16 @@ class UploadEntries:
 
         Returns:
             the upload, or None where it has ended or still runs.
+
+        Raises:
+            StorageError: the storage failed; the upload is still In Progress.
         """
         taken = transact(self._wiring, self._take_over, upload_id)
         if taken is None:
             return None
-        upload, scope, lease = taken
-        run = ImportRun(self._wiring, upload, scope)
-        refused = self._why_not_resumed(upload)
+        lease = taken.lease
+        run = ImportRun(self._wiring, taken.upload, taken.scope)
+        refused = _reason_not_to_resume(taken)
         try:
             if refused is None:
                 return run.run(self.original(upload_id), lease)
@@ -93,17 +115,17 @@ class UploadEntries:
             # Deleted with its list, or settled by another process, meanwhile.
             lease.give_back()
             return None
-        except PartnerVouchersError:
+        except StorageError:
             with suppress(StorageError):
                 lease.give_back()
             raise
         except Exception as error:  # noqa: BLE001 - a host's own rules raise anything
-            # Tried again and again, the upload would block its list for ever.
+            # An upload that is resumed again and again would block its list for ever.
             ended = run.fail(interrupted(f"it could not be resumed ({type(error).__name__})"), lease)
         run.clear_away()
         return ended
 
-    def _take_over(self, tx: Transaction, upload_id: str) -> tuple[Upload, str, UploadLease] | None:
+    def _take_over(self, tx: Transaction, upload_id: str) -> BegunUpload | None:
         upload = tx.uploads.get(upload_id)
         if upload is None or not upload.is_running:
             return None
@@ -115,17 +137,12 @@ class UploadEntries:
         if upload is None or not upload.is_running:
             lease.release(tx)
             return None
-        scope = require_list(tx, upload.list_id).scope
+        voucher_list = require_list(tx, upload.list_id)
         tx.commit()
-        return upload, scope, lease
-
-    def _why_not_resumed(self, upload: Upload) -> FileFault | None:
-        if upload.sha256 is None:
-            return interrupted("the process was killed before the file was read whole")
-        return check_filename(upload.filename)
+        return _begun(upload, voucher_list, lease)
 
     def original(self, upload_id: str) -> BinaryIO:
-        """Return the stored file of an upload as a stream, which reads the storage bit by bit."""
+        """Return the stored file of an upload as a stream, which reads the storage piece by piece."""
         return as_binary_stream(self._stream_pieces(upload_id))
 
     def _stream_pieces(self, upload_id: str) -> Iterator[bytes]:
@@ -139,6 +156,23 @@ class UploadEntries:
                 return
             yield piece
             index += 1
+
+
+def _begun(upload: Upload, voucher_list: VoucherList, lease: UploadLease) -> BegunUpload:
+    return BegunUpload(upload, voucher_list.scope, lease, is_full(voucher_list))
+
+
+def is_full(voucher_list: VoucherList) -> bool:
+    """Return whether a list has no room for a single code."""
+    return voucher_list.counts.capacity_left <= 0
+
+
+def _reason_not_to_resume(begun: BegunUpload) -> FileFault | None:
+    if begun.is_full:
+        return no_room()
+    if begun.upload.sha256 is None:
+        return interrupted("the process was killed before the file was read whole")
+    return check_filename(begun.upload.filename)
 
 
 def require_new_file(tx: Transaction, list_id: str, sha256: str, force: bool) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import BinaryIO
 
 from attrs import evolve
 
 from partner_vouchers.csvfile.error_file import error_file
-from partner_vouchers.csvfile.reader import require_encoding
+from partner_vouchers.csvfile.reader import is_error_file, require_encoding
 from partner_vouchers.csvfile.streams import (
     CodeSource,
+    OpenSource,
     as_binary_stream,
     open_source,
     source_filename,
@@ -20,15 +22,17 @@ from partner_vouchers.domain.duplicates import DuplicateExplanation, Holder, cou
 from partner_vouchers.domain.lifecycle import Action
 from partner_vouchers.domain.text import require_text
 from partner_vouchers.domain.uploads import (
-    MAX_FILE_BYTES,
+    FileFault,
     RowFault,
     Upload,
     UploadStatus,
     Validation,
     check_filename,
     interrupted,
+    no_room,
     require_header,
     require_uploader,
+    size_limit,
     too_large,
 )
 from partner_vouchers.domain.voucher_list import VoucherList
@@ -36,6 +40,7 @@ from partner_vouchers.errors import (
     HostTransactionError,
     OriginalNotKept,
     StorageError,
+    StorageUnavailable,
     UnknownUpload,
     UploadInterrupted,
     UploadRunning,
@@ -45,8 +50,10 @@ from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.importing import ImportRun, OnProgress, keep_original
 from partner_vouchers.usecases.paging import Page, require_limit, require_line, require_position
 from partner_vouchers.usecases.stock import notify_stock_level
-from partner_vouchers.usecases.upload_entries import UploadEntries, require_new_file
+from partner_vouchers.usecases.upload_entries import UploadEntries, is_full, require_new_file
 from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_held_list, require_list
+
+_LOG = logging.getLogger("partner_vouchers.uploads")
 
 _FAULTS_PAGE = 5000
 
@@ -113,18 +120,16 @@ class UploadsGroup:
         header = require_header(header)
         # The list's own faults come first: a large file is not read in vain.
         self._require_uploadable(list_id)
-        with open_source(source, filename, MAX_FILE_BYTES) as opened:
-            upload, scope, lease = self._entries.enter(
-                list_id, opened, uploaded_by, filename, header, encoding, force
-            )
-            run = ImportRun(self._wiring, upload, scope, progress)
+        with open_source(source, filename, _limit_of(encoding, header)) as opened:
+            begun = self._entries.enter(list_id, opened, uploaded_by, filename, header, encoding, force)
+            upload, lease = begun.upload, begun.lease
+            run = ImportRun(self._wiring, upload, begun.scope, progress)
             try:
-                if opened.size > MAX_FILE_BYTES:
-                    return run.fail(too_large(), lease)
-                run = evolve(
-                    run, upload=keep_original(self._wiring, upload, opened.stream, opened.sha256, lease)
-                )
-                refused = check_filename(filename)
+                refused = _unread_fault(begun.is_full, opened)
+                if refused is None:
+                    kept = keep_original(self._wiring, upload, opened.stream, opened.sha256, lease)
+                    run = evolve(run, upload=kept)
+                    refused = check_filename(filename)
                 if refused is not None:
                     return run.fail(refused, lease)
                 return run.run(self._entries.original(upload.id), lease)
@@ -168,10 +173,8 @@ class UploadsGroup:
         encoding = require_encoding(encoding)
         header = require_header(header)
         voucher_list = self._require_uploadable(list_id)
-        with open_source(source, filename, MAX_FILE_BYTES) as opened:
-            refused = check_filename(filename)
-            if opened.size > MAX_FILE_BYTES:
-                refused = too_large()
+        with open_source(source, filename, _limit_of(encoding, header), keeps_position=True) as opened:
+            refused = _unread_fault(is_full(voucher_list), opened) or check_filename(filename)
             if refused is not None:
                 return Validation(filename=filename, failure=refused)
             transact(self._wiring, require_new_file, list_id, opened.sha256, force, write=False)
@@ -270,23 +273,37 @@ class UploadsGroup:
         return as_binary_stream(error_file(self._stream_faults(upload_id), raw=raw))
 
     def recover(self) -> list[Upload]:
-        """Settle the uploads whose process was killed; call it when a backend starts, or at any time.
+        """Finish or fail the uploads whose process was killed. Call it when a backend starts, or at any time.
 
         An upload whose file had been stored whole is finished; the others are marked Failed. Uploads that still
-        run, here or elsewhere, are left alone.
+        run, here or elsewhere, are left alone. An upload for which the storage fails stays In Progress, keeps no other
+        from being finished, and is logged as a warning; the next call tries it again.
 
         Returns:
-            the uploads that were settled.
+            the uploads that were finished or failed.
 
         Raises:
+            StorageUnavailable: the storage could not be reached for one of them.
             HostTransactionError: the call is made within a host's transaction.
         """
         self._require_own_transactions()
         running = transact(self._wiring, lambda tx: tx.uploads.running(), write=False)
-        settled = [found for upload in running if (found := self._entries.settle(upload.id)) is not None]
+        ended: list[Upload] = []
+        unavailable: StorageUnavailable | None = None
+        for upload in running:
+            try:
+                found = self._entries.settle(upload.id)
+            except StorageError as error:
+                # One entry must not keep the others, and the start of a backend, waiting.
+                _LOG.warning("upload %s is still In Progress, call recover() again: %s", upload.id, error)
+                unavailable = error if isinstance(error, StorageUnavailable) else unavailable
+            else:
+                ended += [] if found is None else [found]
+        if unavailable is not None:
+            raise unavailable
         with suppress(StorageError):
             self._wiring.storage.reclaim()
-        return settled
+        return ended
 
     def withdraw(self, upload_id: str, *, actor: str | None = None) -> Upload:
         """Take back the codes of a wrong upload that nobody has yet. They can be uploaded again elsewhere.
@@ -366,6 +383,18 @@ class UploadsGroup:
             if len(page) < _FAULTS_PAGE:
                 return
             after_line = page[-1].line
+
+
+def _limit_of(encoding: str, header: bool | None) -> Callable[[bytes], int]:
+    """Return what tells how large a file may be by its first bytes."""
+    return lambda head: size_limit(header is not False and is_error_file(head, encoding))
+
+
+def _unread_fault(list_is_full: bool, opened: OpenSource) -> FileFault | None:
+    """Return why a file is refused before any of it is stored."""
+    if list_is_full:
+        return no_room()
+    return too_large(opened.limit) if opened.is_too_large else None
 
 
 def _require_upload(tx: Transaction, upload_id: object) -> Upload:
