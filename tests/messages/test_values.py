@@ -219,6 +219,8 @@ def test_blank_and_empty(value: object) -> None:
         ("Profile.whole == 20", True),
         ("1 == 1.0", True),
         ("'1' == 1", False),
+        ("Profile.ones == Profile.trues", False),
+        ("Profile.ones == Profile.decimals", True),
         ("nil < 1", False),
         ("1 > nil", False),
         ("nil >= nil", False),
@@ -244,6 +246,9 @@ def test_comparisons(condition: str, holds: bool) -> None:
         "whole": Decimal("20.00"),
         "list": [True, "a", None],
         "object": {"city": "Pune"},
+        "ones": [1, [1.1]],
+        "trues": [True, [1.1]],
+        "decimals": (Decimal("1.0"), (Decimal("1.1"),)),
         "day": date(2027, 1, 1),
         "later": date(2027, 1, 2),
     }

@@ -156,6 +156,8 @@ def equal(left: object, right: object) -> bool:
     # In Python 1 equals True.
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        return len(left) == len(right) and all(map(equal, left, right))
     left, right = _comparable(left, right)
     return bool(left == right)
 
