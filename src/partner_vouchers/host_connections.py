@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, NoReturn
+from typing import Any
 
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import Upload
@@ -123,12 +123,16 @@ def _of_sqlalchemy(given: Any) -> object:
             # As executing a statement would: or commit() and rollback() would do nothing.
             connection.begin()
     except sys.modules["sqlalchemy.exc"].SQLAlchemyError as error:
-        _refuse_sqlalchemy(error)
-    try:
-        _require_somebody_commits(connection, driver)
-    except connection.dialect.dbapi.Error as error:
-        raise HostTransactionError(reason=f"the connection cannot be used: {error}") from error
-    return driver
+        refusal = _of_sqlalchemy_error(error)
+    else:
+        try:
+            _require_somebody_commits(connection, driver)
+        except connection.dialect.dbapi.Error as error:
+            refusal = HostTransactionError(reason=f"the connection cannot be used ({type(error).__name__})")
+        else:
+            return driver
+    # Outside of the `except` blocks: those errors may quote the parameters of a statement, codes among them.
+    raise refusal
 
 
 def _require_somebody_commits(connection: Any, driver: Any) -> None:
@@ -158,17 +162,18 @@ def _commits_by_itself(connection: Any, driver: object) -> bool:
     return by_default and not getattr(driver, "in_transaction", False)
 
 
-def _refuse_sqlalchemy(error: Exception) -> NoReturn:
-    # Its text is left to the cause: it may quote the parameters of a statement, codes among them.
+def _of_sqlalchemy_error(error: Exception) -> HostTransactionError:
     if _is_a(error, "sqlalchemy.exc", "UnboundExecutionError"):
-        raise HostTransactionError(
+        return HostTransactionError(
             reason="the session does not know which of its databases is meant; pass "
             "session.connection(bind_arguments={'mapper': Order}) with a model of the storage's database"
-        ) from error
-    raise HostTransactionError(
-        reason=f"SQLAlchemy gives no connection with a transaction ({type(error).__name__}, see the cause); "
+        )
+    driver_error = getattr(error, "orig", None)
+    names = type(error).__name__ + (f" of {type(driver_error).__name__}" if driver_error else "")
+    return HostTransactionError(
+        reason=f"SQLAlchemy gives no connection with a transaction ({names}); "
         "roll back what has failed, or pass a Connection or Session that is open"
-    ) from error
+    )
 
 
 def _of_django(wrapper: Any) -> object:
@@ -181,12 +186,16 @@ def _of_django(wrapper: Any) -> object:
         wrapper.validate_no_broken_transaction()
         # Connects, where it is not connected yet.
         autocommit = wrapper.get_autocommit()
-    except Exception as error:
-        # Its text is left to the cause: it may quote the parameters of a statement, codes among them.
-        raise HostTransactionError(
-            reason=f"Django gives no connection with a transaction ({type(error).__name__}, see the cause); "
+    except Exception as error:  # noqa: BLE001 - of which Django raises several kinds
+        refusal: HostTransactionError | None = HostTransactionError(
+            reason=f"Django gives no connection with a transaction ({type(error).__name__}); "
             "leave the atomic() block that has failed, and call in the thread that opened the connection"
-        ) from error
+        )
+    else:
+        refusal = None
+    if refusal is not None:
+        # Outside of the `except` block: the error may quote the parameters of a statement, codes among them.
+        raise refusal
     if autocommit:
         raise HostTransactionError(
             reason="Django commits each statement by itself here; call within `with transaction.atomic():`"

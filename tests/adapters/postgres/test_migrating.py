@@ -244,8 +244,8 @@ def test_what_the_role_may_not_do_and_what_is_too_long_is_told(new_schema: str) 
             connection.execute("DROP ROLE stranger")
 
 
-@pytest.mark.parametrize("version", [-1, SCHEMA_VERSION + 1])
-def test_there_is_no_sql_after_a_version_that_does_not_exist(version: int) -> None:
+@pytest.mark.parametrize("version", [-1, SCHEMA_VERSION + 1, "1", 1.0, True, None])
+def test_there_is_no_sql_after_a_version_that_does_not_exist(version: Any) -> None:
     with pytest.raises(InvalidInput, match="after"):
         PostgresStorage("").schema_sql(after=version)
 
@@ -259,6 +259,34 @@ def test_what_is_no_connection_string_is_told_at_once_and_without_the_password(c
         PostgresStorage(conninfo)
     assert refused.value.__context__ is None
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "arguments, field",
+    [
+        ({"max_connections": 2}, "max_connections"),
+        ({"max_connections": True}, "max_connections"),
+        ({"max_connections": "10"}, "max_connections"),
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": -1.0}, "timeout"),
+        ({"timeout": float("nan")}, "timeout"),
+        ({"timeout": float("inf")}, "timeout"),
+        ({"timeout": "30"}, "timeout"),
+        ({"timeout": None}, "timeout"),
+        ({"conninfo": b"dbname=shop"}, "conninfo"),
+        ({"conninfo": "dbname=\ud800"}, "conninfo"),
+        ({"conninfo": "dbname=a\0b"}, "conninfo"),
+        ({"schema": "\ud800"}, "schema"),
+        ({"schema": b"shop"}, "schema"),
+        ({"prefix": ["pv_"]}, "prefix"),
+    ],
+    ids=str,
+)
+def test_a_wrong_argument_is_refused_with_its_name(arguments: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        PostgresStorage(**{"conninfo": "", **arguments})
+    assert refused.value.field == field
+    assert refused.value.__cause__ is refused.value.__context__ is None
 
 
 @pytest.mark.parametrize("source", [None, 7, object()])

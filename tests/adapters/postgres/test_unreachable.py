@@ -20,7 +20,7 @@ def test_the_waits_between_two_tries_to_connect_do_not_grow_without_bound(
     monkeypatch.setattr(pool, "_LONGEST_PAUSE", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as thread:
         address = f"host=127.0.0.1 port={server.getsockname()[1]} sslmode=disable gssencmode=disable"
-        storage = PostgresStorage(address, timeout=PATIENCE)
+        storage = PostgresStorage(address, timeout=PATIENCE / 3)
 
         def ask() -> None:
             with storage.begin():

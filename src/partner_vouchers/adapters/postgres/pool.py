@@ -51,6 +51,7 @@ class PooledConnection(OwnConnection):
     room: Room
     idle_since: float = 0.0
     inherited: bool = False
+    closings: int = 0
 
     def __del__(self, *_: object) -> None:
         """Let the server roll back: an exception lost the connection. The driver would warn."""
@@ -83,7 +84,7 @@ class ConnectionPool:
         self._max_size = max_size
         self._timeout = timeout
         self._numbers = itertools.count()
-        self._closed = False
+        self._closings = 0
         self.forget()
 
     def forget(self) -> None:
@@ -105,11 +106,12 @@ class ConnectionPool:
         """Return a connection outside of any transaction, for `give_back` or `discard`.
 
         Raises:
-            StorageUnavailable: none came within the timeout, or the pool is closed.
+            StorageUnavailable: none came within the timeout, or the pool was closed meanwhile.
         """
         deadline = time.monotonic() + self._timeout
         pause, failure = _SHORTEST_PAUSE, ""
-        while not self._closed:
+        closings = self._closings
+        while closings == self._closings:
             with suppress(IndexError):
                 return self._idle.pop()
             left = deadline - time.monotonic()
@@ -134,11 +136,11 @@ class ConnectionPool:
                 raise StorageUnavailable(
                     reason=f"no connection within {self._timeout:g} seconds{cause}; nothing was stored, call again"
                 )
-        raise StorageUnavailable(reason="the storage is closed; nothing was stored")
+        raise StorageUnavailable(reason="the storage was closed while the call waited; nothing was stored")
 
     def give_back(self, connection: PooledConnection) -> None:
-        """Take back a connection that `is_clean`, or close it where the pool is closed."""
-        if self._closed:
+        """Take back a connection that `is_clean`, or close it where the pool was closed meanwhile."""
+        if connection.closings != self._closings:
             self.discard(connection)
             return
         now = connection.idle_since = time.monotonic()
@@ -161,8 +163,8 @@ class ConnectionPool:
                 self.discard(self._idle.pop())
 
     def close(self) -> None:
-        """Close the connections; those in use are closed when they are given back."""
-        self._closed = True
+        """Close the connections; those in use are closed when they are given back. The next call opens new ones."""
+        self._closings += 1
         self.discard_idle()
 
     def _wake(self) -> None:
@@ -197,7 +199,7 @@ class ConnectionPool:
         # To forget statements of its own, the driver would have the server forget those of `Pipeline`.
         options.update(autocommit=True, prepare_threshold=None)
         connection = PooledConnection.connect(conninfo, **options)
-        connection.room = room
+        connection.room, connection.closings = room, self._closings
         room.connection = ref(connection)
         self._configure(connection)
         return connection

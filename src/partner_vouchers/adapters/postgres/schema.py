@@ -25,7 +25,7 @@ def schema_sql(names: Names, after: int = 0) -> str:
     Raises:
         InvalidInput: there is no such version.
     """
-    if after not in range(SCHEMA_VERSION + 1):
+    if type(after) is not int or after not in range(SCHEMA_VERSION + 1):
         raise InvalidInput(field="after", reason=f"must be a version from 0 to {SCHEMA_VERSION}")
     return "\n".join(_script(names, version) for version in range(after + 1, SCHEMA_VERSION + 1))
 

@@ -1,0 +1,81 @@
+"""An exception of a signal handler, at any instruction of a call, leaves a whole transaction behind, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import count
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from partner_vouchers import PartnerVouchers
+from partner_vouchers.adapters.postgres import PostgresStorage
+from tests.concurrency.state import codes_like, new_list
+from tests.support.opcodes import Strike, TimeLimit, instructions_of
+from tests.support.postgres import server
+
+SIZE = 3
+NUMBERS = count()
+
+
+@pytest.fixture
+def storage(schema: str) -> Iterator[PostgresStorage]:
+    """A storage with few connections, whose calls give up soon."""
+    conninfo = make_conninfo(server().conninfo, application_name=schema)
+    with closing(PostgresStorage(conninfo, schema=schema, max_connections=SIZE, timeout=5)) as opened:
+        yield opened
+
+
+def open_transactions(schema: str) -> int:
+    with psycopg.connect(server().conninfo, autocommit=True) as operator:
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND state <> 'idle'"
+        return int(operator.execute(sql, (schema,)).fetchall()[0][0])
+
+
+def sample(instructions: int, step: int) -> range:
+    """Return some instructions, other ones for each number of instructions."""
+    return range(instructions % step, instructions, step)
+
+
+def require_room(storage: PostgresStorage) -> None:
+    """Use all connections of the pool at the same time."""
+    with ThreadPoolExecutor(SIZE) as threads:
+        contexts = list(threads.map(lambda _: storage.begin(write=False), range(SIZE)))
+        list(threads.map(lambda context: context.__enter__(), contexts))
+        for context in contexts:
+            context.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("step", [37, pytest.param(1, marks=pytest.mark.deep)])
+def test_an_assignment(storage: PostgresStorage, schema: str, step: int) -> None:
+    vouchers = PartnerVouchers(storage)
+    list_id = new_list(vouchers, "sale", codes_like("A", 12_000))
+
+    def assign(number: int) -> str:
+        return vouchers.codes.assign(
+            list_id=list_id, user_id=f"user-{number}", idempotency_key=f"key-{number}"
+        ).code
+
+    for _ in range(3):
+        assign(next(NUMBERS))
+    instructions = instructions_of(lambda: assign(next(NUMBERS)))
+    kept: list[BaseException] = []
+    for at in sample(instructions, step):
+        number = next(NUMBERS)
+        try:
+            Strike(at).call(lambda number=number: assign(number))  # type: ignore[misc]
+        except TimeLimit as error:
+            # While it is handled, and so with all frames of the call.
+            kept[:] = [error]
+            assert assign(number), at
+            assert assign(next(NUMBERS)), at
+            assert open_transactions(schema) == 0, at
+        else:
+            pytest.fail(f"the exception at instruction {at} was swallowed")
+    require_room(storage)
+    kept.clear()
+    state = vouchers.lists.get(list_id)
+    assert state.distributed == len(list(vouchers.codes.assignments(list_id)))
