@@ -17,11 +17,13 @@ class Strike:
 
     Attributes:
         count: how many instructions the call had, as far as it came.
+        struck: whether the call came as far as that instruction.
     """
 
     def __init__(self, at: int | None = None) -> None:
         self._at = at
         self.count: int = 0
+        self.struck: bool = False
 
     def call(self, work: Callable[[], object]) -> None:
         """Call a function."""
@@ -42,6 +44,7 @@ class Strike:
             self.count += 1
             if self.count - 1 == self._at:
                 sys.settrace(None)
+                self.struck = True
                 raise TimeLimit
         return self._trace
 

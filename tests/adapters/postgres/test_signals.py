@@ -65,8 +65,9 @@ def test_an_assignment(storage: PostgresStorage, schema: str, step: int) -> None
     kept: list[BaseException] = []
     for at in sample(instructions, step):
         number = next(NUMBERS)
+        strike = Strike(at)
         try:
-            Strike(at).call(lambda number=number: assign(number))  # type: ignore[misc]
+            strike.call(lambda number=number: assign(number))  # type: ignore[misc]
         except TimeLimit as error:
             # While it is handled, and so with all frames of the call.
             kept[:] = [error]
@@ -74,7 +75,8 @@ def test_an_assignment(storage: PostgresStorage, schema: str, step: int) -> None
             assert assign(next(NUMBERS)), at
             assert open_transactions(schema) == 0, at
         else:
-            pytest.fail(f"the exception at instruction {at} was swallowed")
+            # One call has fewer instructions than another.
+            assert not strike.struck, at
     require_room(storage)
     kept.clear()
     state = vouchers.lists.get(list_id)
