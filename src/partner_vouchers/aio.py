@@ -108,6 +108,7 @@ class AsyncPartners(_AsyncGroup[PartnersGroup]):
     """The partners; reached as `vouchers.partners`."""
 
     add = in_thread(PartnersGroup.add)
+    ensure = in_thread(PartnersGroup.ensure)
     get = in_thread(PartnersGroup.get)
     all = in_thread(PartnersGroup.all)
 
@@ -116,6 +117,7 @@ class AsyncLists(_AsyncGroup[ListsGroup]):
     """The voucher lists; reached as `vouchers.lists`."""
 
     create = in_thread(ListsGroup.create)
+    ensure = in_thread(ListsGroup.ensure)
     get = in_thread(ListsGroup.get)
     find = in_thread(ListsGroup.find)
     edit = in_thread(ListsGroup.edit)
@@ -147,6 +149,7 @@ class AsyncCampaigns(_AsyncGroup[CampaignsGroup]):
     unlink = in_thread(CampaignsGroup.unlink)
     of_list = in_thread(CampaignsGroup.of_list)
     lists_of = in_thread(CampaignsGroup.lists_of)
+    all = in_thread(CampaignsGroup.all)
 
 
 class AsyncCodes(_AsyncGroup[CodesGroup]):
@@ -191,6 +194,10 @@ class _AsyncGroups:
         self.codes: AsyncCodes = AsyncCodes(runner, lambda vouchers: vouchers.codes)
         self.events: AsyncEvents = AsyncEvents(runner, lambda vouchers: vouchers.events)
         self.audit: AsyncAudit = AsyncAudit(runner, lambda vouchers: vouchers.audit)
+
+    async def check(self) -> None:
+        """Open the storage and check that it can be used; see `PartnerVouchers.check`."""
+        await self._runner.run(PartnerVouchers.check)
 
 
 class AsyncPartnerVouchers(_AsyncGroups):

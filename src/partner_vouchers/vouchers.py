@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 from attrs import evolve
 
+from partner_vouchers.domain.arguments import require_callable, require_mapping, require_methods
 from partner_vouchers.domain.codes import CodeFormat, CodeRules
 from partner_vouchers.domain.duplicates import DuplicatePolicy, PerPartnerAndTag
-from partner_vouchers.errors import DuplicatePolicyMismatch
+from partner_vouchers.domain.text import require_name
 from partner_vouchers.host_connections import join
 from partner_vouchers.observers import Observer, observe, require_observers
-from partner_vouchers.ports import Clock, Storage, Transaction
-from partner_vouchers.usecases.attempts import transact
+from partner_vouchers.ports import Clock, Storage
 from partner_vouchers.usecases.audit import AuditGroup
 from partner_vouchers.usecases.campaigns import CampaignsGroup
 from partner_vouchers.usecases.codes import CodesGroup
@@ -21,10 +22,9 @@ from partner_vouchers.usecases.delivery.retention import KEEP_EVENTS, require_re
 from partner_vouchers.usecases.events import EventsGroup
 from partner_vouchers.usecases.lists import ListsGroup
 from partner_vouchers.usecases.partners import PartnersGroup
+from partner_vouchers.usecases.transactions import check_policy
 from partner_vouchers.usecases.uploads import UploadsGroup
 from partner_vouchers.usecases.wiring import EligibilityRule, Wiring
-
-_POLICY_SETTING = "duplicate policy"
 
 
 def utc_now() -> datetime:
@@ -64,7 +64,7 @@ class PartnerVouchers:
         keep_events: timedelta | None = KEEP_EVENTS,
         observers: Sequence[Observer] = (),
     ) -> None:
-        """Put the library together.
+        """Compose the library. This does no I/O: the first call opens the storage and checks its duplicate policy.
 
         Args:
             storage: where everything is kept, such as `adapters.sqlite.SQLiteStorage("vouchers.db")`.
@@ -72,27 +72,42 @@ class PartnerVouchers:
             code_format: what a valid code is; `CodeFormat()` by default.
             clock: returns the present instant as an aware datetime; the system's clock by default.
             eligibility: the host's rules that campaign links may name: functions from a user's context to bool.
-            keep_events: how long after it happened an event is kept that every sink has; None for ever. Where no
-                sink ever was, all are kept.
+            keep_events: how long after it happened an event is kept that every sink has; None for ever. Without any
+                sink, all are kept.
             observers: are told of each call; see `partner_vouchers.observers`.
 
         Raises:
-            InvalidInput: `keep_events` is negative, or an observer is none.
-            DuplicatePolicyMismatch: the storage was set up with another duplicate policy.
-            StorageError: the storage cannot be used.
+            InvalidInput: an argument is of a wrong type, or `keep_events` is negative.
         """
         self._observers = require_observers(observers)
+        require_methods(
+            "storage", storage, ("begin", "join"), 'a storage such as SQLiteStorage("vouchers.db")'
+        )
         self._setup(
             Wiring(
                 storage=storage,
-                duplicates=duplicates or PerPartnerAndTag(),
-                code_format=code_format or CodeFormat(),
-                clock=clock or (lambda: utc_now()),
-                eligibility=dict(eligibility or {}),
+                duplicates=PerPartnerAndTag() if duplicates is None else _require_policy(duplicates),
+                code_format=CodeFormat() if code_format is None else _require_code_rules(code_format),
+                clock=(lambda: utc_now()) if clock is None else require_callable("clock", clock),
+                eligibility={} if eligibility is None else _require_rules(eligibility),
                 keep_events=require_retention(keep_events),
             )
         )
-        _require_policy(self._wiring)
+
+    def check(self) -> None:
+        """Open the storage and check that it can be used: for a health check, or at start-up.
+
+        Raises:
+            DuplicatePolicyMismatch: the storage was set up with another duplicate policy.
+            StorageError: the storage cannot be used; its subclasses say why.
+
+        Example:
+            >>> vouchers.check()
+        """
+        check_policy(self._wiring)
+
+    def __repr__(self) -> str:
+        return f"PartnerVouchers({self._wiring.storage!r}, duplicates={self._wiring.duplicates.name!r})"
 
     def using(self, connection: object) -> PartnerVouchers:
         """Return the same library within a host's open transaction.
@@ -144,19 +159,20 @@ class PartnerVouchers:
                     observe(group, name, self._observers)
 
 
-def _require_policy(wiring: Wiring) -> None:
-    given = wiring.duplicates.name
-    stored = transact(wiring, lambda tx: tx.settings.get(_POLICY_SETTING), write=False)
-    if stored is None:
-        stored = transact(wiring, _remember_policy, given)
-    if stored != given:
-        raise DuplicatePolicyMismatch(stored=stored, given=given)
+def _require_policy(duplicates: object) -> DuplicatePolicy:
+    require_methods("duplicates", duplicates, ("scope",), "a DuplicatePolicy such as PerPartner()")
+    require_name("duplicates.name", getattr(duplicates, "name", None))
+    return cast(DuplicatePolicy, duplicates)
 
 
-def _remember_policy(tx: Transaction, given: str) -> str:
-    stored = tx.settings.get(_POLICY_SETTING)
-    if stored is not None:
-        return stored
-    tx.settings.put(_POLICY_SETTING, given)
-    tx.commit()
-    return given
+def _require_code_rules(code_format: object) -> CodeRules:
+    require_methods("code_format", code_format, ("trim", "fault"), "a CodeFormat, or rules of your own")
+    return cast(CodeRules, code_format)
+
+
+def _require_rules(eligibility: object) -> dict[str, EligibilityRule]:
+    rules = require_mapping("eligibility", eligibility)
+    return {
+        require_name("eligibility", name): require_callable("eligibility", rule)
+        for name, rule in rules.items()
+    }

@@ -1,25 +1,26 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import product
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from partner_vouchers.domain.assignment import (
     EXHAUSTED,
-    MAX_IDEMPOTENCY_KEY,
     NOT_ELIGIBLE,
     BatchOutcome,
     Candidate,
     Request,
     Reward,
     Source,
-    answers_with,
+    ineligibility_reason,
     new_request,
     no_code,
     require_user_id,
-    why_not,
+    should_replay,
 )
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
 from partner_vouchers.domain.lifecycle import Status
@@ -130,7 +131,7 @@ def test_a_request_is_as_it_was_asked() -> None:
     assert new_request(None, "1837", None) == Request(None, "1837", None)
 
 
-@pytest.mark.parametrize("key", ["k", "order-991", "k" * MAX_IDEMPOTENCY_KEY, "🔑" * 255, " "], ids=len)
+@pytest.mark.parametrize("key", ["k", "order-991", "k" * 255, "🔑" * 255, " "], ids=len)
 def test_an_idempotency_key_has_up_to_255_characters(key: str) -> None:
     assert new_request("CMP1", None, key).idempotency_key == key
 
@@ -209,34 +210,53 @@ def test_a_stored_fingerprint_is_recognised_for_ever() -> None:
 
 # --- asking again ------------------------------------------------------------------------------------
 
+SAME, VALID, NEW = RepeatPolicy.SAME_CODE, RepeatPolicy.SAME_WHILE_VALID, RepeatPolicy.NEW_CODE
+
+
+def linked(repeat: RepeatPolicy, status: Status = Status.ACTIVE, list_id: str = "1837") -> Candidate:
+    return Candidate(evolve(a_list_that_is(status), id=list_id), a_link(repeat=repeat, list_id=list_id))
+
 
 @pytest.mark.parametrize(
-    "candidates,same",
+    "repeat,same_in",
     [
-        pytest.param([Candidate(a_list(), a_link())], True, id="same code"),
-        pytest.param([Candidate(a_list(), a_link(repeat=RepeatPolicy.NEW_CODE))], False, id="new code"),
-        pytest.param([Candidate(a_list())], True, id="list asked directly"),
-        pytest.param([], True, id="unlinked since"),
-        pytest.param(
-            [Candidate(a_list(id="2"), a_link(list_id="2", repeat=RepeatPolicy.NEW_CODE))],
-            True,
-            id="only another list gives new codes",
-        ),
-        pytest.param(
-            [
-                Candidate(a_list(id="2"), a_link(list_id="2")),
-                Candidate(a_list(), a_link(repeat=RepeatPolicy.NEW_CODE)),
-            ],
-            False,
-            id="the link of the list that gave the code decides",
-        ),
-        pytest.param(
-            [Candidate(a_list_that_is(Status.ARCHIVED), a_link())], True, id="the list was archived since"
-        ),
+        (SAME, set(Status)),
+        (VALID, {Status.ACTIVE, Status.PAUSED}),
+        (NEW, set[Status]()),
     ],
+    ids=["same code", "same while valid", "new code"],
 )
-def test_a_user_who_asks_again_gets_the_same_code(candidates: list[Candidate], same: bool) -> None:
-    assert answers_with(an_assignment(), candidates) is same
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("is_linked", [True, False], ids=["linked", "unlinked since"])
+def test_a_policy_and_the_status_of_the_list_decide_on_a_repeat(
+    repeat: RepeatPolicy, same_in: set[Status], status: Status, is_linked: bool
+) -> None:
+    held_list = a_list_that_is(status)
+    # A list that is unlinked is looked up; the first link by priority decides, and the others do not.
+    others = [linked(NEW if repeat is SAME else SAME, list_id="3")]
+    first = linked(repeat, status) if is_linked else linked(repeat, list_id="2")
+
+    same = should_replay(an_assignment(), [first, *others], NOW, {"1837": held_list}.get)
+
+    assert same is (status in same_in)
+
+
+def test_the_link_of_the_list_that_gave_the_code_comes_before_the_first_link() -> None:
+    for held, first in product((SAME, NEW), repeat=2):
+        candidates = [linked(first, list_id="2"), linked(held)]
+        assert should_replay(an_assignment(), candidates, NOW, no_list) is (held is SAME)
+
+
+def test_a_list_that_is_asked_directly_gives_the_same_code() -> None:
+    assert should_replay(an_assignment(), [Candidate(a_list())], NOW, no_list)
+
+
+def test_a_code_of_a_list_that_is_gone_is_not_valid() -> None:
+    assert not should_replay(an_assignment(), [linked(VALID, list_id="2")], NOW, lambda list_id: None)
+
+
+def no_list(list_id: str) -> None:
+    raise AssertionError(f"list {list_id} is looked up in vain")
 
 
 # --- why a list gives nothing --------------------------------------------------------------------------
@@ -260,8 +280,8 @@ def test_a_user_who_asks_again_gets_the_same_code(candidates: list[Candidate], s
         ),
     ],
 )
-def test_a_list_gives_a_code_or_says_why_not(candidate: Candidate, reason: str | None) -> None:
-    assert why_not(candidate, NOW, lambda rule: rule == "gold") == reason
+def test_a_list_gives_a_code_or_says_ineligibility_reason(candidate: Candidate, reason: str | None) -> None:
+    assert ineligibility_reason(candidate, NOW, lambda rule: rule == "gold") == reason
 
 
 def test_a_rule_is_asked_only_where_it_decides() -> None:
@@ -271,12 +291,12 @@ def test_a_rule_is_asked_only_where_it_decides() -> None:
         asked.append(rule)
         return True
 
-    why_not(Candidate(a_list()), NOW, ask)
-    why_not(Candidate(a_list(), a_link()), NOW, ask)
-    why_not(Candidate(a_list_that_is(Status.PAUSED), a_link(eligibility="gold")), NOW, ask)
+    ineligibility_reason(Candidate(a_list()), NOW, ask)
+    ineligibility_reason(Candidate(a_list(), a_link()), NOW, ask)
+    ineligibility_reason(Candidate(a_list_that_is(Status.PAUSED), a_link(eligibility="gold")), NOW, ask)
     assert asked == []
 
-    why_not(Candidate(a_list(), a_link(eligibility="gold")), NOW, ask)
+    ineligibility_reason(Candidate(a_list(), a_link(eligibility="gold")), NOW, ask)
     assert asked == ["gold"]
 
 

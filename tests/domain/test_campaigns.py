@@ -33,7 +33,7 @@ def test_a_list_is_linked_to_a_campaign() -> None:
 
 
 def test_a_user_who_asks_again_gets_the_same_code_or_a_new_one() -> None:
-    assert [policy.value for policy in RepeatPolicy] == ["same code", "new code"]
+    assert [policy.value for policy in RepeatPolicy] == ["same code", "same while valid", "new code"]
 
 
 @pytest.mark.parametrize("priority", [0, 1, -1, 2**31 - 1, -(2**31)])

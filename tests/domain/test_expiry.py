@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
+import pytz
+from dateutil import tz as dateutil_tz
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -163,3 +165,66 @@ def test_an_aware_datetime_becomes_the_same_instant_in_utc(value: datetime) -> N
     else:
         assert found.tzinfo is UTC
         assert abs(found.timestamp() - value.timestamp()) < 1e-3
+
+
+# --- the time zones of other libraries --------------------------------------------------------------------
+
+
+@given(day=st.dates(date(2027, 1, 1), date(2036, 12, 31)), name=st.sampled_from(ZONES))
+def test_a_bare_date_ends_at_the_same_instant_in_the_zones_of_all_libraries(day: date, name: str) -> None:
+    expected = new_expiry(day, ZoneInfo(name), NOW)
+
+    assert new_expiry(day, pytz.timezone(name), NOW) == expected
+    assert new_expiry(day, dateutil_tz.gettz(name), NOW) == expected
+
+
+@pytest.mark.parametrize(
+    "zone", [pytz.utc, pytz.FixedOffset(330), dateutil_tz.UTC, dateutil_tz.tzoffset(None, 19800)]
+)
+def test_fixed_zones_of_other_libraries_are_zones(zone: tzinfo) -> None:
+    hours = timedelta(0) if zone in (pytz.utc, dateutil_tz.UTC) else timedelta(hours=5, minutes=30)
+    expected = datetime(2027, 3, 31, 23, 59, 59, tzinfo=UTC) - hours
+
+    assert new_expiry(date(2027, 3, 31), zone, NOW) == expected
+    assert new_expiry(datetime(2027, 3, 31, 23, 59, 59, tzinfo=zone), None, NOW) == expected
+
+
+@pytest.mark.parametrize("name", ["Asia/Kolkata", "America/New_York", "Europe/London", "Europe/Amsterdam"])
+def test_a_datetime_with_an_unlocalised_zone_of_pytz_is_refused(name: str) -> None:
+    zone = pytz.timezone(name)
+    naive = datetime(2027, 7, 31, 23, 59, 59)  # noqa: DTZ001
+
+    with pytest.raises(InvalidInput, match=r"zone\.localize\(") as refused:
+        new_expiry(naive.replace(tzinfo=zone), None, NOW)
+    assert refused.value.field == "expires_at"
+    localised = zone.localize(naive)
+    expected = naive.replace(tzinfo=ZoneInfo(name))
+    assert new_expiry(localised, None, NOW) == expected
+    assert new_expiry(zone.normalize(localised + timedelta(days=150)), None, NOW) == localised + timedelta(
+        days=150
+    )
+    with pytest.raises(InvalidInput, match="localize"):
+        require_aware("clock", naive.replace(tzinfo=zone))
+
+
+def test_a_zone_that_fails_is_no_time_zone() -> None:
+    with pytest.raises(InvalidInput, match=r"time zone failed \(NotImplementedError\)"):
+        new_expiry(datetime(2027, 3, 31, tzinfo=tzinfo()), None, NOW)  # type: ignore[abstract]
+    with pytest.raises(InvalidInput, match=r"time zone failed \(NotImplementedError\)"):
+        new_expiry(date(2027, 3, 31), tzinfo(), NOW)  # type: ignore[abstract]
+
+
+def test_the_last_day_of_all_is_no_day_of_pytz_either() -> None:
+    with pytest.raises(InvalidInput, match="years 1 to 9999"):
+        new_expiry(date.max, pytz.timezone("America/New_York"), NOW)
+
+
+def test_a_subclass_of_datetime_becomes_a_plain_instant() -> None:
+    class Stamp(datetime):
+        pass
+
+    for zone in (UTC, INDIA):
+        found = require_aware("expires_at", Stamp(2027, 4, 1, 5, 29, 59, tzinfo=zone))
+        assert type(found) is datetime
+        assert found == datetime(2027, 4, 1, 5, 29, 59, tzinfo=zone)
+        assert found.tzinfo is UTC

@@ -39,11 +39,11 @@ def _link(**changed: Any) -> object:
 
 
 REFUSALS: dict[str, Callable[[], object]] = {
-    "campaign_id: name either a campaign or a list": lambda: new_request("CMP1", "1", None),
-    "idempotency_key: must be a text of 1 to 255 characters without control characters": lambda: new_request(
-        "CMP1", None, ""
+    "campaign_id: pass either campaign_id or list_id": lambda: new_request("CMP1", "1", None),
+    "idempotency_key: must be a string of 1 to 255 characters without control characters": lambda: (
+        new_request("CMP1", None, "")
     ),
-    "repeat: must be a RepeatPolicy": lambda: _link(repeat="SAME"),
+    "repeat: must be a RepeatPolicy such as RepeatPolicy.SAME_CODE, not str": lambda: _link(repeat="SAME"),
     "priority: must be a whole number of 32 bits": lambda: _link(priority=2**31),
     "max_length: must be a number of characters from 1 to 10000": lambda: CodeFormat(max_length=0),
     "clock: must be a datetime, not str": lambda: require_aware("clock", "noon"),
@@ -66,7 +66,9 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "low_stock_at: a percentage used must be a whole number from 1 to 100": lambda: new_low_stock(
         PercentUsed(0)
     ),
-    "low_stock_at: must be a number of codes left, or PercentUsed(n), or None": lambda: new_low_stock(-1),
+    "low_stock_at: must be a number of codes left from 0 to 1,000,000, or PercentUsed(n), or None": lambda: (
+        new_low_stock(-1)
+    ),
     "partner: must be a string, not int": lambda: require_name("partner", 1),
     "partner: must not be empty": lambda: require_name("partner", " "),
     "partner: must not hold control characters": lambda: require_name("partner", "a\0"),

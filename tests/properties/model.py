@@ -228,9 +228,10 @@ class Model:
     # --- campaigns ---
 
     def link(self, list_id: str, campaign_id: str, repeat: RepeatPolicy, priority: int) -> None:
-        self.require(list_id, Status.ACTIVE, Status.PAUSED, Status.EXPIRED)
+        self.require(list_id)
         known = self.links.get((list_id, campaign_id))
         if known is None:
+            self.require(list_id, Status.ACTIVE, Status.PAUSED, Status.EXPIRED)
             self._links_made += 1
         elif (known.repeat, known.priority) == (repeat, priority):
             return
@@ -370,7 +371,10 @@ class Model:
     def _lists_for(self, campaign_id: str | None, list_id: str | None) -> list[KnownList]:
         if list_id is not None:
             return [self.require(list_id)]
-        return [self.lists[link.list_id] for link in self.lists_of(campaign_id or "")]
+        linked = [self.lists[link.list_id] for link in self.lists_of(campaign_id or "")]
+        if not linked:
+            raise Refused(CampaignNotLinked)
+        return linked
 
     def _kept(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Given | None:
         """Return the code that a user keeps who asks again."""
@@ -382,12 +386,19 @@ class Model:
         ]
         if not mine:
             return None
-        link = self.links.get((mine[-1].list_id, campaign_id or ""))
-        return None if link is not None and link.repeat is RepeatPolicy.NEW_CODE else mine[-1]
+        held = mine[-1]
+        if campaign_id is None:
+            return held
+        link = self.links.get((held.list_id, campaign_id)) or self.lists_of(campaign_id)[0]
+        valid = self.status(self.lists[held.list_id]) in (Status.ACTIVE, Status.PAUSED)
+        keeps = {
+            RepeatPolicy.SAME_CODE: True,
+            RepeatPolicy.SAME_WHILE_VALID: valid,
+            RepeatPolicy.NEW_CODE: False,
+        }
+        return held if keeps[link.repeat] else None
 
     def _give(self, user_id: str, campaign_id: str | None, lists: Sequence[KnownList]) -> Given | None:
-        if not lists:
-            raise Refused(CampaignNotLinked)
         for known in lists:
             if self.status(known) is not Status.ACTIVE:
                 continue

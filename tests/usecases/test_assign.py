@@ -22,7 +22,7 @@ from partner_vouchers.errors import (
 from partner_vouchers.ports import Storage
 from tests.support.host import EXPIRY, MICROSECOND, START, FixedClock, Host
 
-NEW = RepeatPolicy.NEW_CODE
+SAME, VALID, NEW = RepeatPolicy.SAME_CODE, RepeatPolicy.SAME_WHILE_VALID, RepeatPolicy.NEW_CODE
 GIVES_NOTHING = [Status.PAUSED, Status.EXPIRED, Status.ARCHIVED]
 
 
@@ -202,13 +202,94 @@ def test_a_user_keeps_the_code_when_the_list_gives_no_more(host: Host, status: S
         assert codes.assign(list_id=found.id, user_id="ann").assignment == direct.assignment
 
 
-def test_a_user_keeps_the_code_when_the_list_is_unlinked(host: Host) -> None:
-    found = host.a_list("A", campaign="CMP")
-    first = host.vouchers.codes.assign(campaign_id="CMP", user_id="ann")
+def test_a_campaign_without_links_refuses_also_who_has_a_code(host: Host) -> None:
+    found = host.a_list("A", "B", campaign="CMP")
+    codes = host.vouchers.codes
+    first = codes.assign(campaign_id="CMP", user_id="ann", idempotency_key="order-1")
     host.vouchers.campaigns.unlink(found.id, "CMP")
-    assert host.vouchers.codes.assign(campaign_id="CMP", user_id="ann").assignment == first.assignment
-    with pytest.raises(CampaignNotLinked):
-        host.vouchers.codes.assign(campaign_id="CMP", user_id="ben")
+    with host.nothing_changes():
+        for user_id in ("ann", "ben"):
+            with pytest.raises(CampaignNotLinked) as refused:
+                codes.assign(campaign_id="CMP", user_id=user_id)
+            assert refused.value.campaign_id == "CMP"
+            for partial in (True, False):
+                with pytest.raises(CampaignNotLinked):
+                    codes.assign_many([user_id], campaign_id="CMP", partial=partial)
+        # An idempotency key returns its first result for ever.
+        again = codes.assign(campaign_id="CMP", user_id="ann", idempotency_key="order-1")
+    assert again.assignment == first.assignment
+    host.vouchers.campaigns.link(found.id, "CMP")
+    assert codes.assign(campaign_id="CMP", user_id="ann").replayed
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
+@pytest.mark.parametrize(
+    "first, second, unlinked, status, expected",
+    [
+        # The link of the list that the code came from decides, whatever became of the list.
+        (SAME, NEW, False, Status.ACTIVE, "OLD"),
+        (SAME, NEW, False, Status.EXPIRED, "OLD"),
+        (SAME, NEW, False, Status.ARCHIVED, "OLD"),
+        (NEW, SAME, False, Status.PAUSED, "FRESH"),
+        (VALID, SAME, False, Status.ACTIVE, "OLD"),
+        (VALID, SAME, False, Status.PAUSED, "OLD"),
+        (VALID, SAME, False, Status.EXPIRED, "FRESH"),
+        (VALID, SAME, False, Status.ARCHIVED, "FRESH"),
+        # Where that list is no longer linked, the first link by priority does.
+        (SAME, NEW, True, Status.ACTIVE, "FRESH"),
+        (NEW, SAME, True, Status.EXPIRED, "OLD"),
+        (SAME, VALID, True, Status.ACTIVE, "OLD"),
+        (SAME, VALID, True, Status.PAUSED, "OLD"),
+        (SAME, VALID, True, Status.EXPIRED, "FRESH"),
+        (SAME, VALID, True, Status.ARCHIVED, "FRESH"),
+    ],
+)
+def test_next_years_birthday_gives_next_years_code(
+    host: Host,
+    first: RepeatPolicy,
+    second: RepeatPolicy,
+    unlinked: bool,
+    status: Status,
+    expected: str,
+    many: bool,
+) -> None:
+    old = host.a_list("OLD", campaign="birthday", repeat=first)
+    codes, campaigns = host.vouchers.codes, host.vouchers.campaigns
+    codes.assign(campaign_id="birthday", user_id="ann")
+    later = EXPIRY + timedelta(days=365)
+    new = host.a_list("FRESH", campaign="birthday", repeat=second, expires_at=later)
+    last = host.a_list("LAST", expires_at=later)
+    campaigns.link(last.id, "birthday", repeat=NEW, priority=9)
+    if unlinked:
+        campaigns.unlink(old.id, "birthday")
+    host.bring(old.id, status)
+    if many:
+        (reward,) = codes.assign_many(["ann"], campaign_id="birthday").rewards
+    else:
+        reward = codes.assign(campaign_id="birthday", user_id="ann")
+    assert (reward.code, reward.replayed) == (expected, expected == "OLD")
+    assert reward.list_id == (old.id if expected == "OLD" else new.id)
+
+
+def test_a_user_who_got_a_new_code_keeps_the_new_one(host: Host) -> None:
+    old = host.a_list("OLD", campaign="CMP", repeat=VALID)
+    host.a_list("FRESH", campaign="CMP", repeat=VALID)
+    codes = host.vouchers.codes
+    codes.assign(campaign_id="CMP", user_id="ann")
+    host.bring(old.id, Status.ARCHIVED)
+    assert [codes.assign(campaign_id="CMP", user_id="ann").code for _ in range(2)] == ["FRESH", "FRESH"]
+    assert {each.code for each in codes.of_user("ann")} == {"OLD", "FRESH"}
+
+
+def test_the_link_of_an_archived_list_ends_its_hold_on_a_user(host: Host) -> None:
+    old = host.a_list("OLD", campaign="CMP")
+    host.a_list("FRESH", campaign="CMP")
+    codes = host.vouchers.codes
+    codes.assign(campaign_id="CMP", user_id="ann")
+    host.bring(old.id, Status.ARCHIVED)
+    assert codes.assign(campaign_id="CMP", user_id="ann").code == "OLD"
+    host.vouchers.campaigns.link(old.id, "CMP", repeat=VALID)
+    assert codes.assign(campaign_id="CMP", user_id="ann").code == "FRESH"
 
 
 # --- idempotency keys --------------------------------------------------------------------------------------

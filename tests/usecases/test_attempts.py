@@ -29,8 +29,8 @@ from partner_vouchers.errors import (
     TransactionConflict,
 )
 from partner_vouchers.ports import Storage
-from partner_vouchers.usecases import attempts
-from partner_vouchers.usecases.attempts import PAUSES, transact
+from partner_vouchers.usecases import transactions
+from partner_vouchers.usecases.transactions import PAUSES
 from tests.support.host import EXPIRY, FixedClock, Host, a_file
 from tests.support.promo import an_event
 from tests.support.sinks import ScriptedSink, reject
@@ -45,7 +45,7 @@ GIVEN_UP: dict[str, Callable[[], StorageError]] = {
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "PAUSES", (0.0,) * len(PAUSES))
+    monkeypatch.setattr(transactions, "PAUSES", (0.0,) * len(PAUSES))
 
 
 # --- every call ----------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def test_the_waits_between_attempts_grow(monkeypatch: pytest.MonkeyPatch) -> Non
     wiring = evolve(scene.vouchers._wiring, pause=waited.append)
     scene.storage.give_up(1, times=1000)
     with pytest.raises(ConnectionLost):
-        transact(wiring, lambda tx: tx.partners.all(), write=False)
+        wiring.read(lambda tx: tx.partners.all())
     assert waited == list(PAUSES) == sorted(PAUSES)
     assert 0 < sum(PAUSES) < 1, "a user waits for it"
 

@@ -107,6 +107,39 @@ def test_an_archived_list_is_not_linked_any_more(host: Host) -> None:
     assert (refused.value.status, refused.value.action, refused.value.allowed) == ("Archived", "link", ())
     host.vouchers.campaigns.unlink(found.id, "CMP1")
     assert host.vouchers.campaigns.of_list(found.id) == []
+    with host.nothing_changes(), pytest.raises(ActionNotAllowed):
+        host.vouchers.campaigns.link(found.id, "CMP1")
+
+
+@pytest.mark.parametrize("status", Status)
+def test_an_existing_link_can_be_changed_whatever_the_status_of_its_list(host: Host, status: Status) -> None:
+    found = host.a_list(campaign="CMP1", status=status)
+    changed = host.vouchers.campaigns.link(found.id, "CMP1", repeat=RepeatPolicy.NEW_CODE, priority=3)
+    assert (changed.repeat, changed.priority) == (RepeatPolicy.NEW_CODE, 3)
+    assert host.vouchers.campaigns.lists_of("CMP1") == [changed]
+    assert [change.field for change in host.events(CampaignLinked)[-1].changes] == ["repeat", "priority"]
+
+
+def test_campaigns_are_listed_a_page_at_a_time(host: Host) -> None:
+    first, second = host.a_list(), host.a_list()
+    names = ["b", "a", "B", "₹", "10", "9", "\U0001f600"]
+    for name in names:
+        host.vouchers.campaigns.link(first.id, name)
+        host.vouchers.campaigns.link(second.id, name)
+    for limit in (1, 3, 7, 50):
+        found, after = list[str](), None
+        while True:
+            page = host.vouchers.campaigns.all(after=after, limit=limit)
+            assert len(page) <= limit
+            found += page
+            after = page.next
+            if after is None:
+                break
+        assert found == sorted(names)
+    host.vouchers.campaigns.unlink(first.id, "a")
+    assert "a" in host.vouchers.campaigns.all()
+    host.vouchers.campaigns.unlink(second.id, "a")
+    assert "a" not in host.vouchers.campaigns.all()
 
 
 @pytest.mark.parametrize(

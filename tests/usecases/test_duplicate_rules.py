@@ -261,7 +261,7 @@ def test_a_storage_remembers_its_policy(storage: Storage, clock: FixedClock) -> 
     with host.nothing_changes():
         for given in (None, PerPartnerAndTag(), Everywhere(), PerTag()):
             with pytest.raises(DuplicatePolicyMismatch) as mismatch:
-                PartnerVouchers(storage, duplicates=given)
+                PartnerVouchers(storage, duplicates=given).partners.all()
             assert (mismatch.value.code, mismatch.value.stored) == (
                 "duplicate_policy_mismatch",
                 "per partner",
@@ -271,22 +271,25 @@ def test_a_storage_remembers_its_policy(storage: Storage, clock: FixedClock) -> 
 
 
 def test_the_default_policy_is_remembered_too(storage: Storage) -> None:
-    PartnerVouchers(storage)
-    with pytest.raises(DuplicatePolicyMismatch, match="'per partner and tag', not 'everywhere'"):
-        PartnerVouchers(storage, duplicates=Everywhere())
+    PartnerVouchers(storage).check()
+    other = PartnerVouchers(storage, duplicates=Everywhere())
+    for call in (other.check, other.partners.all, lambda: other.partners.add("Puma"), other.check):
+        with pytest.raises(DuplicatePolicyMismatch, match="'per partner and tag', not 'everywhere'"):
+            call()
+    assert PartnerVouchers(storage).partners.all() == []
 
 
 def test_a_file_remembers_its_policy_when_it_is_opened_again(tmp_path: Path) -> None:
     for _ in range(2):
         storage = SQLiteStorage(tmp_path / "vouchers.db")
-        PartnerVouchers(storage, duplicates=Everywhere())
+        PartnerVouchers(storage, duplicates=Everywhere()).check()
         storage.close()
     storage = SQLiteStorage(tmp_path / "vouchers.db")
     with pytest.raises(DuplicatePolicyMismatch):
-        PartnerVouchers(storage)
+        PartnerVouchers(storage).check()
     storage.close()
 
 
 def test_each_storage_has_a_policy_of_its_own() -> None:
-    PartnerVouchers(MemoryStorage(), duplicates=Everywhere())
-    PartnerVouchers(MemoryStorage(), duplicates=PerPartner())
+    PartnerVouchers(MemoryStorage(), duplicates=Everywhere()).check()
+    PartnerVouchers(MemoryStorage(), duplicates=PerPartner()).check()

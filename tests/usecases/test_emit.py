@@ -92,6 +92,7 @@ def test_other_events_are_refused(host: Host, event: Any, said: str) -> None:
 def test_an_event_stands_or_falls_with_the_hosts_transaction(tmp_path: Path) -> None:
     storage = SQLiteStorage(tmp_path / "shop.db")
     host = Host(storage, FixedClock())
+    host.vouchers.check()
     connection = sqlite3.connect(tmp_path / "shop.db")
     connection.execute("CREATE TABLE orders (id TEXT)")
     connection.commit()

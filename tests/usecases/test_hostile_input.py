@@ -26,11 +26,27 @@ from partner_vouchers.ports import Storage
 from tests.support.host import FixedClock, Host, a_file, some_codes
 
 SURROGATE = "\ud800"
-ODD: list[Any] = [5, -1, True, 1.5, b"x", 10**30, "", "\0", SURROGATE, "9" * 5000, "01", "\u0661", [], {}]
+NO_IDS = ["", "\0", SURROGATE, "9" * 5000, "x" * 255, "x" * 256, "01", "\u0661", "nobody's id"]
+NO_STRINGS: list[Any] = [
+    5,
+    -1,
+    True,
+    1.5,
+    float("nan"),
+    b"x",
+    10**30,
+    10**5000,
+    None,
+    [],
+    {},
+    (),
+    object(),
+    "1".join,
+]
 
 
-@pytest.mark.parametrize("odd", ODD)
-def test_an_id_of_any_kind_is_an_id_that_nobody_has(host: Host, odd: Any) -> None:
+@pytest.mark.parametrize("odd", NO_IDS, ids=ascii)
+def test_any_string_is_an_id_that_nobody_has(host: Host, odd: str) -> None:
     host.a_list("A")
     vouchers = host.vouchers
     for of_list in (vouchers.lists.get, vouchers.campaigns.of_list, vouchers.uploads.of_list):
@@ -40,6 +56,45 @@ def test_an_id_of_any_kind_is_an_id_that_nobody_has(host: Host, odd: Any) -> Non
         with pytest.raises(UnknownUpload):
             of_upload(odd)
     assert vouchers.audit.entries(list_id=odd).items == ()
+
+
+@pytest.mark.parametrize("odd", NO_STRINGS, ids=lambda odd: type(odd).__name__)
+def test_an_id_is_a_string(host: Host, odd: Any) -> None:
+    host.a_list("A")
+    vouchers = host.vouchers
+    of_list: list[Callable[[Any], object]] = [
+        vouchers.lists.get, vouchers.lists.pause, vouchers.lists.delete, vouchers.campaigns.of_list,
+        vouchers.uploads.of_list, vouchers.codes.assignments, vouchers.codes.export,
+    ]  # fmt: skip
+    of_upload: list[Callable[[Any], object]] = [
+        vouchers.uploads.get, vouchers.uploads.error_file, vouchers.uploads.withdraw
+    ]  # fmt: skip
+    for calls, field in ((of_list, "list_id"), (of_upload, "upload_id")):
+        for call in calls:
+            with pytest.raises(InvalidInput, match="must be a string") as refused:
+                call(odd)
+            assert refused.value.field == field
+
+
+def test_a_number_or_an_object_for_an_id_says_what_to_pass(host: Host) -> None:
+    found = host.a_list("A", campaign="CMP")
+    upload = host.upload(found.id, "B")
+    assignment = host.vouchers.codes.assign(list_id=found.id, user_id="ann").assignment
+    vouchers: Any = host.vouchers
+    calls: dict[str, Callable[[], object]] = {
+        "list_id: must be a string, not int: pass '1'": lambda: vouchers.lists.get(1),
+        "list_id: must be a string, not ListView: pass its id": lambda: vouchers.lists.get(found),
+        "upload_id: must be a string, not Upload: pass its id": lambda: vouchers.uploads.get(upload),
+        "user_id: must be a string, not int: pass '42'": lambda: vouchers.codes.of_user(42),
+        "campaign_id: must be a string, not int: pass '7'": lambda: vouchers.campaigns.lists_of(7),
+        "user_ids: must be a string, not Assignment: pass its id": (
+            lambda: vouchers.codes.assign_many([assignment], list_id=found.id)
+        ),
+    }
+    for text, call in calls.items():
+        with pytest.raises(InvalidInput) as refused:
+            call()
+        assert str(refused.value) == text
 
 
 @pytest.mark.parametrize("odd", [SURROGATE, "\0", 5, True, 10**30])

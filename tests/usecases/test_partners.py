@@ -43,7 +43,7 @@ def test_a_second_partner_of_the_same_name_is_refused_by_name(host: Host) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["₹ & Söhne", "a'b\"c; DROP TABLE pv_partners", " Puma ", "x" * 1000, "😀", "%_"]
+    "name", ["₹ & Söhne", "a'b\"c; DROP TABLE pv_partners", " Puma ", "x" * 255, "😀", "%_"]
 )
 def test_any_name_is_kept_as_it_is(vouchers: PartnerVouchers, name: str) -> None:
     vouchers.partners.add(name)

@@ -19,11 +19,10 @@ from tests.support.host import Host
 
 pytestmark = pytest.mark.any_storage
 
-_LOG_CURSOR = "after: is not the `next` of a page of {}"
-_LIST_CURSOR = "after: is not the `next` of a page in this order; ask for the first page again"
+_CURSOR = "after: is not the `next` of a page of {}; ask for the first page again"
 
 REFUSALS: dict[str, Callable[[Host], object]] = {
-    "user_ids: must be a sequence of user ids, not one text": lambda host: host.vouchers.codes.assign_many(
+    "user_ids: must be a list of user ids, not str": lambda host: host.vouchers.codes.assign_many(
         "ann", list_id="1"
     ),
     "partner: must be a string, not int": lambda host: host.vouchers.lists.find(partner=1),  # type: ignore[arg-type]
@@ -49,9 +48,9 @@ REFUSALS: dict[str, Callable[[Host], object]] = {
 }
 
 CURSORS: dict[str, Callable[[Host], object]] = {
-    _LOG_CURSOR.format("the audit log"): lambda host: host.vouchers.audit.entries(after="x"),
-    _LOG_CURSOR.format("the upload log"): lambda host: host.vouchers.uploads.of_list("1", after="x"),
-    _LIST_CURSOR: lambda host: host.vouchers.lists.find(after="x"),
+    _CURSOR.format("the audit log"): lambda host: host.vouchers.audit.entries(after="x"),
+    _CURSOR.format("the upload log"): lambda host: host.vouchers.uploads.of_list("1", after="x"),
+    _CURSOR.format("lists in the order -updated_at"): lambda host: host.vouchers.lists.find(after="x"),
 }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from partner_vouchers.errors import InvalidInput
 
@@ -37,15 +38,84 @@ def require_seconds(field: str, value: object) -> float:
     raise InvalidInput(field=field, reason="must be a positive number of seconds")
 
 
-def require_instance(field: str, value: object, kind: type[T]) -> T:
+def require_bool(field: str, value: object) -> bool:
+    """Return `value` when it is True or False.
+
+    Raises:
+        InvalidInput: it is anything else, such as 1 or "yes".
+    """
+    if isinstance(value, bool):
+        return value
+    raise InvalidInput(field=field, reason=f"must be True or False, not {type(value).__name__}")
+
+
+def is_whole(value: object, least: int, most: int) -> bool:
+    """Return whether `value` is a whole number from `least` to `most`; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def require_mapping(field: str, value: object) -> Mapping[Any, Any]:
+    """Return `value` when it is a mapping.
+
+    Raises:
+        InvalidInput: it is anything else.
+    """
+    if isinstance(value, Mapping):
+        return value
+    raise InvalidInput(field=field, reason=f"must be a mapping, not {type(value).__name__}")
+
+
+def require_each(field: str, value: object, check: Callable[[str, object], T], what: str) -> list[T]:
+    """Return the items of a list, or of anything that yields items in order, each of them checked.
+
+    Args:
+        field: the name of the argument.
+        value: the items; a generator is read once.
+        check: returns an item, or raises `InvalidInput`.
+        what: what the items are, such as `"user ids"`.
+
+    Raises:
+        InvalidInput: it is a string, bytes, a mapping or nothing that yields items; or an item breaks its rule.
+    """
+    if isinstance(value, str | bytes | bytearray | memoryview | Mapping) or not isinstance(value, Iterable):
+        raise InvalidInput(field=field, reason=f"must be a list of {what}, not {type(value).__name__}")
+    return [check(field, item) for item in value]
+
+
+def require_instance(field: str, value: object, kind: type[T], example: str | None = None) -> T:
     """Return `value` when it is an instance of a class.
+
+    Args:
+        field: the name of the argument.
+        value: the argument.
+        kind: the class.
+        example: what could be passed, such as `"RepeatPolicy.SAME_CODE"`.
 
     Raises:
         InvalidInput: it is anything else.
     """
     if isinstance(value, kind):
         return value
-    raise InvalidInput(field=field, reason=f"must be a {kind.__name__}, not {type(value).__name__}")
+    such = "" if example is None else f" such as {example}"
+    raise InvalidInput(field=field, reason=f"must be a {kind.__name__}{such}, not {type(value).__name__}")
+
+
+def require_methods(field: str, value: object, names: Iterable[str], what: str) -> None:
+    """Check that an object that the host passes has the methods of its protocol.
+
+    Args:
+        field: the name of the argument.
+        value: the argument.
+        names: the names of the methods.
+        what: what must be passed, such as `"a storage"`.
+
+    Raises:
+        InvalidInput: it is a class, or lacks a method.
+    """
+    if isinstance(value, type):
+        raise InvalidInput(field=field, reason=f"must be {what}, not the class {value.__name__}")
+    if not all(callable(getattr(value, name, None)) for name in names):
+        raise InvalidInput(field=field, reason=f"must be {what}, not {type(value).__name__}")
 
 
 def require_callable(field: str, value: T) -> T:

@@ -16,7 +16,7 @@ from partner_vouchers.domain.events import StockEvent, StockExhausted, StockLow
 from partner_vouchers.domain.lifecycle import Status
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.domain.stock import Counts, StockLevel, stock_level
-from partner_vouchers.domain.text import has_control_character, require_name
+from partner_vouchers.domain.text import MAX_NAME, has_control_character, require_own_id
 from partner_vouchers.domain.voucher_list import Terms, VoucherList
 from partner_vouchers.errors import (
     CodesExhausted,
@@ -26,9 +26,6 @@ from partner_vouchers.errors import (
     NoCodeAvailable,
     NotEligible,
 )
-
-MAX_IDEMPOTENCY_KEY = 255
-"""The length of the longest idempotency key, in characters."""
 
 
 class Source(StrEnum):
@@ -174,14 +171,14 @@ def new_request(campaign_id: object, list_id: object, idempotency_key: object) -
     """Return a request.
 
     Raises:
-        InvalidInput: not exactly one of campaign and list is named, or its id is no text.
+        InvalidInput: not exactly one of campaign and list is given, or its id is not a string.
         InvalidIdempotencyKey: the key is empty or too long.
     """
     if (campaign_id is None) == (list_id is None):
-        raise InvalidInput(field="campaign_id", reason="name either a campaign or a list")
+        raise InvalidInput(field="campaign_id", reason="pass either campaign_id or list_id")
     return Request(
         None if campaign_id is None else require_campaign_id(campaign_id),
-        None if list_id is None else require_name("list_id", list_id),
+        None if list_id is None else require_own_id("list_id", list_id),
         None if idempotency_key is None else _require_key(idempotency_key),
     )
 
@@ -190,22 +187,18 @@ def require_user_id(value: object) -> str:
     """Return a user's id.
 
     Raises:
-        InvalidInput: it is empty or holds a control character.
+        InvalidInput: it is not a string of 1 to 255 characters on one line.
     """
-    return require_name("user_id", value)
+    return require_own_id("user_id", value)
 
 
 def _require_key(value: object) -> str:
-    if (
-        not isinstance(value, str)
-        or not 0 < len(value) <= MAX_IDEMPOTENCY_KEY
-        or has_control_character(value)
-    ):
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME or has_control_character(value):
         raise InvalidIdempotencyKey(
             field="idempotency_key",
-            reason=f"must be a text of 1 to {MAX_IDEMPOTENCY_KEY} characters without control characters",
+            reason=f"must be a string of 1 to {MAX_NAME} characters without control characters",
         )
-    return value
+    return str(value)
 
 
 @frozen
@@ -221,27 +214,40 @@ class Candidate:
     link: CampaignLink | None = None
 
 
-def answers_with(held: Assignment, candidates: Sequence[Candidate]) -> bool:
-    """Tell whether a user who holds a code and asks again gets that same code.
+def should_replay(
+    held: Assignment,
+    candidates: Sequence[Candidate],
+    now: datetime,
+    find_list: Callable[[str], VoucherList | None],
+) -> bool:
+    """Return whether a user who holds a code and asks again gets that same code: the one place that decides it.
 
-    The link of the list that the code came from decides. Without a link (the list was asked directly, or was
-    unlinked since) the answer is the same code.
+    The link of the list that the code came from decides; if that list is no longer linked, the first link by priority
+    does. A list that is asked directly gives the same code.
 
     Args:
         held: the latest code of the user in the campaign, or else list.
-        candidates: the lists that are linked now.
+        candidates: the lists that are linked now, in the order in which they give their codes.
+        now: the present instant.
+        find_list: returns the list with an id. It is called only where the validity of the code decides.
     """
-    for candidate in candidates:
-        if candidate.voucher_list.id == held.list_id and candidate.link is not None:
-            return candidate.link.repeat is RepeatPolicy.SAME_CODE
-    return True
+    linked = next((each for each in candidates if each.voucher_list.id == held.list_id), None)
+    decides = linked or next(iter(candidates), None)
+    if decides is None or decides.link is None:
+        return True
+    if decides.link.repeat is not RepeatPolicy.SAME_WHILE_VALID:
+        return decides.link.repeat is RepeatPolicy.SAME_CODE
+    source = find_list(held.list_id) if linked is None else linked.voucher_list
+    return source is not None and source.status_at(now) in (Status.ACTIVE, Status.PAUSED)
 
 
 EXHAUSTED = "exhausted"
 NOT_ELIGIBLE = "not eligible"
 
 
-def why_not(candidate: Candidate, now: datetime, is_eligible: Callable[[str], bool]) -> str | None:
+def ineligibility_reason(
+    candidate: Candidate, now: datetime, is_eligible: Callable[[str], bool]
+) -> str | None:
     """Return why a list cannot give a code now, or None when it can.
 
     Args:

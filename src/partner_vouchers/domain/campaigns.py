@@ -7,17 +7,21 @@ from enum import StrEnum
 
 from attrs import frozen
 
-from partner_vouchers.domain.text import require_name
+from partner_vouchers.domain.arguments import is_whole, require_instance
+from partner_vouchers.domain.text import require_name, require_own_id
 from partner_vouchers.errors import InvalidInput
 
 
 class RepeatPolicy(StrEnum):
     """What a user gets who asks again in the same campaign.
 
-    `SAME_CODE`: the code that they already have. `NEW_CODE`: a new code each time.
+    `SAME_CODE`: the code that they already have.
+    `SAME_WHILE_VALID`: the same code while its list is neither expired nor archived; afterwards a new one.
+    `NEW_CODE`: a new code each time.
     """
 
     SAME_CODE = "same code"
+    SAME_WHILE_VALID = "same while valid"
     NEW_CODE = "new code"
 
 
@@ -46,9 +50,9 @@ def require_campaign_id(value: object) -> str:
     """Return a campaign's id.
 
     Raises:
-        InvalidInput: it is empty or holds a control character.
+        InvalidInput: it is not a string of 1 to 255 characters on one line.
     """
-    return require_name("campaign_id", value)
+    return require_own_id("campaign_id", value)
 
 
 def new_link(
@@ -65,15 +69,13 @@ def new_link(
     Raises:
         InvalidInput: a value breaks its rule.
     """
-    if not isinstance(repeat, RepeatPolicy):
-        raise InvalidInput(field="repeat", reason="must be a RepeatPolicy")
-    if isinstance(priority, bool) or not isinstance(priority, int) or not -(2**31) <= priority < 2**31:
+    if not is_whole(priority, -(2**31), 2**31 - 1):
         raise InvalidInput(field="priority", reason="must be a whole number of 32 bits")
     return CampaignLink(
         list_id=list_id,
         campaign_id=require_campaign_id(campaign_id),
-        repeat=repeat,
-        priority=priority,
+        repeat=require_instance("repeat", repeat, RepeatPolicy, "RepeatPolicy.SAME_CODE"),
+        priority=int(priority),  # type: ignore[call-overload]
         eligibility=None if eligibility is None else require_name("eligibility", eligibility),
         linked_at=now,
     )

@@ -15,7 +15,7 @@ class Partner:
     """A brand partner.
 
     Attributes:
-        name: any text without control characters, compared case-sensitively and exactly.
+        name: any text of 1 to 255 characters without control characters, compared case-sensitively and exactly.
         created_at: when it was added, in UTC.
     """
 
@@ -27,6 +27,6 @@ def new_partner(name: str, now: datetime) -> Partner:
     """Return a new partner.
 
     Raises:
-        InvalidPartnerName: the name is empty, blank, or holds a control character.
+        InvalidPartnerName: the name is empty, blank, longer than 255 characters, or holds a control character.
     """
     return Partner(require_name("name", name, InvalidPartnerName), now)

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from attrs import frozen
 
+from partner_vouchers.domain.arguments import is_whole
 from partner_vouchers.errors import InvalidInput
 
 CAPACITY = 1_000_000
@@ -65,26 +66,22 @@ def new_low_stock(value: object) -> LowStock | None:
     """Return `value` when it is a stock threshold, or None for none.
 
     Raises:
-        InvalidInput: no whole number, a number of codes below 0, or a percentage outside 1 to 100.
+        InvalidInput: not a whole number, codes outside 0 to 1,000,000, or a percentage outside 1 to 100.
     """
     if value is None:
         return None
     if isinstance(value, PercentUsed):
-        if _is_whole(value.percent) and 1 <= value.percent <= 100:
+        if is_whole(value.percent, 1, 100):
             return value
         raise InvalidInput(
             field="low_stock_at", reason="a percentage used must be a whole number from 1 to 100"
         )
-    if isinstance(value, int) and _is_whole(value) and value >= 0:
-        return value
+    if is_whole(value, 0, CAPACITY):
+        return int(value)  # type: ignore[call-overload,no-any-return]
     raise InvalidInput(
-        field="low_stock_at", reason="must be a number of codes left, or PercentUsed(n), or None"
+        field="low_stock_at",
+        reason=f"must be a number of codes left from 0 to {CAPACITY:,}, or PercentUsed(n), or None",
     )
-
-
-def _is_whole(value: object) -> bool:
-    # To Python, True is a number too.
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 class StockLevel(IntEnum):

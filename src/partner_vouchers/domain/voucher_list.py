@@ -20,10 +20,10 @@ from partner_vouchers.domain.events import (
     ListPaused,
     Value,
 )
-from partner_vouchers.domain.expiry import new_expiry
+from partner_vouchers.domain.expiry import expiry_instant, new_expiry, require_future
 from partner_vouchers.domain.lifecycle import Action, State, Status, require_allowed, status_at
 from partner_vouchers.domain.stock import Counts, LowStock, PercentUsed, StockLevel, new_low_stock
-from partner_vouchers.domain.text import has_control_character, require_name, require_text
+from partner_vouchers.domain.text import require_name, require_text
 from partner_vouchers.errors import (
     ActionNotAllowed,
     InvalidInput,
@@ -151,8 +151,15 @@ class VoucherList:
 
         Raises:
             StaleVersion: it was changed since.
+            InvalidInput: `expected` is not a whole number.
         """
-        if expected is not None and expected != self.version:
+        if expected is None:
+            return
+        if isinstance(expected, bool) or not isinstance(expected, int):
+            raise InvalidInput(
+                field="version", reason=f"must be the `version` of a list, not {type(expected).__name__}"
+            )
+        if expected != self.version:
             raise StaleVersion(list_id=self.id, expected=expected, actual=self.version)
 
     def edit(
@@ -167,6 +174,9 @@ class VoucherList:
     ) -> tuple[VoucherList, tuple[Event, ...]]:
         """Change what may be changed. An Expired list that is extended returns to what it was.
 
+        A value that equals the present one is not a change, and is not validated as one: a form of an Expired list
+        can be saved with its old expiry and a new name.
+
         Returns:
             the changed list and its event; the same list and no event where nothing differs.
 
@@ -179,12 +189,14 @@ class VoucherList:
             raise InvalidInput(field="zone", reason="belongs to a bare date; pass the date as expires_at")
         changed = evolve(
             self,
-            name=self.name if name is UNCHANGED else require_name("name", name),
+            name=self.name if _is_same(name, self.name) else require_name("name", name),
             description=self.description
-            if description is UNCHANGED
+            if _is_same(description, self.description)
             else require_text("description", description),
-            expires_at=self.expires_at if expires_at is UNCHANGED else new_expiry(expires_at, zone, now),
-            low_stock_at=self.low_stock_at if low_stock_at is UNCHANGED else new_low_stock(low_stock_at),
+            expires_at=self._edited_expiry(expires_at, zone, now),
+            low_stock_at=self.low_stock_at
+            if _is_same(low_stock_at, self.low_stock_at)
+            else new_low_stock(low_stock_at),
         )
         changes = _differences(self, changed)
         if not changes:
@@ -238,6 +250,14 @@ class VoucherList:
             raise ListDistributed(list_id=self.id, distributed=given)
         return (ListDeleted(occurred_at=now, list_id=self.id, changes=_differences(self, None)),)
 
+    def _edited_expiry(
+        self, expires_at: datetime | date | Unchanged, zone: tzinfo | None, now: datetime
+    ) -> datetime:
+        if expires_at is UNCHANGED:
+            return self.expires_at
+        instant = expiry_instant(expires_at, zone)
+        return instant if instant == self.expires_at else require_future(instant, now)
+
     def _to_state(
         self,
         state: State,
@@ -259,10 +279,12 @@ def new_tag(value: object) -> str:
     """Return a list tag in its stored form, lower case.
 
     Raises:
-        InvalidTag: it is no string, empty, or holds white space or a control character.
+        InvalidTag: it is not a string, is empty or too long, or holds white space or a control character.
     """
     tag = require_name("tag", value, InvalidTag).lower()
-    if any(character.isspace() for character in tag) or has_control_character(tag):
+    # Lower case may be longer: İ becomes two characters.
+    require_name("tag", tag, InvalidTag)
+    if any(character.isspace() for character in tag):
         raise InvalidTag(field="tag", reason="must not hold white space; use _ or - between words")
     return tag
 
@@ -299,6 +321,11 @@ def new_list(
         updated_at=now,
     )
     return created, (ListCreated(occurred_at=now, list_id=id, changes=_differences(None, created)),)
+
+
+def _is_same(value: object, present: object) -> bool:
+    # To Python, True equals 1.
+    return value is UNCHANGED or (type(value) is type(present) and value == present)
 
 
 _RECORDED = ("partner", "tag", "name", "description", "expires_at", "state", "low_stock_at")

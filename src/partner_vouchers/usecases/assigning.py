@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from attrs import frozen
+from attrs import field, frozen
 
 from partner_vouchers.domain.assignment import (
     EXHAUSTED,
@@ -14,9 +14,9 @@ from partner_vouchers.domain.assignment import (
     Candidate,
     Request,
     Reward,
-    answers_with,
+    ineligibility_reason,
     no_code,
-    why_not,
+    should_replay,
 )
 from partner_vouchers.domain.stock import is_ample
 from partner_vouchers.domain.voucher_list import VoucherList
@@ -37,6 +37,9 @@ UserContext = Mapping[str, object]
 class Assigner:
     """One request for codes, in one transaction.
 
+    The order of the checks: the idempotency key (`replay`), whether the list exists or the campaign is linked
+    (`candidates`), the code that a user already holds (`_is_replay`), and then each list in turn.
+
     Attributes:
         tx: the transaction.
         request: what is asked for.
@@ -48,9 +51,10 @@ class Assigner:
     request: Request
     now: datetime
     rules: Mapping[str, EligibilityRule]
+    _lists: dict[str, VoucherList | None] = field(factory=dict, init=False)
 
     def replay(self, fingerprint: str | None) -> list[Assignment] | None:
-        """Return what the request's idempotency key led to before, or None for a new key or none.
+        """Return the first result of the request's idempotency key, or None for a new key or none.
 
         Raises:
             IdempotencyConflict: the key was used with other arguments.
@@ -73,34 +77,37 @@ class Assigner:
             self.tx.keys.put(key, fingerprint, tuple(assignment.id for assignment in assignments))
 
     def candidates(self) -> list[Candidate]:
-        """Return the lists that may give a code, in the order in which they do; none for a campaign without links.
+        """Return the lists that may give a code, in the order in which they do; at least one.
 
         Raises:
-            UnknownList: the list asked for does not exist.
+            UnknownList: the requested list does not exist.
+            CampaignNotLinked: no list is linked to the campaign.
         """
         if self.request.list_id is not None:
             return [Candidate(require_list(self.tx, self.request.list_id))]
-        linked = self.tx.campaigns.of_campaign(self.request.campaign_id or "")
-        return [Candidate(voucher_list, link) for link, voucher_list in linked]
+        campaign_id = self.request.campaign_id or ""
+        linked = [Candidate(found, link) for link, found in self.tx.campaigns.of_campaign(campaign_id)]
+        if not linked:
+            raise CampaignNotLinked(campaign_id=campaign_id)
+        return linked
 
     def serve_one(self, user_id: str, context: UserContext) -> Reward:
         """Give one user a code, or the code that they have.
 
         Raises:
-            UnknownList: the list asked for does not exist.
+            UnknownList: the requested list does not exist.
             CampaignNotLinked: no list is linked to the campaign.
             NoCodeAvailable: no list can give a code; its subclasses say why.
         """
         request = self.request
         candidates = self.candidates()
         held = self.tx.assignments.latest(user_id, request.campaign_id, request.list_id)
-        if held is not None and answers_with(held, candidates):
+        if held is not None and self._is_replay(held, candidates):
             return Reward(held, replayed=True)
-        self._require_linked(candidates)
         ordinal = 1 if held is None else held.ordinal + 1
         reasons: list[tuple[str, str]] = []
         for candidate in candidates:
-            reason = why_not(candidate, self.now, lambda name: self._is_eligible(name, context))
+            reason = self._ineligibility_reason(candidate, context)
             if reason is None:
                 given = self._give(candidate.voucher_list, [(user_id, ordinal)])
                 if given:
@@ -112,7 +119,11 @@ class Assigner:
     def serve_many(self, user_ids: Sequence[str], contexts: Mapping[str, UserContext]) -> BatchOutcome:
         """Give each user a code, or the code that they have, as far as there are codes.
 
-        A user who stands in the request twice asks twice.
+        A user who is in the request twice asks twice.
+
+        Raises:
+            UnknownList: the requested list does not exist.
+            CampaignNotLinked: no list is linked to the campaign.
         """
         request = self.request
         candidates = self.candidates()
@@ -125,7 +136,7 @@ class Assigner:
             asking: list[tuple[int, str]] = []
             for index, user_id in part:
                 owned = held.get(user_id)
-                if owned is not None and answers_with(owned, candidates):
+                if owned is not None and self._is_replay(owned, candidates):
                     rewards[index] = Reward(owned, replayed=True)
                 else:
                     asking.append((index, user_id))
@@ -139,11 +150,8 @@ class Assigner:
         """Return the error that says why a user of a batch got nothing."""
         context = contexts.get(user_id, {})
         reasons = tuple(
-            (
-                candidate.voucher_list.id,
-                why_not(candidate, self.now, lambda name: self._is_eligible(name, context)) or EXHAUSTED,
-            )
-            for candidate in self.candidates()
+            (each.voucher_list.id, self._ineligibility_reason(each, context) or EXHAUSTED)
+            for each in self.candidates()
         )
         return no_code(self.request.campaign_id, reasons)
 
@@ -155,16 +163,13 @@ class Assigner:
         held: dict[str, Assignment],
         rewards: dict[int, Reward],
     ) -> list[tuple[int, str]]:
-        if asking:
-            self._require_linked(candidates)
         for candidate in candidates:
             if not asking:
                 break
             turned_away: list[tuple[int, str]] = []
             admitted: list[tuple[int, str]] = []
             for index, user_id in asking:
-                context = contexts.get(user_id, {})
-                fits = why_not(candidate, self.now, lambda name: self._is_eligible(name, context)) is None  # noqa: B023
+                fits = self._ineligibility_reason(candidate, contexts.get(user_id, {})) is None
                 (admitted if fits else turned_away).append((index, user_id))
             asks = [(user_id, held[user_id].ordinal + 1 if user_id in held else 1) for _, user_id in admitted]
             given = self._give(candidate.voucher_list, asks) if asks else []
@@ -188,9 +193,17 @@ class Assigner:
             notify_stock_level(self.tx, voucher_list, taken.notified, taken.counts, self.now)
         return given
 
-    def _require_linked(self, candidates: Sequence[Candidate]) -> None:
-        if not candidates:
-            raise CampaignNotLinked(campaign_id=self.request.campaign_id or "")
+    def _is_replay(self, held: Assignment, candidates: Sequence[Candidate]) -> bool:
+        return should_replay(held, candidates, self.now, self._find_list)
+
+    def _find_list(self, list_id: str) -> VoucherList | None:
+        # Once for a batch of any size.
+        if list_id not in self._lists:
+            self._lists[list_id] = self.tx.lists.get(list_id)
+        return self._lists[list_id]
+
+    def _ineligibility_reason(self, candidate: Candidate, context: UserContext) -> str | None:
+        return ineligibility_reason(candidate, self.now, lambda name: self._is_eligible(name, context))
 
     def _is_eligible(self, name: str, context: UserContext) -> bool:
         rule = self.rules.get(name)
@@ -200,7 +213,7 @@ class Assigner:
 
 
 def _parts_without_repeats(user_ids: Sequence[str]) -> Iterator[list[tuple[int, str]]]:
-    """Cut a request, in its order, into parts in which nobody stands twice; with the places in the request."""
+    """Cut a request, in its order, into parts in which each user is at most once; with the places in the request."""
     part: list[tuple[int, str]] = []
     seen: set[str] = set()
     for index, user_id in enumerate(user_ids):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from partner_vouchers.domain.text import could_be_id, require_id
 from partner_vouchers.ports import AuditEntry
-from partner_vouchers.usecases.attempts import transact
-from partner_vouchers.usecases.paging import Page, require_limit, require_position
+from partner_vouchers.usecases.paging import Page, decode_cursor, page_of, require_limit
 from partner_vouchers.usecases.wiring import Wiring, require_actor
+
+_RESULT = "the audit log"
 
 
 class AuditGroup:
@@ -31,15 +33,14 @@ class AuditGroup:
             limit: how many entries, from 1 to 1000.
 
         Raises:
-            InvalidInput: `limit` is out of range, or `actor` is no name.
-            InvalidCursor: `after` is no cursor of this log.
+            InvalidInput: `limit` is out of range, or another argument is not a string.
+            InvalidCursor: `after` is not a cursor of this log.
         """
         limit = require_limit(limit)
-        require_position(after, "the audit log")
+        place = decode_cursor(_RESULT, after, int)
+        start = max(place[0], 0) if place else 0
         actor = require_actor(actor)
-        start = int(after or 0)
-        found = transact(
-            self._wiring, lambda tx: tx.audit.entries(list_id, actor, start, limit + 1), write=False
-        )
-        shown = found[:limit]
-        return Page(tuple(shown), str(shown[-1].position) if len(found) > limit else None)
+        if list_id is not None and not could_be_id(require_id("list_id", list_id)):
+            return Page((), None)
+        found = self._wiring.read(lambda tx: tx.audit.entries(list_id, actor, start, limit + 1))
+        return page_of(_RESULT, found, limit, lambda entry: (entry.position,))

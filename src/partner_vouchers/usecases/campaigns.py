@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy, new_link, require_campaign_id
 from partner_vouchers.domain.events import CampaignLinked, CampaignUnlinked, FieldChange, Value
+from partner_vouchers.domain.text import require_id
 from partner_vouchers.errors import NotLinked, UnknownEligibilityRule
 from partner_vouchers.ports import Transaction
-from partner_vouchers.usecases.attempts import transact
+from partner_vouchers.usecases.paging import Page, decode_cursor, page_of, require_limit
 from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_list
+
+_RESULT = "campaigns"
 
 
 class CampaignsGroup:
@@ -26,51 +29,55 @@ class CampaignsGroup:
         eligibility: str | None = None,
         actor: str | None = None,
     ) -> CampaignLink:
-        """Let a list give its codes to a campaign, or change how it does so.
+        """Link a list to a campaign, so that it gives its codes to it; or replace the settings of an existing link.
+
+        An existing link can be changed at any time, also that of an archived list. What is not passed gets its
+        default.
 
         Args:
-            list_id: the list; it may be paused or expired, but not archived.
-            campaign_id: any id of the host's.
+            list_id: the list; for a new link it may be paused or expired, but not archived.
+            campaign_id: your id of the campaign, up to 255 characters.
             repeat: what a user gets who asks again in the campaign.
             priority: lists with a lower number give their codes first, and among equals the one linked first.
-            eligibility: the name of a rule that was handed to `PartnerVouchers`; only users who meet it get a code.
+            eligibility: the name of a rule that was passed to `PartnerVouchers`; only users who meet it get a code.
             actor: who links it, for the audit log.
 
         Raises:
             UnknownList: there is no such list.
-            ActionNotAllowed: the list is archived.
-            UnknownEligibilityRule: no rule of this name was handed in.
+            ActionNotAllowed: the list is archived and was not linked before.
+            UnknownEligibilityRule: no rule with this name was passed.
             InvalidInput: another value breaks its rule.
         """
         actor = require_actor(actor)
         now = self._wiring.now()
-        if eligibility is not None and eligibility not in self._wiring.eligibility:
-            raise UnknownEligibilityRule(name=eligibility, registered=tuple(self._wiring.eligibility))
+        link = new_link(
+            list_id=require_id("list_id", list_id),
+            campaign_id=campaign_id,
+            repeat=repeat,
+            priority=priority,
+            eligibility=eligibility,
+            now=now,
+        )
+        if link.eligibility is not None and link.eligibility not in self._wiring.eligibility:
+            raise UnknownEligibilityRule(name=link.eligibility, registered=tuple(self._wiring.eligibility))
 
         def put(tx: Transaction) -> CampaignLink:
-            voucher_list = require_list(tx, list_id)
-            voucher_list.require_not_archived("link")
-            link = new_link(
-                list_id=list_id,
-                campaign_id=campaign_id,
-                repeat=repeat,
-                priority=priority,
-                eligibility=eligibility,
-                now=now,
-            )
-            before = tx.campaigns.get(list_id, campaign_id)
-            tx.campaigns.put(link)
+            voucher_list = require_list(tx, link.list_id)
+            before = tx.campaigns.get(link.list_id, link.campaign_id)
+            if before is None:
+                voucher_list.require_not_archived("link")
             changes = _changes(before, link)
             if changes:
-                record(tx, [CampaignLinked(occurred_at=now, list_id=list_id, changes=changes)], actor)
-            stored = tx.campaigns.get(list_id, campaign_id)
+                tx.campaigns.put(link)
+                record(tx, [CampaignLinked(occurred_at=now, list_id=link.list_id, changes=changes)], actor)
+            stored = tx.campaigns.get(link.list_id, link.campaign_id)
             tx.commit()
             return stored or link
 
-        return transact(self._wiring, put)
+        return self._wiring.write(put)
 
     def unlink(self, list_id: str, campaign_id: str, *, actor: str | None = None) -> None:
-        """End a link. What was given out stays given out.
+        """End a link. Codes that were given out stay given out.
 
         Raises:
             UnknownList: there is no such list.
@@ -91,7 +98,7 @@ class CampaignsGroup:
             record(tx, [event], actor)
             tx.commit()
 
-        transact(self._wiring, remove)
+        self._wiring.write(remove)
 
     def of_list(self, list_id: str) -> list[CampaignLink]:
         """Return the links of a list, ordered by campaign id.
@@ -99,18 +106,37 @@ class CampaignsGroup:
         Raises:
             UnknownList: there is no such list.
         """
-
-        def read(tx: Transaction) -> list[CampaignLink]:
-            require_list(tx, list_id)
-            return tx.campaigns.of_list(list_id)
-
-        return transact(self._wiring, read, write=False)
+        return self._wiring.read(lambda tx: tx.campaigns.of_list(require_list(tx, list_id).id))
 
     def lists_of(self, campaign_id: str) -> list[CampaignLink]:
-        """Return the links of a campaign in the order in which its lists give their codes; empty for none."""
+        """Return the links of a campaign in the order in which its lists give their codes; empty for none.
+
+        Raises:
+            InvalidInput: `campaign_id` is not an id.
+        """
         campaign_id = require_campaign_id(campaign_id)
-        found = transact(self._wiring, lambda tx: tx.campaigns.of_campaign(campaign_id), write=False)
-        return [link for link, _ in found]
+        return [link for link, _ in self._wiring.read(lambda tx: tx.campaigns.of_campaign(campaign_id))]
+
+    def all(self, *, after: str | None = None, limit: int = 50) -> Page[str]:
+        """Return a page of the ids of campaigns that have a linked list, ordered by id.
+
+        Args:
+            after: the `next` of the page before.
+            limit: how many ids, from 1 to 1000.
+
+        Raises:
+            InvalidInput: `limit` is out of range.
+            InvalidCursor: `after` is not a cursor of this result.
+
+        Example:
+            >>> list(vouchers.campaigns.all())
+            ['CMP123456']
+        """
+        limit = require_limit(limit)
+        place = decode_cursor(_RESULT, after, str)
+        start: str | None = place[0] if place else None
+        found = self._wiring.read(lambda tx: tx.campaigns.ids(start, limit + 1))
+        return page_of(_RESULT, found, limit, lambda campaign_id: (campaign_id,))
 
 
 def _changes(before: CampaignLink | None, after: CampaignLink | None) -> tuple[FieldChange, ...]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import BinaryIO
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import BinaryIO, TypeVar
 
 from partner_vouchers.csvfile.export import distributed_codes, remaining_codes
 from partner_vouchers.csvfile.streams import as_binary_stream
+from partner_vouchers.domain.arguments import require_bool, require_each, require_mapping
 from partner_vouchers.domain.assignment import (
     Assignment,
     BatchOutcome,
@@ -17,14 +17,15 @@ from partner_vouchers.domain.assignment import (
     new_request,
     require_user_id,
 )
-from partner_vouchers.domain.text import require_name
-from partner_vouchers.errors import InvalidInput, NoCodeAvailable
+from partner_vouchers.domain.text import MAX_TEXT, require_name, require_own_id
+from partner_vouchers.errors import NoCodeAvailable
 from partner_vouchers.ports import TakenCode, Transaction
 from partner_vouchers.usecases.assigning import Assigner, UserContext
-from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.wiring import Wiring, require_list
 
 _PAGE = 1000
+
+Row = TypeVar("Row", Assignment, TakenCode)
 
 
 class CodesGroup:
@@ -42,7 +43,7 @@ class CodesGroup:
         idempotency_key: str | None = None,
         context: UserContext | None = None,
     ) -> Reward:
-        """Give a user a code of their own, exactly once.
+        """Assign a code of their own to a user, exactly once.
 
         With `campaign_id` the code comes from the first list of the campaign, by priority and then age of the
         link, that is Active and has one; with `list_id` from that list. The code, the counters, the assignment
@@ -50,14 +51,14 @@ class CodesGroup:
 
         Args:
             user_id: who earned the code.
-            campaign_id: the campaign; either this or `list_id`.
+            campaign_id: the campaign; pass either this or `list_id`.
             list_id: the list.
             idempotency_key: up to 255 characters. The same key with the same arguments always returns the first
                 result, also when the list is paused, expired or archived by then.
-            context: what is known about the user, for the eligibility rules of the campaign's links.
+            context: facts about the user, for the eligibility rules of the campaign's links.
 
         Returns:
-            the code; with `replayed` set where the user had it already.
+            the code; `replayed` is True if the user already had it.
 
         Raises:
             InvalidInput: an argument breaks its rule.
@@ -80,8 +81,9 @@ class CodesGroup:
         """
         user_id = require_user_id(user_id)
         request = new_request(campaign_id, list_id, idempotency_key)
+        known = {} if context is None else require_mapping("context", context)
         fingerprint = None if request.idempotency_key is None else request.fingerprint("one", user_id)
-        return transact(self._wiring, self._assign, user_id, request, fingerprint, context or {})
+        return self._wiring.write(self._assign, user_id, request, fingerprint, known)
 
     def assign_many(
         self,
@@ -93,62 +95,76 @@ class CodesGroup:
         partial: bool = False,
         contexts: Mapping[str, UserContext] | None = None,
     ) -> BatchOutcome:
-        """Give many users a code each, in one transaction.
+        """Assign a code to each of many users, in one transaction.
 
         Args:
-            user_ids: who earned a code; a user who stands here twice asks twice.
-            campaign_id: the campaign; either this or `list_id`.
+            user_ids: who earned a code; a user who is here twice asks twice.
+            campaign_id: the campaign; pass either this or `list_id`.
             list_id: the list.
             idempotency_key: of the whole call; see `assign`.
-            partial: False gives all users a code or nobody; True as many as there are codes, the first first.
-            contexts: for each user id what is known about the user, for the eligibility rules.
+            partial: False serves all users or none; True serves as many as there are codes, in order.
+            contexts: for each user id, facts about the user for the eligibility rules.
 
         Returns:
             the codes, and the users for whom there was none.
 
         Raises:
-            NoCodeAvailable: with `partial` False, some user could not be served; its subclasses say why.
-            InvalidInput: `user_ids` is a text, or an argument breaks its rule.
+            NoCodeAvailable: with `partial` False, a user could not be served; its subclasses say why.
+            InvalidInput: an argument breaks its rule.
 
-        See `assign` for the others.
+        `assign` lists the other errors.
         """
-        if isinstance(user_ids, str | bytes):
-            raise InvalidInput(field="user_ids", reason="must be a sequence of user ids, not one text")
-        users = [require_user_id(user_id) for user_id in user_ids]
+        users = require_each("user_ids", user_ids, require_own_id, "user ids")
         request = new_request(campaign_id, list_id, idempotency_key)
+        partial = require_bool("partial", partial)
+        known = {} if contexts is None else require_mapping("contexts", contexts)
+        for context in known.values():
+            require_mapping("contexts", context)
         fingerprint = None if request.idempotency_key is None else request.fingerprint("many", users, partial)
-        return transact(self._wiring, self._assign_many, users, request, fingerprint, partial, contexts or {})
+        return self._wiring.write(self._assign_many, users, request, fingerprint, partial, known)
 
     def of_user(self, user_id: str, *, expired: bool = True) -> list[Assignment]:
         """Return the codes that a user has, the oldest first.
 
         Args:
             user_id: the user.
-            expired: False leaves out those whose list has passed its expiry, as it is now.
+            expired: False leaves out the codes of lists whose present expiry has passed.
+
+        Raises:
+            InvalidInput: an argument breaks its rule.
         """
         user_id = require_user_id(user_id)
+        expired = require_bool("expired", expired)
         now = self._wiring.now()
 
         def read(tx: Transaction) -> list[Assignment]:
             found = tx.assignments.of_user(user_id)
-            return found if expired else [a for a in found if not _has_expired(tx, a.list_id, now)]
+            if expired:
+                return found
+            # One look-up of all lists, however many codes the user has.
+            expiries = tx.lists.expiries({each.list_id for each in found})
+            return [each for each in found if now <= expiries.get(each.list_id, now)]
 
-        return transact(self._wiring, read, write=False)
+        return self._wiring.read(read)
 
     def holders(self, code: str) -> list[Assignment]:
-        """Return who has a code: one assignment for each list that gave it out, archived lists included."""
-        code = self._wiring.code_format.trim(require_name("code", code))
-        return transact(self._wiring, lambda tx: tx.assignments.of_code(code), write=False)
+        """Return who has a code: one assignment for each list that gave it out, archived lists included.
+
+        Raises:
+            InvalidInput: `code` is not a string that could be a code.
+        """
+        code = self._wiring.code_format.trim(require_name("code", code, most=MAX_TEXT))
+        return self._wiring.read(lambda tx: tx.assignments.of_code(code))
 
     def assignments(self, list_id: str) -> Iterator[Assignment]:
         """Yield the assignments of a list in the order of its codes, in pages, so that memory does not grow.
 
-        What is given out while the iterator is read may be yielded or not.
+        Codes that are assigned while you read the iterator may be yielded or not.
 
         Raises:
             UnknownList: there is no such list; raised by the call.
         """
-        transact(self._wiring, require_list, list_id, write=False)
+        self._wiring.read(require_list, list_id)
         return self._stream_assignments(list_id)
 
     def export(self, list_id: str, *, remaining: bool = False, raw: bool = False) -> BinaryIO:
@@ -158,15 +174,17 @@ class CodesGroup:
             list_id: the list.
             remaining: False for the codes that were given out, with user, campaign and time; True for those
                 that are left.
-            raw: True leaves cells as they are that a spreadsheet would take for a formula.
+            raw: False protects cells that a spreadsheet would run as a formula; True leaves them as they are.
 
         Returns:
-            a stream to read from; it reads the storage bit by bit.
+            a stream to read from; it reads the storage piece by piece.
 
         Raises:
             UnknownList: there is no such list.
+            InvalidInput: an argument breaks its rule.
         """
-        transact(self._wiring, require_list, list_id, write=False)
+        remaining, raw = require_bool("remaining", remaining), require_bool("raw", raw)
+        self._wiring.read(require_list, list_id)
         if remaining:
             codes = (left.code for left in self._stream_remaining(list_id))
             return as_binary_stream(remaining_codes(codes, raw=raw))
@@ -217,24 +235,16 @@ class CodesGroup:
         return Assigner(tx, request, self._wiring.now(), self._wiring.eligibility)
 
     def _stream_assignments(self, list_id: str) -> Iterator[Assignment]:
-        def read(tx: Transaction, after: str | None) -> list[Assignment]:
-            return tx.assignments.of_list(list_id, after, _PAGE)
-
-        after: str | None = None
-        while True:
-            page = transact(self._wiring, read, after, write=False)
-            yield from page
-            if len(page) < _PAGE:
-                return
-            after = page[-1].id
+        return self._stream(lambda tx, after: tx.assignments.of_list(list_id, after, _PAGE))
 
     def _stream_remaining(self, list_id: str) -> Iterator[TakenCode]:
-        def read(tx: Transaction, after: str | None) -> list[TakenCode]:
-            return tx.codes.remaining(list_id, after, _PAGE)
+        return self._stream(lambda tx, after: tx.codes.remaining(list_id, after, _PAGE))
 
+    def _stream(self, read: Callable[[Transaction, str | None], Sequence[Row]]) -> Iterator[Row]:
+        """Yield rows, a page in each transaction: `read` returns those after the one with an id."""
         after: str | None = None
         while True:
-            page = transact(self._wiring, read, after, write=False)
+            page = self._wiring.read(read, after)
             yield from page
             if len(page) < _PAGE:
                 return
@@ -250,8 +260,3 @@ def _replayed(users: Sequence[str], known: Sequence[Assignment]) -> BatchOutcome
         else:
             unserved.append(user_id)
     return BatchOutcome(tuple(Reward(assignment, replayed=True) for assignment in known), tuple(unserved))
-
-
-def _has_expired(tx: Transaction, list_id: str, now: datetime) -> bool:
-    voucher_list = tx.lists.get(list_id)
-    return voucher_list is not None and now > voucher_list.expires_at

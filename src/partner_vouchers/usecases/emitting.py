@@ -7,7 +7,6 @@ from typing import Final
 from partner_vouchers.domain.promo_events import RAISED_EVENTS, RaisedEvent, VoucherRewarded
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.ports import Transaction
-from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.wiring import Wiring
 
 _KNOWN: Final = ", ".join(kind.__name__ for kind in RAISED_EVENTS)
@@ -27,7 +26,7 @@ def emit(wiring: Wiring, event: RaisedEvent) -> None:
     # A class derived from one of these would come back from the storage as another.
     if type(event) not in RAISED_EVENTS:
         raise InvalidInput(field="event", reason=f"must be one of {_KNOWN}, not {type(event).__name__}")
-    transact(wiring, _store, event)
+    wiring.write(_store, event)
 
 
 def _store(tx: Transaction, event: RaisedEvent) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from functools import partial
-from threading import TIMEOUT_MAX
 
 from attrs import frozen
 
+from partner_vouchers.domain.arguments import is_whole, require_bool, require_instance, require_seconds
 from partner_vouchers.domain.delivery import Pause, RetryPolicy
 from partner_vouchers.domain.promo_events import RaisedEvent
 from partner_vouchers.domain.text import require_name
@@ -145,11 +145,11 @@ class EventsGroup:
                 a positive number.
         """
         self._require_own_transactions()
-        if not sinks or len({sink.name for sink in sinks}) < len(sinks):
-            raise InvalidInput(field="sinks", reason="must be one or more, each with a name of its own")
-        _require_interval(interval)
+        interval = require_seconds("interval", interval)
         for sink in sinks:
             self._deliverer(sink, from_now, retry)
+        if not sinks or len({sink.name for sink in sinks}) < len(sinks):
+            raise InvalidInput(field="sinks", reason="must be one or more, each with a name of its own")
         deliverers = [partial(self._deliverer, sink, from_now, retry) for sink in sinks]
         return Relay(self._wiring, deliverers, _Housekeeping(self._wiring), interval)
 
@@ -182,6 +182,7 @@ class EventsGroup:
             InvalidCursor: `after` is not from a page of dead letters.
         """
         limit = require_limit(limit)
+        sink = None if sink is None else require_name("sink", sink)
         return transact(self._wiring, list_dead_letters, sink, after, limit, write=False)
 
     def retry_dead_letters(self, sink: str | None = None, *, ids: Collection[str] | None = None) -> int:
@@ -196,7 +197,7 @@ class EventsGroup:
         Raises:
             InvalidInput: `ids` is a single text.
         """
-        return retry_dead_letters(self._wiring, sink, ids)
+        return retry_dead_letters(self._wiring, None if sink is None else require_name("sink", sink), ids)
 
     def forget_sink(self, sink: str) -> None:
         """Forget a sink that is not used any more, so that nothing is kept for it; its dead letters are lost.
@@ -220,11 +221,13 @@ class EventsGroup:
     def _deliverer(self, sink: EventSink, from_now: bool, retry: RetryPolicy | None) -> Deliverer:
         if isinstance(sink, type) or not callable(getattr(sink, "send", None)):
             raise InvalidInput(field="sink", reason=f"must be an EventSink, not {type(sink).__name__}")
-        require_name("sink.name", sink.name)
-        bounds: dict[str, object] = {"batch_size": sink.batch_size, "concurrency": sink.concurrency}
-        for field, value in bounds.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InvalidInput(field=f"sink.{field}", reason="must be at least 1")
+        require_name("sink.name", getattr(sink, "name", None))
+        for bound in ("batch_size", "concurrency"):
+            if not is_whole(getattr(sink, bound, None), 1, 2**31):
+                raise InvalidInput(field=f"sink.{bound}", reason="must be at least 1")
+        require_bool("from_now", from_now)
+        if retry is not None:
+            require_instance("retry", retry, RetryPolicy, "RetryPolicy()")
         return Deliverer(self._wiring, sink, retry or RetryPolicy(), from_now=from_now)
 
     def _require_own_transactions(self) -> None:
@@ -238,12 +241,6 @@ def _forget(tx: Transaction, sink: str) -> None:
     tx.deliveries.forget(sink)
     save_pause(tx, sink, Pause())
     tx.commit()
-
-
-def _require_interval(interval: object) -> None:
-    # Longer than this no thread can wait.
-    if isinstance(interval, bool) or not isinstance(interval, int | float) or not 0 < interval <= TIMEOUT_MAX:
-        raise InvalidInput(field="interval", reason="must be a positive number of seconds")
 
 
 class _Housekeeping:

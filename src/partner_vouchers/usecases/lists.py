@@ -5,25 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import date, datetime, tzinfo
+from functools import partial
 
 from attrs import evolve
 
 from partner_vouchers.domain.campaigns import CampaignLink
 from partner_vouchers.domain.events import Event
+from partner_vouchers.domain.expiry import require_aware
 from partner_vouchers.domain.lifecycle import Status, criteria_for
 from partner_vouchers.domain.list_view import ArchivedList, ListView, archived_view_of, view_of
 from partner_vouchers.domain.stock import LowStock
 from partner_vouchers.domain.text import require_name, require_text
-from partner_vouchers.domain.voucher_list import UNCHANGED, Unchanged, VoucherList, new_list
-from partner_vouchers.errors import InvalidInput, StorageError, TagTaken, UnknownPartner
+from partner_vouchers.domain.voucher_list import UNCHANGED, Unchanged, VoucherList, new_list, new_tag
+from partner_vouchers.errors import (
+    ExpiryNotInFuture,
+    InvalidCursor,
+    InvalidInput,
+    StorageError,
+    TagTaken,
+    UnknownPartner,
+)
 from partner_vouchers.ports import ListOrder, ListQuery, SortKey, Transaction
-from partner_vouchers.usecases.attempts import transact
-from partner_vouchers.usecases.paging import Page, decode_cursor, encode_cursor, require_limit
+from partner_vouchers.usecases.paging import Page, decode_cursor, page_of, require_limit
+from partner_vouchers.usecases.partners import ensure_partner
 from partner_vouchers.usecases.stock import notify_stock_level
 from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_held_list, require_list
 
 _RECLAIM_SECONDS = 0.05
 """How long a deletion frees space before it returns: enough for a list of some thousand codes."""
+
+# Room for a tag and a partner. A longer one would not fit into an index of PostgreSQL.
+_LONGEST_SCOPE = 600
+
+_COUNTERS = frozenset((ListOrder.UPLOADED, ListOrder.DISTRIBUTED))
+_INSTANTS = frozenset((ListOrder.UPDATED, ListOrder.CREATED, ListOrder.EXPIRES))
+_MOST_DIGITS = 18
 
 Change = Callable[[VoucherList, datetime], tuple[VoucherList, tuple[Event, ...]]]
 
@@ -79,46 +95,111 @@ class ListsGroup:
         actor = require_actor(actor)
         partner = require_name("partner", partner)
         now = self._wiring.now()
+        make = partial(
+            new_list,
+            partner=partner,
+            tag=tag,
+            name=name,
+            description=description,
+            expires_at=expires_at,
+            zone=zone,
+            low_stock_at=low_stock_at,
+            now=now,
+        )
 
-        def add(tx: Transaction) -> VoucherList:
+        def create(tx: Transaction) -> VoucherList:
             if tx.partners.get(partner) is None:
                 raise UnknownPartner(name=partner)
-            created, events = new_list(
-                id=tx.lists.new_id(),
-                partner=partner,
-                tag=tag,
-                name=name,
-                description=description,
-                expires_at=expires_at,
-                zone=zone,
-                low_stock_at=low_stock_at,
-                now=now,
-            )
-            scope = require_text("duplicates", self._wiring.duplicates.scope(created))
-            created = evolve(created, scope=scope)
+            created, events = make(id=tx.lists.new_id())
             holder = tx.lists.with_tag(partner, created.tag)
             if holder is not None:
                 raise TagTaken(partner=partner, tag=created.tag, list_id=holder.id)
-            tx.lists.add(created)
-            record(tx, events, actor)
-            tx.commit()
-            return created
+            return self._add(tx, created, events, actor)
 
-        return view_of(transact(self._wiring, add), now)
+        return view_of(self._wiring.write(create), now)
+
+    def ensure(
+        self,
+        *,
+        partner: str,
+        tag: str,
+        name: str,
+        description: str = "",
+        expires_at: datetime | date,
+        zone: tzinfo | None = None,
+        low_stock_at: LowStock | None = None,
+        actor: str | None = None,
+    ) -> ListView:
+        """Return the partner's list that has the tag, and create the list and the partner if there is none.
+
+        A deployment script can call it each time. A list that exists is returned as it is, whatever its status: nothing
+        of it is changed, and its expiry may have passed.
+
+        Args:
+            partner: the name of the partner.
+            tag: see `create`.
+            name: of a new list; see `create`.
+            description: likewise.
+            expires_at: likewise.
+            zone: likewise.
+            low_stock_at: likewise.
+            actor: who creates it, for the audit log.
+
+        Raises:
+            InvalidTag: the tag is empty or holds white space.
+            NaiveDatetime: the expiry has no time zone.
+            ExpiryNotInFuture: there is no such list, and the expiry is not in the future.
+            InvalidInput: another value breaks its rule.
+
+        Example:
+            >>> vouchers.lists.ensure(
+            ...     partner="Puma", tag="winter", name="Winter Sale", expires_at=datetime(2027, 3, 31, tzinfo=UTC)
+            ... ).id == winter.id
+            True
+        """
+        actor = require_actor(actor)
+        partner = require_name("partner", partner)
+        now = self._wiring.now()
+        make = partial(
+            new_list,
+            partner=partner,
+            tag=tag,
+            name=name,
+            description=description,
+            expires_at=expires_at,
+            zone=zone,
+            low_stock_at=low_stock_at,
+            now=now,
+        )
+        # What is wrong with the arguments is an error also where the list exists, except an expiry that has passed.
+        with suppress(ExpiryNotInFuture):
+            make(id="0")
+
+        def ensure(tx: Transaction) -> VoucherList:
+            known = tx.lists.with_tag(partner, new_tag(tag))
+            if known is not None:
+                return known
+            created, events = make(id=tx.lists.new_id())
+            ensure_partner(tx, partner, actor, now)
+            return self._add(tx, created, events, actor)
+
+        return view_of(self._wiring.write(ensure), now)
 
     def get(self, list_id: str) -> ListView:
         """Return a list with its status as of now.
 
         Raises:
             UnknownList: there is none with this id.
+            InvalidInput: the id is not a string.
         """
         now = self._wiring.now()
-        return view_of(transact(self._wiring, require_list, list_id, write=False), now)
+        return view_of(self._wiring.read(require_list, list_id), now)
 
     def find(
         self,
         *,
         partner: str | None = None,
+        tag: str | None = None,
         status: Status | str | None = None,
         text: str | None = None,
         sort: str = "-updated_at",
@@ -129,34 +210,34 @@ class ListsGroup:
 
         Args:
             partner: only lists of this partner.
+            tag: only lists with this tag, in any case: the present one and archived ones.
             status: only lists with this status as of now, such as `"Active"`.
-            text: only lists in whose partner, tag, name or description this stands, in any case.
+            text: only lists that contain it in partner, tag, name or description, in any case.
             sort: a name from `ports.ListOrder`; with a `-` before it, the greatest first.
             after: the `next` of the page before, from a call with the same arguments.
             limit: how many lists, from 1 to 1000.
 
         Raises:
-            InvalidInput: `status`, `sort` or `limit` is none that exists, or `partner` or `text` is no text.
+            InvalidInput: there is no such `status`, `sort` or `limit`, or another argument is not a string.
             InvalidCursor: `after` is not from a page in this order.
         """
         now = self._wiring.now()
+        limit = require_limit(limit)
         order, descending = _parse_sort(sort)
+        result = f"lists in the order {'-' if descending else ''}{order.value}"
         query = ListQuery(
             partner=None if partner is None else require_text("partner", partner),
+            tag=None if tag is None else require_text("tag", tag).lower(),
             criteria=None if status is None else criteria_for(_parse_status(status), now),
             text=None if text is None else require_text("text", text).casefold(),
             order=order,
             descending=descending,
-            after=None if after is None else decode_cursor(after, order, descending),
-            limit=require_limit(limit) + 1,
+            after=_after(result, after, order),
+            limit=limit + 1,
         )
-        found = transact(self._wiring, lambda tx: tx.lists.find(query), write=False)
-        shown = found[:limit]
-        more = len(found) > limit
-        next_cursor = (
-            encode_cursor(order, descending, _sort_key(shown[-1], order), shown[-1].id) if more else None
-        )
-        return Page(tuple(view_of(voucher_list, now) for voucher_list in shown), next_cursor)
+        found = self._wiring.read(lambda tx: tx.lists.find(query))
+        page = page_of(result, found, limit, lambda last: (_plain_key(last, order), last.id))
+        return Page(tuple(view_of(each, now) for each in page), page.next)
 
     def edit(
         self,
@@ -170,9 +251,10 @@ class ListsGroup:
         version: int | None = None,
         actor: str | None = None,
     ) -> ListView:
-        """Change the name, description, expiry or stock threshold; what is not named stays as it is.
+        """Change the name, description, expiry or stock threshold; arguments that you do not pass stay as they are.
 
-        A later expiry brings an Expired list back to what it was, Active or Paused.
+        A later expiry brings an Expired list back to what it was, Active or Paused. A value that equals the present one
+        is not a change and is not checked: a form of an Expired list can be saved with its old expiry and a new name.
 
         Args:
             list_id: the list.
@@ -181,13 +263,13 @@ class ListsGroup:
             expires_at: see `create`.
             zone: see `create`.
             low_stock_at: see `create`; None for no threshold.
-            version: the `version` of the list that the change is based on; None overwrites whatever there is.
+            version: the `version` of the list that the change is based on; None overwrites any version.
             actor: who changes it, for the audit log.
 
         Raises:
             UnknownList: there is none with this id.
             ActionNotAllowed: the list is archived.
-            StaleVersion: somebody else changed the list since `version`.
+            StaleVersion: the list was changed since `version`.
             InvalidInput: a value breaks its rule, as in `create`.
         """
 
@@ -209,7 +291,7 @@ class ListsGroup:
         Raises:
             UnknownList: there is none with this id.
             ActionNotAllowed: the list is not Active.
-            StaleVersion: somebody else changed the list since `version`.
+            StaleVersion: the list was changed since `version`.
         """
         return self._change(list_id, VoucherList.pause, version, actor)
 
@@ -219,7 +301,7 @@ class ListsGroup:
         Raises:
             UnknownList: there is none with this id.
             ActionNotAllowed: the list is not Paused; an Expired one needs a later expiry first.
-            StaleVersion: somebody else changed the list since `version`.
+            StaleVersion: the list was changed since `version`.
         """
         return self._change(list_id, VoucherList.activate, version, actor)
 
@@ -232,7 +314,7 @@ class ListsGroup:
         Raises:
             UnknownList: there is none with this id.
             ActionNotAllowed: the list is archived already.
-            StaleVersion: somebody else changed the list since `version`.
+            StaleVersion: the list was changed since `version`.
         """
         actor = require_actor(actor)
         now = self._wiring.now()
@@ -243,7 +325,7 @@ class ListsGroup:
             tx.commit()
             return archived, links
 
-        archived, links = transact(self._wiring, archive)
+        archived, links = self._wiring.write(archive)
         return archived_view_of(archived, tuple(link.campaign_id for link in links), now)
 
     def delete(self, list_id: str, *, version: int | None = None, actor: str | None = None) -> None:
@@ -254,7 +336,7 @@ class ListsGroup:
             ActionNotAllowed: the list is archived: it is kept for the record.
             ListLinked: a campaign is linked to it.
             ListDistributed: a code of it was given out; archive it instead.
-            StaleVersion: somebody else changed the list since `version`.
+            StaleVersion: the list was changed since `version`.
         """
         actor = require_actor(actor)
         now = self._wiring.now()
@@ -268,7 +350,7 @@ class ListsGroup:
             record(tx, events, actor)
             tx.commit()
 
-        transact(self._wiring, remove)
+        self._wiring.write(remove)
         if not self._wiring.in_host_transaction:
             # The list is deleted. What is not freed by now, later deletions and `uploads.recover` free.
             with suppress(StorageError):
@@ -283,7 +365,17 @@ class ListsGroup:
             tx.commit()
             return after
 
-        return view_of(transact(self._wiring, save), now)
+        return view_of(self._wiring.write(save), now)
+
+    def _add(
+        self, tx: Transaction, created: VoucherList, events: Sequence[Event], actor: str | None
+    ) -> VoucherList:
+        scope = require_text("duplicates", self._wiring.duplicates.scope(created), most=_LONGEST_SCOPE)
+        created = evolve(created, scope=scope)
+        tx.lists.add(created)
+        record(tx, events, actor)
+        tx.commit()
+        return created
 
 
 def _apply(
@@ -317,12 +409,30 @@ def _parse_sort(sort: str) -> tuple[ListOrder, bool]:
         ) from None
 
 
-def _sort_key(voucher_list: VoucherList, order: ListOrder) -> SortKey:
-    match order:
-        case ListOrder.UPLOADED:
-            return voucher_list.counts.uploaded
-        case ListOrder.DISTRIBUTED:
-            return voucher_list.counts.distributed
-        case _:
-            key: SortKey = getattr(voucher_list, order.value)
-            return key
+def _plain_key(voucher_list: VoucherList, order: ListOrder) -> str | int:
+    """Return the value by which a list is sorted, as it is put into a cursor."""
+    if order in _COUNTERS:
+        found: int = getattr(voucher_list.counts, order.value)
+        return found
+    key = getattr(voucher_list, order.value)
+    return key.isoformat() if isinstance(key, datetime) else str(key)
+
+
+def _after(result: str, after: object, order: ListOrder) -> tuple[SortKey, str] | None:
+    """Return the place of a cursor in an order.
+
+    Raises:
+        InvalidCursor: it is not a cursor of this order.
+    """
+    place = decode_cursor(result, after, int if order in _COUNTERS else str, str)
+    if place is None:
+        return None
+    key, list_id = place
+    if order in _INSTANTS:
+        try:
+            key = require_aware("after", datetime.fromisoformat(key))
+        except (ValueError, InvalidInput) as error:
+            raise InvalidCursor(field="after", reason=f"is not the `next` of a page of {result}") from error
+    if not (list_id.isascii() and list_id.isdigit() and len(list_id) <= _MOST_DIGITS):
+        raise InvalidCursor(field="after", reason=f"is not the `next` of a page of {result}")
+    return key, list_id

@@ -1,26 +1,25 @@
-"""Pages: a part of a long result, and a cursor that leads to the next."""
+"""Pages: a part of a long result, and an opaque cursor that leads to the next."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
-from datetime import datetime
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
-from partner_vouchers.domain.expiry import require_aware
+from partner_vouchers.domain.arguments import is_whole
 from partner_vouchers.domain.text import has_control_character
 from partner_vouchers.errors import InvalidCursor, InvalidInput
-from partner_vouchers.ports import ListOrder, SortKey
 
 T = TypeVar("T")
 
 MAX_LIMIT = 1000
 """How many items a page can have."""
 
-_MOST_DIGITS = 18
+LARGEST = 10**18 - 1
+"""The largest number in a cursor that every storage can be asked for."""
 
 
 @frozen
@@ -46,11 +45,11 @@ def require_limit(limit: object) -> int:
     """Return how many items a page may have.
 
     Raises:
-        InvalidInput: it is not from 1 to 1000.
+        InvalidInput: it is not a whole number from 1 to 1000.
     """
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
+    if not is_whole(limit, 1, MAX_LIMIT):
         raise InvalidInput(field="limit", reason=f"must be from 1 to {MAX_LIMIT}")
-    return limit
+    return int(limit)  # type: ignore[call-overload,no-any-return]
 
 
 def require_line(after_line: object) -> int:
@@ -59,58 +58,67 @@ def require_line(after_line: object) -> int:
     Raises:
         InvalidInput: no file has such a line.
     """
-    if isinstance(after_line, bool) or not isinstance(after_line, int) or not 0 <= after_line < 2**32:
+    if not is_whole(after_line, 0, 2**32 - 1):
         raise InvalidInput(field="after_line", reason="must be the number of a line, or 0")
-    return after_line
+    return int(after_line)  # type: ignore[call-overload,no-any-return]
 
 
-def require_position(after: object, log: str) -> None:
-    """Check the cursor of a page of a log, which is the decimal number of its last entry.
+def page_of(
+    result: str, found: Sequence[T], limit: int, place: Callable[[T], tuple[str | int, ...]]
+) -> Page[T]:
+    """Return a page of items, of which one more than `limit` was looked for.
 
-    Raises:
-        InvalidCursor: it is neither such a number nor None.
+    Args:
+        result: what the page is a part of, such as `"the audit log"`; a cursor works only for the same result.
+        found: the items, in order.
+        limit: how many items the page may have.
+        place: returns the place of an item in the order of the result.
     """
-    if after is not None and not (isinstance(after, str) and _is_number(after)):
-        raise InvalidCursor(field="after", reason=f"is not the `next` of a page of {log}")
+    shown = tuple(found[:limit])
+    return Page(shown, encode_cursor(result, *place(shown[-1])) if len(found) > limit else None)
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
-
-
-def encode_cursor(order: ListOrder, descending: bool, key: SortKey, list_id: str) -> str:
-    """Return a cursor that stands behind a list in an order."""
-    plain = key.isoformat() if isinstance(key, datetime) else key
-    text = json.dumps([order.value, descending, plain, list_id])
+def encode_cursor(result: str, *place: str | int) -> str:
+    """Return the cursor of a place in a result. It needs no quoting in a URL."""
+    text = json.dumps([result, *place])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str, order: ListOrder, descending: bool) -> tuple[SortKey, str]:
-    """Return the sort key and the list id of a cursor.
+def decode_cursor(
+    result: str, after: object, *kinds: type[str | int], largest: int = LARGEST
+) -> list[Any] | None:
+    """Return the place that a cursor stands for; None for the first page.
+
+    Args:
+        result: what the page is a part of.
+        after: the cursor, as the caller passed it.
+        kinds: the types of the parts of the place.
+        largest: the largest number that the place may contain.
 
     Raises:
-        InvalidCursor: it is not a cursor of this order.
+        InvalidCursor: it is not a cursor of this result.
     """
+    if after is None:
+        return None
     try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        found_order, found_descending, key, list_id = json.loads(
-            base64.urlsafe_b64decode(padded.encode("ascii"))
-        )
-        if (found_order, found_descending) != (order.value, descending) or not _is_number(list_id):
+        if not isinstance(after, str):
+            raise TypeError
+        padded = after + "=" * (-len(after) % 4)
+        place: list[Any]
+        found_result, *place = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
+        if found_result != result or len(place) != len(kinds):
             raise ValueError
-        return _sort_key(order, key), list_id
-    except (ValueError, TypeError, AttributeError, RecursionError, InvalidInput) as error:
+        for part, kind in zip(place, kinds, strict=True):
+            if type(part) is not kind or not _is_storable(part, largest):
+                raise ValueError
+        return place
+    except (ValueError, TypeError, RecursionError) as error:
         raise InvalidCursor(
-            field="after", reason="is not the `next` of a page in this order; ask for the first page again"
+            field="after", reason=f"is not the `next` of a page of {result}; ask for the first page again"
         ) from error
 
 
-def _sort_key(order: ListOrder, key: object) -> SortKey:
-    if order in (ListOrder.UPDATED, ListOrder.CREATED, ListOrder.EXPIRES):
-        return require_aware("after", datetime.fromisoformat(str(key)))
-    if order in (ListOrder.UPLOADED, ListOrder.DISTRIBUTED):
-        if type(key) is int and abs(key) < 10**_MOST_DIGITS:
-            return key
-    elif isinstance(key, str) and not has_control_character(key):
-        return key
-    raise ValueError
+def _is_storable(part: object, largest: int) -> bool:
+    if isinstance(part, str):
+        return not has_control_character(part)
+    return isinstance(part, int) and abs(part) <= largest

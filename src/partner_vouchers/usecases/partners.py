@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from partner_vouchers.domain.events import FieldChange, PartnerAdded
 from partner_vouchers.domain.partner import Partner, new_partner
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import InvalidPartnerName, PartnerExists, UnknownPartner
 from partner_vouchers.ports import Transaction
-from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.wiring import Wiring, record, require_actor
 
 
@@ -21,43 +22,87 @@ class PartnersGroup:
         """Add a partner.
 
         Args:
-            name: any text without control characters; upper and lower case differ.
+            name: any text of 1 to 255 characters without control characters; upper and lower case differ.
             actor: who adds it, for the audit log.
 
         Raises:
-            InvalidPartnerName: the name is empty, blank, or holds a control character.
-            PartnerExists: there is a partner of exactly this name.
+            InvalidPartnerName: the name is empty, blank, too long, or holds a control character.
+            PartnerExists: there is a partner with exactly this name.
 
         Example:
             >>> vouchers.partners.add("Amazon").name
             'Amazon'
         """
         actor = require_actor(actor)
-        now = self._wiring.now()
-        partner = new_partner(name, now)
+        partner = new_partner(name, self._wiring.now())
 
-        def add(tx: Transaction) -> None:
-            if not tx.partners.add(partner):
-                raise PartnerExists(name=name)
-            record(tx, [PartnerAdded(occurred_at=now, changes=(FieldChange("partner", None, name),))], actor)
+        def add(tx: Transaction) -> Partner:
+            if not add_partner(tx, partner, actor):
+                raise PartnerExists(name=partner.name)
             tx.commit()
+            return partner
 
-        transact(self._wiring, add)
-        return partner
+        return self._wiring.write(add)
+
+    def ensure(self, name: str, *, actor: str | None = None) -> Partner:
+        """Return the partner with this name, and add it first if there is none: what a deployment script calls.
+
+        Args:
+            name: see `add`.
+            actor: who adds it, for the audit log.
+
+        Raises:
+            InvalidPartnerName: the name is empty, blank, too long, or holds a control character.
+
+        Example:
+            >>> vouchers.partners.ensure("Amazon") == vouchers.partners.ensure("Amazon")
+            True
+        """
+        actor = require_actor(actor)
+        now = self._wiring.now()
+        name = require_name("name", name, InvalidPartnerName)
+
+        def ensure(tx: Transaction) -> Partner:
+            partner = ensure_partner(tx, name, actor, now)
+            tx.commit()
+            return partner
+
+        return self._wiring.read(lambda tx: tx.partners.get(name)) or self._wiring.write(ensure)
 
     def get(self, name: str) -> Partner:
-        """Return the partner of exactly this name.
+        """Return the partner with exactly this name.
 
         Raises:
             UnknownPartner: there is none.
             InvalidPartnerName: no partner can have this name.
         """
         name = require_name("name", name, InvalidPartnerName)
-        partner = transact(self._wiring, lambda tx: tx.partners.get(name), write=False)
+        partner = self._wiring.read(lambda tx: tx.partners.get(name))
         if partner is None:
             raise UnknownPartner(name=name)
         return partner
 
     def all(self) -> list[Partner]:
         """Return all partners, ordered by name."""
-        return transact(self._wiring, lambda tx: tx.partners.all(), write=False)
+        return self._wiring.read(lambda tx: tx.partners.all())
+
+
+def ensure_partner(tx: Transaction, name: str, actor: str | None, now: datetime) -> Partner:
+    """Return the partner with this name, and add it first if there is none."""
+    known = tx.partners.get(name)
+    if known is not None:
+        return known
+    partner = new_partner(name, now)
+    if add_partner(tx, partner, actor):
+        return partner
+    # Another process added it just now.
+    return tx.partners.get(name) or partner
+
+
+def add_partner(tx: Transaction, partner: Partner, actor: str | None) -> bool:
+    """Store a partner and what is told of it; return False, and store nothing, if the name exists."""
+    added = tx.partners.add(partner)
+    if added:
+        change = FieldChange("partner", None, partner.name)
+        record(tx, [PartnerAdded(occurred_at=partner.created_at, changes=(change,))], actor)
+    return added

@@ -20,7 +20,7 @@ from partner_vouchers.csvfile.streams import (
 )
 from partner_vouchers.domain.duplicates import DuplicateExplanation, Holder, counts_for_duplicates, refusal
 from partner_vouchers.domain.lifecycle import Action
-from partner_vouchers.domain.text import require_text
+from partner_vouchers.domain.text import could_be_id, require_id, require_text
 from partner_vouchers.domain.uploads import (
     FileFault,
     RowFault,
@@ -48,7 +48,7 @@ from partner_vouchers.errors import (
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.importing import ImportRun, OnProgress, keep_original
-from partner_vouchers.usecases.paging import Page, require_limit, require_line, require_position
+from partner_vouchers.usecases.paging import Page, decode_cursor, page_of, require_limit, require_line
 from partner_vouchers.usecases.stock import notify_stock_level
 from partner_vouchers.usecases.upload_entries import UploadEntries, is_full, require_new_file
 from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_held_list, require_list
@@ -212,15 +212,15 @@ class UploadsGroup:
             InvalidCursor: `after` is no cursor of this log.
         """
         limit = require_limit(limit)
-        require_position(after, "the upload log")
+        place = decode_cursor("the upload log", after, int)
+        before = None if place is None else str(place[0])
 
         def read(tx: Transaction) -> list[Upload]:
             require_list(tx, list_id)
-            return tx.uploads.of_list(list_id, after, limit + 1)
+            return tx.uploads.of_list(list_id, before, limit + 1)
 
         found = transact(self._wiring, read, write=False)
-        shown = found[:limit]
-        return Page(tuple(shown), shown[-1].id if len(found) > limit else None)
+        return page_of("the upload log", found, limit, lambda upload: (int(upload.id),))
 
     def errors(self, upload_id: str, *, after_line: int = 0, limit: int = 100) -> list[RowFault]:
         """Return refused rows in the order of their lines, from the line after `after_line` on, which is 0 or more.
@@ -398,7 +398,8 @@ def _unread_fault(list_is_full: bool, opened: OpenSource) -> FileFault | None:
 
 
 def _require_upload(tx: Transaction, upload_id: object) -> Upload:
-    found = tx.uploads.get(upload_id) if isinstance(upload_id, str) else None
+    upload_id = require_id("upload_id", upload_id)
+    found = tx.uploads.get(upload_id) if could_be_id(upload_id) else None
     if found is None:
-        raise UnknownUpload(upload_id=str(upload_id))
+        raise UnknownUpload(upload_id=upload_id)
     return found

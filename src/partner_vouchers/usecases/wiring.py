@@ -1,34 +1,53 @@
-"""What every use case is handed: the storage, the policies, the clock."""
+"""The collaborators of every use case: the storage, the policies, the clock."""
 
 from __future__ import annotations
 
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import TypeVar, TypeVarTuple
 from uuid import uuid4
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from partner_vouchers.domain.codes import CodeRules
 from partner_vouchers.domain.duplicates import DuplicatePolicy
 from partner_vouchers.domain.events import Event, Recorded
 from partner_vouchers.domain.expiry import require_aware
-from partner_vouchers.domain.text import require_name
+from partner_vouchers.domain.text import could_be_id, require_id, require_name
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import UnknownList
 from partner_vouchers.ports import Clock, Storage, Transaction
+from partner_vouchers.usecases.transactions import run_in_transaction
+
+T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
 
 EligibilityRule = Callable[[Mapping[str, object]], bool]
 """A host's rule over a user's context.
 
-It must be quick, since the storage waits for it, and only answer, since a transaction that is repeated asks it again.
+It must be quick, since the storage waits for it, and have no effects, since a transaction that is repeated calls it
+again.
 """
+
+
+@define
+class PolicyCheck:
+    """Whether the duplicate policy of the storage was checked in this process.
+
+    Attributes:
+        passed: True after the first successful check.
+        in_doubt: True while the policy was stored only in a host's transaction, which may be rolled back.
+    """
+
+    passed: bool = False
+    in_doubt: bool = False
 
 
 @frozen
 class Wiring:
-    """The collaborators of the use cases.
+    """The collaborators of the use cases, and how these run in a transaction.
 
     Attributes:
         storage: where everything is kept.
@@ -36,11 +55,12 @@ class Wiring:
         code_format: what a valid code is.
         clock: returns the present instant.
         eligibility: the host's eligibility rules by name.
-        new_token: returns a text that no other process has.
+        new_token: returns a string that no other process has.
         pause: waits for a number of seconds.
         chance: returns a random number from 0 to 1.
         keep_events: how long an event is kept after it was delivered; None for ever.
         in_host_transaction: whether the storage is joined to a host's transaction.
+        policy_check: shared by all that use the same storage and policy.
     """
 
     storage: Storage
@@ -53,15 +73,24 @@ class Wiring:
     chance: Callable[[], float] = random.random
     keep_events: timedelta | None = None
     in_host_transaction: bool = False
+    policy_check: PolicyCheck = field(factory=PolicyCheck, eq=False, repr=False)
 
     def now(self) -> datetime:
         """Return the present instant in UTC.
 
         Raises:
-            NaiveDatetime: the clock that was handed in does not tell its time zone.
+            NaiveDatetime: the host's clock returns an instant without a time zone.
+            InvalidInput: it returns something else.
         """
-        now = self.clock()
-        return now if now.tzinfo is UTC else require_aware("clock", now)
+        return require_aware("clock", self.clock())
+
+    def read(self, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments) -> T:
+        """Run work that only reads in a transaction, and return its result (see `run_in_transaction`)."""
+        return run_in_transaction(self, work, arguments, write=False)
+
+    def write(self, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments) -> T:
+        """Run work in a transaction, which it commits, and return its result (see `run_in_transaction`)."""
+        return run_in_transaction(self, work, arguments, write=True)
 
 
 def require_list(tx: Transaction, list_id: object) -> VoucherList:
@@ -69,21 +98,24 @@ def require_list(tx: Transaction, list_id: object) -> VoucherList:
 
     Raises:
         UnknownList: there is none with this id.
+        InvalidInput: the id is not a string.
     """
-    # A storage is asked only for texts; anything else is an id that nobody has.
-    found = tx.lists.get(list_id) if isinstance(list_id, str) else None
+    list_id = require_id("list_id", list_id)
+    found = tx.lists.get(list_id) if could_be_id(list_id) else None
     if found is None:
-        raise UnknownList(list_id=str(list_id))
+        raise UnknownList(list_id=list_id)
     return found
 
 
-def require_held_list(tx: Transaction, list_id: str) -> VoucherList:
-    """Return a list that the transaction will change: nobody else changes it or takes its codes meanwhile.
+def require_held_list(tx: Transaction, list_id: object) -> VoucherList:
+    """Return a list that the transaction will change: no other transaction changes it or takes its codes meanwhile.
 
     Raises:
         UnknownList: there is none with this id.
+        InvalidInput: the id is not a string.
     """
-    found = tx.lists.get_for_update(list_id)
+    list_id = require_id("list_id", list_id)
+    found = tx.lists.get_for_update(list_id) if could_be_id(list_id) else None
     if found is None:
         raise UnknownList(list_id=list_id)
     return found
@@ -93,12 +125,12 @@ def require_actor(actor: object) -> str | None:
     """Return who makes a change, for the audit log; None where the host does not say.
 
     Raises:
-        InvalidInput: it is empty or holds a control character.
+        InvalidInput: it is not a string of 1 to 255 characters on one line.
     """
     return None if actor is None else require_name("actor", actor)
 
 
 def record(tx: Transaction, events: Sequence[Event], actor: str | None) -> None:
-    """Store events with what caused them, and in the audit log where they are changes."""
+    """Store events in the outbox, and in the audit log if they are changes."""
     tx.outbox.append(events)
     tx.audit.append(actor, [event for event in events if isinstance(event, Recorded)])

@@ -7,17 +7,20 @@ from datetime import datetime
 
 from attrs import evolve, frozen
 
+from partner_vouchers.domain.arguments import require_each
 from partner_vouchers.domain.delivery import Held, Pause
 from partner_vouchers.domain.events import Event
-from partner_vouchers.errors import InvalidCursor, InvalidInput
+from partner_vouchers.domain.text import require_id
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.delivery.pauses import load_pause, save_pause
-from partner_vouchers.usecases.paging import Page
+from partner_vouchers.usecases.paging import Page, decode_cursor, page_of
 from partner_vouchers.usecases.wiring import Wiring
 
 _AT_ONCE = 500
-_MOST_DIGITS = 40
+_RESULT = "dead letters"
+# Positions of some storages are wider than any other number here.
+_LARGEST = 10**40 - 1
 
 
 @frozen
@@ -41,28 +44,28 @@ class DeadLetter:
 
 def list_dead_letters(tx: Transaction, sink: str | None, after: str | None, limit: int) -> Page[DeadLetter]:
     """Return a page of dead letters, by sink and age."""
-    last_sink, last_position = _parse(after)
+    last_sink, last_position = decode_cursor(_RESULT, after, str, int, largest=_LARGEST) or ("", 0)
     found = list[tuple[Held, DeadLetter]]()
     for name in _names(tx, sink):
         if name >= last_sink:
             behind = last_position if name == last_sink else 0
             found += _with_events(tx, name, tx.deliveries.dead(name, behind, limit + 1 - len(found)))
         if len(found) > limit:
-            last, letter = found[limit - 1]
-            return Page(tuple(letter for _, letter in found[:limit]), f"{last.position}:{letter.sink}")
-    return Page(tuple(letter for _, letter in found), None)
+            break
+    page = page_of(_RESULT, found, limit, lambda last: (last[1].sink, last[0].position))
+    return Page(tuple(letter for _, letter in page), page.next)
 
 
 def retry_dead_letters(wiring: Wiring, sink: str | None, ids: Collection[str] | None) -> int:
     """Let dead letters be tried again, as if they never had been; return how many.
 
     Raises:
-        InvalidInput: `ids` is a single text.
+        InvalidInput: `ids` is a single string, or contains anything but strings.
     """
-    if isinstance(ids, str):
-        # A part of it would be the id of another event.
-        raise InvalidInput(field="ids", reason="must be a collection of ids, such as [letter.id]")
-    chosen = None if ids is None else frozenset(ids)
+    # A part of a single string would be the id of another event.
+    chosen = (
+        None if ids is None else frozenset(require_each("ids", ids, require_id, "ids such as [letter.id]"))
+    )
     now = wiring.now()
     names = transact(wiring, _names, sink, write=False)
     return sum(_revive(wiring, name, chosen, now) for name in names)
@@ -101,13 +104,3 @@ def _with_events(tx: Transaction, sink: str, dead: list[Held]) -> Iterator[tuple
     for held in dead:
         entry = entries[held.position]
         yield held, DeadLetter(entry.id, sink, entry.event, held.attempts, held.reason)
-
-
-def _parse(after: object) -> tuple[str, int]:
-    if after is None:
-        return "", 0
-    position, colon, sink = after.partition(":") if isinstance(after, str) else ("", "", "")
-    # Positions of some storages are wider than any other number here.
-    if not colon or not (position.isascii() and position.isdigit() and len(position) <= _MOST_DIGITS):
-        raise InvalidCursor(field="after", reason="is not the `next` of a page of dead letters")
-    return sink, int(position)

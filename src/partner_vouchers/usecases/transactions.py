@@ -1,0 +1,114 @@
+"""Run a use case in a transaction: the one place that says what may be repeated, and that opens the storage."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from partner_vouchers.errors import ConnectionLost, DuplicatePolicyMismatch, TransactionConflict
+from partner_vouchers.ports import Transaction
+
+if TYPE_CHECKING:
+    from partner_vouchers.usecases.wiring import Wiring
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger("partner_vouchers.transactions")
+_POLICY_SETTING = "duplicate policy"
+
+PAUSES = (0.05, 0.25)
+"""Seconds to wait before each further attempt."""
+
+
+def run_in_transaction(
+    wiring: Wiring, work: Callable[..., T], arguments: tuple[Any, ...], *, write: bool
+) -> T:
+    """Run the work of a use case in one transaction, and return its result.
+
+    If the storage rolled the transaction back before its commit (`TransactionConflict`, `ConnectionLost`), all of the
+    work is run again in a new transaction. Everything else is for the caller: an error of a rule stays one, a call
+    that waited for a timeout would wait again, a commit without an answer may have succeeded, and of a host's
+    transaction only a part is known here.
+
+    The first call of a process also checks the duplicate policy of the storage.
+
+    Args:
+        wiring: the collaborators.
+        work: is called with the transaction and `arguments`, and commits it. Before the commit it changes nothing but
+            the storage, unless the operation is idempotent; after it, it does not use the storage.
+        arguments: its other arguments.
+        write: False for work that only reads.
+
+    Raises:
+        TransactionConflict: also after the last attempt.
+        ConnectionLost: also after the last attempt.
+        DuplicatePolicyMismatch: the storage was set up with another duplicate policy.
+    """
+    if not wiring.policy_check.passed:
+        check_policy(wiring, write=write)
+    return _repeat(wiring, work, arguments, write=write)
+
+
+def check_policy(wiring: Wiring, *, write: bool = True) -> None:
+    """Open the storage, and check that it was set up with the duplicate policy of this process.
+
+    Args:
+        wiring: the collaborators.
+        write: True to set it up with this policy if it was not set up before.
+
+    Raises:
+        DuplicatePolicyMismatch: it was set up with another one.
+        StorageError: it cannot be used.
+    """
+    given, check = wiring.duplicates.name, wiring.policy_check
+    joined = wiring.in_host_transaction
+    # A host's transaction that will write must not begin by reading: it could not wait for the lock any more.
+    stored = _repeat(wiring, _read_policy, (), write=write and joined)
+    if stored is None and write:
+        stored = _repeat(wiring, _remember_policy, (given,), write=True)
+        check.in_doubt = joined
+    if stored is None:
+        return
+    if stored != given:
+        raise DuplicatePolicyMismatch(stored=stored, given=given)
+    check.in_doubt = check.in_doubt and joined
+    check.passed = not check.in_doubt
+
+
+def _repeat(wiring: Wiring, work: Callable[..., T], arguments: tuple[Any, ...], *, write: bool) -> T:
+    attempts = 1
+    while True:
+        context = wiring.storage.begin(write=write)
+        try:
+            try:
+                with context as tx:
+                    return work(tx, *arguments)
+            except BaseException:
+                # A signal handler may raise between any two instructions, also where the context is entered or left.
+                getattr(context, "abandon", _nothing)()
+                raise
+        except (TransactionConflict, ConnectionLost) as error:
+            error.attempts = attempts
+            if wiring.in_host_transaction or attempts > len(PAUSES):
+                raise
+            _LOG.info("attempt %d in a new transaction: %s", attempts + 1, error)
+        wiring.pause(PAUSES[attempts - 1])
+        attempts += 1
+
+
+def _nothing() -> None:
+    """Do nothing: a storage may have no `abandon`."""
+
+
+def _read_policy(tx: Transaction) -> str | None:
+    return tx.settings.get(_POLICY_SETTING)
+
+
+def _remember_policy(tx: Transaction, given: str) -> str:
+    stored = tx.settings.get(_POLICY_SETTING)
+    if stored is not None:
+        return stored
+    tx.settings.put(_POLICY_SETTING, given)
+    tx.commit()
+    return given
