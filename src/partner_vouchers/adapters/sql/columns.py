@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from partner_vouchers.domain.stock import LowStock, PercentUsed
 
@@ -54,6 +55,7 @@ def to_number(public_id: object) -> int:
     return -1
 
 
+@lru_cache(maxsize=4096)
 def to_list_number(public_id: object) -> int:
     """Return the number in the id of a list; -1 for anything that is not one."""
     number = to_number(public_id)
