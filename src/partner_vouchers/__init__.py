@@ -1,5 +1,6 @@
 """Give each user who earned one a voucher code of their own, exactly once."""
 
+from partner_vouchers.adapters.sql.tables import owns_table
 from partner_vouchers.domain.assignment import Assignment, BatchOutcome, Reward
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
 from partner_vouchers.domain.codes import CodeFault, CodeFormat, CodeRules
@@ -66,5 +67,6 @@ __all__ = [
     "UploadStatus",
     "VoucherRewarded",
     "WireForm",
+    "owns_table",
     "to_dict",
 ]

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum, auto
+from functools import partial
 from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any, Literal, Protocol
@@ -32,7 +33,7 @@ GRAINS: tuple[Grain, ...] = ("lines", "calls")
 _LIBRARY = str(Path(partner_vouchers.__file__).parent)
 # What is decided and read there is of one thread alone.
 _APART = tuple(str(Path(_LIBRARY, room)) for room in ("domain", "csvfile", "errors.py", "wire"))
-_MODULES_WITH_LOCKS = ("adapters.memory.storage", "adapters.sqlite.contexts")
+_MODULES_WITH_BELLS = ("locks",)
 _MODULES_WITH_CLOCKS = ("adapters.sqlite.driver", "adapters.sqlite.slices")
 
 _MOST_STEPS = 200_000
@@ -236,10 +237,28 @@ class Scheduler:
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Give the library locks and waits that ask the adversary."""
-        locks = SimpleNamespace(Lock=lambda: CooperativeLock(self), get_ident=threading.get_ident)
+        bell = partial(CooperativeBell, self)
         clocks = SimpleNamespace(sleep=self.sleep, monotonic=time.monotonic, perf_counter=time.perf_counter)
-        with patched(_MODULES_WITH_LOCKS, "threading", locks), patched(_MODULES_WITH_CLOCKS, "time", clocks):
+        with patched(_MODULES_WITH_BELLS, "SimpleQueue", bell), patched(_MODULES_WITH_CLOCKS, "time", clocks):
             yield
+
+
+class CooperativeBell:
+    """A queue as `queue.SimpleQueue` makes them, whose waiting the adversary knows of."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._rung = 0
+
+    def put(self, _item: object) -> None:
+        self._rung += 1
+        self._scheduler.wake()
+        self._scheduler.pause()
+
+    def get(self, timeout: float | None = None) -> None:
+        while not self._rung:
+            self._scheduler.wait()
+        self._rung -= 1
 
 
 class CooperativeLock:

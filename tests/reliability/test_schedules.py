@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from partner_vouchers.adapters.memory import storage as memory_storage
+from partner_vouchers.locks import QueueLock
 from tests.reliability.scheduler import AtRandom, CooperativeLock, Deadlock, Scheduler
 from tests.reliability.schedules import Figures, Scene, Shops, explore
 
@@ -78,8 +78,7 @@ def test_a_storage_that_reads_in_one_transaction_and_takes_in_another_would_be_f
 def test_transactions_in_memory_without_turns_would_be_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory_storage._Turn, "take", lambda self: None)
-    monkeypatch.setattr(memory_storage._Turn, "pass_on", lambda self: None)
+    monkeypatch.setattr(QueueLock, "acquire", lambda self, place, timeout: True)
     with pytest.raises(AssertionError):
         explore(Shops("memory", tmp_path), random.Random(2), Figures(), scenes=50, schedules=10)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -224,14 +225,16 @@ FORKS_WHILE_WRITING = """
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_fork_in_the_middle_of_a_batch_keeps_nobody_from_writing(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(FORKS_WHILE_WRITING), str(path)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        timeout=60,
-        check=False,
-    )
-
-    assert done.returncode == 0
+        start_new_session=True,
+    ) as process:
+        try:
+            assert process.wait(60) == 0
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
     assert [line["id"] for line in lines_of(path)] == ["s-1"] * 3
 
 

@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
+from attrs import evolve
 
 from partner_vouchers import RepeatPolicy
 from partner_vouchers.adapters.sqlite import SQLiteStorage
@@ -53,6 +55,16 @@ def old(host: Host, tmp_path: Path) -> Path:
     return path
 
 
+def what_was_kept(host: Host) -> dict[str, object]:
+    """Return what a version that did not keep the first rows of files has kept of all."""
+    everything: dict[str, Any] = host.everything()
+    everything["uploads"] = {
+        list_id: [evolve(upload, first_row=None, warnings={}) for upload in uploads]
+        for list_id, uploads in everything["uploads"].items()
+    }
+    return everything
+
+
 def objects(path: Path) -> list[tuple[str, ...]]:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
@@ -63,7 +75,7 @@ def test_an_old_file_is_upgraded_with_all_that_it_holds(host: Host, old: Path, t
     upgraded = Host(storage, host.clock)
     upgraded.vouchers.check()
     assert objects(old) == objects(tmp_path / "new.db")
-    assert upgraded.everything() == host.everything()
+    assert upgraded.everything() == what_was_kept(host)
     with storage.begin(write=False) as tx:
         for lane in range(LANES):
             entries, _ = tx.outbox.read_lane(lane, 0, 1000)
@@ -103,7 +115,7 @@ def test_several_may_upgrade_at_once(host: Host, old: Path) -> None:
         for opened in [threads.submit(open_it) for _ in range(4)]:
             opened.result()
     storage = SQLiteStorage(old)
-    assert Host(storage, host.clock).everything() == host.everything()
+    assert Host(storage, host.clock).everything() == what_was_kept(host)
     storage.close()
 
 

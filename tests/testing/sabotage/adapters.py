@@ -345,7 +345,7 @@ def reader_that_sees_what_is_not_committed(
         with _begin(self) as tx:
             yield tx
         return
-    yield MemoryTransaction(unit.Unit(self._tables, unit.UndoLog(), write=False), self._origin, lambda: None)
+    yield MemoryTransaction(unit.Unit(self._tables, unit.UndoLog(), write=False), self._origin)
 
 
 _begin = MemoryStorage.begin

@@ -69,21 +69,14 @@ class _EarlyOwners(imports.MemoryImport):
             shared.owners.setdefault(self._scope, {}).update(self._early.owners[self._scope])
 
 
-@contextmanager
-def _import_codes(
-    self: MemoryStorage, upload: Any, scope: str, counts: Any
-) -> Iterator[imports.MemoryImport]:
-    opened = _EarlyOwners(self._tables, self.begin, upload, scope, counts)
-    try:
-        yield opened
-    finally:
-        opened.close()
+def _import_codes(self: MemoryStorage, upload: Any, scope: str, counts: Any) -> imports.MemoryImport:
+    return _EarlyOwners(self._tables, self.begin, upload, scope, counts)
 
 
 @contextmanager
 def _begin_at_once(self: MemoryStorage, *, write: bool = True) -> Iterator[MemoryTransaction]:
     """Let everybody work at once, and show events at the commit, at the positions where they were written."""
-    tx = MemoryTransaction(unit.Unit(self._tables, unit.UndoLog(), write=write), self._origin, lambda: None)
+    tx = MemoryTransaction(unit.Unit(self._tables, unit.UndoLog(), write=write), self._origin)
     tables, written, commit = self._tables, list[OutboxEntry](), tx.commit
 
     def append(events: Sequence[Event]) -> None:

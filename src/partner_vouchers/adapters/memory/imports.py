@@ -16,6 +16,7 @@ from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import MAX_KEPT_FAULTS, RowFault, RowFaultKind, Upload
 from partner_vouchers.errors import StorageError, UploadInterrupted
+from partner_vouchers.locks import Recoverable
 from partner_vouchers.ports import Judge
 
 SLICE = 2_000
@@ -25,7 +26,7 @@ Full = Callable[[], tuple[RowFaultKind, str]]
 KeepAlive = Callable[[ports.Transaction], None]
 
 
-class MemoryImport(ports.CodeImport):
+class MemoryImport(Recoverable, ports.CodeImport):
     """The codes of one upload on their way into a list.
 
     A claimed code is entered among the owners of its scope at once, as one of a batch that is not published.
@@ -132,7 +133,10 @@ class MemoryImport(ports.CodeImport):
         log.put(tables.lists, batch.list_id, evolve(voucher_list, counts=counts))
         return len(batch.codes)
 
-    def close(self) -> None:
+    def __enter__(self) -> MemoryImport:
+        return self
+
+    def leave(self, error: BaseException | None) -> None:
         """Give up what was not published."""
         self._batch.give_up()
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+import weakref
+from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 from uuid import uuid4
 
@@ -16,15 +16,16 @@ from partner_vouchers.adapters.memory.transaction import MemoryTransaction
 from partner_vouchers.adapters.memory.unit import UndoLog, Unit
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import Upload
-from partner_vouchers.errors import HostTransactionError, StorageError
+from partner_vouchers.errors import HostTransactionError, StorageError, StorageForked
+from partner_vouchers.locks import AlreadyOwner, Place, QueueLock, Recoverable
 
 
 class MemoryStorage(ports.Storage):
     """A storage in the memory of this process. All is gone when the process ends.
 
-    Any number of threads may use it. One transaction runs at a time, whether it writes or only reads: a
-    reader sees one state because nobody writes meanwhile. All transactions of the library are short, also
-    those of an upload. Processes share nothing: one that is forked goes on with a copy of its own.
+    Any number of threads can use it. One transaction runs at a time, whether it writes or only reads: a
+    reader sees one state because no transaction changes it meanwhile. All transactions of the library are short, also
+    those of an upload. A forked child cannot use it (`StorageForked`): it would go on with a copy of its own.
 
     Example:
         >>> storage = MemoryStorage()
@@ -35,23 +36,23 @@ class MemoryStorage(ports.Storage):
 
     def __init__(self) -> None:
         self._tables = Tables()
-        self._turn = _Turn()
+        self._lock = QueueLock()
+        self._forked = False
+        # The transaction in progress. An owner of the lock who finds one here that is open follows one whose end was
+        # never run.
+        self._unit: Unit | None = None
         # Other storages count their events from 1 too.
         self._origin = str(uuid4())
+        _storages.add(self)
 
-    @contextmanager
-    def begin(self, *, write: bool = True) -> Iterator[MemoryTransaction]:
+    def begin(self, *, write: bool = True) -> _OwnContext:
         """Open a transaction.
 
         Raises:
             StorageError: this thread has one open already, and would wait for itself.
+            StorageForked: this process was forked from the one that made the storage.
         """
-        tx = MemoryTransaction(Unit(self._tables, UndoLog(), write=write), self._origin, self._turn.pass_on)
-        self._turn.take()
-        try:
-            yield tx
-        finally:
-            tx.leave()
+        return _OwnContext(self, write)
 
     def join(self, connection: object) -> ports.Storage:
         """Return a storage within an open transaction of this one, which stands in for a host's own.
@@ -69,16 +70,9 @@ class MemoryStorage(ports.Storage):
             raise HostTransactionError(reason="the transaction only reads; pass one of begin(write=True)")
         return _JoinedStorage(connection.unit, self._origin)
 
-    @contextmanager
-    def import_codes(
-        self, upload: Upload, scope: str, counts: Callable[[State], bool]
-    ) -> Iterator[MemoryImport]:
+    def import_codes(self, upload: Upload, scope: str, counts: Callable[[State], bool]) -> MemoryImport:
         """Open the import of an upload's codes."""
-        opened = MemoryImport(self._tables, self.begin, upload, scope, counts)
-        try:
-            yield opened
-        finally:
-            opened.close()
+        return MemoryImport(self._tables, self.begin, upload, scope, counts)
 
     def reclaim(self, seconds: float | None = None) -> None:
         """Do nothing: what a removed list leaves behind are entries of its codes, which are taken over."""
@@ -95,6 +89,41 @@ class MemoryStorage(ports.Storage):
             tx.commit()
 
 
+class _OwnContext(Recoverable):
+    """A transaction of a storage."""
+
+    def __init__(self, storage: MemoryStorage, write: bool) -> None:
+        self._storage = storage
+        self._write = write
+        self._unit: Unit | None = None
+
+    def __enter__(self) -> MemoryTransaction:
+        storage = self._storage
+        if storage._forked:
+            raise _forked()
+        place = Place(self.token)
+        end = partial(storage._lock.release, place)
+        try:
+            storage._lock.acquire(place, None)
+            if storage._unit is not None and storage._unit.is_open:
+                storage._unit.end(undo=True)
+            storage._unit = self._unit = Unit(storage._tables, UndoLog(), write=self._write, on_end=end)
+            return MemoryTransaction(self._unit, storage._origin)
+        except AlreadyOwner:
+            raise StorageError(
+                reason="this thread has a transaction open already; end it first, or join it with join()"
+            ) from None
+        except BaseException:
+            self.leave(None)
+            end()
+            raise
+
+    def leave(self, error: BaseException | None) -> None:
+        """Undo what was not committed."""
+        if self._unit is not None and self._unit.is_open:
+            self._unit.end(undo=True)
+
+
 class _JoinedStorage(ports.Storage):
     """A storage whose transactions are parts of one that is open, for the thread that opened that one."""
 
@@ -102,8 +131,7 @@ class _JoinedStorage(ports.Storage):
         self._unit = unit
         self._origin = origin
 
-    @contextmanager
-    def begin(self, *, write: bool = True) -> Iterator[MemoryTransaction]:
+    def begin(self, *, write: bool = True) -> _JoinedContext:
         """Open a part of the transaction.
 
         Raises:
@@ -111,11 +139,7 @@ class _JoinedStorage(ports.Storage):
         """
         if not self._unit.is_open:
             raise HostTransactionError(reason="the transaction that was joined has ended; join an open one")
-        tx = MemoryTransaction(self._unit.within(write=write), self._origin, on_end=lambda: None)
-        try:
-            yield tx
-        finally:
-            tx.leave()
+        return _JoinedContext(self._unit.within(write=write), self._origin)
 
     def join(self, connection: object) -> NoReturn:
         raise HostTransactionError(reason="this is within a transaction already; join the storage itself")
@@ -136,53 +160,38 @@ def _own_transactions() -> HostTransactionError:
     )
 
 
-class _Turn:
-    """A lock that threads get in the order in which they come, and never twice.
+class _JoinedContext(Recoverable):
+    """A part of a transaction that is open."""
 
-    A plain lock would mostly go back to the thread that just released it: an upload, which takes it again and
-    again, would keep the others waiting until its end.
-    """
+    def __init__(self, unit: Unit, origin: str) -> None:
+        self._unit = unit
+        self._origin = origin
 
-    def __init__(self) -> None:
-        self._mutex = threading.Lock()
-        self._owner: int | None = None
-        self._queue: deque[tuple[int, threading.Lock]] = deque()
+    def __enter__(self) -> MemoryTransaction:
+        return MemoryTransaction(self._unit, self._origin)
 
-    def take(self) -> None:
-        """Wait for the turn of this thread.
+    def leave(self, error: BaseException | None) -> None:
+        """Undo what was not committed."""
+        if self._unit.is_open:
+            self._unit.end(undo=True)
 
-        Raises:
-            StorageError: it has the turn already.
-        """
-        thread = threading.get_ident()
-        if self._owner == thread:
-            raise StorageError(
-                reason="this thread has a transaction open already; end it first, or join it with join()"
-            )
-        called = threading.Lock()
-        called.acquire()
-        waiter = (thread, called)
-        with self._mutex:
-            if self._owner is None:
-                self._owner = thread
-                return
-            self._queue.append(waiter)
-        try:
-            called.acquire()
-        except BaseException:
-            # Ctrl-C while waiting: nobody must be left behind this thread for ever.
-            with self._mutex:
-                still_waits = waiter in self._queue
-                if still_waits:
-                    self._queue.remove(waiter)
-            if not still_waits:
-                self.pass_on()
-            raise
 
-    def pass_on(self) -> None:
-        """End the turn of this thread."""
-        with self._mutex:
-            self._owner = None
-            if self._queue:
-                self._owner, called = self._queue.popleft()
-                called.release()
+def _forked() -> StorageForked:
+    return StorageForked(
+        reason="this process was forked from the one whose memory the storage is in; make a storage here, or use "
+        "one on disk, which processes can share"
+    )
+
+
+_storages: weakref.WeakSet[MemoryStorage] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for storage in list(_storages):
+        storage._forked = True
+        if storage._unit is not None:
+            storage._unit.cut_off(_forked())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

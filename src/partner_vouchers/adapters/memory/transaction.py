@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from partner_vouchers.adapters.memory.codes import Assignments, Codes
 from partner_vouchers.adapters.memory.deliveries import Deliveries
 from partner_vouchers.adapters.memory.lists import Campaigns, Lists, Partners
@@ -18,9 +16,8 @@ class MemoryTransaction:
         unit: the unit of work; for this adapter only.
     """
 
-    def __init__(self, unit: Unit, origin: str, on_end: Callable[[], None]) -> None:
+    def __init__(self, unit: Unit, origin: str) -> None:
         self.unit = unit
-        self._on_end = on_end
         self.partners: Partners = Partners(unit)
         self.lists: Lists = Lists(unit)
         self.campaigns: Campaigns = Campaigns(unit)
@@ -35,19 +32,15 @@ class MemoryTransaction:
         self.settings: Settings = Settings(unit)
 
     def commit(self) -> None:
-        """Let stand what was done. The transaction ends.
+        """Keep what was done. The transaction ends.
 
         Raises:
             StorageError: it has ended before.
         """
         self.unit.require_open()
         self.unit.end(undo=False)
-        self._on_end()
 
     def leave(self) -> None:
         """Undo what was done, unless the transaction has ended."""
         if self.unit.is_open:
-            try:
-                self.unit.end(undo=True)
-            finally:
-                self._on_end()
+            self.unit.end(undo=True)

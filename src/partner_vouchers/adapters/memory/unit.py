@@ -29,7 +29,9 @@ class UndoLog:
     def undo(self, down_to: int) -> None:
         """Undo all but the first `down_to` changes, the latest first."""
         while len(self._steps) > down_to:
-            self._steps.pop()()
+            self._steps[-1]()
+            # Only after it was done: doing it again does no harm, but an interrupt may come between the two.
+            self._steps.pop()
 
     def put(self, mapping: dict[K, V], key: K, value: V) -> None:
         """Set an entry of a dict."""
@@ -72,12 +74,22 @@ class Unit:
         write: whether it may change the tables.
     """
 
-    def __init__(self, tables: Tables, log: UndoLog, *, write: bool, outer: Unit | None = None) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        log: UndoLog,
+        *,
+        write: bool,
+        outer: Unit | None = None,
+        on_end: Callable[[], None] | None = None,
+    ) -> None:
         self._tables = tables
         self._log = log
         self._start = len(log)
         self._outer = outer
+        self._on_end = on_end
         self._ended = False
+        self._reason: StorageError | None = None
         self.write = write
 
     @property
@@ -114,17 +126,26 @@ class Unit:
             StorageError: it has.
         """
         if not self.is_open:
-            raise StorageError(reason="the transaction has ended; open another with begin()")
+            raise self._reason or StorageError(reason="the transaction has ended; open another with begin()")
 
     def within(self, *, write: bool) -> Unit:
         """Return a unit that is part of this one."""
         return Unit(self.tables, self._log, write=write and self.write, outer=self)
 
     def end(self, *, undo: bool) -> None:
-        """End the unit; undo what was done in it, or leave it standing."""
-        self._ended = True
+        """End the unit; undo what was done in it, or keep it.
+
+        An interrupt before the end leaves it open, and it can be ended again.
+        """
         if undo:
             self._log.undo(self._start)
+        self._ended = True
+        if self._on_end is not None:
+            self._on_end()
+
+    def cut_off(self, reason: StorageError) -> None:
+        """Make every further use an error, and leave what was done as it is."""
+        self._ended, self._reason = True, reason
 
 
 class Repository:

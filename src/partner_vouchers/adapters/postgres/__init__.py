@@ -1,7 +1,7 @@
 """A storage in a PostgreSQL database: for when one machine is outgrown."""
 
 try:
-    import psycopg_pool as _driver  # noqa: F401 - it needs psycopg, which needs libpq
+    import psycopg as _driver  # noqa: F401 - it needs psycopg, which needs libpq
 except ImportError as _missing:
     raise ImportError(
         f"PostgreSQL needs psycopg: install partner-vouchers[postgres] and 'psycopg[binary]' ({_missing})",

@@ -1,0 +1,39 @@
+"""Which tables of a host's database are the library's."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+
+_CREATED = re.compile(r"(?:CREATE (?:TABLE|VIEW|SEQUENCE)|RENAME TO) (?:IF NOT EXISTS )?pv_(\w+)")
+
+
+def owns_table(name: str, *, prefix: str = "pv_") -> bool:
+    """Return whether a table, view or sequence of a database belongs to a storage of this library.
+
+    Migration tools ask it to leave these tables alone. Other tables with the same prefix are not the library's.
+
+    Args:
+        name: the name, without a schema.
+        prefix: the `prefix` of the `PostgresStorage`. That of `SQLiteStorage` is always `pv_`.
+
+    Example:
+        >>> from partner_vouchers import owns_table
+        >>> owns_table("pv_lists"), owns_table("orders"), owns_table("pv_orders")
+        (True, False, False)
+    """
+    return name.startswith(prefix) and name.removeprefix(prefix) in _names()
+
+
+@cache
+def _names() -> frozenset[str]:
+    """Return the names, without prefix, that the migrations of both databases have given to tables so far."""
+    adapters = resources.files("partner_vouchers.adapters")
+    scripts = [
+        script.read_text(encoding="utf-8")
+        for database in ("sqlite", "postgres")
+        for script in adapters.joinpath(database, "migrations").iterdir()
+        if script.name.endswith(".sql")
+    ]
+    return frozenset(name for script in scripts for name in _CREATED.findall(script))

@@ -1,0 +1,66 @@
+"""Raise an exception at a chosen instruction, as the handler of a signal may."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import partner_vouchers
+
+_TRACED = (str(Path(partner_vouchers.__file__).parent), contextlib.__file__)
+
+
+class Interrupt(BaseException):
+    """What the handler raises."""
+
+
+def interrupted_at(instruction: int, call: Callable[[], object]) -> Interrupt | None:
+    """Make a call that is interrupted before one of its instructions.
+
+    Args:
+        instruction: which one, counted from 1 over all that the library executes.
+        call: the call.
+
+    Returns:
+        The exception that came out of the call; None where it came to its end before that instruction.
+
+    Raises:
+        AssertionError: the exception was swallowed, or came out as another one.
+    """
+    raised: Interrupt | None = None
+    left = instruction
+
+    def at_instruction(frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal raised, left
+        if event == "opcode":
+            left -= 1
+            if left == 0:
+                raised = Interrupt()
+                sys.settrace(None)
+                raise raised
+        return at_instruction
+
+    def at_call(frame: FrameType, _event: str, _argument: object) -> Any:
+        if not frame.f_code.co_filename.startswith(_TRACED):
+            return None
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        return at_instruction
+
+    came_out: BaseException | None = None
+    before = sys.gettrace()
+    try:
+        sys.settrace(at_call)
+        call()
+    except BaseException as error:  # noqa: BLE001 - also what is not the interrupt
+        came_out = error
+    finally:
+        sys.settrace(before)
+    if raised is None and came_out is not None:
+        raise came_out
+    assert came_out is raised, f"{came_out!r} came out in place of the interrupt"
+    return raised
