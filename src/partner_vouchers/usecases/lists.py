@@ -21,7 +21,6 @@ from partner_vouchers.errors import (
     ExpiryNotInFuture,
     InvalidCursor,
     InvalidInput,
-    StorageError,
     TagTaken,
     UnknownPartner,
 )
@@ -29,10 +28,14 @@ from partner_vouchers.ports import ListOrder, ListQuery, SortKey, Transaction
 from partner_vouchers.usecases.paging import Page, decode_cursor, page_of, require_limit
 from partner_vouchers.usecases.partners import ensure_partner
 from partner_vouchers.usecases.stock import notify_stock_level
-from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_held_list, require_list
-
-_RECLAIM_SECONDS = 0.05
-"""How long a deletion frees space before it returns: enough for a list of some thousand codes."""
+from partner_vouchers.usecases.wiring import (
+    Wiring,
+    reclaim_some,
+    record,
+    require_actor,
+    require_held_list,
+    require_list,
+)
 
 # Room for a tag and a partner. A longer one would not fit into an index of PostgreSQL.
 _LONGEST_SCOPE = 600
@@ -352,9 +355,7 @@ class ListsGroup:
 
         self._wiring.write(remove)
         if not self._wiring.in_host_transaction:
-            # The list is deleted. What is not freed by now, later deletions and `uploads.recover` free.
-            with suppress(StorageError):
-                self._wiring.storage.reclaim(_RECLAIM_SECONDS)
+            reclaim_some(self._wiring)
 
     def _change(self, list_id: str, change: Change, version: int | None, actor: str | None) -> ListView:
         actor = require_actor(actor)

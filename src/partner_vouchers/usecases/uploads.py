@@ -51,7 +51,14 @@ from partner_vouchers.usecases.importing import ImportRun, OnProgress, keep_orig
 from partner_vouchers.usecases.paging import Page, decode_cursor, page_of, require_limit, require_line
 from partner_vouchers.usecases.stock import notify_stock_level
 from partner_vouchers.usecases.upload_entries import UploadEntries, is_full, require_new_file
-from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_held_list, require_list
+from partner_vouchers.usecases.wiring import (
+    Wiring,
+    reclaim_some,
+    record,
+    require_actor,
+    require_held_list,
+    require_list,
+)
 
 _LOG = logging.getLogger("partner_vouchers.uploads")
 
@@ -120,6 +127,7 @@ class UploadsGroup:
         header = require_header(header)
         # The list's own faults come first: a large file is not read in vain.
         self._require_uploadable(list_id)
+        reclaim_some(self._wiring)
         with open_source(source, filename, _limit_of(encoding, header)) as opened:
             begun = self._entries.enter(list_id, opened, uploaded_by, filename, header, encoding, force)
             upload, lease = begun.upload, begun.lease

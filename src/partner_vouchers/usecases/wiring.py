@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeVar, TypeVarTuple
 from uuid import uuid4
@@ -17,7 +18,7 @@ from partner_vouchers.domain.events import Event, Recorded
 from partner_vouchers.domain.expiry import require_aware
 from partner_vouchers.domain.text import could_be_id, require_id, require_name
 from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.errors import UnknownList
+from partner_vouchers.errors import StorageError, UnknownList
 from partner_vouchers.ports import Clock, Storage, Transaction
 from partner_vouchers.usecases.transactions import run_in_transaction
 
@@ -43,6 +44,10 @@ class PolicyCheck:
 
     passed: bool = False
     in_doubt: bool = False
+
+
+_RECLAIM_SECONDS = 0.05
+"""How long a call frees space that deletions left: enough for some thousand codes."""
 
 
 @frozen
@@ -134,3 +139,9 @@ def record(tx: Transaction, events: Sequence[Event], actor: str | None) -> None:
     """Store events in the outbox, and in the audit log if they are changes."""
     tx.outbox.append(events)
     tx.audit.append(actor, [event for event in events if isinstance(event, Recorded)])
+
+
+def reclaim_some(wiring: Wiring) -> None:
+    """Free space that deletions left, for a moment. Later deletions and uploads and `uploads.recover` free the rest."""
+    with suppress(StorageError):
+        wiring.storage.reclaim(_RECLAIM_SECONDS)
