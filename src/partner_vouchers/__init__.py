@@ -22,9 +22,9 @@ from partner_vouchers.domain.stock import PercentUsed
 from partner_vouchers.domain.uploads import FileFaultKind, RowFaultKind, Upload, UploadStatus
 from partner_vouchers.errors import PartnerVouchersError
 from partner_vouchers.serialization import to_dict
+from partner_vouchers.usecases.delivery.backlog import Backlog
 from partner_vouchers.usecases.delivery.dead_letters import DeadLetter
 from partner_vouchers.usecases.delivery.relay import Relay
-from partner_vouchers.usecases.delivery.standing import Backlog
 from partner_vouchers.usecases.events import DeliveryReport
 from partner_vouchers.usecases.importing import UploadProgress
 from partner_vouchers.usecases.paging import Page

@@ -18,7 +18,8 @@ from partner_vouchers.domain.delivery import RetryPolicy
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import InvalidInput, SinkUnavailable, StorageBusy
 from partner_vouchers.ports import OutboxEntry, Rejection, Storage
-from partner_vouchers.usecases.delivery import leases
+from partner_vouchers.testing.driver import outbox
+from partner_vouchers.usecases.delivery import lease
 from partner_vouchers.usecases.delivery.relay import Relay
 from tests.support.host import PATIENCE, FixedClock, Host, some_codes
 from tests.support.sinks import ScriptedSink, fail
@@ -76,11 +77,6 @@ def vouchers(storage: Storage) -> PartnerVouchers:
     return host.vouchers
 
 
-def outbox(storage: Storage) -> list[OutboxEntry]:
-    with storage.begin(write=False) as tx:
-        return tx.outbox.read(0, 10_000)
-
-
 def in_order(taken: list[OutboxEntry]) -> bool:
     by_key: dict[str, list[int]] = {}
     for entry in taken:
@@ -125,7 +121,7 @@ def test_one_relay_serves_several_sinks_at_their_own_pace(
         go_on.set()
         wait_for(lambda: len(slow.taken) == len(outbox(storage)))
     assert broken.taken == []
-    assert "the sink 'broken' is left alone for a while: 503" in caplog.text
+    assert "the sink 'broken' is paused: 503" in caplog.text
 
 
 def test_a_relay_goes_on_when_a_sink_recovers(storage: Storage, vouchers: PartnerVouchers) -> None:
@@ -265,7 +261,7 @@ def test_a_bug_ends_the_relay(vouchers: PartnerVouchers) -> None:
 def test_leases_are_renewed_while_a_sink_takes_its_time(
     storage: Storage, vouchers: PartnerVouchers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "_RENEW_SECONDS", 0.005)
+    monkeypatch.setattr(lease, "_RENEW_SECONDS", 0.005)
     clock, sink = FixedClock(), ScriptedSink(batch_size=1000)
     others = list[int]()
 
@@ -280,10 +276,11 @@ def test_leases_are_renewed_while_a_sink_takes_its_time(
 
     def ends() -> dict[str, Any]:
         with storage.begin(write=False) as tx:
-            database = getattr(tx, "db", None) or getattr(tx, "session", None)
-            if database is not None:
-                sql = "SELECT name, until FROM pv_leases WHERE substr(name, 1, 8) = 'deliver:'"
-                return dict(database.execute(sql).fetchall())
+            session = getattr(tx, "session", None)
+            if session is not None:
+                return dict(
+                    session.fetch("SELECT name, until FROM pv_leases WHERE substr(name, 1, 8) = 'deliver:'")
+                )
             assert hasattr(tx, "unit")
             return {name: until for name, (_, until) in tx.unit.tables.leases.items()}
 

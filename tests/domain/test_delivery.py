@@ -3,40 +3,76 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partner_vouchers.domain.delivery import LANES, Progress, RetryPolicy, lane_of_key
-
-
-@given(st.text(st.characters(codec=None, exclude_categories=())))
-def test_every_key_has_a_lane(key: str) -> None:
-    assert lane_of_key(key) in range(LANES)
-
-
-def test_lanes_never_change() -> None:
-    # Storages keep them.
-    assert [lane_of_key(key) for key in ("", "user:ann", "user:Jörg", "list:7")] == [0, 9, 1, 6]
+from partner_vouchers.domain.delivery import (
+    Deferred,
+    DeliveryState,
+    RetryPolicy,
+    SinkProgress,
+    batch_limit,
+    state_of,
+)
+from tests.domain.examples import NOW
 
 
 @given(st.data())
 def test_progress_is_what_is_settled(data: st.DataObject) -> None:
     """Beside a plain set of settled positions, however they are read and in whatever order they are settled."""
-    lane = sorted(data.draw(st.sets(st.integers(1, 40), max_size=20)))
+    outbox = sorted(data.draw(st.sets(st.integers(1, 40), max_size=20)))
     settled = set[int]()
-    progress = Progress()
+    progress = SinkProgress()
     for _ in range(data.draw(st.integers(1, 8))):
-        behind = [position for position in lane if position > progress.position]
-        window = behind[: data.draw(st.integers(1, 20))]
-        reached = window[-1] if len(window) < len(behind) else 40
-        now = data.draw(st.sets(st.sampled_from(window))) if window else set[int]()
-        progress = progress.settle(window, reached, now)
-        settled |= now
-        for position in lane:
-            known = position <= progress.position or position in progress.ahead
-            assert known == (position in settled)
-        assert list(progress.ahead) == sorted(set(progress.ahead))
-        assert all(position > progress.position for position in progress.ahead)
+        # Each round is another process, which begins where the last one ended.
+        behind = [position for position in outbox if position > progress.position]
+        window = behind[: data.draw(st.integers(0, 20))]
+        reached = (window[-1] if window else progress.position) if len(window) < len(behind) else 40
+        settled |= {position for position in window if progress.is_settled(position)}
+        settled |= data.draw(st.sets(st.sampled_from(window))) if window else set()
+        still_open = {position for position in window if position not in settled}
+        progress = progress.read(window, still_open, reached)
+        for position in outbox:
+            assert progress.is_settled(position) == (position in settled)
+        for first, last in progress.ahead:
+            assert progress.position < first <= last
+
+
+@pytest.mark.parametrize(
+    "position,state",
+    [
+        (4, DeliveryState.DELIVERED),
+        (5, DeliveryState.IN_FLIGHT),
+        (6, DeliveryState.DELIVERED),
+        (7, DeliveryState.IN_FLIGHT),
+        (8, DeliveryState.WAITING),
+    ],
+)
+def test_each_event_has_one_state_for_a_sink(position: int, state: DeliveryState) -> None:
+    progress = SinkProgress(4, ahead=((6, 6),), sent=7)
+    assert state_of(position, progress, None) is state
+    for stored in (DeliveryState.DEFERRED, DeliveryState.IN_FLIGHT, DeliveryState.DEAD):
+        row = Deferred(position, "id", "user:ann", stored)
+        assert state_of(position, progress, row) is stored
+        assert row.is_dead == (stored is DeliveryState.DEAD)
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_an_event_that_is_blamed_too_often_or_finally_is_dead(final: bool) -> None:
+    policy, row = RetryPolicy(max_attempts=3), Deferred(7, "id", "user:ann", retry_at=NOW, reason="busy")
+    first = policy.counted(row, NOW, 1.0, final=final)
+    if final:
+        assert first == evolve(row, state=DeliveryState.DEAD, attempts=1, retry_at=None)
+        return
+    assert first == evolve(row, attempts=1, retry_at=NOW + timedelta(seconds=1))
+    second = policy.counted(first, NOW, 1.0, final=final)
+    assert second == evolve(row, attempts=2, retry_at=NOW + timedelta(seconds=2))
+    assert policy.counted(second, NOW, 1.0, final=final).is_dead
+
+
+def test_a_batch_that_fails_is_halved_down_to_one() -> None:
+    assert [batch_limit(100, failures) for failures in (0, 1, 2, 6, 7, 30)] == [100, 50, 25, 1, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from partner_vouchers.domain.delivery import Held, Pause, RetryPolicy, choose_due
+from partner_vouchers.domain.delivery import Pause, RetryPolicy
 from partner_vouchers.errors import InvalidInput
 from tests.domain.examples import MICROSECOND, NOW
 
@@ -73,17 +73,3 @@ def test_an_answer_ends_the_failures_but_no_pause() -> None:
     pause = Pause(3, NOW + SECOND)
     assert pause.answered(NOW) == pause
     assert pause.answered(NOW + SECOND) == Pause()
-
-
-def _held(position: int, attempts: int) -> Held:
-    return Held(position, 0, f"user:{position}", attempts, NOW)
-
-
-def test_events_that_failed_before_are_tried_by_themselves_and_ever_fewer_at_once() -> None:
-    fresh = [_held(position, 0) for position in range(3)]
-    once = [_held(position, 1) for position in range(3, 9)]
-    often = [_held(9, 30)]
-    assert choose_due(fresh, 2) == fresh[:2]
-    assert choose_due(fresh + once, 4) == once[:2]
-    assert choose_due(once + often, 8) == once[:4]
-    assert choose_due(often + once, 8) == often

@@ -23,7 +23,7 @@ from partner_vouchers.domain.delivery import RetryPolicy
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.http import HttpClient, NoResponse, Response
 from partner_vouchers.sinks.clevertap import CleverTapSink
-from partner_vouchers.usecases.delivery.standing import Backlog
+from partner_vouchers.usecases.delivery.backlog import Backlog
 from tests.support.clevertap import ACCOUNT, PASSCODE, CleverTap, Record, judge
 from tests.support.host import FixedClock, Host, some_codes
 from tests.support.loopback import Answering, Received, answer, loopback, raw, reset

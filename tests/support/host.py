@@ -10,11 +10,12 @@ from itertools import count
 from threading import Event as Signal
 from typing import Any, TypeVar
 
-from partner_vouchers import ListView, PartnerVouchers, RepeatPolicy, Status, Upload
+from partner_vouchers import ListView, PartnerVouchers, PointsDebited, RepeatPolicy, Status, Upload
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.stock import LowStock
 from partner_vouchers.ports import ListOrder, ListQuery, OutboxEntry, Storage
+from partner_vouchers.testing.driver import outbox
 
 E = TypeVar("E", bound=Event)
 
@@ -110,6 +111,19 @@ class Host:
         """Assign a code of a list to each of these users; return the codes."""
         return [self.vouchers.codes.assign(list_id=list_id, user_id=user).code for user in users]
 
+    def emit_for(self, user: str) -> None:
+        """Store an event of a user: a sink that takes it shows that it works."""
+        self.vouchers.events.emit(
+            PointsDebited(
+                occurred_at=self.clock.now,
+                user_id=user,
+                wallet_id="W1",
+                source="API",
+                points=1,
+                transaction_id="T1",
+            )
+        )
+
     def left(self, list_id: str) -> list[str]:
         """Return the codes of a list that can still be given out, in the order in which they go."""
         with self.storage.begin(write=False) as tx:
@@ -117,8 +131,7 @@ class Host:
 
     def outbox(self) -> list[OutboxEntry]:
         """Return all entries of the outbox."""
-        with self.storage.begin(write=False) as tx:
-            return tx.outbox.read(0, _ALL)
+        return outbox(self.storage)
 
     def events(self, kind: type[E]) -> list[E]:
         """Return the events of a kind in the outbox."""
@@ -127,6 +140,7 @@ class Host:
     def everything(self) -> dict[str, object]:
         """Return all that can be read from the storage."""
         everywhere = ListQuery(None, None, None, ListOrder.CREATED, False, None, _ALL)
+        events = self.outbox()
         with self.storage.begin(write=False) as tx:
             lists = tx.lists.find(everywhere)
             uploads = {each.id: tx.uploads.of_list(each.id, None, _ALL) for each in lists}
@@ -143,7 +157,7 @@ class Host:
                     for log in uploads.values()
                     for upload in log
                 },
-                "outbox": tx.outbox.read(0, _ALL),
+                "outbox": events,
                 "audit": tx.audit.entries(None, None, 0, _ALL),
             }
 

@@ -1,114 +1,63 @@
-"""Delivery of events: in which order, when again, and when no more.
+"""Delivery: the state of every event for every sink, and what changes it.
 
-Events are spread over lanes by what they concern, a user or a list. Within a lane a sink gets them one batch
-after the other, so the order of each user's events is kept while the lanes go on side by side.
+A sink is sent the events of the outbox in the order of their positions, except that an event waits for the earlier
+ones of its ordering key: the events of one user, or of one list, arrive in order. One process at a time, the owner of
+the sink's lease, sends events. It keeps several calls in flight, partitioned by ordering key. For a sink, every event
+is in one of five states, and nothing is stored for an event that simply arrives:
+
+- **waiting**: beyond `SinkProgress.sent`, without a row.
+  Sent: in flight. Behind a deferred event of its key, or unreadable: deferred.
+- **in flight**: up to `sent` and not settled, or a `Deferred` row says so.
+  The sink takes it: delivered. It does not, or its answer is lost: deferred. The owner dies: sent again.
+- **deferred**: a `Deferred` row.
+  Due and the first of its key: in flight. Blamed finally, or too often: dead.
+- **delivered**: settled (up to `position`, or in `ahead`) and without a row. For ever.
+- **dead**: a `Deferred` row says so. Retried by hand: deferred.
+
+**Who is to blame** when the sink does not take an event is decided by what it does next. A refusal counts against the
+event only once the sink takes another event that was sent after it. Until then the sink is paused, and the event is
+sent again when the pause ends, before the next one. So a sink that refuses everything, or nothing but this, turns no
+event into a dead letter. A call that fails as a whole blames nobody unless it had one event only; its events are sent
+again in batches half as large each time, until the one that spoils all others is alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from zlib import crc32
+from enum import Enum
 
 from attrs import evolve, field, frozen
 
-from partner_vouchers.domain.events import Event
 from partner_vouchers.errors import InvalidInput
 
 _YEAR = timedelta(days=365)
 
-LANES = 16
-"""The number of lanes. The storage keeps the lane of each event, so it can never change."""
 
+class DeliveryState(Enum):
+    """The state of an event for a sink; see the table of this module."""
 
-def lane_of(event: Event) -> int:
-    """Return the lane of an event, from 0 on."""
-    return lane_of_key(event.ordering_key)
-
-
-def lane_of_key(key: str) -> int:
-    """Return the lane of the events of an `Event.ordering_key`."""
-    return crc32(key.encode("utf-8", "surrogatepass")) % LANES
-
-
-@frozen
-class Progress:
-    """Which events of a lane are settled for a sink.
-
-    Attributes:
-        position: all up to this position are.
-        ahead: those beyond it that are too, in order.
-    """
-
-    position: int = 0
-    ahead: tuple[int, ...] = ()
-
-    def settle(self, window: Sequence[int], reached: int, settled: Collection[int]) -> Progress:
-        """Return the progress once more events are settled.
-
-        Args:
-            window: the positions of the lane after `position`, in order, as far as they were read.
-            reached: up to which position the lane was read.
-            settled: the positions that are settled now.
-
-        Example:
-            >>> Progress(4).settle([5, 7, 9], 9, {5, 9})
-            Progress(position=5, ahead=(9,))
-            >>> Progress(5, (9,)).settle([7, 9], 12, {7})
-            Progress(position=12, ahead=())
-        """
-        done = {*self.ahead, *settled}
-        open_positions = [position for position in window if position not in done]
-        if not open_positions:
-            return Progress(reached, _beyond(reached, done))
-        behind = [position for position in window if position < open_positions[0]]
-        return Progress(behind[-1] if behind else self.position, _beyond(open_positions[0], done))
-
-
-def _beyond(position: int, done: Collection[int]) -> tuple[int, ...]:
-    return tuple(sorted(each for each in done if each > position))
-
-
-@frozen
-class Held:
-    """An event that a sink has not taken, and that is not read from the outbox again.
-
-    Attributes:
-        position: its position in the outbox.
-        lane: its lane.
-        key: what it concerns; later events of the same key wait until it is settled.
-        attempts: how often it was tried.
-        retry_at: when it is tried again, at the earliest; None for a dead letter.
-        reason: why the sink did not take it; empty while it only waits for an earlier one.
-    """
-
-    position: int
-    lane: int
-    key: str = field(repr=False)
-    attempts: int
-    retry_at: datetime | None
-    reason: str = ""
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether it is a dead letter."""
-        return self.retry_at is None
+    WAITING = "waiting"
+    IN_FLIGHT = "in flight"
+    DEFERRED = "deferred"
+    DELIVERED = "delivered"
+    DEAD = "dead"
 
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """When an event that was not taken is tried again, and when no more.
+    """When an event that was not taken is sent again, and when it becomes a dead letter.
 
     With the defaults an event is tried for about three days before it becomes a dead letter.
 
     Attributes:
-        first_wait: the longest wait after the first try; it doubles with each.
+        first_wait: the longest wait after the first attempt; it doubles with each attempt.
         longest_wait: the longest wait of all.
-        max_attempts: after how many tries an event becomes a dead letter.
-        longest_pause: how long a sink that fails as a whole is left alone at the longest, unless it asks for more.
+        max_attempts: how many attempts must count against an event before it becomes a dead letter.
+        longest_pause: the longest pause of a sink that fails or refuses, unless it asks for more.
 
     Raises:
-        InvalidInput: a wait is no timedelta from zero to a year, or `max_attempts` no whole number from 1 on.
+        InvalidInput: a wait is not a timedelta from zero to a year, or `max_attempts` is not a whole number from 1.
     """
 
     first_wait: timedelta = timedelta(seconds=1)
@@ -126,11 +75,11 @@ class RetryPolicy:
             raise InvalidInput(field="max_attempts", reason="must be a whole number, at least 1")
 
     def wait(self, attempts: int, chance: float) -> timedelta:
-        """Return how long to wait after a number of tries: exponential, half of it by chance.
+        """Return how long to wait after a number of attempts: exponential, half of it random.
 
         Args:
-            attempts: how often it was tried, from 1 on.
-            chance: a random number from 0 to 1, so that many who failed together do not come back together.
+            attempts: the number of attempts, from 1.
+            chance: a random number from 0 to 1, so that callers that failed together do not return together.
 
         Example:
             >>> RetryPolicy().wait(3, 0.5)
@@ -140,36 +89,37 @@ class RetryPolicy:
         full = self.first_wait.total_seconds() * 2.0 ** min(attempts - 1, 100)
         return timedelta(seconds=min(full, self.longest_wait.total_seconds()) * (1 + chance) / 2)
 
-    def not_taken(self, held: Held, now: datetime, chance: float, reason: str, *, final: bool) -> Held:
-        """Return what becomes of an event that was tried once more, and not taken.
+    def counted(self, deferred: Deferred, now: datetime, chance: float, *, final: bool) -> Deferred:
+        """Return an event that was not taken once more, and is to blame for it.
 
         Args:
-            held: the event as it was held before, with `attempts` 0 where it was not.
+            deferred: the event as it is deferred.
             now: the present instant.
             chance: see `wait`.
-            reason: why it was not taken.
             final: whether another try would end in the same way.
         """
-        attempts = held.attempts + 1
-        dead = final or attempts >= self.max_attempts
-        retry_at = None if dead else now + self.wait(attempts, chance)
-        return evolve(held, attempts=attempts, retry_at=retry_at, reason=reason)
+        attempts = deferred.attempts + 1
+        if final or attempts >= self.max_attempts:
+            return evolve(deferred, state=DeliveryState.DEAD, attempts=attempts, retry_at=None)
+        return evolve(deferred, attempts=attempts, retry_at=now + self.wait(attempts, chance))
 
 
 @frozen
 class Pause:
-    """A sink that failed as a whole is left alone for a while.
+    """A sink that fails or refuses is left alone for a while.
 
     Attributes:
-        failures: how often in a row it failed; 0 where all is well.
+        failures: how often in a row it failed; 0 when all is well.
         until: when it is tried again.
+        suspect: the position of the event that was alone in the call that failed; None if there is no such event.
     """
 
     failures: int = 0
     until: datetime | None = None
+    suspect: int | None = None
 
     def holds(self, now: datetime) -> bool:
-        """Tell whether the sink is to be left alone now."""
+        """Return whether the sink is to be left alone now."""
         return self.until is not None and now < self.until
 
     def failed(self, policy: RetryPolicy, now: datetime, chance: float, retry_after: float | None) -> Pause:
@@ -185,18 +135,140 @@ class Pause:
         if retry_after is not None and retry_after > 0:
             asked = timedelta(seconds=min(retry_after, policy.longest_wait.total_seconds()))
         if self.until is not None and now < self.until:
-            # Calls that were made at the same time fail together: that is one failure.
-            return Pause(self.failures, max(self.until, now + asked))
+            # Calls that were in flight together fail together: that is one failure.
+            return evolve(self, until=max(self.until, now + asked))
         failures = self.failures + 1
-        return Pause(failures, now + max(min(policy.wait(failures, chance), policy.longest_pause), asked))
+        until = now + max(min(policy.wait(failures, chance), policy.longest_pause), asked)
+        return Pause(failures, until, self.suspect)
 
     def answered(self, now: datetime) -> Pause:
-        """Return the pause after the sink took a batch."""
+        """Return the pause after the sink took an event."""
         return self if self.holds(now) else Pause()
 
 
+@frozen
+class Deferred:
+    """An event that a sink has not taken, and that is not read from the outbox again for this sink.
+
+    Attributes:
+        position: its position in the outbox.
+        id: its id, as the sink was given it.
+        key: its ordering key; later events of the same key wait for it, unless it is dead.
+        state: `DEFERRED`, `IN_FLIGHT` or `DEAD`.
+        attempts: how many refusals count against it.
+        failures: how many calls with it failed as a whole, in a row.
+        retry_at: when it is due; None for a dead letter, and while it waits for an earlier event of its key.
+        reason: why it was not taken; empty if it was not sent yet.
+    """
+
+    position: int
+    id: str
+    key: str = field(repr=False)
+    state: DeliveryState = DeliveryState.DEFERRED
+    attempts: int = 0
+    failures: int = 0
+    retry_at: datetime | None = None
+    reason: str = ""
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it is a dead letter."""
+        return self.state is DeliveryState.DEAD
+
+
+Range = tuple[int, int]
+"""The first and the last of some positions; all events between them are meant."""
+
+
+@frozen
+class SinkProgress:
+    """How far a sink has come.
+
+    An event is settled if it need not be read from the outbox again: the sink took it, or a `Deferred` row keeps it.
+
+    Attributes:
+        position: all events up to this position are settled.
+        ahead: the settled ones beyond it, in order.
+        sent: the newest event that was ever in a call.
+        pause: whether the sink is left alone.
+        cancelled: how many events were cancelled before the sink took them.
+    """
+
+    position: int = 0
+    ahead: tuple[Range, ...] = ()
+    sent: int = 0
+    pause: Pause = Pause()
+    cancelled: int = 0
+
+    def is_settled(self, position: int) -> bool:
+        """Return whether an event is settled.
+
+        Example:
+            >>> progress = SinkProgress(4, ahead=((6, 7),))
+            >>> [position for position in range(3, 9) if progress.is_settled(position)]
+            [3, 4, 6, 7]
+        """
+        return position <= self.position or any(first <= position <= last for first, last in self.ahead)
+
+    def read(self, known: Sequence[int], open_positions: Collection[int], reached: int) -> SinkProgress:
+        """Return the progress once the outbox was read up to a position.
+
+        Args:
+            known: the positions that were read beyond `position`, in order.
+            open_positions: those of them that are not settled.
+            reached: up to where the outbox was read.
+
+        Example:
+            >>> progress = SinkProgress(4).read([5, 7, 8, 9], {7}, 9)
+            >>> progress.position, progress.ahead
+            (5, ((8, 9),))
+            >>> progress.read([7, 8, 9], (), 12).position
+            12
+        """
+        beyond = tuple((max(first, reached + 1), last) for first, last in self.ahead if last > reached)
+        if not open_positions:
+            return evolve(self, position=max(self.position, reached), ahead=beyond)
+        first_open = min(open_positions)
+        before = [position for position in known if position < first_open]
+        settled = ((position, position not in open_positions) for position in known if position > first_open)
+        position = before[-1] if before else self.position
+        return evolve(self, position=position, ahead=(*_ranges(settled), *beyond))
+
+
+def _ranges(settled: Iterable[tuple[int, bool]]) -> list[Range]:
+    found = list[Range]()
+    joins = False
+    for position, is_settled in settled:
+        if is_settled and joins:
+            found[-1] = (found[-1][0], position)
+        elif is_settled:
+            found.append((position, position))
+        joins = is_settled
+    return found
+
+
+def state_of(position: int, progress: SinkProgress, deferred: Deferred | None) -> DeliveryState:
+    """Return the state of an event for a sink.
+
+    Args:
+        position: the position of the event.
+        progress: how far the sink has come.
+        deferred: the row of the event for this sink; None if there is none.
+
+    Example:
+        >>> progress = SinkProgress(position=4, ahead=((6, 6),), sent=7)
+        >>> [state_of(position, progress, None).value for position in (4, 5, 6, 8)]
+        ['delivered', 'in flight', 'delivered', 'waiting']
+    """
+    if deferred is not None:
+        return deferred.state
+    if progress.is_settled(position):
+        return DeliveryState.DELIVERED
+    return DeliveryState.IN_FLIGHT if position <= progress.sent else DeliveryState.WAITING
+
+
 def batch_limit(batch_size: int, failures: int) -> int:
-    """Return how many events may be tried together that failed together so often.
+    """Return how many events may be sent together that failed together so often.
 
     Each time it is half as many, so that in the end the one that spoils all others is alone.
 
@@ -205,21 +277,3 @@ def batch_limit(batch_size: int, failures: int) -> int:
         [100, 50, 25, 1]
     """
     return max(batch_size >> failures, 1)
-
-
-def choose_due(due: Sequence[Held], batch_size: int) -> list[Held]:
-    """Return which of the held events that are due are tried together, by position.
-
-    Those that failed before come first and by themselves, so that they spoil nothing for the others.
-    """
-    tried = [held for held in due if held.attempts]
-    if not tried:
-        return list(due[:batch_size])
-    chosen = list[Held]()
-    limit = batch_size
-    for held in tried:
-        limit_with = min(limit, batch_limit(batch_size, held.attempts))
-        if len(chosen) < limit_with:
-            chosen.append(held)
-            limit = limit_with
-    return chosen

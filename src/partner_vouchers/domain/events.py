@@ -202,3 +202,23 @@ class ListExpired(Event):
     def ordering_key(self) -> str:
         """The list."""
         return list_key(self.list_id)
+
+
+@frozen(kw_only=True)
+class UnreadableEvent(Recorded):
+    """An event that this version of the library does not know: a newer version wrote its type or a property of it.
+
+    Attributes:
+        name: the name of its type.
+        user_id: the user it concerns; None where that cannot be told.
+    """
+
+    event_name: ClassVar[str] = "unreadable event"
+
+    name: str
+    user_id: str | None = None
+
+    @property
+    def ordering_key(self) -> str:
+        """The user or the list, where that can be told; else the event has a key of its own."""
+        return super().ordering_key if self.user_id is None else user_key(self.user_id)

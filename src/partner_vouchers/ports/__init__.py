@@ -41,7 +41,7 @@ The contract tests in `partner_vouchers.testing` check these rules.
 from partner_vouchers.ports.codes import Assignments, Codes, IdempotencyKeys, Taken, TakenCode
 from partner_vouchers.ports.deliveries import Deliveries
 from partner_vouchers.ports.imports import CodeImport, Judge
-from partner_vouchers.ports.journal import Audit, AuditEntry, Leases, Outbox, OutboxEntry, Settings
+from partner_vouchers.ports.journal import Audit, AuditEntry, Leases, Outbox, OutboxEntry, Settings, Unordered
 from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists, Partners, SortKey
 from partner_vouchers.ports.sinks import EventSink, Rejection
 from partner_vouchers.ports.storage import Clock, Storage
@@ -74,5 +74,6 @@ __all__ = [
     "Taken",
     "TakenCode",
     "Transaction",
+    "Unordered",
     "Uploads",
 ]

@@ -6,56 +6,71 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from partner_vouchers.domain.delivery import Held, Progress
+from partner_vouchers.domain.delivery import Deferred, SinkProgress
 
 
 class Deliveries(Protocol):
-    """What was delivered to each sink, and what is held back.
-
-    An event is settled for a sink once the sink has taken it or it is held; `Progress` tells which are. A held one
-    waits for another try, or is a dead letter, which has no `retry_at`.
-    """
+    """What the sinks have, and what they did not take. `domain.delivery` explains the states of an event."""
 
     def sinks(self) -> list[str]:
-        """Return the names of the sinks with any progress, in order."""
+        """Return the names of the sinks that have any progress, in order."""
         ...
 
-    def progress(self, sink: str) -> dict[int, Progress]:
-        """Return the progress of a sink by lane; nothing for a lane, or a sink, that is new."""
+    def progress(self, sink: str) -> SinkProgress | None:
+        """Return the progress of a sink; None for a sink that is not known."""
         ...
 
-    def save_progress(self, sink: str, lane: int, progress: Progress) -> None:
-        """Replace the progress of a sink in a lane."""
+    def save_progress(self, sink: str, progress: SinkProgress) -> None:
+        """Store or replace the progress of a sink."""
         ...
 
     def forget(self, sink: str) -> None:
-        """Forget a sink: its progress, and all that is held for it."""
+        """Remove the progress of a sink and all its deferred events and dead letters."""
         ...
 
-    def hold(self, sink: str, held: Sequence[Held]) -> None:
-        """Store held events, or replace those that have the same position."""
+    def put(self, sink: str, deferred: Sequence[Deferred]) -> None:
+        """Store deferred events, or replace those that have the same position."""
         ...
 
-    def let_go(self, sink: str, positions: Collection[int]) -> None:
-        """Forget held events."""
+    def remove(self, sink: str, positions: Collection[int]) -> None:
+        """Remove deferred events."""
         ...
 
-    def due(self, sink: str, lane: int, now: datetime, limit: int) -> list[Held]:
-        """Return, by position, the waiting events to be tried by `now`: of each key only the first that waits."""
+    def find(self, sink: str, positions: Collection[int]) -> list[Deferred]:
+        """Return the deferred events and dead letters at these positions, in order."""
         ...
 
-    def waiting_keys(self, sink: str, lane: int, keys: Collection[str]) -> set[str]:
-        """Return those keys of which an event waits."""
+    def due(self, sink: str, now: datetime, limit: int) -> list[Deferred]:
+        """Return events whose `retry_at` has come, by `retry_at` and position.
+
+        Dead letters are left out, and so is an event that has an earlier one of its key before it. Those that are in
+        flight are included: their process may have died.
+        """
         ...
 
-    def waiting(self, sink: str) -> tuple[int, int | None]:
-        """Return how many events wait, and the position of the oldest."""
+    def promote(self, sink: str, keys: Collection[str], now: datetime) -> set[str]:
+        """Make the first event of each key due now, if it has no `retry_at`; return the keys that have one.
+
+        Dead letters are left out.
+        """
         ...
 
-    def dead(self, sink: str, after: int, limit: int) -> list[Held]:
+    def deferred_keys(self, sink: str, keys: Collection[str]) -> set[str]:
+        """Return those keys of which an event is deferred or in flight; dead letters are left out."""
+        ...
+
+    def backlog(self, sink: str) -> tuple[int, int | None]:
+        """Return how many events are deferred or in flight, and the position of the oldest."""
+        ...
+
+    def dead(self, sink: str, after: int, limit: int) -> list[Deferred]:
         """Return dead letters after a position, in order."""
         ...
 
+    def dead_with_ids(self, sink: str, ids: Collection[str]) -> list[Deferred]:
+        """Return the dead letters with these ids, in order."""
+        ...
+
     def count_dead(self, sink: str) -> int:
-        """Return how many dead letters there are. It has a body."""
-        return len(self.dead(sink, 0, 2**31))
+        """Return how many dead letters there are."""
+        ...

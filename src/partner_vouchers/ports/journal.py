@@ -8,7 +8,6 @@ from typing import Protocol
 
 from attrs import frozen
 
-from partner_vouchers.domain.delivery import lane_of
 from partner_vouchers.domain.events import Event, Recorded
 
 
@@ -17,14 +16,30 @@ class OutboxEntry:
     """An event on its way to the sinks.
 
     Attributes:
-        id: unique among all events of all storages, for ever; a receiver can tell repeats by it.
-        position: grows with each entry of a storage, in the order of commits.
+        id: unique among all events of all storages, for ever, also after a backup was restored; a receiver can
+            recognise repeats by it.
+        position: grows with each entry of a storage, in the order in which sinks are sent them.
         event: what happened.
     """
 
     id: str
     position: int
     event: Event
+
+
+@frozen
+class Unordered:
+    """Events that were committed and have no position yet.
+
+    Attributes:
+        count: how many they are.
+        oldest: the oldest of them.
+        held_back: the oldest that a transaction which is still open keeps from getting a position.
+    """
+
+    count: int = 0
+    oldest: OutboxEntry | None = None
+    held_back: OutboxEntry | None = None
 
 
 class Outbox(Protocol):
@@ -34,37 +49,49 @@ class Outbox(Protocol):
         """Store events other than those of assignments, which come with `Assignments.add`."""
         ...
 
+    def can_order(self) -> bool:
+        """Return whether `order` would find events. It has a body, for a storage that needs no `order`."""
+        return False
+
+    def order(self) -> bool:
+        """Give a position to events that have none yet, if nothing can be committed before them any more.
+
+        For a storage in which transactions commit in another order than they write. It has a body, for one in which
+        every event has its position when it is committed.
+
+        Returns:
+            whether there may be more; they are ordered in a later transaction.
+        """
+        return False
+
+    def unordered(self, limit: int) -> Unordered:
+        """Return what was committed and has no position yet, counted up to `limit`. It has a body, like `order`."""
+        del limit
+        return Unordered()
+
     def read(self, after: int, limit: int) -> list[OutboxEntry]:
         """Return the entries after a position, in order.
 
-        An entry that was committed later than one that could be read has a greater position, whichever began first.
+        An entry that gets its position later has a greater position. An event that this version of the library does
+        not know is an `UnreadableEvent`.
         """
         ...
 
-    def read_lane(self, lane: int, after: int, limit: int) -> tuple[list[OutboxEntry], int]:
-        """Return the entries of a lane (see `delivery.lane_of`) after a position, in order, and how far was read.
-
-        That is the position of the last entry returned where there may be more, else that of the newest entry
-        of the storage in any lane, or `after` where none is newer. It has a body.
-        """
-        found = [entry for entry in self.read(after, 2**31) if lane_of(entry.event) == lane][:limit]
-        return found, found[-1].position if len(found) == limit else max(after, self.last_position())
-
     def get_many(self, positions: Sequence[int]) -> list[OutboxEntry]:
-        """Return the entries at these positions, in this order, without those that are not there. It has a body."""
+        """Return the entries at these positions, in this order, without those that are missing. It has a body."""
         found = ((position, self.read(position - 1, 1)) for position in positions)
         return [entry for position, read in found for entry in read if entry.position == position]
 
-    def count(self, after: int, limit: int) -> int:
-        """Return how many entries there are after a position, or the limit where there are more. It has a body."""
-        return len(self.read(after, limit))
+    def count(self, after: int, until: int, limit: int) -> int:
+        """Return how many entries there are after a position, up to another one, at most `limit`. It has a body."""
+        return len([entry for entry in self.read(after, limit) if entry.position <= until])
 
     def last_position(self) -> int:
         """Return the position of the newest entry that can be read, or 0."""
         ...
 
     def remove(self, until: int) -> int:
-        """Remove the entries up to a position, except those that `Deliveries` holds; return how many.
+        """Remove the entries up to a position, except those that `Deliveries` keeps; return how many.
 
         A storage that counts on from its newest entry keeps that one.
         """
@@ -102,21 +129,21 @@ class Audit(Protocol):
 
 
 class Leases(Protocol):
-    """Promises that one process works on a thing, which end by themselves when that process is silent or dead."""
+    """Exclusive, time-limited claims. They expire unless renewed, or when their process is known to be dead."""
 
     def take(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
-        """Take or renew a lease; return False where another holder has it.
+        """Take or renew a lease; return False if another owner has it.
 
-        A lease that ended before `now`, or whose holder the storage knows to be dead, is free.
+        A lease that ended before `now`, or whose owner the storage knows to be dead, is free.
         """
         ...
 
     def held(self, name: str, holder: str) -> bool:
-        """Return whether this holder is the last who took the lease."""
+        """Return whether this owner is the last who took the lease."""
         ...
 
     def release(self, name: str, holder: str) -> None:
-        """Give a lease back, where this holder has it."""
+        """Release a lease, if this owner has it."""
         ...
 
 

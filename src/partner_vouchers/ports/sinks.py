@@ -17,7 +17,8 @@ class Rejection:
     Attributes:
         id: the id of the outbox entry.
         reason: why, for the log and the dead letters; without voucher codes and credentials.
-        final: whether the sink would refuse the event again.
+        final: whether the sink would refuse the event again. The event becomes a dead letter once the sink takes
+            another event that was sent after it.
         sender_refused: see `SinkUnavailable`: the rejection then never counts against the event.
     """
 
@@ -30,8 +31,12 @@ class Rejection:
 class EventSink(Protocol):
     """A receiver of events.
 
-    Delivery is at least once: a sink may get an event again, with the same `OutboxEntry.id`. No two events of one
-    user, or of one list, are in the same batch or in two batches at the same time.
+    Delivery is at least once: a sink may be sent an event again, with the same `OutboxEntry.id`, if its answer was
+    lost. No two events of one user, or of one list, are in two batches at the same time, nor in the same batch.
+
+    A sink may have an attribute `takes_batches_in_order` that is True. It then promises that the events of a batch
+    take effect in the order given and, where it rejects one, that it rejects the later ones of the same
+    `Event.ordering_key`, too. Its batches may have several events of one user.
     """
 
     @property
@@ -54,6 +59,7 @@ class EventSink(Protocol):
 
         Raises:
             SinkUnavailable: the receiver as a whole could not be reached, is overloaded, or did not respond. All
-                events of the batch are sent again later. Any other exception means the same.
+                events of the batch are sent again later. With `sender_refused` no event is to blame. Any other
+                exception means the same as `SinkUnavailable`.
         """
         ...

@@ -341,7 +341,13 @@ def _lists(tx: Transaction, list_id: str | None, campaign_id: str | None) -> lis
 def outbox(storage: Storage) -> list[OutboxEntry]:
     """Return all entries of the outbox."""
     with storage.begin(write=False) as tx:
-        return tx.outbox.read(0, ALL)
+        if not tx.outbox.can_order():
+            return tx.outbox.read(0, ALL)
+    with storage.begin() as tx:
+        while tx.outbox.order():
+            pass
+        tx.commit()
+    return outbox(storage)
 
 
 def rewards(storage: Storage) -> list[VoucherRewarded]:

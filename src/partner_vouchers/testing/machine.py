@@ -21,8 +21,6 @@ from hypothesis.stateful import (
     rule,
 )
 
-from partner_vouchers.domain.delivery import lane_of_key
-from partner_vouchers.domain.events import user_key
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.errors import StaleVersion, StorageError
 from partner_vouchers.testing import driver, model, strategies
@@ -204,11 +202,10 @@ class StorageMachine(RuleBasedStateMachine):
 
     # --- delivery ---
 
-    @rule(who=_USERS | st.just(""), limit=st.integers(1, 3), crash=st.booleans())
-    def deliver(self, who: str, limit: int, crash: bool) -> None:
-        """Deliver events of a lane to a sink, and keep how far it has come; or crash before that."""
-        lane = lane_of_key(user_key(who)) if who else lane_of_key("")
-        self._both.deliver(lane, limit, crash=crash)
+    @rule(limit=st.integers(1, 3), crash=st.booleans())
+    def deliver(self, limit: int, crash: bool) -> None:
+        """Deliver events to a sink, and keep how far it has come; or crash before that."""
+        self._both.deliver(limit, crash=crash)
 
     # --- time, and the end of a process ---
 

@@ -13,7 +13,8 @@ def new_model(now: datetime) -> Row:
     """Return the model of an empty storage.
 
     The keys: `now`; `lists` by id; `links`, in the order of age; `given`, in the order of assignment; `keys` by
-    idempotency key; `leases` by name; `progress` and `delivered` by lane.
+    idempotency key; `leases` by name; `position` up to which a sink
+    has the events, and their ids, `delivered`.
     """
     return {
         "now": now,
@@ -22,8 +23,8 @@ def new_model(now: datetime) -> Row:
         "given": [],
         "keys": {},
         "leases": {},
-        "progress": {},
-        "delivered": {},
+        "position": 0,
+        "delivered": [],
     }
 
 

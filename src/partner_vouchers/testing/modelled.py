@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from attrs import define, evolve, field
 
-from partner_vouchers.domain.delivery import Progress
+from partner_vouchers.domain.delivery import SinkProgress
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import Tally, Upload, interrupted
 from partner_vouchers.errors import (
@@ -259,19 +259,19 @@ class ModelledStorage:
         if key is not None:
             self.model["keys"].setdefault(key, ((user, source), held))
 
-    def deliver(self, lane: int, limit: int, *, crash: bool) -> None:
-        """Deliver events of a lane to a sink, and keep how far it has come; or crash before that."""
+    def deliver(self, limit: int, *, crash: bool) -> None:
+        """Deliver events to a sink, and keep how far it has come; or crash before that."""
         with self.storage.begin() as tx:
-            progress = tx.deliveries.progress("sink").get(lane, Progress())
-            entries, reached = tx.outbox.read_lane(lane, progress.position, limit)
-            positions = [entry.position for entry in entries]
-            progress = progress.settle(positions, reached, positions)
-            tx.deliveries.save_progress("sink", lane, progress)
+            tx.outbox.order()
+            progress = tx.deliveries.progress("sink") or SinkProgress()
+            entries = tx.outbox.read(progress.position, limit)
+            position = entries[-1].position if entries else progress.position
+            tx.deliveries.save_progress("sink", SinkProgress(position))
             if crash:
                 return
             tx.commit()
-        self.model["progress"][lane] = progress
-        self.model["delivered"].setdefault(lane, []).extend(entry.id for entry in entries)
+        self.model["position"] = position
+        self.model["delivered"] += [entry.id for entry in entries]
 
     def compare(self) -> None:
         """Require that the storage shows what the model says."""
@@ -294,11 +294,11 @@ class ModelledStorage:
                 assert found_lists == model.candidates(self.model, ("campaign", campaign))
             assert tx.settings.get("lost") is None
             assert tx.keys.get("lost") is None
-            progress = tx.deliveries.progress("sink")
-            assert progress == self.model["progress"]
-            for lane, delivered in self.model["delivered"].items():
-                entries, _ = tx.outbox.read_lane(lane, 0, driver.ALL)
-                due = [entry.id for entry in entries if entry.position <= progress[lane].position]
-                assert delivered == due, "an event was delivered twice, or never"
+            progress = tx.deliveries.progress("sink") or SinkProgress()
+            assert progress.position == self.model["position"]
+            sent = [
+                entry.id for entry in tx.outbox.read(0, driver.ALL) if entry.position <= progress.position
+            ]
+            assert self.model["delivered"] == sent, "an event was delivered twice, or never"
         told = [(event.user_id, event.voucher_code, event.list_id) for event in driver.rewards(self.storage)]
         assert told == [(given["user"], given["code"], given["list"]) for given in self.model["given"]]

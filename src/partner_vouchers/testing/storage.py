@@ -8,7 +8,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from partner_vouchers.testing.clauses.campaigns import CampaignClauses, PartnerClauses
 from partner_vouchers.testing.clauses.codes import AssignmentClauses, CodeClauses, IdempotencyClauses
 from partner_vouchers.testing.clauses.concurrency import ProcessClauses, ThreadClauses
-from partner_vouchers.testing.clauses.deliveries import DeliveryClauses, LaneClauses
+from partner_vouchers.testing.clauses.deliveries import DeliveryClauses, OutboxClauses
 from partner_vouchers.testing.clauses.imports import ImportClauses
 from partner_vouchers.testing.clauses.joining import JoiningClauses
 from partner_vouchers.testing.clauses.lists import ListClauses
@@ -24,7 +24,7 @@ class StorageContract(
     ThreadClauses,
     JoiningClauses,
     DeliveryClauses,
-    LaneClauses,
+    OutboxClauses,
     IdempotencyClauses,
     AssignmentClauses,
     ImportClauses,

@@ -1,4 +1,4 @@
-"""Events: raise them, deliver them, and see to what could not be delivered."""
+"""Events: emit them, deliver them, and watch what could not be delivered."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ from functools import partial
 from attrs import frozen
 
 from partner_vouchers.domain.arguments import is_whole, require_bool, require_instance, require_seconds
-from partner_vouchers.domain.delivery import Pause, RetryPolicy
+from partner_vouchers.domain.delivery import RetryPolicy
 from partner_vouchers.domain.promo_events import RaisedEvent
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import HostTransactionError, InvalidInput
 from partner_vouchers.ports import EventSink, Transaction
 from partner_vouchers.usecases.attempts import transact
-from partner_vouchers.usecases.delivery.dead_letters import DeadLetter, list_dead_letters, retry_dead_letters
-from partner_vouchers.usecases.delivery.expiry import announce_expired
-from partner_vouchers.usecases.delivery.passes import Deliverer
-from partner_vouchers.usecases.delivery.pauses import save_pause
+from partner_vouchers.usecases.delivery.backlog import Backlog, backlog_of, backlog_of_all
+from partner_vouchers.usecases.delivery.dead_letters import (
+    DeadLetter,
+    list_dead_letters,
+    require_sink,
+    retry_dead_letters,
+)
 from partner_vouchers.usecases.delivery.relay import Relay
 from partner_vouchers.usecases.delivery.retention import remove_old_events
-from partner_vouchers.usecases.delivery.standing import Backlog, backlog_of
+from partner_vouchers.usecases.delivery.run import Deliverer
 from partner_vouchers.usecases.emitting import emit
+from partner_vouchers.usecases.expired_lists import announce_expired
 from partner_vouchers.usecases.paging import Page, require_limit
 from partner_vouchers.usecases.wiring import Wiring
 
@@ -31,22 +35,22 @@ _TIDY_EVERY = timedelta(minutes=10)
 
 @frozen
 class DeliveryReport:
-    """What came of a delivery.
+    """The outcome of a delivery run.
 
     Attributes:
         sink: the name of the sink.
         delivered: how many events it took.
-        not_taken: how often it did not take one; each of these is tried again, or is a dead letter.
-        waiting: how many events wait for another try, or for one that does.
+        not_taken: how often it did not take one; each of these is sent again, or is a dead letter.
+        deferred: how many events wait to be sent again, or for an earlier one that does.
         dead_letters: how many dead letters there are.
-        paused_until: until when the sink is left alone because it failed as a whole; None where it did not.
-        failure: why it failed as a whole during this delivery; None where it did not.
+        paused_until: until when the sink is left alone because it failed; None if it did not.
+        failure: why it was paused during this run; None if it was not.
     """
 
     sink: str
     delivered: int
     not_taken: int
-    waiting: int
+    deferred: int
     dead_letters: int
     paused_until: datetime | None
     failure: str | None
@@ -61,20 +65,21 @@ class EventsGroup:
     def deliver(
         self, sink: EventSink, *, from_now: bool = False, retry: RetryPolicy | None = None
     ) -> DeliveryReport:
-        """Hand all events that are due now to a sink, and return.
+        """Send all events that are due now to a sink, and return.
 
-        Each event arrives at least once; again, with the same id, only where the answer of the sink was lost.
-        Events of one user, or of one list, arrive in order. What the sink does not take is tried again by a later
-        call, and becomes a dead letter in the end. Whatever the sink raises is treated like `SinkUnavailable`.
+        Each event arrives at least once; again, with the same id, only if the answer of the sink was lost. Events of
+        one user, or of one list, arrive in order. What the sink does not take is sent again by a later call. Whatever
+        the sink raises is treated like `SinkUnavailable`. If another process is delivering to the sink, nothing is
+        sent.
 
         Args:
             sink: the receiver. The storage remembers by its name what it has.
-            from_now: whether a sink that the storage does not know begins with what comes from now on, and not
-                with everything that is kept.
-            retry: when an event that was not taken is tried again, and when no more.
+            from_now: whether a sink that the storage does not know begins with the events from now on, and not with
+                all events that are kept.
+            retry: when an event that was not taken is sent again, and when it becomes a dead letter.
 
         Raises:
-            HostTransactionError: within a host's transaction, of which nobody knows yet whether it stands.
+            HostTransactionError: inside a host's transaction, which may still be rolled back.
             InvalidInput: the sink's name, batch size or concurrency breaks its rule.
             StorageError: the storage cannot be used.
 
@@ -90,21 +95,21 @@ class EventsGroup:
         announce_expired(self._wiring)
         tally = deliverer.run()
         remove_old_events(self._wiring)
-        found = self.backlog(sink.name)
+        found = transact(self._wiring, backlog_of, sink.name, self._wiring.now(), write=False)
         return DeliveryReport(
             sink.name,
             tally.delivered,
             tally.not_taken,
-            found.waiting,
+            found.deferred,
             found.dead_letters,
             found.paused_until,
             tally.failure,
         )
 
     def emit(self, event: RaisedEvent) -> None:
-        """Raise a coupon or wallet event: it is stored, and goes to every sink like the library's own.
+        """Emit a coupon or wallet event: it is stored, and goes to every sink like the library's own events.
 
-        Within a host's transaction it stands or falls with it. Called twice, it is two events.
+        Inside a host's transaction it is committed or rolled back with it. Two calls make two events.
 
         Args:
             event: one of `CouponRewarded`, `CouponRedeemed`, `CouponReverted`, `PointsCredited`, `PointsDebited`.
@@ -135,7 +140,7 @@ class EventsGroup:
 
         Args:
             sinks: the receivers.
-            interval: how many seconds to wait where there is nothing to deliver.
+            interval: how many seconds to wait when there is nothing to deliver.
             from_now: see `deliver`.
             retry: see `deliver`.
 
@@ -153,24 +158,43 @@ class EventsGroup:
         deliverers = [partial(self._deliverer, sink, from_now, retry) for sink in sinks]
         return Relay(self._wiring, deliverers, _Housekeeping(self._wiring), interval)
 
-    def backlog(self, sink: str) -> Backlog:
+    def sinks(self) -> list[str]:
+        """Return the names of the sinks that events were delivered to, in order.
+
+        Example:
+            >>> vouchers.events.sinks()
+            ['crm']
+        """
+        return transact(self._wiring, lambda tx: tx.deliveries.sinks(), write=False)
+
+    def backlog(self, sink: str | None = None) -> Backlog:
         """Return what a sink does not have yet, and since when.
 
         Args:
-            sink: the name of the sink.
+            sink: the name of the sink. None adds up all sinks: the numbers are sums, the times those of the sink that
+                is furthest behind. If no sink is known yet, it is what a new one would be sent.
+
+        Raises:
+            UnknownSink: no event was ever delivered to a sink with this name.
 
         Example:
-            >>> vouchers.events.backlog("crm").waiting
+            >>> vouchers.events.backlog("crm").undelivered
             0
         """
-        sink = require_name("sink", sink)
         now = self._wiring.now()
-        return transact(self._wiring, backlog_of, sink, now, write=False)
+        if sink is None:
+            return transact(self._wiring, backlog_of_all, now, write=False)
+        name = require_name("sink", sink)
+
+        def read(tx: Transaction) -> Backlog:
+            return backlog_of(tx, require_sink(tx, name), now)
+
+        return transact(self._wiring, read, write=False)
 
     def dead_letters(
         self, sink: str | None = None, *, after: str | None = None, limit: int = 50
     ) -> Page[DeadLetter]:
-        """Return a page of the events that are not tried any more, by sink and age.
+        """Return a page of the events that are not sent any more, by sink and age.
 
         Args:
             sink: the name of a sink; None for all.
@@ -180,40 +204,46 @@ class EventsGroup:
         Raises:
             InvalidInput: `limit` is out of range.
             InvalidCursor: `after` is not from a page of dead letters.
+            UnknownSink: no event was ever delivered to a sink with this name.
         """
         limit = require_limit(limit)
         sink = None if sink is None else require_name("sink", sink)
         return transact(self._wiring, list_dead_letters, sink, after, limit, write=False)
 
     def retry_dead_letters(self, sink: str | None = None, *, ids: Collection[str] | None = None) -> int:
-        """Let dead letters be tried again by the next delivery, as often as new events; return how many.
+        """Send dead letters again with the next delivery, as if they had never been sent; return how many.
 
-        Later events of the same user or list that were not delivered yet wait for them again.
+        Later events of the same user or list that were not delivered yet wait for them. A paused sink is sent to
+        again at once.
 
         Args:
             sink: the name of a sink; None for all.
             ids: the ids of the dead letters; None for all.
 
         Raises:
-            InvalidInput: `ids` is a single text.
+            InvalidInput: `ids` is not a collection of strings.
+            UnknownSink: no event was ever delivered to a sink with this name.
         """
         return retry_dead_letters(self._wiring, None if sink is None else require_name("sink", sink), ids)
 
     def forget_sink(self, sink: str) -> None:
         """Forget a sink that is not used any more, so that nothing is kept for it; its dead letters are lost.
 
-        Delivered to again, it is new. Stop its relays before.
+        If events are delivered to it again, it is new. Stop its relays first.
 
         Args:
             sink: the name of the sink.
+
+        Raises:
+            UnknownSink: no event was ever delivered to a sink with this name.
         """
         transact(self._wiring, _forget, require_name("sink", sink))
 
     def announce_expired(self) -> int:
         """Store an event `list.expired` for each list that expired since the last call; return how many.
 
-        Every delivery does this first. An archived list is not announced, one that was extended is announced
-        again when it expires again.
+        Every delivery does this first. An archived list is not announced. A list that was extended is announced again
+        when it expires again.
         """
         self._require_own_transactions()
         return announce_expired(self._wiring)
@@ -238,8 +268,7 @@ class EventsGroup:
 
 
 def _forget(tx: Transaction, sink: str) -> None:
-    tx.deliveries.forget(sink)
-    save_pause(tx, sink, Pause())
+    tx.deliveries.forget(require_sink(tx, sink))
     tx.commit()
 
 

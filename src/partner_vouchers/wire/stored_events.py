@@ -6,23 +6,31 @@ The event of an assignment is not stored as text: the assignment says it all.
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from cattrs import Converter
 
 from partner_vouchers.domain import events
-from partner_vouchers.domain.events import Event, FieldChange, ListExpired, Recorded, StockEvent
+from partner_vouchers.domain.events import (
+    Event,
+    FieldChange,
+    ListExpired,
+    Recorded,
+    StockEvent,
+    UnreadableEvent,
+)
+from partner_vouchers.domain.expiry import require_aware
 from partner_vouchers.domain.promo_events import RAISED_EVENTS
 from partner_vouchers.domain.properties import Number
-from partner_vouchers.errors import StorageError
+from partner_vouchers.errors import InvalidInput, StorageError
 
 _OWN_EVENTS = [
     found
     for found in vars(events).values()
     if isinstance(found, type)
     and issubclass(found, Recorded | StockEvent | ListExpired)
-    and found not in (Recorded, StockEvent)
+    and found not in (Recorded, StockEvent, UnreadableEvent)
 ]
 
 EVENT_TYPES: Final[dict[str, type[Event]]] = {
@@ -85,10 +93,45 @@ def event_to_json(event: Event) -> str:
     return json.dumps(event_to_dict(event), ensure_ascii=False, separators=(",", ":"))
 
 
+def event_id(storage_id: str, number: int, nonce: int | None) -> str:
+    """Return the id of an event: unique for ever, also if a restored backup gives its number again.
+
+    Args:
+        storage_id: the id of the storage.
+        number: the number of the event in the storage.
+        nonce: a random number of 64 bits, stored with the event; None for an event of a version that had none.
+
+    Example:
+        >>> event_id("ab12", 7, 255), event_id("ab12", 7, None)
+        ('ab12-7-00000000000000ff', 'ab12-7')
+    """
+    return f"{storage_id}-{number}" if nonce is None else f"{storage_id}-{number}-{nonce % 2**64:016x}"
+
+
 def event_from_json(name: str, text: str) -> Event:
     """Return the event of a name and the JSON text that `event_to_json` made of it.
 
-    Raises:
-        KeyError: no event that is kept as text has this name.
+    Returns:
+        an `UnreadableEvent` if this version does not know the name, or a property of the event.
     """
-    return _CONVERTER.structure(json.loads(text), EVENT_TYPES[name])
+    try:
+        stored = json.loads(text)
+        return _CONVERTER.structure(stored, EVENT_TYPES[name])
+    except Exception:  # noqa: BLE001 - whatever a newer version wrote must not stop the events of others
+        return _unreadable(name, text)
+
+
+def _unreadable(name: str, text: str) -> UnreadableEvent:
+    try:
+        stored = json.loads(text)
+    except ValueError:
+        stored = {}
+    found = stored if isinstance(stored, dict) else {}
+    try:
+        occurred_at = require_aware("occurred_at", datetime.fromisoformat(str(found.get("occurred_at"))))
+    except (ValueError, InvalidInput):
+        occurred_at = datetime(1970, 1, 1, tzinfo=UTC)
+    list_id, user_id = (
+        value if isinstance(value := found.get(key), str) else None for key in ("list_id", "user_id")
+    )
+    return UnreadableEvent(occurred_at=occurred_at, name=name, list_id=list_id, user_id=user_id)

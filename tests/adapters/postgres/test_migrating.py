@@ -7,6 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from io import BytesIO
 from itertools import count
+from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
 
@@ -19,7 +20,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
 from partner_vouchers import PartnerVouchers
-from partner_vouchers.adapters.postgres import SCHEMA_VERSION, PostgresStorage
+from partner_vouchers.adapters.postgres import SCHEMA_VERSION, PostgresStorage, schema
 from partner_vouchers.errors import (
     HostTransactionError,
     InvalidInput,
@@ -33,6 +34,7 @@ from tests.concurrency.teams import Line, in_processes
 from tests.support.host import FixedClock, Host
 from tests.support.postgres import server
 from tests.support.sinks import ScriptedSink
+from tests.support.upgrades import require_deliveries_kept
 
 NUMBERS = count()
 
@@ -66,6 +68,19 @@ def test_migrating_again_changes_nothing(new_schema: str) -> None:
         host.a_list("A", campaign="CMP")
         with host.nothing_changes():
             storage.migrate()
+
+
+def test_what_the_sinks_have_is_kept_from_version_1(new_schema: str) -> None:
+    written = Path(__file__).parent / "upgrades" / "version_1.sql"
+    with opened(new_schema) as storage, psycopg.connect(server().conninfo) as connection:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(new_schema)))
+        connection.execute(schema._script(storage._names, 1).encode())
+        connection.execute(sql.SQL("SET search_path = {}").format(sql.Identifier(new_schema)))
+        connection.execute("DELETE FROM pv_settings")
+        connection.execute(written.read_text().encode())
+        connection.commit()
+        storage.migrate()
+        require_deliveries_kept(storage, written.with_suffix(".json"))
 
 
 def test_processes_that_migrate_at_once(new_schema: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from datetime import timedelta
 from random import Random
 
 import pytest
@@ -11,7 +12,8 @@ from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
 from partner_vouchers.domain.events import StockLow
 from partner_vouchers.ports import OutboxEntry
-from tests.support.host import START
+from tests.support.host import START, FixedClock, Host
+from tests.support.sinks import ScriptedSink
 
 
 def event(number: int) -> StockLow:
@@ -19,6 +21,9 @@ def event(number: int) -> StockLow:
 
 
 def read_on(storage: PostgresStorage, read: list[OutboxEntry]) -> list[OutboxEntry]:
+    with storage.begin() as tx:
+        tx.outbox.order()
+        tx.commit()
     with storage.begin(write=False) as tx:
         return tx.outbox.read(read[-1].position if read else 0, 100)
 
@@ -31,6 +36,7 @@ def test_an_event_that_is_committed_late_is_not_missed(storage: PostgresStorage)
     read: list[OutboxEntry] = []
     with storage.begin() as slow:
         slow.outbox.append([event(1)])
+        assert slow.outbox.unordered(9).count == 1
         with storage.begin() as quick:
             quick.outbox.append([event(2), event(3)])
             quick.commit()
@@ -43,25 +49,70 @@ def test_an_event_that_is_committed_late_is_not_missed(storage: PostgresStorage)
     assert read_on(storage, read) == []
 
 
-def test_how_far_a_lane_was_read_never_passes_what_may_still_come(storage: PostgresStorage) -> None:
-    with storage.begin() as tx:
-        tx.outbox.append([event(0)])
-        tx.commit()
+def test_the_backlog_shows_what_an_open_transaction_holds_back(storage: PostgresStorage) -> None:
+    clock = FixedClock()
+    host, sink = Host(storage, clock), ScriptedSink()
+    host.vouchers.events.deliver(sink)
     with storage.begin() as slow:
-        slow.outbox.append([event(1)])
-        with storage.begin() as quick:
-            quick.outbox.append([event(2)])
-            quick.commit()
-        with storage.begin() as reader:
-            reached = {lane: reader.outbox.read_lane(lane, 0, 9)[1] for lane in range(16)}
-            assert set(reached.values()) == {reader.outbox.last_position()}
-        slow.commit()
-    with storage.begin(write=False) as tx:
-        later = [found for lane in range(16) for found in tx.outbox.read_lane(lane, reached[lane], 9)[0]]
-        assert sorted(numbers(later)) == [1, 2]
-        positions = [entry.position for entry in tx.outbox.read(0, 9)]
-        assert numbers(tx.outbox.get_many(positions[::-1])) == [2, 1, 0]
-        assert tx.outbox.get_many([7, positions[0] + 1]) == []
+        slow.session.execute("SELECT pg_current_xact_id()")
+        host.emit_for("ann")
+        clock.advance(minutes=5)
+        host.emit_for("ben")
+        clock.advance(minutes=5)
+        assert host.vouchers.events.deliver(sink).delivered == 0
+        backlog = host.vouchers.events.backlog("crm")
+        assert (backlog.undelivered, backlog.deferred, backlog.at_least) == (2, 0, False)
+        assert (backlog.oldest, backlog.held_back_since) == (START, START)
+        assert backlog.age == timedelta(minutes=10)
+    backlog = host.vouchers.events.backlog("crm")
+    assert (backlog.undelivered, backlog.oldest, backlog.held_back_since) == (2, START, None)
+    assert host.vouchers.events.deliver(sink).delivered == 2
+    assert host.vouchers.events.backlog("crm").undelivered == 0
+
+
+def test_a_new_sink_from_now_on_gets_nothing_that_was_committed_before(storage: PostgresStorage) -> None:
+    host, sink = Host(storage, FixedClock()), ScriptedSink()
+    host.emit_for("before")
+    host.vouchers.events.deliver(sink, from_now=True)
+    host.emit_for("after")
+    host.vouchers.events.deliver(sink, from_now=True)
+    assert sink.users() == ["after"]
+
+
+def test_tables_that_were_copied_from_a_server_with_greater_numbers_are_delivered(
+    storage: PostgresStorage,
+) -> None:
+    host, sink = Host(storage, FixedClock()), ScriptedSink()
+    host.vouchers.events.deliver(sink)
+    for user in ("ann", "ben", "ann"):
+        host.emit_for(user)
+    with storage.begin() as tx:
+        tx.session.execute("UPDATE pv_outbox SET xid = (xid::text::bigint + 1000000000)::text::xid8")
+        tx.commit()
+    host.emit_for("cleo")
+    host.emit_for("ann")
+    host.vouchers.events.deliver(sink)
+    assert [entry.position for entry in host.outbox()] == [1, 2, 3, 4, 5]
+    users = [getattr(entry.event, "user_id", None) for entry in host.outbox()]
+    assert users == ["ann", "ben", "ann", "cleo", "ann"]
+    assert len({entry.id for entry in sink.taken}) == 5
+
+
+def test_an_id_does_not_come_again_when_a_number_does(storage: PostgresStorage) -> None:
+    """As after a restored dump, which numbers new events as those that were lost."""
+    host = Host(storage, FixedClock())
+    host.emit_for("ann")
+    (lost,) = host.outbox()
+    number = int(lost.id.split("-")[-2])
+    with storage.begin() as tx:
+        tx.session.execute("DELETE FROM pv_events")
+        tx.session.execute("SELECT setval(pg_get_serial_sequence('pv_outbox', 'id'), %s, false)", (number,))
+        tx.commit()
+    host.emit_for("ann")
+    (new,) = host.outbox()
+    assert new.position == lost.position
+    assert new.id.rpartition("-")[0] == lost.id.rpartition("-")[0]
+    assert new.id != lost.id
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -99,6 +150,7 @@ def test_what_a_transaction_does_after_others_committed_is_told_after_it(storage
         for each in (longer, long):
             each.session.execute("SELECT pg_current_xact_id()")
         long.outbox.append([event(0)])
+        assert long.outbox.unordered(9).count == 1
         for number in (1, 2):
             with storage.begin() as quick:
                 quick.outbox.append([event(number)])

@@ -157,7 +157,7 @@ TABLES = [
     "pv_dead_ranges",
     "pv_assignments",
     "pv_idempotency_keys",
-    "pv_outbox",
+    "pv_events",
     "pv_audit",
     "pv_uploads",
     "pv_upload_pieces",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,11 +22,12 @@ from partner_vouchers.adapters.memory import (
     unit,
 )
 from partner_vouchers.adapters.memory.transaction import MemoryTransaction
+from partner_vouchers.adapters.simple import SimpleDeliveries
 from partner_vouchers.domain.assignment import Assignment
-from partner_vouchers.domain.delivery import Held, Progress
+from partner_vouchers.domain.delivery import Deferred, DeliveryState, SinkProgress
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.ports import OutboxEntry, Taken
+from partner_vouchers.ports import Taken
 
 
 @dataclass(frozen=True)
@@ -354,42 +355,55 @@ _begin = MemoryStorage.begin
 # --- delivery ---
 
 
-@fault("test_progress_is_kept_by_sink_and_lane", deliveries.Deliveries, "save_progress")
-def delivery_progress_that_is_lost(
-    self: deliveries.Deliveries, sink: str, lane: int, progress: Progress
-) -> None:
-    self._unit.tables.progress.setdefault(sink, {})[lane] = progress
+@fault("test_the_progress_of_a_sink_comes_back", deliveries.Deliveries, "save_progress")
+def delivery_progress_that_is_lost(self: deliveries.Deliveries, sink: str, progress: SinkProgress) -> None:
+    self._unit.tables.progress[sink] = progress
+
+
+@fault("test_the_progress_of_a_sink_comes_back", deliveries.Deliveries, "progress")
+def progress_without_what_is_ahead(self: deliveries.Deliveries, sink: str) -> SinkProgress | None:
+    found = self._unit.tables.progress.get(sink)
+    return None if found is None else evolve(found, ahead=())
 
 
 @fault("test_a_later_event_is_not_due_before_an_earlier_one_of_the_same_key", deliveries.Deliveries, "due")
 def later_event_that_overtakes(
-    self: deliveries.Deliveries, sink: str, lane: int, now: datetime, limit: int
-) -> list[Held]:
-    waiting = [each for each in self._waiting(sink) if each.lane == lane]
-    return [each for each in waiting if each.retry_at is not None and each.retry_at <= now][:limit]
+    self: deliveries.Deliveries, sink: str, now: datetime, limit: int
+) -> list[Deferred]:
+    alive = [row for row in self.all_deferred(sink) if not row.is_dead]
+    due = [row for row in alive if row.retry_at is not None and row.retry_at <= now]
+    return sorted(due, key=lambda row: (row.retry_at, row.position))[:limit]
 
 
-@fault("test_what_is_removed_from_the_outbox_is_gone_but_what_is_held_stays", records.Outbox, "remove")
-def removal_of_what_is_held(self: records.Outbox, until: int) -> int:
-    removed = 0
-    for entries in self._unit.tables.lanes:
-        kept = [entry for entry in entries if entry.position > until]
-        removed += len(entries) - len(kept)
-        self._unit.log.keep(entries, kept)
+@fault(
+    "test_a_later_event_is_not_due_before_an_earlier_one_of_the_same_key", deliveries.Deliveries, "promote"
+)
+def next_event_that_never_becomes_due(
+    self: deliveries.Deliveries, sink: str, keys: Collection[str], now: datetime
+) -> set[str]:
+    return self.deferred_keys(sink, keys)
+
+
+@fault("test_an_event_in_flight_is_due_again_since_its_process_may_have_died", deliveries.Deliveries, "due")
+def event_in_flight_that_is_never_sent_again(
+    self: deliveries.Deliveries, sink: str, now: datetime, limit: int
+) -> list[Deferred]:
+    found = SimpleDeliveries.due(self, sink, now, limit)
+    return [row for row in found if row.state is not DeliveryState.IN_FLIGHT]
+
+
+@fault("test_what_is_removed_from_the_outbox_is_gone_but_what_a_sink_needs_stays", records.Outbox, "remove")
+def removal_of_what_a_sink_needs(self: records.Outbox, until: int) -> int:
+    outbox = self._unit.tables.outbox
+    kept = [entry for entry in outbox if entry.position > until]
+    removed = len(outbox) - len(kept)
+    self._unit.log.keep(outbox, kept)
     return removed
 
 
-@fault("test_the_lanes_are_the_outbox_parted_by_what_events_concern", records.Outbox, "read_lane")
-def lane_that_was_read_too_far(
-    self: records.Outbox, lane: int, after: int, limit: int
-) -> tuple[list[OutboxEntry], int]:
-    found = [entry for entry in self._unit.tables.lanes[lane] if entry.position > after][:limit]
-    return found, max(after, self.last_position())
-
-
-@fault("test_entries_of_the_outbox_are_counted_up_to_a_limit", records.Outbox, "count")
-def count_without_a_limit(self: records.Outbox, after: int, limit: int) -> int:
-    return sum(entry.position > after for entries in self._unit.tables.lanes for entry in entries)
+@fault("test_entries_of_the_outbox_are_counted_between_two_positions", records.Outbox, "count")
+def count_without_a_limit(self: records.Outbox, after: int, until: int, limit: int) -> int:
+    return sum(after < entry.position <= until for entry in self._unit.tables.outbox)
 
 
 # --- leases ---

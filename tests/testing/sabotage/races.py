@@ -10,7 +10,6 @@ from typing import Any
 from partner_vouchers.adapters.memory import MemoryStorage, imports, unit
 from partner_vouchers.adapters.memory.tables import Tables
 from partner_vouchers.adapters.memory.transaction import MemoryTransaction
-from partner_vouchers.domain.delivery import lane_of
 from partner_vouchers.domain.events import Event
 from partner_vouchers.ports import OutboxEntry
 from tests.testing.sabotage.adapters import Fault
@@ -47,7 +46,7 @@ def _fault(name: str, clause: str, *tables: str) -> Fault:
     return Fault(name, clause, ((MemoryStorage, "begin", _reading_too_early(*tables)),))
 
 
-_GIVEN = ("batches", "assignments", "ordinals", "latest", "of_user", "of_code", "keys", "lanes")
+_GIVEN = ("batches", "assignments", "ordinals", "latest", "of_user", "of_code", "keys", "outbox")
 
 
 class _EarlyOwners(imports.MemoryImport):
@@ -86,9 +85,8 @@ def _begin_at_once(self: MemoryStorage, *, write: bool = True) -> Iterator[Memor
 
     def show_and_commit() -> None:
         for entry in written:
-            lane = tables.lanes[lane_of(entry.event)]
-            lane.append(entry)
-            lane.sort(key=lambda entry: entry.position)
+            tables.outbox.append(entry)
+            tables.outbox.sort(key=lambda entry: entry.position)
         commit()
 
     tx.outbox.append = append  # type: ignore[method-assign]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,16 +10,16 @@ from attrs import evolve
 
 from partner_vouchers import PartnerVouchers, Status
 from partner_vouchers.domain.delivery import RetryPolicy
-from partner_vouchers.domain.events import ListExpired, PartnerAdded
+from partner_vouchers.domain.events import ListExpired, ListPaused, PartnerAdded
 from partner_vouchers.domain.promo_events import PointsCredited
-from partner_vouchers.errors import HostTransactionError, InvalidCursor, InvalidInput
-from partner_vouchers.ports import OutboxEntry, Rejection, Storage
+from partner_vouchers.errors import HostTransactionError, InvalidCursor, InvalidInput, UnknownSink
+from partner_vouchers.ports import Rejection, Storage
 from partner_vouchers.usecases.delivery.dead_letters import DeadLetter
 from partner_vouchers.usecases.paging import Page, encode_cursor
 from tests.properties.backends import InMemory, InSQLite
 from tests.support.host import MICROSECOND, START, FixedClock, Host, some_codes
 from tests.support.promo import an_event
-from tests.support.sinks import ScriptedSink, fail, reject, take_all
+from tests.support.sinks import Behaviour, ScriptedSink, fail, reject, take_all
 from tests.support.storages import CountingStorage
 
 ONCE = RetryPolicy(max_attempts=1)
@@ -28,15 +27,19 @@ USERS = [f"user-{number}" for number in range(7)]
 
 
 def refuse_all(host: Host, name: str = "crm") -> ScriptedSink:
-    """Deliver to a sink that takes nothing of users."""
+    """Deliver to a sink that takes nothing of these users, and works."""
+    host.emit_for("another")
     sink = ScriptedSink(name)
     sink.always = reject(*USERS, final=True)
     host.vouchers.events.deliver(sink)
     return sink
 
 
-def reject_everything(entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-    return [Rejection(entry.id, "unknown", final=True) for entry in entries]
+def reject_all_but_the_last(host: Host) -> Behaviour:
+    last = host.outbox()[-1].id
+    return lambda entries: [
+        Rejection(entry.id, "unknown", final=True) for entry in entries if entry.id != last
+    ]
 
 
 def give_to_many(host: Host, number: int) -> None:
@@ -50,6 +53,7 @@ def letters(host: Host) -> list[DeadLetter]:
     host.give(host.a_list(*some_codes(7)).id, *USERS)
     refuse_all(host, "crm")
     refuse_all(host, "audit")
+    host.vouchers.events.deliver(ScriptedSink("crm"))
     return list(host.vouchers.events.dead_letters())
 
 
@@ -63,7 +67,6 @@ def test_dead_letters_are_listed_by_sink_and_age(host: Host, letters: list[DeadL
         assert [(letter.id, letter.event) for letter in mine] == [(each.id, each.event) for each in rewards]
         assert list(host.vouchers.events.dead_letters(sink)) == mine
     assert [letter.sink for letter in letters] == ["audit"] * 7 + ["crm"] * 7
-    assert list(host.vouchers.events.dead_letters("unknown")) == []
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 13, 14, 15])
@@ -98,24 +101,30 @@ def test_dead_letters_are_found_from_the_first_event_on_whatever_the_sink_is_cal
     host: Host, sink: str
 ) -> None:
     host.a_list("A")
+    host.emit_for("another")
     refusing = ScriptedSink(sink)
-    refusing.always = reject_everything
+    refusing.always = reject_all_but_the_last(host)
+    host.vouchers.events.deliver(refusing)
+    host.clock.advance(hours=1)
+    host.emit_for("yet another")
+    refusing.always = reject_all_but_the_last(host)
     host.vouchers.events.deliver(refusing)
     events = host.vouchers.events
     first = events.dead_letters(limit=1)
     rest = events.dead_letters(after=first.next)
-    assert [letter.id for letter in [*first, *rest]] == [entry.id for entry in host.outbox()]
+    assert [letter.id for letter in [*first, *rest]] == [entry.id for entry in host.outbox()[:3]]
     assert {letter.sink for letter in [*first, *rest]} == {sink}
 
 
 def test_fifty_dead_letters_are_a_page_and_any_number_is_tried_again(host: Host) -> None:
     give_to_many(host, 1010)
-    sink = ScriptedSink(batch_size=1000)
-    sink.always = reject_everything
+    host.emit_for("another")
+    sink = ScriptedSink(batch_size=2000)
+    sink.always = reject(*[f"user-{number}" for number in range(1010)], final=True)
     host.vouchers.events.deliver(sink)
-    dead = len(host.outbox())
+    dead = 1010
     assert len(host.vouchers.events.dead_letters()) == 50
-    last = host.outbox()[-1].id
+    last = host.vouchers.events.dead_letters(limit=1000).items[-1].id
     assert host.vouchers.events.retry_dead_letters(ids=[last]) == 1
     assert host.vouchers.events.retry_dead_letters() == dead - 1
     sink.always = take_all
@@ -137,15 +146,16 @@ def test_a_cursor_is_refused_by_its_name(host: Host, after: Any, reason: str) ->
     assert (refused.value.field, refused.value.reason) == ("after", reason)
 
 
-def test_a_position_in_a_cursor_has_up_to_forty_digits(host: Host, letters: list[DeadLetter]) -> None:
+def test_a_position_in_a_cursor_has_up_to_eighteen_digits(host: Host, letters: list[DeadLetter]) -> None:
     dead_letters = host.vouchers.events.dead_letters
-    assert dead_letters(after=encode_cursor("dead letters", "crm", 10**40 - 1)) == Page((), None)
+    assert dead_letters(after=encode_cursor("dead letters", "crm", 10**18 - 1)) == Page((), None)
     with pytest.raises(InvalidCursor):
-        dead_letters(after=encode_cursor("dead letters", "crm", 10**40))
+        dead_letters(after=encode_cursor("dead letters", "crm", 10**18))
 
 
 def test_a_sink_that_gives_no_reason_is_said_to_give_none(host: Host) -> None:
     host.give(host.a_list("A").id, "user-1")
+    host.emit_for("another")
     sink = ScriptedSink()
     sink.always = reject("user-1", final=True, reason=" \n")
     host.vouchers.events.deliver(sink)
@@ -158,10 +168,11 @@ def test_who_only_looks_keeps_nobody_from_writing(host: Host, letters: list[Dead
     events = PartnerVouchers(storage, clock=host.clock).events
     events.dead_letters()
     events.backlog("crm")
-    events.retry_dead_letters("unknown")
-    assert storage.writes == 1, "the last asks for one sink"
+    assert storage.writes == 0
     events.retry_dead_letters()
-    assert storage.writes == 1 + len({letter.sink for letter in letters})
+    assert storage.writes == len({letter.sink for letter in letters})
+    events.retry_dead_letters()
+    assert storage.writes == 2, "there are none"
 
 
 def test_a_dead_letter_does_not_show_the_code(letters: list[DeadLetter]) -> None:
@@ -195,23 +206,25 @@ def test_the_ids_of_dead_letters_are_whole_and_read_once(host: Host, letters: li
 
 def test_a_dead_letter_has_all_its_tries_again(host: Host) -> None:
     host.give(host.a_list("A").id, "user-1")
+    host.emit_for("another")
     sink = ScriptedSink()
     sink.always = reject("user-1")
-    host.vouchers.events.deliver(sink, retry=ONCE)
+    assert host.vouchers.events.deliver(sink, retry=ONCE).dead_letters == 1
     host.vouchers.events.retry_dead_letters()
     report = host.vouchers.events.deliver(sink, retry=RetryPolicy(max_attempts=2))
-    assert (report.waiting, report.dead_letters) == (1, 0)
+    assert (report.deferred, report.dead_letters) == (1, 0)
 
 
 def test_asking_for_another_try_ends_the_pause_of_a_sink(host: Host) -> None:
     host.give(host.a_list("A").id, "user-1")
     sink = ScriptedSink()
     sink.always = fail(OSError())
-    assert host.vouchers.events.deliver(sink, retry=ONCE).paused_until is not None
+    refuse_all(host)
+    host.emit_for("another")
+    assert host.vouchers.events.deliver(sink).paused_until is not None
     sink.always = take_all
     host.vouchers.events.retry_dead_letters("crm")
-    host.vouchers.events.deliver(sink)
-    assert {entry.id for entry in sink.taken} == {entry.id for entry in host.outbox()}
+    assert host.vouchers.events.deliver(sink).delivered == 2
 
 
 def test_later_events_wait_for_one_that_is_tried_again(host: Host) -> None:
@@ -220,6 +233,7 @@ def test_later_events_wait_for_one_that_is_tried_again(host: Host) -> None:
     refuse_all(host)
     host.give(second.id, "user-1")
     host.vouchers.events.retry_dead_letters()
+    host.emit_for("another")
     sink = ScriptedSink()
     sink.always = reject("user-1")
     host.vouchers.events.deliver(sink)
@@ -234,29 +248,67 @@ def test_later_events_wait_for_one_that_is_tried_again(host: Host) -> None:
 
 
 def test_the_backlog_tells_how_old_the_oldest_event_is(host: Host) -> None:
-    events = host.vouchers.events
+    events, sink = host.vouchers.events, ScriptedSink()
+    events.deliver(sink)
     assert events.backlog("crm").oldest is None
     found = host.a_list("A", "B", "C")
     host.clock.advance(hours=1)
     assert (events.backlog("crm").oldest, events.backlog("crm").age) == (START, timedelta(hours=1))
-    sink = ScriptedSink()
+    assert events.backlog("crm").undelivered == len(host.outbox())
     events.deliver(sink)
     assert (events.backlog("crm").oldest, events.backlog("crm").age) == (None, timedelta())
     sink.always = reject("user-1")
     host.give(found.id, "user-1")
     given_at = host.clock.now
+    host.emit_for("another")
     events.deliver(sink)
     host.clock.advance(minutes=5)
     host.give(found.id, "user-2")
     backlog = events.backlog("crm")
-    assert (backlog.oldest, backlog.age) == (given_at, timedelta(minutes=5))
-    assert (backlog.waiting, backlog.dead_letters, backlog.paused_until) == (1, 0, None)
-    assert events.backlog("other").oldest == START
-    assert events.backlog("other").sink == "other"
+    assert (backlog.sink, backlog.oldest, backlog.age) == ("crm", given_at, timedelta(minutes=5))
+    assert (backlog.undelivered, backlog.deferred, backlog.dead_letters) == (2, 1, 0)
+    assert (backlog.paused_until, backlog.held_back_since, backlog.at_least) == (None, None, False)
+
+
+def test_the_backlog_of_all_sinks_is_that_of_each_together(host: Host) -> None:
+    events = host.vouchers.events
+    assert (events.sinks(), events.backlog().undelivered) == ([], 0)
+    host.give(host.a_list("A", "B").id, "user-1")
+    host.clock.advance(hours=1)
+    stored = len(host.outbox())
+    assert (events.backlog().sink, events.backlog().undelivered) == (None, stored), (
+        "what a new sink would get"
+    )
+    assert events.backlog().age == timedelta(hours=1)
+    refuse_all(host, "crm")
+    events.deliver(ScriptedSink("audit"))
+    host.emit_for("another")
+    assert events.sinks() == ["audit", "crm"]
+    found = events.backlog()
+    assert (found.undelivered, found.dead_letters, found.age) == (2, 1, timedelta())
+
+
+def test_a_sink_that_is_not_known_is_an_error_that_names_those_that_are(host: Host) -> None:
+    host.vouchers.events.deliver(ScriptedSink())
+    events = host.vouchers.events
+    for ask in (events.backlog, events.dead_letters, events.retry_dead_letters, events.forget_sink):
+        with pytest.raises(UnknownSink) as refused:
+            ask("cmr")
+        assert (refused.value.sink, refused.value.known) == ("cmr", ("crm",))
+
+
+def test_the_backlog_is_counted_up_to_a_hundred_thousand(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("partner_vouchers.usecases.delivery.backlog._EXACT_UP_TO", 3)
+    events = host.vouchers.events
+    events.deliver(ScriptedSink())
+    for number in range(4):
+        assert (events.backlog("crm").undelivered, events.backlog("crm").at_least) == (number, False)
+        host.emit_for("user-1")
+    assert (events.backlog("crm").undelivered, events.backlog("crm").at_least) == (3, True)
 
 
 @pytest.mark.parametrize(
-    "name", ["", " ", "a\nb", 7, None], ids=["empty", "blank", "line break", "number", "none"]
+    "name", ["", " ", "a\nb", 7, b"crm"], ids=["empty", "blank", "line break", "number", "bytes"]
 )
 def test_a_sink_is_asked_for_by_its_name(vouchers: PartnerVouchers, name: Any) -> None:
     for ask in (vouchers.events.backlog, vouchers.events.forget_sink):
@@ -269,16 +321,17 @@ def test_what_comes_behind_a_waiting_event_waits_too(host: Host) -> None:
     sink = ScriptedSink()
     sink.always = reject("ann")
     host.vouchers.events.emit(an_event(PointsCredited, user_id="ann"))
-    assert host.vouchers.events.deliver(sink).waiting == 1
+    host.emit_for("another")
+    assert host.vouchers.events.deliver(sink).deferred == 1
     for _ in range(2):
         host.vouchers.events.emit(an_event(PointsCredited, user_id="ann"))
-    assert host.vouchers.events.deliver(sink).waiting == 3
+    assert host.vouchers.events.deliver(sink).deferred == 3
     assert len(sink.batches) == 1
 
 
 def test_a_dead_letter_is_no_backlog(host: Host, letters: list[DeadLetter]) -> None:
     backlog = host.vouchers.events.backlog("crm")
-    assert (backlog.oldest, backlog.waiting, backlog.dead_letters) == (None, 0, 7)
+    assert (backlog.oldest, backlog.deferred, backlog.dead_letters) == (None, 0, 7)
 
 
 def test_the_backlog_tells_that_a_sink_is_left_alone(host: Host) -> None:
@@ -461,11 +514,12 @@ def test_very_many_dead_letters_are_looked_through_in_few_steps(
 ) -> None:
     host = keeping(storage, clock, WEEK)
     with storage.begin() as tx:
-        tx.outbox.append([PartnerAdded(occurred_at=START) for _ in range(4000)])
+        tx.outbox.append([ListPaused(occurred_at=START, list_id=str(each)) for each in range(4000)])
         outbox = type(tx.outbox)
         tx.commit()
-    sink = ScriptedSink(batch_size=1000)
-    sink.always = lambda entries: [Rejection(entry.id, "no", final=True) for entry in entries]
+    sink = ScriptedSink(batch_size=5000)
+    host.emit_for("another")
+    sink.always = reject_all_but_the_last(host)
     host.vouchers.events.deliver(sink)
     clock.advance(days=8)
     remove, steps = outbox.remove, list[int]()
@@ -504,8 +558,7 @@ def test_nothing_is_kept_for_a_forgotten_sink(storage: Storage, clock: FixedCloc
     host.vouchers.events.forget_sink("gone")
     host.vouchers.events.deliver(sink)
     assert len(host.outbox()) <= 1
-    backlog = host.vouchers.events.backlog("gone")
-    assert (backlog.waiting, backlog.paused_until) == (0, None)
+    assert host.vouchers.events.sinks() == ["crm"]
 
 
 def test_a_forgotten_sink_is_new_again(host: Host) -> None:
@@ -523,7 +576,6 @@ def test_a_forgotten_sink_is_not_left_alone_any_more(host: Host) -> None:
     sink.next.append(fail(OSError()))
     assert host.vouchers.events.deliver(sink).paused_until is not None
     host.vouchers.events.forget_sink("crm")
-    assert host.vouchers.events.backlog("crm").paused_until is None
     assert host.vouchers.events.deliver(sink).delivered == len(host.outbox())
 
 

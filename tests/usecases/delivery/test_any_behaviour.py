@@ -160,7 +160,7 @@ class Story:
             sink = ScriptedSink()
             sink.taken = self.taken
             report = self.host.vouchers.events.deliver(sink, retry=POLICY)
-            if not report.waiting and report.paused_until is None:
+            if not report.deferred and report.paused_until is None:
                 break
             self.host.clock.advance(hours=2)
         else:
@@ -182,7 +182,7 @@ class Story:
             order = [entry.position for entry in entries if entry.id not in self.revived]
             assert order == sorted(order), "events of one user arrived out of order"
         backlog = self.host.vouchers.events.backlog("crm")
-        assert (backlog.waiting, backlog.oldest, backlog.dead_letters) == (0, None, len(dead))
+        assert (backlog.deferred, backlog.oldest, backlog.dead_letters) == (0, None, len(dead))
 
 
 def run(storage: Storage, steps: list[tuple[str, Any]]) -> None:

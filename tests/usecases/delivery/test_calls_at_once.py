@@ -8,22 +8,18 @@ from concurrent.futures import ALL_COMPLETED
 from typing import Any
 
 import pytest
-from attrs import evolve
 
 from partner_vouchers.adapters.memory import MemoryStorage
-from partner_vouchers.domain.delivery import LANES, lane_of_key
-from partner_vouchers.domain.events import user_key
 from partner_vouchers.domain.promo_events import PointsCredited
 from partner_vouchers.ports import OutboxEntry, Rejection
 from partner_vouchers.usecases.delivery import calls
 from partner_vouchers.usecases.delivery.calls import Calls
-from partner_vouchers.usecases.events import EventsGroup
 from tests.support.host import PATIENCE, FixedClock, Host
 from tests.support.promo import an_event
 from tests.support.sinks import ScriptedSink
 
-USERS = {lane_of_key(user_key(name)): name for name in (f"user-{number}" for number in range(500))}
-"""A user of each lane."""
+MANY = 16
+USERS = [f"user-{number}" for number in range(MANY)]
 
 
 @pytest.fixture
@@ -41,8 +37,12 @@ def user_of(entries: Sequence[OutboxEntry]) -> str:
 
 
 def test_a_sink_gets_as_many_calls_at_once_as_it_takes(host: Host) -> None:
-    credit(host, *USERS.values())
-    sink, together, threads = ScriptedSink(concurrency=LANES), threading.Barrier(LANES), set[str]()
+    credit(host, *USERS)
+    sink, together, threads = (
+        ScriptedSink(batch_size=1, concurrency=MANY),
+        threading.Barrier(MANY),
+        set[str](),
+    )
 
     def meet(_: object) -> list[Any]:
         together.wait(PATIENCE)
@@ -50,15 +50,15 @@ def test_a_sink_gets_as_many_calls_at_once_as_it_takes(host: Host) -> None:
         return []
 
     sink.always = meet
-    assert host.vouchers.events.deliver(sink).delivered == LANES
-    assert len(threads) == LANES
+    assert host.vouchers.events.deliver(sink).delivered == MANY
+    assert len(threads) == MANY
     assert all(name.startswith("partner_vouchers delivery") for name in threads)
 
 
-def test_a_slow_call_keeps_only_its_own_lane_waiting(host: Host) -> None:
+def test_a_slow_call_keeps_only_its_own_users_waiting(host: Host) -> None:
     slow, quick = USERS[0], USERS[1]
     credit(host, slow, quick, quick)
-    sink, quick_calls = ScriptedSink(concurrency=2), threading.Semaphore(0)
+    sink, quick_calls = ScriptedSink(batch_size=1, concurrency=2), threading.Semaphore(0)
 
     def behave(entries: Sequence[OutboxEntry]) -> list[Any]:
         if user_of(entries) == slow:
@@ -72,28 +72,10 @@ def test_a_slow_call_keeps_only_its_own_lane_waiting(host: Host) -> None:
     assert sink.users() == [quick, quick, slow]
 
 
-def test_lanes_that_no_call_is_free_for_are_left_to_other_relays(host: Host) -> None:
-    slow, quick, *others = [USERS[lane] for lane in range(LANES)]
-    credit(host, quick, *others, slow, quick)
-    sink, other, go_on = ScriptedSink(concurrency=2), ScriptedSink(), threading.Event()
-
-    def behave(entries: Sequence[OutboxEntry]) -> list[Any]:
-        if user_of(entries) == slow:
-            assert go_on.wait(PATIENCE)
-        elif sink.users() == [quick]:
-            host.vouchers.events.deliver(other)
-            go_on.set()
-        return []
-
-    sink.always = behave
-    EventsGroup(evolve(host.vouchers._wiring, chance=lambda: 0.5)).deliver(sink)
-    assert sorted(other.users()) == sorted(others)
-
-
 def test_answers_that_come_together_all_count(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "FIRST_COMPLETED", ALL_COMPLETED)
-    credit(host, *USERS.values(), *[f"another-{number}" for number in range(53 - LANES)])
-    sink = ScriptedSink(concurrency=3)
+    credit(host, *USERS, *[f"another-{number}" for number in range(53 - MANY)])
+    sink = ScriptedSink(batch_size=18, concurrency=3)
 
     def reject_the_first(entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
         return [Rejection(entries[0].id, "no", final=True)]
@@ -106,11 +88,11 @@ def test_answers_that_come_together_all_count(host: Host, monkeypatch: pytest.Mo
 def test_an_interrupt_waits_for_the_other_answers_and_keeps_them(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    users = [USERS[lane] for lane in range(3)]
+    users = USERS[:3]
     credit(host, *users)
     gates = dict(zip(users, [threading.Event() for _ in users], strict=True))
     closed, collect = iter(users[1:]), Calls.collect
-    sink = ScriptedSink(concurrency=3)
+    sink = ScriptedSink(batch_size=1, concurrency=3)
 
     def one_by_one(self: Calls[Any]) -> list[Any]:
         try:

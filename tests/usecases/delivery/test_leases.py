@@ -1,118 +1,82 @@
-"""A lane belongs to one relay as long as that lives."""
+"""The lease on a sink belongs to one process as long as that lives."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from partner_vouchers.adapters.memory import MemoryStorage
-from partner_vouchers.errors import ConnectionLost, StorageBusy
-from partner_vouchers.usecases.delivery import leases
-from partner_vouchers.usecases.delivery.leases import LaneLeases
+from partner_vouchers.errors import StorageBusy
+from partner_vouchers.ports import OutboxEntry
+from partner_vouchers.usecases.attempts import transact
+from partner_vouchers.usecases.delivery import lease
+from partner_vouchers.usecases.delivery.lease import SinkLease
 from tests.support.host import MICROSECOND, PATIENCE, FixedClock, Host
-from tests.support.storages import GivingUpStorage
+from tests.support.sinks import ScriptedSink, take_all
 
 
-def of(host: Host, holder: str, sink: str = "crm") -> LaneLeases:
-    return LaneLeases(host.vouchers._wiring, sink, holder)
+def of(host: Host, sink: str = "crm") -> SinkLease:
+    return SinkLease(host.vouchers._wiring, sink)
 
 
-def takes(host: Host, relay: LaneLeases, lane: int = 0) -> bool:
+def takes(host: Host, lease: SinkLease) -> bool:
     with host.storage.begin() as tx:
-        taken = relay.take(tx, lane)
+        taken = lease.take(tx)
         tx.commit()
     return taken
 
 
-def holds(host: Host, relay: LaneLeases, lane: int = 0) -> bool:
+def has(host: Host, lease: SinkLease) -> bool:
     with host.storage.begin(write=False) as tx:
-        return relay.held(tx, lane)
+        return lease.is_ours(tx)
 
 
-def test_a_lane_of_a_sink_is_leased_to_one_relay(host: Host) -> None:
-    mine, other = of(host, "mine"), of(host, "other")
+def release(host: Host, lease: SinkLease) -> None:
+    with host.storage.begin() as tx:
+        lease.release(tx)
+        tx.commit()
+
+
+def test_a_sink_is_leased_to_one_process(host: Host) -> None:
+    mine, other = of(host), of(host)
     assert takes(host, mine)
     assert not takes(host, other)
-    assert (holds(host, mine), holds(host, other)) == (True, False)
-    assert takes(host, other, lane=1)
-    assert takes(host, of(host, "other", sink="audit"))
+    assert (has(host, mine), has(host, other)) == (True, False)
+    assert takes(host, of(host, "audit"))
     assert takes(host, mine), "again"
-
-
-def test_a_lane_that_is_given_back_is_free(host: Host) -> None:
-    mine, other = of(host, "mine"), of(host, "other")
-    takes(host, mine)
-    with host.storage.begin() as tx:
-        mine.release(tx, 0)
-        tx.commit()
-    assert not holds(host, mine)
+    release(host, other)
+    assert has(host, mine)
+    release(host, mine)
+    assert not has(host, mine)
     assert takes(host, other)
 
 
-def test_a_relay_that_ends_gives_all_its_lanes_back_and_no_others(host: Host) -> None:
-    mine, other = of(host, "mine"), of(host, "other")
-    for lane in (0, 1):
-        takes(host, mine, lane)
-    takes(host, other, lane=2)
-    mine.close()
-    assert [takes(host, other, lane) for lane in (0, 1)] == [True, True]
-    assert holds(host, other, lane=2)
-
-
-def test_a_silent_relay_is_taken_for_dead_after_thirty_seconds(host: Host) -> None:
-    mine, other = of(host, "mine"), of(host, "other")
+def test_a_silent_owner_is_taken_for_dead_after_thirty_seconds(host: Host) -> None:
+    mine, other = of(host), of(host)
     takes(host, mine)
     host.clock.advance(seconds=30)
     host.clock.now -= MICROSECOND
     assert not takes(host, other)
     host.clock.now += 2 * MICROSECOND
     assert takes(host, other)
-    assert not holds(host, mine)
+    assert not has(host, mine)
 
 
-def test_a_renewed_lease_holds_for_thirty_seconds_more(host: Host) -> None:
-    mine, other = of(host, "mine"), of(host, "other")
-    for lane in (0, 1):
-        takes(host, mine, lane)
+def test_a_renewed_lease_lasts_thirty_seconds_more(host: Host) -> None:
+    mine, other = of(host), of(host)
+    takes(host, mine)
     for _ in range(3):
         host.clock.advance(seconds=20)
-        mine._renew()
+        transact(host.vouchers._wiring, mine._renew)
     host.clock.advance(seconds=29)
-    assert [takes(host, other, lane) for lane in (0, 1)] == [False, False]
+    assert not takes(host, other)
     host.clock.advance(seconds=2)
     assert takes(host, other)
-
-
-def test_what_was_lost_or_given_back_is_not_renewed(host: Host) -> None:
-    mine, other = of(host, "mine"), of(host, "other")
-    for lane in (0, 1, 2):
-        takes(host, mine, lane)
-    host.clock.advance(seconds=31)
-    takes(host, other, lane=0)
-    with host.storage.begin() as tx:
-        mine.release(tx, 1)
-        tx.commit()
-    mine._renew()
-    assert holds(host, other, lane=0)
-    assert [holds(host, mine, lane) for lane in (0, 1, 2)] == [False, False, True]
-    host.clock.advance(seconds=31)
-    mine._renew()
-    assert not holds(host, mine, lane=0), "nor when the other is dead"
-
-
-@pytest.mark.parametrize("step", [1, 2, 3])
-def test_a_relay_that_ends_gives_its_lanes_back_where_that_has_to_be_done_again(step: int) -> None:
-    storage = GivingUpStorage(MemoryStorage(), lambda: ConnectionLost(reason="cut"))
-    host = Host(storage, FixedClock())
-    mine = of(host, "mine")
-    for lane in (0, 1):
-        takes(host, mine, lane)
-    storage.give_up(step)
-    mine.close()
-    assert storage.gave_up == 1
-    assert [holds(host, mine, lane) for lane in (0, 1)] == [False, False]
+    transact(host.vouchers._wiring, mine._renew)
+    assert has(host, other), "what was lost is not renewed"
 
 
 class BusyAtFirst(MemoryStorage):
@@ -132,22 +96,56 @@ class BusyAtFirst(MemoryStorage):
         return super().begin(write=write)
 
 
-def test_a_renewal_that_fails_is_tried_again_until_the_relay_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "_RENEW_SECONDS", 0.001)
+def test_a_renewal_that_fails_is_tried_again_until_the_run_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "_RENEW_SECONDS", 0.001)
     storage = BusyAtFirst()
     host = Host(storage, FixedClock())
-    mine = of(host, "mine")
+    mine = of(host)
     takes(host, mine)
     storage.left = 2
-    mine.beat()
-    mine.beat()
-    hearts = [thread for thread in threading.enumerate() if thread.name == "partner_vouchers leases"]
+    mine.keep()
+    mine.keep()
+    renewing = [thread for thread in threading.enumerate() if thread.name == "partner_vouchers lease"]
     try:
         assert storage.asked_again.wait(PATIENCE)
-        assert len(hearts) == 1, "one heart is enough"
-        assert hearts[0].daemon, "a process that ends does not wait for it"
+        assert len(renewing) == 1, "one thread is enough"
+        assert renewing[0].daemon, "a process that ends does not wait for it"
     finally:
         storage.left = 0
         mine.close()
-    assert not hearts[0].is_alive()
-    assert not holds(host, mine)
+    assert not renewing[0].is_alive()
+
+
+# --- two who deliver to one sink ----------------------------------------------------------------------------------
+
+
+def test_an_answer_that_comes_after_another_process_took_over_changes_nothing(host: Host) -> None:
+    for user in ["ann"] * 5:
+        host.emit_for(user)
+    slow, quick = ScriptedSink(), ScriptedSink()
+
+    def sleep(entries: Sequence[OutboxEntry]) -> Sequence[Any]:
+        # Too long for its lease, and so fast on the wall clock that nothing renews it.
+        host.clock.advance(seconds=31)
+        slow.always = take_all
+        host.vouchers.events.deliver(quick)
+        return []
+
+    slow.always = sleep
+    assert host.vouchers.events.deliver(slow).delivered == 0, "its own answer was lost"
+    assert len(quick.taken) == 5
+    assert host.vouchers.events.deliver(ScriptedSink()).delivered == 0
+
+
+def test_others_stand_by_while_one_delivers(host: Host) -> None:
+    host.emit_for("ann")
+    host.emit_for("ben")
+    sink, other = ScriptedSink(batch_size=1), ScriptedSink()
+
+    def meanwhile(entries: Sequence[OutboxEntry]) -> Sequence[Any]:
+        assert host.vouchers.events.deliver(other).delivered == 0
+        return []
+
+    sink.always = meanwhile
+    assert host.vouchers.events.deliver(sink).delivered == 2
+    assert other.batches == []

@@ -127,6 +127,7 @@ def test_a_sink_new_to_a_relay_may_begin_with_what_comes_from_now_on(host: Host)
 
 def test_a_relay_tries_as_often_as_its_policy_says(host: Host) -> None:
     host.give(host.a_list("A").id, "ann")
+    host.emit_for("another")
     sink = ScriptedSink()
     sink.always = reject("ann")
     run(host, sink, retry=RetryPolicy(max_attempts=1))
@@ -178,7 +179,7 @@ def test_a_sink_that_fails_is_told_in_the_log(host: Host, caplog: pytest.LogCapt
         waits = run(host, sink, nothing)
 
     assert [record.message for record in caplog.records] == [
-        "the sink 'crm' is left alone for a while: the sink raised OSError"
+        "the sink 'crm' is paused: the sink raised OSError"
     ]
     assert waits == [1.0, 1.0]
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime
-from heapq import merge
 from itertools import islice
-from operator import attrgetter
 
 from partner_vouchers import ports
 from partner_vouchers.adapters import simple
 from partner_vouchers.adapters.memory.tables import number
 from partner_vouchers.adapters.memory.unit import Repository, Unit
-from partner_vouchers.domain.delivery import lane_of
 from partner_vouchers.domain.events import Event, Recorded
 from partner_vouchers.domain.uploads import RowFault, Upload, UploadStatus
 from partner_vouchers.errors import StorageError
@@ -44,47 +41,35 @@ class Outbox(Repository, ports.Outbox):
         tables, log = self._unit.tables, self._unit.log
         for event in events:
             position = next(tables.outbox_positions)
-            log.append(
-                tables.lanes[lane_of(event)], OutboxEntry(f"{self._origin}-{position}", position, event)
-            )
+            log.append(tables.outbox, OutboxEntry(f"{self._origin}-{position}", position, event))
 
     def read(self, after: int, limit: int) -> list[OutboxEntry]:
-        behind = [_after(entries, after, limit) for entries in self._unit.tables.lanes]
-        return list(islice(merge(*behind, key=_position), limit))
-
-    def read_lane(self, lane: int, after: int, limit: int) -> tuple[list[OutboxEntry], int]:
-        found = _after(self._unit.tables.lanes[lane], after, limit)
-        return found, found[-1].position if len(found) == limit else max(after, self.last_position())
+        start = self._index(after)
+        return self._unit.tables.outbox[start : start + limit]
 
     def get_many(self, positions: Sequence[int]) -> list[OutboxEntry]:
-        lanes = self._unit.tables.lanes
-        return [
-            entry
-            for position in positions
-            for entries in lanes
-            for entry in _after(entries, position - 1, 1)
-            if entry.position == position
-        ]
+        found = ((position, self.read(position - 1, 1)) for position in positions)
+        return [entry for position, read in found for entry in read if entry.position == position]
+
+    def count(self, after: int, until: int, limit: int) -> int:
+        return min(max(self._index(until) - self._index(after), 0), limit)
 
     def last_position(self) -> int:
-        return max((entries[-1].position for entries in self._unit.tables.lanes if entries), default=0)
+        outbox = self._unit.tables.outbox
+        return outbox[-1].position if outbox else 0
 
     def remove(self, until: int) -> int:
-        held = {position for by_position in self._unit.tables.held.values() for position in by_position}
-        removed = 0
-        for entries in self._unit.tables.lanes:
-            kept = [entry for entry in entries if entry.position > until or entry.position in held]
-            removed += len(entries) - len(kept)
-            self._unit.log.keep(entries, kept)
+        tables = self._unit.tables
+        kept_for_sinks = {position for rows in tables.deferred.values() for position in rows}
+        kept = [
+            entry for entry in tables.outbox if entry.position > until or entry.position in kept_for_sinks
+        ]
+        removed = len(tables.outbox) - len(kept)
+        self._unit.log.keep(tables.outbox, kept)
         return removed
 
-
-_position = attrgetter("position")
-
-
-def _after(entries: list[OutboxEntry], position: int, limit: int) -> list[OutboxEntry]:
-    start = bisect_right(entries, position, key=_position)
-    return entries[start : start + limit]
+    def _index(self, position: int) -> int:
+        return bisect_right(self._unit.tables.outbox, position, key=lambda entry: entry.position)
 
 
 class Audit(Repository, ports.Audit):

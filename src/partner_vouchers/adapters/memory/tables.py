@@ -8,7 +8,7 @@ from itertools import count
 
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.campaigns import CampaignLink
-from partner_vouchers.domain.delivery import LANES, Held, Progress
+from partner_vouchers.domain.delivery import Deferred, SinkProgress
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.uploads import RowFault, Upload
@@ -98,10 +98,11 @@ class Tables:
         of_user: by user.
         of_code: by code, in all lists.
         keys: by idempotency key, the fingerprint and the ids of the assignments.
-        lanes: by lane, the events by growing position.
-        progress: by sink, then lane.
-        held: by sink, then position.
-        waiting: by sink and lane, then key, the positions of what is held and not dead, as the keys of a dict.
+        outbox: by growing position.
+        progress: by sink.
+        deferred: by sink, then position.
+        deferred_keys: by sink and ordering key, the positions of what is deferred and not dead, as the keys of a dict.
+        due: by sink, then position, the `retry_at` of what has one.
         audit: by growing position.
         uploads: by id.
         ids_of_uploads: the ids of all uploads that ever were, as the keys of a dict.
@@ -127,10 +128,11 @@ class Tables:
         self.of_user: dict[str, list[Assignment]] = {}
         self.of_code: dict[str, list[Assignment]] = {}
         self.keys: dict[str, tuple[str, tuple[str, ...]]] = {}
-        self.lanes: list[list[OutboxEntry]] = [[] for _ in range(LANES)]
-        self.progress: dict[str, dict[int, Progress]] = {}
-        self.held: dict[str, dict[int, Held]] = {}
-        self.waiting: dict[tuple[str, int], dict[str, dict[int, None]]] = {}
+        self.outbox: list[OutboxEntry] = []
+        self.progress: dict[str, SinkProgress] = {}
+        self.deferred: dict[str, dict[int, Deferred]] = {}
+        self.deferred_keys: dict[tuple[str, str], dict[int, None]] = {}
+        self.due: dict[str, dict[int, datetime]] = {}
         self.audit: list[AuditEntry] = []
         self.uploads: dict[str, Upload] = {}
         self.ids_of_uploads: dict[str, None] = {}

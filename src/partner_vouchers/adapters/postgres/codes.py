@@ -21,8 +21,6 @@ from partner_vouchers.adapters.sql.columns import (
 from partner_vouchers.adapters.sql.rows import LEVELS, origin_of
 from partner_vouchers.adapters.sql.session import Row, first
 from partner_vouchers.domain.assignment import Assignment
-from partner_vouchers.domain.delivery import lane_of_key
-from partner_vouchers.domain.events import user_key
 from partner_vouchers.domain.stock import Counts, LowStock, StockLevel, stock_level
 from partner_vouchers.errors import UnknownList
 from partner_vouchers.ports import Taken, TakenCode
@@ -130,7 +128,6 @@ class PostgresAssignments(SqlAssignments):
                 given.ordinal,
                 from_instant(given.assigned_at),
                 given.terms.version,
-                lane_of_key(user_key(given.user_id)),
             )
             for given in assignments
         ]

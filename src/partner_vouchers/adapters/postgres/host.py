@@ -9,8 +9,8 @@ import psycopg
 
 from partner_vouchers.adapters.postgres.contexts import HostContext
 from partner_vouchers.adapters.postgres.driver import Connection, Session
-from partner_vouchers.adapters.postgres.schema import STORAGE_ID
 from partner_vouchers.adapters.postgres.shared import Shared
+from partner_vouchers.adapters.sql.outbox import STORAGE_ID
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import Upload
 from partner_vouchers.errors import HostTransactionError

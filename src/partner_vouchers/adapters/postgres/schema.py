@@ -8,9 +8,8 @@ from importlib import resources
 from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.errors import not_migrated
 from partner_vouchers.adapters.postgres.names import Names
+from partner_vouchers.adapters.sql.outbox import STORAGE_ID
 from partner_vouchers.errors import InvalidInput, NotAPartnerVouchersStorage, SchemaTooNew, StorageError
-
-STORAGE_ID = "storage id"
 
 _VERSION = "schema version"
 _MIGRATIONS = ("0001.sql", "0002.sql")

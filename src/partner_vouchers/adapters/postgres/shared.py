@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from weakref import WeakSet
-
-from partner_vouchers.adapters.postgres.driver import Connection, Session
+from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.heads import Heads
 from partner_vouchers.adapters.postgres.liveness import Liveness
-from partner_vouchers.adapters.postgres.moving import require_here
 from partner_vouchers.adapters.postgres.names import Names
 from partner_vouchers.adapters.postgres.schema import require_version
 from partner_vouchers.adapters.sql.campaigns import Catalog
@@ -29,20 +26,14 @@ class Shared:
         self.heads: Heads = Heads()
         self.liveness: Liveness = liveness
         self._is_migrated = False
-        self._checked: WeakSet[Connection] = WeakSet()
 
     def require_migrated(self, session: Session) -> None:
         """Check, once, that the tables are those of this version of the library.
 
-        That they belong to the server is checked for each connection: its name may lead to another server now.
-
         Raises:
-            StorageNotMigrated: they are not there, or older, or copied from another server.
+            StorageNotMigrated: they are not there, or older.
             SchemaTooNew: a newer version of this library has upgraded them.
         """
         if not self._is_migrated:
             require_version(session)
             self._is_migrated = True
-        if session.connection not in self._checked:
-            require_here(session)
-            self._checked.add(session.connection)

@@ -9,7 +9,6 @@ from partner_vouchers.adapters.postgres.contexts import OwnConnectionContext, Ow
 from partner_vouchers.adapters.postgres.host import HostTransaction, Identity, seen_by
 from partner_vouchers.adapters.postgres.importing import PostgresCodeImport
 from partner_vouchers.adapters.postgres.liveness import Liveness
-from partner_vouchers.adapters.postgres.moving import settle_in
 from partner_vouchers.adapters.postgres.names import Names
 from partner_vouchers.adapters.postgres.reclaim import abandon_dead_imports, abandon_upload, reclaim_lists
 from partner_vouchers.adapters.postgres.schema import schema_sql, upgrade
@@ -60,8 +59,8 @@ class PostgresStorage:
     def migrate(self) -> None:
         """Make the tables, or bring them to the version that this library needs. Whatever is there stays.
 
-        Call it when the host is deployed, and after the tables were copied to another server. It does nothing where
-        there is nothing to do, and others who call it at the same time wait.
+        Call it when the host is deployed. It does nothing if there is nothing to do, and others who call it at the
+        same time wait.
 
         Raises:
             SchemaTooNew: a newer version of this library has upgraded them.
@@ -72,7 +71,6 @@ class PostgresStorage:
         try:
             with OwnConnectionContext(self._shared, lent.connection) as tx:
                 upgrade(tx.session)
-                settle_in(tx.session)
                 tx.commit()
         finally:
             lent.end()

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from partner_vouchers.adapters.postgres.codes import PostgresAssignments, PostgresCodes
-from partner_vouchers.adapters.postgres.deliveries import PostgresDeliveries
 from partner_vouchers.adapters.postgres.driver import Session
-from partner_vouchers.adapters.postgres.journal import PostgresLeases, PostgresOutbox
+from partner_vouchers.adapters.postgres.leases import PostgresLeases
+from partner_vouchers.adapters.postgres.outbox import PostgresOutbox
 from partner_vouchers.adapters.sql.transaction import SqlTransaction
 
 if TYPE_CHECKING:
@@ -34,10 +34,6 @@ class PostgresTransaction(SqlTransaction[Session]):
     @property
     def outbox(self) -> PostgresOutbox:
         return PostgresOutbox(self.session)
-
-    @property
-    def deliveries(self) -> PostgresDeliveries:
-        return PostgresDeliveries(self.session)
 
     @property
     def leases(self) -> PostgresLeases:

@@ -1,41 +1,62 @@
-"""How far each sink has come, worked out from all that is held for it."""
+"""How far each sink has come, worked out from all that is deferred for it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from partner_vouchers.domain.delivery import Held
+from attrs import evolve
+
+from partner_vouchers.domain.delivery import Deferred
 from partner_vouchers.ports.deliveries import Deliveries
 
 
 class SimpleDeliveries(Deliveries):
-    """`Deliveries` for a storage that returns all that is held for a sink. The subclass writes the rest."""
+    """`Deliveries` for a storage that can return all that is deferred for a sink. The subclass writes the rest."""
 
-    def all_held(self, sink: str) -> Sequence[Held]:
-        """Return what is held for a sink, by position."""
+    def all_deferred(self, sink: str) -> Sequence[Deferred]:
+        """Return the deferred events and dead letters of a sink, by position."""
         raise NotImplementedError
 
-    def due(self, sink: str, lane: int, now: datetime, limit: int) -> list[Held]:
-        """Return, by position, the waiting events to be tried by `now`: of each key only the first that waits."""
-        first: dict[str, Held] = {}
-        for held in self._waiting(sink):
-            if held.lane == lane:
-                first.setdefault(held.key, held)
-        return [held for held in first.values() if held.retry_at is not None and held.retry_at <= now][:limit]
+    def find(self, sink: str, positions: Collection[int]) -> list[Deferred]:
+        """Return the deferred events and dead letters at these positions, in order."""
+        return [row for row in self.all_deferred(sink) if row.position in positions]
 
-    def waiting_keys(self, sink: str, lane: int, keys: Collection[str]) -> set[str]:
-        """Return those keys of which an event waits."""
-        return {held.key for held in self._waiting(sink) if held.lane == lane} & set(keys)
+    def due(self, sink: str, now: datetime, limit: int) -> list[Deferred]:
+        """Return events whose `retry_at` has come and that are the first of their key."""
+        due = [row for row in self._first(sink).values() if row.retry_at is not None and row.retry_at <= now]
+        return sorted(due, key=lambda row: (row.retry_at, row.position))[:limit]
 
-    def waiting(self, sink: str) -> tuple[int, int | None]:
-        """Return how many events wait, and the position of the oldest."""
-        waiting = self._waiting(sink)
-        return len(waiting), waiting[0].position if waiting else None
+    def promote(self, sink: str, keys: Collection[str], now: datetime) -> set[str]:
+        """Make the first event of each key due now, if it has no `retry_at`; return the keys that have one."""
+        found = {key: row for key, row in self._first(sink).items() if key in keys}
+        self.put(sink, [evolve(row, retry_at=now) for row in found.values() if row.retry_at is None])
+        return set(found)
 
-    def dead(self, sink: str, after: int, limit: int) -> list[Held]:
+    def deferred_keys(self, sink: str, keys: Collection[str]) -> set[str]:
+        """Return those keys of which an event is deferred or in flight."""
+        return self._first(sink).keys() & set(keys)
+
+    def backlog(self, sink: str) -> tuple[int, int | None]:
+        """Return how many events are deferred or in flight, and the position of the oldest."""
+        rows = [row for row in self.all_deferred(sink) if not row.is_dead]
+        return len(rows), rows[0].position if rows else None
+
+    def dead(self, sink: str, after: int, limit: int) -> list[Deferred]:
         """Return dead letters after a position, in order."""
-        return [held for held in self.all_held(sink) if held.is_dead and held.position > after][:limit]
+        return [row for row in self.all_deferred(sink) if row.is_dead and row.position > after][:limit]
 
-    def _waiting(self, sink: str) -> list[Held]:
-        return [held for held in self.all_held(sink) if not held.is_dead]
+    def dead_with_ids(self, sink: str, ids: Collection[str]) -> list[Deferred]:
+        """Return the dead letters with these ids, in order."""
+        return [row for row in self.all_deferred(sink) if row.is_dead and row.id in ids]
+
+    def count_dead(self, sink: str) -> int:
+        """Return how many dead letters there are."""
+        return sum(row.is_dead for row in self.all_deferred(sink))
+
+    def _first(self, sink: str) -> dict[str, Deferred]:
+        first: dict[str, Deferred] = {}
+        for row in self.all_deferred(sink):
+            if not row.is_dead:
+                first.setdefault(row.key, row)
+        return first

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 Row = tuple[Any, ...]
 Value = str | int | bytes | None
+
+T = TypeVar("T")
 
 
 class Session(Protocol):
@@ -62,6 +64,6 @@ class Session(Protocol):
         ...
 
 
-def first(rows: Sequence[Row]) -> Row | None:
+def first(rows: Sequence[T]) -> T | None:
     """Return the first row, or None where there is none."""
     return rows[0] if rows else None

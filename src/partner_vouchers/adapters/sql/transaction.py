@@ -7,6 +7,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from partner_vouchers.adapters.sql.assignments import SqlIdempotencyKeys
 from partner_vouchers.adapters.sql.campaigns import Catalog, SqlCampaigns
+from partner_vouchers.adapters.sql.deliveries import SqlDeliveries
 from partner_vouchers.adapters.sql.lists import SqlLists, SqlPartners
 from partner_vouchers.adapters.sql.records import SqlAudit, SqlSettings
 from partner_vouchers.adapters.sql.session import Session
@@ -57,6 +58,10 @@ class SqlTransaction(Generic[AnySession]):
     @property
     def keys(self) -> SqlIdempotencyKeys:
         return SqlIdempotencyKeys(self.session)
+
+    @property
+    def deliveries(self) -> SqlDeliveries:
+        return SqlDeliveries(self.session)
 
     @property
     def audit(self) -> SqlAudit:

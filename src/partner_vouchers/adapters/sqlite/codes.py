@@ -17,8 +17,6 @@ from partner_vouchers.adapters.sql.rows import origin_of
 from partner_vouchers.adapters.sql.session import Row, first
 from partner_vouchers.adapters.sqlite.session import STATEMENTS, SQLiteSession
 from partner_vouchers.domain.assignment import Assignment
-from partner_vouchers.domain.delivery import lane_of_key
-from partner_vouchers.domain.events import user_key
 from partner_vouchers.errors import UnknownList
 from partner_vouchers.ports import Taken, TakenCode
 
@@ -106,7 +104,7 @@ class SQLiteAssignments(SqlAssignments):
         executemany = self._db.connection.executemany
         rows = [_row(given) for given in assignments]
         executemany(_ADD_ASSIGNMENT, rows)
-        executemany(_ADD_REWARD_EVENT, [(row[0], lane_of_key(user_key(row[1]))) for row in rows])
+        executemany(_ADD_REWARD_EVENT, [row[:1] for row in rows])
 
 
 def _row(given: Assignment) -> tuple[int, str, str, int, int, int]:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from importlib import resources
 from uuid import uuid4
 
+from partner_vouchers.adapters.sql.outbox import STORAGE_ID
 from partner_vouchers.adapters.sqlite.driver import retry_while_busy
-from partner_vouchers.adapters.sqlite.journal import STORAGE_ID
-from partner_vouchers.adapters.sqlite.lanes import fill_lanes
 from partner_vouchers.errors import NotAPartnerVouchersStorage, SchemaTooNew
 
 _VERSION = "schema version"
 _MIGRATIONS = ("0001.sql", "0002.sql", "0003.sql")
-# What SQL alone cannot do.
-_THEN: dict[str, Callable[[sqlite3.Connection], None]] = {"0002.sql": fill_lanes}
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 """The newest version of the schema that this library knows."""
@@ -38,8 +34,6 @@ def upgrade(connection: sqlite3.Connection, timeout: float) -> None:
         for name in _MIGRATIONS[stored:]:
             for statement in _statements(name):
                 connection.execute(statement)
-            if name in _THEN:
-                _THEN[name](connection)
         if stored == 0:
             connection.executemany(
                 "INSERT INTO pv_settings (name, value) VALUES (?, ?)",

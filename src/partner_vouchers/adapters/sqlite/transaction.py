@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from partner_vouchers.adapters.sql.outbox import SqlOutbox
 from partner_vouchers.adapters.sql.transaction import SqlTransaction
 from partner_vouchers.adapters.sqlite.codes import SQLiteAssignments, SQLiteCodes
-from partner_vouchers.adapters.sqlite.deliveries import SQLiteDeliveries
 from partner_vouchers.adapters.sqlite.driver import Database
-from partner_vouchers.adapters.sqlite.journal import SQLiteLeases, SQLiteOutbox
+from partner_vouchers.adapters.sqlite.leases import SQLiteLeases
 from partner_vouchers.adapters.sqlite.session import SQLiteSession
 
 
@@ -27,12 +27,8 @@ class SQLiteTransaction(SqlTransaction[SQLiteSession]):
         return SQLiteAssignments(self.session)
 
     @property
-    def outbox(self) -> SQLiteOutbox:
-        return SQLiteOutbox(self.session)
-
-    @property
-    def deliveries(self) -> SQLiteDeliveries:
-        return SQLiteDeliveries(self.db)
+    def outbox(self) -> SqlOutbox:
+        return SqlOutbox(self.session)
 
     @property
     def leases(self) -> SQLiteLeases:

@@ -1,4 +1,4 @@
-"""Delivery: the lanes of the outbox, how far each sink has come, and what is held back."""
+"""Delivery: the order of the outbox, how far each sink has come, and what it did not take."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from itertools import count
 from attrs import evolve
 from hypothesis import strategies as st
 
-from partner_vouchers.domain.delivery import LANES, Held, Progress, lane_of
+from partner_vouchers.domain.delivery import Deferred, DeliveryState, Pause, SinkProgress
 from partner_vouchers.domain.events import ListPaused, PartnerAdded
-from partner_vouchers.ports import Deliveries, OutboxEntry, Storage
+from partner_vouchers.ports import Deliveries, OutboxEntry, Storage, Unordered
 from partner_vouchers.testing import driver
 from partner_vouchers.testing.driver import START
 from partner_vouchers.testing.hooks import StorageHooks, for_all
 
 LATER = START + timedelta(minutes=1)
-KEYS = ["user:ann", "user:ben", "list:1", "user:Jörg", ""]
+KEYS = ["user:ann", "user:ben", "list:1", "user:Jo\u0308rg", "user:\U0001f600 ", "x" * 260]
+DEAD = DeliveryState.DEAD
 
 
-def held(position: int, key: str = "user:ann") -> Held:
-    """Return an event that waits since the start."""
-    return Held(position, 3, key, attempts=1, retry_at=START, reason="busy")
+def deferred(position: int, key: str = "user:ann") -> Deferred:
+    """Return an event that is due since the start."""
+    return Deferred(position, f"event-{position}", key, attempts=1, failures=2, retry_at=START, reason="busy")
 
 
 def fill_outbox(storage: Storage) -> list[OutboxEntry]:
@@ -36,35 +37,20 @@ def fill_outbox(storage: Storage) -> list[OutboxEntry]:
     return driver.outbox(storage)
 
 
-class LaneClauses(StorageHooks):
+class OutboxClauses(StorageHooks):
     """What `ports.Outbox` owes to a delivery."""
 
-    def test_the_lanes_are_the_outbox_parted_by_what_events_concern(self, storage: Storage) -> None:
+    def test_entries_of_the_outbox_are_counted_between_two_positions(self, storage: Storage) -> None:
         entries = fill_outbox(storage)
         with storage.begin(write=False) as tx:
-            last = tx.outbox.last_position()
-            assert last == entries[-1].position
-            for lane in range(LANES):
-                mine = [entry for entry in entries if lane_of(entry.event) == lane]
-                assert tx.outbox.read_lane(lane, 0, driver.ALL) == (mine, last)
-                found, after = list[OutboxEntry](), 0
-                while after < last:
-                    part, reached = tx.outbox.read_lane(lane, after, 2)
-                    assert len(part) < 2 or reached == part[-1].position
-                    assert reached > after
-                    found, after = found + part, reached
-                assert found == mine, f"lane {lane}"
-                assert tx.outbox.read_lane(lane, after, 2) == ([], after)
-                assert tx.outbox.read_lane(lane, after + 100, 2) == ([], after + 100)
-
-    def test_entries_of_the_outbox_are_counted_up_to_a_limit(self, storage: Storage) -> None:
-        entries = fill_outbox(storage)
-        with storage.begin(write=False) as tx:
+            last = entries[-1].position
+            assert tx.outbox.last_position() == last
             for index in (0, 7, len(entries) - 1):
                 after, left = entries[index].position, len(entries) - 1 - index
-                assert tx.outbox.count(after, driver.ALL) == left
-                assert tx.outbox.count(after, 3) == min(left, 3)
-            assert tx.outbox.count(0, driver.ALL) == len(entries)
+                assert tx.outbox.count(after, last, driver.ALL) == left
+                assert tx.outbox.count(after, last, 3) == min(left, 3)
+                assert tx.outbox.count(0, after, driver.ALL) == index + 1
+            assert tx.outbox.count(0, last, driver.ALL) == len(entries)
 
     def test_entries_of_the_outbox_are_found_by_position(self, storage: Storage) -> None:
         entries = fill_outbox(storage)
@@ -78,14 +64,29 @@ class LaneClauses(StorageHooks):
     def test_an_empty_outbox_has_no_last_position(self, storage: Storage) -> None:
         with storage.begin(write=False) as tx:
             assert tx.outbox.last_position() == 0
-            assert tx.outbox.read_lane(0, 0, 10) == ([], 0)
             assert tx.outbox.read(0, 10) == []
+            assert not tx.outbox.can_order()
+            assert tx.outbox.unordered(10) == Unordered()
 
-    def test_what_is_removed_from_the_outbox_is_gone_but_what_is_held_stays(self, storage: Storage) -> None:
+    def test_an_event_is_counted_from_its_commit_on(self, storage: Storage) -> None:
+        """It has a position, or it is counted as one that has none yet."""
+        with storage.begin() as tx:
+            tx.outbox.append([PartnerAdded(occurred_at=START)])
+            tx.commit()
+        with storage.begin(write=False) as tx:
+            unordered = tx.outbox.unordered(10).count
+            assert unordered + tx.outbox.count(0, tx.outbox.last_position(), 10) == 1
+        assert len(driver.outbox(storage)) == 1
+        with storage.begin(write=False) as tx:
+            assert tx.outbox.unordered(10) == Unordered()
+
+    def test_what_is_removed_from_the_outbox_is_gone_but_what_a_sink_needs_stays(
+        self, storage: Storage
+    ) -> None:
         entries = fill_outbox(storage)
         with storage.begin() as tx:
-            tx.deliveries.hold("a", [held(entries[3].position)])
-            tx.deliveries.hold("b", [evolve(held(entries[5].position), retry_at=None)])
+            tx.deliveries.put("a", [deferred(entries[3].position)])
+            tx.deliveries.put("b", [evolve(deferred(entries[5].position), state=DEAD, retry_at=None)])
             tx.commit()
         with storage.begin() as tx:
             assert tx.outbox.remove(entries[9].position) == 8
@@ -99,6 +100,7 @@ class LaneClauses(StorageHooks):
         entries = fill_outbox(storage)
         last = entries[-1].position
         with storage.begin() as tx:
+            tx.deliveries.save_progress("a", SinkProgress(last))
             assert tx.outbox.remove(last) in (len(entries), len(entries) - 1)
             tx.commit()
         with storage.begin() as tx:
@@ -111,102 +113,141 @@ class LaneClauses(StorageHooks):
 class DeliveryClauses(StorageHooks):
     """What `ports.Deliveries` owes."""
 
-    def test_progress_is_kept_by_sink_and_lane(self, storage: Storage) -> None:
+    def test_the_progress_of_a_sink_comes_back(self, storage: Storage) -> None:
+        far = SinkProgress(
+            position=2**40,
+            ahead=((2**40 + 2, 2**40 + 2), (2**40 + 4, 2**41)),
+            sent=2**41 + 1,
+            pause=Pause(3, LATER + timedelta(microseconds=7), suspect=2**40 + 1),
+            cancelled=5,
+        )
         with storage.begin() as tx:
             assert tx.deliveries.sinks() == []
-            assert tx.deliveries.progress("a") == {}
-            tx.deliveries.save_progress("b", 1, Progress(5, (7, 9)))
-            tx.deliveries.save_progress("a", 0, Progress())
-            tx.deliveries.save_progress("a", 15, Progress(2, (4,)))
-            tx.deliveries.save_progress("a", 15, Progress(4))
+            assert tx.deliveries.progress("a") is None
+            tx.deliveries.save_progress("b", far)
+            tx.deliveries.save_progress("a", SinkProgress(3, ahead=((5, 6),)))
+            tx.deliveries.save_progress("a", SinkProgress(7))
             tx.commit()
         with storage.begin() as tx:
-            tx.deliveries.save_progress("a", 0, Progress(9))
-            tx.deliveries.save_progress("lost", 0, Progress(9))
+            tx.deliveries.save_progress("a", SinkProgress(9))
+            tx.deliveries.save_progress("lost", SinkProgress(9))
         with storage.begin(write=False) as tx:
             assert tx.deliveries.sinks() == ["a", "b"]
-            assert tx.deliveries.progress("a") == {0: Progress(), 15: Progress(4)}
-            assert tx.deliveries.progress("b") == {1: Progress(5, (7, 9))}
+            assert tx.deliveries.progress("a") == SinkProgress(7)
+            assert tx.deliveries.progress("b") == far
+            assert tx.deliveries.progress("A") is None
 
     def test_a_later_event_is_not_due_before_an_earlier_one_of_the_same_key(self, storage: Storage) -> None:
-        first = evolve(held(1), retry_at=LATER)
-        second = evolve(held(2), attempts=0, reason="")
-        other = held(3, "user:ben")
+        first = evolve(deferred(1), retry_at=LATER)
+        second = evolve(deferred(2), attempts=0, reason="", retry_at=None)
+        other = deferred(3, "user:ben")
         with storage.begin() as tx:
-            tx.deliveries.hold("a", [first, second, other])
-            tx.deliveries.hold("a", [evolve(held(9, "user:cleo"), lane=4)])
+            tx.deliveries.put("a", [first, second, other])
+            tx.deliveries.put("b", [deferred(9, "user:cleo")])
             tx.commit()
         with storage.begin() as tx:
-            assert tx.deliveries.due("a", 3, START, 10) == [other]
-            assert tx.deliveries.due("a", 3, LATER, 10) == [first, other]
-            assert tx.deliveries.due("a", 3, LATER, 1) == [first]
-            # A dead letter holds nobody back.
-            tx.deliveries.hold("a", [evolve(first, retry_at=None)])
-            assert tx.deliveries.due("a", 3, START, 10) == [second, other]
-            tx.deliveries.let_go("a", [2, 3])
-            assert tx.deliveries.due("a", 3, LATER, 10) == []
+            assert tx.deliveries.due("a", START, 10) == [other]
+            assert tx.deliveries.due("a", LATER, 10) == [other, first]
+            assert tx.deliveries.due("a", LATER, 1) == [other]
+            # A dead letter holds nobody back, and the next of its key becomes due.
+            tx.deliveries.put("a", [evolve(first, state=DEAD, retry_at=None)])
+            assert tx.deliveries.due("a", LATER, 10) == [other]
+            assert tx.deliveries.promote("a", ["user:ann", "user:ben", "user:cleo"], LATER) == {
+                "user:ann",
+                "user:ben",
+            }
+            assert tx.deliveries.due("a", LATER, 10) == [other, evolve(second, retry_at=LATER)]
+            # A dead letter that is sent again comes first.
+            tx.deliveries.put("a", [evolve(first, retry_at=None)])
+            assert tx.deliveries.due("a", LATER, 10) == [other]
+            tx.deliveries.promote("a", ["user:ann"], START)
+            assert tx.deliveries.due("a", LATER, 10) == [evolve(first, retry_at=START), other]
+            tx.deliveries.remove("a", [1, 3])
+            assert [row.position for row in tx.deliveries.due("a", LATER, 10)] == [2]
+
+    def test_an_event_in_flight_is_due_again_since_its_process_may_have_died(self, storage: Storage) -> None:
+        row = evolve(deferred(1), state=DeliveryState.IN_FLIGHT)
+        with storage.begin() as tx:
+            tx.deliveries.put("a", [row])
+            tx.commit()
+        with storage.begin(write=False) as tx:
+            assert tx.deliveries.due("a", START, 10) == [row]
+            assert tx.deliveries.deferred_keys("a", KEYS) == {"user:ann"}
 
     def test_a_sink_is_forgotten_as_a_whole(self, storage: Storage) -> None:
         with storage.begin() as tx:
             for sink in ("a", "b"):
-                tx.deliveries.save_progress(sink, 3, Progress(1))
-                tx.deliveries.hold(sink, [held(1), evolve(held(2), retry_at=None)])
+                tx.deliveries.save_progress(sink, SinkProgress(1))
+                tx.deliveries.put(sink, [deferred(1), evolve(deferred(2, "k"), state=DEAD, retry_at=None)])
             tx.deliveries.forget("a")
             tx.deliveries.forget("nobody")
             tx.commit()
         with storage.begin(write=False) as tx:
             assert tx.deliveries.sinks() == ["b"]
-            assert (tx.deliveries.waiting("a"), tx.deliveries.count_dead("a")) == ((0, None), 0)
-            assert (tx.deliveries.waiting("b"), tx.deliveries.count_dead("b")) == ((1, 1), 1)
+            assert (tx.deliveries.backlog("a"), tx.deliveries.count_dead("a")) == ((0, None), 0)
+            assert (tx.deliveries.backlog("b"), tx.deliveries.count_dead("b")) == ((1, 1), 1)
 
-    def test_what_is_held_is_what_was_held_and_not_let_go(self, storage: Storage) -> None:
+    def test_what_is_deferred_is_what_was_put_and_not_removed(self, storage: Storage) -> None:
         numbers = count()
         positions = st.integers(1, 12)
         waits = st.none() | st.integers(0, 3).map(lambda minutes: START + timedelta(minutes=minutes))
         events = st.builds(
-            Held,
+            lambda position, key, state, attempts, failures, retry_at, reason: Deferred(
+                position,
+                f"event-{position}",
+                key,
+                state,
+                attempts,
+                failures,
+                None if state is DEAD else retry_at,
+                reason,
+            ),
             positions,
-            st.integers(0, 1),
             st.sampled_from(KEYS),
+            st.sampled_from([DeliveryState.DEFERRED, DeliveryState.IN_FLIGHT, DEAD]),
+            st.integers(0, 3),
             st.integers(0, 3),
             waits,
-            st.sampled_from(["", "busy", "'); DROP TABLE held"]),
+            st.sampled_from(["", "busy ", "'); DROP TABLE deferred"]),
         )
         steps = st.tuples(st.integers(0, 1), st.lists(events, max_size=4), st.sets(positions, max_size=3))
 
         @for_all(st.lists(steps, max_size=6))
-        def check(drawn: list[tuple[int, list[Held], set[int]]]) -> None:
+        def check(drawn: list[tuple[int, list[Deferred], set[int]]]) -> None:
             sinks = [f"sink {next(numbers)}" for _ in range(2)]
-            model: dict[str, dict[int, Held]] = {sink: {} for sink in sinks}
-            for which, hold, let_go in drawn:
+            model: dict[str, dict[int, Deferred]] = {sink: {} for sink in sinks}
+            for which, put, removed in drawn:
                 sink = sinks[which]
                 with storage.begin() as tx:
-                    tx.deliveries.hold(sink, hold)
-                    tx.deliveries.let_go(sink, let_go)
+                    tx.deliveries.put(sink, put)
+                    tx.deliveries.remove(sink, removed)
                     tx.commit()
-                model[sink] |= {each.position: each for each in hold}
-                for position in let_go:
+                model[sink] |= {each.position: each for each in put}
+                for position in removed:
                     model[sink].pop(position, None)
             with storage.begin(write=False) as tx:
                 for sink, known in model.items():
-                    _require_held(tx.deliveries, sink, [known[position] for position in sorted(known)])
+                    _require_deferred(tx.deliveries, sink, [known[position] for position in sorted(known)])
 
         check()
 
 
-def _require_held(deliveries: Deliveries, sink: str, known: list[Held]) -> None:
-    waiting = [each for each in known if not each.is_dead]
+def _require_deferred(deliveries: Deliveries, sink: str, known: list[Deferred]) -> None:
+    alive = [each for each in known if not each.is_dead]
     dead = [each for each in known if each.is_dead]
-    assert deliveries.waiting(sink) == (len(waiting), waiting[0].position if waiting else None)
+    assert deliveries.backlog(sink) == (len(alive), alive[0].position if alive else None)
+    assert deliveries.find(sink, range(1, 13)) == known
+    assert deliveries.find(sink, [3, 2]) == [each for each in known if each.position in (2, 3)]
     assert deliveries.count_dead(sink) == len(dead)
     assert deliveries.dead(sink, 0, driver.ALL) == dead
     assert deliveries.dead(sink, 3, 2) == [each for each in dead if each.position > 3][:2]
-    for lane in (0, 1):
-        mine = [each for each in waiting if each.lane == lane]
-        assert deliveries.waiting_keys(sink, lane, KEYS[:4]) == {each.key for each in mine} & set(KEYS[:4])
-        first: dict[str, Held] = {}
-        for each in mine:
-            first.setdefault(each.key, each)
-        due = [each for each in first.values() if each.retry_at is not None and each.retry_at <= LATER]
-        assert deliveries.due(sink, lane, LATER, driver.ALL) == due
-        assert deliveries.due(sink, lane, LATER, 1) == due[:1]
+    wanted = ["event-4", "event-2", "event-99"]
+    assert deliveries.dead_with_ids(sink, wanted) == [each for each in dead if each.id in wanted]
+    assert deliveries.deferred_keys(sink, KEYS[:4]) == {each.key for each in alive} & set(KEYS[:4])
+    first: dict[str, Deferred] = {}
+    for each in alive:
+        first.setdefault(each.key, each)
+    due = [each for each in first.values() if each.retry_at is not None and each.retry_at <= LATER]
+    due.sort(key=lambda each: (each.retry_at, each.position))
+    assert deliveries.due(sink, LATER, driver.ALL) == due
+    assert deliveries.due(sink, LATER, 1) == due[:1]

@@ -47,6 +47,7 @@ def everything(storage: Storage, list_id: str) -> object:
             tx.assignments.of_user("user-1"),
             tx.assignments.of_list(list_id, None, driver.ALL),
             tx.keys.get("order-1"),
+            tx.outbox.unordered(driver.ALL).count,
             tx.outbox.read(0, driver.ALL),
             tx.audit.entries(None, None, 0, driver.ALL),
             tx.uploads.of_list(list_id, None, driver.ALL),

@@ -1,4 +1,4 @@
-"""Call a sink, and take whatever it does for an answer."""
+"""Call a sink, in threads of its own if it takes several calls at once."""
 
 from __future__ import annotations
 
@@ -18,27 +18,29 @@ _LONGEST_REASON = 200
 
 @frozen
 class Answer:
-    """What a sink made of a batch.
+    """The outcome of a call.
 
     Attributes:
-        rejections: the events that it did not take, by id.
-        failure: why nothing is known of the batch, or None.
-        retry_after: how many seconds the sink asked to be left alone, or None.
+        rejections: the events that the sink did not take, by id.
+        failure: why nothing is known about the batch, or None.
+        retry_after: how many seconds the sink asked to wait, or None.
+        sender_refused: whether the receiver refuses the sender, so that no event is to blame.
     """
 
     rejections: dict[str, Rejection] = field(factory=dict)
     failure: str | None = None
     retry_after: float | None = None
+    sender_refused: bool = False
 
 
 def call(sink: EventSink, entries: Sequence[OutboxEntry]) -> Answer:
-    """Hand a batch to a sink. Whatever it raises is an answer."""
+    """Send a batch to a sink. Whatever it raises is an answer."""
     try:
         # A copy, since what a sink does to its list must not change what becomes of the events.
         return _read(sink.send(list(entries)), entries)
     except SinkUnavailable as error:
         asked = error.retry_after if isinstance(error.retry_after, int | float) else None
-        return Answer(failure=readable(error.reason), retry_after=asked)
+        return Answer({}, one_line(error.reason), asked, error.sender_refused is True)
     except Exception as error:  # noqa: BLE001 - a sink may be anybody's code
         # What it says may hold a code or a password; its type cannot.
         return Answer(failure=f"the sink raised {type(error).__name__}")
@@ -46,7 +48,9 @@ def call(sink: EventSink, entries: Sequence[OutboxEntry]) -> Answer:
 
 def _read(found: object, entries: Sequence[OutboxEntry]) -> Answer:
     if not isinstance(found, Sequence) or not all(isinstance(each, Rejection) for each in found):
-        return Answer(failure="the sink did not return a list of rejections; where it took all, an empty one")
+        return Answer(
+            failure="the sink did not return a list of rejections; return an empty one if it took all events"
+        )
     known = {entry.id for entry in entries}
     rejections = dict[str, Rejection]()
     for rejection in found:
@@ -57,8 +61,8 @@ def _read(found: object, entries: Sequence[OutboxEntry]) -> Answer:
     return Answer(rejections)
 
 
-def readable(text: object) -> str:
-    """Return a reason as a short line, which any storage can keep."""
+def one_line(text: object) -> str:
+    """Return a reason as one short line, which any storage can keep."""
     try:
         said = str(text)[:_LONGEST_REASON]
     except Exception:  # noqa: BLE001 - a reason may be anybody's object
@@ -68,33 +72,37 @@ def readable(text: object) -> str:
 
 
 class Calls(Generic[T]):
-    """The calls of a sink that are under way: in this thread where it takes one at a time, else in others."""
+    """The calls of a sink that are in flight: in this thread if it takes one at a time, else in others."""
 
     def __init__(self, sink: EventSink) -> None:
         self._sink = sink
         self._pool: ThreadPoolExecutor | None = None
-        self._flying: dict[Future[Answer], T] = {}
+        self._in_flight: dict[Future[Answer], T] = {}
         self._answered: list[tuple[T, Answer]] = []
 
     def __len__(self) -> int:
-        return len(self._flying)
+        return len(self._in_flight) + len(self._answered)
 
     def start(self, entries: Sequence[OutboxEntry], subject: T) -> None:
-        """Begin a call; where there is only this thread, make it."""
+        """Start a call; if the sink takes one at a time, make it."""
         if self._sink.concurrency == 1:
             self._answered.append((subject, call(self._sink, entries)))
             return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._sink.concurrency, "partner_vouchers delivery")
-        self._flying[self._pool.submit(call, self._sink, entries)] = subject
+        self._in_flight[self._pool.submit(call, self._sink, entries)] = subject
 
     def collect(self) -> list[tuple[T, Answer]]:
-        """Wait for an answer, and return all that there are."""
-        if self._flying:
-            wait(self._flying, return_when=FIRST_COMPLETED)
-        done = [future for future in self._flying if future.done()]
+        """Wait for an answer, and return all answers that have arrived.
+
+        What a call raised that is no answer, such as KeyboardInterrupt, is raised once there are no other answers.
+        """
+        if self._in_flight:
+            wait(self._in_flight, return_when=FIRST_COMPLETED)
+        done = [future for future in self._in_flight if future.done()]
+        done = [future for future in done if future.exception() is None] or done
         answered, self._answered = self._answered, []
-        return answered + [(self._flying.pop(future), future.result()) for future in done]
+        return answered + [(self._in_flight.pop(future), future.result()) for future in done]
 
     def close(self) -> None:
         """Wait for all calls to end; their answers are lost."""

@@ -1,4 +1,4 @@
-"""Deliver again and again, until told to stop."""
+"""Deliver until told to stop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 from partner_vouchers.errors import StorageError
-from partner_vouchers.usecases.delivery.passes import Deliverer
+from partner_vouchers.usecases.delivery.run import Deliverer
 from partner_vouchers.usecases.wiring import Wiring
 
 _LOG = logging.getLogger("partner_vouchers.delivery")
@@ -17,7 +17,8 @@ _LOG = logging.getLogger("partner_vouchers.delivery")
 class Relay:
     """Delivers to sinks until it is told to stop; made by `vouchers.events.relay`.
 
-    Any number of relays, in any number of processes, may run on one storage: they share the work.
+    Any number of relays, in any number of processes, may run on one storage: one of them sends to a sink, the others
+    stand by and take over when it ends or dies.
 
     Example:
         >>> import signal
@@ -40,14 +41,14 @@ class Relay:
         self._housekeeping = housekeeping
         self._interval = interval
         self._stopped = False
-        # A queue of this kind may be put to from a signal handler, which an `Event` may not: the handler may
-        # have interrupted the very thread that waits for it.
+        # A signal handler may put to a queue of this kind; it may not set an `Event`, since it may have interrupted
+        # the very thread that waits for it.
         self._wakers = [queue.SimpleQueue[None]() for _ in deliverers]
 
     def run(self) -> None:
-        """Deliver until `stop` is called, and end the calls that are under way then.
+        """Deliver until `stop` is called, and wait for the calls that are in flight then.
 
-        A sink that fails is left alone for a while. Where the storage cannot be used, it is tried again.
+        A sink that fails is paused. If the storage cannot be used, that is logged and tried again.
         """
         if len(self._deliverers) == 1:
             self._serve(0)
@@ -62,7 +63,7 @@ class Relay:
             ended.result()
 
     def stop(self) -> None:
-        """Let `run` return soon, in whichever thread it is; may be called from a signal handler, and before it."""
+        """Let `run` return soon, in whichever thread it runs; a signal handler may call it, also before `run`."""
         self._stopped = True
         for waker in self._wakers:
             waker.put(None)
@@ -85,10 +86,6 @@ class Relay:
                 self._rest(number, min(self._interval * 2 ** min(failures, 10), 60.0))
             else:
                 failures = 0
-                if tally.failure is not None:
-                    _LOG.warning(
-                        "the sink %r is left alone for a while: %s", deliverer.sink_name, tally.failure
-                    )
                 if not tally.delivered:
                     self._rest(number, self._interval)
 

@@ -1,4 +1,4 @@
-"""Remove events that every sink has settled and that are old."""
+"""Remove old events that every sink has, or that wait for none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from attrs import frozen
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.ports import OutboxEntry, Transaction
 from partner_vouchers.usecases.attempts import transact
-from partner_vouchers.usecases.delivery.standing import first_open
 from partner_vouchers.usecases.wiring import Wiring
 
 KEEP_EVENTS = timedelta(days=30)
@@ -81,11 +80,6 @@ def _old(entries: Sequence[OutboxEntry], oldest_kept: datetime, now: datetime) -
 
 
 def _settled_until(tx: Transaction) -> int:
-    """Return the position up to which no sink has anything left; 0 where nothing was ever delivered."""
-    sinks = tx.deliveries.sinks()
-    if not sinks:
-        return 0
-    found = [first_open(tx, sink) for sink in sinks]
-    return min(
-        (entry.position - 1 for entry in found if entry is not None), default=tx.outbox.last_position()
-    )
+    """Return the position up to which no sink has anything left; 0 if nothing was ever delivered."""
+    found = [tx.deliveries.progress(sink) for sink in tx.deliveries.sinks()]
+    return min((progress.position for progress in found if progress is not None), default=0)

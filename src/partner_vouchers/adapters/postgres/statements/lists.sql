@@ -49,19 +49,19 @@ WITH added AS (
     INSERT INTO pv_assignments (code_id, code, user_id, origin, ordinal, assigned_at, list_version)
     VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING code_id
 )
-INSERT INTO pv_outbox (code_id, lane) SELECT code_id, ? FROM added
+INSERT INTO pv_outbox (code_id) SELECT code_id FROM added
 
 -- add_assignments --
 -- What `add_assignment` does, for columns of rows.
 WITH given AS (
     SELECT * FROM unnest(?::bigint[], ?::text[], ?::text[], ?::text[], ?::integer[], ?::bigint[],
-                         ?::integer[], ?::smallint[])
-        WITH ORDINALITY AS g (code_id, code, user_id, origin, ordinal, assigned_at, list_version, lane, place)
+                         ?::integer[])
+        WITH ORDINALITY AS g (code_id, code, user_id, origin, ordinal, assigned_at, list_version, place)
 ), added AS (
     INSERT INTO pv_assignments (code_id, code, user_id, origin, ordinal, assigned_at, list_version)
     SELECT code_id, code, user_id, origin, ordinal, assigned_at, list_version FROM given
 )
-INSERT INTO pv_outbox (code_id, lane) SELECT code_id, lane FROM given ORDER BY place
+INSERT INTO pv_outbox (code_id) SELECT code_id FROM given ORDER BY place
 
 -- add_piece --
 INSERT INTO pv_upload_pieces (upload_id, index, data) VALUES (?, ?, ?)

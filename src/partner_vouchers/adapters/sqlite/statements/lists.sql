@@ -19,7 +19,7 @@ INSERT INTO pv_assignments (code_id, user_id, origin, ordinal, assigned_at, list
 
 -- add_reward_event --
 -- The row of the outbox refers to the assignment, which says all that its event says.
-INSERT INTO pv_outbox (code_id, lane) VALUES (?, ?)
+INSERT INTO pv_events (code_id, nonce) VALUES (?, random())
 
 -- add_piece --
 -- The id of a piece of a file is its upload and, in 20 bits, its index.

@@ -1,0 +1,116 @@
+"""How far each sink has come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+
+from partner_vouchers.adapters.sql.columns import LAST_ID, from_instant, to_instant
+from partner_vouchers.adapters.sql.session import Row, Session, first
+from partner_vouchers.domain.delivery import Deferred, DeliveryState, Pause, SinkProgress
+
+
+class SqlDeliveries:
+    """What the sinks have, and what they did not take."""
+
+    def __init__(self, db: Session) -> None:
+        self._db = db
+
+    def sinks(self) -> list[str]:
+        return [name for (name,) in self._db.fetch("sinks")]
+
+    def progress(self, sink: str) -> SinkProgress | None:
+        row = first(self._db.fetch("sink", sink))
+        if row is None:
+            return None
+        position, ahead, sent, failures, until, suspect, cancelled = row
+        ranges = tuple((start, end) for start, end in json.loads(ahead))
+        return SinkProgress(position, ranges, sent, Pause(failures, _instant(until), suspect), cancelled)
+
+    def save_progress(self, sink: str, progress: SinkProgress) -> None:
+        pause = progress.pause
+        self._db.queue(
+            "save_sink",
+            sink,
+            progress.position,
+            json.dumps(progress.ahead, separators=(",", ":")),
+            progress.sent,
+            pause.failures,
+            _number(pause.until),
+            pause.suspect,
+            progress.cancelled,
+        )
+
+    def forget(self, sink: str) -> None:
+        for statement in ("forget_sink", "forget_deferred", "forget_dead"):
+            self._db.queue(statement, sink)
+
+    def put(self, sink: str, deferred: Sequence[Deferred]) -> None:
+        rows = [
+            (
+                sink,
+                row.position,
+                row.id,
+                row.key,
+                row.state.value,
+                row.attempts,
+                row.failures,
+                _number(row.retry_at),
+                row.reason,
+            )
+            for row in deferred
+        ]
+        self._db.queue_many("put_deferred", rows)
+
+    def remove(self, sink: str, positions: Collection[int]) -> None:
+        self._db.queue_many("remove_deferred", [(sink, position) for position in positions])
+
+    def find(self, sink: str, positions: Collection[int]) -> list[Deferred]:
+        return _deferred(self._db.fetch("deferred_at", json.dumps(list(positions)), sink))
+
+    def due(self, sink: str, now: datetime, limit: int) -> list[Deferred]:
+        return _deferred(self._db.fetch("due", sink, from_instant(now), limit))
+
+    def promote(self, sink: str, keys: Collection[str], now: datetime) -> set[str]:
+        found = self._first(sink, keys)
+        rows = [(from_instant(now), position, sink) for position in found.values()]
+        self._db.queue_many("promote", rows)
+        return set(found)
+
+    def deferred_keys(self, sink: str, keys: Collection[str]) -> set[str]:
+        return set(self._first(sink, keys)) if self._db.fetch("has_deferred", sink) else set()
+
+    def backlog(self, sink: str) -> tuple[int, int | None]:
+        ((count, oldest),) = self._db.fetch("count_deferred", sink)
+        return count, oldest
+
+    def dead(self, sink: str, after: int, limit: int) -> list[Deferred]:
+        return _deferred(self._db.fetch("dead_letters_after", sink, min(after, LAST_ID), limit))
+
+    def dead_with_ids(self, sink: str, ids: Collection[str]) -> list[Deferred]:
+        return _deferred(self._db.fetch("dead_letters_with_ids", json.dumps(sorted(set(ids))), sink))
+
+    def count_dead(self, sink: str) -> int:
+        return int(self._db.fetch("count_dead", sink)[0][0])
+
+    def _first(self, sink: str, keys: Collection[str]) -> dict[str, int]:
+        rows = self._db.fetch("first_of_keys", sink, json.dumps(list(keys)))
+        return {key: position for key, position in rows if position is not None}
+
+
+def _deferred(rows: Iterable[Row]) -> list[Deferred]:
+    return [
+        Deferred(
+            position, event_id, key, DeliveryState(state), attempts, failures, _instant(retry_at), reason
+        )
+        for position, event_id, key, state, attempts, failures, retry_at, reason in rows
+    ]
+
+
+def _instant(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else to_instant(microseconds)
+
+
+def _number(instant: datetime | None) -> int | None:
+    return None if instant is None else from_instant(instant)

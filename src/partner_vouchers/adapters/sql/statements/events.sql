@@ -1,0 +1,119 @@
+-- Events in the order in which sinks are sent them, and how far each sink has come.
+
+-- event_columns --
+-- Part: an event; `number` and `nonce` make its id. The event of an assignment is known by its code.
+e.position, e.number, e.nonce, e.code_id, e.name, e.payload
+
+-- events_after --
+SELECT {event_columns} FROM pv_events AS e WHERE e.position > ? ORDER BY e.position LIMIT ?
+
+-- events_at --
+SELECT {event_columns} FROM json_each(?) AS p CROSS JOIN pv_events AS e
+WHERE e.position = CAST(p.value AS bigint) ORDER BY p.key
+
+-- count_events --
+-- How many events there are after a position, up to another one, and up to a limit.
+SELECT count(*) FROM (SELECT 1 FROM pv_events WHERE position > ? AND position <= ? LIMIT ?) AS found
+
+-- last_event --
+SELECT coalesce(max(position), 0) FROM pv_events
+
+-- remove_events --
+-- Removes events up to a position. The newest stays, or its position would be used again.
+DELETE FROM pv_events AS e
+WHERE e.position <= ? AND e.position < (SELECT max(position) FROM pv_events)
+  AND NOT EXISTS (SELECT 1 FROM pv_deferred AS d WHERE d.position = e.position)
+
+-- sinks --
+SELECT name FROM pv_sinks ORDER BY name
+
+-- sink --
+SELECT position, ahead, sent, failures, paused_until, suspect, cancelled FROM pv_sinks WHERE name = ?
+
+-- save_sink --
+INSERT INTO pv_sinks (name, position, ahead, sent, failures, paused_until, suspect, cancelled)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE
+SET position = excluded.position, ahead = excluded.ahead, sent = excluded.sent, failures = excluded.failures,
+    paused_until = excluded.paused_until, suspect = excluded.suspect, cancelled = excluded.cancelled
+
+-- forget_sink --
+DELETE FROM pv_sinks WHERE name = ?
+
+-- forget_deferred --
+DELETE FROM pv_deferred WHERE sink = ? AND state <> 'dead'
+
+-- forget_dead --
+DELETE FROM pv_deferred WHERE sink = ? AND state = 'dead'
+
+-- deferred_columns --
+-- Part: an event that a sink has not taken.
+d.position, d.event_id, d.key, d.state, d.attempts, d.failures, d.retry_at, d.reason
+
+-- deferred_by_key --
+-- Part: deferred events, found by their key.
+pv_deferred AS d
+
+-- deferred_by_time --
+-- Part: deferred events, found by when they are due.
+pv_deferred AS d
+
+-- earlier_deferred --
+-- Part: deferred events of the same key, found by it.
+pv_deferred AS e
+
+-- dead_by_position --
+-- Part: dead letters, found by position.
+pv_deferred AS d
+
+-- dead_by_id --
+-- Part: dead letters, found by the id of the event.
+pv_deferred AS d
+
+-- put_deferred --
+INSERT INTO pv_deferred (sink, position, event_id, key, state, attempts, failures, retry_at, reason)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (position, sink) DO UPDATE
+SET key = excluded.key, state = excluded.state, attempts = excluded.attempts, failures = excluded.failures,
+    retry_at = excluded.retry_at, reason = excluded.reason
+
+-- remove_deferred --
+DELETE FROM pv_deferred WHERE sink = ? AND position = ?
+
+-- deferred_at --
+SELECT {deferred_columns} FROM json_each(?) AS p CROSS JOIN pv_deferred AS d
+WHERE d.position = CAST(p.value AS bigint) AND d.sink = ? ORDER BY d.position
+
+-- due --
+-- Events to be sent now. One that is not the first of its key must wait: a dead letter that is sent again may have
+-- come before it.
+SELECT {deferred_columns} FROM {deferred_by_time}
+WHERE d.sink = ? AND d.retry_at <= ? AND d.position = (
+    SELECT min(e.position) FROM {earlier_deferred} WHERE e.sink = d.sink AND e.key = d.key AND e.state <> 'dead')
+ORDER BY d.retry_at, d.position LIMIT ?
+
+-- first_of_keys --
+-- The first event of each key; none for a key without a deferred event.
+SELECT k.value, (
+    SELECT min(d.position) FROM {deferred_by_key} WHERE d.sink = CAST(? AS text) AND d.key = k.value AND d.state <> 'dead')
+FROM json_each(?) AS k
+
+-- has_deferred --
+SELECT 1 FROM {deferred_by_key} WHERE d.sink = ? AND d.state <> 'dead' LIMIT 1
+
+-- promote --
+UPDATE pv_deferred SET retry_at = ? WHERE position = ? AND sink = ? AND retry_at IS NULL
+
+-- count_deferred --
+SELECT count(*), min(d.position) FROM {deferred_by_key} WHERE d.sink = ? AND d.state <> 'dead'
+
+-- dead_letters_after --
+SELECT {deferred_columns} FROM {dead_by_position}
+WHERE d.sink = ? AND d.state = 'dead' AND d.position > ? ORDER BY d.position LIMIT ?
+
+-- dead_letters_with_ids --
+SELECT {deferred_columns} FROM json_each(?) AS i CROSS JOIN {dead_by_id}
+WHERE d.sink = ? AND d.state = 'dead' AND d.event_id = i.value ORDER BY d.position
+
+-- count_dead --
+SELECT count(*) FROM {dead_by_position} WHERE d.sink = ? AND d.state = 'dead'

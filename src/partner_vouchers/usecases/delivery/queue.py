@@ -1,0 +1,307 @@
+"""What the owner of a sink has read of its outbox and not sent yet, and which of it goes into the next call.
+
+The owner alone changes the state of the sink's events, so what is here is ahead of the storage by what was not
+committed yet. `domain.delivery` has the table of states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from attrs import evolve, field, frozen
+
+from partner_vouchers.domain.delivery import Deferred, DeliveryState, SinkProgress, batch_limit
+from partner_vouchers.domain.events import UnreadableEvent
+from partner_vouchers.ports import EventSink, OutboxEntry, Transaction
+
+_LEAST_WINDOW = 100
+_DUE_AT_ONCE = 1000
+_CROWDED = 20
+_UNREADABLE_FOR = timedelta(minutes=5)
+
+
+@frozen
+class Batch:
+    """Events that are sent in one call, by position.
+
+    Attributes:
+        number: grows with each call of a delivery run.
+        entries: the events.
+        deferred: those of them that were deferred before, by position.
+    """
+
+    number: int
+    entries: Sequence[OutboxEntry]
+    deferred: dict[int, Deferred] = field(factory=dict)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it has an event that the sink never refused."""
+        return any(not row.reason for row in map(self.row, self.entries))
+
+    def row(self, entry: OutboxEntry) -> Deferred:
+        """Return an event of the batch as it is deferred, or would be."""
+        return self.deferred.get(entry.position) or Deferred(entry.position, entry.id, key_of(entry))
+
+
+@frozen
+class Read:
+    """What was read in one transaction: new entries, up to where, which keys are deferred, and what is due."""
+
+    entries: Sequence[OutboxEntry] = ()
+    reached: int = 0
+    deferred_keys: Collection[str] = ()
+    due: Sequence[tuple[Deferred, OutboxEntry | None]] | None = None
+
+
+@frozen
+class Changes:
+    """What has to be stored: rows to put, positions of rows to remove, and keys whose first event becomes due."""
+
+    put: Sequence[Deferred]
+    removed: Collection[int]
+    keys: Collection[str]
+
+
+def key_of(entry: OutboxEntry) -> str:
+    """Return the ordering key of an entry; an unreadable one of which nothing is known has one of its own."""
+    key = entry.event.ordering_key
+    return key if key or not isinstance(entry.event, UnreadableEvent) else f"unreadable:{entry.position}"
+
+
+class Queue:
+    """The events of a sink that its owner has in hand.
+
+    It reads some way ahead of what can be sent now: if the sink does not take batches in order, only the first event
+    of a key can be in flight.
+    """
+
+    def __init__(self, sink: EventSink, progress: SinkProgress, target: int) -> None:
+        """Begin after what is settled.
+
+        Args:
+            sink: the sink.
+            progress: how far it has come.
+            target: up to which position the outbox is read, at least.
+        """
+        self._sink = sink.name
+        self._in_order = getattr(sink, "takes_batches_in_order", False) is True
+        self._batch_size = sink.batch_size
+        self._window = max(_LEAST_WINDOW, sink.batch_size * (sink.concurrency + 1))
+        self._target = target
+        self._base = progress
+        self._reached = progress.position
+        self._known: list[int] = []
+        self._open: set[int] = set()
+        self._waiting: list[OutboxEntry] = []
+        self._due: dict[int, tuple[Deferred, OutboxEntry | None]] = {}
+        self._may_be_due: bool = True
+        self._busy_keys: set[str] = set()
+        self._deferred_keys: set[str] = set()
+        self._sent = progress.sent
+        self._calls = 0
+        self._put: dict[int, Deferred] = {}
+        self._removed: set[int] = set()
+        self._touched: set[str] = set()
+        self._uncertain: set[str] = set()
+
+    # --- reading -----------------------------------------------------------------------------------------------
+
+    def wants_more(self) -> bool:
+        """Return whether `read` could find anything."""
+        return self._wants_entries() or (self._may_be_due and not self._due)
+
+    def read(self, tx: Transaction, now: datetime) -> Read:
+        """Read ahead, without changing the queue."""
+        entries, reached = list[OutboxEntry](), self._reached
+        if self._wants_entries():
+            limit = self._window
+            entries = tx.outbox.read(self._reached, limit)
+            reached = entries[-1].position if entries else self._target
+            if len(entries) < limit:
+                reached = max(reached, self._target)
+        keys = {key_of(entry) for entry in entries}
+        deferred_keys = tx.deliveries.deferred_keys(self._sink, keys) if keys else set[str]()
+        if not self._may_be_due or self._due:
+            return Read(entries, reached, deferred_keys)
+        rows = tx.deliveries.due(self._sink, now, max(self._batch_size, _DUE_AT_ONCE) + len(self._removed))
+        found = {entry.position: entry for entry in tx.outbox.get_many([row.position for row in rows])}
+        return Read(entries, reached, deferred_keys, [(row, found.get(row.position)) for row in rows])
+
+    def add(self, read: Read) -> None:
+        """Add what was read."""
+        self._reached = read.reached
+        self._known += [entry.position for entry in read.entries]
+        fresh = [entry for entry in read.entries if not self._base.is_settled(entry.position)]
+        self._open.update(entry.position for entry in fresh)
+        self._waiting += fresh
+        self._deferred_keys.update(read.deferred_keys)
+        if read.due is not None:
+            self._may_be_due = False
+            # Of a key with changes that are not stored yet, the storage does not know which event is the first.
+            self._due = {
+                row.position: (row, entry)
+                for row, entry in read.due
+                if row.key not in self._busy_keys and row.key not in self._touched
+            }
+
+    def _wants_entries(self) -> bool:
+        return self._reached < self._target and 2 * len(self._waiting) <= self._window
+
+    # --- choosing ----------------------------------------------------------------------------------------------
+
+    def next_batch(
+        self, now: datetime, failures: int, suspect: int | None, *, new_only: bool = False
+    ) -> Batch | None:
+        """Return what to send next, which is in flight from now on; None if there is nothing to send now.
+
+        Args:
+            now: the present instant.
+            failures: how often in a row the sink failed; each makes the batch smaller.
+            suspect: the position of an event that is sent only if there is no other.
+            new_only: whether events that the sink refused before are left out.
+        """
+        limit = batch_limit(self._batch_size, failures)
+        rows = self._due_rows(now, limit, suspect, new_only=new_only)
+        alone = any(row.failures for row, _ in rows)
+        fresh = [] if alone and suspect is None else self._fresh(now, limit if alone else limit - len(rows))
+        if alone and fresh:
+            rows = []
+        chosen = {row.position: row for row, _ in rows}
+        for position in chosen:
+            del self._due[position]
+        entries = sorted([*fresh, *(entry for _, entry in rows)], key=lambda entry: entry.position)
+        if not entries:
+            return None
+        self._calls += 1
+        self._busy_keys.update(key_of(entry) for entry in entries)
+        taken = {entry.position for entry in fresh}
+        self._waiting = [entry for entry in self._waiting if entry.position not in taken]
+        self._sent = max([self._sent, *taken])
+        self._put.update(
+            (row.position, evolve(row, state=DeliveryState.IN_FLIGHT)) for row in chosen.values()
+        )
+        return Batch(self._calls, entries, chosen)
+
+    def _due_rows(
+        self, now: datetime, limit: int, suspect: int | None, *, new_only: bool
+    ) -> list[tuple[Deferred, OutboxEntry]]:
+        found = list[tuple[Deferred, OutboxEntry]]()
+        for row, entry in list(self._due.values()):
+            if entry is None or isinstance(entry.event, UnreadableEvent):
+                del self._due[row.position]
+                self._set_aside(row, entry, now)
+            elif row.key not in self._busy_keys and not (new_only and row.reason):
+                found.append((row, entry))
+        others = [each for each in found if each[0].position != suspect]
+        found = others or found
+        spoiling = [each for each in found if each[0].failures]
+        if not spoiling:
+            return found[:limit]
+        # Those whose calls failed go by themselves, so that they spoil nothing for the others.
+        chosen = list[tuple[Deferred, OutboxEntry]]()
+        for row, entry in spoiling:
+            limit_with = min(limit, batch_limit(self._batch_size, row.failures))
+            if len(chosen) < limit_with:
+                chosen.append((row, entry))
+                limit = limit_with
+        return chosen
+
+    def _fresh(self, now: datetime, limit: int) -> list[OutboxEntry]:
+        chosen, keys, kept = list[OutboxEntry](), set[str](), list[OutboxEntry]()
+        for entry in self._waiting:
+            key = key_of(entry)
+            if key in self._uncertain:
+                # Whether an event of this key is still deferred is known once the changes are stored.
+                kept.append(entry)
+            elif key in self._deferred_keys or isinstance(entry.event, UnreadableEvent):
+                self._set_aside(Deferred(entry.position, entry.id, key), entry, now)
+            elif len(chosen) < limit and key not in self._busy_keys and (self._in_order or key not in keys):
+                chosen.append(entry)
+                keys.add(key)
+            else:
+                kept.append(entry)
+        full = len(kept) + len(chosen) >= self._window and self._reached < self._target
+        if full and not self._in_order and _CROWDED * len(chosen) < limit:
+            # A few users with very many events must not keep the others out of sight.
+            for entry in [entry for entry in kept if key_of(entry) in self._busy_keys | keys]:
+                self._set_aside(Deferred(entry.position, entry.id, key_of(entry)), entry, now)
+                kept.remove(entry)
+        self._waiting = [*chosen, *kept]
+        return chosen
+
+    def _set_aside(self, row: Deferred, entry: OutboxEntry | None, now: datetime) -> None:
+        """Defer an event that is not sent: behind another of its key, or because nothing can be sent."""
+        self._open.discard(row.position)
+        if entry is None:
+            self._removed.add(row.position)
+            self._touched.add(row.key)
+            return
+        if isinstance(entry.event, UnreadableEvent):
+            reason = (
+                f"this version of the library does not know the event {entry.event.name!r}, or a part of it"
+            )
+            row = evolve(
+                row, state=DeliveryState.DEFERRED, retry_at=now + _UNREADABLE_FOR, reason=reason[:200]
+            )
+        self._put[row.position] = row
+        self._deferred_keys.add(row.key)
+        self._touched.add(row.key)
+
+    def may_go_on(self) -> bool:
+        """Return whether there may be more to send once the changes are stored."""
+        return bool(self._touched) or self.wants_more()
+
+    # --- what came of it -----------------------------------------------------------------------------------------
+
+    def landed(self, batch: Batch) -> None:
+        """Take note that the call of a batch has ended."""
+        self._busy_keys.difference_update(key_of(entry) for entry in batch.entries)
+        self._may_be_due = True
+
+    def acknowledge(self, batch: Batch, entry: OutboxEntry) -> None:
+        """Take note that the sink took an event."""
+        self._open.discard(entry.position)
+        key = key_of(entry)
+        if entry.position in batch.deferred:
+            self._put.pop(entry.position, None)
+            self._removed.add(entry.position)
+            self._touched.add(key)
+        elif key in self._deferred_keys:
+            self._touched.add(key)
+        else:
+            return
+        self._uncertain.add(key)
+
+    def defer(self, row: Deferred) -> None:
+        """Defer an event that the sink did not take, or make it a dead letter."""
+        self._open.discard(row.position)
+        self._due.pop(row.position, None)
+        self._put[row.position] = row
+        self._deferred_keys.add(row.key)
+        self._touched.add(row.key)
+        if row.is_dead:
+            self._uncertain.add(row.key)
+
+    def changes(self) -> Changes:
+        """Return what was not stored yet."""
+        return Changes(list(self._put.values()), frozenset(self._removed), frozenset(self._touched))
+
+    def progress(self, stored: SinkProgress) -> SinkProgress:
+        """Return how far the sink has come."""
+        read = self._base.read(self._known, self._open, self._reached)
+        return evolve(stored, position=read.position, ahead=read.ahead, sent=self._sent)
+
+    def stored(self, progress: SinkProgress, keys: Iterable[str]) -> None:
+        """Take note that the changes were committed.
+
+        Args:
+            progress: the progress that was stored.
+            keys: those of `Changes.keys` of which an event is still deferred.
+        """
+        self._deferred_keys -= self._touched.difference(keys)
+        self._may_be_due |= bool(self._touched)
+        self._put, self._removed, self._touched, self._uncertain = {}, set(), set(), set()
+        self._base = progress
+        self._known = [position for position in self._known if position > progress.position]
