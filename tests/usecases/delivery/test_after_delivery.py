@@ -671,6 +671,7 @@ def test_an_announcement_is_no_change_by_anybody(host: Host) -> None:
 def test_nothing_is_delivered_within_a_hosts_transaction(kind: type[InMemory] | type[InSQLite]) -> None:
     backend = kind()
     vouchers, sink = PartnerVouchers(backend.storage), ScriptedSink()
+    vouchers.check()
     with backend.host_transaction() as connection:
         joined = vouchers.using(connection)
         for refused in (
