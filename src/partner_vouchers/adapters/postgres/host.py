@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
 
 import psycopg
 
 from partner_vouchers.adapters.postgres.contexts import HostContext
 from partner_vouchers.adapters.postgres.driver import Connection, Session
 from partner_vouchers.adapters.postgres.shared import Shared
+from partner_vouchers.adapters.sql.joined import JoinedStorage
 from partner_vouchers.adapters.sql.outbox import STORAGE_ID
-from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.domain.uploads import Upload
 from partner_vouchers.errors import HostTransactionError
 
 _ISOLATION = "read committed"
@@ -21,7 +19,7 @@ Identity = tuple[str, ...]
 """When the server was started, the numbers of a table and its database, and the id of the storage."""
 
 
-class HostTransaction:
+class HostTransaction(JoinedStorage):
     """A storage whose transactions are parts of a host's, which the host alone commits."""
 
     def __init__(self, host: object, shared: Shared, identity: Callable[[bool], Identity | None]) -> None:
@@ -37,25 +35,7 @@ class HostTransaction:
             pass
 
     def begin(self, *, write: bool = True) -> HostContext:
-        """See `ports.Storage`."""
         return self._context(write=write)
-
-    def join(self, connection: object) -> NoReturn:
-        """See `ports.Storage`."""
-        raise HostTransactionError(
-            reason="this is within a host's transaction already; join the storage itself"
-        )
-
-    def import_codes(self, upload: Upload, scope: str, counts: Callable[[State], bool]) -> NoReturn:
-        """See `ports.Storage`."""
-        raise HostTransactionError(reason="codes cannot be imported within a host's transaction")
-
-    def abandon(self, upload_id: str) -> NoReturn:
-        """See `ports.Storage`."""
-        raise HostTransactionError(reason="an upload cannot be abandoned within a host's transaction")
-
-    def reclaim(self, seconds: float | None = None) -> None:
-        """See `ports.Storage`: not within a host's transaction."""
 
     def _context(self, *, write: bool) -> HostContext:
         return HostContext(self._shared, self._connection, self._check, write=write)

@@ -190,16 +190,13 @@ class PostgresCodeImport:
 
     @property
     def refused(self) -> dict[RowFaultKind, int]:
-        """See `ports.CodeImport`."""
         return dict(self._refused)
 
     def add(self, lines: Sequence[int], codes: Sequence[str]) -> None:
-        """See `ports.CodeImport`."""
         if codes:
             self._staging.add(self._copying[0] if self._copying else self._begin_copy(), lines, codes)
 
     def refuse(self, faults: Sequence[RowFault]) -> None:
-        """See `ports.CodeImport`."""
         kept = self._count_refused(faults)
         if kept:
             with self._write() as tx:
@@ -207,12 +204,10 @@ class PostgresCodeImport:
                 tx.commit()
 
     def sample(self, limit: int) -> list[RowFault]:
-        """See `ports.CodeImport`."""
         with self._write() as tx:
             return self._staging.sample(tx.session, limit)
 
     def check(self, judge: Judge, full: Full) -> None:
-        """See `ports.CodeImport`."""
         with self._write() as tx:
             if self._staging.has(STAGED):
                 self._refuse_held_and_surplus(tx.session)
@@ -220,7 +215,6 @@ class PostgresCodeImport:
         self._judge(judge, full)
 
     def claim(self, judge: Judge, full: Full, keep_alive: KeepAlive) -> None:
-        """See `ports.CodeImport`."""
         with self._write() as tx:
             # Others who claim in this scope, or for this list, come after this transaction and see what it did.
             tx.session.lock("scope", self._scope)
@@ -234,7 +228,6 @@ class PostgresCodeImport:
         self._judge(judge, full)
 
     def held_before(self, limit: int) -> tuple[int, list[tuple[int, str]]]:
-        """See `ports.CodeImport`."""
         with self._write() as tx:
             if not self._staging.has(STAGED):
                 return 0, []
@@ -246,7 +239,6 @@ class PostgresCodeImport:
         return rows[0][2] if rows else 0, [(line, code) for line, code, _ in rows]
 
     def save_faults(self, keep_alive: KeepAlive) -> None:
-        """See `ports.CodeImport`."""
         with self._write() as tx:
             tx.session.execute("DELETE FROM pv_upload_faults WHERE upload_id = %s", (self._upload_number,))
             if self._staging.has(FAULTS):

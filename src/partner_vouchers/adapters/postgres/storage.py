@@ -87,23 +87,19 @@ class PostgresStorage:
         return schema_sql(self._names, after)
 
     def begin(self, *, write: bool = True) -> OwnContext:
-        """See `ports.Storage`."""
         return OwnContext(self._shared, self._connections, write=write)
 
     def join(self, connection: object) -> HostTransaction:
-        """See `ports.Storage`. The host's connection is a `psycopg.Connection` to the same database."""
+        """Join the transaction of a `psycopg.Connection` to the same database."""
         return HostTransaction(connection, self._shared, self._identify)
 
     def import_codes(self, upload: Upload, scope: str, counts: Callable[[State], bool]) -> PostgresCodeImport:
-        """See `ports.Storage`."""
         return PostgresCodeImport(self._shared, self._connections, upload, scope, counts)
 
     def abandon(self, upload_id: str) -> None:
-        """See `ports.Storage`."""
         abandon_upload(self.begin, upload_id)
 
     def reclaim(self, seconds: float | None = None) -> None:
-        """See `ports.Storage`."""
         if seconds is None:
             abandon_dead_imports(self.begin)
         reclaim_lists(self.begin, seconds)

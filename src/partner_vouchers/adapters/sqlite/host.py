@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from partner_vouchers.adapters.sql.campaigns import Catalog
+from partner_vouchers.adapters.sql.joined import JoinedStorage
 from partner_vouchers.adapters.sqlite import forks
 from partner_vouchers.adapters.sqlite.connections import Connections
 from partner_vouchers.adapters.sqlite.contexts import TransactionContext
 from partner_vouchers.adapters.sqlite.driver import Database, retry_while_busy
-from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.domain.uploads import Upload
 from partner_vouchers.errors import HostTransactionError, StorageBusy
 from partner_vouchers.locks import Recoverable
 
@@ -23,7 +22,7 @@ _SHORTLY = 1.0
 _CHANGE_NOTHING = "UPDATE pv_settings SET value = value WHERE 0"
 
 
-class HostTransaction:
+class HostTransaction(JoinedStorage):
     """A storage whose transactions are parts of a host's, which the host alone commits."""
 
     def __init__(self, connection: object, pool: Connections, catalog: Catalog) -> None:
@@ -41,20 +40,6 @@ class HostTransaction:
 
     def begin(self, *, write: bool = True) -> HostContext:
         return HostContext(self._connection, self._pool, self._catalog, write)
-
-    def join(self, connection: object) -> NoReturn:
-        raise HostTransactionError(
-            reason="this is within a host's transaction already; join the storage itself"
-        )
-
-    def import_codes(self, upload: Upload, scope: str, counts: Callable[[State], bool]) -> NoReturn:
-        raise HostTransactionError(reason="codes cannot be imported within a host's transaction")
-
-    def abandon(self, upload_id: str) -> NoReturn:
-        raise HostTransactionError(reason="an upload cannot be abandoned within a host's transaction")
-
-    def reclaim(self, seconds: float | None = None) -> None:
-        """Do nothing within a host's transaction."""
 
 
 class HostContext(TransactionContext):
