@@ -27,6 +27,7 @@ from partner_vouchers.errors import (
     InvalidInput,
     OriginalNotKept,
     SourceUnreadable,
+    StorageError,
     UnknownList,
     UnknownUpload,
     UploadInterrupted,
@@ -384,6 +385,43 @@ def test_an_upload_killed_while_it_was_recovered_can_be_recovered_again(host: Ho
     assert (settled.accepted, settled.error_count) == (2, 1)
     assert [fault.line for fault in host.vouchers.uploads.errors(settled.id)] == [2]
     assert host.left(found.id) == ["A", "C"]
+
+
+def test_one_entry_that_cannot_be_recovered_keeps_no_other_waiting(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lists = [host.a_list().id for _ in range(3)]
+    for list_id in lists:
+        kill_an_upload(host, before_the_codes_were_published, list_id, "A")
+    let_the_lease_end(host)
+    settle = UploadEntries.settle
+    bad = next(iter(host.vouchers.uploads.of_list(lists[0]))).id
+
+    def failing(entries: UploadEntries, upload_id: str) -> Any:
+        if upload_id == bad:
+            raise StorageError(reason="an index cannot hold this row")
+        return settle(entries, upload_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(UploadEntries, "settle", failing)
+        recovered = host.vouchers.uploads.recover()
+    assert [upload.list_id for upload in recovered] == lists[1:]
+    assert f"upload {bad} is still In Progress" in caplog.text
+    (last,) = host.vouchers.uploads.recover()
+    assert (last.id, last.status) == (bad, UploadStatus.COMPLETED)
+
+
+def test_an_entry_of_an_older_version_with_a_very_long_uploader_is_recovered(host: Host) -> None:
+    found = host.a_list()
+    kill_an_upload(host, before_the_codes_were_published, found.id, "A")
+    (entry,) = host.vouchers.uploads.of_list(found.id)
+    with host.storage.begin() as tx:
+        tx.uploads.save(evolve(entry, uploaded_by="é" * 3000))
+        tx.commit()
+    let_the_lease_end(host)
+    (recovered,) = host.vouchers.uploads.recover()
+    assert recovered.status is UploadStatus.COMPLETED
+    assert host.left(found.id) == ["A"]
 
 
 # --- silent uploads ----------------------------------------------------------------------------------------

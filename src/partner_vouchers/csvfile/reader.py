@@ -48,6 +48,7 @@ _ROW_BYTES = 64 * 1024
 
 _STRETCH_BYTES = 32 * 1024
 _SPLIT_ROWS = 100
+_ELLIPSIS = "…".encode()
 _WHOLE_CODE_NEEDED = "the row was shortened when it was refused; put the whole code here"
 _SEPARATOR_LINE = re.compile(r'"?sep=."?[ \t]*', re.IGNORECASE)
 _LONGEST_SEPARATOR_LINE = 40
@@ -339,28 +340,45 @@ class CodeFile:
 
     def _take_error_file(self, data: bytes, position: int) -> Generator[ValidatedRows, None, int]:
         """Take rows of a corrected error file; return where the first incomplete row begins."""
-        while position < len(data) and (row := self._read_row(data, position)):
+        codes: list[bytes] = []  # of rows that are validated together, one line each
+        while position < len(data) and (row := self._read_row(data, position, self._line + len(codes))):
             position = row.end
-            yield from self._add_corrected(row)
+            code = self._corrected_code(row, self._line + len(codes))
+            if code and row.lines == 1 and not code.endswith(_ELLIPSIS):
+                codes.append(code)
+                continue
+            yield from self._add_lines(codes)
+            codes = []
+            if code is None:
+                # A row that was cleared in a spreadsheet keeps its separators.
+                self._add_blanks(1)
+                continue
+            text = code.decode()
+            if is_shortened(text):
+                validated = refused(RowFault(self._line, text, RowFaultKind.TOO_LONG, _WHOLE_CODE_NEEDED))
+            else:
+                validated = self._validator.row(text, self._line)
+            yield from self._add(validated, row.lines)
+        yield from self._add_lines(codes)
         return position
 
-    def _add_corrected(self, row: Row) -> Iterator[ValidatedRows]:
-        columns, validator = self._columns, self._validator
+    def _add_lines(self, codes: list[bytes]) -> Iterator[ValidatedRows]:
+        if codes:
+            validated = self._validator.lines(b"\n".join(codes) + b"\n", self._line)
+            yield from self._add(validated, len(validated))
+
+    def _corrected_code(self, row: Row, line: int) -> bytes | None:
+        """Return the code cell of a row of a corrected error file; None for a row that was cleared."""
+        columns, is_blank = self._columns, self._validator.is_blank
         if columns is None:
-            raise RuntimeError("only a corrected error file has corrected rows")
-        if row.lines == 1 and all(map(validator.is_blank, row.cells)):
-            # A row that was cleared in a spreadsheet keeps its separators.
-            self._add_blanks(1)
-            return
-        surplus = row.cells[columns.titles :]
-        if len(row.cells) <= columns.code or not all(map(validator.is_blank, surplus)):
-            raise no_code_column(self._line)
-        code = row.cells[columns.code].decode()
-        if is_shortened(code):
-            validated = refused(RowFault(self._line, code, RowFaultKind.TOO_LONG, _WHOLE_CODE_NEEDED))
-        else:
-            validated = validator.row(code, self._line)
-        yield from self._add(validated, row.lines)
+            raise RuntimeError("only a corrected error file has a column of codes")
+        cells = row.cells
+        code = cells[columns.code] if columns.code < len(cells) else None
+        if row.lines == 1 and (not code or is_blank(code)) and all(map(is_blank, cells)):
+            return None
+        if code is None or not all(map(is_blank, cells[columns.titles :])):
+            raise no_code_column(line)
+        return code
 
     def _skip(self, row: Overlong, data: bytes) -> Generator[ValidatedRows, None, bytes]:
         """Skip what belongs to an overlong row; return what follows."""
@@ -381,10 +399,11 @@ class CodeFile:
         yield from self._add(refused(fault), 1)
         return data[line_end + 1 :]
 
-    def _read_row(self, data: bytes, start: int) -> Row | None:
+    def _read_row(self, data: bytes, start: int, line: int | None = None) -> Row | None:
+        line = self._line if line is None else line
         if self._columns is None:
-            return read_row(data, start, self._line, limit=self._row_limit, single=True)
-        return read_row(data, start, self._line, limit=self._row_limit, delimiter=self._columns.delimiter)
+            return read_row(data, start, line, limit=self._row_limit, single=True)
+        return read_row(data, start, line, limit=self._row_limit, delimiter=self._columns.delimiter)
 
     def _add(self, validated: ValidatedRows, lines: int) -> Iterator[ValidatedRows]:
         if self._first_row_check:

@@ -18,6 +18,7 @@ from partner_vouchers.domain.duplicates import counts_for_duplicates, refusal
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import (
     MAX_LISTED_WARNINGS,
+    MAX_NAME,
     FileFault,
     ListedWarnings,
     RowWarning,
@@ -257,7 +258,8 @@ class ImportRun:
         else:
             ended, events = self.upload.failed(tally, failure, now)
         tx.uploads.save(ended)
-        record(tx, events, self.upload.uploaded_by)
+        # Earlier versions took names of any length, which an index cannot hold.
+        record(tx, events, self.upload.uploaded_by[:MAX_NAME])
         lease.release(tx)
         tx.commit()
         return ended

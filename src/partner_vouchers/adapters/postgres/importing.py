@@ -235,8 +235,9 @@ class PostgresCodeImport:
             if not former:
                 return 0, []
             lists = [row[0] for row in former]
-            rows = tx.session.execute(_HELD_BEFORE, (self._scope, lists, limit)).fetchall()
-        return rows[0][2] if rows else 0, [(line, code) for line, code, _ in rows]
+            # One row at least, since the count is a column of it.
+            rows = tx.session.execute(_HELD_BEFORE, (self._scope, lists, max(limit, 1))).fetchall()
+        return rows[0][2] if rows else 0, [(line, code) for line, code, _ in rows[:limit]]
 
     def save_faults(self, keep_alive: KeepAlive) -> None:
         with self._write() as tx:

@@ -281,6 +281,7 @@ class ImportClauses(StorageHooks):
                 opened.check(partial(refusal, new), list_is_full)
                 assert opened.held_before(9) == (2, [(2, "B"), (5, "A")])
                 assert opened.held_before(1) == (2, [(2, "B")])
+                assert opened.held_before(0) == (2, [])
             with driver.importing(storage, entry, file) as opened:
                 driver.claim(opened, new)
                 assert opened.held_before(9) == (2, [(2, "B"), (5, "A")])
