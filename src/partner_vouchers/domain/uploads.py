@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 from partner_vouchers.domain.codes import mask
 from partner_vouchers.domain.events import Event, FieldChange, UploadCompleted, UploadFailed, UploadWithdrawn
 from partner_vouchers.domain.stock import CAPACITY
-from partner_vouchers.domain.text import has_control_character, require_name
+from partner_vouchers.domain.text import MAX_NAME, has_control_character, require_name, require_text
 from partner_vouchers.errors import InvalidInput
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
@@ -20,9 +20,6 @@ MAX_FILE_BYTES = 50 * 1024 * 1024
 
 MAX_KEPT_FAULTS = 1_000_000
 """How many faulty rows of one upload are kept one by one; all are counted."""
-
-MAX_NAME = 255
-"""The longest file name, and the longest name of an uploader, in characters."""
 
 MAX_ROWS = 2_000_000
 """How many rows a file may have, blank ones and the header counted."""
@@ -308,7 +305,7 @@ def require_uploader(value: object) -> str:
     Raises:
         InvalidInput: it is empty, longer than 255 characters, or has a control character.
     """
-    return _bounded("uploaded_by", require_name("uploaded_by", value))
+    return require_name("uploaded_by", value)
 
 
 def require_filename(value: object) -> str:
@@ -317,21 +314,13 @@ def require_filename(value: object) -> str:
     Raises:
         InvalidInput: it is longer than 255 characters, or has control characters or bytes that are no characters.
     """
-    if not isinstance(value, str):
-        raise InvalidInput(field="filename", reason=f"must be a string, not {type(value).__name__}")
-    # Python makes lone surrogates of bytes in a path that are not in the encoding of the file system.
-    if has_control_character(value):
+    if isinstance(value, str) and has_control_character(value):
+        # Python makes lone surrogates of bytes in a path that are not in the encoding of the file system.
         raise InvalidInput(
             field="filename",
             reason="has control characters or bytes that are no characters; pass another name",
         )
-    return _bounded("filename", value)
-
-
-def _bounded(field: str, value: str) -> str:
-    if len(value) > MAX_NAME:
-        raise InvalidInput(field=field, reason=f"must have at most {MAX_NAME} characters, not {len(value)}")
-    return value
+    return require_text("filename", value, most=MAX_NAME)
 
 
 def require_header(value: object) -> bool | None:

@@ -16,9 +16,9 @@ from partner_vouchers.csvfile.streams import pieces_of
 from partner_vouchers.csvfile.twins import TwinSearch
 from partner_vouchers.domain.duplicates import counts_for_duplicates, refusal
 from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.text import MAX_NAME
 from partner_vouchers.domain.uploads import (
     MAX_LISTED_WARNINGS,
-    MAX_NAME,
     FileFault,
     ListedWarnings,
     RowWarning,
