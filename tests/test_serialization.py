@@ -58,7 +58,7 @@ def test_values_become_json(value: object, plain: object) -> None:
 
 def test_codes_are_masked_unless_whole_ones_are_asked_for(vouchers: PartnerVouchers) -> None:
     reward = vouchers.codes.assign(campaign_id="CMP1", user_id="user-1")
-    upload = vouchers.uploads.of_list("1").items[0]
+    upload = vouchers.uploads.find(list_id="1").items[0]
     for value in (reward, reward.assignment, reward.event, vouchers.uploads.errors(upload.id), upload):
         assert CODE not in json.dumps(to_dict(value))
     assert to_dict(reward, codes="whole")["code"] == CODE
@@ -74,7 +74,7 @@ def test_a_page_has_items_and_next(vouchers: PartnerVouchers) -> None:
 
 
 def test_properties_with_plain_values_are_included(vouchers: PartnerVouchers) -> None:
-    assert to_dict(vouchers.uploads.of_list("1").items[0])["error_count"] == 1
+    assert to_dict(vouchers.uploads.find(list_id="1").items[0])["error_count"] == 1
 
 
 def test_an_event_is_named(vouchers: PartnerVouchers) -> None:

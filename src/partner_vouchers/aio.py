@@ -133,7 +133,7 @@ class AsyncUploads(_AsyncGroup[UploadsGroup]):
     add = in_thread(UploadsGroup.add)
     validate = in_thread(UploadsGroup.validate)
     get = in_thread(UploadsGroup.get)
-    of_list = in_thread(UploadsGroup.of_list)
+    find = in_thread(UploadsGroup.find)
     errors = in_thread(UploadsGroup.errors)
     original_file = streamed(UploadsGroup.original_file)
     error_file = streamed(UploadsGroup.error_file)
@@ -160,6 +160,7 @@ class AsyncCodes(_AsyncGroup[CodesGroup]):
     of_user = in_thread(CodesGroup.of_user)
     holders = in_thread(CodesGroup.holders)
     assignments = iterated(CodesGroup.assignments)
+    reveal = in_thread(CodesGroup.reveal)
     export = streamed(CodesGroup.export)
 
 
@@ -170,6 +171,7 @@ class AsyncEvents(_AsyncGroup[EventsGroup]):
     deliver = in_thread(EventsGroup.deliver)
     relay = in_thread(EventsGroup.relay)
     backlog = in_thread(EventsGroup.backlog)
+    sinks = in_thread(EventsGroup.sinks)
     dead_letters = in_thread(EventsGroup.dead_letters)
     retry_dead_letters = in_thread(EventsGroup.retry_dead_letters)
     forget_sink = in_thread(EventsGroup.forget_sink)

@@ -263,7 +263,7 @@ class UnknownUpload(PartnerVouchersError):
     """There is no upload with this id."""
 
     code = "unknown_upload"
-    template = "there is no upload {upload_id!r}; uploads.of_list(list_id) shows a list's uploads"
+    template = "there is no upload {upload_id!r}; uploads.find() shows the upload log"
     upload_id: str
 
 

@@ -36,7 +36,7 @@ def test_a_second_upload_to_a_list_is_refused_while_one_runs(
     def second() -> Upload:
         assert reading.wait(60)
         try:
-            (running,) = vouchers.uploads.of_list(list_id).items
+            (running,) = vouchers.uploads.find(list_id=list_id).items
             assert running.status is UploadStatus.IN_PROGRESS
             with pytest.raises(UploadRunning) as refused:
                 vouchers.uploads.add(list_id, csv_file(["X"]), filename="b.csv", uploaded_by="ops")
@@ -127,7 +127,7 @@ def test_processes_that_upload_the_same_codes_to_one_list_bring_each_code_once(
     assert sorted(checked(shared, shared_storage, list_id).left) == sorted(
         {c for file in files for c in file}
     )
-    log = shared.uploads.of_list(list_id).items
+    log = shared.uploads.find(list_id=list_id).items
     assert [upload.status for upload in log] == [UploadStatus.COMPLETED] * 3
 
 

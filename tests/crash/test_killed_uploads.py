@@ -104,7 +104,7 @@ class Shop:
 
     def require_all_or_nothing(self, list_id: str, codes: list[str]) -> None:
         """Check that the upload is Completed and all its codes available, or that none is."""
-        log = self.vouchers.uploads.of_list(list_id).items
+        log = self.vouchers.uploads.find(list_id=list_id).items
         uploaded = self.vouchers.lists.get(list_id).uploaded
         with self.vouchers.codes.export(list_id, remaining=True) as left:
             available = left.read().decode().split()[1:]
@@ -116,7 +116,7 @@ class Shop:
 
     def settle(self, list_id: str, codes: list[str], file: Path) -> None:
         """Settle a killed upload in one of the ways that there are, and check what it comes to."""
-        log = self.vouchers.uploads.of_list(list_id).items
+        log = self.vouchers.uploads.find(list_id=list_id).items
         if not log:
             self.outcomes["no entry"] += 1
             assert self.vouchers.uploads.recover() == []
@@ -183,7 +183,7 @@ class Shop:
         """Check the whole storage."""
         for list_id in self.expected:
             self.require_expected(list_id)
-            log = self.vouchers.uploads.of_list(list_id).items
+            log = self.vouchers.uploads.find(list_id=list_id).items
             completed = [upload for upload in log if upload.status is UploadStatus.COMPLETED]
             changes = self.vouchers.audit.entries(list_id=list_id, limit=1000).items
             assert sum(isinstance(entry.event, UploadCompleted) for entry in changes) == len(completed)

@@ -202,7 +202,7 @@ class World:
                 shown[f"distributed {number}"] = distributed.read()
             links = vouchers.campaigns.of_list(list_id)
             shown[f"links {number}"] = [(link.campaign_id, link.repeat, link.priority) for link in links]
-            log = vouchers.uploads.of_list(list_id).items
+            log = vouchers.uploads.find(list_id=list_id).items
             shown[f"uploads {number}"] = [
                 (upload.accepted, upload.withdrawn, upload.status) for upload in log
             ]

@@ -200,7 +200,7 @@ def require_no_leftovers(host: Host, path: Path) -> None:
     uploads = [
         upload
         for view in host.vouchers.lists.find(limit=1000).items
-        for upload in host.vouchers.uploads.of_list(view.id).items
+        for upload in host.vouchers.uploads.find(list_id=view.id).items
     ]
     assert all(not upload.is_running for upload in uploads)
     standing = sum(upload.accepted for upload in uploads if upload.status is UploadStatus.COMPLETED)

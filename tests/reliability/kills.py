@@ -360,7 +360,7 @@ class Town:
         found: list[Upload] = []
         after: str | None = None
         while True:
-            page = self.vouchers.uploads.of_list(list_id, after=after, limit=1000)
+            page = self.vouchers.uploads.find(list_id=list_id, after=after, limit=1000)
             found += page.items
             after = page.next
             if after is None:

@@ -230,7 +230,7 @@ def _require_invariants(host: Shop, results: Sequence[object]) -> None:
         if view.status is not Status.ARCHIVED:
             counted.update(state.codes)
         users.update((held.user_id, held.campaign_id) for held in state.given if held.campaign_id)
-        uploads = host.vouchers.uploads.of_list(view.id).items
+        uploads = host.vouchers.uploads.find(list_id=view.id).items
         assert not any(upload.is_running for upload in uploads)
         assert view.uploaded == sum(upload.accepted for upload in uploads)
     assert not [code for code, times in counted.items() if times > 1], "a code is in two lists of a scope"

@@ -148,7 +148,8 @@ def test_an_upload_is_made_whole_or_not_at_all(host: Host, tried: Tried) -> None
         host.vouchers.uploads.recover()
         counts = host.vouchers.lists.get(found.id)
         assert all(
-            entry.status is not UploadStatus.IN_PROGRESS for entry in host.vouchers.uploads.of_list(found.id)
+            entry.status is not UploadStatus.IN_PROGRESS
+            for entry in host.vouchers.uploads.find(list_id=found.id)
         )
         if interrupt is None:
             assert host.vouchers.uploads.explain_duplicate(found.id, code) is not None

@@ -143,7 +143,7 @@ class Host:
         events = self.outbox()
         with self.storage.begin(write=False) as tx:
             lists = tx.lists.find(everywhere)
-            uploads = {each.id: tx.uploads.of_list(each.id, None, _ALL) for each in lists}
+            uploads = {each.id: tx.uploads.find(each.id, None, None, _ALL) for each in lists}
             return {
                 "partners": tx.partners.all(),
                 "lists": lists,

@@ -142,7 +142,7 @@ CALLS: dict[str, Callable[[Scene], Any]] = {
     "uploads.errors": lambda s: len(s.vouchers.uploads.errors(s.upload)),
     "uploads.error_file": lambda s: s.vouchers.uploads.error_file(s.upload).read(),
     "uploads.original_file": lambda s: s.vouchers.uploads.original_file(s.upload).read(),
-    "uploads.of_list": lambda s: len(s.vouchers.uploads.of_list(s.full).items),
+    "uploads.find": lambda s: len(s.vouchers.uploads.find(list_id=s.full).items),
     "uploads.recover": lambda s: s.vouchers.uploads.recover(),
     "uploads.withdraw": lambda s: s.vouchers.uploads.withdraw(s.upload).withdrawn,
     "uploads.explain_duplicate": lambda s: str(s.vouchers.uploads.explain_duplicate(s.full, "A")),

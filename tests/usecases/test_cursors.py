@@ -54,7 +54,7 @@ def test_a_cursor_holds_no_greater_number_than_storages_have(host: Host) -> None
     found = host.a_list()
     for number in (-LARGEST, -1, 0, LARGEST):
         host.vouchers.audit.entries(after=encode_cursor("the audit log", number))
-        host.vouchers.uploads.of_list(found.id, after=encode_cursor("the upload log", number))
+        host.vouchers.uploads.find(list_id=found.id, after=encode_cursor("the upload log", number))
         host.vouchers.lists.find(
             sort="uploaded", after=encode_cursor("lists in the order uploaded", number, "1")
         )

@@ -183,7 +183,7 @@ def test_several_calls_are_one_transaction_and_see_one_another(host: Host, conne
 def test_every_group_can_take_part(host: Host, connect: Connect) -> None:
     found = host.a_list("A", "B", "C", campaign="CMP", repeat=RepeatPolicy.NEW_CODE)
     empty = host.a_list()
-    (upload,) = host.vouchers.uploads.of_list(found.id)
+    (upload,) = host.vouchers.uploads.find(list_id=found.id)
     connection = connect()
     joined = host.vouchers.using(connection)
     assert len(joined.codes.assign_many(["ann", "ben"], campaign_id="CMP").rewards) == 2

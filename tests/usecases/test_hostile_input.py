@@ -49,7 +49,8 @@ NO_STRINGS: list[Any] = [
 def test_any_string_is_an_id_that_nobody_has(host: Host, odd: str) -> None:
     host.a_list("A")
     vouchers = host.vouchers
-    for of_list in (vouchers.lists.get, vouchers.campaigns.of_list, vouchers.uploads.of_list):
+    uploads_of = lambda list_id: vouchers.uploads.find(list_id=list_id)  # noqa: E731
+    for of_list in (vouchers.lists.get, vouchers.campaigns.of_list, uploads_of):
         with pytest.raises(UnknownList):
             of_list(odd)
     for of_upload in (vouchers.uploads.get, vouchers.uploads.error_file, vouchers.uploads.withdraw):
@@ -64,7 +65,8 @@ def test_an_id_is_a_string(host: Host, odd: Any) -> None:
     vouchers = host.vouchers
     of_list: list[Callable[[Any], object]] = [
         vouchers.lists.get, vouchers.lists.pause, vouchers.lists.delete, vouchers.campaigns.of_list,
-        vouchers.uploads.of_list, vouchers.codes.assignments, vouchers.codes.export,
+        lambda list_id: vouchers.uploads.find(list_id=list_id or 0),  # type: ignore[arg-type]
+        vouchers.codes.assignments, vouchers.codes.export,
     ]  # fmt: skip
     of_upload: list[Callable[[Any], object]] = [
         vouchers.uploads.get, vouchers.uploads.error_file, vouchers.uploads.withdraw
@@ -121,7 +123,7 @@ def test_a_position_in_a_log_that_cannot_be(host: Host, odd: Any) -> None:
     with pytest.raises(InvalidCursor):
         host.vouchers.audit.entries(after=odd)
     with pytest.raises(InvalidCursor):
-        host.vouchers.uploads.of_list(found.id, after=odd)
+        host.vouchers.uploads.find(list_id=found.id, after=odd)
 
 
 @pytest.mark.parametrize(

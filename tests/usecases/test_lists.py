@@ -251,7 +251,7 @@ def test_every_call_on_an_unknown_list_says_so(host: Host, list_id: str) -> None
         lambda: lists.delete(list_id),
         lambda: uploads.add(list_id, b"B\n", filename="codes.csv", uploaded_by="ops"),
         lambda: uploads.validate(list_id, b"B\n", filename="codes.csv"),
-        lambda: uploads.of_list(list_id),
+        lambda: uploads.find(list_id=list_id),
         lambda: uploads.explain_duplicate(list_id, "A"),
         lambda: campaigns.link(list_id, "CMP"),
         lambda: campaigns.unlink(list_id, "CMP"),
@@ -453,7 +453,7 @@ def test_the_counts_add_up(host: Host) -> None:
     found = host.a_list("A", "B", "C", "D", campaign="CMP1")
     host.vouchers.campaigns.link(found.id, "CMP2")
     host.give(found.id, "ann", "ben")
-    (upload,) = host.vouchers.uploads.of_list(found.id)
+    (upload,) = host.vouchers.uploads.find(list_id=found.id)
     host.vouchers.uploads.withdraw(upload.id)
     host.upload(found.id, "E")
     seen = host.vouchers.lists.get(found.id)
@@ -497,7 +497,7 @@ def test_an_archived_list_stays_archived_when_its_expiry_passes(host: Host) -> N
 @pytest.mark.parametrize("status", [Status.ACTIVE, Status.PAUSED, Status.EXPIRED])
 def test_a_list_that_nobody_had_a_code_of_can_be_deleted(host: Host, status: Status) -> None:
     found = host.a_list("A", "B", status=status)
-    (upload,) = host.vouchers.uploads.of_list(found.id)
+    (upload,) = host.vouchers.uploads.find(list_id=found.id)
     host.vouchers.lists.delete(found.id, actor="ops")
     with pytest.raises(UnknownList):
         host.vouchers.lists.get(found.id)

@@ -27,7 +27,7 @@ LOOK_UPS: dict[str, Callable[[Host], object]] = {
     "codes.export": lambda host: host.vouchers.codes.export("1").read(),
     "codes.export remaining": lambda host: host.vouchers.codes.export("1", remaining=True).read(),
     "uploads.get": lambda host: host.vouchers.uploads.get("1"),
-    "uploads.of_list": lambda host: host.vouchers.uploads.of_list("1"),
+    "uploads.find": lambda host: host.vouchers.uploads.find(list_id="1"),
     "uploads.errors": lambda host: host.vouchers.uploads.errors("1"),
     "uploads.error_file": lambda host: host.vouchers.uploads.error_file("1").read(),
     "uploads.original_file": lambda host: host.vouchers.uploads.original_file("1").read(),
@@ -61,10 +61,10 @@ def test_a_page_has_fifty_entries_unless_asked_otherwise(host: Host) -> None:
     for number in range(50):
         host.upload(found.id, f"A{number}")
         host.a_list()
-    assert len(host.vouchers.uploads.of_list(found.id)) == len(host.vouchers.lists.find()) == 50
-    assert host.vouchers.uploads.of_list(found.id).next is None
+    assert len(host.vouchers.uploads.find(list_id=found.id)) == len(host.vouchers.lists.find()) == 50
+    assert host.vouchers.uploads.find(list_id=found.id).next is None
     host.upload(found.id, "A50")
-    assert len(host.vouchers.uploads.of_list(found.id)) == 50
+    assert len(host.vouchers.uploads.find(list_id=found.id)) == 50
     assert len(host.vouchers.audit.entries()) == 50
 
 
@@ -78,9 +78,9 @@ def test_the_last_page_of_a_log_says_so_also_when_it_is_full(host: Host) -> None
     found = host.a_list()
     for code in some_codes(3):
         host.upload(found.id, code)
-    log = host.vouchers.uploads.of_list(found.id, limit=2)
-    assert [len(host.vouchers.uploads.of_list(found.id, limit=2, after=log.next)), len(log)] == [1, 2]
-    assert host.vouchers.uploads.of_list(found.id, limit=3).next is None
+    log = host.vouchers.uploads.find(list_id=found.id, limit=2)
+    assert [len(host.vouchers.uploads.find(list_id=found.id, limit=2, after=log.next)), len(log)] == [1, 2]
+    assert host.vouchers.uploads.find(list_id=found.id, limit=3).next is None
     entries = len(host.vouchers.audit.entries(limit=1000))
     assert host.vouchers.audit.entries(limit=entries).next is None
     assert host.vouchers.audit.entries(limit=entries - 1).next is not None

@@ -49,7 +49,7 @@ REFUSALS: dict[str, Callable[[Host], object]] = {
 
 CURSORS: dict[str, Callable[[Host], object]] = {
     _CURSOR.format("the audit log"): lambda host: host.vouchers.audit.entries(after="x"),
-    _CURSOR.format("the upload log"): lambda host: host.vouchers.uploads.of_list("1", after="x"),
+    _CURSOR.format("the upload log"): lambda host: host.vouchers.uploads.find(list_id="1", after="x"),
     _CURSOR.format("lists in the order -updated_at"): lambda host: host.vouchers.lists.find(after="x"),
 }
 

@@ -70,13 +70,13 @@ def test_an_upload_is_an_entry_of_the_log_of_its_list(host: Host) -> None:
     }
     assert (upload.failure, upload.size, upload.header_skipped) == (None, 11, False)
     assert host.vouchers.uploads.get(upload.id) == upload
-    assert list(host.vouchers.uploads.of_list(found.id)) == [upload]
+    assert list(host.vouchers.uploads.find(list_id=found.id)) == [upload]
     assert host.left(found.id) == ["A", "B"]
 
 
 def test_an_unknown_upload_is_named(host: Host) -> None:
     found = host.a_list("A")
-    (known,) = host.vouchers.uploads.of_list(found.id)
+    (known,) = host.vouchers.uploads.find(list_id=found.id)
     uploads = host.vouchers.uploads
     for upload_id in ("", "0", "999", "x", "-1", f"0{known.id}", "9" * 40):
         for look_up in (uploads.get, uploads.original_file, uploads.error_file, uploads.errors):
@@ -653,7 +653,7 @@ def test_a_progress_callback_that_raises_ends_the_upload(host: Host, error: Base
 
     with pytest.raises(type(error)):
         host.upload(found.id, "A", "B", progress=give_up)
-    broken = next(iter(host.vouchers.uploads.of_list(found.id)))
+    broken = next(iter(host.vouchers.uploads.find(list_id=found.id)))
     assert (broken.status, broken.accepted) == (UploadStatus.FAILED, 0)
     assert broken.failure is not None
     assert broken.failure.kind is FileFaultKind.INTERRUPTED
@@ -875,13 +875,13 @@ def test_withdrawing_twice_or_nothing_changes_nothing(host: Host) -> None:
 def test_codes_of_a_paused_or_expired_list_can_be_withdrawn(host: Host) -> None:
     for status in (Status.PAUSED, Status.EXPIRED):
         found = host.a_list("A", status=status)
-        (upload,) = host.vouchers.uploads.of_list(found.id)
+        (upload,) = host.vouchers.uploads.find(list_id=found.id)
         assert host.vouchers.uploads.withdraw(upload.id).withdrawn == 1
 
 
 def test_codes_of_an_archived_list_cannot(host: Host) -> None:
     found = host.a_list("A", status=Status.ARCHIVED)
-    (upload,) = host.vouchers.uploads.of_list(found.id)
+    (upload,) = host.vouchers.uploads.find(list_id=found.id)
     with host.nothing_changes(), pytest.raises(ActionNotAllowed) as refused:
         host.vouchers.uploads.withdraw(upload.id)
     assert (refused.value.action, refused.value.status) == ("withdraw", "Archived")
@@ -897,7 +897,7 @@ def test_the_log_of_a_list_comes_in_pages_the_newest_first(host: Host, vouchers:
     seen: list[str] = []
     after: str | None = None
     while True:
-        page = vouchers.uploads.of_list(found.id, after=after, limit=2)
+        page = vouchers.uploads.find(list_id=found.id, after=after, limit=2)
         seen += [upload.id for upload in page]
         if page.next is None:
             break
@@ -905,15 +905,15 @@ def test_the_log_of_a_list_comes_in_pages_the_newest_first(host: Host, vouchers:
         # What comes meanwhile stands before the pages that are still to be read.
         host.upload(found.id, f"B{len(seen)}")
     assert seen == ids[::-1]
-    assert len(vouchers.uploads.of_list(other.id)) == 1
+    assert len(vouchers.uploads.find(list_id=other.id)) == 1
 
 
 @pytest.mark.any_storage
 def test_a_page_of_the_log_ends_where_the_next_begins(host: Host, vouchers: PartnerVouchers) -> None:
     found = host.a_list()
     ids = [host.upload(found.id, f"A{number}").id for number in range(4)]
-    page = vouchers.uploads.of_list(found.id, limit=3)
-    rest = vouchers.uploads.of_list(found.id, after=page.next, limit=3)
+    page = vouchers.uploads.find(list_id=found.id, limit=3)
+    rest = vouchers.uploads.find(list_id=found.id, after=page.next, limit=3)
     assert [upload.id for upload in [*page, *rest]] == ids[::-1]
 
 
@@ -934,5 +934,5 @@ def test_a_page_that_does_not_exist_is_refused(
 ) -> None:
     found = host.a_list()
     with pytest.raises(error) as refused:
-        host.vouchers.uploads.of_list(found.id, **arguments)
+        host.vouchers.uploads.find(list_id=found.id, **arguments)
     assert refused.value.code == code

@@ -46,7 +46,7 @@ from tests.support.host import MICROSECOND, PATIENCE, START, FixedClock, Host, s
 def test_a_second_upload_to_the_same_list_is_refused(host: Host) -> None:
     found = host.a_list()
     with host.a_running_upload(found.id, "A", "B") as (go_on, running):
-        (entry,) = host.vouchers.uploads.of_list(found.id)
+        (entry,) = host.vouchers.uploads.find(list_id=found.id)
         assert (entry.status, entry.finished_at) == (UploadStatus.IN_PROGRESS, None)
         with host.nothing_changes(), pytest.raises(UploadRunning) as refused:
             host.upload(found.id, "C")
@@ -132,7 +132,7 @@ def test_codes_become_available_when_the_upload_completes_and_not_before(host: H
 def test_a_running_upload_cannot_be_withdrawn(host: Host) -> None:
     found = host.a_list()
     with host.a_running_upload(found.id, "A"):
-        (entry,) = host.vouchers.uploads.of_list(found.id)
+        (entry,) = host.vouchers.uploads.find(list_id=found.id)
         with host.nothing_changes(), pytest.raises(UploadRunning) as refused:
             host.vouchers.uploads.withdraw(entry.id)
         assert refused.value.upload_id == entry.id
@@ -141,7 +141,7 @@ def test_a_running_upload_cannot_be_withdrawn(host: Host) -> None:
 def test_the_original_file_is_there_as_soon_as_it_was_read(host: Host) -> None:
     found = host.a_list()
     with host.a_running_upload(found.id, "A"):
-        (entry,) = host.vouchers.uploads.of_list(found.id)
+        (entry,) = host.vouchers.uploads.find(list_id=found.id)
         assert host.vouchers.uploads.original_file(entry.id).read() == b"A\n"
 
 
@@ -178,7 +178,7 @@ def test_a_list_that_is_archived_meanwhile_gets_nothing(host: Host) -> None:
 def test_a_list_that_is_deleted_meanwhile_takes_the_upload_with_it(host: Host) -> None:
     found = host.a_list(tag="winter")
     with host.a_running_upload(found.id, "A", "B") as (go_on, running):
-        (entry,) = host.vouchers.uploads.of_list(found.id)
+        (entry,) = host.vouchers.uploads.find(list_id=found.id)
         host.vouchers.lists.delete(found.id)
         go_on.set()
         with pytest.raises(UnknownList) as unknown:
@@ -230,7 +230,7 @@ def kill_an_upload(host: Host, moment: Kill, list_id: str, *codes: str, **option
         moment(patch)
         with pytest.raises(Killed):
             host.upload(list_id, *codes, **options)
-    (entry,) = [entry for entry in host.vouchers.uploads.of_list(list_id) if entry.is_running]
+    (entry,) = [entry for entry in host.vouchers.uploads.find(list_id=list_id) if entry.is_running]
     return entry
 
 
@@ -522,7 +522,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_taken(
         host.vouchers.uploads.add(list_id, source, uploaded_by="ops@example.com")
     assert (told.value.filename, told.value.reason) == ("codes.csv", "it was changed while it was read")
 
-    (entry,) = host.vouchers.uploads.of_list(list_id)
+    (entry,) = host.vouchers.uploads.find(list_id=list_id)
     assert entry.status is UploadStatus.FAILED
     assert host.left(list_id) == []
 

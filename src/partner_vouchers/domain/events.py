@@ -148,6 +148,18 @@ class UploadWithdrawn(Recorded):
     event_name = "upload.withdrawn"
 
 
+class CodeRevealed(Recorded):
+    """A whole code was shown to a person. It is kept in the audit log alone."""
+
+    event_name = "code.revealed"
+
+
+class CodesDownloaded(Recorded):
+    """A file with whole codes was downloaded by a person. It is kept in the audit log alone."""
+
+    event_name = "codes.downloaded"
+
+
 @frozen(kw_only=True)
 class StockEvent(Event):
     """The stock of a list fell to a level; once each time that it does.

@@ -299,6 +299,19 @@ class Validation:
         return sum(self.errors.values())
 
 
+def parse_upload_status(value: object) -> UploadStatus:
+    """Return an upload status, given as such or as its value.
+
+    Raises:
+        InvalidInput: there is no such status.
+    """
+    try:
+        return UploadStatus(value)  # type: ignore[arg-type] # whatever a caller passes
+    except ValueError:
+        names = ", ".join(repr(status.value) for status in UploadStatus)
+        raise InvalidInput(field="status", reason=f"must be one of {names}") from None
+
+
 def require_uploader(value: object) -> str:
     """Return who uploads: an email address or any other id.
 

@@ -36,11 +36,14 @@ class Uploads(Protocol):
         """Return an entry."""
         ...
 
-    def of_list(self, list_id: str, before: str | None, limit: int) -> list[Upload]:
-        """Return a page of the entries of a list, the newest first.
+    def find(
+        self, list_id: str | None, status: UploadStatus | None, before: str | None, limit: int
+    ) -> list[Upload]:
+        """Return a page of entries, the newest first.
 
         Args:
-            list_id: the list.
+            list_id: the list; None for all lists.
+            status: only entries with this status; None for any.
             before: the id of the last entry of the page before, or None for the first page.
             limit: the most entries to return.
         """
@@ -52,9 +55,8 @@ class Uploads(Protocol):
 
     def completed_with(self, list_id: str, sha256: str) -> Upload | None:
         """Return the latest completed upload of a file to a list. It has a body."""
-        uploads = self.of_list(list_id, None, 2**31)
-        found = (each for each in uploads if each.status is UploadStatus.COMPLETED and each.sha256 == sha256)
-        return next(found, None)
+        uploads = self.find(list_id, UploadStatus.COMPLETED, None, 2**31)
+        return next((each for each in uploads if each.sha256 == sha256), None)
 
     def add_piece(self, upload_id: str, index: int, data: bytes) -> None:
         """Store a piece of the original file. The first piece has index 0.

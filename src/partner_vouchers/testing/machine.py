@@ -196,7 +196,7 @@ class StorageMachine(RuleBasedStateMachine):
             tx.campaigns.put(driver.a_link(list_id, "CMP2"))
             tx.keys.put("lost", "fingerprint", ())
             tx.settings.put("lost", user)
-            for upload in tx.uploads.of_list(list_id, None, 1):
+            for upload in tx.uploads.find(list_id, None, None, 1):
                 tx.codes.withdraw(upload.id)
             raise _Crash
 

@@ -87,10 +87,13 @@ def voucher_lists() -> st.SearchStrategy[VoucherList]:
 def codes() -> st.SearchStrategy[str]:
     """Return valid voucher codes under `CodeFormat`: mostly plain ones, and others of any script."""
     plain = st.text("ABCDEFGHJKLMNPQRSTUVWXYZ23456789-", min_size=1, max_size=16)
-    forbidden = st.characters(
-        exclude_categories=("Cc", "Cf", "Cs", "Zs", "Zl", "Zp"), exclude_characters=",;\"'"
+    rules = CodeFormat()
+    any_script = st.text(
+        st.characters(exclude_categories=("Cc", "Cf", "Cs", "Zs", "Zl", "Zp")), min_size=1, max_size=128
     )
-    return st.one_of(plain, plain, st.text(forbidden, min_size=1, max_size=128))
+    return st.one_of(
+        plain, plain, any_script.filter(lambda code: rules.fault(code) is None and rules.trim(code) == code)
+    )
 
 
 def code_lists(max_size: int = 12) -> st.SearchStrategy[list[str]]:

@@ -17,11 +17,12 @@ from partner_vouchers.domain.assignment import (
     new_request,
     require_user_id,
 )
-from partner_vouchers.domain.text import MAX_TEXT, require_name, require_own_id
-from partner_vouchers.errors import NoCodeAvailable
+from partner_vouchers.domain.events import CodeRevealed, FieldChange
+from partner_vouchers.domain.text import MAX_TEXT, could_be_id, require_id, require_name, require_own_id
+from partner_vouchers.errors import NoCodeAvailable, UnknownAssignment
 from partner_vouchers.ports import TakenCode, Transaction
 from partner_vouchers.usecases.assigning import Assigner, UserContext
-from partner_vouchers.usecases.wiring import Wiring, require_list
+from partner_vouchers.usecases.wiring import Wiring, audit_access, audit_download, require_list
 
 _PAGE = 1000
 
@@ -167,7 +168,34 @@ class CodesGroup:
         self._wiring.read(require_list, list_id)
         return self._stream_assignments(list_id)
 
-    def export(self, list_id: str, *, remaining: bool = False, raw: bool = False) -> BinaryIO:
+    def reveal(self, assignment_id: str, *, actor: str) -> Assignment:
+        """Return an assignment to show its whole code to a person, and keep in the audit log who saw it.
+
+        Args:
+            assignment_id: the assignment.
+            actor: the person.
+
+        Raises:
+            UnknownAssignment: there is no such assignment.
+            InvalidInput: an argument breaks its rule.
+
+        Example:
+            >>> reward = vouchers.codes.assign(campaign_id="CMP123456", user_id="user-42")
+            >>> vouchers.codes.reveal(reward.id, actor="asha@example.com").code
+            'PM500AA'
+        """
+        wanted = require_id("assignment_id", assignment_id)
+        found = self._wiring.read(lambda tx: tx.assignments.get_many([wanted]) if could_be_id(wanted) else [])
+        if not found:
+            raise UnknownAssignment(assignment_id=wanted)
+        change = FieldChange("assignment", None, found[0].id)
+        event = CodeRevealed(occurred_at=self._wiring.now(), list_id=found[0].list_id, changes=(change,))
+        audit_access(self._wiring, event, actor)
+        return found[0]
+
+    def export(
+        self, list_id: str, *, remaining: bool = False, raw: bool = False, actor: str | None = None
+    ) -> BinaryIO:
         """Return the codes of a list as a CSV file in UTF-8.
 
         Args:
@@ -175,6 +203,7 @@ class CodesGroup:
             remaining: False for the codes that were given out, with user, campaign and time; True for those
                 that are left.
             raw: False protects cells that a spreadsheet would run as a formula; True leaves them as they are.
+            actor: the person who downloads it, for the audit log.
 
         Returns:
             a stream to read from; it reads the storage piece by piece.
@@ -185,6 +214,7 @@ class CodesGroup:
         """
         remaining, raw = require_bool("remaining", remaining), require_bool("raw", raw)
         self._wiring.read(require_list, list_id)
+        audit_download(self._wiring, list_id, "remaining codes" if remaining else "distributed codes", actor)
         if remaining:
             codes = (left.code for left in self._stream_remaining(list_id))
             return as_binary_stream(remaining_codes(codes, raw=raw))

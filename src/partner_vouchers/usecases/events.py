@@ -178,7 +178,7 @@ class EventsGroup:
             UnknownSink: no event was ever delivered to a sink with this name.
 
         Example:
-            >>> vouchers.events.backlog("crm").undelivered
+            >>> vouchers.events.backlog("crm").dead_letters
             0
         """
         now = self._wiring.now()

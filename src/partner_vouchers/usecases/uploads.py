@@ -30,6 +30,7 @@ from partner_vouchers.domain.uploads import (
     check_filename,
     interrupted,
     no_room,
+    parse_upload_status,
     require_header,
     require_uploader,
     size_limit,
@@ -53,6 +54,7 @@ from partner_vouchers.usecases.stock import notify_stock_level
 from partner_vouchers.usecases.upload_entries import UploadEntries, is_full, require_new_file
 from partner_vouchers.usecases.wiring import (
     Wiring,
+    audit_download,
     reclaim_some,
     record,
     require_actor,
@@ -206,26 +208,39 @@ class UploadsGroup:
         """
         return transact(self._wiring, _require_upload, upload_id, write=False)
 
-    def of_list(self, list_id: str, *, after: str | None = None, limit: int = 50) -> Page[Upload]:
-        """Return a page of a list's upload log, the newest first.
+    def find(
+        self,
+        *,
+        list_id: str | None = None,
+        status: UploadStatus | str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page[Upload]:
+        """Return a page of the upload log, the newest first.
 
         Args:
-            list_id: the list.
+            list_id: only uploads to this list; None for all lists.
+            status: only uploads with this status, such as `"In Progress"`; None for any.
             after: the `next` of the page before.
             limit: how many entries, from 1 to 1000.
 
         Raises:
             UnknownList: there is no such list.
-            InvalidInput: `limit` is out of range.
+            InvalidInput: `limit` is out of range, or there is no such status.
             InvalidCursor: `after` is no cursor of this log.
+
+        Example:
+            >>> vouchers.uploads.find(status="Failed").items
+            ()
         """
         limit = require_limit(limit)
         place = decode_cursor("the upload log", after, int)
         before = None if place is None else str(place[0])
+        wanted = None if status is None else parse_upload_status(status)
 
         def read(tx: Transaction) -> list[Upload]:
-            require_list(tx, list_id)
-            return tx.uploads.of_list(list_id, before, limit + 1)
+            found = None if list_id is None else require_list(tx, list_id).id
+            return tx.uploads.find(found, wanted, before, limit + 1)
 
         found = transact(self._wiring, read, write=False)
         return page_of("the upload log", found, limit, lambda upload: (int(upload.id),))
@@ -248,8 +263,12 @@ class UploadsGroup:
 
         return transact(self._wiring, read, write=False)
 
-    def original_file(self, upload_id: str) -> BinaryIO:
+    def original_file(self, upload_id: str, *, actor: str | None = None) -> BinaryIO:
         """Return the file that was uploaded, byte for byte.
+
+        Args:
+            upload_id: the upload.
+            actor: the person who downloads it, for the audit log.
 
         Returns:
             a stream to read from; it reads the storage bit by bit.
@@ -258,11 +277,13 @@ class UploadsGroup:
             UnknownUpload: there is no such upload.
             OriginalNotKept: the file was larger than the limit, or the upload broke off while it was read.
         """
-        if self.get(upload_id).sha256 is None:
+        upload = self.get(upload_id)
+        if upload.sha256 is None:
             raise OriginalNotKept(upload_id=upload_id)
+        audit_download(self._wiring, upload.list_id, f"original file of upload {upload.id}", actor)
         return self._entries.original(upload_id)
 
-    def error_file(self, upload_id: str, *, raw: bool = False) -> BinaryIO:
+    def error_file(self, upload_id: str, *, raw: bool = False, actor: str | None = None) -> BinaryIO:
         """Return the refused rows as a CSV file: line, code, error code, message.
 
         The codes can be corrected in this file and the file uploaded again as it is.
@@ -270,6 +291,7 @@ class UploadsGroup:
         Args:
             upload_id: the upload.
             raw: True leaves cells as they are that a spreadsheet would take for a formula.
+            actor: the person who downloads it, for the audit log.
 
         Returns:
             a stream to read from; it reads the storage bit by bit.
@@ -277,7 +299,8 @@ class UploadsGroup:
         Raises:
             UnknownUpload: there is no such upload.
         """
-        self.get(upload_id)
+        upload = self.get(upload_id)
+        audit_download(self._wiring, upload.list_id, f"error file of upload {upload.id}", actor)
         return as_binary_stream(error_file(self._stream_faults(upload_id), raw=raw))
 
     def recover(self) -> list[Upload]:

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from partner_vouchers.domain.codes import CodeRules
 from partner_vouchers.domain.duplicates import DuplicatePolicy
-from partner_vouchers.domain.events import Event, Recorded
+from partner_vouchers.domain.events import CodesDownloaded, Event, FieldChange, Recorded
 from partner_vouchers.domain.expiry import require_aware
 from partner_vouchers.domain.text import could_be_id, require_id, require_name
 from partner_vouchers.domain.voucher_list import VoucherList
@@ -139,6 +139,34 @@ def record(tx: Transaction, events: Sequence[Event], actor: str | None) -> None:
     """Store events in the outbox, and in the audit log if they are changes."""
     tx.outbox.append(events)
     tx.audit.append(actor, [event for event in events if isinstance(event, Recorded)])
+
+
+def audit_access(wiring: Wiring, event: Recorded, actor: object) -> None:
+    """Keep in the audit log that a person saw whole codes. The sinks do not receive it.
+
+    Raises:
+        InvalidInput: `actor` is not a string of 1 to 255 characters on one line.
+    """
+    who = require_name("actor", actor)
+
+    def append(tx: Transaction) -> None:
+        tx.audit.append(who, [event])
+        tx.commit()
+
+    wiring.write(append)
+
+
+def audit_download(wiring: Wiring, list_id: str | None, file: str, actor: object) -> None:
+    """Keep in the audit log that a person downloads a file with whole codes; nothing if nobody is named.
+
+    Raises:
+        InvalidInput: `actor` is not a string of 1 to 255 characters on one line.
+    """
+    if actor is not None:
+        change = FieldChange("file", None, file)
+        audit_access(
+            wiring, CodesDownloaded(occurred_at=wiring.now(), list_id=list_id, changes=(change,)), actor
+        )
 
 
 def reclaim_some(wiring: Wiring) -> None:

@@ -30,7 +30,7 @@ def test_uploads_are_found_as_in_memory(begun: list[tuple[int, bool]], random: R
     ids = stocked_lists(storage, 2)
     with reading(storage) as tx:
         uploads = Uploads(tx, random)
-        for each in [found for list_id in ids for found in tx.uploads.of_list(list_id, None, ALL)]:
+        for each in [found for list_id in ids for found in tx.uploads.find(list_id, None, None, ALL)]:
             uploads.add(each)
         for index, is_ended in begun:
             new = an_upload(tx.uploads.new_id(), ids[index])
@@ -40,10 +40,10 @@ def test_uploads_are_found_as_in_memory(begun: list[tuple[int, bool]], random: R
                     part.save(new.failed(Tally(), interrupted("no reason"), START)[0])
         assert uploads.running() == tx.uploads.running()
         for list_id in ids:
-            whole = tx.uploads.of_list(list_id, None, ALL)
+            whole = tx.uploads.find(list_id, None, None, ALL)
             for start, before in enumerate([None, *(each.id for each in whole)]):
-                assert uploads.of_list(list_id, before, limit) == whole[start : start + limit]
-            assert uploads.of_list(list_id, "nobody's", ALL) == []
+                assert uploads.find(list_id, None, before, limit) == whole[start : start + limit]
+            assert uploads.find(list_id, None, "nobody's", ALL) == []
 
 
 def test_what_belongs_to_nothing_is_not_stored() -> None:

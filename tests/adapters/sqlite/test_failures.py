@@ -81,7 +81,7 @@ def test_an_upload_that_finds_the_disk_full_makes_nothing_available(
     if host.left(found.id) == ["OLD"]:
         assert host.upload(found.id, *codes).accepted == 12_000
     assert host.left(found.id) == ["OLD", *codes]
-    assert all(not entry.is_running for entry in host.vouchers.uploads.of_list(found.id))
+    assert all(not entry.is_running for entry in host.vouchers.uploads.find(list_id=found.id))
 
 
 def test_a_host_transaction_that_finds_the_disk_full_stays_usable(host: Host, database: Path) -> None:
@@ -129,7 +129,7 @@ def calls(host: Host, list_id: str, upload_id: str) -> dict[str, Callable[[], ob
         "uploads.add": lambda: host.upload(list_id, "NEW"),
         "uploads.validate": lambda: vouchers.uploads.validate(list_id, b"NEW\n", filename="x.csv"),
         "uploads.get": lambda: vouchers.uploads.get(upload_id),
-        "uploads.of_list": lambda: vouchers.uploads.of_list(list_id),
+        "uploads.find": lambda: vouchers.uploads.find(list_id=list_id),
         "uploads.original_file": lambda: vouchers.uploads.original_file(upload_id).read(),
         "uploads.error_file": lambda: vouchers.uploads.error_file(upload_id).read(),
         "uploads.withdraw": lambda: vouchers.uploads.withdraw(upload_id),
@@ -170,7 +170,7 @@ TABLES = [
 def test_an_error_of_the_driver_never_leaks(host: Host, database: Path, table: str) -> None:
     found = host.a_list("A", "B", "B B", campaign="CMP")
     host.give(found.id, "ann")
-    (upload,) = host.vouchers.uploads.of_list(found.id)
+    (upload,) = host.vouchers.uploads.find(list_id=found.id)
     with closing(sqlite3.connect(database)) as connection:
         connection.execute(f"DROP TABLE {table}")
     failed = 0
@@ -184,7 +184,7 @@ def test_an_error_of_the_driver_never_leaks(host: Host, database: Path, table: s
 
 def test_a_damaged_file_is_told(host: Host, storage: SQLiteStorage, database: Path) -> None:
     found = host.a_list(*some_codes(5000), campaign="CMP")
-    (upload,) = host.vouchers.uploads.of_list(found.id)
+    (upload,) = host.vouchers.uploads.find(list_id=found.id)
     storage.close()
     content = database.read_bytes()
     # The page with the names of the tables stays as it is.
@@ -279,7 +279,7 @@ def test_an_upload_that_cannot_open_its_connection_leaves_an_entry_that_is_settl
             host.upload(found.id, "A")
     host.clock.advance(minutes=1)
     host.vouchers.uploads.recover()
-    entries = list(host.vouchers.uploads.of_list(found.id))
+    entries = list(host.vouchers.uploads.find(list_id=found.id))
     assert entries
     assert all(entry.status is UploadStatus.COMPLETED for entry in entries)
 

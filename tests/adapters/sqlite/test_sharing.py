@@ -161,7 +161,7 @@ def test_an_upload_that_finds_the_file_locked_can_be_repeated(hasty: Host, other
     with pytest.raises(StorageBusy):
         hasty.upload(found.id, "A", "B", progress=lock)
     other.execute("ROLLBACK")
-    (entry,) = hasty.vouchers.uploads.of_list(found.id)
+    (entry,) = hasty.vouchers.uploads.find(list_id=found.id)
     # Not even its failure could be stored.
     assert entry.status is UploadStatus.IN_PROGRESS
     assert hasty.left(found.id) == []

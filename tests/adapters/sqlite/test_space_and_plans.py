@@ -75,7 +75,7 @@ def test_space_is_freed_in_steps_that_go_on_where_the_last_one_ended(
     host: Host, storage: SQLiteStorage
 ) -> None:
     found = host.a_list(*some_codes(20_000), "B B")
-    (upload,) = host.vouchers.uploads.of_list(found.id)
+    (upload,) = host.vouchers.uploads.find(list_id=found.id)
     with storage.begin() as tx:
         tx.lists.remove(found.id)
         tx.commit()
@@ -116,7 +116,7 @@ def test_a_list_that_is_deleted_while_it_is_uploaded_to_takes_up_no_space(
 ) -> None:
     found = host.a_list("OLD")
     with host.a_running_upload(found.id, *some_codes(3000), "B B") as (go_on, running):
-        uploads = [entry.id for entry in host.vouchers.uploads.of_list(found.id)]
+        uploads = [entry.id for entry in host.vouchers.uploads.find(list_id=found.id)]
         host.vouchers.lists.delete(found.id)
         go_on.set()
         with pytest.raises(UnknownList):
@@ -188,7 +188,7 @@ def test_withdrawn_and_abandoned_ranges_next_to_one_another_are_skipped(host: Ho
 def test_a_range_of_another_list_does_not_matter(host: Host) -> None:
     first, second, third = (host.a_list(*some_codes(3)) for _ in range(3))
     for found in (first, third):
-        (upload,) = host.vouchers.uploads.of_list(found.id)
+        (upload,) = host.vouchers.uploads.find(list_id=found.id)
         host.vouchers.uploads.withdraw(upload.id)
     assert host.give(second.id, "u1", "u2") == some_codes(2)
     host.upload(first.id, "Z")

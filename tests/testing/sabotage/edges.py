@@ -128,10 +128,9 @@ def list_that_counts_before_its_campaign(
 
 
 def _from_the_start(page: Any) -> Any:
-    def from_the_start_behind_a_text_that_is_no_id(
-        self: Any, list_id: str, after: str | None, limit: int
-    ) -> Any:
-        return page(self, list_id, None if after is None or not after.isdecimal() else after, limit)
+    def from_the_start_behind_a_text_that_is_no_id(self: Any, *asked: Any) -> Any:
+        *of, after, limit = asked
+        return page(self, *of, None if after is None or not after.isdecimal() else after, limit)
 
     return from_the_start_behind_a_text_that_is_no_id
 
@@ -145,14 +144,15 @@ EDGES += [
     for name, owner, method in (
         ("codes", codes.Codes, "remaining"),
         ("assignments", codes.Assignments, "of_list"),
-        ("uploads", records.Uploads, "of_list"),
+        ("uploads", records.Uploads, "find"),
     )
 ]
 
 
 def _from_the_last_id(page: Any) -> Any:
-    def from_the_last_entry_of_the_page_before(self: Any, list_id: str, after: str | None, limit: int) -> Any:
-        whole = page(self, list_id, None, 2**31)
+    def from_the_last_entry_of_the_page_before(self: Any, *asked: Any) -> Any:
+        *of, after, limit = asked
+        whole = page(self, *of, None, 2**31)
         start = 0 if after is None else [each.id for each in whole].index(after)
         return whole[start : start + limit]
 
@@ -191,7 +191,7 @@ EDGES += [
         (
             "uploads",
             records.Uploads,
-            "of_list",
+            "find",
             _from_the_last_id,
             "test_uploads_of_a_list_are_paged_from_the_newest",
         ),

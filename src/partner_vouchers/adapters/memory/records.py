@@ -116,11 +116,21 @@ class Uploads(Repository, ports.Uploads):
     def get(self, upload_id: str) -> Upload | None:
         return self._unit.tables.uploads.get(upload_id)
 
-    def of_list(self, list_id: str, before: str | None, limit: int) -> list[Upload]:
-        found = self._newest_first(list_id)
-        if before is not None:
-            found = [upload for upload in found if number(upload.id) < number(before)]
-        return found[:limit]
+    def find(
+        self, list_id: str | None, status: UploadStatus | None, before: str | None, limit: int
+    ) -> list[Upload]:
+        uploads = self._unit.tables.uploads
+        newest_first = (
+            sorted(uploads.values(), key=lambda upload: number(upload.id), reverse=True)
+            if list_id is None
+            else self._newest_first(list_id)
+        )
+        found = (
+            upload
+            for upload in newest_first
+            if status in (None, upload.status) and (before is None or number(upload.id) < number(before))
+        )
+        return list(islice(found, limit))
 
     def running(self) -> list[Upload]:
         found = [upload for upload in self._unit.tables.uploads.values() if upload.is_running]

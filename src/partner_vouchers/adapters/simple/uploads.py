@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import dropwhile, islice
 
 from partner_vouchers.adapters.simple.part import Part, Tx
-from partner_vouchers.domain.uploads import RowFault, Upload
+from partner_vouchers.domain.uploads import RowFault, Upload, UploadStatus
 from partner_vouchers.errors import StorageError, UnknownList, UnknownUpload
 from partner_vouchers.ports.uploads import Uploads
 
@@ -56,12 +56,15 @@ class SimpleUploads(Part[Tx], Uploads):
         self._require(upload.id)
         self.replace(upload)
 
-    def of_list(self, list_id: str, before: str | None, limit: int) -> list[Upload]:
-        """Return entries of a list, the newest first, older than the one with an id."""
-        found = [each for each in self._by_age() if each.list_id == list_id][::-1]
-        if before is None:
-            return found[:limit]
-        return list(islice(dropwhile(lambda each: each.id != before, found), 1, limit + 1))
+    def find(
+        self, list_id: str | None, status: UploadStatus | None, before: str | None, limit: int
+    ) -> list[Upload]:
+        """Return a page of entries, the newest first."""
+        older = self._by_age()[::-1]
+        if before is not None:
+            older = list(islice(dropwhile(lambda each: each.id != before, older), 1, None))
+        found = (each for each in older if list_id in (None, each.list_id) and status in (None, each.status))
+        return list(islice(found, limit))
 
     def running(self) -> list[Upload]:
         """Return all entries that are in progress, the oldest first."""

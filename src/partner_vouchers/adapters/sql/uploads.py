@@ -6,7 +6,7 @@ from partner_vouchers.adapters.sql.columns import LAST_ID, to_list_number, to_nu
 from partner_vouchers.adapters.sql.lists import require_list
 from partner_vouchers.adapters.sql.rows import raw_text, upload_from_row, upload_to_row
 from partner_vouchers.adapters.sql.session import Session, Value
-from partner_vouchers.domain.uploads import RowFault, RowFaultKind, Upload
+from partner_vouchers.domain.uploads import RowFault, RowFaultKind, Upload, UploadStatus
 from partner_vouchers.errors import UnknownUpload
 
 
@@ -32,9 +32,19 @@ class SqlUploads:
         found = self._all("upload_by_id", to_number(upload_id))
         return found[0] if found else None
 
-    def of_list(self, list_id: str, before: str | None, limit: int) -> list[Upload]:
-        start = LAST_ID if before is None else to_number(before)
-        return self._all("uploads_of_list", to_list_number(list_id), start, limit)
+    def find(
+        self, list_id: str | None, status: UploadStatus | None, before: str | None, limit: int
+    ) -> list[Upload]:
+        conditions = "u.id < ?"
+        parameters = list[Value]([LAST_ID if before is None else to_number(before)])
+        if list_id is not None:
+            conditions += " AND u.list_id = ?"
+            parameters.append(to_list_number(list_id))
+        if status is not None:
+            # The index of running uploads is found by their status as it is written here.
+            conditions += f" AND u.status = '{status.value}'"
+        sql = f"{self._db.statements['upload_rows']} AND {conditions} ORDER BY u.id DESC LIMIT ?"
+        return self._all(sql, *parameters, limit)
 
     def running(self) -> list[Upload]:
         return self._all("running_uploads")

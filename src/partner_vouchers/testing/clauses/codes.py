@@ -151,7 +151,7 @@ class CodeClauses(StorageHooks):
             for text in NO_ID:
                 assert tx.codes.remaining(list_id, text, 9) == [], text
                 assert tx.assignments.of_list(list_id, text, 9) == [], text
-                assert tx.uploads.of_list(list_id, text, 9) == [], text
+                assert tx.uploads.find(list_id, None, text, 9) == [], text
 
 
 class AssignmentClauses(StorageHooks):

@@ -194,7 +194,7 @@ class ImportClauses(StorageHooks):
         old, new = self._two_lists(storage)
         driver.assign(storage, "user-1", list_id=old)
         with storage.begin() as tx:
-            [upload] = tx.uploads.of_list(old, None, 9)
+            [upload] = tx.uploads.find(old, None, None, 9)
             assert tx.codes.withdraw(upload.id) == 1
             tx.commit()
         done = driver.upload(storage, new, ["A", "B", "C"])

@@ -235,7 +235,7 @@ class ListClauses(StorageHooks):
                 assert tx.campaigns.of_list(nobody) == []
                 assert tx.campaigns.get(nobody, "CMP1") is None
                 assert tx.uploads.get(nobody) is None
-                assert tx.uploads.of_list(nobody, None, 9) == []
+                assert tx.uploads.find(nobody, None, None, 9) == []
                 assert tx.uploads.completed_with(nobody, "") is None
                 assert tx.uploads.piece(nobody, 0) is None
                 assert tx.uploads.faults(nobody, 0, 9) == []
@@ -291,7 +291,7 @@ class ListClauses(StorageHooks):
                 assert tx.codes.remaining(list_id, None, 9) == []
                 assert tx.codes.holder("winter Puma", "A", lambda state: True) is None
                 assert tx.uploads.get(upload_id) is None
-                assert tx.uploads.of_list(list_id, None, 9) == []
+                assert tx.uploads.find(list_id, None, None, 9) == []
                 assert tx.uploads.piece(upload_id, 0) is None
                 assert tx.uploads.faults(upload_id, 0, 9) == []
                 assert [entry.event.event_name for entry in tx.audit.entries(list_id, None, 0, 9)] == [

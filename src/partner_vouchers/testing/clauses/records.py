@@ -58,7 +58,7 @@ class UploadClauses(StorageHooks):
                 tx.commit()
             with storage.begin(write=False) as tx:
                 assert tx.uploads.get(first.id) == saved
-                assert tx.uploads.of_list(list_id, None, 9) == [saved]
+                assert tx.uploads.find(list_id, None, None, 9) == [saved]
 
     def test_uploads_of_a_list_are_paged_from_the_newest(self, storage: Storage) -> None:
         lists = [driver.a_list(storage, tag=f"t{number}") for number in range(2)]
@@ -67,7 +67,7 @@ class UploadClauses(StorageHooks):
         for page in (1, 5, 99):
             found: list[Upload] = []
             with storage.begin(write=False) as tx:
-                while part := tx.uploads.of_list(lists[0], found[-1].id if found else None, page):
+                while part := tx.uploads.find(lists[0], None, found[-1].id if found else None, page):
                     assert len(part) <= page
                     found += part
                     assert len(found) <= len(expected), "an upload is on two pages"
@@ -144,7 +144,7 @@ class UploadClauses(StorageHooks):
             storage.abandon(entry.id)
         with storage.begin(write=False) as tx:
             assert [tx.uploads.piece(entry.id, 0) for entry in entries] == [b"A\n", None]
-            assert [upload.status for upload in tx.uploads.of_list(list_id, None, 9)] == [
+            assert [upload.status for upload in tx.uploads.find(list_id, None, None, 9)] == [
                 UploadStatus.FAILED
             ] * 2
 
@@ -162,7 +162,7 @@ class UploadClauses(StorageHooks):
         for nobody in NOBODY:
             require_unknown(nobody)
         with storage.begin(write=False) as tx:
-            assert tx.uploads.of_list(list_id, None, 9) == [entry]
+            assert tx.uploads.find(list_id, None, None, 9) == [entry]
 
 
 class JournalClauses(StorageHooks):

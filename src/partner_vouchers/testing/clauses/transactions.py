@@ -27,7 +27,7 @@ def change_everything(tx: Transaction, list_id: str) -> None:
     tx.campaigns.put(driver.a_link(list_id))
     driver.assign_in(tx, "user-1", list_id=list_id, key="order-1")
     driver.record(tx, [PartnerAdded(occurred_at=START)])
-    upload = tx.uploads.of_list(list_id, None, 1)[0]
+    upload = tx.uploads.find(list_id, None, None, 1)[0]
     tx.uploads.save(evolve(upload, withdrawn=1))
     tx.leases.take("upload", "somebody", START, driver.FAR)
     tx.settings.put("colour", "green")
@@ -50,7 +50,7 @@ def everything(storage: Storage, list_id: str) -> object:
             tx.outbox.unordered(driver.ALL).count,
             tx.outbox.read(0, driver.ALL),
             tx.audit.entries(None, None, 0, driver.ALL),
-            tx.uploads.of_list(list_id, None, driver.ALL),
+            tx.uploads.find(list_id, None, None, driver.ALL),
             tx.leases.held("upload", "somebody"),
             tx.settings.get("colour"),
         )
@@ -89,7 +89,7 @@ class TransactionClauses(StorageHooks):
             assert tx.keys.get("order-1") is not None
             assert tx.leases.held("upload", "somebody")
             assert tx.settings.get("colour") == "green"
-            assert tx.uploads.of_list(list_id, None, 1)[0].withdrawn == 1
+            assert tx.uploads.find(list_id, None, None, 1)[0].withdrawn == 1
             assert "partner.added" in [entry.event.event_name for entry in tx.audit.entries(None, None, 0, 9)]
         assert driver.codes_of(driver.require_consistent(storage, list_id)) == ["A"]
 
@@ -203,7 +203,7 @@ class TransactionClauses(StorageHooks):
             with reopened.begin() as tx:
                 assert tx.lists.new_id() not in (list_id, "0")
                 assert tx.uploads.new_id() not in [
-                    upload.id for upload in tx.uploads.of_list(list_id, None, driver.ALL)
+                    upload.id for upload in tx.uploads.find(list_id, None, None, driver.ALL)
                 ]
             given, _ = driver.assign(reopened, "user-3", list_id=list_id)
             assert given.code == "B"

@@ -6,7 +6,7 @@ id, list_id, uploaded_by, filename, started_at, status, finished_at, size, sha25
 header_skipped, total, accepted, errors, withdrawn, failure, first_row, warnings
 
 -- upload_rows --
--- Part: the uploads of lists that are not deleted.
+-- Part: the uploads of lists that are not deleted; `Uploads.find` adds conditions and the order.
 SELECT {upload_columns} FROM pv_uploads AS u
 WHERE NOT EXISTS (SELECT 1 FROM pv_lists AS l WHERE l.id = u.list_id AND l.removed > 0)
 
@@ -17,10 +17,6 @@ EXISTS (SELECT 1 FROM pv_uploads AS u WHERE u.id = ?
 
 -- upload_by_id --
 {upload_rows} AND u.id = ?
-
--- uploads_of_list --
--- A page of the uploads of a list, the newest first.
-{upload_rows} AND u.list_id = ? AND u.id < ? ORDER BY u.id DESC LIMIT ?
 
 -- running_uploads --
 {upload_rows} AND u.status = 'In Progress' ORDER BY u.id
