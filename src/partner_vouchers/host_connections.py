@@ -13,11 +13,11 @@ from typing import Any
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import Upload
 from partner_vouchers.errors import HostTransactionError
-from partner_vouchers.ports import CodeImport, Storage, Transaction
+from partner_vouchers.ports import AsyncHostConnection, CodeImport, Storage, Transaction
 
 _NOT_ASYNC = (
-    "a connection of an asynchronous engine cannot be joined, also not within run_sync(): do this unit of work with "
-    "a synchronous engine on the same database, in a thread: await asyncio.to_thread(place_order, ...)"
+    "an asynchronous session or connection can be joined within its run_sync() only: "
+    "await session.run_sync(lambda session: vouchers.using(session).codes.assign(...)); or use AsyncPartnerVouchers"
 )
 
 
@@ -61,6 +61,17 @@ def _is_a(given: object, module: str, *names: str) -> bool:
     return isinstance(given, tuple(getattr(loaded, name) for name in names if hasattr(loaded, name)))
 
 
+def _is_same(connection: object, known: object) -> bool:
+    if isinstance(connection, AsyncHostConnection) and isinstance(known, AsyncHostConnection):
+        return connection.driver is known.driver
+    return connection is known
+
+
+def _in_greenlet() -> bool:
+    """Tell whether SQLAlchemy can wait here for an asynchronous driver, as it can within `run_sync()`."""
+    return bool(sys.modules["sqlalchemy.util.concurrency"].in_greenlet())
+
+
 class _Followed:
     """A storage that joins the transaction which the host's framework is in at the time of each call.
 
@@ -78,7 +89,7 @@ class _Followed:
         connection = self._driver_connection(self._given)
         # Threads may share this, each with a connection of its own: a scoped_session, or Django's.
         known, joined = self._latest
-        if joined is None or connection is not known:
+        if joined is None or not _is_same(connection, known):
             joined = self._storage.join(connection)
             self._latest = (connection, joined)
         return joined
@@ -115,9 +126,11 @@ def _of_sqlalchemy(given: Any) -> object:
         if _is_a(given, "sqlalchemy.orm", "scoped_session"):
             given = given()
         session = given if _is_a(given, "sqlalchemy.orm", "Session") else None
-        if (session.get_bind() if session else given).dialect.is_async:
+        is_async = (session.get_bind() if session else given).dialect.is_async
+        if is_async and not _in_greenlet():
             raise HostTransactionError(reason=_NOT_ASYNC)
         connection = session.connection() if session else given
+        adapted = connection.connection.dbapi_connection
         driver = connection.connection.driver_connection
         if not connection.in_transaction():
             # As executing a statement would: or commit() and rollback() would do nothing.
@@ -126,10 +139,12 @@ def _of_sqlalchemy(given: Any) -> object:
         refusal = _of_sqlalchemy_error(error)
     else:
         try:
-            _require_somebody_commits(connection, driver)
+            _require_somebody_commits(connection, adapted)
         except connection.dialect.dbapi.Error as error:
             refusal = HostTransactionError(reason=f"the connection cannot be used ({type(error).__name__})")
         else:
+            if is_async:
+                return AsyncHostConnection(driver, sys.modules["sqlalchemy.util.concurrency"].await_only)
             return driver
     # Outside of the `except` blocks: those errors may quote the parameters of a statement, codes among them.
     raise refusal

@@ -44,12 +44,13 @@ from partner_vouchers.ports.imports import CodeImport, Judge
 from partner_vouchers.ports.journal import Audit, AuditEntry, Leases, Outbox, OutboxEntry, Settings, Unordered
 from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists, Partners, SortKey
 from partner_vouchers.ports.sinks import EventSink, Rejection
-from partner_vouchers.ports.storage import Clock, Storage
+from partner_vouchers.ports.storage import AsyncHostConnection, Clock, Storage
 from partner_vouchers.ports.transaction import Transaction
 from partner_vouchers.ports.uploads import Uploads
 
 __all__ = [
     "Assignments",
+    "AsyncHostConnection",
     "Audit",
     "AuditEntry",
     "Campaigns",

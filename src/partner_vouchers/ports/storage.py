@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import Upload
@@ -15,6 +15,18 @@ from partner_vouchers.ports.transaction import Transaction
 
 Clock = Callable[[], datetime]
 """Returns the present instant as an aware datetime."""
+
+
+class AsyncHostConnection(NamedTuple):
+    """A connection of an asynchronous driver, in a greenlet that can wait for it.
+
+    Attributes:
+        driver: the driver's connection.
+        wait_for: waits for an awaitable on the event loop, and returns its result.
+    """
+
+    driver: Any
+    wait_for: Callable[[Awaitable[Any]], Any]
 
 
 class Storage(Protocol):

@@ -8,6 +8,7 @@ from contextlib import suppress
 import psycopg
 from psycopg.pq import PipelineStatus, TransactionStatus
 
+from partner_vouchers.adapters.postgres.bridge import BridgedConnection
 from partner_vouchers.adapters.postgres.connections import Connections, Lent
 from partner_vouchers.adapters.postgres.driver import Connection, Session
 from partner_vouchers.adapters.postgres.errors import is_lost, translated
@@ -136,6 +137,8 @@ class HostContext(TransactionContext):
 
     def _begin(self) -> Session:
         require_transaction(self._connection)
+        if isinstance(self._connection, BridgedConnection):
+            self._connection.enter()
         session = Session(self._connection, self._shared.names, writes=self._write, joined=True)
         session.run(f"SAVEPOINT {_UNIT}")
         self._open = True
@@ -150,9 +153,11 @@ class HostContext(TransactionContext):
     def _end(self) -> None:
         if self._open and not self._connection.closed:
             # Not with a cursor: an exception may have left the lock of the driver's connection locked.
-            command(self._connection, b"ROLLBACK TO SAVEPOINT " + _UNIT.encode())
+            command(self._connection, b"ROLLBACK TO SAVEPOINT " + _UNIT.encode(), whole=True)
             self._open = False
-            command(self._connection, b"RELEASE SAVEPOINT " + _UNIT.encode())
+            command(self._connection, b"RELEASE SAVEPOINT " + _UNIT.encode(), whole=True)
+        if isinstance(self._connection, BridgedConnection):
+            self._connection.leave()
 
 
 def require_transaction(connection: Connection) -> None:

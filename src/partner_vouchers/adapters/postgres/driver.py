@@ -250,7 +250,7 @@ class Session:
                 while time.monotonic() < aside:
                     if time.monotonic() >= deadline:
                         raise
-                    time.sleep(_LOOK_SECONDS)
+                    getattr(self.connection, "sleep", time.sleep)(_LOOK_SECONDS)
                     if self._try(key):
                         return
                 queue = min(2 * queue, _LONGEST_QUEUE)

@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 import psycopg
 
+from partner_vouchers.adapters.postgres.bridge import BridgedConnection
 from partner_vouchers.adapters.postgres.contexts import HostContext
 from partner_vouchers.adapters.postgres.driver import Connection, Session
 from partner_vouchers.adapters.postgres.shared import Shared
 from partner_vouchers.adapters.sql.joined import JoinedStorage
 from partner_vouchers.adapters.sql.outbox import STORAGE_ID
 from partner_vouchers.errors import HostTransactionError
+from partner_vouchers.ports import AsyncHostConnection
 
 _ISOLATION = "read committed"
 
@@ -23,6 +25,8 @@ class HostTransaction(JoinedStorage):
     """A storage whose transactions are parts of a host's, which the host alone commits."""
 
     def __init__(self, host: object, shared: Shared, identity: Callable[[bool], Identity | None]) -> None:
+        if isinstance(host, AsyncHostConnection) and isinstance(host.driver, psycopg.AsyncConnection):
+            host = BridgedConnection(host)
         if not isinstance(host, psycopg.Connection):
             raise HostTransactionError(
                 reason="pass an open psycopg.Connection to the database of the storage, not "
@@ -48,10 +52,10 @@ class HostTransaction(JoinedStorage):
                 reason="the connection does not see the tables of the storage "
                 f"({session.names.table('settings')}): it is to another database, or has another search_path"
             )
-        known = self._identity(False)
+        known = self._identified(again=False)
         if known is not None and known[0] != found[0]:
             # The server may have been started anew since the storage asked.
-            known = self._identity(True)
+            known = self._identified(again=True)
         if found != known:
             raise HostTransactionError(
                 reason="the connection sees the tables of another storage, or a copy of those of this one; open it "
@@ -63,6 +67,11 @@ class HostTransaction(JoinedStorage):
                 "began; begin it as READ COMMITTED"
             )
         self._shared.require_migrated(session)
+
+    def _identified(self, *, again: bool) -> Identity | None:
+        if isinstance(self._connection, BridgedConnection):
+            return self._connection.in_thread(self._identity, again)
+        return self._identity(again)
 
 
 def seen_by(session: Session) -> tuple[Identity | None, str]:

@@ -172,7 +172,7 @@ class Pipeline:
                 self._names[sql] = name
 
 
-def command(connection: psycopg.Connection[Any], sql: bytes) -> bytes | None:
+def command(connection: psycopg.Connection[Any], sql: bytes, *, whole: bool = False) -> bytes | None:
     """Execute what has neither parameters nor rows, and return the server's word for what it did.
 
     The driver's cursors would spend more on it than the server does.
@@ -180,7 +180,12 @@ def command(connection: psycopg.Connection[Any], sql: bytes) -> bytes | None:
     Raises:
         psycopg.Error: it failed, or the connection was lost.
     """
-    answer = connection.pgconn.exec_(sql)
+    if isinstance(connection, OwnConnection):
+        answer = connection.pgconn.exec_(sql)
+    else:
+        connection.pgconn.send_query(sql)
+        wait = getattr(connection, "finish", connection.wait) if whole else connection.wait
+        answer = wait(generators.execute(connection.pgconn))[-1]
     if answer.status != ExecStatus.COMMAND_OK:
         raise failure_of(answer)
     return answer.command_status
