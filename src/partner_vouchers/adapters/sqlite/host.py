@@ -6,16 +6,18 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from partner_vouchers.adapters.sql.campaigns import Catalog
 from partner_vouchers.adapters.sql.joined import JoinedStorage
 from partner_vouchers.adapters.sqlite import forks
+from partner_vouchers.adapters.sqlite.bridge import BridgedConnection
 from partner_vouchers.adapters.sqlite.connections import Connections
 from partner_vouchers.adapters.sqlite.contexts import TransactionContext
 from partner_vouchers.adapters.sqlite.driver import Database, retry_while_busy
 from partner_vouchers.errors import HostTransactionError, StorageBusy
 from partner_vouchers.locks import Recoverable
+from partner_vouchers.ports import AsyncHostConnection
 
 _SAVEPOINT = "pv_unit"
 _SHORTLY = 1.0
@@ -27,7 +29,9 @@ class HostTransaction(JoinedStorage):
 
     def __init__(self, connection: object, pool: Connections, catalog: Catalog) -> None:
         path = pool.file.path
-        if not isinstance(connection, sqlite3.Connection):
+        if isinstance(connection, AsyncHostConnection) and hasattr(connection.driver, "_conn"):
+            connection = cast(sqlite3.Connection, BridgedConnection(connection))
+        elif not isinstance(connection, sqlite3.Connection):
             raise HostTransactionError(
                 reason=f"pass an open sqlite3.Connection to {path!r}, not {_kind(connection)}"
             )
@@ -52,11 +56,14 @@ class HostContext(TransactionContext):
         self._connection = connection
         self._pool = pool
         self._write = write
+        self._bridge = _bridge(connection)
         self._text_factory = connection.text_factory
         self._open = False
 
     def _begin(self) -> Database:
         connection = self._connection
+        if self._bridge is not None:
+            self._bridge.enter()
         forks.enter(self.token, self._pool)
         forks.require_unforked(self._pool.file.path)
         self._pool.file.require_main()
@@ -89,6 +96,8 @@ class HostContext(TransactionContext):
             self._connection.execute(f"ROLLBACK TO {_SAVEPOINT}")
             self._connection.execute(f"RELEASE {_SAVEPOINT}")
         self._open = False
+        if self._bridge is not None:
+            self._bridge.leave()
         forks.leave(self.token)
 
 
@@ -105,6 +114,9 @@ class _PlainRows:
         return self._cursor().executemany(sql, parameters)
 
     def _cursor(self) -> sqlite3.Cursor:
+        bridge = _bridge(self._connection)
+        if bridge is not None:
+            return cast(sqlite3.Cursor, bridge)
         cursor = sqlite3.Cursor(self._connection)
         cursor.row_factory = None
         return cursor
@@ -136,6 +148,10 @@ class _Opening(Recoverable):
 
     def leave(self, error: BaseException | None) -> None:
         """Do nothing: the connection stays open in the pool."""
+
+
+def _bridge(connection: object) -> BridgedConnection | None:
+    return connection if isinstance(connection, BridgedConnection) else None
 
 
 def _kind(given: object) -> str:

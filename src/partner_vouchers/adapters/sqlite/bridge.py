@@ -1,0 +1,121 @@
+"""Use a connection of aiosqlite as one of `sqlite3`, where a greenlet of SQLAlchemy waits for its answers."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from partner_vouchers.errors import HostTransactionError
+from partner_vouchers.ports import AsyncHostConnection
+
+_TASK = "_partner_vouchers_task"
+
+
+class BridgedConnection:
+    """A connection of a host's `AsyncSession` or `AsyncConnection`, within its `run_sync()`.
+
+    Each statement is one trip to the thread of aiosqlite, which brings all rows back.
+    """
+
+    def __init__(self, host: AsyncHostConnection) -> None:
+        self._driver = host.driver
+        self._wait_for = host.wait_for
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return bool(self._driver.in_transaction)
+
+    @property
+    def isolation_level(self) -> Any:
+        """How the driver begins transactions."""
+        return self._driver.isolation_level
+
+    @property
+    def autocommit(self) -> Any:
+        """The same, from Python 3.12 on."""
+        return getattr(self._driver._conn, "autocommit", -1)
+
+    @property
+    def text_factory(self) -> Any:
+        """How strings are read."""
+        return self._driver.text_factory
+
+    @text_factory.setter
+    def text_factory(self, factory: Any) -> None:
+        self._driver.text_factory = factory
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Answer:
+        """Execute a statement. Rows are tuples, whatever the host's own row factory does."""
+        return self._run(lambda cursor: cursor.execute(sql, parameters))
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Answer:
+        """Execute a statement for each of many rows of parameters."""
+        rows = list(parameters)
+        return self._run(lambda cursor: cursor.executemany(sql, rows))
+
+    def enter(self) -> None:
+        """Note that a call of this task uses the connection.
+
+        Raises:
+            HostTransactionError: a call of another task does.
+        """
+        task = asyncio.current_task()
+        if getattr(self._driver, _TASK, None) not in (None, task):
+            raise HostTransactionError(
+                reason="another task is in a call on this connection; give each task a session of its own"
+            )
+        setattr(self._driver, _TASK, task)
+
+    def leave(self) -> None:
+        """Note that the call has ended."""
+        if getattr(self._driver, _TASK, None) is asyncio.current_task():
+            setattr(self._driver, _TASK, None)
+
+    def _run(self, work: Callable[[sqlite3.Cursor], object]) -> Answer:
+        def in_thread_of_the_connection() -> Answer:
+            cursor = sqlite3.Cursor(self._driver._conn)
+            cursor.row_factory = None
+            work(cursor)
+            return Answer(cursor.fetchall(), cursor.rowcount)
+
+        # A statement cannot be taken back once it was sent, so a cancelled task waits for its end.
+        running = asyncio.ensure_future(self._driver._execute(in_thread_of_the_connection))
+        cancelled: asyncio.CancelledError | None = None
+        while not running.done():
+            try:
+                self._wait_for(asyncio.wait([running]))
+            except asyncio.CancelledError as error:
+                cancelled = error
+        answer: Answer = running.result()
+        if cancelled is not None:
+            raise cancelled
+        return answer
+
+
+class Answer:
+    """What a statement returned.
+
+    Attributes:
+        rowcount: how many rows it changed.
+    """
+
+    def __init__(self, rows: list[Any], rowcount: int) -> None:
+        self._rows = iter(rows)
+        self.rowcount: int = rowcount
+
+    def __iter__(self) -> Answer:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._rows)
+
+    def fetchone(self) -> Any:
+        """Return the next row, or None."""
+        return next(self._rows, None)
+
+    def fetchall(self) -> list[Any]:
+        """Return the other rows."""
+        return list(self._rows)
