@@ -7,9 +7,12 @@ was rolled back, is found by looking from the start: every so often, and when th
 
 from __future__ import annotations
 
+import time
+
 FROM_START_EVERY = 128
 
 _MOST = 10_000
+_EMPTIED_SECONDS = 10.0
 
 
 class Heads:
@@ -18,17 +21,21 @@ class Heads:
     def __init__(self) -> None:
         self._heads: dict[int, int] = {}
         self._takes: dict[int, int] = {}
-        self._emptied: dict[int, int] = {}
+        self._emptied: dict[int, tuple[int, float]] = {}
 
     def emptied(self, number: int) -> int:
-        """Return up to which id no code of a list is left, as far as is known."""
-        return self._emptied.get(number, 0)
+        """Return an id up to which no code of a list is left, or 0 where none is known."""
+        published, until = self._emptied.get(number, (0, 0.0))
+        return published if time.monotonic() < until else 0
 
     def set_emptied(self, number: int, published: int) -> None:
-        """Remember that no code of a list with an id up to `published` is left; none ever comes back."""
+        """Remember, for a while, that no code of a list with an id up to `published` is left.
+
+        None comes back, unless a backup is restored under a running process.
+        """
         if len(self._emptied) >= _MOST:
             self._emptied.clear()
-        self._emptied[number] = published
+        self._emptied[number] = published, time.monotonic() + _EMPTIED_SECONDS
 
     def after(self, number: int, start: int) -> int:
         """Return after which id to look for codes of a list that begins at `start`."""

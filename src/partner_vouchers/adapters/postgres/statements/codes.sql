@@ -31,7 +31,7 @@ FROM stock LEFT JOIN taken ON true ORDER BY taken.id
 
 -- mark_emptied --
 -- Notes that no code up to the id that was published last is left, unless one is, or an open transaction may return
--- one, or others use the row.
+-- one, or others use the row. A code that is added later must have a greater id.
 UPDATE pv_stock SET emptied = published WHERE list_id = (
     SELECT list_id FROM pv_stock AS s
     WHERE list_id = ? AND published = ?
