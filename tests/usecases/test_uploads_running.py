@@ -395,7 +395,7 @@ def test_one_entry_that_cannot_be_recovered_keeps_no_other_waiting(
         kill_an_upload(host, before_the_codes_were_published, list_id, "A")
     let_the_lease_end(host)
     settle = UploadEntries.settle
-    bad = next(iter(host.vouchers.uploads.of_list(lists[0]))).id
+    bad = next(iter(host.vouchers.uploads.find(list_id=lists[0]))).id
 
     def failing(entries: UploadEntries, upload_id: str) -> Any:
         if upload_id == bad:
@@ -414,7 +414,7 @@ def test_one_entry_that_cannot_be_recovered_keeps_no_other_waiting(
 def test_an_entry_of_an_older_version_with_a_very_long_uploader_is_recovered(host: Host) -> None:
     found = host.a_list()
     kill_an_upload(host, before_the_codes_were_published, found.id, "A")
-    (entry,) = host.vouchers.uploads.of_list(found.id)
+    (entry,) = host.vouchers.uploads.find(list_id=found.id)
     with host.storage.begin() as tx:
         tx.uploads.save(evolve(entry, uploaded_by="é" * 3000))
         tx.commit()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from partner_vouchers.domain import events
 from partner_vouchers.domain.assignment import Source
+from partner_vouchers.domain.codes import CodeFormat
 from partner_vouchers.domain.events import Event, FieldChange, ListExpired, Recorded, StockEvent
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.partner import Partner
