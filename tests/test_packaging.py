@@ -36,6 +36,14 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
+def test_the_version_is_that_of_the_distribution() -> None:
+    from importlib.metadata import version
+
+    import partner_vouchers
+
+    assert partner_vouchers.__version__ == version("partner-vouchers")
+
+
 def test_import_loads_nothing_heavy() -> None:
     loaded = run("-I", "-c", "import partner_vouchers, sys; print(*sys.modules, sep='\\n')")
 

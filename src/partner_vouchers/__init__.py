@@ -30,6 +30,9 @@ from partner_vouchers.usecases.importing import UploadProgress
 from partner_vouchers.usecases.paging import Page
 from partner_vouchers.vouchers import PartnerVouchers
 
+__version__ = "0.1.0"
+"""The version of the library."""
+
 __all__ = [
     "Assignment",
     "Backlog",
@@ -67,6 +70,7 @@ __all__ = [
     "UploadStatus",
     "VoucherRewarded",
     "WireForm",
+    "__version__",
     "owns_table",
     "to_dict",
 ]

@@ -572,3 +572,105 @@ def test_the_events_of_a_list_tell_what_was_changed(host: Host) -> None:
     assert [(change.field, change.before, change.after) for change in paused.changes] == [
         ("state", "Active", "Paused")
     ]
+
+
+# --- ensure ------------------------------------------------------------------------------------------------------
+
+
+def ensure(host: Host, **changed: Any) -> ListView:
+    return host.vouchers.lists.ensure(
+        **{"partner": "Puma", "tag": "Winter", "name": "Winter Sale", "expires_at": EXPIRY, **changed}
+    )
+
+
+def test_a_list_that_is_ensured_is_created_once_with_its_partner(host: Host) -> None:
+    first = ensure(host, description="₹500 off", low_stock_at=3, actor="deploy")
+    assert (first.partner, first.tag, first.name, first.status) == (
+        "Puma",
+        "winter",
+        "Winter Sale",
+        Status.ACTIVE,
+    )
+    assert [(entry.event.event_name, entry.actor) for entry in host.vouchers.audit.entries()] == [
+        ("partner.added", "deploy"),
+        ("list.created", "deploy"),
+    ]
+    with host.nothing_changes():
+        # What exists is returned as it is.
+        assert ensure(host, tag="WINTER", name="Another", low_stock_at=None).name == "Winter Sale"
+    assert ensure(host, partner="puma").id != first.id
+
+
+def test_a_deployment_script_goes_on_working_after_the_expiry(host: Host) -> None:
+    first = ensure(host)
+    host.clock.now = EXPIRY + MICROSECOND
+    with host.nothing_changes():
+        found = ensure(host)
+    assert (found.id, found.status) == (first.id, Status.EXPIRED)
+    host.vouchers.lists.archive(first.id)
+    with host.nothing_changes(), pytest.raises(ExpiryNotInFuture):
+        ensure(host)
+    assert ensure(host, expires_at=EXPIRY + timedelta(days=365)).id != first.id
+
+
+@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"tag": "a b"}, {"name": ""}, {"expires_at": NAIVE}, {"partner": ""}, {"low_stock_at": -1}, {"zone": 5}],
+    ids=str,
+)
+def test_what_is_wrong_with_a_list_to_ensure_is_an_error_also_where_it_exists(
+    host: Host, exists: bool, wrong: dict[str, Any]
+) -> None:
+    if exists:
+        ensure(host)
+    with host.nothing_changes(), pytest.raises(InvalidInput) as refused:
+        ensure(host, **wrong)
+    assert [refused.value.field] == list(wrong)
+
+
+def test_lists_are_found_by_their_tag(host: Host) -> None:
+    old = host.a_list(tag="winter", status=Status.ARCHIVED)
+    new = host.a_list(tag="winter")
+    other = host.a_list(tag="winter", partner="Amazon")
+    host.a_list(tag="winter_2")
+    find = host.vouchers.lists.find
+    assert {each.id for each in find(tag="WINTER")} == {old.id, new.id, other.id}
+    assert [each.id for each in find(tag="winter", partner="Puma", status="Active")] == [new.id]
+    assert find(tag="winter sale").items == find(tag="nobody").items == ()
+
+
+# --- what an edit does not change -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [Status.ACTIVE, Status.PAUSED, Status.EXPIRED])
+def test_a_form_can_be_saved_as_it_is(host: Host, status: Status) -> None:
+    found = host.a_list(status=status, low_stock_at=PercentUsed(80))
+    form: dict[str, Any] = {
+        "name": found.name,
+        "description": found.description,
+        "expires_at": found.expires_at.astimezone(ZoneInfo("Asia/Kolkata")),
+        "low_stock_at": PercentUsed(80),
+    }
+    with host.nothing_changes():
+        assert host.vouchers.lists.edit(found.id, **form).version == found.version
+    renamed = host.vouchers.lists.edit(found.id, **{**form, "name": "Renamed"})
+    assert (renamed.name, renamed.status, renamed.expires_at) == ("Renamed", status, found.expires_at)
+
+
+def test_an_expired_list_keeps_its_bare_date(host: Host) -> None:
+    zone = ZoneInfo("Asia/Kolkata")
+    host.vouchers.partners.add("Puma")
+    found = create(host.vouchers, expires_at=date(2027, 3, 31), zone=zone)
+    host.clock.now = found.expires_at + MICROSECOND
+    edit = host.vouchers.lists.edit
+    assert edit(found.id, name="Renamed", expires_at=date(2027, 3, 31), zone=zone).name == "Renamed"
+    for late, there in ((date(2027, 3, 30), zone), (date(2027, 3, 31), ZoneInfo("Asia/Tokyo"))):
+        with host.nothing_changes(), pytest.raises(ExpiryNotInFuture):
+            edit(found.id, name="Again", expires_at=late, zone=there)
+
+
+def test_a_value_that_only_looks_equal_is_checked(host: Host) -> None:
+    found = host.a_list(low_stock_at=1)
+    with host.nothing_changes(), pytest.raises(InvalidInput):
+        host.vouchers.lists.edit(found.id, low_stock_at=True)

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, BinaryIO
 
 import pytest
 
-from partner_vouchers import ListView, RepeatPolicy, Status
+from partner_vouchers import ListView, PartnerVouchers, RepeatPolicy, Status
 from partner_vouchers.errors import InvalidCursor, InvalidInput, PartnerVouchersError
 from partner_vouchers.ports import ListOrder
 from tests.support.host import EXPIRY, MICROSECOND, START, Host, some_codes
+from tests.support.storages import CountingStorage
 
 
 def pages(host: Host, limit: int, **arguments: Any) -> list[ListView]:
@@ -383,3 +386,34 @@ def test_the_remaining_codes_of_an_export_can_be_uploaded_as_they_are(host: Host
     second = host.a_list(partner="Amazon")
     assert host.upload_file(second.id, exported).header_skipped
     assert host.left(second.id) == ["=A", "B"]
+
+
+def test_the_expiries_of_a_users_lists_are_looked_up_at_once(host: Host) -> None:
+    asked = list[str]()
+
+    class Asked(CountingStorage):
+        @contextmanager
+        def begin(self, *, write: bool = True) -> Iterator[Any]:
+            with self._storage.begin(write=write) as tx:
+                yield _Watched(tx, asked)
+
+    for number in range(20):
+        host.give(host.a_list("A", "B", expires_at=EXPIRY + timedelta(days=number)).id, "ann")
+    host.clock.now = EXPIRY + timedelta(days=9, seconds=1)
+    vouchers = PartnerVouchers(Asked(host.storage), clock=host.clock)
+    assert len(vouchers.codes.of_user("ann", expired=False)) == 10
+    assert [name for name in asked if name.startswith("lists.")] == ["lists.expiries"]
+
+
+class _Watched:
+    """A transaction that notes which methods are called."""
+
+    def __init__(self, found: Any, asked: list[str], name: str = "") -> None:
+        self._found, self._asked, self._name = found, asked, name
+
+    def __getattr__(self, name: str) -> Any:
+        return _Watched(getattr(self._found, name), self._asked, f"{self._name}.{name}".lstrip("."))
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        self._asked.append(self._name)
+        return self._found(*arguments, **named)

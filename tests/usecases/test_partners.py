@@ -83,3 +83,25 @@ def test_a_clock_without_time_zone_is_refused(storage: Storage) -> None:
     with pytest.raises(NaiveDatetime, match=r"^clock: "):
         vouchers.partners.add("Puma")
     assert vouchers.partners.all() == []
+
+
+# --- ensure ------------------------------------------------------------------------------------------------------
+
+
+def test_a_partner_that_is_ensured_is_added_once(host: Host) -> None:
+    first = host.vouchers.partners.ensure("Puma", actor="deploy")
+    host.clock.advance(days=1)
+    with host.nothing_changes():
+        assert host.vouchers.partners.ensure("Puma", actor="deploy") == first
+    assert host.vouchers.partners.ensure("PUMA") != first
+    assert [each.name for each in host.vouchers.partners.all()] == ["PUMA", "Puma"]
+    assert [(entry.event.event_name, entry.actor) for entry in host.vouchers.audit.entries()] == [
+        ("partner.added", "deploy"),
+        ("partner.added", None),
+    ]
+
+
+def test_a_partner_to_ensure_has_a_valid_name(host: Host) -> None:
+    for name in ("", "a\nb", "x" * 256):
+        with host.nothing_changes(), pytest.raises(InvalidPartnerName):
+            host.vouchers.partners.ensure(name)

@@ -18,6 +18,7 @@ from partner_vouchers.csvfile.streams import (
     open_source,
     source_filename,
 )
+from partner_vouchers.domain.arguments import require_bool, require_callable
 from partner_vouchers.domain.duplicates import DuplicateExplanation, Holder, counts_for_duplicates, refusal
 from partner_vouchers.domain.lifecycle import Action
 from partner_vouchers.domain.text import could_be_id, require_id, require_text
@@ -127,6 +128,9 @@ class UploadsGroup:
         filename = source_filename(source, filename)
         encoding = require_encoding(encoding)
         header = require_header(header)
+        require_bool("force", force)
+        if progress is not None:
+            require_callable("progress", progress)
         # The list's own faults come first: a large file is not read in vain.
         self._require_uploadable(list_id)
         reclaim_some(self._wiring)
@@ -182,6 +186,9 @@ class UploadsGroup:
         filename = source_filename(source, filename)
         encoding = require_encoding(encoding)
         header = require_header(header)
+        require_bool("force", force)
+        if progress is not None:
+            require_callable("progress", progress)
         voucher_list = self._require_uploadable(list_id)
         with open_source(source, filename, _limit_of(encoding, header), keeps_position=True) as opened:
             refused = _unread_fault(is_full(voucher_list), opened) or check_filename(filename)
@@ -299,6 +306,7 @@ class UploadsGroup:
         Raises:
             UnknownUpload: there is no such upload.
         """
+        require_bool("raw", raw)
         upload = self.get(upload_id)
         audit_download(self._wiring, upload.list_id, f"error file of upload {upload.id}", actor)
         return as_binary_stream(error_file(self._stream_faults(upload_id), raw=raw))

@@ -45,6 +45,9 @@ class MemoryStorage(ports.Storage):
         self._origin = str(uuid4())
         _storages.add(self)
 
+    def __repr__(self) -> str:
+        return "MemoryStorage()"
+
     def begin(self, *, write: bool = True) -> _OwnContext:
         """Open a transaction.
 

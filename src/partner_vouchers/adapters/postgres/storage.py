@@ -56,6 +56,9 @@ class PostgresStorage:
         self._shared = Shared(self._names, Liveness(self._connections))
         self._identity: Identity | None = None
 
+    def __repr__(self) -> str:
+        return f"PostgresStorage({self._names.table('*')})"
+
     def migrate(self) -> None:
         """Make the tables, or bring them to the version that this library needs. Whatever is there stays.
 

@@ -57,6 +57,9 @@ class SQLiteStorage:
         self._connections = Connections(self._path, synchronous, _seconds(busy_timeout), upgrade)
         self._catalog = Catalog()
 
+    def __repr__(self) -> str:
+        return f"SQLiteStorage({self._path!r})"
+
     def begin(self, *, write: bool = True) -> TransactionContext:
         return (WriteContext if write else ReadContext)(self._connections, self._catalog)
 
