@@ -109,7 +109,7 @@ def _attributes(kind: type) -> tuple[str, ...]:
 
 
 def _is_plain(getter: Callable[..., object] | None) -> bool:
-    # Objects behind properties repeat what the attributes say: the event of an assignment, the terms of a list.
+    # Objects behind properties repeat what the attributes say: the event of an assignment, the snapshot of a list.
     returned = str(getattr(getter, "__annotations__", {}).get("return", ""))
     return bool(returned) and all(
         part.strip() in _PLAIN_TYPES for part in returned.replace("|", ",").split(",")

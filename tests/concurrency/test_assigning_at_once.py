@@ -211,7 +211,7 @@ def test_nothing_goes_out_after_a_list_was_ended(
     *got, distributed = in_threads(storage, [*askers, end_it])
     state = checked(vouchers, storage, list_id)
     assert sum(got) == len(state.given) == distributed >= 50
-    assert {assignment.terms.version for assignment in state.given} == {1}
+    assert {assignment.snapshot.version for assignment in state.given} == {1}
     assert [assignment.code for assignment in state.given] == codes[:distributed]
 
 

@@ -56,7 +56,7 @@ def an_assignment(**changed: Any) -> Assignment:
         "campaign_id": "CMP123456",
         "ordinal": 1,
         "assigned_at": NOW,
-        "terms": a_list().terms,
+        "snapshot": a_list().snapshot,
     }
     return Assignment(**{**fields, **changed})
 

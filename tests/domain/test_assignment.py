@@ -82,7 +82,7 @@ def test_a_code_comes_from_a_campaign_or_from_the_api() -> None:
 
 def test_the_event_says_what_the_list_said_when_the_code_was_given_out() -> None:
     found = a_list()
-    assignment = an_assignment(terms=found.terms)
+    assignment = an_assignment(snapshot=found.snapshot)
 
     found.edit(NOW, name="Spring Sale", expires_at=EXPIRY + timedelta(days=1))
 

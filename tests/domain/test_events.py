@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from partner_vouchers.domain import events
-from partner_vouchers.domain.events import Event, Recorded, StockEvent
+from partner_vouchers.domain.events import AuditedEvent, Event, StockEvent, UnreadableEvent
 from partner_vouchers.domain.promo_events import PROMO_EVENTS
 
 OWN: list[type[Event]] = [
     found
     for found in vars(events).values()
-    if isinstance(found, type) and issubclass(found, Event) and found not in (Event, Recorded, StockEvent)
+    if isinstance(found, type)
+    and issubclass(found, Event)
+    and found not in (Event, AuditedEvent, StockEvent, UnreadableEvent)
 ]
 CONCRETE = [*PROMO_EVENTS, *OWN]
 
@@ -35,6 +37,8 @@ def test_the_names_that_receivers_rely_on_never_change() -> None:
         "StockLow": "list.running_low",
         "StockExhausted": "list.exhausted",
         "ListExpired": "list.expired",
+        "CodeRevealed": "code.revealed",
+        "CodesDownloaded": "codes.downloaded",
     }
 
 

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from partner_vouchers.domain.codes import mask
 from partner_vouchers.domain.promo_events import (
+    HOST_EVENTS,
     PROMO_EVENTS,
-    RAISED_EVENTS,
     CouponRedeemed,
     CouponRewarded,
+    HostEvent,
     PointsCredited,
     PointsDebited,
     PromoEvent,
-    RaisedEvent,
     VoucherRewarded,
 )
 from partner_vouchers.domain.properties import WireForm, as_number, coupon_date, epoch_seconds, iso_utc
@@ -217,8 +217,8 @@ def test_an_amount_in_cents_is_kept_to_the_cent(cents: int) -> None:
 # --- what an event may hold ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", RAISED_EVENTS)
-def test_instants_are_aware_and_kept_in_utc(kind: type[RaisedEvent]) -> None:
+@pytest.mark.parametrize("kind", HOST_EVENTS)
+def test_instants_are_aware_and_kept_in_utc(kind: type[HostEvent]) -> None:
     assert an_event(kind, occurred_at=AT.astimezone(INDIA)).occurred_at.tzinfo is UTC
     with pytest.raises(NaiveDatetime, match=r"^occurred_at: "):
         an_event(kind, occurred_at=AT.replace(tzinfo=None))
@@ -232,13 +232,13 @@ def test_dates_of_a_coupon_are_aware(field: str) -> None:
         an_event(CouponRewarded, **{field: AT.replace(tzinfo=None)})
 
 
-@pytest.mark.parametrize("kind", RAISED_EVENTS)
+@pytest.mark.parametrize("kind", HOST_EVENTS)
 @pytest.mark.parametrize(
     "value",
     ["", " ", "a\0b", "a\nb", "\ud800", 42, None],
     ids=["empty", "blank", "NUL", "line feed", "surrogate", "number", "none"],
 )
-def test_ids_are_names(kind: type[RaisedEvent], value: object) -> None:
+def test_ids_are_names(kind: type[HostEvent], value: object) -> None:
     fields = {"user_id", "coupon_id", "order_id", "wallet_id", "transaction_id"}
     for field in fields & set(get_type_hints(kind)):
         with pytest.raises(InvalidInput, match=f"^{field}: "):
@@ -254,7 +254,7 @@ def test_texts_may_have_several_lines_and_be_empty(field: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [PointsCredited, PointsDebited])
-def test_points_come_from_a_known_source(kind: type[RaisedEvent]) -> None:
+def test_points_come_from_a_known_source(kind: type[HostEvent]) -> None:
     for value in ("campaign", "", None, ["API"]):
         with pytest.raises(InvalidInput, match=r"^source: must be one of 'Campaign', 'API', 'Manual'"):
             an_event(kind, source=value)
@@ -267,7 +267,7 @@ def test_a_coupon_code_is_not_shown(code: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [CouponRewarded, CouponRedeemed])
-def test_a_coupon_code_is_shown_masked_and_its_absence_as_it_is(kind: type[RaisedEvent]) -> None:
+def test_a_coupon_code_is_shown_masked_and_its_absence_as_it_is(kind: type[HostEvent]) -> None:
     assert f"coupon_code={mask('DIWALI10-XK2')}," in repr(an_event(kind, coupon_code="DIWALI10-XK2"))
     assert "coupon_code=None," in repr(an_event(kind, coupon_code=None))
 

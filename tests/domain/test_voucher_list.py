@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partner_vouchers.domain.events import (
+    AuditedEvent,
     Event,
     ListActivated,
     ListArchived,
@@ -20,11 +21,10 @@ from partner_vouchers.domain.events import (
     ListDeleted,
     ListEdited,
     ListPaused,
-    Recorded,
 )
 from partner_vouchers.domain.lifecycle import State, Status
 from partner_vouchers.domain.stock import Counts, PercentUsed
-from partner_vouchers.domain.voucher_list import Terms, VoucherList, new_list, new_tag
+from partner_vouchers.domain.voucher_list import ListSnapshot, VoucherList, new_list, new_tag
 from partner_vouchers.errors import (
     ActionNotAllowed,
     ExpiryNotInFuture,
@@ -56,7 +56,7 @@ def create(**changed: Any) -> tuple[VoucherList, tuple[Event, ...]]:
 def changes_in(events: tuple[Event, ...]) -> dict[str, tuple[object, object]]:
     """Return what the only event says: each field, from what and to what."""
     (event,) = events
-    assert isinstance(event, Recorded)
+    assert isinstance(event, AuditedEvent)
     assert event.occurred_at == NOW
     return {change.field: (change.before, change.after) for change in event.changes}
 
@@ -431,11 +431,11 @@ def test_a_list_is_found_by_its_texts_in_any_case() -> None:
 
 def test_the_terms_of_a_list_are_what_it_says_now() -> None:
     found = a_list(version=7)
-    said = found.terms
+    said = found.snapshot
 
     edited, _ = found.edit(NOW, name="Spring Sale")
 
-    assert said == Terms(
+    assert said == ListSnapshot(
         list_id="1837",
         version=7,
         partner="Puma",
@@ -444,5 +444,5 @@ def test_the_terms_of_a_list_are_what_it_says_now() -> None:
         description="₹500 off on orders above ₹2000",
         expires_at=EXPIRY,
     )
-    assert edited.terms == evolve(said, name="Spring Sale", version=8)
-    assert found.terms == said
+    assert edited.snapshot == evolve(said, name="Spring Sale", version=8)
+    assert found.snapshot == said

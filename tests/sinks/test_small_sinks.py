@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from partner_vouchers.domain.events import FieldChange, ListEdited, Recorded
+from partner_vouchers.domain.events import AuditedEvent, FieldChange, ListEdited
 from partner_vouchers.domain.promo_events import CouponRewarded, PromoEvent
 from partner_vouchers.errors import InvalidInput, SinkUnavailable
 from partner_vouchers.ports import EventSink, OutboxEntry, Rejection
@@ -145,7 +145,7 @@ def test_a_receiver_has_its_own_names_and_forms() -> None:
 
 
 def test_of_its_own_events_the_library_tells_the_facts() -> None:
-    edited: Recorded = ListEdited(
+    edited: AuditedEvent = ListEdited(
         occurred_at=AT, list_id="1837", changes=(FieldChange("name", "Winter", None),)
     )
 

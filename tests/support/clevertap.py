@@ -1,6 +1,6 @@
 """CleverTap's upload of events, as its pages and recorded answers describe it, on this machine.
 
-Recorded answers: an answer of 200 names each record that was not taken, with its number in the request counted
+AuditedEvent answers: an answer of 200 names each record that was not taken, with its number in the request counted
 from 1, and repeats it, as an object or (older ones) as JSON text.
 """
 

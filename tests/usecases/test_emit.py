@@ -12,10 +12,10 @@ from attrs import asdict
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.events import Event, StockLow
 from partner_vouchers.domain.promo_events import (
-    RAISED_EVENTS,
+    HOST_EVENTS,
     CouponRewarded,
+    HostEvent,
     PointsCredited,
-    RaisedEvent,
     VoucherRewarded,
 )
 from partner_vouchers.errors import InvalidInput
@@ -25,8 +25,8 @@ from tests.support.host import FixedClock, Host
 from tests.support.promo import AT, an_event
 
 
-@pytest.mark.parametrize("kind", RAISED_EVENTS)
-def test_an_event_reaches_a_sink_as_it_was_raised(host: Host, kind: type[RaisedEvent]) -> None:
+@pytest.mark.parametrize("kind", HOST_EVENTS)
+def test_an_event_reaches_a_sink_as_it_was_raised(host: Host, kind: type[HostEvent]) -> None:
     event, bare = an_event(kind), an_event(kind, **dict.fromkeys(optional(kind)))
     for each in (event, bare):
         host.vouchers.events.emit(each)
@@ -38,7 +38,7 @@ def test_an_event_reaches_a_sink_as_it_was_raised(host: Host, kind: type[RaisedE
     assert repr(sink.events) == repr([event, bare])
 
 
-def optional(kind: type[RaisedEvent]) -> list[str]:
+def optional(kind: type[HostEvent]) -> list[str]:
     return [row.attribute for row in kind.table.rows if row.optional]
 
 

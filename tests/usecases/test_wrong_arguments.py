@@ -95,7 +95,9 @@ class Scene:
             "zone": ZoneInfo("Asia/Kolkata"), "low_stock_at": 3, "actor": "ops",
         }  # fmt: skip
         known: dict[str, Any] = {
-            "list_id": self.list_id, "assignment_id": self.assignment_id, "status": None, "upload_id": self.upload_id, "campaign_id": "CMP", "user_id": "ann",
+            "list_id": self.list_id, "assignment_id": self.assignment_id,
+            "status": None, "upload_id": self.upload_id, "campaign_id": "CMP",
+            "user_id": "ann",
             "user_ids": ["ann", "ben"], "code": "A", "actor": "ops", "version": version, "after": None,
             "limit": 10, "name": "Nike", "source": b"X\nY\n", "filename": "codes.csv", "uploaded_by": "ops",
             "idempotency_key": "order-2", "context": {}, "contexts": {}, "partial": True, "expired": False,

@@ -8,20 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partner_vouchers.domain.events import (
+    AuditedEvent,
     Event,
     FieldChange,
     ListEdited,
     ListExpired,
-    Recorded,
     StockEvent,
     StockLow,
     UnreadableEvent,
     Value,
 )
 from partner_vouchers.domain.promo_events import (
-    RAISED_EVENTS,
+    HOST_EVENTS,
     CouponRedeemed,
-    RaisedEvent,
+    HostEvent,
     VoucherRewarded,
 )
 from partner_vouchers.errors import StorageError
@@ -52,9 +52,9 @@ REDEEMED = an_event(CouponRedeemed, discount_amount=None)
 
 
 def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
-    if issubclass(kind, RaisedEvent):
+    if issubclass(kind, HostEvent):
         return any_event(kind)
-    if issubclass(kind, Recorded):
+    if issubclass(kind, AuditedEvent):
         return st.builds(
             kind,
             occurred_at=INSTANTS,
@@ -69,7 +69,7 @@ def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
     )
 
 
-def types_in(event: Recorded) -> list[tuple[type, type]]:
+def types_in(event: AuditedEvent) -> list[tuple[type, type]]:
     return [(type(change.before), type(change.after)) for change in event.changes]
 
 
@@ -82,14 +82,14 @@ def test_an_event_comes_back_as_it_was_stored(name: str, data: st.DataObject) ->
 
     assert found == event
     assert type(found) is type(event)
-    if isinstance(found, Recorded) and isinstance(event, Recorded):
+    if isinstance(found, AuditedEvent) and isinstance(event, AuditedEvent):
         # 1 == 1.0 == True, but they are not the same to a reader.
         assert types_in(found) == types_in(event)
 
 
 def test_every_event_that_is_stored_as_text_has_its_name() -> None:
-    recorded = set(Recorded.__subclasses__()) - {UnreadableEvent}
-    concrete = {*recorded, *StockEvent.__subclasses__(), ListExpired, *RAISED_EVENTS}
+    recorded = set(AuditedEvent.__subclasses__()) - {UnreadableEvent}
+    concrete = {*recorded, *StockEvent.__subclasses__(), ListExpired, *HOST_EVENTS}
 
     assert set(EVENT_TYPES.values()) == concrete
     assert all(kind.event_name == name for name, kind in EVENT_TYPES.items())
@@ -196,5 +196,5 @@ def test_a_changed_value_keeps_its_type(value: Value) -> None:
 
     found = event_from_json("list.edited", event_to_json(event))
 
-    assert isinstance(found, Recorded)
+    assert isinstance(found, AuditedEvent)
     assert [repr(change.after) for change in found.changes] == [repr(value)]

@@ -17,7 +17,7 @@ from partner_vouchers.domain.lifecycle import Status
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.domain.stock import Counts, StockLevel, stock_level
 from partner_vouchers.domain.text import MAX_NAME, has_control_character, require_own_id
-from partner_vouchers.domain.voucher_list import Terms, VoucherList
+from partner_vouchers.domain.voucher_list import ListSnapshot, VoucherList
 from partner_vouchers.errors import (
     CodesExhausted,
     InvalidIdempotencyKey,
@@ -46,7 +46,7 @@ class Assignment:
         campaign_id: the campaign that gave it, or None where it was asked of a list.
         ordinal: 1 for the user's first code in that campaign (without one: asked of that list), 2 for the next.
         assigned_at: when it was given, in UTC.
-        terms: what the list said then.
+        snapshot: what the list said then.
     """
 
     id: str
@@ -55,12 +55,12 @@ class Assignment:
     campaign_id: str | None
     ordinal: int
     assigned_at: datetime
-    terms: Terms
+    snapshot: ListSnapshot
 
     @property
     def list_id(self) -> str:
         """The list that the code came from."""
-        return self.terms.list_id
+        return self.snapshot.list_id
 
     @property
     def source(self) -> Source:
@@ -70,19 +70,19 @@ class Assignment:
     @property
     def event(self) -> VoucherRewarded:
         """The event `CT Partner Voucher Rewarded` of this assignment; the same whenever it is asked for."""
-        terms = self.terms
+        snapshot = self.snapshot
         return VoucherRewarded(
             occurred_at=self.assigned_at,
             user_id=self.user_id,
             campaign_id=self.campaign_id,
             source=self.source.value,
             voucher_code=self.code,
-            list_id=terms.list_id,
-            list_tag=terms.tag,
-            list_name=terms.name,
-            list_description=terms.description,
-            list_expiry=terms.expires_at,
-            partner=terms.partner,
+            list_id=snapshot.list_id,
+            list_tag=snapshot.tag,
+            list_name=snapshot.name,
+            list_description=snapshot.description,
+            list_expiry=snapshot.expires_at,
+            partner=snapshot.partner,
         )
 
 

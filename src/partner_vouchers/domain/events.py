@@ -59,7 +59,7 @@ class FieldChange:
 
 
 @frozen(kw_only=True)
-class Recorded(Event):
+class AuditedEvent(Event):
     """A change made by somebody: an event that the audit log keeps too.
 
     Attributes:
@@ -76,85 +76,85 @@ class Recorded(Event):
         return "" if self.list_id is None else list_key(self.list_id)
 
 
-class PartnerAdded(Recorded):
+class PartnerAdded(AuditedEvent):
     """A partner was added."""
 
     event_name = "partner.added"
 
 
-class ListCreated(Recorded):
+class ListCreated(AuditedEvent):
     """A voucher list was created."""
 
     event_name = "list.created"
 
 
-class ListEdited(Recorded):
+class ListEdited(AuditedEvent):
     """A voucher list's name, description, expiry or stock threshold was changed."""
 
     event_name = "list.edited"
 
 
-class ListPaused(Recorded):
+class ListPaused(AuditedEvent):
     """A voucher list was paused."""
 
     event_name = "list.paused"
 
 
-class ListActivated(Recorded):
+class ListActivated(AuditedEvent):
     """A voucher list was activated."""
 
     event_name = "list.activated"
 
 
-class ListArchived(Recorded):
+class ListArchived(AuditedEvent):
     """A voucher list was archived for good."""
 
     event_name = "list.archived"
 
 
-class ListDeleted(Recorded):
+class ListDeleted(AuditedEvent):
     """A voucher list of which no code was given out was deleted."""
 
     event_name = "list.deleted"
 
 
-class CampaignLinked(Recorded):
+class CampaignLinked(AuditedEvent):
     """A voucher list was linked to a campaign, or the link was changed."""
 
     event_name = "campaign.linked"
 
 
-class CampaignUnlinked(Recorded):
+class CampaignUnlinked(AuditedEvent):
     """A voucher list was unlinked from a campaign."""
 
     event_name = "campaign.unlinked"
 
 
-class UploadCompleted(Recorded):
+class UploadCompleted(AuditedEvent):
     """An upload ended, and its valid codes became available."""
 
     event_name = "upload.completed"
 
 
-class UploadFailed(Recorded):
+class UploadFailed(AuditedEvent):
     """An upload was refused as a whole."""
 
     event_name = "upload.failed"
 
 
-class UploadWithdrawn(Recorded):
+class UploadWithdrawn(AuditedEvent):
     """The codes of an upload that nobody had were taken back."""
 
     event_name = "upload.withdrawn"
 
 
-class CodeRevealed(Recorded):
+class CodeRevealed(AuditedEvent):
     """A whole code was shown to a person. It is kept in the audit log alone."""
 
     event_name = "code.revealed"
 
 
-class CodesDownloaded(Recorded):
+class CodesDownloaded(AuditedEvent):
     """A file with whole codes was downloaded by a person. It is kept in the audit log alone."""
 
     event_name = "codes.downloaded"
@@ -217,7 +217,7 @@ class ListExpired(Event):
 
 
 @frozen(kw_only=True)
-class UnreadableEvent(Recorded):
+class UnreadableEvent(AuditedEvent):
     """An event that this version of the library does not know: a newer version wrote its type or a property of it.
 
     Attributes:

@@ -186,7 +186,7 @@ def _mask_or_none(code: str | None) -> str:
 
 
 @frozen(kw_only=True)
-class RaisedEvent(PromoEvent):
+class HostEvent(PromoEvent):
     """A promo event of the host's: what `events.emit` takes.
 
     Texts follow the library's rules: names and ids stand on one line, descriptions may have several. Instants
@@ -202,7 +202,7 @@ class RaisedEvent(PromoEvent):
 
 
 @frozen(kw_only=True)
-class CouponRewarded(RaisedEvent):
+class CouponRewarded(HostEvent):
     """A user was given a coupon: `CT Coupon Rewarded`.
 
     Raises:
@@ -249,7 +249,7 @@ class CouponRewarded(RaisedEvent):
 
 
 @frozen(kw_only=True)
-class CouponUsed(RaisedEvent):
+class CouponUsed(HostEvent):
     """A coupon was redeemed, or its redemption was taken back.
 
     Raises:
@@ -302,7 +302,7 @@ class CouponReverted(CouponUsed):
 
 
 @frozen(kw_only=True)
-class PointsCredited(RaisedEvent):
+class PointsCredited(HostEvent):
     """Points were added to a user's wallet: `CT Points Credited`.
 
     Raises:
@@ -347,7 +347,7 @@ class PointsCredited(RaisedEvent):
 
 
 @frozen(kw_only=True)
-class PointsDebited(RaisedEvent):
+class PointsDebited(HostEvent):
     """Points were taken from a user's wallet: `CT Points Debited`.
 
     Raises:
@@ -381,7 +381,7 @@ class PointsDebited(RaisedEvent):
     transaction_id: str = field(validator=_is_name)
 
 
-RAISED_EVENTS: Final[tuple[type[RaisedEvent], ...]] = (
+HOST_EVENTS: Final[tuple[type[HostEvent], ...]] = (
     CouponRewarded,
     CouponRedeemed,
     CouponReverted,
@@ -390,5 +390,5 @@ RAISED_EVENTS: Final[tuple[type[RaisedEvent], ...]] = (
 )
 """The promo events that a host raises."""
 
-PROMO_EVENTS: Final[tuple[type[PromoEvent], ...]] = (VoucherRewarded, *RAISED_EVENTS)
+PROMO_EVENTS: Final[tuple[type[PromoEvent], ...]] = (VoucherRewarded, *HOST_EVENTS)
 """All promo events."""

@@ -45,7 +45,7 @@ UNCHANGED: Final = Unchanged.UNCHANGED
 
 
 @frozen
-class Terms:
+class ListSnapshot:
     """What a list said when a code of it was given out.
 
     Attributes:
@@ -115,9 +115,9 @@ class VoucherList:
         return status_at(self.state, self.expires_at, now)
 
     @cached_property
-    def terms(self) -> Terms:
+    def snapshot(self) -> ListSnapshot:
         """What the list says to a user who is given a code now."""
-        return Terms(
+        return ListSnapshot(
             self.id, self.version, self.partner, self.tag, self.name, self.description, self.expires_at
         )
 

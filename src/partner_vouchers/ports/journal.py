@@ -8,7 +8,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from partner_vouchers.domain.events import Event, Recorded
+from partner_vouchers.domain.events import AuditedEvent, Event
 
 
 @frozen
@@ -110,13 +110,13 @@ class AuditEntry:
 
     position: int
     actor: str | None
-    event: Recorded
+    event: AuditedEvent
 
 
 class Audit(Protocol):
     """The log of changes. Nothing in it is ever changed or removed."""
 
-    def append(self, actor: str | None, events: Sequence[Recorded]) -> None:
+    def append(self, actor: str | None, events: Sequence[AuditedEvent]) -> None:
         """Add changes."""
         ...
 

@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from partner_vouchers.domain.assignment import Assignment, Request
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
 from partner_vouchers.domain.duplicates import PerPartnerAndTag, counts_for_duplicates, refusal
-from partner_vouchers.domain.events import Event, Recorded
+from partner_vouchers.domain.events import AuditedEvent, Event
 from partner_vouchers.domain.lifecycle import State, Status
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.domain.uploads import RowFaultKind, Tally, Upload, interrupted, list_is_full
@@ -193,7 +193,7 @@ def publish_in(tx: Transaction, opened: CodeImport, entry: Upload, rows: int) ->
 def record(tx: Transaction, events: Sequence[Event]) -> None:
     """Store events, and those of them that are changes in the audit log."""
     tx.outbox.append(events)
-    tx.audit.append("ops", [event for event in events if isinstance(event, Recorded)])
+    tx.audit.append("ops", [event for event in events if isinstance(event, AuditedEvent)])
 
 
 def upload(storage: Storage, list_id: str, codes: Sequence[str]) -> Outcome:
@@ -318,7 +318,7 @@ def _serve(
         taken = tx.codes.take(candidate.id, 1).codes
         if taken:
             given = Assignment(
-                taken[0].id, taken[0].code, user_id, campaign_id, ordinal, now, candidate.terms
+                taken[0].id, taken[0].code, user_id, campaign_id, ordinal, now, candidate.snapshot
             )
             tx.assignments.add([given])
             return given, False

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from partner_vouchers.domain import events
 from partner_vouchers.domain.assignment import Source
 from partner_vouchers.domain.codes import CodeFormat
-from partner_vouchers.domain.events import Event, FieldChange, ListExpired, Recorded, StockEvent
+from partner_vouchers.domain.events import AuditedEvent, Event, FieldChange, ListExpired, StockEvent
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.promo_events import (
@@ -199,7 +199,7 @@ def own_events() -> st.SearchStrategy[Event]:
     of_list = {"list_id": ids, "partner": names(), "list_tag": tags()}
     changed = {"list_id": st.none() | ids, "changes": changes}
     return st.one_of(
-        _events(_kinds(Recorded), changed),
+        _events(_kinds(AuditedEvent), changed),
         _events(_kinds(StockEvent), {**of_list, "available": st.integers(0, 10**6)}),
         _events([ListExpired], of_list),
     )

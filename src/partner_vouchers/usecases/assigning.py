@@ -183,9 +183,9 @@ class Assigner:
         taken = self.tx.codes.take(voucher_list.id, len(asks))
         given: list[Assignment] = []
         if taken.codes:
-            terms, campaign_id, now = voucher_list.terms, self.request.campaign_id, self.now
+            snapshot, campaign_id, now = voucher_list.snapshot, self.request.campaign_id, self.now
             given = [
-                Assignment(code.id, code.code, user_id, campaign_id, ordinal, now, terms)
+                Assignment(code.id, code.code, user_id, campaign_id, ordinal, now, snapshot)
                 for code, (user_id, ordinal) in zip(taken.codes, asks, strict=False)
             ]
             self.tx.assignments.add(given)

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from partner_vouchers.domain.arguments import is_whole, require_bool, require_instance, require_seconds
 from partner_vouchers.domain.delivery import RetryPolicy
-from partner_vouchers.domain.promo_events import RaisedEvent
+from partner_vouchers.domain.promo_events import HostEvent
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import HostTransactionError, InvalidInput
 from partner_vouchers.ports import EventSink, Transaction
@@ -106,7 +106,7 @@ class EventsGroup:
             tally.failure,
         )
 
-    def emit(self, event: RaisedEvent) -> None:
+    def emit(self, event: HostEvent) -> None:
         """Emit a coupon or wallet event: it is stored, and goes to every sink like the library's own events.
 
         Inside a host's transaction it is committed or rolled back with it. Two calls make two events.

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from partner_vouchers.domain.codes import CodeRules
 from partner_vouchers.domain.duplicates import DuplicatePolicy
-from partner_vouchers.domain.events import CodesDownloaded, Event, FieldChange, Recorded
+from partner_vouchers.domain.events import AuditedEvent, CodesDownloaded, Event, FieldChange
 from partner_vouchers.domain.expiry import require_aware
 from partner_vouchers.domain.text import could_be_id, require_id, require_name
 from partner_vouchers.domain.voucher_list import VoucherList
@@ -138,10 +138,10 @@ def require_actor(actor: object) -> str | None:
 def record(tx: Transaction, events: Sequence[Event], actor: str | None) -> None:
     """Store events in the outbox, and in the audit log if they are changes."""
     tx.outbox.append(events)
-    tx.audit.append(actor, [event for event in events if isinstance(event, Recorded)])
+    tx.audit.append(actor, [event for event in events if isinstance(event, AuditedEvent)])
 
 
-def audit_access(wiring: Wiring, event: Recorded, actor: object) -> None:
+def audit_access(wiring: Wiring, event: AuditedEvent, actor: object) -> None:
     """Keep in the audit log that a person saw whole codes. The sinks do not receive it.
 
     Raises:

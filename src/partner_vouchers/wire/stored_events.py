@@ -13,15 +13,15 @@ from cattrs import Converter
 
 from partner_vouchers.domain import events
 from partner_vouchers.domain.events import (
+    AuditedEvent,
     Event,
     FieldChange,
     ListExpired,
-    Recorded,
     StockEvent,
     UnreadableEvent,
 )
 from partner_vouchers.domain.expiry import require_aware
-from partner_vouchers.domain.promo_events import RAISED_EVENTS
+from partner_vouchers.domain.promo_events import HOST_EVENTS
 from partner_vouchers.domain.properties import Number
 from partner_vouchers.errors import InvalidInput, StorageError
 
@@ -29,12 +29,12 @@ _OWN_EVENTS = [
     found
     for found in vars(events).values()
     if isinstance(found, type)
-    and issubclass(found, Recorded | StockEvent | ListExpired)
-    and found not in (Recorded, StockEvent, UnreadableEvent)
+    and issubclass(found, AuditedEvent | StockEvent | ListExpired)
+    and found not in (AuditedEvent, StockEvent, UnreadableEvent)
 ]
 
 EVENT_TYPES: Final[dict[str, type[Event]]] = {
-    found.event_name: found for found in (*_OWN_EVENTS, *RAISED_EVENTS)
+    found.event_name: found for found in (*_OWN_EVENTS, *HOST_EVENTS)
 }
 """The stored events by name."""
 

@@ -214,7 +214,7 @@ def assignment_that_says_what_its_list_says_now(
 ) -> list[Assignment]:
     known = self._unit.tables
     found = [known.assignments[each] for each in ids if each in known.assignments]
-    return [evolve(each, terms=known.list(each.list_id).terms) for each in found]
+    return [evolve(each, snapshot=known.list(each.list_id).snapshot) for each in found]
 
 
 @fault("test_a_code_is_assigned_once", codes.Assignments, "add")

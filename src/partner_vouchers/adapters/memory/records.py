@@ -11,7 +11,7 @@ from partner_vouchers import ports
 from partner_vouchers.adapters import simple
 from partner_vouchers.adapters.memory.tables import number
 from partner_vouchers.adapters.memory.unit import Repository, Unit
-from partner_vouchers.domain.events import Event, Recorded
+from partner_vouchers.domain.events import AuditedEvent, Event
 from partner_vouchers.domain.uploads import RowFault, Upload, UploadStatus
 from partner_vouchers.errors import StorageError
 from partner_vouchers.ports import AuditEntry, OutboxEntry
@@ -75,7 +75,7 @@ class Outbox(Repository, ports.Outbox):
 class Audit(Repository, ports.Audit):
     """The log of changes."""
 
-    def append(self, actor: str | None, events: Sequence[Recorded]) -> None:
+    def append(self, actor: str | None, events: Sequence[AuditedEvent]) -> None:
         tables, log = self._unit.tables, self._unit.log
         for event in events:
             log.append(tables.audit, AuditEntry(next(tables.audit_positions), actor, event))

@@ -127,7 +127,7 @@ class PostgresAssignments(SqlAssignments):
                 origin_of(given.campaign_id, given.list_id),
                 given.ordinal,
                 from_instant(given.assigned_at),
-                given.terms.version,
+                given.snapshot.version,
             )
             for given in assignments
         ]

@@ -7,7 +7,7 @@ from typing import cast
 
 from partner_vouchers.adapters.sql.columns import to_list_number
 from partner_vouchers.adapters.sql.session import Session, Value, first
-from partner_vouchers.domain.events import Recorded
+from partner_vouchers.domain.events import AuditedEvent
 from partner_vouchers.ports import AuditEntry
 from partner_vouchers.wire.stored_events import event_from_json, event_to_json
 
@@ -18,7 +18,7 @@ class SqlAudit:
     def __init__(self, db: Session) -> None:
         self._db = db
 
-    def append(self, actor: str | None, events: Sequence[Recorded]) -> None:
+    def append(self, actor: str | None, events: Sequence[AuditedEvent]) -> None:
         for event in events:
             number = None if event.list_id is None else to_list_number(event.list_id)
             self._db.queue("add_audit_entry", number, actor, event.event_name, event_to_json(event))
@@ -33,7 +33,7 @@ class SqlAudit:
             parameters.append(actor)
         sql = f"{self._db.statements['audit_rows']}{conditions} ORDER BY id LIMIT ?"
         return [
-            AuditEntry(position, found_actor, cast(Recorded, event_from_json(name, payload)))
+            AuditEntry(position, found_actor, cast(AuditedEvent, event_from_json(name, payload)))
             for position, found_actor, name, payload in self._db.fetch(sql, *parameters, limit)
         ]
 

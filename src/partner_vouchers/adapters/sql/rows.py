@@ -20,7 +20,7 @@ from partner_vouchers.domain.uploads import (
     UploadStatus,
     WarningKind,
 )
-from partner_vouchers.domain.voucher_list import Terms, VoucherList
+from partner_vouchers.domain.voucher_list import ListSnapshot, VoucherList
 
 LEVELS = {int(level): level for level in StockLevel}
 """The stock levels by their numbers."""
@@ -94,25 +94,27 @@ def _failure_or_none(text: str | None) -> FileFault | None:
     return FileFault(FileFaultKind(kind), message, line)
 
 
-class _TermsCache:
+class _SnapshotCache:
     """Makes assignments of rows; many of them share what their list said."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, int], Terms] = {}
+        self._known: dict[tuple[int, int], ListSnapshot] = {}
 
     def assignment(self, row: tuple[Any, ...]) -> Assignment:
         key = (row[6], row[7])
-        terms = self._known.get(key)
-        if terms is None:
-            terms = Terms(str(row[6]), row[7], row[8], row[9], row[10], row[11], to_instant(row[12]))
-            self._known[key] = terms
+        snapshot = self._known.get(key)
+        if snapshot is None:
+            snapshot = ListSnapshot(
+                str(row[6]), row[7], row[8], row[9], row[10], row[11], to_instant(row[12])
+            )
+            self._known[key] = snapshot
         campaign_id = row[3][2:] if row[3].startswith(_CAMPAIGN) else None
-        return Assignment(str(row[0]), row[1], row[2], campaign_id, row[4], to_instant(row[5]), terms)
+        return Assignment(str(row[0]), row[1], row[2], campaign_id, row[4], to_instant(row[5]), snapshot)
 
 
 def assignments_from_rows(rows: Iterable[tuple[Any, ...]]) -> list[Assignment]:
     """Return assignments of rows: the assignment, then its list, then what that said."""
-    cache = _TermsCache()
+    cache = _SnapshotCache()
     return [cache.assignment(row) for row in rows]
 
 

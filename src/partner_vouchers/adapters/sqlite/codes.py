@@ -108,12 +108,12 @@ class SQLiteAssignments(SqlAssignments):
 
 
 def _row(given: Assignment) -> tuple[int, str, str, int, int, int]:
-    terms = given.terms
+    snapshot = given.snapshot
     return (
         int(given.id),
         given.user_id,
-        origin_of(given.campaign_id, terms.list_id),
+        origin_of(given.campaign_id, snapshot.list_id),
         given.ordinal,
         from_instant(given.assigned_at),
-        terms.version,
+        snapshot.version,
     )

@@ -188,7 +188,7 @@ class AssignmentClauses(StorageHooks):
         driver.change(storage, list_id, name="changed", description="\n", expires_at=driver.FAR + SECOND)
         second, _ = driver.assign(storage, "user-2", list_id=list_id)
         driver.change(storage, list_id, state=State.ARCHIVED, name="changed again")
-        assert [first.terms.name, second.terms.name] == ["Winter Sale", "changed"]
+        assert [first.snapshot.name, second.snapshot.name] == ["Winter Sale", "changed"]
         with storage.begin(write=False) as tx:
             assert tx.assignments.get_many([second.id, first.id]) == [second, first]
             assert tx.assignments.latest("user-1", None, list_id) == first
@@ -357,7 +357,7 @@ class AssignmentClauses(StorageHooks):
         found = tx.lists.get(list_id)
         assert found is not None
         return [
-            Assignment(code.id, code.code, user_id, None, 1, START, found.terms)
+            Assignment(code.id, code.code, user_id, None, 1, START, found.snapshot)
             for code, user_id in zip(taken, users, strict=True)
         ]
 

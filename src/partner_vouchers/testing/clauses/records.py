@@ -8,7 +8,7 @@ from functools import partial
 from attrs import evolve
 from hypothesis import strategies as st
 
-from partner_vouchers.domain.events import Event, ListPaused, PartnerAdded, Recorded
+from partner_vouchers.domain.events import AuditedEvent, Event, ListPaused, PartnerAdded
 from partner_vouchers.domain.uploads import (
     FileFault,
     FileFaultKind,
@@ -171,7 +171,7 @@ class JournalClauses(StorageHooks):
     def test_every_kind_of_event_comes_back(self, storage: Storage) -> None:
         @for_all(st.lists(strategies.stored_events(), max_size=6), st.none() | strategies.names())
         def check(events: list[Event], actor: str | None) -> None:
-            changes = [event for event in events if isinstance(event, Recorded)]
+            changes = [event for event in events if isinstance(event, AuditedEvent)]
             told = len(driver.outbox(storage))
             with storage.begin() as tx:
                 log = tx.audit.entries(None, None, 0, driver.ALL)
@@ -230,7 +230,7 @@ class JournalClauses(StorageHooks):
         assert len(set(ids)) == len(ids) == 12
 
     def test_the_audit_log_is_read_by_list_by_actor_and_by_page(self, storage: Storage) -> None:
-        written: list[tuple[str | None, Recorded]] = []
+        written: list[tuple[str | None, AuditedEvent]] = []
         for number in range(12):
             actor = (None, "ops", "Ops")[number % 3]
             change = ListPaused(occurred_at=START, list_id=("7", "70", None, "7")[number % 4])
@@ -247,7 +247,7 @@ class JournalClauses(StorageHooks):
                     for by, change in written
                     if list_id in (None, change.list_id) and actor in (None, by)
                 ]
-                found, after = list[tuple[str | None, Recorded]](), 0
+                found, after = list[tuple[str | None, AuditedEvent]](), 0
                 with storage.begin(write=False) as tx:
                     while part := tx.audit.entries(list_id, actor, after, 2):
                         assert len(part) <= 2

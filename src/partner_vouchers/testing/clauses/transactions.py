@@ -182,7 +182,7 @@ class TransactionClauses(StorageHooks):
                     [(_, linked)] = tx.campaigns.of_campaign("CMP1")
                 assert (linked.name, linked.version) == (name, version)
                 given, _ = driver.assign(other, f"user-{version}", campaign_id="CMP1")
-                assert given.terms.name == name
+                assert given.snapshot.name == name
                 assert driver.rewards(storage)[-1] == given.event
             assert driver.remaining(storage, list_id) == []
         finally:
