@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from partner_vouchers import Assignment, PartnerVouchers
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.ports import Storage
+from partner_vouchers.testing.driver import outbox
 
 FAR = datetime(2099, 12, 31, tzinfo=UTC)
 
@@ -53,8 +54,7 @@ def checked(vouchers: PartnerVouchers, storage: Storage, list_id: str) -> ListSt
 
 def rewards(storage: Storage) -> list[VoucherRewarded]:
     """Return the events of assignments."""
-    with storage.begin(write=False) as tx:
-        entries = tx.outbox.read(0, 1_000_000)
+    entries = outbox(storage)
     assert not repeated([entry.id for entry in entries])
     return [entry.event for entry in entries if isinstance(entry.event, VoucherRewarded)]
 

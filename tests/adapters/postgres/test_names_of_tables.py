@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 
+import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
@@ -72,3 +73,26 @@ def test_a_list_is_not_deleted_while_the_other_gives_its_codes(
             assert deleted.result(PATIENCE) == (not codes)
         if codes:
             assert one.lists.get(list_id).distributed == len(codes)
+
+
+def test_migrating_at_once() -> None:
+    name = "migrated_by_two_names"
+    with psycopg.connect(server().conninfo, autocommit=True) as operator, ExitStack() as stack:
+        operator.execute(f"CREATE SCHEMA {name}".encode())
+        stack.callback(operator.execute, f"DROP SCHEMA {name} CASCADE".encode())
+        by_path = make_conninfo(server().conninfo, options=f"-c search_path={name}")
+        storages = [
+            stack.enter_context(closing(each))
+            for _ in range(2)
+            for each in (PostgresStorage(server().conninfo, schema=name), PostgresStorage(by_path))
+        ]
+        start = threading.Barrier(len(storages))
+
+        def migrate(storage: PostgresStorage) -> str | None:
+            start.wait(PATIENCE)
+            storage.migrate()
+            with storage.begin(write=False) as tx:
+                return tx.settings.get("storage id")
+
+        with ThreadPoolExecutor(len(storages)) as threads:
+            assert len(set(threads.map(migrate, storages))) == 1

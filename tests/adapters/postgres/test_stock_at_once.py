@@ -12,6 +12,7 @@ from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
 from partner_vouchers.domain.events import StockExhausted, StockLow
 from partner_vouchers.domain.stock import LowStock, PercentUsed
+from partner_vouchers.testing.driver import outbox
 from tests.concurrency.state import FAR, checked, codes_like, csv_file
 from tests.concurrency.teams import in_threads
 from tests.concurrency.work import assign_until_exhausted
@@ -33,8 +34,7 @@ def test_each_level_is_told_once(storage: PostgresStorage, low_stock_at: LowStoc
         ]
         got = [one for answers in in_threads(storage, jobs) for one in answers]
         assert sorted(code for _, code in got) == codes
-        with storage.begin(write=False) as tx:
-            told = Counter(type(entry.event) for entry in tx.outbox.read(0, 100_000))
+        told = Counter(type(entry.event) for entry in outbox(storage))
         assert told[StockExhausted] == round_number + 1
         # A threshold above all that was uploaded stays crossed, unless the list was empty in between.
         assert told[StockLow] <= round_number + 1
@@ -56,8 +56,7 @@ def test_whoever_takes_the_last_code_tells_also_when_many_do_at_once(storage: Po
         codes = codes_like(f"PM{round_number}", 6)
         vouchers.uploads.add(made.id, csv_file(codes), filename="a.csv", uploaded_by="ops")
         in_threads(storage, [partial(ask, f"user-{round_number}-{number}") for number in range(6)])
-        with storage.begin(write=False) as tx:
-            told = Counter(type(entry.event) for entry in tx.outbox.read(0, 100_000))
+        told = Counter(type(entry.event) for entry in outbox(storage))
         assert (told[StockLow], told[StockExhausted]) == (round_number + 1, round_number + 1)
 
 

@@ -20,7 +20,7 @@ class PostgresLeases:
         # A caller that takes many in one transaction must not wait for one while another waits for it: what others
         # have, or are taking just now, is left alone without a lock on it.
         sql = f"""
-            SELECT l.holder = %s, l.until < %s OR {is_dead("l.backend")} FROM pv_leases AS l WHERE l.name = %s
+            SELECT l.owner = %s, l.until < %s OR {is_dead("l.backend")} FROM pv_leases AS l WHERE l.name = %s
         """
         row = self._db.execute(sql, (holder, from_instant(now), name)).fetchone()
         ours, ended = (False, True) if row is None else row
@@ -29,10 +29,10 @@ class PostgresLeases:
         backend = self._liveness.enter(name, holder)
         taken = self._db.execute(
             f"""
-            INSERT INTO pv_leases AS l (name, holder, until, backend) VALUES (%s, %s, %s, %s)
+            INSERT INTO pv_leases AS l (name, owner, until, backend) VALUES (%s, %s, %s, %s)
             ON CONFLICT (name) DO UPDATE
-            SET holder = excluded.holder, until = excluded.until, backend = excluded.backend
-            WHERE l.holder = excluded.holder OR l.until < %s OR {is_dead("l.backend")}
+            SET owner = excluded.owner, until = excluded.until, backend = excluded.backend
+            WHERE l.owner = excluded.owner OR l.until < %s OR {is_dead("l.backend")}
             """,
             (name, holder, from_instant(until), backend, from_instant(now)),
         )
@@ -43,9 +43,9 @@ class PostgresLeases:
 
     def held(self, name: str, holder: str) -> bool:
         # Until the transaction ends nobody else releases or takes it.
-        sql = f"SELECT 1 FROM pv_leases WHERE name = %s AND holder = %s {'FOR UPDATE' if self._db.writes else ''}"
+        sql = f"SELECT 1 FROM pv_leases WHERE name = %s AND owner = %s {'FOR UPDATE' if self._db.writes else ''}"
         return self._db.execute(sql, (name, holder)).fetchone() is not None
 
     def release(self, name: str, holder: str) -> None:
-        self._db.execute("DELETE FROM pv_leases WHERE name = %s AND holder = %s", (name, holder))
+        self._db.execute("DELETE FROM pv_leases WHERE name = %s AND owner = %s", (name, holder))
         self._liveness.leave(name, holder)

@@ -109,3 +109,6 @@ DELETE FROM pv_settings WHERE name LIKE 'delivery pause %';
 DELETE FROM pv_leases WHERE name LIKE 'deliver:%';
 ALTER TABLE pv_outbox DROP COLUMN lane,
     ADD COLUMN nonce bigint NOT NULL DEFAULT (random() * 9007199254740992)::bigint;
+
+-- A process of the version before, which takes a lease before it uploads or delivers, fails there and writes nothing.
+ALTER TABLE pv_leases RENAME COLUMN holder TO owner;

@@ -1,0 +1,147 @@
+"""After `migrate()` a process of the version before, which began earlier, fails before it writes anything."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from partner_vouchers.adapters.postgres import PostgresStorage
+from tests.support.host import FixedClock, Host
+from tests.support.postgres import server
+
+REPOSITORY = Path(__file__).parents[3]
+BEFORE = "7372190"
+"""The last commit whose tables had version 1."""
+
+# Prints a line when it is ready, and what each call came to after it was told to go on.
+OLD = """
+import json, sys
+from datetime import UTC, datetime
+import psycopg
+from partner_vouchers import PartnerVouchers, RepeatPolicy, PointsCredited
+from partner_vouchers.adapters.postgres import PostgresStorage
+from partner_vouchers.sinks.memory import MemorySink
+
+conninfo, schema = sys.argv[1:]
+storage = PostgresStorage(conninfo, schema=schema, timeout=5)
+storage.migrate()
+vouchers = PartnerVouchers(storage)
+expiry = datetime(2100, 1, 1, tzinfo=UTC)
+
+def a_list(tag, *codes):
+    found = vouchers.lists.create(partner="Puma", tag=tag, name="Sale", expires_at=expiry)
+    upload = vouchers.uploads.add(found.id, "\\n".join(codes).encode(), filename="a.csv", uploaded_by="ops")
+    return found.id, upload.id
+
+vouchers.partners.add("Puma")
+first, upload = a_list("one", "A", "B", "C")
+second, _ = a_list("two", "D")
+vouchers.campaigns.link(first, "CMP", repeat=RepeatPolicy.NEW_CODE)
+vouchers.codes.assign(campaign_id="CMP", user_id="ann")
+sink = MemorySink()
+vouchers.events.deliver(sink)
+vouchers.codes.assign(campaign_id="CMP", user_id="bob")
+joined = psycopg.connect(conninfo)
+
+def assign_joined():
+    try:
+        vouchers.using(joined).codes.assign(list_id=first, user_id="cid")
+        joined.commit()
+    finally:
+        joined.rollback()
+
+calls = {
+    "assign": lambda: vouchers.codes.assign(campaign_id="CMP", user_id="cid", idempotency_key="k"),
+    "assign many": lambda: vouchers.codes.assign_many(["dan", "eve"], list_id=first),
+    "assign joined": assign_joined,
+    "add a partner": lambda: vouchers.partners.add("Nike"),
+    "create": lambda: vouchers.lists.create(partner="Puma", tag="three", name="Sale", expires_at=expiry),
+    "edit": lambda: vouchers.lists.edit(second, name="Other"),
+    "pause": lambda: vouchers.lists.pause(second),
+    "archive": lambda: vouchers.lists.archive(second),
+    "delete": lambda: vouchers.lists.delete(second),
+    "upload": lambda: vouchers.uploads.add(second, b"X", filename="b.csv", uploaded_by="ops"),
+    "withdraw": lambda: vouchers.uploads.withdraw(upload),
+    "recover": lambda: vouchers.uploads.recover(),
+    "link": lambda: vouchers.campaigns.link(second, "CMP"),
+    "unlink": lambda: vouchers.campaigns.unlink(first, "CMP"),
+    "emit": lambda: vouchers.events.emit(PointsCredited(
+        user_id="ann", wallet_id="w", source="API", wallet_description="d", points=1, transaction_id="t")),
+    "deliver": lambda: vouchers.events.deliver(sink),
+    "deliver to a new sink": lambda: vouchers.events.deliver(MemorySink(name="new")),
+    "start anew": lambda: PartnerVouchers(PostgresStorage(conninfo, schema=schema)).partners.add("Nike"),
+}
+print("ready", flush=True)
+sys.stdin.readline()
+came_to = {}
+for name, call in calls.items():
+    try:
+        call()
+    except Exception as error:
+        came_to[name] = type(error).__name__
+    else:
+        came_to[name] = "done"
+print(json.dumps(came_to), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def old_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library as it was."""
+    place = tmp_path_factory.mktemp("old")
+    archive = subprocess.run(
+        ["git", "archive", BEFORE, "src"], cwd=REPOSITORY, capture_output=True, check=False
+    )
+    if archive.returncode:
+        pytest.skip("the history of the project is not here")
+    subprocess.run(["tar", "x", "-C", str(place)], input=archive.stdout, check=True)
+    return place / "src"
+
+
+@pytest.fixture
+def old_schema() -> Iterator[str]:
+    with psycopg.connect(server().conninfo, autocommit=True) as operator:
+        yield "old_version"
+        operator.execute("DROP SCHEMA IF EXISTS old_version CASCADE")
+
+
+def everything(schema: str) -> dict[str, list[Any]]:
+    """Return the rows of all tables."""
+    with psycopg.connect(server().conninfo) as operator:
+        tables = operator.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = %s", (schema,)
+        ).fetchall()
+        return {
+            table: sorted(map(str, operator.execute(f'SELECT * FROM {schema}."{table}"'.encode()).fetchall()))
+            for (table,) in tables
+        }
+
+
+def test_an_old_process_beside_new_tables(old_sources: Path, old_schema: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", OLD, server().conninfo, old_schema],
+        env={"PYTHONPATH": ":".join([str(old_sources), *sys.path])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process, closing(PostgresStorage(server().conninfo, schema=old_schema, timeout=5)) as storage:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        storage.migrate()
+        before = everything(old_schema)
+        answer, _ = process.communicate("go\n", timeout=60)
+        came_to = json.loads(answer)
+        assert everything(old_schema) == before
+        # To look for what there is to recover, and to find nothing, is no write.
+        assert {name for name, outcome in came_to.items() if outcome == "done"} <= {"recover"}
+        host = Host(storage, FixedClock())
+        assert host.vouchers.codes.assign(campaign_id="CMP", user_id="cid").code == "C"
