@@ -152,8 +152,7 @@ class SQLiteCodeImport(Recoverable):
             # Found by reading, before anything is written for codes that have no room.
             self._refuse_held(judge)
             self._cut_to_room(full)
-            self._own.execute("DROP TABLE temp.ordered")
-            self._sort()
+            self._order()
         self._allocate(keep_alive)
         self._claim_in_scope(judge, keep_alive)
         self._accepted = self._staged()
@@ -266,17 +265,22 @@ class SQLiteCodeImport(Recoverable):
 
     def _sort(self) -> None:
         """Put the codes in order, and those that an earlier line has aside: no claim need be tried for them."""
-        self._own.execute(
-            "CREATE TEMP TABLE ordered AS SELECT code, min(line) AS line FROM staged GROUP BY code"
-        )
-        (different,) = self._own.execute("SELECT count(*) FROM ordered").fetchone()
-        if different < self._staged():
+        self._order()
+        (has_repeats,) = self._own.execute(
+            "SELECT EXISTS (SELECT 1 FROM ordered AS a JOIN ordered AS b ON b.rowid = a.rowid + 1 AND b.code = a.code)"
+        ).fetchone()
+        if has_repeats:
             self._has_repeats = True
             self._own.execute(
                 "CREATE TEMP TABLE repeats AS SELECT line, code, first FROM "
                 "(SELECT line, code, min(line) OVER (PARTITION BY code) AS first FROM staged) WHERE line <> first"
             )
             self._own.execute("DELETE FROM staged WHERE line IN (SELECT line FROM repeats)")
+            self._order()
+
+    def _order(self) -> None:
+        self._own.execute("DROP TABLE IF EXISTS temp.ordered")
+        self._own.execute("CREATE TEMP TABLE ordered AS SELECT code, line FROM staged ORDER BY code, line")
 
     def _clear_earlier(self, keep_alive: Callable[[Transaction], None]) -> None:
         """Delete what a killed process claimed for this upload, while its range of ids is still known."""
