@@ -1,6 +1,6 @@
 """What a host holds a transaction with: a driver's connection, or one of SQLAlchemy or Django around it.
 
-Neither framework is ever imported: whoever passes an object of one has loaded it.
+Neither framework is imported: a host that passes one of its objects has loaded it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _in_greenlet() -> bool:
 class _Followed:
     """A storage that joins the transaction which the host's framework is in at the time of each call.
 
-    After a commit, the driver's connection may serve somebody else, and so may the transaction on it.
+    After a commit, the driver's connection, and the transaction on it, may serve another caller.
     """
 
     def __init__(self, storage: Storage, given: object, driver_connection: Callable[[Any], object]) -> None:
@@ -153,7 +153,7 @@ def _of_sqlalchemy(given: Any) -> object:
 def _require_somebody_commits(connection: Any, driver: Any) -> None:
     if _commits_by_itself(connection, driver):
         raise HostTransactionError(
-            reason="the isolation level is AUTOCOMMIT, in which nobody would commit or roll back; pass a Connection "
+            reason="the isolation level is AUTOCOMMIT, which commits each statement by itself; pass a Connection "
             "or Session with another one"
         )
     legacy = getattr(driver, "isolation_level", None) is not None and getattr(driver, "autocommit", -1) == -1

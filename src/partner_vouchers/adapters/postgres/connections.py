@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from partner_vouchers.adapters.postgres.driver import Connection
 from partner_vouchers.adapters.postgres.pool import (
     ConnectionPool,
-    PooledConnection,
+    PoolConnection,
     close,
     drop_inherited,
     is_clean,
@@ -44,7 +44,7 @@ class Connections:
         self._timeout = _checked_timeout(timeout)
         size = _checked_size(max_connections)
         self.after_fork: list[Callable[[], None]] = []
-        self._lent: dict[int, ref[Lent]] = {}
+        self._lent: dict[int, ref[PooledConnection]] = {}
         self._host_pool: Pool | None = None
         self._own: ConnectionPool | None = None
         if isinstance(source, str):
@@ -60,13 +60,13 @@ class Connections:
             )
         _ALL.add(self)
 
-    def lend(self) -> Lent:
-        """Return a connection that is given back by `Lent.end`.
+    def lend(self) -> PooledConnection:
+        """Return a connection, to be given back with `PooledConnection.end`.
 
         Raises:
-            StorageUnavailable: there is none to be had.
+            StorageUnavailable: the pool has none.
         """
-        lent = Lent(self.source(), self._lent)
+        lent = PooledConnection(self.source(), self._lent)
         try:
             lent.begin()
         except psycopg.Error as error:
@@ -148,18 +148,18 @@ class Connections:
         )
 
 
-class Lent:
-    """A connection that was lent, ready for explicit transactions.
+class PooledConnection:
+    """A connection of a pool, ready for explicit transactions.
 
     Attributes:
         connection: the connection.
     """
 
-    def __init__(self, pool: ConnectionPool | Pool, lent: dict[int, ref[Lent]]) -> None:
+    def __init__(self, pool: ConnectionPool | Pool, lent: dict[int, ref[PooledConnection]]) -> None:
         self.connection: Connection
         self._pool = pool
         self._lent = lent
-        self._own: PooledConnection | None = None
+        self._own: PoolConnection | None = None
         self._context: AbstractContextManager[Connection] | None = None
         self._autocommit = True
 

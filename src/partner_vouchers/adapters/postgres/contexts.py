@@ -9,7 +9,7 @@ import psycopg
 from psycopg.pq import PipelineStatus, TransactionStatus
 
 from partner_vouchers.adapters.postgres.bridge import BridgedConnection
-from partner_vouchers.adapters.postgres.connections import Connections, Lent
+from partner_vouchers.adapters.postgres.connections import Connections, PooledConnection
 from partner_vouchers.adapters.postgres.driver import Connection, Session
 from partner_vouchers.adapters.postgres.errors import is_lost, translated
 from partner_vouchers.adapters.postgres.pipeline import OwnConnection, command
@@ -69,13 +69,13 @@ class TransactionContext(SqlContext[PostgresTransaction]):
 
 
 class OwnContext(TransactionContext):
-    """A transaction on a connection that is lent for it."""
+    """A transaction on a pooled connection."""
 
     def __init__(self, shared: Shared, connections: Connections, *, write: bool) -> None:
         super().__init__(shared)
         self._connections = connections
         self._write = write
-        self._lent: Lent | None = None
+        self._lent: PooledConnection | None = None
 
     def _begin(self) -> Session:
         # A pooled connection may have broken while it was idle. Nothing was done yet, so another one may be tried.
@@ -105,7 +105,7 @@ class OwnContext(TransactionContext):
 
 
 class OwnConnectionContext(TransactionContext):
-    """A transaction on a connection that stays with whoever borrowed it."""
+    """A transaction on a connection that stays with its borrower."""
 
     def __init__(self, shared: Shared, connection: Connection) -> None:
         super().__init__(shared)
@@ -161,7 +161,7 @@ class HostContext(TransactionContext):
 
 
 def require_transaction(connection: Connection) -> None:
-    """Check that a host's connection has a transaction that somebody will commit, or begins one by itself.
+    """Check that a host's connection has a transaction that the host will commit, or begins one by itself.
 
     Raises:
         HostTransactionError: it has none, or cannot be used otherwise.
@@ -175,7 +175,7 @@ def require_transaction(connection: Connection) -> None:
         )
     if connection.pgconn.pipeline_status != PipelineStatus.OFF:
         raise HostTransactionError(
-            reason="the connection is in pipeline mode, where an error is told too late to undo a call; leave the "
+            reason="the connection is in pipeline mode, where an error arrives too late to undo a call; leave the "
             "`with connection.pipeline():` first"
         )
     match connection.info.transaction_status:
@@ -185,8 +185,8 @@ def require_transaction(connection: Connection) -> None:
             return
         case TransactionStatus.IDLE:
             raise HostTransactionError(
-                reason="the connection has no open transaction, and nobody would commit one: open one with "
-                "`with connection.transaction():`, or turn autocommit off"
+                reason="the connection has no open transaction, and would commit each statement by itself: open one "
+                "with `with connection.transaction():`, or turn autocommit off"
             )
         case TransactionStatus.INERROR:
             raise HostTransactionError(

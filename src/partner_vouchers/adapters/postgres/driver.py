@@ -23,7 +23,7 @@ Connection = psycopg.Connection[Any]
 _SHORTEST_QUEUE, _LONGEST_QUEUE = 0.1, 1.0
 """Seconds to queue for a list before others are let through: little, unless those who have it take their time."""
 _PAUSES = 2
-"""How much longer than it queued somebody then stands aside."""
+"""For how many times as long as it queued a caller then lets others pass."""
 _LOOK_SECONDS = 0.05
 _COPY_BYTES = 128 * 1024
 
@@ -38,8 +38,8 @@ KEY = f"(%s::bigint # {TABLES})"
 class Copy:
     """Rows on their way to the server.
 
-    The driver's own class warns with the server's message about a copy that is given up, which quotes rows. Whoever
-    gives this one up closes the connection.
+    When a copy fails, the driver's own class logs the server's message, which quotes rows. To abort this one, close the
+    connection.
     """
 
     def __init__(self, connection: Connection, statement: bytes) -> None:
@@ -82,7 +82,7 @@ class Session:
 
     Attributes:
         connection: the connection.
-        names: where the tables stand.
+        names: the names of the tables.
         writes: whether the transaction may write; one that only reads takes no locks.
         joined: whether it is a host's, which may stay open for as long as it likes.
     """
@@ -192,7 +192,7 @@ class Session:
             failure = translated(error)
         raise failure
 
-    # Whoever waits for one of these locks must look at the tables with a later statement: the one that waits sees
+    # After waiting for one of these locks, read the tables with a later statement: the one that waits sees
     # them as they were before.
 
     def lock(self, *about: str) -> None:
@@ -213,7 +213,7 @@ class Session:
             self.execute(sql, (sorted(keys),))
 
     def lock_database(self) -> None:
-        """Wait until nobody else migrates tables in this database, whatever their names, and keep others from it."""
+        """Wait for other migrations of tables in this database, whatever their names, and keep new ones waiting."""
         self.execute("SELECT pg_advisory_xact_lock(%s)", (lock_number("migration"),))
 
     def share_list(self, number: int) -> None:
@@ -225,7 +225,7 @@ class Session:
     def lock_list(self, number: int) -> None:
         """Wait until no other transaction takes codes of a list, or changes it, and keep it so until the end.
 
-        Those who come later queue behind whoever waits, and a host's transaction may be waited for: so the place in
+        Later callers queue behind a waiting one, and it may wait for a host's transaction. So the place in
         the queue is given up from time to time.
 
         Raises:

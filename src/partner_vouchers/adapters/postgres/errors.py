@@ -35,7 +35,7 @@ def not_migrated(found: str) -> StorageNotMigrated:
 
 
 def translated(error: psycopg.Error) -> StorageError:
-    """Return the error of this library that stands for an error of the driver.
+    """Return the error of this library for an error of the driver.
 
     Raise it outside of the `except` block: the error of the driver holds what the server says, which may quote rows,
     and so codes. Only its class and SQLSTATE are passed on.
@@ -100,7 +100,7 @@ def is_lost(error: psycopg.Error) -> bool:
 
 
 def is_told_by_server(error: psycopg.Error) -> bool:
-    """Tell whether the server itself says what failed, and not whoever noticed that the connection is gone.
+    """Tell whether the server itself reported the failure, and not a pooler or the driver after losing the connection.
 
     Errors of class 08 are about connections: a pooler tells of its own in this way.
     """

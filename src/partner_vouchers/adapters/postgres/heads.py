@@ -1,4 +1,4 @@
-"""Where the codes of each list begin, so that nobody has to look again at what is gone.
+"""Remember where the codes of each list begin, so that codes that are gone are not read again.
 
 A code that was taken leaves a mark in the index, until the server has cleared it away. A process that takes
 codes of a list begins where it was successful last. What comes back behind that place, because a transaction

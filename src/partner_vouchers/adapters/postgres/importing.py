@@ -1,7 +1,7 @@
 """Import the codes of an upload into PostgreSQL: copied into a temporary table, then checked by set operations.
 
 One sorted pass enters the codes into the index of their scope; the server's own constraint says which are
-refused. The others go where they will be taken from, at ids beyond `pv_stock.published`, where nobody looks. To
+refused. The others go where they will be taken from, at ids beyond `pv_stock.published`, which are not read yet. To
 publish is to move `published`. Nobody who assigns codes waits for any of it.
 """
 
@@ -13,7 +13,7 @@ from contextlib import suppress
 from traceback import clear_frames
 from types import TracebackType
 
-from partner_vouchers.adapters.postgres.connections import Connections, Lent
+from partner_vouchers.adapters.postgres.connections import Connections, PooledConnection
 from partner_vouchers.adapters.postgres.contexts import OwnConnectionContext, commit
 from partner_vouchers.adapters.postgres.driver import Copy, Session
 from partner_vouchers.adapters.postgres.liveness import backend_of, is_dead
@@ -36,7 +36,7 @@ KeepAlive = Callable[[Transaction], None]
 
 _WORK_MEMORY = "64MB"
 
-# Whether somebody has the code of an entry: of a list that counts, given out, or to be taken, or of an upload that
+# Whether the code of an entry is held: of a list that counts, given out, or to be taken, or of an upload that
 # another connection is bringing in.
 _IS_HELD = f"""
     CASE WHEN NOT EXISTS (
@@ -51,7 +51,7 @@ _IS_HELD = f"""
     END
 """
 
-# Of the rows of the file: those whose code somebody has, and those whose code stands on an earlier line.
+# Rows of the file whose code is held, or is on an earlier line.
 _CHECK = f"""
     INSERT INTO {REFUSED} (line, code, held_by, first)
     SELECT line, code, held_by, first FROM (
@@ -81,7 +81,7 @@ _SCOPE_IS_EMPTY = """
     SELECT NOT EXISTS (
         SELECT 1 FROM pv_active_codes WHERE scope_id = (SELECT id FROM pv_scopes WHERE key = %s))
 """
-# Entries that nobody holds, of codes of this file: `line` is the first one with the code.
+# Entries that are not held, of codes of this file: `line` is the first one with the code.
 _FREED = f"""
     SELECT DISTINCT ON (s.code) s.code, s.line, a.code_id AS former
     FROM {STAGED} AS s
@@ -98,7 +98,7 @@ _TAKE_OVER = f"""
     UPDATE pv_active_codes AS a SET code_id = %s + f.line FROM freed AS f
     WHERE a.scope_id = (SELECT id FROM pv_scopes WHERE key = %s) AND a.code = f.code
 """
-# By now an entry of a code of this file is its own, or of an earlier line, or somebody holds it.
+# By now an entry of a code of this file is its own, or of an earlier line, or it is held.
 _FIND_REFUSED = f"""
     INSERT INTO {REFUSED} (line, code, held_by, first)
     SELECT s.line, s.code,
@@ -151,7 +151,7 @@ class PostgresCodeImport:
         self._list_number = to_list_number(upload.list_id)
         self._scope = scope
         self._states = [state.value for state in State if counts(state)]
-        self._lent: Lent | None = None
+        self._lent: PooledConnection | None = None
         self._importer = ""
         self._staging = Staging()
         self._copying: tuple[Copy, PostgresTransaction] | None = None
@@ -260,7 +260,7 @@ class PostgresCodeImport:
         Raises:
             StorageError: `tx` is of another storage or has ended; or `claim` has not ended well.
             UnknownList: the list was removed.
-            UploadInterrupted: somebody else took the upload over.
+            UploadInterrupted: another process took the upload over.
         """
         if not isinstance(tx, PostgresTransaction) or tx.shared is not self._shared:
             raise StorageError(reason="publish in a transaction of the storage that the import belongs to")
@@ -304,7 +304,7 @@ class PostgresCodeImport:
             self._copying = None
         return OwnConnectionContext(self._shared, self._lent.connection)
 
-    def _let_go(self, lent: Lent) -> None:
+    def _let_go(self, lent: PooledConnection) -> None:
         with OwnConnectionContext(self._shared, lent.connection) as tx:
             # What was not published can be taken over from now on.
             sql = "UPDATE pv_imports SET importer = '0 0' WHERE importer = %s"
@@ -334,7 +334,7 @@ class PostgresCodeImport:
             staging.make(db, REFUSED)
             db.execute(_FIND_REFUSED, (*ours, *ours, base, scope, base))
             db.execute(_DROP_REFUSED)
-        # To be taken where they stand; but nobody looks beyond what was published.
+        # Codes beyond what was published are not given yet.
         copied = db.execute(f"INSERT INTO pv_codes (id, code) SELECT %s + line, code FROM {STAGED}", (base,))
         self._base, self._last = base, last
         return copied.rowcount

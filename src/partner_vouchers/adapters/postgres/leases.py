@@ -42,7 +42,7 @@ class PostgresLeases:
         return False
 
     def held(self, name: str, holder: str) -> bool:
-        # Until the transaction ends nobody else releases or takes it.
+        # No other transaction releases or takes it until this one ends.
         sql = f"SELECT 1 FROM pv_leases WHERE name = %s AND owner = %s {'FOR UPDATE' if self._db.writes else ''}"
         return self._db.execute(sql, (name, holder)).fetchone() is not None
 

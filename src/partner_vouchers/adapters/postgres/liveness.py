@@ -12,7 +12,7 @@ from contextlib import suppress
 import psycopg
 from psycopg.rows import tuple_row
 
-from partner_vouchers.adapters.postgres.connections import Connections, Lent
+from partner_vouchers.adapters.postgres.connections import Connections, PooledConnection
 from partner_vouchers.adapters.postgres.driver import Connection
 from partner_vouchers.adapters.postgres.errors import translated
 
@@ -108,7 +108,7 @@ class _Line:
     """A connection that is only kept open."""
 
     def __init__(self, connections: Connections) -> None:
-        self.lent: Lent = connections.lend()
+        self.lent: PooledConnection = connections.lend()
         try:
             self.backend: str = backend_of(self.lent.connection)
         except BaseException:

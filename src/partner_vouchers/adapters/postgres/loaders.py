@@ -1,4 +1,4 @@
-"""How values are read, whatever a host has told the driver, its connection or its pool."""
+"""How values are read, whatever a host has configured for the driver, its connection or its pool."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Row = TypeVar("Row")
 
 
 def with_loaders(cursor: psycopg.Cursor[Row]) -> psycopg.Cursor[Row]:
-    """Return a cursor, after it was told how values are read."""
+    """Return a cursor that reads values in this way."""
     for kind, loader in _LOADERS.items():
         cursor.adapters.register_loader(kind, loader)
     return cursor

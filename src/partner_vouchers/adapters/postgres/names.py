@@ -11,7 +11,7 @@ from partner_vouchers.adapters.sql.statements import load_statements
 from partner_vouchers.errors import InvalidInput
 
 _PREFIX = re.compile(r"[a-z_][a-z0-9_]{0,29}")
-# The SQL of this adapter is written for the prefix `pv_`, so that it can be read, and tried, as it stands.
+# The SQL of this adapter is written for the prefix `pv_`, so that it can be read, and tried, as it is.
 # An index lies in the schema of its table and cannot be given one.
 _NAME = re.compile(r"(\bINDEX |'|\b)pv_([a-z_]+)\b")
 _EACH = re.compile(r"json_each\(\?\) AS (\w+)")
@@ -35,7 +35,7 @@ class Names:
         self._rendered: dict[str, bytes] = {}
 
     def table(self, name: str) -> str:
-        """Return the quoted name of a table, as it stands in SQL."""
+        """Return the quoted name of a table for SQL."""
         path = (self.prefix + name,) if self.schema is None else (self.schema, self.prefix + name)
         return sql.Identifier(*path).as_string(None)
 

@@ -33,7 +33,7 @@ _PLACEHOLDER = re.compile(rb"%[s%]")
 
 
 class OwnConnection(psycopg.Connection[Any]):
-    """A connection of our own pool, so that nobody else drops the statements that were prepared on it.
+    """A connection of our own pool. No other code drops the statements that were prepared on it.
 
     Attributes:
         statement_names: under which name the server knows which statement.
@@ -104,11 +104,11 @@ class Pipeline:
             self._exchange()
 
     def commit(self) -> bytes | None:
-        """Execute what was queued, commit, and return the server's word for what it did.
+        """Execute what was queued, commit, and return the command tag.
 
         Raises:
             StorageError: a statement before the commit failed, and nothing was stored.
-            psycopg.Error: the commit failed, or the connection was lost, and nobody knows how far the server came.
+            psycopg.Error: the commit failed, or the connection was lost, and it is unknown how far the server came.
         """
         before = len(self._queue)
         self._queue.append((_COMMIT, []))
@@ -123,7 +123,7 @@ class Pipeline:
         for place, answer in enumerate(answers):
             if _has_failed(answer):
                 failure = failure_of(answer)
-                # Without the server's word nobody knows how far it came: all of it may have arrived there.
+                # Without an answer of the server it is unknown how far it came: all of it may have arrived.
                 raise translated(failure) if place < before and is_told_by_server(failure) else failure
         return answers[-1].command_status
 
@@ -163,7 +163,7 @@ class Pipeline:
         """Make sure that the server knows the statements that were queued."""
         for sql, _ in self._queue:
             if sql not in self._names:
-                # Where a Ctrl-C ended the wait for an answer, nobody knows whether the server knows that name.
+                # Where a Ctrl-C ended the wait for an answer, the server may or may not know that name.
                 name = b"partner_vouchers_%d" % next(self.connection.tried_names)
                 self._pgconn.send_prepare(name, _numbered(sql))
                 (answer,) = self.connection.wait(generators.execute(self._pgconn))
@@ -173,7 +173,7 @@ class Pipeline:
 
 
 def command(connection: psycopg.Connection[Any], sql: bytes, *, whole: bool = False) -> bytes | None:
-    """Execute what has neither parameters nor rows, and return the server's word for what it did.
+    """Execute what has neither parameters nor rows, and return the command tag.
 
     The driver's cursors would spend more on it than the server does.
 

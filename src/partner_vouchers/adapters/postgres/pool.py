@@ -41,11 +41,11 @@ class Room:
     __slots__ = ("__weakref__", "connection", "is_free")
 
     def __init__(self) -> None:
-        self.connection: ref[PooledConnection] | None = None
+        self.connection: ref[PoolConnection] | None = None
         self.is_free: bool = False
 
 
-class PooledConnection(OwnConnection):
+class PoolConnection(OwnConnection):
     """A connection of a `ConnectionPool`."""
 
     room: Room
@@ -90,11 +90,11 @@ class ConnectionPool:
     def forget(self) -> None:
         """Begin anew without any connection, after `fork` in the child."""
         self._rooms: dict[int, ref[Room]] = {}
-        self._idle: deque[PooledConnection] = deque()
+        self._idle: deque[PoolConnection] = deque()
         # Wakes those who wait. An entry too many or too few does no harm, since they also look by themselves.
         self._returned: queue.SimpleQueue[None] = queue.SimpleQueue()
 
-    def connections(self) -> Iterator[PooledConnection]:
+    def connections(self) -> Iterator[PoolConnection]:
         """Yield all connections, idle and lent."""
         for known in list(self._rooms.values()):
             room = known()
@@ -102,7 +102,7 @@ class ConnectionPool:
             if connection is not None:
                 yield connection
 
-    def lend(self) -> PooledConnection:
+    def lend(self) -> PoolConnection:
         """Return a connection outside of any transaction, for `give_back` or `discard`.
 
         Raises:
@@ -138,7 +138,7 @@ class ConnectionPool:
                 )
         raise StorageUnavailable(reason="the storage was closed while the call waited; nothing was stored")
 
-    def give_back(self, connection: PooledConnection) -> None:
+    def give_back(self, connection: PoolConnection) -> None:
         """Take back a connection that `is_clean`, or close it where the pool was closed meanwhile."""
         if connection.closings != self._closings:
             self.discard(connection)
@@ -150,14 +150,14 @@ class ConnectionPool:
             while self._idle[0].idle_since < now - _MOST_IDLE_SECONDS:
                 self.discard(self._idle.popleft())
 
-    def discard(self, connection: PooledConnection) -> None:
+    def discard(self, connection: PoolConnection) -> None:
         """Close a connection, and have the server stop what it does for it."""
         close(connection)
         connection.room.is_free = True
         self._wake()
 
     def discard_idle(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the idle connections."""
         with suppress(IndexError):
             while True:
                 self.discard(self._idle.pop())
@@ -174,7 +174,7 @@ class ConnectionPool:
     def _take_room(self) -> Room | None:
         """Return room for another connection, if there is any.
 
-        Without a lock: whoever came later to `_rooms` gives way.
+        Without a lock: the later entry of `_rooms` gives way.
         """
         room, number = Room(), next(self._numbers)
         self._rooms[number] = ref(room)
@@ -192,13 +192,13 @@ class ConnectionPool:
         room.is_free = True
         return None
 
-    def _connect(self, room: Room, seconds: float) -> PooledConnection:
+    def _connect(self, room: Room, seconds: float) -> PoolConnection:
         conninfo, options = self._conninfo(), dict(self._options())
         if "connect_timeout" not in {**conninfo_to_dict(conninfo), **options}:
             options["connect_timeout"] = max(round(seconds), 1)
         # To forget statements of its own, the driver would have the server forget those of `Pipeline`.
         options.update(autocommit=True, prepare_threshold=None)
-        connection = PooledConnection.connect(conninfo, **options)
+        connection = PoolConnection.connect(conninfo, **options)
         connection.room, connection.closings = room, self._closings
         room.connection = ref(connection)
         self._configure(connection)
@@ -220,7 +220,7 @@ def drop_inherited(connection: psycopg.Connection[Any]) -> None:
 
     The object is left with the null device, so that nothing that is done with it reaches the parent's session.
     """
-    if isinstance(connection, PooledConnection):
+    if isinstance(connection, PoolConnection):
         connection.inherited = True
     with suppress(psycopg.Error, OSError):
         descriptor = connection.pgconn.socket

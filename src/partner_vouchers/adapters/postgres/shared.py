@@ -14,7 +14,7 @@ class Shared:
     """What the transactions of one storage share within a process.
 
     Attributes:
-        names: where the tables stand.
+        names: the names of the tables.
         catalog: the lists of campaigns that were asked for lately.
         heads: where the codes of each list begin, as far as is known.
         liveness: how others know that this process is alive.
