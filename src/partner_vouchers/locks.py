@@ -86,13 +86,14 @@ class Place:
         done: whether the lock was released, or is not wanted any more.
     """
 
-    __slots__ = ("after", "before", "bell", "done", "thread", "token")
+    __slots__ = ("__weakref__", "_before", "after", "bell", "done", "thread", "token")
 
     def __init__(self, token: Token) -> None:
         self.token = token
         self.thread = threading.get_ident()
         self.done = False
-        self.before: Place | None = None
+        # Weak, so that finished places are freed at once. One that somebody waits for is kept by those before it.
+        self._before: weakref.ref[Place] | None = None
         # At most one entry. `dict.setdefault` is one step, whatever other threads and signals do.
         self.after: dict[None, Place] = {}
         self.bell: SimpleQueue[None] | None = None
@@ -101,6 +102,15 @@ class Place:
     def finished(self) -> bool:
         """Whether nobody has to wait for this place."""
         return self.done or self.token() is None
+
+    @property
+    def before(self) -> Place | None:
+        """The place before this one, or one before that; None once all of them are finished."""
+        return None if self._before is None else self._before()
+
+    @before.setter
+    def before(self, place: Place | None) -> None:
+        self._before = None if place is None else weakref.ref(place)
 
     def ring(self) -> None:
         """Let the thread of this place look whether it is its turn."""
@@ -123,7 +133,7 @@ class QueueLock:
         self._last.done = True
 
     def acquire(self, place: Place, timeout: float | None) -> bool:
-        """Wait for the lock; return whether it came within so many seconds.
+        """Wait for the lock, or until the place is finished; return whether either came within so many seconds.
 
         Raises:
             AlreadyOwner: this thread has a place in the queue that is not finished.
@@ -151,7 +161,7 @@ class QueueLock:
         last = self._last
         while True:
             # Before the place can be found in the chain.
-            place.before = last
+            place._before = weakref.ref(last)
             found = last.after.setdefault(None, place)
             if found is place:
                 break
@@ -170,7 +180,7 @@ class QueueLock:
         self._require_other_threads(place)
         place.bell = SimpleQueue()
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not self._is_first(place):
+        while not (self._is_first(place) or place.finished):
             wait = _LOOK_AGAIN if deadline is None else min(deadline - time.monotonic(), _LOOK_AGAIN)
             if wait <= 0:
                 place.done = True

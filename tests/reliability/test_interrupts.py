@@ -212,3 +212,35 @@ def test_an_alarm_may_go_off_at_any_time(tmp_path: Path, place: str, alarms: int
     assert ran.returncode == 0, ran.stderr
     struck, calls = map(int, ran.stdout.split())
     assert alarms <= struck <= calls
+
+
+def test_a_leader_of_a_shared_commit_loses_its_own_call_alone(tmp_path: Path, tried: Tried) -> None:
+    storage = SQLiteStorage(tmp_path / "vouchers.db", synchronous="NORMAL", busy_timeout=5)
+    host = Host(storage, FixedClock())
+    found = host.a_list(*some_codes(60_000))
+    numbers = iter(range(60_000))
+
+    def assign(user: str) -> str:
+        return host.vouchers.codes.assign(list_id=found.id, user_id=user, idempotency_key=user).code
+
+    with ThreadPoolExecutor(4) as threads:
+
+        def call(instruction: int) -> Interrupt | None:
+            first, *others = (f"user {next(numbers)}" for _ in range(4))
+            with storage.begin():
+                last = storage._connections.writers._last
+                # The leader waits first; the instructions of its waiting are counted too.
+                leads = threads.submit(interrupted_at, instruction, lambda: assign(first))
+                while last.after.get(None) is None and not leads.done():
+                    pass
+                given = [threads.submit(assign, user) for user in others]
+            codes = [future.result(PATIENCE) for future in given]
+            interrupt = leads.result(PATIENCE)
+            codes.append(assign(first))
+            assert len(set(codes)) == 4
+            assert [assign(user) for user in others] == codes[:3]
+            return interrupt
+
+        tried(call)
+    nothing_is_half_done(host, found.id)
+    storage.close()

@@ -44,7 +44,7 @@ from partner_vouchers.ports.imports import CodeImport, Judge
 from partner_vouchers.ports.journal import Audit, AuditEntry, Leases, Outbox, OutboxEntry, Settings, Unordered
 from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists, Partners, SortKey
 from partner_vouchers.ports.sinks import EventSink, Rejection
-from partner_vouchers.ports.storage import AsyncHostConnection, Clock, Storage
+from partner_vouchers.ports.storage import AsyncHostConnection, Clock, SharesCommits, Storage
 from partner_vouchers.ports.transaction import Transaction
 from partner_vouchers.ports.uploads import Uploads
 
@@ -70,6 +70,7 @@ __all__ = [
     "Partners",
     "Rejection",
     "Settings",
+    "SharesCommits",
     "SortKey",
     "Storage",
     "Taken",

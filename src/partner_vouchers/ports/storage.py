@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import Upload
@@ -27,6 +27,25 @@ class AsyncHostConnection(NamedTuple):
 
     driver: Any
     wait_for: Callable[[Awaitable[Any]], Any]
+
+
+T = TypeVar("T")
+
+
+class SharesCommits(Protocol):
+    """What a storage can offer besides: threads that write at the same time share one durable commit."""
+
+    def run_shared(self, work: Callable[[Transaction], T]) -> T:
+        """Run a function in a transaction that writes, in this thread or another one; return what it returns.
+
+        Args:
+            work: commits the transaction that it is given. It may be run more than once, and by another thread.
+
+        Raises:
+            StorageError: as for `Storage.begin`. A shared commit that fails is the error of every call that shared it.
+            Exception: what `work` raises.
+        """
+        ...
 
 
 class Storage(Protocol):

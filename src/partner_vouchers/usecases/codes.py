@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import BinaryIO, TypeVar
 
 from partner_vouchers.csvfile.export import distributed_codes, remaining_codes
@@ -84,7 +85,10 @@ class CodesGroup:
         request = new_request(campaign_id, list_id, idempotency_key)
         known = {} if context is None else require_mapping("context", context)
         fingerprint = None if request.idempotency_key is None else request.fingerprint("one", user_id)
-        return self._wiring.write(self._assign, user_id, request, fingerprint, known)
+        # Rules and the clock belong to the host, and are called in the thread of the caller.
+        now = self._wiring.now()
+        write = self._wiring.write if self._wiring.eligibility else self._wiring.write_shared
+        return write(self._assign, user_id, request, fingerprint, known, now)
 
     def assign_many(
         self,
@@ -221,9 +225,15 @@ class CodesGroup:
         return as_binary_stream(distributed_codes(self._stream_assignments(list_id), raw=raw))
 
     def _assign(
-        self, tx: Transaction, user_id: str, request: Request, fingerprint: str | None, context: UserContext
+        self,
+        tx: Transaction,
+        user_id: str,
+        request: Request,
+        fingerprint: str | None,
+        context: UserContext,
+        now: datetime,
     ) -> Reward:
-        assigner = self._assigner(tx, request)
+        assigner = Assigner(tx, request, now, self._wiring.eligibility)
         known = assigner.replay(fingerprint)
         if known is not None:
             return Reward(known[0], replayed=True)

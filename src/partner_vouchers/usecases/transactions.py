@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from partner_vouchers.errors import ConnectionLost, DuplicatePolicyMismatch, TransactionConflict
-from partner_vouchers.ports import Transaction
+from partner_vouchers.ports import SharesCommits, Transaction
 
 if TYPE_CHECKING:
     from partner_vouchers.usecases.wiring import Wiring
@@ -22,7 +22,7 @@ PAUSES = (0.05, 0.25)
 
 
 def run_in_transaction(
-    wiring: Wiring, work: Callable[..., T], arguments: tuple[Any, ...], *, write: bool
+    wiring: Wiring, work: Callable[..., T], arguments: tuple[Any, ...], *, write: bool, shared: bool = False
 ) -> T:
     """Run the work of a use case in one transaction, and return its result.
 
@@ -39,6 +39,8 @@ def run_in_transaction(
             the storage, unless the operation is idempotent; after it, it does not use the storage.
         arguments: its other arguments.
         write: False for work that only reads.
+        shared: True for work that another thread may run, so that several calls share one durable commit where the
+            storage can do that. It must call nothing that the host handed in.
 
     Raises:
         TransactionConflict: also after the last attempt.
@@ -47,7 +49,7 @@ def run_in_transaction(
     """
     if not wiring.policy_check.passed:
         check_policy(wiring, write=write)
-    return _repeat(wiring, work, arguments, write=write)
+    return _repeat(wiring, work, arguments, write=write, shared=shared)
 
 
 def check_policy(wiring: Wiring, *, write: bool = True) -> None:
@@ -76,11 +78,15 @@ def check_policy(wiring: Wiring, *, write: bool = True) -> None:
     check.passed = not check.in_doubt
 
 
-def _repeat(wiring: Wiring, work: Callable[..., T], arguments: tuple[Any, ...], *, write: bool) -> T:
+def _repeat(
+    wiring: Wiring, work: Callable[..., T], arguments: tuple[Any, ...], *, write: bool, shared: bool = False
+) -> T:
     attempts = 1
     while True:
-        context = wiring.storage.begin(write=write)
         try:
+            if shared and not wiring.in_host_transaction and hasattr(type(wiring.storage), "run_shared"):
+                return cast(SharesCommits, wiring.storage).run_shared(lambda tx: work(tx, *arguments))
+            context = wiring.storage.begin(write=write)
             try:
                 with context as tx:
                     return work(tx, *arguments)

@@ -97,6 +97,10 @@ class Wiring:
         """Run work in a transaction, which it commits, and return its result (see `run_in_transaction`)."""
         return run_in_transaction(self, work, arguments, write=True)
 
+    def write_shared(self, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments) -> T:
+        """Do the same as `write`, for work that another thread may run and whose commit other threads may share."""
+        return run_in_transaction(self, work, arguments, write=True, shared=True)
+
 
 def require_list(tx: Transaction, list_id: object) -> VoucherList:
     """Return a list.

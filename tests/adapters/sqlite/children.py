@@ -3,6 +3,7 @@
     python -m tests.adapters.sqlite.children open <db>
     python -m tests.adapters.sqlite.children upload <db> <list id> <code>...
     python -m tests.adapters.sqlite.children change <db> <list id> <other list id> <campaign>
+    python -m tests.adapters.sqlite.children give_in_threads <db> <list id> <threads> <number of the first user>
 
 `open` waits for a line on its standard input before it opens the file, `upload` stops in the middle until it is
 killed.
@@ -12,8 +13,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import NoReturn
 
 from partner_vouchers.adapters.sqlite import SQLiteStorage
@@ -56,6 +59,20 @@ def change(path: str, list_id: str, other_id: str, campaign: str) -> None:
     say("changed")
 
 
+def give_in_threads(path: str, list_id: str, threads: str, first: str) -> None:
+    """Assign to user after user in each thread, and say what each got, until killed."""
+    host = Host(SQLiteStorage(path), FixedClock())
+
+    def give(thread: int) -> None:
+        for number in count(int(first)):
+            user = f"user-{thread}-{number}"
+            reward = host.vouchers.codes.assign(list_id=list_id, user_id=user, idempotency_key=user)
+            say(user, reward.code)
+
+    for thread in range(int(threads)):
+        threading.Thread(target=give, args=(thread,)).start()
+
+
 @contextmanager
 def a_child() -> Iterator[bool]:
     """Fork; the context is entered by both, with True in the child, which ends at the end of it."""
@@ -78,5 +95,6 @@ if __name__ == "__main__":
         "open": open_at_the_signal,
         "upload": upload,
         "change": change,
+        "give_in_threads": give_in_threads,
     }
     commands[sys.argv[1]](*sys.argv[2:])

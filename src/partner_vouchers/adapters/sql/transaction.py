@@ -37,6 +37,8 @@ class SqlTransaction(Generic[AnySession]):
     def expire(self) -> None:
         """Make every further use an error."""
         self.session = _ENDED
+        # It refers to the context, which refers to the transaction: free both at once.
+        self._commit = _refuse
 
     @property
     def catalog(self) -> Catalog:
@@ -87,6 +89,10 @@ class _Ended:
 
 
 _ENDED: Any = _Ended()
+
+
+def _refuse() -> NoReturn:
+    raise has_ended()
 
 
 def has_ended() -> StorageError:

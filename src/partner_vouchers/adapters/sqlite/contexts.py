@@ -129,17 +129,7 @@ class WriteContext(ReadContext):
 
     def _begin(self) -> Database:
         pool = self._pool
-        place = self._place = Place(self.token)
-        try:
-            if not pool.writers.acquire(place, pool.timeout):
-                raise StorageBusy(
-                    reason=f"other threads wrote for {pool.timeout:g} s; nothing was stored, call again"
-                )
-        except AlreadyOwner:
-            raise StorageError(
-                reason="a write transaction of this thread is open already; end it first, or call "
-                "vouchers.using(connection) to take part in a transaction of your own"
-            ) from None
+        self._queue()
         if pool.writing is not None:
             pool.discard(pool.writing)
         connection = pool.writing = self._connection = self._given or pool.borrow(self.token)
@@ -149,6 +139,12 @@ class WriteContext(ReadContext):
         except sqlite3.OperationalError:
             retry_while_busy(connection, "BEGIN IMMEDIATE", pool.timeout)
         return connection
+
+    def _queue(self) -> Place:
+        """Wait until this transaction may begin."""
+        place = self._place = Place(self.token)
+        queue_for(self._pool, place)
+        return place
 
     def _do_commit(self) -> None:
         self._require_this_process()
@@ -171,6 +167,26 @@ class WriteContext(ReadContext):
                     pool.give_back(connection)
         finally:
             pool.writers.release(place)
+
+
+def queue_for(pool: Connections, place: Place) -> None:
+    """Wait for a place to become the first among the writers of this process.
+
+    Raises:
+        StorageBusy: others wrote until the timeout.
+        StorageError: this thread writes already.
+    """
+    try:
+        is_first = pool.writers.acquire(place, pool.timeout)
+    except AlreadyOwner:
+        raise StorageError(
+            reason="a write transaction of this thread is open already; end it first, or call "
+            "vouchers.using(connection) to take part in a transaction of your own"
+        ) from None
+    if not is_first:
+        raise StorageBusy(
+            reason=f"other threads wrote for {pool.timeout:g} s; nothing was stored, call again"
+        )
 
 
 def end_transaction(connection: sqlite3.Connection) -> None:

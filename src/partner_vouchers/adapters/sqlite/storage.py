@@ -6,18 +6,22 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from partner_vouchers.adapters.sql.campaigns import Catalog
 from partner_vouchers.adapters.sqlite.connections import Connections
 from partner_vouchers.adapters.sqlite.contexts import ReadContext, TransactionContext, WriteContext
+from partner_vouchers.adapters.sqlite.group_commit import SharedWrite
 from partner_vouchers.adapters.sqlite.host import HostTransaction
 from partner_vouchers.adapters.sqlite.importing import SQLiteCodeImport
 from partner_vouchers.adapters.sqlite.reclaim import abandon_failed_uploads, abandon_upload, reclaim_lists
 from partner_vouchers.adapters.sqlite.schema import upgrade
+from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import Upload
 from partner_vouchers.errors import InvalidInput
+
+T = TypeVar("T")
 
 Synchronous = Literal["FULL", "NORMAL", "EXTRA"]
 
@@ -62,6 +66,20 @@ class SQLiteStorage:
 
     def begin(self, *, write: bool = True) -> TransactionContext:
         return (WriteContext if write else ReadContext)(self._connections, self._catalog)
+
+    def run_shared(self, work: Callable[[SQLiteTransaction], T]) -> T:
+        """Run a function in a transaction that writes, in this thread or another one; return what it returns.
+
+        Threads that call it at the same time share one durable commit.
+
+        Args:
+            work: commits the transaction that it is given. It may be run more than once, and by another thread.
+
+        Raises:
+            StorageError: as for `begin`.
+            Exception: what `work` raises.
+        """
+        return SharedWrite(self._connections, self._catalog, work).run()
 
     def join(self, connection: object) -> HostTransaction:
         return HostTransaction(connection, self._connections, self._catalog)

@@ -1,0 +1,281 @@
+"""Group commit: threads that wait for the same disk share one durable commit.
+
+Whoever finds no other writer leads. The leader runs its own work, then that of the calls that queue behind it, each in
+a savepoint, for a few milliseconds, commits once, and wakes their threads with their own result or error. No thread is
+started. A call that finds nobody waiting commits at once, as ever.
+
+An exception that does not come from the work of a call, such as that of a signal handler, ends the leader alone: its
+transaction is rolled back, and the other calls are run again by the next leader. The main thread, in which signals are
+handled, never runs the work of others.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from copy import copy
+from typing import Any, Generic, TypeVar
+
+from partner_vouchers.adapters.sql.campaigns import Catalog
+from partner_vouchers.adapters.sqlite.connections import Connection, Connections
+from partner_vouchers.adapters.sqlite.contexts import WriteContext, queue_for
+from partner_vouchers.adapters.sqlite.driver import translated
+from partner_vouchers.adapters.sqlite.session import SQLiteSession
+from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
+from partner_vouchers.errors import PartnerVouchersError, StorageBusy, StorageError
+from partner_vouchers.locks import Place, Token
+
+T = TypeVar("T")
+
+Work = Callable[[SQLiteTransaction], T]
+
+_LEAD_SECONDS = 0.004
+"""How long a leader begins to run the work of others."""
+
+_GATHER_SECONDS = 0.0005
+"""How long a leader waits for calls to come again that shared the commit before."""
+
+_LOOK_AGAIN = 0.00005
+_COMMIT = ("COMMIT",)
+
+
+class _Batch:
+    """The calls that one commit makes durable.
+
+    Attributes:
+        leader: the place of the leader.
+        committed: not empty once the commit was made.
+        failure: why the commit failed.
+    """
+
+    def __init__(self, leader: Place) -> None:
+        self.leader = leader
+        self.committed: list[object] = []
+        self.failure: StorageError | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return bool(self.committed) or self.failure is not None or self.leader.finished
+
+
+class _Call(Place, Generic[T]):
+    """A call in the queue of the writers.
+
+    Attributes:
+        work: the function of a transaction.
+        batch: the batch whose leader runs it.
+        outcome: whether it returned, and what it returned or raised; it counts once the batch is committed.
+        alone: whether its own thread must run it.
+    """
+
+    __slots__ = ("alone", "batch", "outcome", "work")
+
+    def __init__(self, token: Token, work: Work[T]) -> None:
+        super().__init__(token)
+        self.work = work
+        self.batch: _Batch | None = None
+        self.outcome: tuple[bool, Any] | None = None
+        self.alone = False
+
+    @property
+    def finished(self) -> bool:
+        return self.done or self.token() is None or self.is_resolved
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether another thread has brought the call to its end."""
+        batch = self.batch
+        return (
+            batch is not None
+            and self.outcome is not None
+            and (bool(batch.committed) or batch.failure is not None)
+        )
+
+    def result(self) -> Any:
+        """Return what the work returned.
+
+        Raises:
+            StorageError: the commit failed.
+            Exception: what the work raised.
+        """
+        assert self.batch is not None
+        assert self.outcome is not None
+        if self.batch.failure is not None:
+            # Each thread raises an error of its own.
+            raise copy(self.batch.failure)
+        return _result(self.outcome)
+
+
+class _DoneByAnother(Exception):
+    """Another thread has brought the call to its end."""
+
+
+class SharedWrite(WriteContext, Generic[T]):
+    """Runs a function in a transaction that writes, and may share its commit with other threads."""
+
+    def __init__(self, pool: Connections, catalog: Catalog, work: Work[T]) -> None:
+        super().__init__(pool, catalog)
+        self._work = work
+        self._call: _Call[T] | None = None
+        self._is_deferred = False
+
+    def run(self) -> T:
+        """Run the function, or have it run by another thread; return what it returns.
+
+        Raises:
+            StorageError: the transaction could not be begun or committed.
+            Exception: what the function raises.
+        """
+        try:
+            with self as tx:
+                return self._lead(tx)
+        except _DoneByAnother:
+            pass
+        assert self._call is not None
+        try:
+            result: T = self._call.result()
+            return result
+        finally:
+            # The batch refers to its leader, and that to all who came after it: free them at once.
+            self._call.done = True
+            self._call.batch = None
+
+    def _queue(self) -> Place:
+        pool = self._pool
+        call = self._call = self._place = _Call(self.token, self._work)
+        try:
+            queue_for(pool, call)
+        except StorageBusy:
+            # A leader may have begun to run it in this very moment.
+            batch = call.batch
+            while batch is not None and not batch.is_over:
+                time.sleep(_LOOK_AGAIN)
+            if not call.is_resolved:
+                raise
+        if call.is_resolved:
+            raise _DoneByAnother
+        call.batch = call.outcome = None
+        return call
+
+    def _lead(self, tx: SQLiteTransaction) -> T:
+        try:
+            outcome: tuple[bool, Any] = True, self._work(tx)
+        except PartnerVouchersError as error:
+            if not self._is_deferred:
+                raise
+            outcome = False, error
+        if self._is_deferred and self._call is not None and self._connection is not None:
+            batch = _Batch(self._call)
+            members = self._run_others(batch, self._connection)
+            self._commit_all(batch, members, self._connection)
+            if batch.failure is not None:
+                raise batch.failure
+        result: T = _result(outcome)
+        return result
+
+    def _do_commit(self) -> None:
+        # Signals are handled in the main thread, and belong to its own call.
+        if (
+            self._call is not None
+            and (self._pool.shared_by > 1 or _next_call(self._call) is not None)
+            and threading.get_ident() != threading.main_thread().ident
+        ):
+            self._require_this_process()
+            self._is_deferred = True
+        else:
+            super()._do_commit()
+
+    def _run_others(self, batch: _Batch, connection: Connection) -> list[_Call[Any]]:
+        pool = self._pool
+        members: list[_Call[Any]] = []
+        started = time.perf_counter()
+        last: Place = batch.leader
+        while (now := time.perf_counter()) - started < _LEAD_SECONDS:
+            call = _next_call(last)
+            if call is None:
+                if len(members) + 1 >= pool.shared_by or now - started > _GATHER_SECONDS:
+                    break
+                time.sleep(_LOOK_AGAIN)
+                continue
+            last = call
+            call.batch = batch
+            # The thread of the call looks for a batch after it has given up.
+            if call.finished:
+                call.batch = None
+            elif self._run_one(call, connection):
+                members.append(call)
+            else:
+                call.batch = None
+                break
+        pool.shared_by = len(members) + 1
+        return members
+
+    def _run_one(self, call: _Call[Any], connection: Connection) -> bool:
+        """Run the work of another thread; return False where that thread must do it itself."""
+        try:
+            call.outcome = self._attempt(call.work, connection)
+        except Exception as error:
+            if isinstance(error, sqlite3.Error) or not connection.in_transaction:
+                raise
+            try:
+                self._attempt(call.work, connection)
+            except Exception:  # noqa: BLE001 - a fault of the work, which its own thread will see
+                call.alone = True
+                return False
+            # It was sent to this thread, and is none of the work.
+            raise
+        return True
+
+    def _attempt(self, work: Work[T], connection: Connection) -> tuple[bool, Any]:
+        committed = False
+
+        def commit() -> None:
+            nonlocal committed
+            committed = True
+            tx.expire()
+
+        tx = SQLiteTransaction(SQLiteSession(connection, True), self._catalog, commit)
+        connection.execute("SAVEPOINT pv_call")
+        outcome: tuple[bool, Any]
+        try:
+            outcome = True, work(tx)
+        except PartnerVouchersError as error:
+            outcome = False, error
+        finally:
+            tx.expire()
+            if connection.in_transaction:
+                if not committed:
+                    connection.execute("ROLLBACK TO pv_call")
+                connection.execute("RELEASE pv_call")
+        return outcome
+
+    def _commit_all(self, batch: _Batch, members: list[_Call[Any]], connection: Connection) -> None:
+        try:
+            self._pool.file.require_same(self._files)
+            self._checked = True
+            # In one step: no exception comes between the commit and the note that it was made.
+            batch.committed.extend(map(connection.execute, _COMMIT))
+        except StorageError as error:
+            batch.failure = error
+        except sqlite3.Error as error:
+            batch.failure = translated(error)
+        finally:
+            for member in members:
+                member.ring()
+
+
+def _result(outcome: tuple[bool, Any]) -> Any:
+    returned, value = outcome
+    if not returned:
+        raise value
+    return value
+
+
+def _next_call(place: Place) -> _Call[Any] | None:
+    """Return the call that queues behind a place, if others may run it."""
+    follower = place.after.get(None)
+    while follower is not None and follower.finished:
+        follower = follower.after.get(None)
+    return follower if isinstance(follower, _Call) and not follower.alone else None
