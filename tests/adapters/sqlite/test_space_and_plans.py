@@ -288,7 +288,7 @@ def test_nothing_that_is_done_often_reads_a_large_table_from_end_to_end(
     work = {text for text in statements if re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", text)}
     assert len(work) > 100
     with a_connection(storage) as connection:
-        connection.create_function("pv_on_conflict", 3, lambda *_: 0)
+        connection.create_function("pv_on_conflict", 1, lambda _: 0)
         for table in ("staged (line INTEGER PRIMARY KEY, code)", "ordered (code, line)"):
             connection.execute(f"CREATE TEMP TABLE {table}")
         connection.execute("CREATE TEMP TABLE faults (line INTEGER PRIMARY KEY, raw, kind, message)")

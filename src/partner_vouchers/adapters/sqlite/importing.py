@@ -313,35 +313,42 @@ class SQLiteCodeImport(Recoverable):
     def _claim_in_scope(self, judge: Judge, keep_alive: Callable[[Transaction], None]) -> None:
         owners = self._owners()
         refused: list[RowFault] = []
-        superseded: list[tuple[str, int]] = []
-
-        def on_conflict(new: int, old: int, code: str) -> bool:
-            if not owners.is_alive(old):
-                superseded.append((code, old))
-                return True
-            holder = Holder(str(old >> POSITION_BITS))
-            refused.append(RowFault(new - self._base, code, *judge(holder)))
-            return False
-
-        self._own.create_function(_ON_CONFLICT, 3, on_conflict)
+        conflicts: list[str] = []
+        # A function of ours would lose the exception of a signal handler: SQLite makes an error of its own of it. This
+        # one is C. It notes the entry that is in the way, and returns None, so that the entry stays.
+        self._own.create_function(_ON_CONFLICT, 1, conflicts.append)
         done = 0
 
         def claim_slice(tx: SQLiteTransaction, rows: int) -> None:
             keep_alive(tx)
+            conflicts.clear()
             tx.db.execute(
                 f"""
                 INSERT INTO pv_active_codes (scope_id, code, code_id)
                 SELECT (SELECT id FROM pv_scopes WHERE key = ?), code, ? + line
                 FROM ordered WHERE rowid > ? AND rowid <= ? ORDER BY rowid
                 ON CONFLICT (scope_id, code) DO UPDATE SET code_id = excluded.code_id
-                WHERE {_ON_CONFLICT}(excluded.code_id, pv_active_codes.code_id, excluded.code)
+                WHERE {_ON_CONFLICT}(excluded.code_id || ' ' || pv_active_codes.code_id || ' ' || excluded.code)
                 """,
                 (self._scope, self._base, done, done + rows),
+            )
+            taken_over: list[tuple[int, str, int]] = []
+            for conflict in conflicts:
+                new, old, code = conflict.split(" ", 2)
+                if owners.is_alive(int(old)):
+                    holder = Holder(str(int(old) >> POSITION_BITS))
+                    refused.append(RowFault(int(new) - self._base, code, *judge(holder)))
+                else:
+                    taken_over.append((int(new), code, int(old)))
+            tx.db.executemany(
+                "UPDATE pv_active_codes SET code_id = ? "
+                "WHERE scope_id = (SELECT id FROM pv_scopes WHERE key = ?) AND code = ?",
+                [(new, self._scope, code) for new, code, _ in taken_over],
             )
             tx.db.executemany(
                 "INSERT OR IGNORE INTO pv_superseded_codes "
                 "SELECT ?, code_id FROM pv_assignments WHERE code_id = ?",
-                superseded,
+                [(code, old) for _, code, old in taken_over],
             )
 
         (total,) = self._own.execute("SELECT count(*) FROM ordered").fetchone()
@@ -350,7 +357,6 @@ class SQLiteCodeImport(Recoverable):
             done += one_slice(self._write, claim_slice, size)
             self._drop(refused)
             refused.clear()
-            superseded.clear()
 
     def _staged(self) -> int:
         count: int = self._own.execute("SELECT count(*) FROM staged").fetchone()[0]
