@@ -1,10 +1,11 @@
-"""A voucher list as the library shows it: with its status as of the call."""
+"""A voucher list as the library shows it, with its status as of the call."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from attrs import asdict, frozen
+from attrs import fields, frozen
 
 from partner_vouchers.domain.lifecycle import Action, Status, allowed_actions
 from partner_vouchers.domain.stock import LowStock
@@ -29,7 +30,8 @@ class ListView:
         distributed: codes given to users.
         reserved: codes set aside.
         withdrawn: codes taken back before anybody had them.
-        available: codes that can be given out: `uploaded - distributed - reserved - withdrawn`.
+        retired: codes that were revoked and are never given again.
+        available: codes that can be given out: `uploaded` without all of the above.
         low_stock_at: when the list is running low, or None.
         created_at: in UTC.
         updated_at: the last change of the list or its codes by a person, in UTC.
@@ -49,6 +51,7 @@ class ListView:
     distributed: int
     reserved: int
     withdrawn: int
+    retired: int
     available: int
     low_stock_at: LowStock | None
     created_at: datetime
@@ -67,33 +70,25 @@ class ArchivedList(ListView):
     campaign_ids: tuple[str, ...]
 
 
-def archived_view_of(voucher_list: VoucherList, campaign_ids: tuple[str, ...], now: datetime) -> ArchivedList:
-    """Return the view of a list that was just archived."""
-    shown = asdict(view_of(voucher_list, now), recurse=False)
-    return ArchivedList(campaign_ids=campaign_ids, **shown)
-
-
 def view_of(voucher_list: VoucherList, now: datetime) -> ListView:
     """Return the view of a list at `now`."""
+    return ListView(**_shown(voucher_list, now))
+
+
+def archived_view_of(voucher_list: VoucherList, campaign_ids: tuple[str, ...], now: datetime) -> ArchivedList:
+    """Return the view of a list that was just archived."""
+    return ArchivedList(campaign_ids=campaign_ids, **_shown(voucher_list, now))
+
+
+_AS_STORED = {each.name for each in fields(ListView)} & {each.name for each in fields(VoucherList)}
+_COUNTERS = ("uploaded", "distributed", "reserved", "withdrawn", "retired", "available")
+
+
+def _shown(voucher_list: VoucherList, now: datetime) -> dict[str, Any]:
     status = voucher_list.status_at(now)
-    counts = voucher_list.counts
-    return ListView(
-        id=voucher_list.id,
-        partner=voucher_list.partner,
-        tag=voucher_list.tag,
-        name=voucher_list.name,
-        description=voucher_list.description,
-        expires_at=voucher_list.expires_at,
-        status=status,
-        allowed=allowed_actions(status),
-        campaigns=voucher_list.campaigns,
-        uploaded=counts.uploaded,
-        distributed=counts.distributed,
-        reserved=counts.reserved,
-        withdrawn=counts.withdrawn,
-        available=counts.available,
-        low_stock_at=voucher_list.low_stock_at,
-        created_at=voucher_list.created_at,
-        updated_at=voucher_list.updated_at,
-        version=voucher_list.version,
-    )
+    return {
+        **{name: getattr(voucher_list, name) for name in _AS_STORED},
+        **{name: getattr(voucher_list.counts, name) for name in _COUNTERS},
+        "status": status,
+        "allowed": allowed_actions(status),
+    }
