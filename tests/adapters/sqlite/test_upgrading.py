@@ -53,7 +53,8 @@ def old(host: Host, tmp_path: Path) -> Path:
                 columns = ", ".join(
                     row[1] for row in connection.execute(f"PRAGMA main.table_info({table})").fetchall()
                 )
-                copied = f"{columns}) SELECT {columns} FROM new.{table}"
+                found = columns.replace("holder", "owner")
+                copied = f"{columns}) SELECT {found} FROM new.{table}"
             connection.execute(f"DELETE FROM main.{table}")
             connection.execute(f"INSERT INTO main.{table} ({copied}")
         connection.execute("UPDATE pv_settings SET value = '1' WHERE name = 'schema version'")

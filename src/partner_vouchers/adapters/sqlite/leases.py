@@ -17,19 +17,19 @@ class SQLiteLeases:
 
     def take(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
         row = self._db.execute(
-            "SELECT holder, until, process FROM pv_leases WHERE name = ?", (name,)
+            "SELECT owner, until, process FROM pv_leases WHERE name = ?", (name,)
         ).fetchone()
         if row is not None and row[0] != holder and row[1] >= from_instant(now) and not is_dead(row[2]):
             return False
         self._db.execute(
-            "INSERT OR REPLACE INTO pv_leases (name, holder, until, process) VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO pv_leases (name, owner, until, process) VALUES (?, ?, ?, ?)",
             (name, holder, from_instant(until), this_process()),
         )
         return True
 
     def held(self, name: str, holder: str) -> bool:
-        row = self._db.execute("SELECT holder FROM pv_leases WHERE name = ?", (name,)).fetchone()
+        row = self._db.execute("SELECT owner FROM pv_leases WHERE name = ?", (name,)).fetchone()
         return row is not None and row[0] == holder
 
     def release(self, name: str, holder: str) -> None:
-        self._db.execute("DELETE FROM pv_leases WHERE name = ? AND holder = ?", (name, holder))
+        self._db.execute("DELETE FROM pv_leases WHERE name = ? AND owner = ?", (name, holder))

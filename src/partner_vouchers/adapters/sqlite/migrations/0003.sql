@@ -100,6 +100,10 @@ DROP TABLE pv_held;
 DELETE FROM pv_settings WHERE name LIKE 'delivery pause %';
 DELETE FROM pv_leases WHERE name LIKE 'deliver:%';
 
+-- A process of the version before that still runs fails at its leases, or at the events that it writes, before it
+-- has stored anything.
+ALTER TABLE pv_leases RENAME COLUMN holder TO owner;
+
 -- `nonce`: a random number, so that the id of an event cannot come again after a backup was restored; NULL for events
 -- of earlier versions, whose ids stay as they were. The newest row must never be deleted, or its position would be
 -- used again.
