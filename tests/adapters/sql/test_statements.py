@@ -15,9 +15,15 @@ import pytest
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.postgres.names import STATEMENTS as POSTGRES
 from partner_vouchers.adapters.postgres.names import Names
+from partner_vouchers.adapters.sql.lists import SqlLists
+from partner_vouchers.adapters.sql.records import SqlAudit
+from partner_vouchers.adapters.sql.session import Session
 from partner_vouchers.adapters.sql.statements import load_statements
+from partner_vouchers.adapters.sql.uploads import SqlUploads
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.adapters.sqlite.session import STATEMENTS as SQLITE
+from partner_vouchers.adapters.sqlite.session import SQLiteSession
+from partner_vouchers.ports import ListOrder, ListQuery
 from tests.support.host import FixedClock, Host, some_codes
 from tests.support.postgres import schemas, server
 from tests.support.scratch import scratch
@@ -143,7 +149,7 @@ def sqlite_plan(request: pytest.FixtureRequest) -> Iterator[Plans]:
                 connection.execute("ANALYZE")
 
             def plan(name: str) -> str:
-                statement = f"EXPLAIN QUERY PLAN {SQLITE[name]}"
+                statement = f"EXPLAIN QUERY PLAN {SQLITE.get(name, name)}"
                 for count in range(30):
                     try:
                         steps = connection.execute(statement, [None] * count).fetchall()
@@ -207,7 +213,6 @@ SQLITE_PLANS = {
     "codes_between": "SEARCH pv_codes USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
     "key": "SEARCH pv_idempotency_keys USING PRIMARY KEY (key=?)",
     "lists_of_campaign": "SEARCH k USING INDEX sqlite_autoindex_pv_links_1 (campaign_id=?)",
-    "uploads_of_list": "SEARCH u USING INDEX pv_uploads_list (list_id=? AND id<?)",
     "events_after": "SEARCH e USING INTEGER PRIMARY KEY (rowid>?)",
     "due": "SEARCH d USING INDEX pv_deferred_due (sink=? AND retry_at<?)",
     "first_of_keys": "SEARCH d USING INDEX pv_deferred_key (sink=? AND key=?)",
@@ -226,6 +231,50 @@ def test_no_statement_reads_a_large_table_from_end_to_end_in_sqlite(name: str, s
 @pytest.mark.parametrize("name", SQLITE_PLANS)
 def test_what_is_done_often_takes_its_index_in_sqlite(name: str, sqlite_plan: Plans) -> None:
     assert SQLITE_PLANS[name] in sqlite_plan(name)
+
+
+class Recorder(SQLiteSession):
+    """Keeps the text of the statements that a repository builds."""
+
+    def __init__(self) -> None:
+        self.built: list[str] = []
+
+    def fetch(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
+        self.built.append(statement)
+        return []
+
+
+LISTS_PAGE = ListQuery(None, None, None, ListOrder.UPDATED, True, None, 20)
+BUILT: list[tuple[Callable[[Session], object], str]] = [
+    (lambda db: SqlLists(db).find(LISTS_PAGE), "SCAN l USING INDEX pv_lists_updated_at"),
+    (
+        lambda db: SqlUploads(db).find("1", None, None, 10),
+        "SEARCH u USING INDEX pv_uploads_list (list_id=? AND id<?)",
+    ),
+    (
+        lambda db: SqlAudit(db).entries("1", None, 0, 10),
+        "SEARCH pv_audit USING INDEX pv_audit_list (list_id=? AND rowid>?)",
+    ),
+    (
+        lambda db: SqlAudit(db).entries(None, "ops", 0, 10),
+        "SEARCH pv_audit USING INDEX pv_audit_actor (actor=? AND rowid>?)",
+    ),
+    (
+        lambda db: SqlAudit(db).entries(None, None, 5, 10),
+        "SEARCH pv_audit USING INTEGER PRIMARY KEY (rowid>?)",
+    ),
+]
+
+
+@pytest.mark.parametrize("call, expected", BUILT)
+def test_what_is_built_at_run_time_takes_its_index_and_sorts_nothing(
+    call: Callable[[Session], object], expected: str, sqlite_plan: Plans
+) -> None:
+    recorder = Recorder()
+    call(recorder)
+    (plan,) = map(sqlite_plan, recorder.built)
+    assert expected in plan
+    assert "TEMP B-TREE" not in plan
 
 
 POSTGRES_PLANS = {
