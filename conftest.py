@@ -5,15 +5,12 @@ what the `python` block before it printed. The blocks of a page share one namesp
 """
 
 import gc
-import time
 from collections.abc import Iterable
 from contextlib import ExitStack, chdir, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from io import StringIO
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from unittest.mock import patch
 from warnings import catch_warnings
 
 from sybil import Document, Example, Region, Sybil
@@ -23,10 +20,6 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.abstract.doctest import DocTestStringParser
 from sybil.parsers.doctest import DocTestParser
 from sybil.parsers.myst import CodeBlockParser, SkipParser
-
-# The examples name dates. They are read on this day, so that they stay true.
-TODAY = datetime(2026, 11, 21, 12, tzinfo=UTC)
-CODES = "".join(f"PM500{suffix}\n" for suffix in ("AA", "BB", "CC", "DD", "EE"))
 
 _python = PythonEvaluator()
 _doctest = DocTestStringParser(DocTestEvaluator())
@@ -53,17 +46,9 @@ def _pycon(document: Document) -> Iterable[Region]:
 
 
 def _enter(namespace: dict[str, Any]) -> None:
-    """Give a page an empty directory with a code file in it, and a clock."""
+    """Give a page an empty directory: an example creates the files that it needs."""
     stack = namespace["_stack"] = ExitStack()
     stack.enter_context(chdir(stack.enter_context(TemporaryDirectory())))
-    Path("codes.csv").write_text(CODES, encoding="utf-8")
-    start = time.monotonic()
-    stack.enter_context(
-        patch(
-            "partner_vouchers.vouchers.utc_now",
-            lambda: TODAY + timedelta(seconds=time.monotonic() - start),
-        )
-    )
 
 
 def _leave(namespace: dict[str, Any]) -> None:
@@ -84,11 +69,21 @@ def _enter_docstrings(namespace: dict[str, Any]) -> None:
     _enter(namespace)
     vouchers = PartnerVouchers(MemoryStorage())
     vouchers.partners.add("Puma")
-    expires_at = datetime(2027, 3, 31, 23, 59, 59, tzinfo=UTC)
-    winter = vouchers.lists.create(partner="Puma", tag="winter", name="Winter Sale", expires_at=expires_at)
-    vouchers.uploads.add(winter.id, Path("codes.csv"), uploaded_by="ops@example.com")
+    winter = vouchers.lists.create(
+        partner="Puma",
+        tag="winter",
+        name="Winter Sale",
+        expires_at=datetime.now(UTC) + timedelta(days=90),  # noqa: TID251
+    )
+    vouchers.uploads.add(
+        winter.id,
+        b"PM500AA\nPM500BB\nPM500CC\nPM500DD\nPM500EE\n",
+        filename="codes.csv",
+        uploaded_by="ops@example.com",
+    )
     vouchers.campaigns.link(winter.id, "CMP123456")
-    namespace.update(vouchers=vouchers, winter=winter, sink=ScriptedSink(), datetime=datetime, UTC=UTC)
+    namespace.update(vouchers=vouchers, winter=winter, sink=ScriptedSink())
+    namespace.update(datetime=datetime, timedelta=timedelta, UTC=UTC)
 
 
 pytest_collect_file = (

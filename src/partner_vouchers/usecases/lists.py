@@ -90,7 +90,7 @@ class ListsGroup:
         Example:
             >>> created = vouchers.lists.create(
             ...     partner="Puma", tag="Spring_Sale_300", name="Spring Sale",
-            ...     expires_at=datetime(2027, 3, 31, 23, 59, 59, tzinfo=UTC),
+            ...     expires_at=datetime.now(UTC) + timedelta(days=90),
             ... )
             >>> created.tag, str(created.status)
             ('spring_sale_300', 'Active')
@@ -156,7 +156,7 @@ class ListsGroup:
 
         Example:
             >>> vouchers.lists.ensure(
-            ...     partner="Puma", tag="winter", name="Winter Sale", expires_at=datetime(2027, 3, 31, tzinfo=UTC)
+            ...     partner="Puma", tag="winter", name="Winter Sale", expires_at=datetime.now(UTC) + timedelta(days=90)
             ... ).id == winter.id
             True
         """
