@@ -14,7 +14,6 @@ from partner_vouchers.domain.promo_events import HostEvent
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import HostTransactionError, InvalidInput
 from partner_vouchers.ports import EventSink, Transaction
-from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.delivery.backlog import Backlog, backlog_of, backlog_of_all
 from partner_vouchers.usecases.delivery.dead_letters import (
     DeadLetter,
@@ -95,7 +94,7 @@ class EventsGroup:
         announce_expired(self._wiring)
         tally = deliverer.run()
         remove_old_events(self._wiring)
-        found = transact(self._wiring, backlog_of, sink.name, self._wiring.now(), write=False)
+        found = self._wiring.read(backlog_of, sink.name, self._wiring.now())
         return DeliveryReport(
             sink.name,
             tally.delivered,
@@ -165,7 +164,7 @@ class EventsGroup:
             >>> vouchers.events.sinks()
             ['crm']
         """
-        return transact(self._wiring, lambda tx: tx.deliveries.sinks(), write=False)
+        return self._wiring.read(lambda tx: tx.deliveries.sinks())
 
     def backlog(self, sink: str | None = None) -> Backlog:
         """Return what a sink does not have yet, and since when.
@@ -183,13 +182,13 @@ class EventsGroup:
         """
         now = self._wiring.now()
         if sink is None:
-            return transact(self._wiring, backlog_of_all, now, write=False)
+            return self._wiring.read(backlog_of_all, now)
         name = require_name("sink", sink)
 
         def read(tx: Transaction) -> Backlog:
             return backlog_of(tx, require_sink(tx, name), now)
 
-        return transact(self._wiring, read, write=False)
+        return self._wiring.read(read)
 
     def dead_letters(
         self, sink: str | None = None, *, after: str | None = None, limit: int = 50
@@ -208,7 +207,7 @@ class EventsGroup:
         """
         limit = require_limit(limit)
         sink = None if sink is None else require_name("sink", sink)
-        return transact(self._wiring, list_dead_letters, sink, after, limit, write=False)
+        return self._wiring.read(list_dead_letters, sink, after, limit)
 
     def retry_dead_letters(self, sink: str | None = None, *, ids: Collection[str] | None = None) -> int:
         """Send dead letters again with the next delivery, as if they had never been sent; return how many.
@@ -237,7 +236,7 @@ class EventsGroup:
         Raises:
             UnknownSink: no event was ever delivered to a sink with this name.
         """
-        transact(self._wiring, _forget, require_name("sink", sink))
+        self._wiring.write(_forget, require_name("sink", sink))
 
     def announce_expired(self) -> int:
         """Store an event `list.expired` for each list that expired since the last call; return how many.

@@ -9,7 +9,6 @@ from partner_vouchers.domain.events import ListExpired
 from partner_vouchers.domain.lifecycle import Status, criteria_for
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.ports import ListOrder, ListQuery, SortKey, Transaction
-from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.wiring import Wiring
 
 _ANNOUNCED = "list.expired announced"
@@ -25,9 +24,9 @@ def announce_expired(wiring: Wiring) -> int:
     announced = 0
     while True:
         now = wiring.now()
-        if not transact(wiring, _expired, now, 1, write=False):
+        if not wiring.read(_expired, now, 1):
             return announced
-        announced += transact(wiring, _announce, now)
+        announced += wiring.write(_announce, now)
 
 
 def _announce(tx: Transaction, now: datetime) -> int:
