@@ -17,7 +17,7 @@ from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.errors import UploadRunning
 from tests.support.host import FixedClock, Host, some_codes
 
-_CODES = 20_000
+_CODES = 60_000
 
 
 class TimeLimit(Exception):
@@ -44,7 +44,7 @@ def main(place: str, alarms: int) -> None:
         number = 0
         while struck < alarms:
             number += 1
-            host.give(found.id, f"other {number}")
+            host.give(found.id, f"other {number % 3000}")
         host.hang_up()
 
     signal.signal(signal.SIGALRM, strike)

@@ -22,7 +22,7 @@ from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.events import ListEdited
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from tests.support.host import PATIENCE, FixedClock, Host, some_codes
-from tests.support.interrupts import Interrupt, interrupted_at
+from tests.support.interrupts import AROUND_TRANSACTIONS, Interrupt, interrupted_at
 from tests.support.scratch import tmp_path as tmp_path
 
 SAMPLE = 60
@@ -136,13 +136,16 @@ def test_reading_keeps_nobody_waiting(host: Host, tried: Tried) -> None:
     tried(call)
 
 
+@pytest.mark.timeout(1800)
 def test_an_upload_is_made_whole_or_not_at_all(host: Host, tried: Tried) -> None:
     found = host.a_list(*some_codes(60_000), expires_at=datetime(2100, 1, 1, tzinfo=UTC))
     left = [f"{prefix}{number}" for prefix in "XYZ" for number in range(60_000)]
 
     def call(instruction: int) -> Interrupt | None:
         code, taken = left.pop(), left.pop()
-        interrupt = interrupted_at(instruction, lambda: host.upload(found.id, code, "PM000000", taken))
+        interrupt = interrupted_at(
+            instruction, lambda: host.upload(found.id, code, "PM000000", taken), AROUND_TRANSACTIONS
+        )
         everybody_goes_on(host, found.id)
         host.clock.advance(hours=1)
         host.vouchers.uploads.recover()

@@ -11,19 +11,31 @@ from typing import Any
 
 import partner_vouchers
 
-_TRACED = (str(Path(partner_vouchers.__file__).parent), contextlib.__file__)
+_LIBRARY = Path(partner_vouchers.__file__).parent
+EVERYWHERE = (str(_LIBRARY), contextlib.__file__)
+AROUND_TRANSACTIONS = (
+    *(
+        str(_LIBRARY / room)
+        for room in ("adapters", "locks.py", "usecases/transactions.py", "usecases/wiring.py")
+    ),
+    contextlib.__file__,
+)
+"""Without the rooms that compute: an exception there is one that comes out of the work."""
 
 
 class Interrupt(BaseException):
     """What the handler raises."""
 
 
-def interrupted_at(instruction: int, call: Callable[[], object]) -> Interrupt | None:
+def interrupted_at(
+    instruction: int, call: Callable[[], object], of: tuple[str, ...] = EVERYWHERE
+) -> Interrupt | None:
     """Make a call that is interrupted before one of its instructions.
 
     Args:
         instruction: which one, counted from 1 over all that the library executes.
         call: the call.
+        of: the beginnings of the names of files whose instructions count.
 
     Returns:
         The exception that came out of the call; None where it came to its end before that instruction.
@@ -45,7 +57,7 @@ def interrupted_at(instruction: int, call: Callable[[], object]) -> Interrupt | 
         return at_instruction
 
     def at_call(frame: FrameType, _event: str, _argument: object) -> Any:
-        if not frame.f_code.co_filename.startswith(_TRACED):
+        if not frame.f_code.co_filename.startswith(of):
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
