@@ -172,7 +172,9 @@ class Host:
         # PostgreSQL shows no event while an older transaction is open: they are counted, and not read.
         found = self.everything()
         with self.storage.begin(write=False) as tx:
-            found["outbox"] = tx.outbox.count(0, tx.outbox.last_position(), _ALL) + tx.outbox.unordered(_ALL).count
+            found["outbox"] = (
+                tx.outbox.count(0, tx.outbox.last_position(), _ALL) + tx.outbox.unordered(_ALL).count
+            )
         return found
 
     @contextmanager
