@@ -17,6 +17,7 @@ from pathlib import Path
 from partner_vouchers import Upload, UploadStatus
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.domain.events import UploadCompleted
+from partner_vouchers.testing.driver import outbox
 from tests.concurrency.state import checked, codes_like, csv_file, new_list
 from tests.concurrency.teams import PATIENCE
 from tests.reliability.lives import CAMPAIGN, Log, Place, live, opened, read_log, rows_of, users_of
@@ -348,9 +349,7 @@ class Town:
         assert changes == len(completed), "not one event for each upload"
 
     def _check_deliveries(self, *, whole: bool) -> None:
-        with self.storage.begin(write=False) as tx:
-            outbox = tx.outbox.read(0, 1_000_000)
-        self.came_again = require_delivered(self._received, outbox, whole=whole)
+        self.came_again = require_delivered(self._received, outbox(self.storage), whole=whole)
 
     @property
     def _received(self) -> Path:

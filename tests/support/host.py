@@ -161,6 +161,10 @@ class Host:
                 "audit": tx.audit.entries(None, None, 0, _ALL),
             }
 
+    def everything_but_ids(self) -> dict[str, object]:
+        """Return `everything`, without the ids of events, which have a random part."""
+        return self.everything() | {"outbox": [(entry.position, entry.event) for entry in self.outbox()]}
+
     @contextmanager
     def nothing_changes(self) -> Iterator[None]:
         """Make sure that what happens in the context changes nothing that can be read."""
