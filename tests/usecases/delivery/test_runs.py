@@ -157,6 +157,19 @@ def test_a_user_with_many_events_does_not_keep_the_others_out_of_sight(host: Hos
     assert mine == sorted(mine)
 
 
+def test_an_event_that_fails_is_sent_before_those_that_were_deferred_behind_it(host: Host) -> None:
+    """A user fills all that is read; his first event fails while the others were set aside."""
+    give(host, *["heavy"] * 150, "other", *["heavy"] * 10)
+    sink = ScriptedSink(batch_size=30, concurrency=2)
+    sink.next.extend([take_all, fail(OSError()), take_all, fail(OSError())])
+    for _ in range(30):
+        host.vouchers.events.deliver(sink)
+        host.clock.advance(hours=1)
+    mine = [entry.position for entry in sink.taken if getattr(entry.event, "user_id", "") == "heavy"]
+    assert mine == sorted(mine)
+    assert positions(sink.taken) == positions(host.outbox())
+
+
 @pytest.mark.parametrize("heavy,others", [(10, 0), (95, 10)])
 def test_nobody_is_deferred_while_there_is_room(host: Host, heavy: int, others: int) -> None:
     give(host, *["heavy"] * heavy, *[f"user-{number}" for number in range(others)])

@@ -48,6 +48,24 @@ def write_newer(host: Host, user: str | None = "ann", name: str = NEWER) -> None
     write(host, "add_event", name, json.dumps(stored))
 
 
+def test_an_unknown_event_whose_user_can_be_told_only_later_arrives_once(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_newer(host, None)
+    host.emit_for("ann")
+    sink = ScriptedSink()
+    assert host.vouchers.events.deliver(sink).deferred == 1
+    (_, other) = host.outbox()
+
+    def newer(name: str, text: str) -> Any:
+        return other.event if name == NEWER else stored_events.event_from_json(name, text)
+
+    monkeypatch.setattr("partner_vouchers.adapters.sql.outbox.event_from_json", newer)
+    host.clock.advance(minutes=6)
+    report = host.vouchers.events.deliver(sink)
+    assert (report.delivered, report.deferred, len(sink.taken)) == (1, 0, 2)
+
+
 @pytest.mark.parametrize("name", [NEWER, PointsDebited.event_name])
 def test_an_unknown_event_waits_with_the_later_ones_of_its_user_and_all_others_arrive(
     host: Host, name: str

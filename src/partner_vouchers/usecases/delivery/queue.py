@@ -40,6 +40,11 @@ class Batch:
         """Whether it has an event that the sink never refused."""
         return any(not row.reason for row in map(self.row, self.entries))
 
+    @property
+    def keys(self) -> set[str]:
+        """The ordering keys of its events, as they are deferred: one that could not be read then has another now."""
+        return {self.row(entry).key for entry in self.entries}
+
     def row(self, entry: OutboxEntry) -> Deferred:
         """Return an event of the batch as it is deferred, or would be."""
         return self.deferred.get(entry.position) or Deferred(entry.position, entry.id, key_of(entry))
@@ -175,14 +180,15 @@ class Queue:
         if not entries:
             return None
         self._calls += 1
-        self._busy_keys.update(key_of(entry) for entry in entries)
+        batch = Batch(self._calls, entries, chosen)
+        self._busy_keys |= batch.keys
         taken = {entry.position for entry in fresh}
         self._waiting = [entry for entry in self._waiting if entry.position not in taken]
         self._sent = max([self._sent, *taken])
         self._put.update(
             (row.position, evolve(row, state=DeliveryState.IN_FLIGHT)) for row in chosen.values()
         )
-        return Batch(self._calls, entries, chosen)
+        return batch
 
     def _due_rows(
         self, now: datetime, limit: int, suspect: int | None, *, new_only: bool
@@ -257,13 +263,15 @@ class Queue:
 
     def landed(self, batch: Batch) -> None:
         """Take note that the call of a batch has ended."""
-        self._busy_keys.difference_update(key_of(entry) for entry in batch.entries)
-        self._may_be_due = True
+        keys = batch.keys
+        self._busy_keys -= keys
+        # A deferred event behind one that was in flight may have been passed over.
+        self._may_be_due |= not keys.isdisjoint(self._deferred_keys)
 
     def acknowledge(self, batch: Batch, entry: OutboxEntry) -> None:
         """Take note that the sink took an event."""
         self._open.discard(entry.position)
-        key = key_of(entry)
+        key = batch.row(entry).key
         if entry.position in batch.deferred:
             self._put.pop(entry.position, None)
             self._removed.add(entry.position)

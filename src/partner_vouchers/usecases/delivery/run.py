@@ -68,7 +68,8 @@ class Deliverer:
             transact(self._wiring, self._register)
             found = transact(self._wiring, self._find, write=False)
         if found is _Missing.ORDER:
-            transact(self._wiring, _order)
+            while transact(self._wiring, _order):
+                pass
             found = transact(self._wiring, partial(self._find, ordered=True), write=False)
         return found if isinstance(found, _Work) else None
 
@@ -89,15 +90,17 @@ class Deliverer:
 
     def _register(self, tx: Transaction) -> None:
         if tx.deliveries.progress(self._sink.name) is None:
-            tx.outbox.order()
+            while tx.outbox.order():
+                pass
             last = tx.outbox.last_position() if self._from_now else 0
             tx.deliveries.save_progress(self._sink.name, SinkProgress(last, sent=last))
         tx.commit()
 
 
-def _order(tx: Transaction) -> None:
-    tx.outbox.order()
+def _order(tx: Transaction) -> bool:
+    has_more = tx.outbox.order()
     tx.commit()
+    return has_more
 
 
 class _Missing(Enum):
