@@ -862,6 +862,21 @@ class StorageError(PartnerVouchersError):
     reason: str
 
 
+class Unsupported(StorageError):
+    """The storage does not have this ability: a host's own storage may leave out some of them.
+
+    Attributes:
+        ability: the ability, such as `"reservations"`.
+    """
+
+    code = "unsupported"
+    template = (
+        "this storage does not support {ability}; use one of partner_vouchers.adapters, or add it to yours"
+    )
+    ability: str
+    reason: str = "the storage does not have this ability"
+
+
 class StorageBusy(StorageError):
     """Others held the storage's lock for longer than the timeout; you can repeat the call."""
 

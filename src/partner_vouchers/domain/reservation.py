@@ -12,6 +12,7 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
+from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.codes import mask
 from partner_vouchers.errors import (
     AlreadyConfirmed,
@@ -75,6 +76,7 @@ class Reservation:
         expires_at: from when on it is void, in UTC; None where the user holds the code already.
         state: what became of it, at the instant at which it was returned.
         replayed: whether the user had this reservation, or the code, already.
+        ended_at: when it was confirmed or released, or ran out, in UTC; None for an open one.
     """
 
     id: str
@@ -87,12 +89,18 @@ class Reservation:
     expires_at: datetime | None
     state: ReservationState = ReservationState.OPEN
     replayed: bool = False
+    ended_at: datetime | None = None
 
     def at(self, now: datetime) -> Reservation:
         """Return the reservation with the state that it has at `now`."""
         if self.state is _State.OPEN and self.expires_at is not None and now >= self.expires_at:
-            return evolve(self, state=_State.EXPIRED)
+            return evolve(self, state=_State.EXPIRED, ended_at=self.expires_at)
         return self
+
+    def is_kept(self, now: datetime) -> bool:
+        """Return whether it is on record: a confirmed one for ever, others until 30 days after their end."""
+        current = self.at(now)
+        return current.state is _State.CONFIRMED or current.ended_at is None or now < current.ended_at + KEPT
 
     def after(self, action: ReservationAction, now: datetime) -> Reservation:
         """Return the reservation after an action; the same one where nothing changes.
@@ -107,8 +115,31 @@ class Reservation:
         if result is None:
             return current
         if isinstance(result, ReservationState):
-            return evolve(current, state=result)
+            return evolve(current, state=result, ended_at=now)
         raise result(reservation_id=self.id)
+
+
+_HELD = "held-"
+
+
+def held_code(held: Assignment, *, replayed: bool = True) -> Reservation:
+    """Return the reservation of a user who already holds the code: it is not stored, and nothing can end it."""
+    return Reservation(
+        id=f"{_HELD}{held.id}",
+        code=held.code,
+        code_id=held.id,
+        user_id=held.user_id,
+        campaign_id=held.campaign_id,
+        list_id=held.list_id,
+        reserved_at=held.assigned_at,
+        expires_at=None,
+        replayed=replayed,
+    )
+
+
+def held_assignment_id(reservation_id: str) -> str | None:
+    """Return the id of the assignment of a `held_code`; None for a reservation that is stored."""
+    return reservation_id.removeprefix(_HELD) if reservation_id.startswith(_HELD) else None
 
 
 def new_ttl(value: object) -> timedelta:

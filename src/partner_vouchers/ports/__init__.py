@@ -35,14 +35,19 @@ repeats the whole call in a new transaction, a few times. So raise neither if th
 (`CommitOutcomeUnknown`), after it succeeded, or after waiting for a time limit (`StorageBusy`). A storage that never
 raises them leaves all repeating to the caller.
 
+**Abilities that may be left out.** A storage may keep no reservations, limits or refusals: these attributes of its
+transaction then raise `Unsupported`, as they do by themselves if its class inherits from `Transaction`. The methods
+with a body that mention them (`Assignments.holding`, `Campaigns.offer`) are right as they are for such a storage.
+
 The contract tests in `partner_vouchers.testing` check these rules.
 """
 
-from partner_vouchers.ports.codes import Assignments, Codes, IdempotencyKeys, Taken, TakenCode
+from partner_vouchers.ports.codes import Assignments, Codes, Holding, IdempotencyKeys, Taken, TakenCode
 from partner_vouchers.ports.deliveries import Deliveries
 from partner_vouchers.ports.imports import CodeImport, Judge
 from partner_vouchers.ports.journal import Audit, AuditEntry, Leases, Outbox, OutboxEntry, Settings, Unordered
-from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists, Partners, SortKey
+from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists, Offer, Partners, SortKey
+from partner_vouchers.ports.reservations import Limits, Refusals, Reservations
 from partner_vouchers.ports.sinks import EventSink, Rejection
 from partner_vouchers.ports.storage import AsyncHostConnection, Clock, SharesCommits, Storage
 from partner_vouchers.ports.transaction import Transaction
@@ -59,16 +64,21 @@ __all__ = [
     "Codes",
     "Deliveries",
     "EventSink",
+    "Holding",
     "IdempotencyKeys",
     "Judge",
     "Leases",
+    "Limits",
     "ListOrder",
     "ListQuery",
     "Lists",
+    "Offer",
     "Outbox",
     "OutboxEntry",
     "Partners",
+    "Refusals",
     "Rejection",
+    "Reservations",
     "Settings",
     "SharesCommits",
     "SortKey",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from attrs import field, frozen
@@ -35,21 +36,49 @@ class Taken:
         codes: the codes, in upload order.
         counts: the counters of the list, after the taking.
         notified: the stock level of the list that was notified last.
+        run_out: whether reservations have run out, and nothing was taken because their codes must return first.
     """
 
     codes: Sequence[TakenCode]
     counts: Counts
     notified: StockLevel
+    run_out: bool = False
+
+
+@frozen
+class Holding:
+    """What a user has in a campaign or, without one, from a list.
+
+    Attributes:
+        held: the assignment with the greatest ordinal among those that are not revoked, or None.
+        last_ordinal: the greatest ordinal of any assignment, revoked ones included; 0 for none.
+        has_reservation: whether the storage has an open reservation, which may have run out.
+    """
+
+    held: Assignment | None = None
+    last_ordinal: int = 0
+    has_reservation: bool = False
+
+
+NOTHING = Holding()
+"""What a user has who never asked."""
 
 
 class Codes(Protocol):
     """The published codes of the lists, without withdrawn ones."""
 
-    def take(self, list_id: str, limit: int) -> Taken:
+    def take(self, list_id: str, limit: int, now: datetime | None = None) -> Taken:
         """Take up to `limit` available codes of a list, in upload order, and count them as distributed.
 
-        No code is ever taken twice. If fewer are available, all of them are returned, possibly none. The caller stores
-        an assignment for each code (`Assignments.add`) in the same transaction.
+        No code is ever taken twice while it is taken. Codes that returned to the list come before all others. If fewer
+        are available, all of them are returned, possibly none. The caller stores an assignment (`Assignments.add`) or a
+        reservation (`Reservations.add`) for each code in the same transaction.
+
+        Args:
+            list_id: the list.
+            limit: the most codes to take.
+            now: takes nothing, and sets `Taken.run_out`, if an open reservation of the list has run out by then. None
+                takes no notice of reservations.
 
         Raises:
             UnknownList: there is no such list.
@@ -67,7 +96,8 @@ class Codes(Protocol):
     def withdraw(self, upload_id: str) -> int:
         """Withdraw the available codes of an upload, and return how many.
 
-        They are never given out, and no longer count as duplicates or against the capacity of the list.
+        They are never given out, and no longer count as duplicates or against the capacity of the list. The same holds
+        for a code of the upload that is reserved, once it returns.
         """
         ...
 
@@ -85,7 +115,9 @@ class Codes(Protocol):
         ...
 
     def remaining(self, list_id: str, after: str | None, limit: int) -> list[TakenCode]:
-        """Return a page of the available codes of a list, in the order in which they would be taken.
+        """Return a page of the available codes of a list, in the order of their ids.
+
+        That is the order in which they are taken.
 
         Args:
             list_id: the list.
@@ -124,6 +156,22 @@ class Assignments(Protocol):
         """Return `latest` for many users, by user id, without those who have none."""
         ...
 
+    def holding(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Holding:
+        """Return what a user has in a campaign or, without one, from a list.
+
+        Until the transaction ends, no other transaction gives this user a code there, or ends a reservation of theirs.
+        It has a body for storages without reservations and revocations.
+        """
+        held = self.latest(user_id, campaign_id, list_id)
+        return NOTHING if held is None else Holding(held, held.ordinal)
+
+    def holdings(
+        self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
+    ) -> dict[str, Holding]:
+        """Return `holding` for many users, by id, without those who have nothing. It has a body, like `holding`."""
+        found = self.latest_of_many(user_ids, campaign_id, list_id)
+        return {user_id: Holding(held, held.ordinal) for user_id, held in found.items()}
+
     def get_many(self, ids: Sequence[str]) -> list[Assignment]:
         """Return the assignments with these ids, in this order."""
         ...
@@ -151,11 +199,11 @@ class IdempotencyKeys(Protocol):
     """The results of requests with an idempotency key, kept for ever."""
 
     def get(self, key: str) -> tuple[str, tuple[str, ...]] | None:
-        """Return the fingerprint of the request with a key and the ids of its assignments, or None."""
+        """Return the fingerprint of the request with a key and its results, or None."""
         ...
 
-    def put(self, key: str, fingerprint: str, assignment_ids: tuple[str, ...]) -> None:
-        """Store a key.
+    def put(self, key: str, fingerprint: str, results: tuple[str, ...]) -> None:
+        """Store a key with its results: strings without white space, such as ids of assignments.
 
         Raises:
             StorageError: the key exists. The error may come only with the commit, which then stores nothing.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from attrs import frozen
 
 from partner_vouchers.domain.campaigns import CampaignLink
 from partner_vouchers.domain.lifecycle import State, StatusCriteria
+from partner_vouchers.domain.limits import Limit
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.stock import StockLevel
 from partner_vouchers.domain.voucher_list import VoucherList
@@ -188,6 +189,19 @@ class Lists(Protocol):
         ...
 
 
+@frozen
+class Offer:
+    """What a campaign offers.
+
+    Attributes:
+        lists: its links with their lists, ordered by priority, then age of the link.
+        limits: its limits.
+    """
+
+    lists: Sequence[tuple[CampaignLink, VoucherList]]
+    limits: tuple[Limit, ...] = ()
+
+
 class Campaigns(Protocol):
     """The links between lists and campaigns."""
 
@@ -222,3 +236,7 @@ class Campaigns(Protocol):
         of these lists may be out of date: `Codes.take` returns the current ones.
         """
         ...
+
+    def offer(self, campaign_id: str) -> Offer:
+        """Return `of_campaign` with the limits of the campaign. It has a body for storages without limits."""
+        return Offer(self.of_campaign(campaign_id))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from partner_vouchers.errors import Unsupported
 from partner_vouchers.ports.codes import Assignments, Codes, IdempotencyKeys
 from partner_vouchers.ports.deliveries import Deliveries
 from partner_vouchers.ports.journal import Audit, Leases, Outbox, Settings
 from partner_vouchers.ports.lists import Campaigns, Lists, Partners
+from partner_vouchers.ports.reservations import Limits, Refusals, Reservations
 from partner_vouchers.ports.uploads import Uploads
 
 
@@ -38,6 +40,35 @@ class Transaction(Protocol):
     def leases(self) -> Leases: ...
     @property
     def settings(self) -> Settings: ...
+
+    # A storage may leave these out. A class that inherits from this protocol then has these bodies.
+
+    @property
+    def reservations(self) -> Reservations:
+        """The codes that are set aside.
+
+        Raises:
+            Unsupported: the storage keeps none.
+        """
+        raise Unsupported(ability="reservations")
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of campaigns.
+
+        Raises:
+            Unsupported: the storage keeps none.
+        """
+        raise Unsupported(ability="limits")
+
+    @property
+    def refusals(self) -> Refusals:
+        """The refused requests.
+
+        Raises:
+            Unsupported: the storage keeps none.
+        """
+        raise Unsupported(ability="refusals")
 
     def commit(self) -> None:
         """Commit, and end the transaction: what it did becomes durable and visible.

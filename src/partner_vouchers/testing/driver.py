@@ -94,6 +94,13 @@ def stored(storage: Storage, list_id: str) -> VoucherList:
     return found
 
 
+def require_list(tx: Transaction, list_id: str) -> VoucherList:
+    """Return a list that is there."""
+    found = tx.lists.get(list_id)
+    assert found is not None, f"list {list_id} is not there"
+    return found
+
+
 def change(storage: Storage, list_id: str, **fields: Any) -> VoucherList:
     """Save the next version of a list, with these fields changed."""
     with storage.begin() as tx:

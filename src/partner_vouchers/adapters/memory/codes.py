@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from itertools import islice
 
 from attrs import evolve
 
 from partner_vouchers import ports
 from partner_vouchers.adapters.memory.records import Outbox
+from partner_vouchers.adapters.memory.reservations import open_reservations
 from partner_vouchers.adapters.memory.tables import number
 from partner_vouchers.adapters.memory.unit import Repository, Unit
 from partner_vouchers.domain.assignment import Assignment
@@ -16,16 +18,21 @@ from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.stock import Counts
 from partner_vouchers.errors import StorageError
-from partner_vouchers.ports import Taken, TakenCode
+from partner_vouchers.ports import Holding, Taken, TakenCode
+from partner_vouchers.ports.codes import NOTHING
 
 
 class Codes(Repository, ports.Codes):
     """The codes of the lists."""
 
-    def take(self, list_id: str, limit: int) -> Taken:
+    def take(self, list_id: str, limit: int, now: datetime | None = None) -> Taken:
         tables, log = self._unit.tables, self._unit.log
         voucher_list, stock = tables.list(list_id), tables.stocks[list_id]
-        found: list[TakenCode] = []
+        if now is not None and stock.next_run_out is not None and stock.next_run_out <= now:
+            return Taken((), voucher_list.counts, voucher_list.notified, run_out=True)
+        found = sorted(stock.returned.values(), key=_by_age)[:limit]
+        for each in found:
+            log.drop(stock.returned, each.id)
         while len(found) < limit and stock.current < len(stock.batches):
             batch = stock.batches[stock.current]
             places = batch.available[: limit - len(found)]
@@ -49,6 +56,11 @@ class Codes(Repository, ports.Codes):
         if batch is None or not batch.published or batch.withdrawn:
             return 0
         withdrawn = len(batch.available)
+        stock, first = tables.stocks[batch.list_id], batch.first_id
+        for code_id in [each for each in stock.returned if first <= int(each) < first + len(batch.codes)]:
+            log.drop(stock.returned, code_id)
+            log.put(batch.lost, int(code_id) - first, None)
+            withdrawn += 1
         voucher_list = tables.list(batch.list_id)
         counts = evolve(voucher_list.counts, withdrawn=voucher_list.counts.withdrawn + withdrawn)
         log.put(tables.lists, batch.list_id, evolve(voucher_list, counts=counts))
@@ -75,7 +87,8 @@ class Codes(Repository, ports.Codes):
             for batch in islice(stock.batches, stock.current, None)
             for place in batch.available[max(start - batch.first_id - batch.taken, 0) :]
         )
-        return list(islice(available, limit))
+        returned = (each for each in stock.returned.values() if number(each.id) >= start)
+        return sorted([*islice(available, limit), *returned], key=_by_age)[:limit]
 
 
 class Assignments(Repository, ports.Assignments):
@@ -94,6 +107,8 @@ class Assignments(Repository, ports.Assignments):
                 raise StorageError(reason=f"code {assignment.id} is assigned already; take another")
             if ordinal in tables.ordinals:
                 raise StorageError(reason="this ordinal of the user is assigned already; read `latest` again")
+            if assignment.campaign_id is not None:
+                log.append(tables.of_campaign.setdefault(assignment.campaign_id, []), assignment)
             log.put(tables.assignments, assignment.id, assignment)
             log.put(tables.ordinals, ordinal, assignment.id)
             latest = tables.latest.get(asked)
@@ -105,6 +120,19 @@ class Assignments(Repository, ports.Assignments):
 
     def latest(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Assignment | None:
         return self._unit.tables.latest.get(_asked(user_id, campaign_id, list_id))
+
+    def holding(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Holding:
+        held = self.latest(user_id, campaign_id, list_id)
+        ordinal = 0 if held is None else held.ordinal
+        return Holding(
+            held, ordinal, bool(open_reservations(self._unit.tables, user_id, campaign_id, list_id))
+        )
+
+    def holdings(
+        self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
+    ) -> dict[str, Holding]:
+        found = {user_id: self.holding(user_id, campaign_id, list_id) for user_id in user_ids}
+        return {user_id: each for user_id, each in found.items() if each != NOTHING}
 
     def latest_of_many(
         self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
@@ -139,6 +167,10 @@ class Assignments(Repository, ports.Assignments):
             for code_id in range(max(start, batch.first_id), batch.first_id + batch.taken)
         )
         return list(islice((assignment for assignment in taken if assignment is not None), limit))
+
+
+def _by_age(code: TakenCode) -> int:
+    return number(code.id)
 
 
 def _asked(user_id: str, campaign_id: str | None, list_id: str | None) -> tuple[str, str | None, str | None]:

@@ -55,6 +55,7 @@ class MemoryImport(Recoverable, ports.CodeImport):
         self._batch_lines: list[int] = []
         self._accepted: list[tuple[int, str]] = []
         self._surplus: dict[str, int] = {}
+        self._reserved: set[str] = set()
         self._is_claimed = False
 
     def add(self, lines: Sequence[int], codes: Sequence[str]) -> None:
@@ -157,6 +158,8 @@ class MemoryImport(Recoverable, ports.CodeImport):
                 self._surplus[code] = line
                 self.refuse([RowFault(line, code, *full())])
             else:
+                if place is not None and self._is_reserved(*place):
+                    self._reserved.add(code)
                 claimed[code] = (batch, len(batch.codes))
                 batch.codes.append(code)
                 self._batch_lines.append(line)
@@ -171,7 +174,15 @@ class MemoryImport(Recoverable, ports.CodeImport):
     def _was_given(self, code: str) -> bool:
         lists = self._tables.lists
         found = (lists[each.list_id] for each in self._tables.of_code.get(code, ()))
-        return any(each.scope == self._scope and not self._counts(each.state) for each in found)
+        given = any(each.scope == self._scope and not self._counts(each.state) for each in found)
+        return given or code in self._reserved
+
+    def _is_reserved(self, batch: Batch, place: int) -> bool:
+        return (
+            batch.published
+            and batch.list_id in self._tables.lists
+            and str(batch.first_id + place) in self._tables.reserved_codes
+        )
 
     def _require_not_given_up(self) -> None:
         if self._batch.given_up:

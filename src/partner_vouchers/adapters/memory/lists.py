@@ -81,6 +81,13 @@ class Lists(Repository, ports.Lists):
 
     def remove(self, list_id: str) -> None:
         tables, log = self._unit.tables, self._unit.log
+        for reservation_id in list(tables.open_of_list.get(list_id, ())):
+            gone = tables.reservations[reservation_id]
+            log.drop(tables.reservations, reservation_id)
+            log.drop(tables.open_of_user[gone.user_id], reservation_id)
+            log.drop(tables.open_of_list[list_id], reservation_id)
+            if gone.campaign_id is not None:
+                log.drop(tables.open_of_campaign[gone.campaign_id], reservation_id)
         log.drop(tables.lists, list_id)
         log.drop(tables.stocks, list_id)
         for campaign_id in log.drop(tables.links, list_id) or {}:
@@ -151,6 +158,9 @@ class Campaigns(Repository, ports.Campaigns):
         linked = [tables.links[list_id][campaign_id] for list_id in list_ids]
         linked.sort(key=lambda entry: (entry[1].priority, entry[0]))
         return [(link, tables.lists[link.list_id]) for _, link in linked]
+
+    def offer(self, campaign_id: str) -> ports.Offer:
+        return ports.Offer(self.of_campaign(campaign_id), self._unit.tables.limits.get(campaign_id, ()))
 
     def _count(self, list_id: str) -> None:
         tables = self._unit.tables

@@ -23,10 +23,10 @@ class IdempotencyKeys(Repository, ports.IdempotencyKeys):
     def get(self, key: str) -> tuple[str, tuple[str, ...]] | None:
         return self._unit.tables.keys.get(key)
 
-    def put(self, key: str, fingerprint: str, assignment_ids: tuple[str, ...]) -> None:
+    def put(self, key: str, fingerprint: str, results: tuple[str, ...]) -> None:
         if key in self._unit.tables.keys:
             raise StorageError(reason=f"idempotency key {key!r} is stored already; read it with `get`")
-        self._unit.log.put(self._unit.tables.keys, key, (fingerprint, assignment_ids))
+        self._unit.log.put(self._unit.tables.keys, key, (fingerprint, results))
 
 
 class Outbox(Repository, ports.Outbox):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from itertools import count
+from operator import attrgetter
 
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.campaigns import CampaignLink
 from partner_vouchers.domain.delivery import Deferred, SinkProgress
 from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.limits import Limit
 from partner_vouchers.domain.partner import Partner
+from partner_vouchers.domain.refusals import RefusalReason
+from partner_vouchers.domain.reservation import Reservation
 from partner_vouchers.domain.uploads import RowFault, Upload
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import UnknownList, UnknownUpload
-from partner_vouchers.ports import AuditEntry, OutboxEntry
+from partner_vouchers.ports import AuditEntry, OutboxEntry, TakenCode
 
 _MAX_DIGITS = 18
 """More digits than any id will have, and few enough to convert at once."""
@@ -34,6 +39,7 @@ class Batch:
         published: whether the codes belong to the list.
         withdrawn: whether the codes that are not taken were withdrawn.
         given_up: whether the import ended without publishing.
+        lost: the places of codes that were taken, came back, and are withdrawn, as the keys of a dict.
     """
 
     def __init__(self, list_id: str) -> None:
@@ -44,6 +50,7 @@ class Batch:
         self.published = False
         self.withdrawn = False
         self.given_up: bool = False
+        self.lost: dict[int, None] = {}
 
     @property
     def available(self) -> range:
@@ -52,7 +59,7 @@ class Batch:
 
     def holds(self, place: int) -> bool:
         """Tell whether the code at a place still stands for this batch."""
-        return not self.given_up and (place < self.taken or not self.withdrawn)
+        return not self.given_up and (place < self.taken or not self.withdrawn) and place not in self.lost
 
     def give_up(self) -> None:
         """Let go of the codes, unless they are published."""
@@ -71,11 +78,19 @@ class Stock:
     Attributes:
         batches: in the order in which they were published.
         current: the index of the first batch that may have a code left; all before it are used up.
+        returned: the codes that came back, by id.
+        next_run_out: no open reservation of the list runs out before; None where none is open.
     """
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.current = 0
+        self.returned: dict[str, TakenCode] = {}
+        self.next_run_out: datetime | None = None
+
+    def batch_of(self, code_id: int) -> Batch:
+        """Return the batch that brought a code."""
+        return self.batches[bisect_right(self.batches, code_id, key=attrgetter("first_id")) - 1]
 
 
 class Tables:
@@ -97,7 +112,16 @@ class Tables:
         latest: by (user, campaign, list), the assignment with the greatest ordinal.
         of_user: by user.
         of_code: by code, in all lists.
+        of_campaign: by campaign.
         keys: by idempotency key, the fingerprint and the ids of the assignments.
+        reservations: by id.
+        open_of_user: by user, the ids of open reservations, as the keys of a dict.
+        open_of_list: by list id, likewise.
+        open_of_campaign: by campaign, likewise.
+        reserved_codes: by the id of a code, its reservation, if that is open or confirmed.
+        limits: by campaign.
+        limit_counts: by campaign, then the key of a window.
+        refusals: by campaign, then day, reason and list.
         outbox: by growing position.
         progress: by sink.
         deferred: by sink, then position.
@@ -127,7 +151,16 @@ class Tables:
         self.latest: dict[tuple[str, str | None, str | None], Assignment] = {}
         self.of_user: dict[str, list[Assignment]] = {}
         self.of_code: dict[str, list[Assignment]] = {}
+        self.of_campaign: dict[str, list[Assignment]] = {}
         self.keys: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self.reservations: dict[str, Reservation] = {}
+        self.open_of_user: dict[str, dict[str, None]] = {}
+        self.open_of_list: dict[str, dict[str, None]] = {}
+        self.open_of_campaign: dict[str, dict[str, None]] = {}
+        self.reserved_codes: dict[str, Reservation] = {}
+        self.limits: dict[str, tuple[Limit, ...]] = {}
+        self.limit_counts: dict[str, dict[str, int]] = {}
+        self.refusals: dict[str, dict[tuple[date, RefusalReason, str], int]] = {}
         self.outbox: list[OutboxEntry] = []
         self.progress: dict[str, SinkProgress] = {}
         self.deferred: dict[str, dict[int, Deferred]] = {}

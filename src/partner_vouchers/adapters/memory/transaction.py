@@ -6,6 +6,7 @@ from partner_vouchers.adapters.memory.codes import Assignments, Codes
 from partner_vouchers.adapters.memory.deliveries import Deliveries
 from partner_vouchers.adapters.memory.lists import Campaigns, Lists, Partners
 from partner_vouchers.adapters.memory.records import Audit, IdempotencyKeys, Leases, Outbox, Settings, Uploads
+from partner_vouchers.adapters.memory.reservations import Limits, Refusals, Reservations
 from partner_vouchers.adapters.memory.unit import Unit
 
 
@@ -26,6 +27,9 @@ class MemoryTransaction:
         self.outbox: Outbox = Outbox(unit, origin)
         self.deliveries: Deliveries = Deliveries(unit)
         self.assignments: Assignments = Assignments(unit, self.outbox)
+        self.reservations: Reservations = Reservations(unit)
+        self.limits: Limits = Limits(unit)
+        self.refusals: Refusals = Refusals(unit)
         self.audit: Audit = Audit(unit)
         self.uploads: Uploads = Uploads(unit)
         self.leases: Leases = Leases(unit)

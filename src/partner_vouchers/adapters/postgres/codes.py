@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from operator import itemgetter
 
 from attrs import evolve
 
@@ -14,19 +16,25 @@ from partner_vouchers.adapters.sql.columns import (
     code_id_after,
     first_code_id,
     from_instant,
+    last_code_id,
     to_list_number,
     to_low_stock,
     to_number,
 )
+from partner_vouchers.adapters.sql.reservations import SqlLimits
 from partner_vouchers.adapters.sql.rows import LEVELS, origin_of
 from partner_vouchers.adapters.sql.session import Row, first
 from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.domain.limits import Limit
 from partner_vouchers.domain.stock import Counts, LowStock, StockLevel, stock_level
 from partner_vouchers.errors import UnknownList
 from partner_vouchers.ports import Taken, TakenCode
 
 NEAR = 128
 """How near to the next stock level, in codes, the takers of a list queue to count exactly."""
+
+_NEVER = -(2**62)
+"""Microseconds before any instant."""
 
 _MANY_PARTS = 64
 """Above how many parts a counter is summed up."""
@@ -40,12 +48,14 @@ class PostgresCodes(SqlCodes):
         self._heads = heads
         self._last_taken = last_taken
 
-    def take(self, list_id: str, limit: int) -> Taken:
+    def take(self, list_id: str, limit: int, now: datetime | None = None) -> Taken:
         number, db = to_list_number(list_id), self._db
         db.share_list(number)
         start = self._heads.emptied(number) or first_code_id(number)
         after = self._last_taken.get(number) or self._heads.after(number, start)
-        codes, stock = self._take(list_id, number, start, after, limit)
+        codes, stock = self._take(list_id, number, start, after, limit, now)
+        if stock.run_out:
+            return Taken((), stock.counts, stock.notified, run_out=True)
         if len(codes) < limit and after > max(start, stock.emptied):
             # What a rollback gave back lies further in front.
             self._heads.forget(number)
@@ -59,36 +69,43 @@ class PostgresCodes(SqlCodes):
             codes += more
         elif codes and stock.parts > _MANY_PARTS and not db.joined:
             db.change("sum_up_parts", number, number)
-        if codes:
-            self._last_taken[number] = codes[-1][0]
+        taken_in_order = [row[0] for row in codes if row[2]]
+        if taken_in_order:
+            self._last_taken[number] = taken_in_order[-1]
         if stock.counts.available <= 0 and stock.published > stock.emptied and not db.joined:
             self._mark_emptied(number, stock)
         level = self._notified(number, stock)
-        return Taken([TakenCode(str(row[0]), row[1]) for row in sorted(codes)], stock.counts, level)
+        in_order = sorted(codes, key=itemgetter(2, 0))
+        return Taken([TakenCode(str(row[0]), row[1]) for row in in_order], stock.counts, level)
 
     def withdraw(self, upload_id: str) -> int:
-        row = first(self._db.fetch("range_of_upload", to_number(upload_id)))
-        if row is None or row[1] is None:
+        db, upload = self._db, to_number(upload_id)
+        row = first(db.fetch("range_of_upload", upload))
+        if row is None or row[1] is None or not db.change("mark_withdrawn", upload):
             return 0
-        codes = self._db.change("delete_codes_between", row[1], row[2])
+        codes = db.change("delete_codes_between", row[1], row[2])
+        codes += db.change("delete_returned_between", row[1], row[2])
         if codes:
-            self._db.change("count_withdrawn", codes, row[0])
+            db.change("count_withdrawn", codes, row[0])
         return codes
 
     def remaining(self, list_id: str, after: str | None, limit: int) -> list[TakenCode]:
         number = to_list_number(list_id)
         start = code_id_after(after, first_code_id(number))
         rows = self._db.fetch("remaining_codes", start, number, limit)
+        rows = sorted(rows + self._db.fetch("returned_codes", start, last_code_id(number), limit))[:limit]
         return [TakenCode(str(code_id), code) for code_id, code in rows]
 
     def _take(
-        self, list_id: str, number: int, start: int, after: int, limit: int
+        self, list_id: str, number: int, start: int, after: int, limit: int, now: datetime | None = None
     ) -> tuple[list[Row], _Stock]:
-        rows = self._db.fetch("take_codes", start, number, after, limit)
+        run_out = _NEVER if now is None else from_instant(now)
+        bounds = first_code_id(number), last_code_id(number)
+        rows = self._db.fetch("take_codes", start, run_out, number, *bounds, limit, after, limit)
         if not rows:
             raise UnknownList(list_id=list_id)
-        codes = [row[:2] for row in rows if row[0] is not None]
-        return codes, _Stock(rows[0][2:], len(codes))
+        codes = [row[:3] for row in rows if row[0] is not None]
+        return codes, _Stock(rows[0][3:], len(codes))
 
     def _is_near(self, stock: _Stock) -> bool:
         """Whether those who take codes at the same time could bring the list to another level."""
@@ -105,8 +122,8 @@ class PostgresCodes(SqlCodes):
     def _notified(self, number: int, stock: _Stock) -> StockLevel:
         """Return the level notified last, and lock it where this transaction should notify another."""
         level = stock_level(stock.counts, stock.low_stock_at, stock.used_before)
-        if level is stock.notified:
-            return level
+        if level <= stock.notified:
+            return stock.notified
         row = first(self._db.fetch("lock_level", number))
         # Where another transaction has it, that one is about to notify; if it is undone, the next request does.
         return level if row is None else LEVELS[row[0]]
@@ -137,15 +154,58 @@ class PostgresAssignments(SqlAssignments):
             self._db.execute("add_assignments", [list(column) for column in zip(*rows, strict=True)])
 
 
+class PostgresLimits(SqlLimits):
+    """The limits of campaigns. Far from a limit, transactions count at the same time; near it, one after the other.
+
+    The lock of a campaign's limits is shared by those who are far: each connection then has at most one code that
+    others do not see. Who has it alone knows the count exactly.
+    """
+
+    def __init__(self, db: Session) -> None:
+        self._db: Session = db
+
+    def get_for_update(self, campaign_id: str) -> tuple[Limit, ...]:
+        db = self._db
+        # Lists before links, as whoever links a list does.
+        for number in self._lists_of(campaign_id):
+            db.lock_list(number)
+        db.lock("links", campaign_id)
+        for number in self._lists_of(campaign_id):
+            db.lock_list(number)
+        db.lock("limits", campaign_id)
+        return self.get(campaign_id)
+
+    def counts_for_update(self, campaign_id: str, most: Mapping[str, int], codes: int) -> dict[str, int]:
+        db = self._db
+        if codes == 1 and not db.joined:
+            counts, connections = self._counted(campaign_id, most)
+            if all(counts[key] + 2 * connections <= limit for key, limit in most.items()):
+                db.share("limits", campaign_id)
+                counts, connections = self._counted(campaign_id, most)
+                if all(counts[key] + connections <= limit for key, limit in most.items()):
+                    return counts
+        db.lock("limits", campaign_id)
+        return self.counts(campaign_id, most)
+
+    def _counted(self, campaign_id: str, keys: Collection[str]) -> tuple[dict[str, int], int]:
+        """Return the counts, and how many connections may have counted a code that is not committed."""
+        rows = [(key, *self._db.fetch("limit_count", campaign_id, key)[0]) for key in keys]
+        return {key: int(codes) for key, codes, _ in rows}, max(connections for _, _, connections in rows)
+
+    def _lists_of(self, campaign_id: str) -> Collection[int]:
+        return sorted({row[0] for row in self._db.fetch("catalog_versions", campaign_id)})
+
+
 class _Stock:
     """The state of a list after codes were taken."""
 
     def __init__(self, row: Row, count: int) -> None:
-        self.published: int = row[0]
-        self.emptied: int = row[1]
-        found = taken((), row[2:8], count)
+        self.run_out: bool = row[0]
+        self.published: int = row[1]
+        self.emptied: int = row[2]
+        found = taken((), row[3:9], count)
         self.counts: Counts = found.counts
         self.notified: StockLevel = found.notified
-        self.low_stock_at: LowStock | None = to_low_stock(row[8])
-        self.used_before: int = row[9]
-        self.parts: int = row[10]
+        self.low_stock_at: LowStock | None = to_low_stock(row[9])
+        self.used_before: int = row[10]
+        self.parts: int = row[11]

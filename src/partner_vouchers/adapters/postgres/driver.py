@@ -200,6 +200,10 @@ class Session:
         if self.writes:
             self.queue(f"SELECT pg_advisory_xact_lock({KEY})", lock_number(*about))
 
+    def share(self, *about: str) -> None:
+        if self.writes:
+            self.queue(f"SELECT pg_advisory_xact_lock_shared({KEY})", lock_number(*about))
+
     def try_lock(self, *about: str) -> bool:
         """Take the lock about something until the end of the transaction, where no other transaction has it."""
         return self._try(lock_number(*about))

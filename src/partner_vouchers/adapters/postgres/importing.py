@@ -24,6 +24,7 @@ from partner_vouchers.adapters.postgres.staging import COPY_CODES, FAULTS, REFUS
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
 from partner_vouchers.adapters.sql.columns import POSITION_BITS, first_code_id, to_list_number, to_number
 from partner_vouchers.adapters.sql.lists import require_list
+from partner_vouchers.adapters.sql.reservations import HELD_BY_USER
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.stock import Counts
@@ -42,7 +43,7 @@ _IS_HELD = f"""
     CASE WHEN NOT EXISTS (
         SELECT 1 FROM pv_lists AS l WHERE l.id = a.code_id >> {POSITION_BITS} AND l.removed = 0 AND l.state = ANY (%s)
     ) THEN false
-    WHEN EXISTS (SELECT 1 FROM pv_assignments AS g WHERE g.code_id = a.code_id) THEN true
+    WHEN {HELD_BY_USER} OR EXISTS (SELECT 1 FROM pv_returned AS b WHERE b.code_id = a.code_id) THEN true
     ELSE EXISTS (
         SELECT 1 FROM pv_codes AS h JOIN pv_stock AS s ON s.list_id = h.id >> {POSITION_BITS}
         WHERE h.id = a.code_id AND (h.id <= s.published OR EXISTS (
@@ -92,7 +93,7 @@ _FREED = f"""
 _TAKE_OVER = f"""
     WITH freed AS MATERIALIZED ({_FREED}), superseded AS (
         INSERT INTO pv_superseded_codes (code, code_id)
-        SELECT f.code, f.former FROM freed AS f JOIN pv_assignments AS g ON g.code_id = f.former
+        SELECT a.code, a.code_id FROM (SELECT code, former AS code_id FROM freed) AS a WHERE {HELD_BY_USER}
         ON CONFLICT DO NOTHING
     )
     UPDATE pv_active_codes AS a SET code_id = %s + f.line FROM freed AS f
@@ -118,12 +119,12 @@ _REFUSE_SURPLUS = f"""
 # Codes that users have in lists of the scope that do not count.
 _HELD_BEFORE = f"""
     SELECT s.line, s.code, count(*) OVER () FROM {STAGED} AS s WHERE s.code IN (
-        SELECT h.code FROM (
+        SELECT a.code FROM (
             SELECT code, code_id FROM pv_active_codes WHERE scope_id = (SELECT id FROM pv_scopes WHERE key = %s)
             UNION ALL SELECT code, code_id FROM pv_superseded_codes
-        ) AS h
-        JOIN pv_lists AS l ON l.id = h.code_id >> {POSITION_BITS} AND l.id = ANY (%s)
-        JOIN pv_assignments AS g ON g.code_id = h.code_id
+        ) AS a
+        JOIN pv_lists AS l ON l.id = a.code_id >> {POSITION_BITS} AND l.id = ANY (%s)
+        WHERE {HELD_BY_USER}
     ) ORDER BY s.line LIMIT %s
 """
 _FORMER_LISTS = """

@@ -24,6 +24,8 @@ _LAST = (
     "delete_position_of_list",
     "delete_level_of_list",
     "delete_distributed_of_list",
+    "delete_returned_of_list",
+    "delete_reservations_of_list",
     "mark_list_reclaimed",
 )
 """What is left of a list once its codes are gone."""

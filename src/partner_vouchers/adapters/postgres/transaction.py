@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from partner_vouchers.adapters.postgres.codes import PostgresAssignments, PostgresCodes
+from partner_vouchers.adapters.postgres.codes import PostgresAssignments, PostgresCodes, PostgresLimits
 from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.leases import PostgresLeases
 from partner_vouchers.adapters.postgres.outbox import PostgresOutbox
@@ -30,6 +30,10 @@ class PostgresTransaction(SqlTransaction[Session]):
     @property
     def assignments(self) -> PostgresAssignments:
         return PostgresAssignments(self.session)
+
+    @property
+    def limits(self) -> PostgresLimits:
+        return PostgresLimits(self.session)
 
     @property
     def outbox(self) -> PostgresOutbox:

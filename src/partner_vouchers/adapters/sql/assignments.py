@@ -15,6 +15,9 @@ from partner_vouchers.adapters.sql.columns import (
 from partner_vouchers.adapters.sql.rows import assignments_from_rows, origin_of
 from partner_vouchers.adapters.sql.session import Session, first
 from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.ports.codes import NOTHING, Holding
+
+RESERVES = Holding(has_reservation=True)
 
 
 class SqlAssignments:
@@ -31,6 +34,26 @@ class SqlAssignments:
         if row is None:
             return None
         return assignments_from_rows(self._db.fetch("assignment_by_id", row[0]))[0]
+
+    def holding(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Holding:
+        origin = origin_of(campaign_id, list_id)
+        # Until the transaction ends nobody else asks for this user there.
+        self._db.lock("user", user_id, origin)
+        code_id, reserves = self._db.fetch("holding_of_user", user_id, origin, user_id, origin)[0]
+        if code_id is None:
+            return RESERVES if reserves else NOTHING
+        held = assignments_from_rows(self._db.fetch("assignment_by_id", code_id))[0]
+        return Holding(held, held.ordinal, bool(reserves))
+
+    def holdings(
+        self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
+    ) -> dict[str, Holding]:
+        latest = self.latest_of_many(user_ids, campaign_id, list_id)
+        rows = self._db.fetch("reserving_users", json.dumps(user_ids), origin_of(campaign_id, list_id))
+        found = {user_id: RESERVES for (user_id,) in rows}
+        for user_id, held in latest.items():
+            found[user_id] = Holding(held, held.ordinal, user_id in found)
+        return found
 
     def latest_of_many(
         self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
@@ -70,8 +93,8 @@ class SqlIdempotencyKeys:
         row = first(self._db.fetch("key", key))
         return None if row is None else (row[0], tuple(row[1].split()))
 
-    def put(self, key: str, fingerprint: str, assignment_ids: tuple[str, ...]) -> None:
-        self._db.queue("add_key", key, fingerprint, " ".join(assignment_ids))
+    def put(self, key: str, fingerprint: str, results: tuple[str, ...]) -> None:
+        self._db.queue("add_key", key, fingerprint, " ".join(results))
 
 
 def assignments_by_code_id(db: Session, code_ids: Iterable[int]) -> dict[int, Assignment]:

@@ -6,22 +6,22 @@ from attrs import frozen
 
 from partner_vouchers.adapters.sql.columns import from_instant, to_list_number
 from partner_vouchers.adapters.sql.lists import require_list
+from partner_vouchers.adapters.sql.reservations import SqlLimits
 from partner_vouchers.adapters.sql.rows import LINK_COLUMNS, link_from_row, list_from_row
 from partner_vouchers.adapters.sql.session import Row, Session, first
 from partner_vouchers.domain.campaigns import CampaignLink
 from partner_vouchers.domain.voucher_list import VoucherList
-
-LinkedLists = list[tuple[CampaignLink, VoucherList]]
+from partner_vouchers.ports import Offer
 
 _MOST = 1_000
 
 
 @frozen
 class _Known:
-    """The lists of a campaign, while `catalog_versions` returns these versions."""
+    """What a campaign offers, while `catalog_versions` returns these versions."""
 
     versions: list[Row]
-    lists: LinkedLists
+    offer: Offer
     numbers: list[int]
 
 
@@ -79,7 +79,10 @@ class SqlCampaigns:
     def ids(self, after: str | None, limit: int) -> list[str]:
         return [row[0] for row in self._db.fetch("ids_of_campaigns", after or "", limit)]
 
-    def of_campaign(self, campaign_id: str) -> LinkedLists:
+    def of_campaign(self, campaign_id: str) -> list[tuple[CampaignLink, VoucherList]]:
+        return list(self.offer(campaign_id).lists)
+
+    def offer(self, campaign_id: str) -> Offer:
         known = self._catalog.get(campaign_id)
         while True:
             if known is not None:
@@ -87,12 +90,13 @@ class SqlCampaigns:
                     self._db.share_list(number)
             versions = self._db.fetch("catalog_versions", campaign_id)
             if known is not None and known.versions == versions:
-                return known.lists
+                return known.offer
             rows = self._db.fetch("lists_of_campaign", campaign_id)
             lists = [(link_from_row(row), list_from_row(row[LINK_COLUMNS:])) for row in rows]
+            offer = Offer(lists, SqlLimits(self._db).get(campaign_id))
             if not lists:
-                return lists
-            known = _Known(versions, lists, sorted(row[0] for row in rows))
+                return offer
+            known = _Known(versions, offer, sorted(row[0] for row in rows))
             self._catalog.put(campaign_id, known)
             if not self._db.writes:
-                return lists
+                return offer

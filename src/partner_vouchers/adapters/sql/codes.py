@@ -34,8 +34,8 @@ class SqlCodes:
         return Holder(str(row[0])) if row is not None and counts(State(row[1])) else None
 
 
-def taken(codes: Sequence[Row], counters: Sequence[int], count: int) -> Taken:
+def taken(codes: Sequence[Row], counters: Sequence[int], count: int, *, run_out: bool = False) -> Taken:
     """Return what was taken: ids and codes, and the counters of the list before `count` codes were taken."""
     uploaded, distributed, reserved, withdrawn, retired, level = counters
     counts = Counts(uploaded, distributed + count, reserved, withdrawn, retired)
-    return Taken([TakenCode(str(row[0]), row[1]) for row in codes], counts, LEVELS[level])
+    return Taken([TakenCode(str(row[0]), row[1]) for row in codes], counts, LEVELS[level], run_out)

@@ -108,7 +108,7 @@ class _SnapshotCache:
                 str(row[6]), row[7], row[8], row[9], row[10], row[11], to_instant(row[12])
             )
             self._known[key] = snapshot
-        campaign_id = row[3][2:] if row[3].startswith(_CAMPAIGN) else None
+        campaign_id = campaign_of(row[3])
         return Assignment(str(row[0]), row[1], row[2], campaign_id, row[4], to_instant(row[5]), snapshot)
 
 
@@ -121,6 +121,11 @@ def assignments_from_rows(rows: Iterable[tuple[Any, ...]]) -> list[Assignment]:
 def origin_of(campaign_id: str | None, list_id: str | None) -> str:
     """Return where a code was asked for: in a campaign, or else of a list."""
     return f"{_LIST}{list_id}" if campaign_id is None else f"{_CAMPAIGN}{campaign_id}"
+
+
+def campaign_of(origin: str) -> str | None:
+    """Return the campaign of an origin, or None where a list was asked."""
+    return origin[2:] if origin.startswith(_CAMPAIGN) else None
 
 
 def list_from_row(row: tuple[Any, ...]) -> VoucherList:

@@ -51,6 +51,10 @@ class Session(Protocol):
         """Wait for, and take, the lock about something."""
         ...
 
+    def share(self, *about: str) -> None:
+        """Wait for, and take, the lock about something; others may have it shared at the same time."""
+        ...
+
     def lock_many(self, about: Iterable[Sequence[str]]) -> None:
         """Take many locks, in an order in which two transactions never wait for one another."""
         ...

@@ -10,6 +10,7 @@ from partner_vouchers.adapters.sql.campaigns import Catalog, SqlCampaigns
 from partner_vouchers.adapters.sql.deliveries import SqlDeliveries
 from partner_vouchers.adapters.sql.lists import SqlLists, SqlPartners
 from partner_vouchers.adapters.sql.records import SqlAudit, SqlSettings
+from partner_vouchers.adapters.sql.reservations import SqlLimits, SqlRefusals, SqlReservations
 from partner_vouchers.adapters.sql.session import Session
 from partner_vouchers.adapters.sql.uploads import SqlUploads
 from partner_vouchers.errors import StorageError
@@ -64,6 +65,18 @@ class SqlTransaction(Generic[AnySession]):
     @property
     def deliveries(self) -> SqlDeliveries:
         return SqlDeliveries(self.session)
+
+    @property
+    def reservations(self) -> SqlReservations:
+        return SqlReservations(self.session)
+
+    @property
+    def limits(self) -> SqlLimits:
+        return SqlLimits(self.session)
+
+    @property
+    def refusals(self) -> SqlRefusals:
+        return SqlRefusals(self.session)
 
     @property
     def audit(self) -> SqlAudit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from partner_vouchers.adapters.sql.assignments import SqlAssignments
 from partner_vouchers.adapters.sql.codes import SqlCodes, taken
@@ -10,9 +11,11 @@ from partner_vouchers.adapters.sql.columns import (
     code_id_after,
     first_code_id,
     from_instant,
+    last_code_id,
     to_list_number,
     to_number,
 )
+from partner_vouchers.adapters.sql.reservations import SqlReservations
 from partner_vouchers.adapters.sql.rows import origin_of
 from partner_vouchers.adapters.sql.session import Row, first
 from partner_vouchers.adapters.sqlite.session import STATEMENTS, SQLiteSession
@@ -32,53 +35,71 @@ class SQLiteCodes(SqlCodes):
     def __init__(self, db: SQLiteSession) -> None:
         self._db: SQLiteSession = db
 
-    def take(self, list_id: str, limit: int) -> Taken:
+    def take(self, list_id: str, limit: int, now: datetime | None = None) -> Taken:
         number = to_list_number(list_id)
         execute = self._db.execute
         rows = execute(_NEXT_CODES, (number, limit)).fetchall()
         if not rows:
-            return self._take_around_dead(list_id, limit)
+            return self._take_with_care(list_id, limit, now)
         last = rows[-1]
-        if last[0] >= last[2]:
-            return self._take_around_dead(list_id, limit)
+        if last[0] >= last[2] or last[3] or _has_run_out(last[4], now):
+            return self._take_with_care(list_id, limit, now)
         execute(_ADVANCE_CURSOR, (last[0], len(rows), number))
-        return taken(rows, last[3:], len(rows))
+        return taken(rows, last[5:], len(rows))
 
     def withdraw(self, upload_id: str) -> int:
-        db = self._db
-        row = first(db.fetch("range_of_upload", to_number(upload_id)))
-        if row is None:
+        db, upload = self._db, to_number(upload_id)
+        row = first(db.fetch("range_of_upload", upload))
+        if row is None or not db.change("mark_withdrawn", upload):
             return 0
         number, first_id, last_id, cursor = row
+        returned = [code_id for code_id, _ in db.fetch("returned_codes", first_id - 1, last_id, -1)]
+        if returned:
+            db.queue_many("delete_returned", [(code_id,) for code_id in returned])
+            db.queue_many("add_dead_range", _ranges(returned))
+            db.change("count_returned_withdrawn", len(returned), number)
         start = max(first_id, cursor + 1)
-        if start > last_id or db.fetch("dead_range_between", first_id, last_id):
-            return 0
-        codes: int = db.fetch("count_codes_between", start, last_id)[0][0]
+        codes: int = db.fetch("count_codes_between", start, last_id)[0][0] if start <= last_id else 0
         if codes:
             db.change("add_dead_range", start, last_id)
             db.change("count_withdrawn", codes, number)
             db.change("refresh_skip", number)
-        return codes
+        return codes + len(returned)
 
     def remaining(self, list_id: str, after: str | None, limit: int) -> list[TakenCode]:
         number = to_list_number(list_id)
         row = first(self._db.fetch("stock_of_list", number))
         if row is None:
             return []
-        rows, _ = self._walk(number, code_id_after(after, row[0]), row[1], limit)
+        cursor, published, returned, *_ = row
+        rows, _ = self._walk(number, code_id_after(after, cursor), published, limit)
+        if returned:
+            start = code_id_after(after, first_code_id(number))
+            rows += self._db.fetch("returned_codes", start, last_code_id(number), limit)
+            rows = sorted(rows)[:limit]
         return [TakenCode(str(code_id), code) for code_id, code in rows]
 
-    def _take_around_dead(self, list_id: str, limit: int) -> Taken:
+    def _take_with_care(self, list_id: str, limit: int, now: datetime | None) -> Taken:
+        """Take codes of a list of which some came back, are dead, or are to come back first."""
         number = to_list_number(list_id)
         row = first(self._db.fetch("stock_of_list", number))
         if row is None:
             raise UnknownList(list_id=list_id)
-        cursor, published, *counters = row
-        rows, reached = self._walk(number, cursor, published, limit)
-        if reached > cursor:
-            self._db.change("advance_cursor", reached, len(rows), number)
-            self._db.change("refresh_skip", number)
-        return taken(rows, counters, len(rows))
+        cursor, published, returned, next_run_out, *counters = row
+        if _has_run_out(next_run_out, now):
+            return taken((), counters, 0, run_out=True)
+        codes: list[Row] = []
+        if returned:
+            codes = self._db.fetch("returned_codes", first_code_id(number), last_code_id(number), limit)
+            self._db.queue_many("delete_returned", [row[:1] for row in codes])
+            self._db.change("count_taken_again", len(codes), number)
+        if len(codes) < limit and cursor < published:
+            rows, reached = self._walk(number, cursor, published, limit - len(codes))
+            codes += rows
+            if reached > cursor:
+                self._db.change("advance_cursor", reached, len(rows), number)
+                self._db.change("refresh_skip", number)
+        return taken(codes, counters, len(codes))
 
     def _walk(self, number: int, cursor: int, published: int, limit: int) -> tuple[list[Row], int]:
         """Return codes behind `cursor` that are not dead, and how far the walk went."""
@@ -92,6 +113,29 @@ class SQLiteCodes(SqlCodes):
                 return found, rows[-1][0] if rows else cursor
             cursor = dead[1]
         return found, cursor
+
+
+def _has_run_out(next_run_out: int | None, now: datetime | None) -> bool:
+    return next_run_out is not None and now is not None and next_run_out <= from_instant(now)
+
+
+def _ranges(ids: Sequence[int]) -> list[tuple[int, int]]:
+    """Return growing ids as ranges without gaps."""
+    ranges: list[tuple[int, int]] = []
+    for each in ids:
+        start = ranges.pop()[0] if ranges and ranges[-1][1] == each - 1 else each
+        ranges.append((start, each))
+    return ranges
+
+
+class SQLiteReservations(SqlReservations):
+    """Codes that are set aside for users."""
+
+    def _withdraw(self, code_id: int) -> None:
+        self._db.queue("add_dead_range", code_id, code_id)
+
+    def _refresh(self, number: int) -> None:
+        self._db.queue("refresh_next_run_out", number)
 
 
 class SQLiteAssignments(SqlAssignments):

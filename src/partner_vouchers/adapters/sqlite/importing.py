@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from partner_vouchers.adapters.sql.campaigns import Catalog
 from partner_vouchers.adapters.sql.columns import POSITION_BITS, first_code_id, to_number
 from partner_vouchers.adapters.sql.lists import require_list
+from partner_vouchers.adapters.sql.reservations import HELD_BY_USER
 from partner_vouchers.adapters.sqlite.connections import Connection, Connections
 from partner_vouchers.adapters.sqlite.contexts import WriteContext
 from partner_vouchers.adapters.sqlite.driver import translated
@@ -167,12 +168,13 @@ class SQLiteCodeImport(Recoverable):
             f"""
             SELECT s.line, s.code FROM ordered AS o JOIN staged AS s ON s.line = o.line
             WHERE EXISTS (
-                SELECT 1 FROM pv_active_codes AS a JOIN pv_assignments AS g ON g.code_id = a.code_id
+                SELECT 1 FROM pv_active_codes AS a
                 WHERE a.scope_id = (SELECT id FROM pv_scopes WHERE key = ?1) AND a.code = o.code
-                  AND a.code_id >> {POSITION_BITS} IN (SELECT value FROM json_each(?2))
+                  AND a.code_id >> {POSITION_BITS} IN (SELECT value FROM json_each(?2)) AND {HELD_BY_USER}
             ) OR EXISTS (
                 SELECT 1 FROM pv_superseded_codes AS a
                 WHERE a.code = o.code AND a.code_id >> {POSITION_BITS} IN (SELECT value FROM json_each(?2))
+                  AND {HELD_BY_USER}
             )
             """,
             (self._scope, json.dumps(former)),
@@ -346,8 +348,8 @@ class SQLiteCodeImport(Recoverable):
                 [(new, self._scope, code) for new, code, _ in taken_over],
             )
             tx.db.executemany(
-                "INSERT OR IGNORE INTO pv_superseded_codes "
-                "SELECT ?, code_id FROM pv_assignments WHERE code_id = ?",
+                "INSERT OR IGNORE INTO pv_superseded_codes SELECT a.code, a.code_id "
+                f"FROM (SELECT ? AS code, ? AS code_id) AS a WHERE {HELD_BY_USER}",
                 [(code, old) for _, code, old in taken_over],
             )
 

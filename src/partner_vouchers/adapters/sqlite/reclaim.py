@@ -15,6 +15,15 @@ from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
 
 LINE_BITS = 32
 
+_LAST = (
+    "delete_uploads_of_list",
+    "delete_dead_ranges_of_list",
+    "delete_returned_of_list",
+    "delete_reservations_of_list",
+    "mark_list_reclaimed",
+)
+"""What is left of a list once its codes are gone."""
+
 _BATCH, _SMALL_BATCH = 100_000, 2_000
 
 Begin = Callable[..., AbstractContextManager[SQLiteTransaction]]
@@ -108,7 +117,7 @@ class _Cleaning:
                 return False
 
     def _finish(self, tx: SQLiteTransaction, number: int) -> bool:
-        for statement in ("delete_uploads_of_list", "delete_dead_ranges_of_list", "mark_list_reclaimed"):
+        for statement in _LAST:
             tx.session.change(statement, number)
         return False
 

@@ -47,6 +47,9 @@ class SQLiteSession:
     def lock(self, *about: str) -> None:
         pass
 
+    def share(self, *about: str) -> None:
+        pass
+
     def lock_many(self, about: Iterable[Sequence[str]]) -> None:
         pass
 

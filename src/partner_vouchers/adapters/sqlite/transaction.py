@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from partner_vouchers.adapters.sql.outbox import SqlOutbox
 from partner_vouchers.adapters.sql.transaction import SqlTransaction
-from partner_vouchers.adapters.sqlite.codes import SQLiteAssignments, SQLiteCodes
+from partner_vouchers.adapters.sqlite.codes import SQLiteAssignments, SQLiteCodes, SQLiteReservations
 from partner_vouchers.adapters.sqlite.driver import Database
 from partner_vouchers.adapters.sqlite.leases import SQLiteLeases
 from partner_vouchers.adapters.sqlite.session import SQLiteSession
@@ -33,3 +33,7 @@ class SQLiteTransaction(SqlTransaction[SQLiteSession]):
     @property
     def leases(self) -> SQLiteLeases:
         return SQLiteLeases(self.db)
+
+    @property
+    def reservations(self) -> SQLiteReservations:
+        return SQLiteReservations(self.session)

@@ -1,33 +1,47 @@
 -- The codes in PostgreSQL: a queue for each list, of which each transaction takes what no other is taking.
 
 -- take_codes --
--- Takes codes of a list after an id, and counts them in the part of the counter of this connection. Codes that others
--- are taking are passed over. Returns the state of the list before the statement, with each code taken, or with none.
+-- Takes codes of a list after an id, those that came back first, and counts them in the part of the counter of this
+-- connection. Codes that others are taking are passed over; none is taken where a reservation has run out by an instant.
+-- Returns the state of the list before the statement, with each code taken, or with none.
 WITH stock AS (
     SELECT s.list_id, s.published, greatest(s.emptied, ?) AS emptied,
-           s.uploaded, d.codes, s.reserved, s.withdrawn, s.retired, a.level, l.low_stock_at, l.used_before, d.parts
+           s.uploaded, d.codes, d.reserved, s.withdrawn, s.retired, a.level, l.low_stock_at, l.used_before, d.parts,
+           EXISTS (
+               SELECT 1 FROM pv_reservations AS r
+               WHERE r.list_id = s.list_id AND r.state = 'Open' AND r.expires_at <= ?) AS run_out
     FROM pv_stock AS s
     JOIN pv_lists AS l ON l.id = s.list_id
     JOIN pv_announced AS a ON a.list_id = s.list_id
     CROSS JOIN LATERAL (
-        SELECT coalesce(sum(codes), 0)::bigint AS codes, count(*) AS parts
+        SELECT coalesce(sum(codes), 0)::bigint AS codes, coalesce(sum(reserved), 0)::bigint AS reserved, count(*) AS parts
         FROM pv_distributed WHERE list_id = s.list_id
     ) AS d
     WHERE s.list_id = ?
+), returned AS (
+    DELETE FROM pv_returned WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM pv_returned
+        WHERE code_id > ? AND code_id <= ? AND NOT (SELECT run_out FROM stock)
+        ORDER BY code_id LIMIT ? FOR UPDATE SKIP LOCKED))
+    RETURNING code_id AS id, code
 ), taken AS (
     DELETE FROM pv_codes WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM pv_codes
         WHERE id > greatest((SELECT emptied FROM stock), ?) AND id <= (SELECT published FROM stock)
-        ORDER BY id LIMIT ? FOR UPDATE SKIP LOCKED))
+          AND NOT (SELECT run_out FROM stock)
+        ORDER BY id LIMIT CAST(? AS bigint) - (SELECT count(*) FROM returned) FOR UPDATE SKIP LOCKED))
     RETURNING id, code
+), both_kinds AS (
+    SELECT id, code, 0 AS place FROM returned UNION ALL SELECT id, code, 1 FROM taken
 ), counted AS (
     INSERT INTO pv_distributed AS d (list_id, connection, codes)
-    SELECT list_id, pg_backend_pid(), (SELECT count(*) FROM taken) FROM stock WHERE EXISTS (SELECT 1 FROM taken)
+    SELECT list_id, pg_backend_pid(), (SELECT count(*) FROM both_kinds) FROM stock
+    WHERE EXISTS (SELECT 1 FROM both_kinds)
     ON CONFLICT (list_id, connection) DO UPDATE SET codes = d.codes + excluded.codes
 )
-SELECT taken.id, taken.code, stock.published, stock.emptied, stock.uploaded, stock.codes, stock.reserved,
+SELECT b.id, b.code, b.place, stock.run_out, stock.published, stock.emptied, stock.uploaded, stock.codes, stock.reserved,
        stock.withdrawn, stock.retired, stock.level, stock.low_stock_at, stock.used_before, stock.parts
-FROM stock LEFT JOIN taken ON true ORDER BY taken.id
+FROM stock LEFT JOIN both_kinds AS b ON true ORDER BY b.place, b.id
 
 -- mark_emptied --
 -- Notes that no code up to the id that was published last is left, unless one is, or an open transaction may return
@@ -48,11 +62,12 @@ WITH parts AS (
     DELETE FROM pv_distributed WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM pv_distributed
         WHERE list_id = ? AND connection <> pg_backend_pid() FOR UPDATE SKIP LOCKED))
-    RETURNING codes
+    RETURNING codes, reserved
 )
-INSERT INTO pv_distributed AS d (list_id, connection, codes)
-SELECT CAST(? AS bigint), pg_backend_pid(), coalesce(sum(codes), 0) FROM parts
-ON CONFLICT (list_id, connection) DO UPDATE SET codes = d.codes + excluded.codes
+INSERT INTO pv_distributed AS d (list_id, connection, codes, reserved)
+SELECT CAST(? AS bigint), pg_backend_pid(), coalesce(sum(codes), 0), coalesce(sum(reserved), 0) FROM parts
+ON CONFLICT (list_id, connection) DO UPDATE
+SET codes = d.codes + excluded.codes, reserved = d.reserved + excluded.reserved
 
 -- range_of_upload --
 SELECT list_id, first_code, last_code FROM pv_uploads WHERE id = ? AND status = 'Completed'
@@ -66,15 +81,28 @@ DELETE FROM pv_codes WHERE id BETWEEN ? AND ?
 UPDATE pv_stock SET withdrawn = withdrawn + ? WHERE list_id = ?
 
 -- holder_of_code --
--- The list that holds a code in a scope. An entry whose code is neither given out nor available holds nothing.
+-- The list that holds a code in a scope. An entry whose code is neither given out nor reserved nor available holds nothing.
 SELECT l.id, l.state
 FROM pv_active_codes AS a JOIN pv_lists AS l ON l.id = a.code_id >> 32
 JOIN pv_stock AS s ON s.list_id = l.id
 WHERE a.scope_id = (SELECT id FROM pv_scopes WHERE key = ?) AND a.code = ? AND l.removed = 0
   AND (EXISTS (SELECT 1 FROM pv_assignments WHERE code_id = a.code_id)
+       OR EXISTS (SELECT 1 FROM pv_reservations WHERE code_id = a.code_id AND state IN ('Open', 'Confirmed'))
+       OR EXISTS (SELECT 1 FROM pv_returned WHERE code_id = a.code_id)
        OR EXISTS (SELECT 1 FROM pv_codes WHERE id = a.code_id AND id <= s.published))
 
+-- mark_withdrawn --
+UPDATE pv_uploads SET is_withdrawn = true WHERE id = ? AND NOT is_withdrawn
+
+-- delete_returned_between --
+-- Withdraws codes that came back.
+DELETE FROM pv_returned WHERE code_id BETWEEN ? AND ?
+
+-- returned_codes --
+-- A page of the codes of a list that came back, between two ids.
+SELECT code_id, code FROM pv_returned WHERE code_id > ? AND code_id <= ? ORDER BY code_id LIMIT ?
+
 -- remaining_codes --
--- A page of the available codes of a list, in the order in which they are taken.
+-- A page of the other available codes of a list.
 SELECT id, code FROM pv_codes
 WHERE id > ? AND id <= (SELECT published FROM pv_stock WHERE list_id = ?) ORDER BY id LIMIT ?

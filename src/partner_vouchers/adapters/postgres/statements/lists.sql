@@ -10,9 +10,13 @@ SELECT nextval('pv_upload_ids')
 -- Part: the counter of distributed codes is kept in parts.
 (SELECT coalesce(sum(codes), 0)::bigint FROM pv_distributed WHERE list_id = l.id)
 
+-- reserved --
+-- Part: the counter of reserved codes is kept in parts, too.
+(SELECT coalesce(sum(reserved), 0)::bigint FROM pv_distributed WHERE list_id = l.id)
+
 -- counters --
 -- Part: the counters of a list, in the order of `Counts`, then the stock level notified last.
-s.uploaded, {distributed}, s.reserved, s.withdrawn, s.retired,
+s.uploaded, {distributed}, {reserved}, s.withdrawn, s.retired,
 (SELECT level FROM pv_announced WHERE list_id = l.id)
 
 -- add_stock --
@@ -28,8 +32,9 @@ UPDATE pv_announced SET level = ?
 WHERE list_id = (SELECT list_id FROM pv_announced WHERE list_id = ? FOR UPDATE SKIP LOCKED)
 
 -- catalog_versions --
--- What changes with every list and link of a campaign: the versions of their rows.
-SELECT k.list_id, concat(k.ctid, k.xmin, l.ctid, l.xmin)
+-- What changes with every list, link and limit of a campaign: the versions of their rows.
+SELECT k.list_id, concat(k.ctid, k.xmin, l.ctid, l.xmin, (
+    SELECT string_agg(concat(m.ctid, m.xmin), ' ' ORDER BY m.place) FROM pv_limits AS m WHERE m.campaign_id = k.campaign_id))
 FROM pv_links AS k JOIN pv_lists AS l ON l.id = k.list_id
 WHERE k.campaign_id = ? AND l.removed = 0
 ORDER BY k.priority, k.id

@@ -41,5 +41,12 @@ DELETE FROM pv_announced WHERE list_id = ?
 -- delete_distributed_of_list --
 DELETE FROM pv_distributed WHERE list_id = ?
 
+-- delete_returned_of_list --
+DELETE FROM pv_returned AS r USING (SELECT CAST(? AS bigint) AS number) AS l
+WHERE r.code_id > l.number << 32 AND r.code_id < (l.number + 1) << 32
+
+-- delete_reservations_of_list --
+DELETE FROM pv_reservations WHERE list_id = ? AND state = 'Open'
+
 -- mark_list_reclaimed --
 UPDATE pv_lists SET removed = 2 WHERE id = ?

@@ -20,6 +20,11 @@ l.id, a.list_version, l.partner, l.tag, t.name, t.description, t.expires_at
 -- nothing is joined.
 SELECT code_id FROM pv_assignments WHERE user_id = ? AND origin = ? ORDER BY ordinal DESC LIMIT 1
 
+-- holding_of_user --
+-- What `latest_code_of_user` finds, or NULL, and whether the user has an open reservation there.
+SELECT (SELECT code_id FROM pv_assignments WHERE user_id = ? AND origin = ? ORDER BY ordinal DESC LIMIT 1),
+       EXISTS (SELECT 1 FROM pv_reservations WHERE user_id = ? AND origin = ? AND state = 'Open')
+
 -- latest_of_users --
 -- What `latest_code_of_user` finds for many users, as assignments.
 SELECT {assignment_columns}

@@ -2,7 +2,7 @@
 
 -- next_codes --
 -- The next codes of a list, with its counters.
-SELECT c.id, c.code, s.skip_from, {counters}
+SELECT c.id, c.code, s.skip_from, s.returned, s.next_run_out, {counters}
 FROM pv_stock AS s CROSS JOIN pv_codes AS c
 WHERE s.list_id = ? AND c.id > s.cursor AND c.id <= s.published
 ORDER BY c.id LIMIT ?
@@ -12,8 +12,24 @@ ORDER BY c.id LIMIT ?
 UPDATE pv_stock SET cursor = ?, distributed = distributed + ? WHERE list_id = ?
 
 -- stock_of_list --
--- Where the cursor of a list is, where its codes end, and its counters.
-SELECT s.cursor, s.published, {counters} FROM pv_stock AS s WHERE s.list_id = ?
+-- Where the cursor of a list is, where its codes end, what came back, and its counters.
+SELECT s.cursor, s.published, s.returned, s.next_run_out, {counters} FROM pv_stock AS s WHERE s.list_id = ?
+
+-- returned_codes --
+-- Codes of a list that came back, between two ids.
+SELECT r.code_id, c.code FROM pv_returned AS r JOIN pv_codes AS c ON c.id = r.code_id
+WHERE r.code_id > ? AND r.code_id <= ? ORDER BY r.code_id LIMIT ?
+
+-- delete_returned --
+DELETE FROM pv_returned WHERE code_id = ?
+
+-- count_taken_again --
+-- Counts codes that had come back as distributed.
+UPDATE pv_stock SET returned = returned - ?1, distributed = distributed + ?1 WHERE list_id = ?2
+
+-- count_returned_withdrawn --
+-- Counts codes that had come back as withdrawn.
+UPDATE pv_stock SET returned = returned - ?1, withdrawn = withdrawn + ?1 WHERE list_id = ?2
 
 -- codes_between --
 -- Codes after an id, up to another.
@@ -37,8 +53,8 @@ SELECT u.list_id, u.first_code, u.last_code, s.cursor
 FROM pv_uploads AS u JOIN pv_stock AS s ON s.list_id = u.list_id
 WHERE u.id = ? AND u.status = 'Completed'
 
--- dead_range_between --
-SELECT 1 FROM pv_dead_ranges WHERE first BETWEEN ? AND ?
+-- mark_withdrawn --
+UPDATE pv_uploads SET is_withdrawn = 1 WHERE id = ? AND NOT is_withdrawn
 
 -- count_codes_between --
 SELECT count(*) FROM pv_codes WHERE id BETWEEN ? AND ?

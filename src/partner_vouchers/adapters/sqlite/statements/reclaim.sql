@@ -46,5 +46,11 @@ DELETE FROM pv_uploads WHERE list_id = ?
 -- delete_dead_ranges_of_list --
 DELETE FROM pv_dead_ranges WHERE first > ?1 << 32 AND first < (?1 + 1) << 32
 
+-- delete_returned_of_list --
+DELETE FROM pv_returned WHERE code_id > ?1 << 32 AND code_id < (?1 + 1) << 32
+
+-- delete_reservations_of_list --
+DELETE FROM pv_reservations WHERE list_id = ?1 AND state = 'Open'
+
 -- mark_list_reclaimed --
 UPDATE pv_lists SET removed = 2 WHERE id = ?

@@ -1,0 +1,230 @@
+"""Reservations, limits and refusals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+
+from attrs import evolve
+
+from partner_vouchers import ports
+from partner_vouchers.adapters.memory.tables import Tables, number
+from partner_vouchers.adapters.memory.unit import Repository
+from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.domain.limits import Limit, Window
+from partner_vouchers.domain.refusals import RefusalCount
+from partner_vouchers.domain.reservation import Reservation, ReservationState
+from partner_vouchers.errors import StorageError
+from partner_vouchers.ports import TakenCode
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class Reservations(Repository, ports.Reservations):
+    """Codes that are set aside for users."""
+
+    def add(self, reservations: Sequence[Reservation]) -> None:
+        tables, log = self._unit.tables, self._unit.log
+        for each in reservations:
+            if each.id in tables.reservations:
+                raise StorageError(reason="a reservation with this id exists; make another id")
+            log.put(tables.reservations, each.id, each)
+            log.put(tables.reserved_codes, each.code_id, each)
+            for opened in self._opened(each):
+                log.put(opened, each.id, None)
+            self._count(each.list_id, reserved=1, distributed=-1)
+            stock = tables.stocks[each.list_id]
+            log.set(stock, "next_run_out", min(filter(None, (stock.next_run_out, each.expires_at))))
+
+    def get(self, reservation_id: str) -> Reservation | None:
+        return self._unit.tables.reservations.get(reservation_id)
+
+    def end(self, reservation: Reservation, state: ReservationState, at: datetime) -> None:
+        tables, log = self._unit.tables, self._unit.log
+        stored = tables.reservations.get(reservation.id)
+        if stored is None or stored.state is not ReservationState.OPEN:
+            raise StorageError(reason="the reservation is not open; read it with get_for_update")
+        ended = evolve(stored, state=state, ended_at=at)
+        log.put(tables.reservations, ended.id, ended)
+        for opened in self._opened(ended):
+            log.drop(opened, ended.id)
+        if state is ReservationState.CONFIRMED:
+            log.put(tables.reserved_codes, ended.code_id, ended)
+            self._count(ended.list_id, reserved=-1, distributed=1)
+            return
+        log.drop(tables.reserved_codes, ended.code_id)
+        stock = tables.stocks.get(ended.list_id)
+        if stock is None:
+            return
+        code_id = number(ended.code_id)
+        batch = stock.batch_of(code_id)
+        if batch.withdrawn:
+            log.put(batch.lost, code_id - batch.first_id, None)
+            self._count(ended.list_id, reserved=-1, withdrawn=1)
+        else:
+            log.put(stock.returned, ended.code_id, TakenCode(ended.code_id, ended.code))
+            self._count(ended.list_id, reserved=-1)
+        left = (tables.reservations[each].expires_at for each in tables.open_of_list[ended.list_id])
+        log.set(stock, "next_run_out", min(filter(None, left), default=None))
+
+    def end_run_out(
+        self, now: datetime, limit: int, *, list_id: str | None = None, campaign_id: str | None = None
+    ) -> list[Reservation]:
+        tables = self._unit.tables
+        if campaign_id is not None:
+            ids = tables.open_of_campaign.get(campaign_id, {})
+        else:
+            ids = tables.open_of_list.get(list_id or "", {})
+        found = sorted(
+            (each for each in self._all(ids) if each.at(now).state is ReservationState.EXPIRED),
+            key=_by_expiry,
+        )
+        ended = [each.at(now) for each in found[:limit]]
+        for each in ended:
+            self.end(each, each.state, each.ended_at or now)
+        return ended
+
+    def open_of_user(self, user_id: str, campaign_id: str | None, list_id: str | None) -> list[Reservation]:
+        found = open_reservations(self._unit.tables, user_id, campaign_id, list_id)
+        return sorted(
+            sorted(found, key=lambda each: each.id), key=lambda each: _by_expiry(each)[0], reverse=True
+        )
+
+    def of_user(self, user_id: str) -> list[Reservation]:
+        found = self._all(self._unit.tables.open_of_user.get(user_id, {}))
+        return sorted(found, key=lambda each: (each.reserved_at, each.id))
+
+    def of_list(self, list_id: str, after: tuple[datetime, str] | None, limit: int) -> list[Reservation]:
+        found = sorted(self._all(self._unit.tables.open_of_list.get(list_id, {})), key=_by_expiry)
+        return [each for each in found if after is None or _by_expiry(each) > after][:limit]
+
+    def run_out(self, list_ids: Collection[str], now: datetime) -> dict[str, int]:
+        opened = self._unit.tables.open_of_list
+        found = {list_id: list(self._all(opened.get(list_id, {}))) for list_id in list_ids}
+        counted = Counter(
+            list_id
+            for list_id, reservations in found.items()
+            for each in reservations
+            if each.at(now).state is ReservationState.EXPIRED
+        )
+        return dict(counted)
+
+    def remove_ended(self, before: datetime, limit: int) -> int:
+        kept = ReservationState.OPEN, ReservationState.CONFIRMED
+        gone = [
+            each.id
+            for each in self._unit.tables.reservations.values()
+            if each.state not in kept and each.ended_at is not None and each.ended_at < before
+        ][:limit]
+        for reservation_id in gone:
+            self._unit.log.drop(self._unit.tables.reservations, reservation_id)
+        return len(gone)
+
+    def _all(self, ids: Iterable[str]) -> Iterable[Reservation]:
+        return (self._unit.tables.reservations[each] for each in ids)
+
+    def _opened(self, each: Reservation) -> list[dict[str, None]]:
+        """Return the collections of open reservations that one belongs to."""
+        tables = self._unit.tables
+        found = [
+            tables.open_of_user.setdefault(each.user_id, {}),
+            tables.open_of_list.setdefault(each.list_id, {}),
+        ]
+        if each.campaign_id is not None:
+            found.append(tables.open_of_campaign.setdefault(each.campaign_id, {}))
+        return found
+
+    def _count(self, list_id: str, *, reserved: int, distributed: int = 0, withdrawn: int = 0) -> None:
+        tables = self._unit.tables
+        voucher_list = tables.lists.get(list_id)
+        if voucher_list is None:
+            return
+        counts = evolve(
+            voucher_list.counts,
+            reserved=voucher_list.counts.reserved + reserved,
+            distributed=voucher_list.counts.distributed + distributed,
+            withdrawn=voucher_list.counts.withdrawn + withdrawn,
+        )
+        self._unit.log.put(tables.lists, list_id, evolve(voucher_list, counts=counts))
+
+
+class Limits(Repository, ports.Limits):
+    """The limits of campaigns, and the codes that count in them."""
+
+    def get(self, campaign_id: str) -> tuple[Limit, ...]:
+        return self._unit.tables.limits.get(campaign_id, ())
+
+    def replace(self, campaign_id: str, limits: Sequence[Limit], counts: Mapping[str, int]) -> None:
+        tables, log = self._unit.tables, self._unit.log
+        log.put(tables.limits, campaign_id, tuple(limits))
+        log.put(tables.limit_counts, campaign_id, dict(counts))
+
+    def given(self, campaign_id: str, window: Window) -> int:
+        tables = self._unit.tables
+        reserved = (tables.reservations[each] for each in tables.open_of_campaign.get(campaign_id, ()))
+        return sum(
+            window.contains(self._counts_at(each)) for each in tables.of_campaign.get(campaign_id, ())
+        ) + sum(window.contains(each.reserved_at) for each in reserved)
+
+    def given_to(
+        self, user_ids: Collection[str], campaign_id: str, window: Window, now: datetime
+    ) -> dict[str, int]:
+        tables = self._unit.tables
+        found = Counter[str]()
+        for user_id in user_ids:
+            for each in tables.of_user.get(user_id, ()):
+                found[user_id] += each.campaign_id == campaign_id and window.contains(self._counts_at(each))
+            for reservation in open_reservations(tables, user_id, campaign_id, None):
+                is_open = reservation.at(now).state is ReservationState.OPEN
+                found[user_id] += is_open and window.contains(reservation.reserved_at)
+        return dict(+found)
+
+    def counts(self, campaign_id: str, keys: Collection[str]) -> dict[str, int]:
+        counted = self._unit.tables.limit_counts.get(campaign_id, {})
+        return {key: counted.get(key, 0) for key in keys}
+
+    def count(self, campaign_id: str, keys: Collection[str], codes: int) -> None:
+        tables, log = self._unit.tables, self._unit.log
+        counted = tables.limit_counts.setdefault(campaign_id, {})
+        for key in keys:
+            if codes > 0 or key in counted:
+                log.put(counted, key, counted.get(key, 0) + codes)
+
+    def _counts_at(self, assignment: Assignment) -> datetime:
+        reservation = self._unit.tables.reserved_codes.get(assignment.id)
+        return assignment.assigned_at if reservation is None else reservation.reserved_at
+
+
+class Refusals(Repository, ports.Refusals):
+    """How often requests were refused."""
+
+    def add(self, campaign_id: str, counts: Sequence[RefusalCount]) -> None:
+        known = self._unit.tables.refusals.setdefault(campaign_id, {})
+        for each in counts:
+            key = each.day, each.reason, each.list_id or ""
+            self._unit.log.put(known, key, known.get(key, 0) + each.count)
+
+    def of_campaign(self, campaign_id: str, since: date | None, until: date | None) -> list[RefusalCount]:
+        known = self._unit.tables.refusals.get(campaign_id, {})
+        return [
+            RefusalCount(day, reason, list_id or None, known[day, reason, list_id])
+            for day, reason, list_id in sorted(known, key=lambda key: (key[0], key[1], number(key[2])))
+            if (since or date.min) <= day <= (until or date.max)
+        ]
+
+
+def open_reservations(
+    tables: Tables, user_id: str, campaign_id: str | None, list_id: str | None
+) -> list[Reservation]:
+    """Return the open reservations of a user in a campaign or, without one, from a list."""
+    found = (tables.reservations[each] for each in tables.open_of_user.get(user_id, ()))
+    return [
+        each
+        for each in found
+        if each.campaign_id == campaign_id and (campaign_id is not None or each.list_id == list_id)
+    ]
+
+
+def _by_expiry(each: Reservation) -> tuple[datetime, str]:
+    return each.expires_at or _NEVER, each.id

@@ -1,0 +1,65 @@
+-- The life of a code after it was taken.
+
+-- Codes that came back to their list. They are taken before all others.
+CREATE TABLE pv_returned (
+    code_id bigint PRIMARY KEY,
+    code text COLLATE "C" NOT NULL
+);
+
+-- Reserved codes are counted in parts, like those that were given out; the column of pv_stock stays zero.
+ALTER TABLE pv_distributed ADD COLUMN reserved integer NOT NULL DEFAULT 0;
+
+-- Whether the codes of the upload were withdrawn: codes of it that come back are withdrawn, too.
+ALTER TABLE pv_uploads ADD COLUMN is_withdrawn boolean NOT NULL DEFAULT false;
+UPDATE pv_uploads SET is_withdrawn = true WHERE withdrawn > 0;
+
+-- `state`: 'Open' until it is ended, also after `expires_at`. `origin` as in pv_assignments.
+CREATE TABLE pv_reservations (
+    id text COLLATE "C" PRIMARY KEY,
+    code_id bigint NOT NULL,
+    code text NOT NULL,
+    list_id bigint NOT NULL,
+    user_id text COLLATE "C" NOT NULL,
+    origin text COLLATE "C" NOT NULL,
+    reserved_at bigint NOT NULL,
+    expires_at bigint NOT NULL,
+    state text COLLATE "C" NOT NULL,
+    ended_at bigint
+);
+
+CREATE INDEX pv_reservations_list ON pv_reservations (list_id, expires_at, id) WHERE state = 'Open';
+CREATE INDEX pv_reservations_origin ON pv_reservations (origin, expires_at) WHERE state = 'Open';
+CREATE INDEX pv_reservations_user ON pv_reservations (user_id, origin) WHERE state = 'Open';
+CREATE INDEX pv_reservations_code ON pv_reservations (code_id) WHERE state IN ('Open', 'Confirmed');
+CREATE INDEX pv_reservations_ended ON pv_reservations (ended_at) WHERE state IN ('Released', 'Expired');
+
+-- The limits of campaigns, in the order in which they were set.
+CREATE TABLE pv_limits (
+    campaign_id text COLLATE "C" NOT NULL,
+    place integer NOT NULL,
+    per text NOT NULL,
+    codes integer NOT NULL,
+    period text,
+    zone text,
+    PRIMARY KEY (campaign_id, place)
+);
+
+-- How many codes count in each window of a campaign's limits, in parts: connections count in rows of their own, so that
+-- transactions seldom wait for each other. `span` is the key of the window.
+CREATE TABLE pv_limit_counts (
+    campaign_id text COLLATE "C" NOT NULL,
+    span text COLLATE "C" NOT NULL,
+    part integer NOT NULL,
+    codes integer NOT NULL,
+    PRIMARY KEY (campaign_id, span, part)
+) WITH (fillfactor = 40);
+
+-- Refused requests. `day` counts from 1970 in UTC. `list_id` is 0 where requests are counted, not lists.
+CREATE TABLE pv_refusals (
+    campaign_id text COLLATE "C" NOT NULL,
+    day integer NOT NULL,
+    reason text COLLATE "C" NOT NULL,
+    list_id bigint NOT NULL,
+    requests integer NOT NULL,
+    PRIMARY KEY (campaign_id, day, reason, list_id)
+);

@@ -1,0 +1,238 @@
+"""Reservations, limits and refusals."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+
+from partner_vouchers.adapters.sql.columns import from_instant, to_instant, to_list_number, to_number
+from partner_vouchers.adapters.sql.rows import campaign_of, origin_of
+from partner_vouchers.adapters.sql.session import Row, Session, first
+from partner_vouchers.domain.limits import Limit, Window
+from partner_vouchers.domain.refusals import RefusalCount, RefusalReason
+from partner_vouchers.domain.reservation import Reservation, ReservationState
+from partner_vouchers.errors import StorageError
+
+HELD_BY_USER = """(
+    EXISTS (SELECT 1 FROM pv_assignments AS g WHERE g.code_id = a.code_id)
+    OR EXISTS (SELECT 1 FROM pv_reservations AS r WHERE r.code_id = a.code_id AND r.state IN ('Open', 'Confirmed')))
+"""
+"""A condition: a user has, or has reserved, the code of the entry `a`."""
+
+_EPOCH = date(1970, 1, 1)
+_ALWAYS = 2**62
+"""Microseconds that no instant reaches."""
+
+
+class SqlReservations:
+    """Codes that are set aside for users."""
+
+    def __init__(self, db: Session) -> None:
+        self._db = db
+
+    def add(self, reservations: Sequence[Reservation]) -> None:
+        counted: dict[int, list[int]] = {}
+        for each in reservations:
+            number, expires_at = to_list_number(each.list_id), _expiry(each)
+            counted.setdefault(number, []).append(expires_at)
+            self._db.queue(
+                "add_reservation",
+                each.id,
+                to_number(each.code_id),
+                each.code,
+                number,
+                each.user_id,
+                origin_of(each.campaign_id, each.list_id),
+                from_instant(each.reserved_at),
+                expires_at,
+            )
+        for number, expiries in counted.items():
+            self._db.queue("count_reserved", number, len(expiries), min(expiries))
+
+    def get(self, reservation_id: str) -> Reservation | None:
+        return first(_from_rows(self._db.fetch("reservation_by_id", reservation_id)))
+
+    def get_for_update(self, reservation_id: str) -> Reservation | None:
+        return first(_from_rows(self._db.fetch("reservation_for_update", reservation_id)))
+
+    def end(self, reservation: Reservation, state: ReservationState, at: datetime) -> None:
+        changed = self._db.change("end_reservation", state.value, from_instant(at), reservation.id)
+        if not changed:
+            raise StorageError(reason="the reservation is not open; read it with get_for_update")
+        if state is ReservationState.CONFIRMED:
+            self._db.queue("count_confirmed", to_list_number(reservation.list_id))
+        else:
+            self._return([reservation])
+
+    def end_run_out(
+        self, now: datetime, limit: int, *, list_id: str | None = None, campaign_id: str | None = None
+    ) -> list[Reservation]:
+        if campaign_id is not None:
+            rows = self._db.fetch("run_out_of_origin", origin_of(campaign_id, None), from_instant(now), limit)
+        else:
+            rows = self._db.fetch("run_out_of_list", to_list_number(list_id), from_instant(now), limit)
+        ended = [each.at(now) for each in _from_rows(rows)]
+        for each in ended:
+            self._db.queue("end_reservation", each.state.value, _expiry(each), each.id)
+        self._return(ended)
+        return ended
+
+    def open_of_user(self, user_id: str, campaign_id: str | None, list_id: str | None) -> list[Reservation]:
+        return _from_rows(self._db.fetch("reservations_of_asker", user_id, origin_of(campaign_id, list_id)))
+
+    def of_user(self, user_id: str) -> list[Reservation]:
+        return _from_rows(self._db.fetch("reservations_of_user", user_id))
+
+    def of_list(self, list_id: str, after: tuple[datetime, str] | None, limit: int) -> list[Reservation]:
+        start = (-_ALWAYS, "") if after is None else (from_instant(after[0]), after[1])
+        return _from_rows(self._db.fetch("reservations_of_list", to_list_number(list_id), *start, limit))
+
+    def run_out(self, list_ids: Collection[str], now: datetime) -> dict[str, int]:
+        numbers = json.dumps([to_list_number(each) for each in list_ids])
+        return {str(row[0]): row[1] for row in self._db.fetch("count_run_out", numbers, from_instant(now))}
+
+    def remove_ended(self, before: datetime, limit: int) -> int:
+        return self._db.change("delete_ended_reservations", from_instant(before), limit)
+
+    def _return(self, ended: Sequence[Reservation]) -> None:
+        """Return codes to their lists."""
+        returned, withdrawn = Counter[int](), Counter[int]()
+        for each in ended:
+            number, code_id = to_list_number(each.list_id), to_number(each.code_id)
+            if number not in returned and number not in withdrawn:
+                # A withdrawal waits, or has been seen to.
+                self._db.share_list(number)
+            if self._db.fetch("upload_is_withdrawn", number, code_id):
+                withdrawn[number] += 1
+                self._withdraw(code_id)
+            else:
+                returned[number] += 1
+                self._db.queue("add_returned", code_id, each.code)
+        for number, codes in returned.items():
+            self._db.queue("count_returned", number, codes)
+        for number, codes in withdrawn.items():
+            self._db.queue("count_returned_as_withdrawn", number, codes)
+        for number in {*returned, *withdrawn}:
+            self._refresh(number)
+
+    def _withdraw(self, code_id: int) -> None:
+        """Note that nobody holds a code any more, where the tables do not say so by themselves."""
+
+    def _refresh(self, number: int) -> None:
+        """Note when the next reservation of a list runs out, where that is kept."""
+
+
+class SqlLimits:
+    """The limits of campaigns, and the codes that count in them."""
+
+    def __init__(self, db: Session) -> None:
+        self._db = db
+
+    def get(self, campaign_id: str) -> tuple[Limit, ...]:
+        rows = self._db.fetch("limits_of_campaign", campaign_id)
+        return tuple(Limit(codes, per=per, period=period, zone=zone) for codes, per, period, zone in rows)
+
+    def get_for_update(self, campaign_id: str) -> tuple[Limit, ...]:
+        return self.get(campaign_id)
+
+    def replace(self, campaign_id: str, limits: Sequence[Limit], counts: Mapping[str, int]) -> None:
+        self._db.change("delete_limits", campaign_id)
+        self._db.change("delete_limit_counts", campaign_id)
+        for place, each in enumerate(limits):
+            period = None if each.period is None else each.period.value
+            self._db.change("add_limit", campaign_id, place, each.count, each.per.value, period, each.zone)
+        for key, codes in counts.items():
+            self._db.change("put_limit_count", campaign_id, key, codes)
+
+    def given(self, campaign_id: str, window: Window) -> int:
+        asked = (origin_of(campaign_id, None), *_bounds(window))
+        return sum(
+            int(self._db.fetch(each, *asked)[0][0]) for each in ("codes_in_window", "reserved_in_window")
+        )
+
+    def given_to(
+        self, user_ids: Collection[str], campaign_id: str, window: Window, now: datetime
+    ) -> dict[str, int]:
+        asked = (json.dumps(list(user_ids)), origin_of(campaign_id, None), *_bounds(window))
+        found = Counter[str](dict(self._db.fetch("codes_of_users_in_window", *asked)))
+        found.update(dict(self._db.fetch("reserved_for_users_in_window", *asked, from_instant(now))))
+        return dict(found)
+
+    def counts(self, campaign_id: str, keys: Collection[str]) -> dict[str, int]:
+        rows = ((key, self._db.fetch("limit_count", campaign_id, key)) for key in keys)
+        return {key: int(found[0][0]) if found else 0 for key, found in rows}
+
+    def counts_for_update(self, campaign_id: str, most: Mapping[str, int], codes: int) -> dict[str, int]:
+        del codes
+        return self.counts(campaign_id, most)
+
+    def count(self, campaign_id: str, keys: Collection[str], codes: int) -> None:
+        statement = "raise_limit_count" if codes > 0 else "lower_limit_count"
+        for key in keys:
+            self._db.queue(statement, campaign_id, key, codes)
+
+
+class SqlRefusals:
+    """How often requests were refused."""
+
+    def __init__(self, db: Session) -> None:
+        self._db = db
+
+    def add(self, campaign_id: str, counts: Sequence[RefusalCount]) -> None:
+        rows = (
+            (campaign_id, (each.day - _EPOCH).days, each.reason.value, _list_number(each), each.count)
+            for each in counts
+        )
+        # In one order, in which two transactions never wait for one another.
+        self._db.queue_many("add_refusal", sorted(rows))
+
+    def of_campaign(self, campaign_id: str, since: date | None, until: date | None) -> list[RefusalCount]:
+        rows = self._db.fetch(
+            "refusals_of_campaign",
+            campaign_id,
+            ((since or date.min) - _EPOCH).days,
+            ((until or date.max) - _EPOCH).days,
+        )
+        return [
+            RefusalCount(
+                _EPOCH + timedelta(days=day), RefusalReason(reason), str(number) if number else None, n
+            )
+            for day, reason, number, n in rows
+        ]
+
+
+def _list_number(each: RefusalCount) -> int:
+    return 0 if each.list_id is None else to_list_number(each.list_id)
+
+
+def _bounds(window: Window) -> tuple[int, int]:
+    return (
+        -_ALWAYS if window.starts_at is None else from_instant(window.starts_at),
+        _ALWAYS if window.ends_at is None else from_instant(window.ends_at),
+    )
+
+
+def _expiry(each: Reservation) -> int:
+    if each.expires_at is None:
+        raise StorageError(reason="a code that the user holds already is not reserved")
+    return from_instant(each.expires_at)
+
+
+def _from_rows(rows: Iterable[Row]) -> list[Reservation]:
+    return [
+        Reservation(
+            id=row[0],
+            code=row[1],
+            code_id=str(row[2]),
+            user_id=row[3],
+            campaign_id=campaign_of(row[4]),
+            list_id=str(row[5]),
+            reserved_at=to_instant(row[6]),
+            expires_at=to_instant(row[7]),
+            state=ReservationState(row[8]),
+            ended_at=None if row[9] is None else to_instant(row[9]),
+        )
+        for row in rows
+    ]

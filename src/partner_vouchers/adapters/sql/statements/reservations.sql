@@ -1,0 +1,117 @@
+-- Reservations, limits and refusals. The condition on the state is that of a partial index.
+
+-- code_of_reservation --
+-- Part: the code of a reservation.
+c.code
+
+-- reservation_tables --
+-- Part: where the code of a reservation is.
+JOIN pv_codes AS c ON c.id = r.code_id
+
+-- lock_rows --
+-- Part: locks the rows of a query; others are waited for.
+
+-- lock_free_rows --
+-- Part: locks the rows of a query that no other transaction has locked, and leaves out the others.
+
+-- reservation_rows --
+-- Part: reservations.
+SELECT r.id, {code_of_reservation}, r.code_id, r.user_id, r.origin, r.list_id, r.reserved_at, r.expires_at, r.state,
+       r.ended_at
+FROM pv_reservations AS r {reservation_tables}
+
+-- reservation_by_id --
+{reservation_rows} WHERE r.id = ?
+
+-- reservation_for_update --
+{reservation_rows} WHERE r.id = ? {lock_rows}
+
+-- reservations_of_asker --
+-- The open reservations of a user in a campaign or, without one, from a list.
+{reservation_rows} WHERE r.user_id = ? AND r.origin = ? AND r.state = 'Open' ORDER BY r.expires_at DESC, r.id
+
+-- reserving_users --
+-- Those of many users who have an open reservation.
+SELECT DISTINCT r.user_id FROM json_each(?) AS u CROSS JOIN pv_reservations AS r
+WHERE r.user_id = u.value AND r.origin = ? AND r.state = 'Open'
+
+-- reservations_of_user --
+{reservation_rows} WHERE r.user_id = ? AND r.state = 'Open' ORDER BY r.reserved_at, r.id
+
+-- reservations_of_list --
+-- A page of the open reservations of a list.
+{reservation_rows} WHERE r.list_id = ? AND r.state = 'Open' AND (r.expires_at, r.id) > (?, ?)
+ORDER BY r.expires_at, r.id LIMIT ?
+
+-- run_out_of_list --
+{reservation_rows} WHERE r.list_id = ? AND r.state = 'Open' AND r.expires_at <= ?
+ORDER BY r.expires_at, r.id LIMIT ? {lock_free_rows}
+
+-- run_out_of_origin --
+{reservation_rows} WHERE r.origin = ? AND r.state = 'Open' AND r.expires_at <= ?
+ORDER BY r.expires_at, r.id LIMIT ? {lock_rows}
+
+-- count_run_out --
+-- How many open reservations of lists have run out.
+SELECT r.list_id, count(*) FROM json_each(?) AS i CROSS JOIN pv_reservations AS r
+WHERE r.list_id = CAST(i.value AS bigint) AND r.state = 'Open' AND r.expires_at <= ? GROUP BY r.list_id
+
+-- end_reservation --
+UPDATE pv_reservations SET state = ?, ended_at = ? WHERE id = ? AND state = 'Open'
+
+-- delete_ended_reservations --
+DELETE FROM pv_reservations WHERE id IN (
+    SELECT id FROM pv_reservations WHERE state IN ('Released', 'Expired') AND ended_at < ? LIMIT ?)
+
+-- upload_is_withdrawn --
+-- Whether the upload that a code of a list came with was withdrawn.
+SELECT 1 FROM pv_uploads WHERE list_id = ? AND is_withdrawn AND ? BETWEEN first_code AND last_code
+
+-- limits_of_campaign --
+SELECT codes, per, period, zone FROM pv_limits WHERE campaign_id = ? ORDER BY place
+
+-- delete_limits --
+DELETE FROM pv_limits WHERE campaign_id = ?
+
+-- delete_limit_counts --
+DELETE FROM pv_limit_counts WHERE campaign_id = ?
+
+-- add_limit --
+INSERT INTO pv_limits (campaign_id, place, codes, per, period, zone) VALUES (?, ?, ?, ?, ?, ?)
+
+-- codes_in_window --
+-- How many codes of a campaign count in a window: assigned ones, at the instant at which they were reserved, if they were.
+SELECT count(*)
+FROM pv_assignments AS a
+LEFT JOIN pv_reservations AS r ON r.code_id = a.code_id AND r.state IN ('Open', 'Confirmed')
+WHERE a.origin = ? AND coalesce(r.reserved_at, a.assigned_at) >= ? AND coalesce(r.reserved_at, a.assigned_at) < ?
+
+-- reserved_in_window --
+-- How many open reservations of a campaign count in a window.
+SELECT count(*) FROM pv_reservations WHERE origin = ? AND state = 'Open' AND reserved_at >= ? AND reserved_at < ?
+
+-- codes_of_users_in_window --
+SELECT a.user_id, count(*)
+FROM json_each(?) AS u CROSS JOIN pv_assignments AS a
+LEFT JOIN pv_reservations AS r ON r.code_id = a.code_id AND r.state IN ('Open', 'Confirmed')
+WHERE a.user_id = u.value AND a.origin = ?
+  AND coalesce(r.reserved_at, a.assigned_at) >= ? AND coalesce(r.reserved_at, a.assigned_at) < ?
+GROUP BY a.user_id
+
+-- reserved_for_users_in_window --
+SELECT r.user_id, count(*)
+FROM json_each(?) AS u CROSS JOIN pv_reservations AS r
+WHERE r.user_id = u.value AND r.origin = ? AND r.state = 'Open'
+  AND r.reserved_at >= ? AND r.reserved_at < ? AND r.expires_at > ?
+GROUP BY r.user_id
+
+-- limit_count --
+SELECT codes FROM pv_limit_counts WHERE campaign_id = ? AND span = ?
+
+-- add_refusal --
+INSERT INTO pv_refusals AS r (campaign_id, day, reason, list_id, requests) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (campaign_id, day, reason, list_id) DO UPDATE SET requests = r.requests + excluded.requests
+
+-- refusals_of_campaign --
+SELECT day, reason, list_id, requests FROM pv_refusals WHERE campaign_id = ? AND day >= ? AND day <= ?
+ORDER BY day, reason, list_id

@@ -1,0 +1,70 @@
+-- The life of a code after it was taken.
+
+-- Codes that came back to their list. They are taken before all others.
+CREATE TABLE pv_returned (
+    code_id INTEGER PRIMARY KEY
+);
+
+-- `returned`: how many codes of the list pv_returned has. `next_run_out`: no open reservation of the list runs out
+-- before; NULL where none is open.
+ALTER TABLE pv_stock ADD COLUMN returned INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pv_stock ADD COLUMN next_run_out INTEGER;
+
+-- Whether the codes of the upload were withdrawn: codes of it that come back are withdrawn, too.
+ALTER TABLE pv_uploads ADD COLUMN is_withdrawn INTEGER NOT NULL DEFAULT 0;
+UPDATE pv_uploads SET is_withdrawn = 1 WHERE withdrawn > 0;
+
+-- `state`: 'Open' until it is ended, also after `expires_at`. `origin` as in pv_assignments.
+CREATE TABLE pv_reservations (
+    id TEXT PRIMARY KEY,
+    code_id INTEGER NOT NULL,
+    list_id INTEGER NOT NULL,
+    user_id TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    reserved_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    ended_at INTEGER
+) WITHOUT ROWID;
+
+CREATE INDEX pv_reservations_list ON pv_reservations (list_id, expires_at, id) WHERE state = 'Open';
+CREATE INDEX pv_reservations_origin ON pv_reservations (origin, expires_at) WHERE state = 'Open';
+CREATE INDEX pv_reservations_user ON pv_reservations (user_id, origin) WHERE state = 'Open';
+CREATE INDEX pv_reservations_code ON pv_reservations (code_id) WHERE state IN ('Open', 'Confirmed');
+CREATE INDEX pv_reservations_ended ON pv_reservations (ended_at) WHERE state IN ('Released', 'Expired');
+
+-- The limits of campaigns, in the order in which they were set.
+CREATE TABLE pv_limits (
+    campaign_id TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    per TEXT NOT NULL,
+    codes INTEGER NOT NULL,
+    period TEXT,
+    zone TEXT,
+    PRIMARY KEY (campaign_id, place)
+) WITHOUT ROWID;
+
+-- How many codes count in each window of a campaign's limits. `span` is the key of the window.
+CREATE TABLE pv_limit_counts (
+    campaign_id TEXT NOT NULL,
+    span TEXT NOT NULL,
+    codes INTEGER NOT NULL,
+    PRIMARY KEY (campaign_id, span)
+) WITHOUT ROWID;
+
+-- Refused requests. `day` counts from 1970 in UTC. `list_id` is 0 where requests are counted, not lists.
+CREATE TABLE pv_refusals (
+    campaign_id TEXT NOT NULL,
+    day INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    list_id INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    PRIMARY KEY (campaign_id, day, reason, list_id)
+) WITHOUT ROWID;
+
+CREATE TRIGGER pv_limits_added AFTER INSERT ON pv_limits BEGIN
+    UPDATE pv_settings SET value = hex(randomblob(16)) WHERE name = 'catalog token';
+END;
+CREATE TRIGGER pv_limits_removed AFTER DELETE ON pv_limits BEGIN
+    UPDATE pv_settings SET value = hex(randomblob(16)) WHERE name = 'catalog token';
+END;
