@@ -34,6 +34,9 @@ LARGE = (
 )
 """The tables that grow with the codes, or with time."""
 
+SCANS = {"codes_in_window"}
+"""The statements that may read all assignments: a new limit counts what was given before."""
+
 Plans = Callable[[str], str]
 
 
@@ -221,7 +224,7 @@ SQLITE_PLANS = {
 }
 
 
-@pytest.mark.parametrize("name", executable(SQLITE))
+@pytest.mark.parametrize("name", [name for name in executable(SQLITE) if name not in SCANS])
 def test_no_statement_reads_a_large_table_from_end_to_end_in_sqlite(name: str, sqlite_plan: Plans) -> None:
     aliases = {alias: table for table, alias in re.findall(r"\b(pv_\w+) AS (\w+)", SQLITE[name])}
     scanned = re.findall(r"^SCAN (\w+)", sqlite_plan(name), re.MULTILINE)
@@ -296,7 +299,9 @@ POSTGRES_PLANS = {
 
 
 # What removes all events up to a position may well read them one after the other.
-@pytest.mark.parametrize("name", [name for name in executable(POSTGRES) if name != "remove_events"])
+@pytest.mark.parametrize(
+    "name", [name for name in executable(POSTGRES) if name not in SCANS | {"remove_events"}]
+)
 def test_no_statement_reads_a_large_table_from_end_to_end_in_postgres(
     name: str, postgres_plan: Plans
 ) -> None:

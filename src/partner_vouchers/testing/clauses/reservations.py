@@ -163,7 +163,7 @@ class ReservationClauses(StorageHooks):
             held = tx.reservations.get_for_update(ours.id)
             assert held == ours
             tx.reservations.end(ours, ReservationState.CONFIRMED, START)
-            terms = driver.require_list(tx, list_id).terms
+            terms = driver.require_list(tx, list_id).snapshot
             given = Assignment(ours.code_id, ours.code, "user-1", None, 1, START, terms)
             tx.assignments.add([given])
             return given
@@ -263,7 +263,7 @@ class ReservationClauses(StorageHooks):
         list_id = driver.a_list(storage, ["A", "B"])
         second = driver.upload(storage, list_id, ["C"]).upload.id
         with storage.begin(write=False) as tx:
-            [first] = [each.id for each in tx.uploads.of_list(list_id, None, 9) if each.id != second]
+            [first] = [each.id for each in tx.uploads.find(list_id, None, None, 9) if each.id != second]
         ours, gone = reserved(storage, list_id, "user-1"), reserved(storage, list_id, "user-2")
         end(storage, gone, ReservationState.RELEASED)
         scope = driver.stored(storage, list_id).scope
@@ -288,7 +288,7 @@ class ReservationClauses(StorageHooks):
     def test_an_upload_of_which_all_is_reserved_can_be_withdrawn(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, ["A"])
         with storage.begin(write=False) as tx:
-            [upload] = tx.uploads.of_list(list_id, None, 9)
+            [upload] = tx.uploads.find(list_id, None, None, 9)
         ours = reserved(storage, list_id, "user-1")
         assert driver.in_transaction(storage, lambda tx: tx.codes.withdraw(upload.id)) == 0
         end(storage, ours, ReservationState.RELEASED)
@@ -402,7 +402,7 @@ class LimitClauses(StorageHooks):
 
         def confirm(tx: Transaction) -> None:
             tx.reservations.end(ours, ReservationState.CONFIRMED, START)
-            terms = driver.require_list(tx, list_id).terms
+            terms = driver.require_list(tx, list_id).snapshot
             tx.assignments.add([Assignment(ours.code_id, ours.code, "user-1", "CMP1", 2, START, terms)])
 
         users = ["user-1", "user-2", "user-3"]
