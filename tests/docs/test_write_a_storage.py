@@ -48,11 +48,10 @@ def test_the_example_storage_passes_the_contract() -> None:
     *_, summary = done.stdout.strip().splitlines()
     counted = {word: int(number) for number, word in re.findall(r"(\d+) (passed|skipped|failed)", summary)}
     assert counted["passed"] > 120
-    # Only what is about a host's connection.
-    assert counted["skipped"] < 10
-    assert len(re.findall(r"SKIPPED .* a file has no connection", done.stdout)) == len(
-        re.findall("SKIPPED", done.stdout)
-    )
+    # Only what is about a host's connection, and what the example leaves out.
+    assert counted["skipped"] < 40
+    reasons = r"SKIPPED .* (a file has no connection|this storage does not support)"
+    assert len(re.findall(reasons, done.stdout)) == len(re.findall("SKIPPED", done.stdout))
 
 
 def test_the_example_is_short_enough_to_read() -> None:

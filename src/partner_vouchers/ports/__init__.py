@@ -36,7 +36,7 @@ repeats the whole call in a new transaction, a few times. So raise neither if th
 raises them leaves all repeating to the caller.
 
 **Abilities that may be left out.** A storage may keep no reservations, limits or refusals: these attributes of its
-transaction then raise `Unsupported`, as they do by themselves if its class inherits from `Transaction`. The methods
+transaction then raise `Unsupported`, as they do by themselves if its class inherits from `OptionalParts`. The methods
 with a body that mention them (`Assignments.holding`, `Campaigns.offer`) are right as they are for such a storage.
 
 The contract tests in `partner_vouchers.testing` check these rules.
@@ -50,7 +50,7 @@ from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists,
 from partner_vouchers.ports.reservations import Limits, Refusals, Reservations
 from partner_vouchers.ports.sinks import EventSink, Rejection
 from partner_vouchers.ports.storage import AsyncHostConnection, Clock, SharesCommits, Storage
-from partner_vouchers.ports.transaction import Transaction
+from partner_vouchers.ports.transaction import OptionalParts, Transaction
 from partner_vouchers.ports.uploads import Uploads
 
 __all__ = [
@@ -73,6 +73,7 @@ __all__ = [
     "ListQuery",
     "Lists",
     "Offer",
+    "OptionalParts",
     "Outbox",
     "OutboxEntry",
     "Partners",

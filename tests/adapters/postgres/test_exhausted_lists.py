@@ -10,7 +10,7 @@ import pytest
 
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
-from partner_vouchers.adapters.sql.columns import first_code_id
+from partner_vouchers.adapters.sql.columns import first_code_id, last_code_id
 from partner_vouchers.errors import CodesExhausted
 from tests.adapters.postgres.conftest import Connect
 from tests.support.host import FixedClock, Host, some_codes
@@ -23,9 +23,9 @@ def pages_read_to_take(storage: PostgresStorage, list_id: str) -> int:
         assert isinstance(tx, PostgresTransaction)
         start = first_code_id(int(list_id))
         sql = f"EXPLAIN (ANALYZE, BUFFERS) {tx.session.statements['take_codes']}"
-        plan = "\n".join(
-            row[0] for row in tx.session.execute(sql, (start, int(list_id), start, 1)).fetchall()
-        )
+        never = -1
+        asked = (start, never, int(list_id), start, last_code_id(int(list_id)), 1, start, 1)
+        plan = "\n".join(row[0] for row in tx.session.execute(sql, asked).fetchall())
     # The first line about buffers is that of the whole statement.
     pages = re.search(r"Buffers: shared (?:hit=(\d+))?(?: ?read=(\d+))?", plan)
     assert pages is not None
