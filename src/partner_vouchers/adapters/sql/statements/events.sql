@@ -99,7 +99,8 @@ SELECT k.value, (
 FROM json_each(?) AS k
 
 -- has_deferred --
-SELECT 1 FROM {deferred_by_key} WHERE d.sink = ? AND d.state <> 'dead' LIMIT 1
+-- The order makes the database use the index, and not look through what belongs to other sinks.
+SELECT 1 FROM {deferred_by_key} WHERE d.sink = ? AND d.state <> 'dead' ORDER BY d.key LIMIT 1
 
 -- promote --
 UPDATE pv_deferred SET retry_at = ? WHERE position = ? AND sink = ? AND retry_at IS NULL
