@@ -123,6 +123,14 @@ def named(schema: str) -> Iterator[PostgresStorage]:
         yield opened
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt, also where the tests were started with the signal ignored (`nohup`)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt_when_waiting(schema: str) -> threading.Thread:
     def interrupt() -> None:
         wait_for_lock(schema)
@@ -140,6 +148,7 @@ def ask_twice(storage: PostgresStorage) -> None:
         tx.keys.get("order-991")
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_who_waits_for_a_lock_that_was_queued_can_be_interrupted(
     storage: PostgresStorage, named: PostgresStorage, schema: str
 ) -> None:
@@ -155,6 +164,7 @@ def test_who_waits_for_a_lock_that_was_queued_can_be_interrupted(
         assert tx.keys.get("order-1") is None
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_who_waits_while_a_statement_is_prepared_can_be_interrupted(
     named: PostgresStorage, schema: str
 ) -> None:
