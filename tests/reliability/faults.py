@@ -243,7 +243,7 @@ def run_opening(directory: Path, fault: Callable[[int], Fault], figures: Figures
         with disk().inserted(), disk().watched(failing):
             try:
                 storage = SQLiteStorage(path, busy_timeout=1)
-                Host(storage, later())
+                Host(storage, later()).vouchers.check()
                 storage.close()
             except PartnerVouchersError as raised:
                 error = raised

@@ -268,7 +268,7 @@ def cut_the_power_while_creating(
     recorder = Recorder(path)
     with disk().inserted(), disk().watched(recorder):
         storage = SQLiteStorage(path)
-        Host(storage, later())
+        Host(storage, later()).vouchers.check()
         storage.close()
     remove_database(path)
     for number, cut in enumerate(recorder.cuts()):
