@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from partner_vouchers.domain import events
-from partner_vouchers.domain.events import AuditedEvent, Event, StockEvent, UnreadableEvent
+from partner_vouchers.domain.events import AuditedEvent, CodeEvent, Event, StockEvent, UnreadableEvent
 from partner_vouchers.domain.promo_events import PROMO_EVENTS
 
 OWN: list[type[Event]] = [
@@ -9,7 +9,7 @@ OWN: list[type[Event]] = [
     for found in vars(events).values()
     if isinstance(found, type)
     and issubclass(found, Event)
-    and found not in (Event, AuditedEvent, StockEvent, UnreadableEvent)
+    and found not in (Event, AuditedEvent, StockEvent, CodeEvent, UnreadableEvent)
 ]
 CONCRETE = [*PROMO_EVENTS, *OWN]
 
@@ -39,6 +39,10 @@ def test_the_names_that_receivers_rely_on_never_change() -> None:
         "ListExpired": "list.expired",
         "CodeRevealed": "code.revealed",
         "CodesDownloaded": "codes.downloaded",
+        "CodeRedeemed": "code.redeemed",
+        "CodeRedemptionReverted": "code.redemption_reverted",
+        "CodeRedeemedUndistributed": "code.redeemed_undistributed",
+        "RedemptionsReconciled": "redemptions.reconciled",
     }
 
 

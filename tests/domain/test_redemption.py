@@ -8,20 +8,27 @@ import pytest
 from partner_vouchers.domain.redemption import (
     Entry,
     EntryState,
+    Redemption,
     choose_entry,
+    known_redemption,
     new_amount,
     new_redeemed_at,
+    redemption_to_revert,
 )
 from partner_vouchers.errors import (
+    AlreadyRedeemed,
     AmbiguousCode,
     InvalidInput,
     NaiveDatetime,
     NotDistributed,
     NotTheirCode,
     RedemptionError,
+    RedemptionReverted,
+    UnknownRedemption,
 )
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+EXPIRY = NOW + timedelta(days=30)
 CODE = "PM500FF"
 
 
@@ -32,6 +39,7 @@ def entry(
     user_id: str | None = None,
     partner: str = "Puma",
     archived: bool = False,
+    redemptions: tuple[Redemption, ...] = (),
 ) -> Entry:
     return Entry(
         id=str(id),
@@ -40,6 +48,22 @@ def entry(
         archived=archived,
         state=EntryState(state),
         user_id=user_id,
+        expires_at=EXPIRY,
+        redemptions=redemptions,
+    )
+
+
+def use(order_id: str | None, *, reverted: bool = False, number: int = 1, assignment: int = 1) -> Redemption:
+    return Redemption(
+        assignment_id=str(assignment),
+        number=number,
+        code=CODE,
+        list_id=str(assignment),
+        user_id="asha",
+        order_id=order_id,
+        redeemed_at=NOW,
+        recorded_at=NOW,
+        reverted_at=NOW if reverted else None,
     )
 
 
@@ -48,6 +72,7 @@ HELD_BY_RAVI = entry(2, 2, "held", "ravi", partner="Amazon")
 HELD_IN_ARCHIVE = entry(3, 3, "held", "mina", archived=True)
 AVAILABLE = entry(4, 4, "available")
 REVOKED = entry(5, 5, "revoked", "asha")
+REVOKED_LATER = entry(8, 8, "revoked", "asha", redemptions=(use("o"),))
 
 
 @pytest.mark.parametrize(
@@ -61,6 +86,12 @@ REVOKED = entry(5, 5, "revoked", "asha")
         ([HELD_IN_ARCHIVE, AVAILABLE], {}, HELD_IN_ARCHIVE),
         # The only one in a list that is not archived.
         ([HELD_BY_ASHA, HELD_IN_ARCHIVE], {}, HELD_BY_ASHA),
+        # What was redeemed before it was revoked.
+        (
+            [entry(8, 8, "revoked", "asha", redemptions=(use("o"),))],
+            {},
+            entry(8, 8, "revoked", "asha", redemptions=(use("o"),)),
+        ),
         # Of one list the newest entry counts, whoever had the code before.
         ([entry(6, 6, "revoked", "asha"), entry(10, 6, "held", "ravi")], {}, entry(10, 6, "held", "ravi")),
     ],
@@ -144,3 +175,86 @@ def test_an_amount_is_refused(value: object) -> None:
     with pytest.raises(InvalidInput) as refused:
         new_amount(value)
     assert refused.value.field == "amount"
+
+
+@pytest.mark.parametrize(
+    "redemptions, known",
+    [
+        ((), None),
+        ((use("o1"),), use("o1")),
+        ((use(None),), use(None)),
+        ((use("o2", reverted=True), use("o1", number=2)), use("o1", number=2)),
+        ((use("o2", reverted=True),), None),
+    ],
+)
+def test_the_same_order_again_is_the_same_redemption(
+    redemptions: tuple[Redemption, ...], known: Redemption | None
+) -> None:
+    assert known_redemption(CODE, entry(1, 1, "held", "asha", redemptions=redemptions), "o1") == known
+
+
+@pytest.mark.parametrize(
+    "redemptions, error",
+    [
+        ((use("o2"),), AlreadyRedeemed),
+        ((use("o1", reverted=True),), RedemptionReverted),
+        ((use("o1", reverted=True), use("o2", number=2)), RedemptionReverted),
+        ((use("o3", reverted=True), use("o2", number=2)), AlreadyRedeemed),
+    ],
+)
+def test_another_order_and_a_reverted_one_are_refused(
+    redemptions: tuple[Redemption, ...], error: type[RedemptionError]
+) -> None:
+    with pytest.raises(error) as refused:
+        known_redemption(CODE, entry(1, 1, "held", "asha", redemptions=redemptions), "o1")
+    assert CODE not in str(refused.value)
+
+
+IN_ONE = entry(1, 1, "held", "asha", redemptions=(use("o1"),))
+IN_TWO = entry(2, 2, "held", "asha", partner="Amazon", redemptions=(use("o1", assignment=2),))
+WITHOUT_ORDER = entry(3, 3, "held", "asha", redemptions=(use(None, assignment=3),))
+
+
+@pytest.mark.parametrize(
+    "entries, given, found",
+    [
+        ([IN_ONE], {}, "1"),
+        ([IN_ONE, HELD_BY_RAVI], {}, "1"),
+        ([IN_ONE, IN_TWO], {"partner": "Amazon"}, "2"),
+        ([IN_ONE, IN_TWO], {"list_id": "1"}, "1"),
+        ([IN_ONE], {"user_id": "asha"}, "1"),
+        ([entry(1, 1, "revoked", "asha", redemptions=(use("o1", reverted=True),))], {}, "1"),
+        ([IN_ONE, IN_TWO], {}, AmbiguousCode),
+        ([IN_ONE], {"user_id": "ravi"}, NotTheirCode),
+        ([IN_ONE], {"partner": "Amazon"}, UnknownRedemption),
+        ([WITHOUT_ORDER], {}, UnknownRedemption),
+        ([HELD_BY_ASHA], {}, UnknownRedemption),
+        ([], {}, UnknownRedemption),
+    ],
+)
+def test_the_redemption_to_revert_is_found_by_its_order(
+    entries: list[Entry], given: dict[str, str], found: str | type[RedemptionError]
+) -> None:
+    if isinstance(found, str):
+        assert redemption_to_revert(CODE, entries, "o1", **given).assignment_id == found
+        return
+    with pytest.raises(found) as refused:
+        redemption_to_revert(CODE, entries, "o1", **given)
+    assert CODE not in str(refused.value)
+
+
+@pytest.mark.parametrize("after_expiry, late", [(0, False), (1, True)])
+def test_a_redemption_is_late_after_the_expiry_of_its_list(after_expiry: int, late: bool) -> None:
+    at = EXPIRY + timedelta(microseconds=after_expiry)
+    used = HELD_BY_ASHA.redeemed(CODE, "o1", at, Decimal("9.90"), NOW)
+    assert (used.late, used.redeemed_at, used.recorded_at) == (late, at, NOW)
+    assert (used.number, used.assignment_id, used.user_id, used.amount) == (1, "1", "asha", Decimal("9.90"))
+    assert CODE not in repr(used)
+
+
+def test_the_events_of_a_redemption_mask_the_code() -> None:
+    used = HELD_BY_ASHA.redeemed(CODE, "o1", NOW, Decimal("9.90"), NOW)
+    event = used.event
+    assert (event.assignment_id, event.user_id, event.list_id, event.order_id) == ("1", "asha", "1", "o1")
+    assert (event.amount, event.masked_code, event.ordering_key) == ("9.90", "…", "user:asha")
+    assert used.reverted_event.ordering_key == "user:asha"

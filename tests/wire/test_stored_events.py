@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from partner_vouchers.domain.events import (
     AuditedEvent,
+    CodeEvent,
     Event,
     FieldChange,
     ListEdited,
@@ -63,10 +66,21 @@ def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
         )
     if kind is ListExpired:
         return st.builds(kind, occurred_at=INSTANTS, list_id=TEXTS, partner=TEXTS, list_tag=TEXTS)
+    if issubclass(kind, CodeEvent):
+        # From the types of its attributes.
+        return st.from_type(kind).map(lambda event: evolve(event, **_in_utc(event)))
     assert issubclass(kind, StockEvent)
     return st.builds(
         kind, occurred_at=INSTANTS, list_id=TEXTS, partner=TEXTS, list_tag=TEXTS, available=st.integers(0)
     )
+
+
+def _in_utc(event: CodeEvent) -> dict[str, Any]:
+    return {
+        name: datetime(2026, 11, 21, 12, tzinfo=UTC)
+        for name in ("occurred_at", "redeemed_at")
+        if hasattr(event, name)
+    }
 
 
 def types_in(event: AuditedEvent) -> list[tuple[type, type]]:
@@ -89,7 +103,8 @@ def test_an_event_comes_back_as_it_was_stored(name: str, data: st.DataObject) ->
 
 def test_every_event_that_is_stored_as_text_has_its_name() -> None:
     recorded = set(AuditedEvent.__subclasses__()) - {UnreadableEvent}
-    concrete = {*recorded, *StockEvent.__subclasses__(), ListExpired, *HOST_EVENTS}
+    of_codes, of_stock = CodeEvent.__subclasses__(), StockEvent.__subclasses__()
+    concrete = {*recorded, *of_stock, *of_codes, ListExpired, *HOST_EVENTS}
 
     assert set(EVENT_TYPES.values()) == concrete
     assert all(kind.event_name == name for name, kind in EVENT_TYPES.items())

@@ -47,6 +47,7 @@ class Assignment:
         ordinal: 1 for the user's first code in that campaign (without one: asked of that list), 2 for the next.
         assigned_at: when it was given, in UTC.
         snapshot: what the list said then.
+        redeemed_at: when the code was used, in UTC, as look-ups show it; None where it was not.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Assignment:
     ordinal: int
     assigned_at: datetime
     snapshot: ListSnapshot
+    redeemed_at: datetime | None = None
 
     @property
     def list_id(self) -> str:

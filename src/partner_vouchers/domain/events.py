@@ -217,6 +217,85 @@ class ListExpired(Event):
 
 
 @frozen(kw_only=True)
+class CodeEvent(Event):
+    """Something that happened to one code.
+
+    Attributes:
+        assignment_id: the assignment of the code; None where nobody was given it.
+        list_id: the list that the code belongs to.
+        campaign_id: the campaign that gave it, or None.
+        user_id: who holds or held it; None where nobody was given it.
+        masked_code: the code, masked.
+    """
+
+    assignment_id: str | None
+    list_id: str
+    campaign_id: str | None
+    user_id: str | None
+    masked_code: str
+
+    @property
+    def ordering_key(self) -> str:
+        """The user, or else the list."""
+        return list_key(self.list_id) if self.user_id is None else user_key(self.user_id)
+
+
+@frozen(kw_only=True)
+class CodeRedeemed(CodeEvent):
+    """A code was used.
+
+    Attributes:
+        order_id: the order, or None where a partner's file did not say.
+        redeemed_at: when it was used, in UTC.
+        amount: a decimal number as text, or None.
+        late: whether it was used after the expiry of its list.
+    """
+
+    event_name: ClassVar[str] = "code.redeemed"
+
+    order_id: str | None
+    redeemed_at: datetime
+    amount: str | None
+    late: bool
+
+
+@frozen(kw_only=True)
+class CodeRedemptionReverted(CodeEvent):
+    """The redemption of a code was undone, because its order was cancelled.
+
+    Attributes:
+        order_id: the order, or None where it was never known.
+    """
+
+    event_name: ClassVar[str] = "code.redemption_reverted"
+
+    order_id: str | None
+
+
+@frozen(kw_only=True)
+class CodeRedeemedUndistributed(CodeEvent):
+    """A partner's file says that a code was used which nobody was given. It was retired.
+
+    Attributes:
+        order_id: the order, or None where the file did not say.
+        redeemed_at: when it was used, in UTC.
+        report_id: the report of the file.
+    """
+
+    event_name: ClassVar[str] = "code.redeemed_undistributed"
+
+    order_id: str | None
+    redeemed_at: datetime
+    report_id: str
+
+
+class RedemptionsReconciled(AuditedEvent):
+    """A partner's file of redemptions was reconciled with the record."""
+
+    event_name = "redemptions.reconciled"
+
+
+@frozen(kw_only=True)
 class UnreadableEvent(AuditedEvent):
     """An event that this version of the library does not know: a newer version wrote its type or a property of it.
 

@@ -240,12 +240,12 @@ class VoucherList:
         Raises:
             ActionNotAllowed: the list is archived: it is kept for the record.
             ListLinked: a campaign is linked to it.
-            ListDistributed: a code was given out, or is reserved.
+            ListDistributed: a code was given out, is reserved, or was used without having been given out.
         """
         self.require_not_archived("delete")
         if campaign_ids:
             raise ListLinked(list_id=self.id, campaign_ids=campaign_ids)
-        given = self.counts.distributed + self.counts.reserved
+        given = self.counts.used
         if given:
             raise ListDistributed(list_id=self.id, distributed=given)
         return (ListDeleted(occurred_at=now, list_id=self.id, changes=_differences(self, None)),)

@@ -47,6 +47,7 @@ from partner_vouchers.ports.deliveries import Deliveries
 from partner_vouchers.ports.imports import CodeImport, Judge
 from partner_vouchers.ports.journal import Audit, AuditEntry, Leases, Outbox, OutboxEntry, Settings, Unordered
 from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists, Offer, Partners, SortKey
+from partner_vouchers.ports.redemptions import Redemptions, Reports
 from partner_vouchers.ports.reservations import Limits, Refusals, Reservations
 from partner_vouchers.ports.sinks import EventSink, Rejection
 from partner_vouchers.ports.storage import AsyncHostConnection, Clock, SharesCommits, Storage
@@ -77,8 +78,10 @@ __all__ = [
     "Outbox",
     "OutboxEntry",
     "Partners",
+    "Redemptions",
     "Refusals",
     "Rejection",
+    "Reports",
     "Reservations",
     "Settings",
     "SharesCommits",

@@ -9,6 +9,7 @@ from partner_vouchers.ports.codes import Assignments, Codes, IdempotencyKeys
 from partner_vouchers.ports.deliveries import Deliveries
 from partner_vouchers.ports.journal import Audit, Leases, Outbox, Settings
 from partner_vouchers.ports.lists import Campaigns, Lists, Partners
+from partner_vouchers.ports.redemptions import Redemptions, Reports
 from partner_vouchers.ports.reservations import Limits, Refusals, Reservations
 from partner_vouchers.ports.uploads import Uploads
 
@@ -42,6 +43,24 @@ class OptionalParts(Protocol):
             Unsupported: the storage keeps none.
         """
         raise Unsupported(ability="refusals")
+
+    @property
+    def redemptions(self) -> Redemptions:
+        """Which codes were used.
+
+        Raises:
+            Unsupported: the storage does not keep it.
+        """
+        raise Unsupported(ability="redemptions")
+
+    @property
+    def reports(self) -> Reports:
+        """The reports of reconciliations.
+
+        Raises:
+            Unsupported: the storage keeps none.
+        """
+        raise Unsupported(ability="redemptions")
 
 
 class Transaction(OptionalParts, Protocol):

@@ -14,6 +14,7 @@ from partner_vouchers.testing.clauses.joining import JoiningClauses
 from partner_vouchers.testing.clauses.lists import ListClauses
 from partner_vouchers.testing.clauses.lookups import LookUpClauses
 from partner_vouchers.testing.clauses.records import JournalClauses, LeaseClauses, UploadClauses
+from partner_vouchers.testing.clauses.redemptions import RedemptionClauses
 from partner_vouchers.testing.clauses.reservations import LimitClauses, RefusalClauses, ReservationClauses
 from partner_vouchers.testing.clauses.transactions import TransactionClauses
 from partner_vouchers.testing.machine import StorageMachine
@@ -24,6 +25,7 @@ class StorageContract(
     ProcessClauses,
     ThreadClauses,
     JoiningClauses,
+    RedemptionClauses,
     DeliveryClauses,
     OutboxClauses,
     RefusalClauses,

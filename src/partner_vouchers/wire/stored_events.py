@@ -14,6 +14,7 @@ from cattrs import Converter
 from partner_vouchers.domain import events
 from partner_vouchers.domain.events import (
     AuditedEvent,
+    CodeEvent,
     Event,
     FieldChange,
     ListExpired,
@@ -29,8 +30,8 @@ _OWN_EVENTS = [
     found
     for found in vars(events).values()
     if isinstance(found, type)
-    and issubclass(found, AuditedEvent | StockEvent | ListExpired)
-    and found not in (AuditedEvent, StockEvent, UnreadableEvent)
+    and issubclass(found, AuditedEvent | StockEvent | ListExpired | CodeEvent)
+    and found not in (AuditedEvent, StockEvent, CodeEvent, UnreadableEvent)
 ]
 
 EVENT_TYPES: Final[dict[str, type[Event]]] = {
@@ -46,6 +47,7 @@ def _new_converter() -> Converter:
     # A value is what JSON says it is; cattrs would coerce it: None to "None", 5.9 to 5.
     converter.register_structure_hook(str, _exactly)
     converter.register_structure_hook(int, _exactly)
+    converter.register_structure_hook(bool, _exactly)
     # Numbers are checked by the class that has them.
     converter.register_structure_hook_func(
         lambda hint: hint in (Number, Number | None), lambda value, _: value

@@ -30,7 +30,7 @@ from tests.support.scratch import scratch
 
 LARGE = (
     "pv_codes|pv_active_codes|pv_superseded_codes|pv_assignments|pv_idempotency_keys|pv_events|pv_deferred|pv_audit|"
-    "pv_upload_faults|pv_upload_pieces"
+    "pv_upload_faults|pv_upload_pieces|pv_redemptions|pv_retired|pv_report_rows"
 )
 """The tables that grow with the codes, or with time."""
 
@@ -103,6 +103,12 @@ GROW = [
     "pv_codes (id, code) SELECT 4294967296 * 9 + g, 'C' || g",
     "pv_active_codes (scope_id, code, code_id) SELECT 1, 'C' || g, 4294967296 * 9 + g",
     "pv_superseded_codes (code, code_id) SELECT 'C' || g, 4294967296 * 9 + g",
+    (
+        "pv_redemptions (code_id, number, redeemed_at, recorded_at, late) "
+        "SELECT 4294967296 + 1000000 + g, 1, 1, 1, {false}"
+    ),
+    "pv_retired (code_id) SELECT 4294967296 + 9000000 + g",
+    "pv_report_rows (id, kind, cells) SELECT 4294967296 + g, 'recorded', '[\"A\"]'",
     "pv_idempotency_keys (key, fingerprint, code_ids) SELECT 'k' || g, 'f', 'c'",
     "pv_audit (list_id, actor, name, payload) SELECT g % 50, 'a' || g % 50, 'list.edited', 'x'",
     "pv_upload_pieces ({piece}, data) SELECT 100000000 + g, {a_piece}'x'",
@@ -147,6 +153,7 @@ def sqlite_plan(request: pytest.FixtureRequest) -> Iterator[Plans]:
                 fault="id",
                 event="",
                 a_event="",
+                false="0",
             )
             if request.param == "analysed":
                 connection.execute("ANALYZE")
@@ -185,9 +192,10 @@ def postgres_plan(request: pytest.FixtureRequest) -> Iterator[Plans]:
                 fault="upload_id, line",
                 event="number, ",
                 a_event="g, ",
+                false="false",
             )
             # Without statistics the server expects a code, or an id, in hundreds of rows of these.
-            connection.execute("ANALYZE pv_scopes, pv_superseded_codes, pv_deferred")
+            connection.execute("ANALYZE pv_scopes, pv_superseded_codes, pv_deferred, pv_redemptions")
             if request.param == "analysed":
                 for (table,) in connection.execute(
                     "SELECT format('%%I.%%I', schemaname, tablename) FROM pg_tables WHERE schemaname = %s",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -35,12 +36,12 @@ class Codes(Repository, ports.Codes):
             log.drop(stock.returned, each.id)
         while len(found) < limit and stock.current < len(stock.batches):
             batch = stock.batches[stock.current]
-            places = batch.available[: limit - len(found)]
+            places = batch.next_places(limit - len(found))
             if not places:
                 log.set(stock, "current", stock.current + 1)
                 continue
             found.extend(TakenCode(str(batch.first_id + place), batch.codes[place]) for place in places)
-            log.set(batch, "taken", places.stop)
+            log.set(batch, "taken", places[-1] + 1)
         counts = voucher_list.counts
         if found:
             counts = evolve(counts, distributed=counts.distributed + len(found))
@@ -85,7 +86,7 @@ class Codes(Repository, ports.Codes):
         available = (
             TakenCode(str(batch.first_id + place), batch.codes[place])
             for batch in islice(stock.batches, stock.current, None)
-            for place in batch.available[max(start - batch.first_id - batch.taken, 0) :]
+            for place in batch.available[bisect_left(batch.available, start - batch.first_id) :]
         )
         returned = (each for each in stock.returned.values() if number(each.id) >= start)
         return sorted([*islice(available, limit), *returned], key=_by_age)[:limit]
@@ -119,7 +120,7 @@ class Assignments(Repository, ports.Assignments):
         self._outbox.append([assignment.event for assignment in assignments])
 
     def latest(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Assignment | None:
-        return self._unit.tables.latest.get(_asked(user_id, campaign_id, list_id))
+        return self.latest_of_many([user_id], campaign_id, list_id).get(user_id)
 
     def holding(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Holding:
         held = self.latest(user_id, campaign_id, list_id)
@@ -139,20 +140,20 @@ class Assignments(Repository, ports.Assignments):
     ) -> dict[str, Assignment]:
         latest = self._unit.tables.latest
         found = ((user_id, latest.get(_asked(user_id, campaign_id, list_id))) for user_id in user_ids)
-        return {user_id: assignment for user_id, assignment in found if assignment is not None}
+        return {each.user_id: each for each in self._shown(given for _, given in found if given is not None)}
 
     def get_many(self, ids: Sequence[str]) -> list[Assignment]:
         assignments = self._unit.tables.assignments
-        return [assignments[each] for each in ids if each in assignments]
+        return self._shown(assignments[each] for each in ids if each in assignments)
 
     def of_user(self, user_id: str) -> list[Assignment]:
-        found = self._unit.tables.of_user.get(user_id, ())
+        found = self._shown(self._unit.tables.of_user.get(user_id, ()))
         return sorted(
             found, key=lambda each: (each.assigned_at, each.ordinal, number(each.list_id), number(each.id))
         )
 
     def of_code(self, code: str) -> list[Assignment]:
-        found = self._unit.tables.of_code.get(code, ())
+        found = self._shown(self._unit.tables.of_code.get(code, ()))
         return sorted(found, key=lambda each: (number(each.list_id), number(each.id)))
 
     def of_list(self, list_id: str, after: str | None, limit: int) -> list[Assignment]:
@@ -166,7 +167,17 @@ class Assignments(Repository, ports.Assignments):
             for batch in stock.batches
             for code_id in range(max(start, batch.first_id), batch.first_id + batch.taken)
         )
-        return list(islice((assignment for assignment in taken if assignment is not None), limit))
+        return self._shown(islice((assignment for assignment in taken if assignment is not None), limit))
+
+    def _shown(self, assignments: Iterable[Assignment]) -> list[Assignment]:
+        """Return assignments with what became of their codes."""
+        redemptions = self._unit.tables.redemptions
+        found = []
+        for given in assignments:
+            last = redemptions[given.id][-1] if given.id in redemptions else None
+            used = last is not None and last.reverted_at is None
+            found.append(evolve(given, redeemed_at=last.redeemed_at) if last is not None and used else given)
+        return found
 
 
 def _by_age(code: TakenCode) -> int:

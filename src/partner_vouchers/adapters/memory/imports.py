@@ -175,7 +175,11 @@ class MemoryImport(Recoverable, ports.CodeImport):
         lists = self._tables.lists
         found = (lists[each.list_id] for each in self._tables.of_code.get(code, ()))
         given = any(each.scope == self._scope and not self._counts(each.state) for each in found)
-        return given or code in self._reserved
+        retired = any(
+            lists[list_id].scope == self._scope and not self._counts(lists[list_id].state)
+            for list_id, _ in self._tables.retired.get(code, ())
+        )
+        return given or retired or code in self._reserved
 
     def _is_reserved(self, batch: Batch, place: int) -> bool:
         return (

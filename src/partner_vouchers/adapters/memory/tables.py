@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
-from itertools import count
+from itertools import count, islice
 from operator import attrgetter
 
 from partner_vouchers.domain.assignment import Assignment
@@ -14,6 +14,8 @@ from partner_vouchers.domain.delivery import Deferred, SinkProgress
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.limits import Limit
 from partner_vouchers.domain.partner import Partner
+from partner_vouchers.domain.reconciliation import ReconciledRow, ReconciliationReport
+from partner_vouchers.domain.redemption import Redemption
 from partner_vouchers.domain.refusals import RefusalReason
 from partner_vouchers.domain.reservation import Reservation
 from partner_vouchers.domain.uploads import RowFault, Upload
@@ -37,6 +39,7 @@ class Batch:
         first_id: the number that is the id of the first code, from where the others count on.
         taken: how many codes, from the front, were taken.
         published: whether the codes belong to the list.
+        retired: the places of codes that were used without having been taken, as the keys of a dict.
         withdrawn: whether the codes that are not taken were withdrawn.
         given_up: whether the import ended without publishing.
         lost: the places of codes that were taken, came back, and are withdrawn, as the keys of a dict.
@@ -47,19 +50,30 @@ class Batch:
         self.codes: list[str] = []
         self.first_id = 0
         self.taken = 0
+        self.retired: dict[int, None] = {}
         self.published = False
         self.withdrawn = False
         self.given_up: bool = False
         self.lost: dict[int, None] = {}
 
     @property
-    def available(self) -> range:
+    def available(self) -> Sequence[int]:
         """The places of the codes that can be taken, once the batch is published."""
-        return range(self.taken, self.taken if self.withdrawn else len(self.codes))
+        left = range(self.taken, self.taken if self.withdrawn else len(self.codes))
+        return [place for place in left if place not in self.retired] if self.retired else left
+
+    def next_places(self, limit: int) -> Sequence[int]:
+        """Return the places of the codes that are taken next."""
+        if not self.retired:
+            return self.available[:limit]
+        end = self.taken if self.withdrawn else len(self.codes)
+        return list(islice((place for place in range(self.taken, end) if place not in self.retired), limit))
 
     def holds(self, place: int) -> bool:
         """Tell whether the code at a place still stands for this batch."""
-        return not self.given_up and (place < self.taken or not self.withdrawn) and place not in self.lost
+        if self.given_up or place in self.lost:
+            return False
+        return place < self.taken or not self.withdrawn or place in self.retired
 
     def give_up(self) -> None:
         """Let go of the codes, unless they are published."""
@@ -113,6 +127,10 @@ class Tables:
         of_user: by user.
         of_code: by code, in all lists.
         of_campaign: by campaign.
+        redemptions: by assignment id, by number.
+        retired: by code, the list and the id of each entry that was used without having been given out.
+        reports: by id.
+        report_rows: by report id, in the order of lines.
         keys: by idempotency key, the fingerprint and the ids of the assignments.
         reservations: by id.
         open_of_user: by user, the ids of open reservations, as the keys of a dict.
@@ -152,6 +170,10 @@ class Tables:
         self.of_user: dict[str, list[Assignment]] = {}
         self.of_code: dict[str, list[Assignment]] = {}
         self.of_campaign: dict[str, list[Assignment]] = {}
+        self.redemptions: dict[str, tuple[Redemption, ...]] = {}
+        self.retired: dict[str, list[tuple[str, str]]] = {}
+        self.reports: dict[str, ReconciliationReport] = {}
+        self.report_rows: dict[str, list[ReconciledRow]] = {}
         self.keys: dict[str, tuple[str, tuple[str, ...]]] = {}
         self.reservations: dict[str, Reservation] = {}
         self.open_of_user: dict[str, dict[str, None]] = {}
@@ -178,6 +200,7 @@ class Tables:
 
         self.list_ids: count[int] = count(1)
         self.upload_ids: count[int] = count(1)
+        self.report_ids: count[int] = count(1)
         self.link_numbers: count[int] = count(1)
         self.outbox_positions: count[int] = count(1)
         self.audit_positions: count[int] = count(1)

@@ -6,6 +6,7 @@ from partner_vouchers.adapters.memory.codes import Assignments, Codes
 from partner_vouchers.adapters.memory.deliveries import Deliveries
 from partner_vouchers.adapters.memory.lists import Campaigns, Lists, Partners
 from partner_vouchers.adapters.memory.records import Audit, IdempotencyKeys, Leases, Outbox, Settings, Uploads
+from partner_vouchers.adapters.memory.redemptions import Redemptions, Reports
 from partner_vouchers.adapters.memory.reservations import Limits, Refusals, Reservations
 from partner_vouchers.adapters.memory.unit import Unit
 
@@ -32,6 +33,8 @@ class MemoryTransaction:
         self.refusals: Refusals = Refusals(unit)
         self.audit: Audit = Audit(unit)
         self.uploads: Uploads = Uploads(unit)
+        self.redemptions: Redemptions = Redemptions(unit, self.outbox, self.assignments)
+        self.reports: Reports = Reports(unit)
         self.leases: Leases = Leases(unit)
         self.settings: Settings = Settings(unit)
 

@@ -159,6 +159,10 @@ class Session:
         for row in rows:
             self.queue(statement, *row)
 
+    def insert_rows(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
+        if rows:
+            self.execute(statement, [list(column) for column in zip(*rows, strict=True)])
+
     def commit(self) -> bytes | None:
         """Commit a transaction of our own, and return the command tag.
 

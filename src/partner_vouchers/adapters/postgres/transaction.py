@@ -9,6 +9,7 @@ from partner_vouchers.adapters.postgres.codes import PostgresAssignments, Postgr
 from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.leases import PostgresLeases
 from partner_vouchers.adapters.postgres.outbox import PostgresOutbox
+from partner_vouchers.adapters.postgres.redemptions import PostgresRedemptions
 from partner_vouchers.adapters.sql.transaction import SqlTransaction
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ class PostgresTransaction(SqlTransaction[Session]):
     @property
     def outbox(self) -> PostgresOutbox:
         return PostgresOutbox(self.session)
+
+    @property
+    def redemptions(self) -> PostgresRedemptions:
+        return PostgresRedemptions(self.session)
 
     @property
     def leases(self) -> PostgresLeases:

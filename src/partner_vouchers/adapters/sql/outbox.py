@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from partner_vouchers.adapters.sql.assignments import assignments_by_code_id
+from partner_vouchers.adapters.sql.redemptions import event_of_code, redemptions_of
 from partner_vouchers.adapters.sql.session import Row, Session
 from partner_vouchers.domain.events import Event
 from partner_vouchers.ports import OutboxEntry, Unordered
@@ -52,16 +53,29 @@ class SqlOutbox:
         if not rows:
             return []
         storage_id = str(self._db.fetch("setting", STORAGE_ID)[0][0])
-        rewards = assignments_by_code_id(self._db, _codes(rows))
+        told = _CodeEvents(self._db, rows)
         return [
             OutboxEntry(
                 event_id(storage_id, number, nonce),
                 position,
-                rewards[code_id].event if code_id is not None else event_from_json(name, payload),
+                event_from_json(name, payload) if code_id is None else told.event(code_id, name, payload),
             )
             for position, number, nonce, code_id, name, payload in rows
         ]
 
 
-def _codes(rows: Iterable[Row]) -> list[int]:
-    return [code_id for _, _, _, code_id, _, _ in rows if code_id is not None]
+class _CodeEvents:
+    """The events that are told by what is stored about a code: its assignment, and what became of it."""
+
+    def __init__(self, db: Session, rows: Iterable[Row]) -> None:
+        self._given = assignments_by_code_id(db, {row[3] for row in rows if row[3] is not None})
+        named = {row[3] for row in rows if row[3] is not None and row[4] is not None}
+        later = {each.id: each for code_id, each in self._given.items() if code_id in named}
+        self._redemptions = redemptions_of(db, later) if later else {}
+
+    def event(self, code_id: int, name: str | None, payload: str) -> Event:
+        given = self._given[code_id]
+        if name is None:
+            return given.event
+        found = event_of_code(name, payload, self._redemptions.get(given.id, ()))
+        return event_from_json(name, payload) if found is None else found

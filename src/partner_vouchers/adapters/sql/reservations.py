@@ -17,9 +17,10 @@ from partner_vouchers.errors import StorageError
 
 HELD_BY_USER = """(
     EXISTS (SELECT 1 FROM pv_assignments AS g WHERE g.code_id = a.code_id)
-    OR EXISTS (SELECT 1 FROM pv_reservations AS r WHERE r.code_id = a.code_id AND r.state IN ('Open', 'Confirmed')))
+    OR EXISTS (SELECT 1 FROM pv_reservations AS r WHERE r.code_id = a.code_id AND r.state IN ('Open', 'Confirmed'))
+    OR EXISTS (SELECT 1 FROM pv_retired AS u WHERE u.code_id = a.code_id))
 """
-"""A condition: a user has, or has reserved, the code of the entry `a`."""
+"""A condition: a user has, has reserved, or has used the code of the entry `a`."""
 
 _EPOCH = date(1970, 1, 1)
 _ALWAYS = 2**62

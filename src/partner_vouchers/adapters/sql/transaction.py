@@ -10,6 +10,7 @@ from partner_vouchers.adapters.sql.campaigns import Catalog, SqlCampaigns
 from partner_vouchers.adapters.sql.deliveries import SqlDeliveries
 from partner_vouchers.adapters.sql.lists import SqlLists, SqlPartners
 from partner_vouchers.adapters.sql.records import SqlAudit, SqlSettings
+from partner_vouchers.adapters.sql.redemptions import SqlRedemptions, SqlReports
 from partner_vouchers.adapters.sql.reservations import SqlLimits, SqlRefusals, SqlReservations
 from partner_vouchers.adapters.sql.session import Session
 from partner_vouchers.adapters.sql.uploads import SqlUploads
@@ -85,6 +86,14 @@ class SqlTransaction(Generic[AnySession]):
     @property
     def uploads(self) -> SqlUploads:
         return SqlUploads(self.session)
+
+    @property
+    def redemptions(self) -> SqlRedemptions:
+        return SqlRedemptions(self.session)
+
+    @property
+    def reports(self) -> SqlReports:
+        return SqlReports(self.session)
 
     @property
     def settings(self) -> SqlSettings:

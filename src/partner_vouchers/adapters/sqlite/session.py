@@ -44,6 +44,9 @@ class SQLiteSession:
     def queue_many(self, statement: str, rows: Iterable[Sequence[Value]]) -> None:
         self.connection.executemany(_text(statement, statement), rows)
 
+    def insert_rows(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
+        self.connection.executemany(_text(statement, statement), rows)
+
     def lock(self, *about: str) -> None:
         pass
 

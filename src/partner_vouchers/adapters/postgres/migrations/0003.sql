@@ -63,3 +63,52 @@ CREATE TABLE pv_refusals (
     requests integer NOT NULL,
     PRIMARY KEY (campaign_id, day, reason, list_id)
 );
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Redemptions, and the reports of partners' files.
+-- ---------------------------------------------------------------------------------------------------------------
+
+-- That codes were used. `number` is 1 for the first redemption of a code; a next one follows only after it was reverted.
+CREATE TABLE pv_redemptions (
+    code_id bigint NOT NULL,
+    number integer NOT NULL,
+    order_id text COLLATE "C",
+    redeemed_at bigint NOT NULL,
+    recorded_at bigint NOT NULL,
+    amount text,
+    late boolean NOT NULL,
+    reverted_at bigint,
+    PRIMARY KEY (code_id, number)
+);
+
+-- Codes that were used although nobody was given them. They are not in pv_codes any more.
+CREATE TABLE pv_retired (
+    code_id bigint PRIMARY KEY
+);
+
+CREATE SEQUENCE pv_report_ids;
+
+-- `counts`: a JSON object of numbers of rows by kind.
+CREATE TABLE pv_reports (
+    id bigint PRIMARY KEY,
+    partner text COLLATE "C",
+    list_id bigint,
+    uploaded_by text NOT NULL,
+    filename text NOT NULL,
+    sha256 text NOT NULL,
+    started_at bigint NOT NULL,
+    finished_at bigint,
+    last_line bigint NOT NULL,
+    counts text NOT NULL
+);
+
+CREATE INDEX pv_reports_unfinished ON pv_reports (sha256) WHERE finished_at IS NULL;
+
+-- The rows of reports: id = report id << 32 | line. `cells`: a JSON list of the texts that are kept of the row.
+CREATE TABLE pv_report_rows (
+    id bigint PRIMARY KEY,
+    kind text NOT NULL,
+    cells text NOT NULL,
+    code_id bigint,
+    fault text
+);

@@ -81,7 +81,7 @@ DELETE FROM pv_codes WHERE id BETWEEN ? AND ?
 UPDATE pv_stock SET withdrawn = withdrawn + ? WHERE list_id = ?
 
 -- holder_of_code --
--- The list that holds a code in a scope. An entry whose code is neither given out nor reserved nor available holds nothing.
+-- The list that holds a code in a scope. An entry whose code is neither given out, reserved, retired nor available holds nothing.
 SELECT l.id, l.state
 FROM pv_active_codes AS a JOIN pv_lists AS l ON l.id = a.code_id >> 32
 JOIN pv_stock AS s ON s.list_id = l.id
@@ -89,6 +89,7 @@ WHERE a.scope_id = (SELECT id FROM pv_scopes WHERE key = ?) AND a.code = ? AND l
   AND (EXISTS (SELECT 1 FROM pv_assignments WHERE code_id = a.code_id)
        OR EXISTS (SELECT 1 FROM pv_reservations WHERE code_id = a.code_id AND state IN ('Open', 'Confirmed'))
        OR EXISTS (SELECT 1 FROM pv_returned WHERE code_id = a.code_id)
+       OR EXISTS (SELECT 1 FROM pv_retired WHERE code_id = a.code_id)
        OR EXISTS (SELECT 1 FROM pv_codes WHERE id = a.code_id AND id <= s.published))
 
 -- mark_withdrawn --

@@ -13,7 +13,8 @@ JOIN pv_terms AS t ON t.list_id = l.id AND t.version = a.list_version
 -- assignment_columns --
 -- Part: an assignment.
 a.code_id, {code_of_assignment}, a.user_id, a.origin, a.ordinal, a.assigned_at,
-l.id, a.list_version, l.partner, l.tag, t.name, t.description, t.expires_at
+l.id, a.list_version, l.partner, l.tag, t.name, t.description, t.expires_at,
+(SELECT used.redeemed_at FROM pv_redemptions AS used WHERE used.code_id = a.code_id AND used.reverted_at IS NULL)
 
 -- latest_code_of_user --
 -- The code that a user was given last in a campaign or, without one, from a list. Nearly always there is none, so

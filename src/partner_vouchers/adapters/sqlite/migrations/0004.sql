@@ -68,3 +68,52 @@ END;
 CREATE TRIGGER pv_limits_removed AFTER DELETE ON pv_limits BEGIN
     UPDATE pv_settings SET value = hex(randomblob(16)) WHERE name = 'catalog token';
 END;
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Redemptions, and the reports of partners' files.
+-- ---------------------------------------------------------------------------------------------------------------
+
+-- That codes were used. `number` is 1 for the first redemption of a code; a next one follows only after it was reverted.
+CREATE TABLE pv_redemptions (
+    code_id INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    order_id TEXT,
+    redeemed_at INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    amount TEXT,
+    late INTEGER NOT NULL,
+    reverted_at INTEGER,
+    PRIMARY KEY (code_id, number)
+) WITHOUT ROWID;
+
+-- Codes that were used although nobody was given them. They are not in pv_codes any more.
+CREATE TABLE pv_retired (
+    code_id INTEGER PRIMARY KEY
+);
+
+-- `counts`: a JSON object of numbers of rows by kind.
+CREATE TABLE pv_reports (
+    id INTEGER PRIMARY KEY,
+    partner TEXT,
+    list_id INTEGER,
+    uploaded_by TEXT NOT NULL,
+    filename TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    last_line INTEGER NOT NULL,
+    counts TEXT NOT NULL
+);
+
+CREATE INDEX pv_reports_unfinished ON pv_reports (sha256) WHERE finished_at IS NULL;
+
+-- The rows of reports: id = report id << 32 | line. `cells`: a JSON list of the texts that are kept of the row.
+CREATE TABLE pv_report_rows (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    cells TEXT NOT NULL,
+    code_id INTEGER,
+    fault TEXT
+);
+
+INSERT OR IGNORE INTO pv_sequences VALUES ('report', 0);

@@ -1,0 +1,309 @@
+"""Redemptions, and the reports of reconciliations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from attrs import evolve
+
+from partner_vouchers.adapters.sql.columns import (
+    POSITION_BITS,
+    code_id_after,
+    first_code_id,
+    from_instant,
+    last_code_id,
+    to_instant,
+    to_list_number,
+    to_number,
+)
+from partner_vouchers.adapters.sql.rows import assignments_from_rows, campaign_of, origin_of
+from partner_vouchers.adapters.sql.session import Row, Session
+from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.domain.events import CodeRedeemed, CodeRedemptionReverted, Event
+from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.reconciliation import (
+    ERROR_KINDS,
+    ReconciledRow,
+    ReconciliationReport,
+    RowKind,
+)
+from partner_vouchers.domain.redemption import Entry, EntryState, Redemption
+
+_LINE_BITS = 32
+_REDEEMED, _REVERTED = CodeRedeemed.event_name, CodeRedemptionReverted.event_name
+
+
+class SqlRedemptions:
+    """Which codes were used."""
+
+    def __init__(self, db: Session) -> None:
+        self._db = db
+
+    def entries(
+        self, codes: Sequence[str], partner: str | None, list_id: str | None
+    ) -> dict[str, list[Entry]]:
+        wanted = json.dumps(codes, ensure_ascii=False)
+        scopes = json.dumps(self._scopes(partner, list_id))
+        places = self._db.fetch("places_of_codes", scopes, wanted, wanted)
+        code_ids = [code_id for _, code_id in places]
+        self._lock(code_ids)
+        lists = self._lists({code_id >> POSITION_BITS for code_id in code_ids})
+        ids = json.dumps(code_ids)
+        owners = {row[0]: row[1:] for row in self._db.fetch("owners_of_codes", ids)}
+        uses = _by_code_id(self._db.fetch("redemptions_of_codes", ids))
+        states = self._states([code_id for code_id in code_ids if code_id not in owners])
+        found: dict[str, list[Entry]] = {}
+        for code, code_id in places:
+            said = lists.get(code_id >> POSITION_BITS)
+            user_id, origin = owners.get(code_id, (None, None))
+            state = states.get(code_id) if user_id is None else EntryState.HELD
+            if said is None or state is None:
+                continue
+            entry = Entry(
+                id=str(code_id),
+                list_id=said[0],
+                partner=said[1],
+                expires_at=said[2],
+                archived=said[3],
+                state=state,
+                user_id=user_id,
+                campaign_id=None if origin is None else campaign_of(origin),
+            )
+            if code_id in uses:
+                entry = evolve(entry, redemptions=tuple(_of_entry(use, entry, code) for use in uses[code_id]))
+            found.setdefault(code, []).append(entry)
+        return found
+
+    def add(self, redemptions: Sequence[Redemption]) -> None:
+        rows = [
+            (
+                int(each.assignment_id),
+                each.number,
+                each.order_id,
+                from_instant(each.redeemed_at),
+                from_instant(each.recorded_at),
+                None if each.amount is None else str(each.amount),
+                each.late,
+                None if each.reverted_at is None else from_instant(each.reverted_at),
+            )
+            for each in redemptions
+        ]
+        self._db.insert_rows("add_redemptions", rows)
+        self._db.insert_rows("add_code_events", [(row[0], _REDEEMED, str(row[1])) for row in rows])
+
+    def set_order(self, redemptions: Sequence[Redemption]) -> None:
+        self._db.queue_many(
+            "set_order", [(each.order_id, int(each.assignment_id), each.number) for each in redemptions]
+        )
+
+    def revert(self, redemption: Redemption) -> None:
+        at = None if redemption.reverted_at is None else from_instant(redemption.reverted_at)
+        code_id, number = int(redemption.assignment_id), redemption.number
+        self._db.queue("set_reverted", at, code_id, number)
+        self._db.insert_rows("add_code_events", [(code_id, _REVERTED, str(number))])
+
+    def retire(self, entries: Sequence[Entry]) -> None:
+        of_list: dict[int, list[int]] = {}
+        for entry in entries:
+            of_list.setdefault(int(entry.list_id), []).append(int(entry.id))
+        for number, code_ids in sorted(of_list.items()):
+            ids = json.dumps(code_ids)
+            returned = self._db.change("delete_retired_returned", ids)
+            self._db.change("delete_retired_codes", ids)
+            self._db.change("add_retired_codes", ids)
+            self._db.change("count_retired", number, len(code_ids), returned)
+
+    def of_assignments(self, assignment_ids: Collection[str]) -> dict[str, tuple[Redemption, ...]]:
+        numbers = json.dumps([to_number(each) for each in assignment_ids])
+        assignments = {
+            each.id: each for each in assignments_from_rows(self._db.fetch("assignments_by_ids", numbers))
+        }
+        return redemptions_of(self._db, assignments)
+
+    def unredeemed(
+        self,
+        campaign_id: str | None,
+        list_id: str | None,
+        assigned_until: datetime,
+        after: str | None,
+        limit: int,
+    ) -> list[Assignment]:
+        until = from_instant(assigned_until)
+        if campaign_id is not None:
+            start = code_id_after(after, 0)
+            rows = self._db.fetch("unredeemed_of_campaign", start, origin_of(campaign_id, None), until, limit)
+        else:
+            number = to_list_number(list_id)
+            start = code_id_after(after, first_code_id(number))
+            rows = self._db.fetch("unredeemed_of_list", start, last_code_id(number), until, limit)
+        return assignments_from_rows(rows)
+
+    def _scopes(self, partner: str | None, list_id: str | None) -> list[int]:
+        if list_id is not None:
+            rows = self._db.fetch("scopes_of_list", to_list_number(list_id))
+        elif partner is not None:
+            rows = self._db.fetch("scopes_of_partner", partner)
+        else:
+            rows = self._db.fetch("all_scopes")
+        return [row[0] for row in rows]
+
+    def _lock(self, code_ids: Sequence[int]) -> None:
+        """Keep other transactions from changing what becomes of codes."""
+
+    def _lists(self, numbers: Collection[int]) -> dict[int, tuple[str, str, datetime, bool]]:
+        rows = self._db.fetch("lists_of_entries", json.dumps(sorted(numbers)))
+        return {
+            number: (str(number), partner, to_instant(expires_at), state == State.ARCHIVED.value)
+            for number, partner, expires_at, state in rows
+        }
+
+    def _states(self, code_ids: Sequence[int]) -> dict[int, EntryState | None]:
+        if not code_ids:
+            return {}
+        rows = self._db.fetch("states_of_codes", json.dumps(code_ids))
+        return {code_id: None if state is None else EntryState(state) for code_id, state in rows}
+
+
+def redemptions_of(db: Session, assignments: dict[str, Assignment]) -> dict[str, tuple[Redemption, ...]]:
+    """Return the redemptions of assignments, by assignment id."""
+    found: dict[str, tuple[Redemption, ...]] = {}
+    for row in db.fetch("redemptions_of_codes", json.dumps([int(each) for each in assignments])):
+        given = assignments[str(row[0])]
+        use = _redemption(row[1:], given.id, given.code, given.list_id, given.campaign_id, given.user_id)
+        found[given.id] = (*found.get(given.id, ()), use)
+    return found
+
+
+def event_of_code(name: str, number: str, redemptions: Sequence[Redemption]) -> Event | None:
+    """Return the event that what is stored about a code tells; None for one that this version does not know."""
+    if name not in (_REDEEMED, _REVERTED):
+        return None
+    told = redemptions[int(number) - 1]
+    return told.event if name == _REDEEMED else told.reverted_event
+
+
+class SqlReports:
+    """The reports of reconciliations."""
+
+    def __init__(self, db: Session) -> None:
+        self._db = db
+
+    def new_id(self) -> str:
+        return str(self._db.fetch("next_report_id")[0][0])
+
+    def add(self, report: ReconciliationReport) -> None:
+        self._db.change(
+            "add_report",
+            int(report.id),
+            report.partner,
+            None if report.list_id is None else to_list_number(report.list_id),
+            report.uploaded_by,
+            report.filename,
+            report.sha256,
+            from_instant(report.started_at),
+            *_progress(report),
+        )
+
+    def save(self, report: ReconciliationReport) -> None:
+        self._db.change("save_report", *_progress(report), int(report.id))
+
+    def get(self, report_id: str) -> ReconciliationReport | None:
+        rows = self._db.fetch("report_by_id", to_number(report_id))
+        return _report(rows[0]) if rows else None
+
+    def unfinished(
+        self, sha256: str, partner: str | None, list_id: str | None
+    ) -> ReconciliationReport | None:
+        found = (_report(row) for row in self._db.fetch("unfinished_reports", sha256))
+        return next((each for each in found if (each.partner, each.list_id) == (partner, list_id)), None)
+
+    def add_rows(self, report_id: str, rows: Sequence[ReconciledRow]) -> None:
+        start = int(report_id) << _LINE_BITS
+        self._db.insert_rows(
+            "add_report_rows",
+            [
+                (
+                    start + row.line,
+                    row.kind.value,
+                    json.dumps(row[2:6] if row.kind in ERROR_KINDS else row[2:3]),
+                    None if row.assignment_id is None else int(row.assignment_id),
+                    row.fault,
+                )
+                for row in rows
+            ],
+        )
+
+    def rows(
+        self, report_id: str, kinds: Collection[RowKind], after_line: int, limit: int
+    ) -> list[ReconciledRow]:
+        number = to_number(report_id)
+        if number < 0:
+            return []
+        start = number << _LINE_BITS
+        end = (number + 1) << _LINE_BITS
+        rows = self._db.fetch("report_rows", start + after_line, end, json.dumps(list(kinds)), limit)
+        return [_row(row_id - start, *values) for row_id, *values in rows]
+
+
+def _progress(report: ReconciliationReport) -> tuple[Any, ...]:
+    return (
+        None if report.finished_at is None else from_instant(report.finished_at),
+        report.last_line,
+        json.dumps({kind.value: count for kind, count in report.counts.items()}),
+    )
+
+
+def _report(row: Row) -> ReconciliationReport:
+    return ReconciliationReport(
+        id=str(row[0]),
+        partner=row[1],
+        list_id=None if row[2] is None else str(row[2]),
+        uploaded_by=row[3],
+        filename=row[4],
+        sha256=row[5],
+        started_at=to_instant(row[6]),
+        finished_at=None if row[7] is None else to_instant(row[7]),
+        last_line=row[8],
+        counts={RowKind(kind): count for kind, count in json.loads(row[9]).items()},
+    )
+
+
+def _row(line: int, kind: str, cells: str, code_id: int | None, fault: str | None) -> ReconciledRow:
+    code, redeemed_at, order_id, amount = [*json.loads(cells), "", "", ""][:4]
+    assignment_id = None if code_id is None else str(code_id)
+    return ReconciledRow(line, RowKind(kind), code, redeemed_at, order_id, amount, assignment_id, fault)
+
+
+def _by_code_id(rows: Iterable[Row]) -> dict[int, list[Row]]:
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row[0], []).append(row[1:])
+    return found
+
+
+def _of_entry(row: Row, entry: Entry, code: str) -> Redemption:
+    return _redemption(row, entry.id, code, entry.list_id, entry.campaign_id, entry.user_id or "")
+
+
+def _redemption(
+    row: Row, assignment_id: str, code: str, list_id: str, campaign_id: str | None, user_id: str
+) -> Redemption:
+    number, order_id, redeemed_at, recorded_at, amount, late, reverted_at = row
+    return Redemption(
+        assignment_id=assignment_id,
+        number=number,
+        code=code,
+        list_id=list_id,
+        campaign_id=campaign_id,
+        user_id=user_id,
+        order_id=order_id,
+        redeemed_at=to_instant(redeemed_at),
+        recorded_at=to_instant(recorded_at),
+        amount=None if amount is None else Decimal(amount),
+        late=bool(late),
+        reverted_at=None if reverted_at is None else to_instant(reverted_at),
+    )

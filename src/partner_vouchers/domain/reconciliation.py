@@ -1,0 +1,194 @@
+"""Reconciliation: what each row of a partner's file of redemptions says about the record.
+
+`reconciled` is the one place that decides it; `ROW_KINDS` says what each answer means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from attrs import field, frozen
+
+from partner_vouchers.domain.codes import mask
+from partner_vouchers.domain.events import CodeRedeemedUndistributed, FieldChange, RedemptionsReconciled
+from partner_vouchers.domain.redemption import Entry, EntryState, narrowed
+
+
+class RowKind(StrEnum):
+    """What became of a row."""
+
+    RECORDED = "recorded"
+    KNOWN_ALREADY = "known_already"
+    OTHER_ORDER = "other_order"
+    REVERTED = "reverted"
+    UNKNOWN_CODE = "unknown_code"
+    NEVER_DISTRIBUTED = "never_distributed"
+    RESERVED = "reserved"
+    REVOKED = "revoked"
+    AMBIGUOUS = "ambiguous"
+    MALFORMED = "malformed"
+
+
+ROW_KINDS: Final[Mapping[RowKind, str]] = MappingProxyType(
+    {
+        RowKind.RECORDED: "the redemption was recorded",
+        RowKind.KNOWN_ALREADY: "the redemption was recorded before",
+        RowKind.OTHER_ORDER: "the code was redeemed with another order; ask the partner which one is right",
+        RowKind.REVERTED: "the redemption was reverted here; ask the partner whether the order was cancelled",
+        RowKind.UNKNOWN_CODE: "no list contains the code; check the spelling, the partner and the list",
+        RowKind.NEVER_DISTRIBUTED: "nobody was given the code, so it leaked; it was retired and is never given out",
+        RowKind.RESERVED: "the code is reserved for a user and not given out yet; nothing was changed",
+        RowKind.REVOKED: "the code was revoked before it was used; nothing was recorded",
+        RowKind.AMBIGUOUS: "several lists contain the code; upload the row again for one list",
+        RowKind.MALFORMED: "the row cannot be read",
+    }
+)
+"""What each kind of row means, and what to do."""
+
+ERROR_KINDS: Final = tuple(kind for kind in RowKind if kind not in (RowKind.RECORDED, RowKind.KNOWN_ALREADY))
+"""The kinds of rows that an error file lists."""
+
+
+def reconciled(
+    entries: Sequence[Entry], order_id: str | None, *, partner: str | None = None, list_id: str | None = None
+) -> tuple[RowKind, Entry | None]:
+    """Return what a row says about the record, and the entry of its code.
+
+    A row without an order never contradicts the record. What was redeemed before it was revoked stays redeemed.
+
+    Args:
+        entries: the entries of the code.
+        order_id: the order of the row, or None.
+        partner: the partner whose file it is, or None.
+        list_id: the list that the file is about, or None.
+    """
+    left = narrowed(entries, partner=partner, list_id=list_id)
+    if not left:
+        return RowKind.UNKNOWN_CODE, None
+    if len(left) > 1:
+        return RowKind.AMBIGUOUS, None
+    entry = left[0]
+    if entry.redemptions:
+        known = entry.redemption
+        if order_id is not None and entry.reverted(order_id):
+            return RowKind.REVERTED, entry
+        if known is not None:
+            same = order_id is None or known.order_id in (None, order_id)
+            return (RowKind.KNOWN_ALREADY if same else RowKind.OTHER_ORDER), entry
+        if order_id is None:
+            return RowKind.REVERTED, entry
+    return _KIND_OF_STATE[entry.state], entry
+
+
+_KIND_OF_STATE: Final = {
+    EntryState.HELD: RowKind.RECORDED,
+    EntryState.AVAILABLE: RowKind.NEVER_DISTRIBUTED,
+    EntryState.RETIRED: RowKind.NEVER_DISTRIBUTED,
+    EntryState.RESERVED: RowKind.RESERVED,
+    EntryState.REVOKED: RowKind.REVOKED,
+}
+
+
+def alarm(
+    entry: Entry, code: str, order_id: str | None, redeemed_at: datetime, report_id: str, now: datetime
+) -> CodeRedeemedUndistributed:
+    """Return the event about a code that was used although nobody was given it."""
+    return CodeRedeemedUndistributed(
+        occurred_at=now,
+        assignment_id=None,
+        list_id=entry.list_id,
+        campaign_id=None,
+        user_id=None,
+        masked_code=mask(code),
+        order_id=order_id,
+        redeemed_at=redeemed_at,
+        report_id=report_id,
+    )
+
+
+class ReconciledRow(NamedTuple):
+    """A row of a partner's file. A plain tuple, because a file can have very many.
+
+    Attributes:
+        line: the line of the file on which the row begins, from 1.
+        kind: what became of it.
+        code: the code; masked in the repr.
+        redeemed_at: the text of the row's time. It is kept for the rows of an error file, as are the two that follow.
+        order_id: the text of its order.
+        amount: the text of its amount.
+        assignment_id: the assignment of the code, or None.
+        fault: why a malformed row cannot be read; it does not repeat the code. None for another row.
+    """
+
+    line: int
+    kind: RowKind
+    code: str
+    redeemed_at: str = ""
+    order_id: str = ""
+    amount: str = ""
+    assignment_id: str | None = None
+    fault: str | None = None
+
+    @property
+    def message(self) -> str:
+        """What became of the row, and what to do, for people; it does not repeat the code."""
+        return self.fault or ROW_KINDS[self.kind]
+
+    def __repr__(self) -> str:
+        return f"ReconciledRow(line={self.line}, kind={self.kind.value!r}, code={mask(self.code.strip())!r})"
+
+
+@frozen(kw_only=True)
+class ReconciliationReport:
+    """What a partner's file of redemptions said.
+
+    Attributes:
+        id: given by the storage, never used again.
+        partner: whose file it is, or None.
+        list_id: the list that it is about, or None.
+        uploaded_by: who uploaded it.
+        filename: the name of the file.
+        sha256: hexadecimal SHA-256 of the file.
+        started_at: when the upload began, in UTC.
+        finished_at: when it ended, in UTC; None while it runs, or where it was killed: then upload the file again.
+        last_line: up to which line of the file the rows are in the report.
+        counts: how many rows there are of each kind.
+        rows: the first rows, or those that were asked for.
+    """
+
+    id: str
+    partner: str | None
+    list_id: str | None
+    uploaded_by: str
+    filename: str
+    sha256: str
+    started_at: datetime
+    finished_at: datetime | None = None
+    last_line: int = 0
+    counts: Mapping[RowKind, int] = field(factory=dict)
+    rows: tuple[ReconciledRow, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """How many rows were read."""
+        return sum(self.counts.values())
+
+    @property
+    def error_count(self) -> int:
+        """How many rows the error file lists."""
+        return sum(self.counts.get(kind, 0) for kind in ERROR_KINDS)
+
+    @property
+    def event(self) -> RedemptionsReconciled:
+        """The entry of the audit log about a file that was reconciled."""
+        changes = (
+            FieldChange("report", None, self.id),
+            *(FieldChange(kind.value, None, count) for kind, count in self.counts.items()),
+        )
+        return RedemptionsReconciled(
+            occurred_at=self.finished_at or self.started_at, list_id=self.list_id, changes=changes
+        )

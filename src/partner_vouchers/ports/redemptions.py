@@ -1,0 +1,111 @@
+"""Where redemptions and the reports of reconciliations are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.domain.reconciliation import ReconciledRow, ReconciliationReport, RowKind
+from partner_vouchers.domain.redemption import Entry, Redemption
+
+
+class Redemptions(Protocol):
+    """Which codes were used, and what a redemption must know about a code."""
+
+    def entries(
+        self, codes: Sequence[str], partner: str | None, list_id: str | None
+    ) -> dict[str, list[Entry]]:
+        """Return the entries of codes in all lists that are not deleted, by code, in any order.
+
+        An entry is a code of a list that is available, reserved or retired, or that a user was given. Withdrawn codes
+        have none, and neither have available ones whose place in the duplicate rule was taken over after their list
+        was archived. In a transaction that writes, no other transaction takes, revokes or redeems one of these codes
+        until this one ends.
+
+        Args:
+            codes: the codes, each once.
+            partner: entries of lists of other partners need not be returned; None for all.
+            list_id: entries of other lists need not be returned; None for all.
+        """
+        ...
+
+    def add(self, redemptions: Sequence[Redemption]) -> None:
+        """Store redemptions of entries that this transaction has read, each with its event (`Redemption.event`).
+
+        Raises:
+            StorageError: the assignment has a redemption with this number.
+        """
+        ...
+
+    def set_order(self, redemptions: Sequence[Redemption]) -> None:
+        """Set the order of redemptions that had none."""
+        ...
+
+    def revert(self, redemption: Redemption) -> None:
+        """Set when a redemption was reverted, and store the event (`Redemption.reverted_event`)."""
+        ...
+
+    def retire(self, entries: Sequence[Entry]) -> None:
+        """Take available codes, which this transaction has read, out of the pool, and count them as retired."""
+        ...
+
+    def of_assignments(self, assignment_ids: Collection[str]) -> dict[str, tuple[Redemption, ...]]:
+        """Return the redemptions of assignments by their number, by assignment id, without those that have none."""
+        ...
+
+    def unredeemed(
+        self,
+        campaign_id: str | None,
+        list_id: str | None,
+        assigned_until: datetime,
+        after: str | None,
+        limit: int,
+    ) -> list[Assignment]:
+        """Return a page of the assignments that are neither redeemed nor revoked, in the order of their codes.
+
+        Args:
+            campaign_id: the campaign; None where a list is given.
+            list_id: the list; None where a campaign is given.
+            assigned_until: only what was assigned until then.
+            after: the id of the last assignment of the page before, or None for the first page.
+            limit: the most assignments to return.
+        """
+        ...
+
+
+class Reports(Protocol):
+    """The reports of reconciliations."""
+
+    def new_id(self) -> str:
+        """Return a new id: a growing number in decimal digits that no report ever had."""
+        ...
+
+    def add(self, report: ReconciliationReport) -> None:
+        """Store a new report, without rows."""
+        ...
+
+    def save(self, report: ReconciliationReport) -> None:
+        """Replace a report; its rows stay."""
+        ...
+
+    def get(self, report_id: str) -> ReconciliationReport | None:
+        """Return a report, without rows."""
+        ...
+
+    def unfinished(
+        self, sha256: str, partner: str | None, list_id: str | None
+    ) -> ReconciliationReport | None:
+        """Return the latest report that has not finished, of a file and what it is about, or None."""
+        ...
+
+    def add_rows(self, report_id: str, rows: Sequence[ReconciledRow]) -> None:
+        """Store rows of a report, each with a line that no stored row has."""
+        ...
+
+    def rows(
+        self, report_id: str, kinds: Collection[RowKind], after_line: int, limit: int
+    ) -> list[ReconciledRow]:
+        """Return a page of the rows of these kinds, in the order of their lines, after a line."""
+        ...

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from attrs import evolve
+
+from partner_vouchers.domain.reconciliation import (
+    ERROR_KINDS,
+    ROW_KINDS,
+    ReconciledRow,
+    ReconciliationReport,
+    RowKind,
+    alarm,
+    reconciled,
+)
+from partner_vouchers.domain.redemption import Entry, EntryState, Redemption
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+CODE = "PM500FF-2026"
+
+
+def use(order_id: str | None, *, reverted: bool = False, number: int = 1) -> Redemption:
+    return Redemption(
+        assignment_id="1",
+        number=number,
+        code=CODE,
+        list_id="1",
+        user_id="asha",
+        order_id=order_id,
+        redeemed_at=NOW,
+        recorded_at=NOW,
+        reverted_at=NOW if reverted else None,
+    )
+
+
+def entry(state: str, *redemptions: Redemption, list_id: int = 1, archived: bool = False) -> Entry:
+    return Entry(
+        id=str(list_id),
+        list_id=str(list_id),
+        partner="Puma" if list_id < 9 else "Amazon",
+        expires_at=NOW + timedelta(days=30),
+        archived=archived,
+        state=EntryState(state),
+        user_id="asha" if state in ("held", "revoked") else None,
+        redemptions=redemptions,
+    )
+
+
+REVERTED_FIRST = (use("o1", reverted=True), use("o2", number=2))
+
+
+@pytest.mark.parametrize(
+    "found, order_id, kind",
+    [
+        (entry("held"), "o1", "recorded"),
+        (entry("held"), None, "recorded"),
+        (entry("held", archived=True), "o1", "recorded"),
+        (entry("held", use("o1")), "o1", "known_already"),
+        (entry("held", use("o1")), None, "known_already"),
+        (entry("held", use(None)), "o1", "known_already"),
+        (entry("held", use(None)), None, "known_already"),
+        (entry("held", use("o1")), "o2", "other_order"),
+        (entry("held", *REVERTED_FIRST), "o2", "known_already"),
+        (entry("held", *REVERTED_FIRST), "o1", "reverted"),
+        (entry("held", *REVERTED_FIRST), "o3", "other_order"),
+        (entry("held", use("o1", reverted=True)), "o1", "reverted"),
+        (entry("held", use("o1", reverted=True)), None, "reverted"),
+        (entry("held", use("o1", reverted=True)), "o2", "recorded"),
+        (entry("available"), "o1", "never_distributed"),
+        (entry("available", archived=True), "o1", "never_distributed"),
+        (entry("retired"), "o1", "never_distributed"),
+        (entry("reserved"), "o1", "reserved"),
+        (entry("revoked"), "o1", "revoked"),
+        (entry("revoked", use("o1")), "o1", "known_already"),
+        (entry("revoked", use("o1", reverted=True)), "o2", "revoked"),
+    ],
+)
+def test_a_row_says_this_about_its_code(found: Entry, order_id: str | None, kind: str) -> None:
+    assert reconciled([found], order_id, partner="Puma") == (RowKind(kind), found)
+
+
+@pytest.mark.parametrize(
+    "entries, about, kind",
+    [
+        ([], {}, "unknown_code"),
+        ([entry("held", list_id=9)], {"partner": "Puma"}, "unknown_code"),
+        ([entry("held", list_id=2)], {"list_id": "1"}, "unknown_code"),
+        ([entry("held"), entry("held", list_id=2)], {}, "ambiguous"),
+        ([entry("available"), entry("available", list_id=2)], {}, "ambiguous"),
+        ([entry("held"), entry("available", list_id=2)], {}, "recorded"),
+        ([entry("held"), entry("held", list_id=9)], {"partner": "Puma"}, "recorded"),
+        ([entry("held"), entry("held", list_id=2)], {"list_id": "2"}, "recorded"),
+        ([entry("held"), entry("held", list_id=2, archived=True)], {}, "recorded"),
+        ([entry("available", archived=True), entry("available", list_id=2)], {}, "never_distributed"),
+    ],
+)
+def test_a_code_of_several_lists_is_narrowed_down(
+    entries: list[Entry], about: dict[str, str], kind: str
+) -> None:
+    assert reconciled(entries, "o1", **about)[0] == kind
+
+
+def test_every_kind_of_row_is_explained() -> None:
+    assert set(ROW_KINDS) == set(RowKind)
+    assert set(RowKind) - set(ERROR_KINDS) == {RowKind.RECORDED, RowKind.KNOWN_ALREADY}
+
+
+def test_the_alarm_names_the_list_and_masks_the_code() -> None:
+    event = alarm(entry("available"), CODE, "o1", NOW, "3", NOW)
+    assert (event.list_id, event.assignment_id, event.user_id, event.campaign_id) == ("1", None, None, None)
+    assert (event.masked_code, event.order_id, event.report_id) == ("PM…", "o1", "3")
+    assert event.ordering_key == "list:1"
+
+
+def test_a_row_shows_no_code() -> None:
+    row = ReconciledRow(2, RowKind.MALFORMED, CODE, fault="no time")
+    assert CODE not in repr(row)
+    assert (row.message, ReconciledRow(3, RowKind.RESERVED, CODE).message) == (
+        "no time",
+        ROW_KINDS[RowKind.RESERVED],
+    )
+
+
+def test_a_report_adds_up_and_is_audited_without_codes() -> None:
+    report = ReconciliationReport(
+        id="3",
+        partner="Puma",
+        list_id=None,
+        uploaded_by="ops",
+        filename="used.csv",
+        sha256="ab",
+        started_at=NOW,
+        counts={RowKind.RECORDED: 2, RowKind.KNOWN_ALREADY: 3, RowKind.AMBIGUOUS: 4},
+    )
+    assert (report.total, report.error_count) == (9, 4)
+    finished = evolve(report, finished_at=NOW + timedelta(seconds=5))
+    assert finished.event.occurred_at == finished.finished_at
+    assert {change.field: change.after for change in finished.event.changes} == {
+        "report": "3",
+        "recorded": 2,
+        "known_already": 3,
+        "ambiguous": 4,
+    }
