@@ -1,23 +1,19 @@
-"""The command `partner-vouchers`."""
+"""The main job on a sample file."""
 
 from __future__ import annotations
 
-import argparse
-import io
 import json
 import random
 import string
-import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.uploads import Upload
-from partner_vouchers.errors import FileAlreadyUploaded, PartnerVouchersError
+from partner_vouchers.errors import FileAlreadyUploaded, InvalidInput
 from partner_vouchers.messages import MessageTemplate
 from partner_vouchers.vouchers import PartnerVouchers, utc_now
 
@@ -25,74 +21,17 @@ _CAMPAIGN = "CMP123456"
 _CODE_ALPHABET = string.ascii_uppercase + string.digits
 _DATABASE = "vouchers.db"
 _CODE_FILE = "codes.csv"
-_LEAST_ROWS = 100
-_MOST_ROWS = 1_000_000
 _UPLOADER = "ops@example.com"
 _USERS = {"user-1": "Asha", "user-2": "Ravi", "user-3": "Meera"}
 
 _MESSAGE = "Hi {{ Profile.name | default: 'there' }}, {{ Event.partner }} gives you {{ Event.voucherCode }}"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command `partner-vouchers`.
-
-    Args:
-        argv: the arguments; those of the process where None.
-
-    Returns:
-        the exit code: 0, or 1 after an error, which is told on stderr.
-
-    Raises:
-        SystemExit: with code 2 where the arguments are wrong, with code 0 after `--help`.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal may not know the ₹ sign; better a question mark than no demo.
-            stream.reconfigure(errors="replace")
-    parser = _parser()
-    arguments = parser.parse_args(argv)
-    directory: Path | None = arguments.directory
+def run_demo(directory: Path | None, rows: int, *, keep: bool) -> None:
+    """Upload a sample file with some faults, give codes to three users, and show what comes of it."""
     for name in (_CODE_FILE, _DATABASE):
         if directory is not None and (directory / name).exists():
-            parser.error(f"{directory / name} exists already; name another directory")
-    try:
-        _run_demo(directory, arguments.rows, keep=arguments.keep)
-    except (PartnerVouchersError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="partner-vouchers", description="Give each user who earned one a voucher code, exactly once."
-    )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    demo = commands.add_parser(
-        "demo", help="run the main job on a sample file", description=_run_demo.__doc__
-    )
-    demo.add_argument(
-        "--directory", type=Path, metavar="DIR", help="work in this directory, and keep the files"
-    )
-    demo.add_argument(
-        "--rows",
-        type=_rows,
-        default=100_000,
-        metavar="N",
-        help=f"rows of the sample file, from {_LEAST_ROWS} to {_MOST_ROWS} (default: %(default)s)",
-    )
-    demo.add_argument("--keep", action="store_true", help="keep the files of the temporary directory")
-    return parser
-
-
-def _rows(text: str) -> int:
-    if not text.isdecimal() or not _LEAST_ROWS <= int(text) <= _MOST_ROWS:
-        raise argparse.ArgumentTypeError(f"must be a number from {_LEAST_ROWS} to {_MOST_ROWS}")
-    return int(text)
-
-
-def _run_demo(directory: Path | None, rows: int, *, keep: bool) -> None:
-    """Upload a sample file with some faults, give codes to three users, and show what comes of it."""
+            raise InvalidInput(field="directory", reason=f"{directory / name} exists; name another directory")
     if directory is None and not keep:
         with tempfile.TemporaryDirectory(prefix="partner-vouchers-") as temporary:
             _demo_in(Path(temporary), rows)

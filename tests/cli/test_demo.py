@@ -9,7 +9,6 @@ import pytest
 
 from partner_vouchers import cli
 from partner_vouchers.cli import main
-from partner_vouchers.errors import StorageFull
 
 Capture = pytest.CaptureFixture[str]
 
@@ -134,19 +133,16 @@ def test_directory_is_made_and_left(capsys: Capture, tmp_path: Path, temporary: 
 def test_files_of_others_are_not_touched(capsys: Capture, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
 
-    with pytest.raises(SystemExit) as exit_:
-        main(["demo", "--directory", str(tmp_path)])
+    assert main(["demo", "--directory", str(tmp_path)]) == 2
 
-    assert exit_.value.code == 2
-    assert "exists already; name another directory" in capsys.readouterr().err
+    assert "exists; name another directory" in capsys.readouterr().err
     assert (tmp_path / name).read_text() == "mine"
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
-        ["show"],
+        ["nonsense"],
         ["demo", "--rows"],
         ["demo", "--rows", "many"],
         ["demo", "--rows", "99"],
@@ -155,27 +151,14 @@ def test_files_of_others_are_not_touched(capsys: Capture, tmp_path: Path, name: 
     ],
 )
 def test_wrong_usage(capsys: Capture, arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        main(arguments)
-
-    assert exit_.value.code == 2
-    assert "usage: partner-vouchers" in capsys.readouterr().err
-
-
-def test_error_of_the_library(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path) -> None:
-        raise StorageFull(reason="the disk is full; make space and try again")
-
-    monkeypatch.setattr(cli, "SQLiteStorage", full)
-
-    assert main(["demo", "--rows", "100"]) == 1
-    assert capsys.readouterr().err == "error: the disk is full; make space and try again\n"
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.startswith("error: ")
 
 
 def test_directory_that_is_a_file(capsys: Capture, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    assert main(["demo", "--directory", str(tmp_path / "file")]) == 1
+    assert main(["demo", "--directory", str(tmp_path / "file")]) == 5
     assert capsys.readouterr().err.startswith("error: ")
 
 
@@ -183,7 +166,7 @@ def test_directory_that_is_a_file(capsys: Capture, tmp_path: Path) -> None:
 def test_demo_as_a_module_on_any_terminal(encoding: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "partner_vouchers", "demo", "--rows", "100"],
-        env={"PYTHONIOENCODING": encoding, "PYTHONPATH": str(Path(cli.__file__).parent.parent)},
+        env={"PYTHONIOENCODING": encoding, "PYTHONPATH": str(Path(cli.__file__).parent.parent.parent)},
         capture_output=True,
         check=False,
     )

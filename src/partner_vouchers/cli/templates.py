@@ -1,0 +1,75 @@
+"""Commands for message templates."""
+
+from __future__ import annotations
+
+import json as json_
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from partner_vouchers.cli.context import AsJson, Exit
+from partner_vouchers.cli.output import print_json, print_table, say
+from partner_vouchers.errors import InvalidInput, SourceUnreadable
+from partner_vouchers.messages import MessageTemplate
+
+Template = Annotated[Path, typer.Argument(metavar="FILE", help="The file of the template.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(no_args_is_help=True, help="Check and try message templates.")
+    for command in (check, render):
+        group.command()(command)
+    app.add_typer(group, name="template", rich_help_panel="Events and messages")
+
+
+def check(file: Template, json: AsJson = False) -> int:
+    """Find what is wrong with a template before a campaign uses it.
+
+    Example: `partner-vouchers template check welcome.liquid`
+    """
+    findings = MessageTemplate.check_source(_read(file))
+    if json:
+        print_json(findings)
+    else:
+        print_table(
+            ["#Line", "What", "Instead"],
+            [(each.line, each.message, each.suggestion) for each in findings],
+            empty="Nothing was found.",
+        )
+    return Exit.FINDINGS if findings else Exit.OK
+
+
+def render(
+    file: Template,
+    event: Annotated[Path | None, typer.Option(help="A JSON file with the properties of the event.")] = None,
+    profile: Annotated[Path | None, typer.Option(help="A JSON file with the properties of the user.")] = None,
+) -> int:
+    """Show the message that a template makes.
+
+    Example: `partner-vouchers template render welcome.liquid --profile asha.json`
+    """
+    message = MessageTemplate(_read(file)).render(event=_object(event), profile=_object(profile))
+    say("(The template skips this message.)" if message is None else message)
+    return Exit.OK
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise SourceUnreadable(filename=str(path), reason=str(reason)) from None
+
+
+def _object(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        value = json_.loads(_read(path))
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise InvalidInput(field=str(path), reason='must be a JSON object, such as {"name": "Asha"}')
+    return value

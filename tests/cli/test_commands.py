@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from partner_vouchers.cli import main
+from partner_vouchers.cli.app import app
+from partner_vouchers.cli.context import Exit
+
+CODE = "PM500FF-2026-XYZ"
+FAULTY = f"code\n{CODE}\nPM500FF-2026-ABC\nwrong code\n"
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in an empty directory; return the exit code and what it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PARTNER_VOUCHERS_ACTOR", "asha")
+
+    def run_(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(arguments)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run_
+
+
+@pytest.fixture
+def winter(run: Run) -> str:
+    """A list without codes; its id."""
+    assert run("create", "--partner", "Puma", "--tag", "Winter", "--expires", "2199-03-31")[0] == Exit.OK
+    return "1"
+
+
+@pytest.fixture
+def filled(run: Run, winter: str) -> str:
+    """A list with two codes; its id."""
+    Path("codes.csv").write_text(FAULTY)
+    assert run("upload", winter, "codes.csv")[0] == Exit.FAULTS
+    return winter
+
+
+def from_json(printed: str) -> Any:
+    return json.loads(printed)
+
+
+def test_the_life_of_a_list(run: Run, filled: str) -> None:
+    assert run("link", filled, "CMP1")[0] == Exit.OK
+    code, out, _ = run("assign", "--user", "user-42", "--campaign", "CMP1", "--key", "order-1", "--json")
+    assert code == Exit.OK
+    assert from_json(out)["replayed"] is False
+    assert run("pause", filled)[1] == "List 1 is paused.\n"
+    assert run("pause", filled)[0] == Exit.REFUSED
+    assert run("activate", filled)[0] == Exit.OK
+    assert run("edit", filled, "--name", "New", "--low-stock", "80%")[0] == Exit.OK
+    assert (
+        run("archive", filled, "--yes")[1].splitlines()[1]
+        == "These campaigns get no more codes from it: CMP1."
+    )
+    shown = from_json(run("show", filled, "--json")[1])
+    assert (shown["status"], shown["name"], shown["tag"]) == ("Archived", "New", "winter")
+    events = [row.split()[3] for row in run("audit", "--list", filled)[1].splitlines()[1:]]
+    assert events[:3] == ["list.created", "upload.completed", "campaign.linked"]
+    assert {entry["actor"] for entry in from_json(run("audit", "--json")[1])["items"]} == {"asha"}
+
+
+def test_an_upload_shows_its_errors_and_writes_the_error_file(run: Run, winter: str) -> None:
+    Path("codes.csv").write_text(FAULTY)
+    code, out, err = run("upload", winter, "codes.csv")
+    assert code == Exit.FAULTS
+    assert out.startswith("Completed: 2 of 3 codes accepted, 1 errors.\n")
+    assert "wrong code" not in out
+    assert "codes-errors.csv" in err
+    corrected = Path("codes-errors.csv").read_text().replace("wrong code", "right-code")
+    Path("codes-errors.csv").write_text(corrected)
+    assert run("upload", winter, "codes-errors.csv")[:2] == (
+        Exit.OK,
+        "Completed: 1 of 1 codes accepted, 0 errors.\n",
+    )
+
+
+def test_an_error_file_replaces_no_other_file(run: Run, winter: str) -> None:
+    Path("codes.csv").write_text(FAULTY)
+    Path("codes-errors.csv").write_text("mine")
+    code, _, err = run("upload", winter, "codes.csv")
+    assert code == Exit.USAGE
+    assert "codes-errors.csv exists" in err
+    assert Path("codes-errors.csv").read_text() == "mine"
+
+
+def test_a_file_is_refused_as_a_whole(run: Run, winter: str) -> None:
+    Path("codes.csv").write_text("a,b\n")
+    code, out, err = run("upload", winter, "codes.csv")
+    assert code == Exit.FAULTS
+    assert out.startswith("Failed: 0 of")
+    assert "The file was refused: " in err
+
+
+def test_a_file_is_validated_without_being_stored(run: Run, winter: str) -> None:
+    Path("codes.csv").write_text(FAULTY)
+    assert run("validate", winter, "codes.csv")[0] == Exit.FAULTS
+    assert from_json(run("uploads", "--json")[1])["items"] == []
+    Path("codes.csv").write_text("A1\nA2\n")
+    assert run("validate", winter, "codes.csv")[0] == Exit.OK
+
+
+def test_codes_are_masked_unless_they_are_revealed_which_is_audited(run: Run, filled: str) -> None:
+    assert CODE not in run("assign", "--user", "user-42", "--list", filled)[1]
+    assert CODE not in run("user", "user-42")[1]
+    assert CODE not in run("user", "user-42", "--json")[1]
+    assert CODE not in run("holders", CODE)[1]
+    assert "code.revealed" not in run("audit")[1]
+    assert CODE in run("user", "user-42", "--reveal")[1]
+    assert "code.revealed" in run("audit")[1]
+
+
+def test_downloads_are_audited(run: Run, filled: str) -> None:
+    assert run("export", filled, "--remaining", "-o", "left.csv")[0] == Exit.OK
+    assert CODE in Path("left.csv").read_text()
+    assert run("export", filled, "-o", "left.csv")[0] == Exit.USAGE
+    assert "file: – → remaining codes" in run("audit")[1]
+
+
+def test_what_cannot_be_undone_asks_first(run: Run, filled: str) -> None:
+    for command in ("archive", "delete"):
+        code, _, err = run(command, filled)
+        assert code == Exit.USAGE
+        assert "--yes" in err
+    assert run("delete", filled, "--yes")[0] == Exit.OK
+    assert run("show", filled)[0] == Exit.REFUSED
+
+
+def test_events_are_delivered_and_their_backlog_is_shown(run: Run, filled: str) -> None:
+    assert run("events", "backlog")[1] == "No sink has received an event yet.\n"
+    assert run("events", "deliver", "--jsonl", "events.jsonl")[0] == Exit.OK
+    assert len(Path("events.jsonl").read_text().splitlines()) == 3
+    (backlog,) = from_json(run("events", "backlog", "--json")[1]).values()
+    assert (backlog["undelivered"], backlog["dead_letters"]) == (0, 0)
+    assert run("events", "dead")[1] == "There is no dead letter.\n"
+    assert run("events", "backlog", "typo")[0] == Exit.REFUSED
+
+
+def test_templates_are_checked_and_rendered(run: Run) -> None:
+    Path("good.liquid").write_text("Hi {{ Profile.name | default: 'there' }}")
+    Path("bad.liquid").write_text("Hi {{ Profile.name }")
+    Path("asha.json").write_text('{"name": "Asha"}')
+    assert run("template", "check", "good.liquid")[0] == Exit.OK
+    assert run("template", "check", "bad.liquid")[0] == Exit.FINDINGS
+    assert run("template", "render", "good.liquid", "--profile", "asha.json")[1] == "Hi Asha\n"
+    assert run("template", "render", "bad.liquid")[0] == Exit.REFUSED
+    assert run("template", "check", "missing.liquid")[0] == Exit.STORAGE
+
+
+def test_doctor_finds_what_needs_attention(run: Run, filled: str) -> None:
+    assert run("doctor")[:2] == (Exit.OK, "Nothing needs attention.\n")
+    run("link", filled, "CMP1")
+    for user in ("a", "b"):
+        assert run("assign", "--user", user, "--campaign", "CMP1")[0] == Exit.OK
+    code, out, _ = run("doctor", "--json")
+    assert code == Exit.FINDINGS
+    assert [found["problem"] for found in from_json(out)] == ["a list has no code left"]
+    with closing(sqlite3.connect("vouchers.db")) as connection, connection:
+        connection.execute("UPDATE pv_uploads SET status = 'In Progress', started_at = 0")
+        connection.execute(
+            "UPDATE pv_lists SET expires_at = expires_at % 1000000 + ?", (int(time.time() + 3600) * 10**6,)
+        )
+    problems = [found["problem"] for found in from_json(run("doctor", "--json")[1])]
+    assert problems == [
+        "an upload is in progress for too long",
+        "a list expires soon",
+        "a list has no code left",
+    ]
+
+
+def test_doctor_finds_a_damaged_file(run: Run, filled: str) -> None:
+    with closing(sqlite3.connect("vouchers.db")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    data = bytearray(Path("vouchers.db").read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 8192] = b"\xff" * 8192
+    Path("vouchers.db").write_bytes(data)
+    code, out, _ = run("doctor")
+    assert code == Exit.FINDINGS
+    assert "the file is damaged" in out or "the storage cannot be used" in out
+
+
+@pytest.mark.parametrize(
+    "arguments, code",
+    [
+        (("lists", "--db", "missing.db"), Exit.USAGE),
+        (("lists", "--db", "no-database.db"), Exit.STORAGE),
+        (("show", "99"), Exit.REFUSED),
+        (("create", "--partner", "P", "--tag", "t", "--expires", "2001-01-01"), Exit.USAGE),
+        (("create", "--partner", "P", "--tag", "t", "--expires", "soon"), Exit.USAGE),
+        (
+            ("create", "--partner", "P", "--tag", "t", "--expires", "2199-01-01", "--zone", "Nowhere"),
+            Exit.USAGE,
+        ),
+        (("create", "--partner", "Puma", "--tag", "WINTER", "--expires", "2199-01-01"), Exit.REFUSED),
+        (("edit", "1"), Exit.USAGE),
+        (("edit", "1", "--low-stock", "few"), Exit.USAGE),
+        (("lists", "--status", "Gone"), Exit.USAGE),
+        (("lists", "--after", "tampered"), Exit.USAGE),
+        (("upload", "1", "missing.csv"), Exit.STORAGE),
+        (("assign", "--user", "u", "--list", "1"), Exit.NO_CODE),
+        (("assign", "--user", "u"), Exit.USAGE),
+        (("events", "deliver"), Exit.USAGE),
+    ],
+    ids=str,
+)
+def test_a_mistake_has_an_exit_code_and_a_message(
+    run: Run, winter: str, arguments: tuple[str, ...], code: Exit
+) -> None:
+    Path("no-database.db").write_text("this is no database")
+    found, _, err = run(*arguments)
+    assert found == code
+    assert err.startswith("error: ")
+    assert "Traceback" not in err
+    assert from_json(run("lists", "--json")[1])["items"][0]["version"] == 1
+
+
+def test_each_command_has_an_example() -> None:
+    commands = [*app.registered_commands]
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        commands += group.typer_instance.registered_commands
+    assert len(commands) > 20
+    for command in commands:
+        assert command.callback is not None
+        assert "Example: `partner-vouchers " in (command.callback.__doc__ or ""), command.callback.__name__
+
+
+def process(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "partner_vouchers", *arguments], env=environment, **options
+    )
+
+
+def test_a_pipe_whose_reader_has_enough_does_no_harm(run: Run, winter: str) -> None:
+    Path("many.csv").write_text("".join(f"CODE-{number:06}\n" for number in range(50_000)))
+    assert run("upload", winter, "many.csv")[0] == Exit.OK
+    with process("export", winter, "--remaining", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as export:
+        assert export.stdout is not None
+        assert export.stderr is not None
+        export.stdout.readline()
+        export.stdout.close()
+        assert export.stderr.read() == b""
+    assert export.returncode == 0
+
+
+def test_ctrl_c_during_an_upload_stores_nothing_and_says_what_to_do(run: Run, winter: str) -> None:
+    def interruptible() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    with process(
+        "upload", winter, "-", stdin=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=interruptible
+    ) as upload:
+        assert upload.stdin is not None
+        assert upload.stderr is not None
+        upload.stdin.write(b"CODE-1\n" * 100_000)
+        upload.stdin.flush()
+        upload.send_signal(signal.SIGINT)
+        upload.stdin.close()
+        message = upload.stderr.read()
+    assert upload.returncode in (Exit.INTERRUPTED, -signal.SIGINT)
+    assert b"Traceback" not in message
+    assert run("uploads", "--recover")[0] == Exit.OK
+    assert from_json(run("show", winter, "--json")[1])["available"] == 0
