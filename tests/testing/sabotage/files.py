@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 
-from partner_vouchers.adapters.sql.campaigns import LinkedLists, SqlCampaigns
+from partner_vouchers.adapters.sql.campaigns import SqlCampaigns
 from partner_vouchers.adapters.sqlite import contexts, host
+from partner_vouchers.ports import Offer
 from tests.testing.sabotage.adapters import Fault
 
 _commit = contexts.WriteContext._do_commit
-_of_campaign = SqlCampaigns.of_campaign
+_offer = SqlCampaigns.offer
 
 
 def _commit_each_second(self: contexts.WriteContext) -> None:
@@ -23,10 +24,10 @@ def _commit_each_second(self: contexts.WriteContext) -> None:
         _commit(self)
 
 
-def _remembered(self: SqlCampaigns, campaign_id: str) -> LinkedLists:
+def _remembered(self: SqlCampaigns, campaign_id: str) -> Offer:
     """Ask the database only once."""
     known = self._catalog.get(campaign_id)
-    return _of_campaign(self, campaign_id) if known is None else known.lists
+    return _offer(self, campaign_id) if known is None else known.offer
 
 
 def _commit_of_the_host(self: host.HostContext) -> None:
@@ -54,7 +55,7 @@ FILES = [
     Fault(
         "remembered lists that are out of date",
         "test_a_second_connection_sees_what_was_committed_at_once",
-        ((SqlCampaigns, "of_campaign", _remembered),),
+        ((SqlCampaigns, "offer", _remembered),),
     ),
     Fault(
         "joined transaction that commits",
