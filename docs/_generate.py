@@ -1,7 +1,8 @@
 """Draws tables of the reference from the code: `python docs/_generate.py` rewrites them.
 
-In a page, what stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->` is drawn by the part
-of that name in `PARTS`. The rest of the page is written by hand. A test fails when a page is out of date.
+In a page, the part between `<!-- generated: NAME -->` and `<!-- end of NAME -->` is drawn by the function
+of that name in `PARTS`. The rest of the page is written by hand. `PICTURES` are drawn whole. A test fails when a
+page or a picture is out of date.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from attrs import fields
 
 from partner_vouchers import errors
-from partner_vouchers.domain.lifecycle import STATUS_TABLE, Action, State, allowed_actions
+from partner_vouchers.domain.lifecycle import STATUS_TABLE, Action, State, Status, allowed_actions
 from partner_vouchers.domain.promo_events import PROMO_EVENTS, PromoEvent
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import PartnerVouchersError
@@ -38,7 +39,12 @@ def statuses() -> str:
 
 
 def transitions() -> str:
-    """Return the list of what leads from one status to another, found by doing it to a list."""
+    """Return the list of what leads from one status to another."""
+    return "\n".join(f"- {before} → {after}: {how}" for before, after, how in _transitions())
+
+
+def _transitions() -> list[tuple[Status, Status, str]]:
+    """Return (before, after, how), found by trying every action on a list of each status."""
     now = datetime(2000, 1, 1, tzinfo=UTC)
     later = now + timedelta(days=1)
     do: dict[Action, Callable[[VoucherList], VoucherList]] = {
@@ -48,7 +54,7 @@ def transitions() -> str:
         Action.UPLOAD: lambda found: found,
         Action.ARCHIVE: lambda found: found.archive(now)[0],
     }
-    lines: dict[str, None] = {}
+    found_ways: dict[tuple[Status, Status, str], None] = {}
     for expires_at in (now, now - timedelta(days=1)):
         for state in State:
             found = VoucherList(
@@ -56,15 +62,72 @@ def transitions() -> str:
                 expires_at=expires_at, state=state, created_at=now, updated_at=now,
             )  # fmt: skip
             before = found.status_at(now)
-            was = "" if before.value == state.value else f", where the list was {state} before"
+            was = "" if before.value == state.value else f" if the list was {state} before"
             for action in allowed_actions(before):
                 after = do[action](found).status_at(now)
                 if after is not before:
-                    how = f"{action} to a new expiry{was}" if action is Action.EDIT else action
-                    lines[f"- {before} → {after}: {how}"] = None
+                    how = f"edit to a new expiry{was}" if action is Action.EDIT else str(action)
+                    found_ways[before, after, how] = None
             if found.status_at(later) is not before:
-                lines[f"- {before} → {found.status_at(later)}: by itself, when its expiry has passed"] = None
-    return "\n".join(lines)
+                found_ways[before, found.status_at(later), "its expiry passes"] = None
+    return list(found_ways)
+
+
+_PLACES = {
+    Status.ACTIVE: (130, 60),
+    Status.PAUSED: (590, 60),
+    Status.EXPIRED: (360, 190),
+    Status.ARCHIVED: (360, 320),
+}
+_COLOURS = {"green": "#15803d", "orange": "#c2410c", "red": "#b91c1c", "gray": "#475569"}
+# The path of each arrow, and where its label goes. A new transition has no entry and fails here.
+_ARROWS = {
+    (Status.ACTIVE, Status.PAUSED): ("M190 52H526", 360, 44),
+    (Status.PAUSED, Status.ACTIVE): ("M530 70H194", 360, 88),
+    (Status.ACTIVE, Status.EXPIRED): ("M160 82L302 174", 280, 128),
+    (Status.EXPIRED, Status.ACTIVE): ("M300 192C200 192 135 150 132 86", 172, 174),
+    (Status.PAUSED, Status.EXPIRED): ("M560 82L418 174", 440, 128),
+    (Status.EXPIRED, Status.PAUSED): ("M420 192C520 192 585 150 588 86", 548, 174),
+    (Status.ACTIVE, Status.ARCHIVED): ("M100 82C30 200 60 320 296 320", 110, 322),
+    (Status.PAUSED, Status.ARCHIVED): ("M620 82C690 200 660 320 424 320", 610, 322),
+    (Status.EXPIRED, Status.ARCHIVED): ("M360 212V294", 388, 258),
+}
+
+
+def statuses_picture() -> str:
+    """Return the state diagram of a list's statuses as SVG, legible on light and dark pages."""
+    colours = {rule.status: _COLOURS[rule.colour] for rule in STATUS_TABLE}
+    lines = [
+        (
+            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 360" font-family="system-ui, sans-serif"'
+            ' font-size="14" text-anchor="middle">'
+        ),
+        "<title>The statuses of a voucher list</title>",
+        (
+            '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" orient="auto">'
+            '<path d="M0 0 10 5 0 10z" fill="#475569"/></marker></defs>'
+        ),
+        '<rect width="720" height="360" rx="8" fill="#f8fafc"/>',
+    ]
+    for before, after, how in _transitions():
+        path, x, y = _ARROWS[before, after]
+        label = how.partition(" if ")[0]
+        lines += [
+            f'<path d="{path}" fill="none" stroke="#475569" stroke-width="1.5" marker-end="url(#tip)"/>',
+            (
+                f'<text x="{x}" y="{y}" font-size="12" fill="#0f172a" stroke="#f8fafc" stroke-width="5"'
+                f' paint-order="stroke">{label}</text>'
+            ),
+        ]
+    for status, (x, y) in _PLACES.items():
+        lines += [
+            (
+                f'<rect x="{x - 60}" y="{y - 22}" width="120" height="44" rx="22" fill="#fff"'
+                f' stroke="{colours[status]}" stroke-width="2.5"/>'
+            ),
+            f'<text x="{x}" y="{y + 5}" font-weight="600" fill="{colours[status]}">{status}</text>',
+        ]
+    return "\n".join([*lines, "</svg>", ""])
 
 
 def error_classes() -> str:
@@ -156,8 +219,13 @@ PARTS: dict[str, Callable[[], str]] = {
 }
 
 
+PICTURES: dict[Path, Callable[[], str]] = {
+    Path(__file__).parent / "images" / "statuses.svg": statuses_picture,
+}
+
+
 def up_to_date(page: str) -> str:
-    """Return a page with its generated parts drawn anew.
+    """Return a page with its generated parts drawn again.
 
     Raises:
         ValueError: the page has no generated part, or one without its end.
@@ -179,7 +247,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def main() -> None:
-    """Rewrite the generated parts of all pages."""
+    """Rewrite the generated parts of all pages, and the pictures."""
+    for picture, draw in PICTURES.items():
+        picture.write_text(draw(), encoding="utf-8", newline="\n")
     for page in PAGES:
         page.write_text(up_to_date(page.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from docs import _generate
-from docs._generate import PAGES, up_to_date
+from docs._generate import PAGES, PICTURES, up_to_date
 from partner_vouchers import errors
 from partner_vouchers.domain.lifecycle import Status
 from partner_vouchers.errors import PartnerVouchersError
@@ -64,14 +64,23 @@ def test_the_transitions_are_these() -> None:
     assert _generate.transitions().splitlines() == [
         "- Active → Paused: pause",
         "- Active → Archived: archive",
-        "- Active → Expired: by itself, when its expiry has passed",
+        "- Active → Expired: its expiry passes",
         "- Paused → Active: activate",
         "- Paused → Archived: archive",
-        "- Paused → Expired: by itself, when its expiry has passed",
-        "- Expired → Active: edit to a new expiry, where the list was Active before",
+        "- Paused → Expired: its expiry passes",
+        "- Expired → Active: edit to a new expiry if the list was Active before",
         "- Expired → Archived: archive",
-        "- Expired → Paused: edit to a new expiry, where the list was Paused before",
+        "- Expired → Paused: edit to a new expiry if the list was Paused before",
     ]
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
+def test_a_picture_says_what_the_code_says(picture: Path) -> None:
+    drawn = PICTURES[picture]()
+
+    assert picture.read_text(encoding="utf-8") == drawn, (
+        f"{picture.name} is out of date; run: python docs/_generate.py"
+    )
 
 
 def test_the_table_has_every_error() -> None:
