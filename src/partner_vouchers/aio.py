@@ -125,6 +125,8 @@ class AsyncLists(_AsyncGroup[ListsGroup]):
     activate = in_thread(ListsGroup.activate)
     archive = in_thread(ListsGroup.archive)
     delete = in_thread(ListsGroup.delete)
+    stock = in_thread(ListsGroup.stock)
+    distribution = in_thread(ListsGroup.distribution)
 
 
 class AsyncUploads(_AsyncGroup[UploadsGroup]):

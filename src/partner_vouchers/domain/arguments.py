@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 from partner_vouchers.errors import InvalidInput
@@ -36,6 +37,24 @@ def require_seconds(field: str, value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1e9:
         return value
     raise InvalidInput(field=field, reason="must be a positive number of seconds")
+
+
+def require_days(since: object, until: object) -> tuple[date | None, date | None]:
+    """Return the first and the last of some days; None for no bound.
+
+    Raises:
+        InvalidInput: one of them is neither a date nor None, or the last comes before the first.
+    """
+    first, last = _require_day("since", since), _require_day("until", until)
+    if first is not None and last is not None and last < first:
+        raise InvalidInput(field="until", reason="must not come before since")
+    return first, last
+
+
+def _require_day(field: str, value: object) -> date | None:
+    if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
+        return value
+    raise InvalidInput(field=field, reason="must be a date, such as date(2027, 3, 31), or None")
 
 
 def require_bool(field: str, value: object) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from attrs import field, frozen
@@ -13,6 +13,7 @@ from partner_vouchers.domain.codes import mask
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.stock import Counts, StockLevel
+from partner_vouchers.errors import Unsupported
 
 
 @frozen
@@ -77,13 +78,30 @@ class Codes(Protocol):
         Args:
             list_id: the list.
             limit: the most codes to take.
-            now: takes nothing, and sets `Taken.run_out`, if an open reservation of the list has run out by then. None
-                takes no notice of reservations.
+            now: takes nothing, and sets `Taken.run_out`, if an open reservation of the list has run out by then. The
+                codes count as given on its UTC day. None takes no notice of reservations and counts no day.
 
         Raises:
             UnknownList: there is no such list.
         """
         ...
+
+    def given(self, list_id: str, since: date | None, until: date | None) -> dict[date, int]:
+        """Return how many codes of a list were given to users on each UTC day, without days without any.
+
+        A code counts on the day on which it was assigned, and stays counted when it is revoked; a reserved one counts
+        on the day of its confirmation. The cost does not depend on the number of codes.
+
+        Args:
+            list_id: the list.
+            since: the first day, or None.
+            until: the last day, or None.
+
+        Raises:
+            Unsupported: the storage does not count days.
+        """
+        del list_id, since, until
+        raise Unsupported(ability="codes a day")
 
     def counts(self, list_id: str) -> Counts:
         """Return the counters of a list, including the changes of this transaction.

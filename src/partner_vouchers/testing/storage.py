@@ -15,7 +15,12 @@ from partner_vouchers.testing.clauses.lists import ListClauses
 from partner_vouchers.testing.clauses.lookups import LookUpClauses
 from partner_vouchers.testing.clauses.records import JournalClauses, LeaseClauses, UploadClauses
 from partner_vouchers.testing.clauses.redemptions import RedemptionClauses
-from partner_vouchers.testing.clauses.reservations import LimitClauses, RefusalClauses, ReservationClauses
+from partner_vouchers.testing.clauses.reservations import (
+    DayClauses,
+    LimitClauses,
+    RefusalClauses,
+    ReservationClauses,
+)
 from partner_vouchers.testing.clauses.transactions import TransactionClauses
 from partner_vouchers.testing.machine import StorageMachine
 
@@ -31,6 +36,7 @@ class StorageContract(
     RefusalClauses,
     LimitClauses,
     ReservationClauses,
+    DayClauses,
     IdempotencyClauses,
     AssignmentClauses,
     ImportClauses,

@@ -180,7 +180,7 @@ class Assigner:
         return asking
 
     def _give(self, voucher_list: VoucherList, asks: Sequence[tuple[str, int]]) -> list[Assignment]:
-        taken = self.tx.codes.take(voucher_list.id, len(asks))
+        taken = self.tx.codes.take(voucher_list.id, len(asks), self.now)
         given: list[Assignment] = []
         if taken.codes:
             snapshot, campaign_id, now = voucher_list.snapshot, self.request.campaign_id, self.now

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from functools import partial
 
 from attrs import evolve
 
+from partner_vouchers.domain.arguments import require_days
 from partner_vouchers.domain.campaigns import CampaignLink
 from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.expiry import require_aware
+from partner_vouchers.domain.forecast import MONTH, Stock, forecast
 from partner_vouchers.domain.lifecycle import Status, criteria_for
 from partner_vouchers.domain.list_view import ArchivedList, ListView, archived_view_of, view_of
 from partner_vouchers.domain.stock import LowStock
@@ -356,6 +358,53 @@ class ListsGroup:
         self._wiring.write(remove)
         if not self._wiring.in_host_transaction:
             reclaim_some(self._wiring)
+
+    def stock(self, list_id: str) -> Stock:
+        """Return how many codes a list has, how fast they go, and when it will have none left.
+
+        It costs the same for any number of codes.
+
+        Raises:
+            UnknownList: there is none with this id.
+            InvalidInput: the id is not a string.
+
+        Example:
+            >>> stock = vouchers.lists.stock(winter.id)
+            >>> stock.counts.available, stock.runs_dry_on
+            (5, None)
+        """
+        now = self._wiring.now()
+
+        def read(tx: Transaction) -> tuple[VoucherList, dict[date, int]]:
+            found = require_list(tx, list_id)
+            return found, tx.codes.given(found.id, now.date() - timedelta(days=MONTH), now.date())
+
+        found, given = self._wiring.read(read)
+        return forecast(found.id, found.counts, given, found.expires_at, now)
+
+    def distribution(
+        self, list_id: str, *, since: date | None = None, until: date | None = None
+    ) -> dict[date, int]:
+        """Return how many codes of a list were given to users on each UTC day; days without any are left out.
+
+        A code counts on the day on which it was assigned, also if it was revoked since. It costs the same for any
+        number of codes.
+
+        Args:
+            list_id: the list.
+            since: the first day; None for the first of all.
+            until: the last day; None for the last of all.
+
+        Raises:
+            UnknownList: there is none with this id.
+            InvalidInput: an argument breaks its rule.
+        """
+        since, until = require_days(since, until)
+
+        def read(tx: Transaction) -> dict[date, int]:
+            return tx.codes.given(require_list(tx, list_id).id, since, until)
+
+        return self._wiring.read(read)
 
     def _change(self, list_id: str, change: Change, version: int | None, actor: str | None) -> ListView:
         actor = require_actor(actor)

@@ -24,7 +24,7 @@ def pages_read_to_take(storage: PostgresStorage, list_id: str) -> int:
         start = first_code_id(int(list_id))
         sql = f"EXPLAIN (ANALYZE, BUFFERS) {tx.session.statements['take_codes']}"
         never = -1
-        asked = (start, never, int(list_id), start, last_code_id(int(list_id)), 1, start, 1)
+        asked = (start, never, int(list_id), start, last_code_id(int(list_id)), 1, start, 1, 0, 0)
         plan = "\n".join(row[0] for row in tx.session.execute(sql, asked).fetchall())
     # The first line about buffers is that of the whole statement.
     pages = re.search(r"Buffers: shared (?:hit=(\d+))?(?: ?read=(\d+))?", plan)

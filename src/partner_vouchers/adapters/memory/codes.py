@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from itertools import islice
 
 from attrs import evolve
@@ -46,7 +46,15 @@ class Codes(Repository, ports.Codes):
         if found:
             counts = evolve(counts, distributed=counts.distributed + len(found))
             log.put(tables.lists, list_id, evolve(voucher_list, counts=counts))
+            if now is not None:
+                log.put(stock.given, now.date(), stock.given.get(now.date(), 0) + len(found))
         return Taken(found, counts, voucher_list.notified)
+
+    def given(self, list_id: str, since: date | None, until: date | None) -> dict[date, int]:
+        stock = self._unit.tables.stocks.get(list_id)
+        days = sorted(stock.given.items()) if stock is not None else []
+        first, last = since or date.min, until or date.max
+        return {day: codes for day, codes in days if codes and first <= day <= last}
 
     def counts(self, list_id: str) -> Counts:
         return self._unit.tables.list(list_id).counts

@@ -34,7 +34,9 @@ class Reservations(Repository, ports.Reservations):
             for opened in self._opened(each):
                 log.put(opened, each.id, None)
             self._count(each.list_id, reserved=1, distributed=-1)
-            stock = tables.stocks[each.list_id]
+            stock, day = tables.stocks[each.list_id], each.reserved_at.date()
+            if day in stock.given:
+                log.put(stock.given, day, stock.given[day] - 1)
             log.set(stock, "next_run_out", min(filter(None, (stock.next_run_out, each.expires_at))))
 
     def get(self, reservation_id: str) -> Reservation | None:
@@ -52,6 +54,8 @@ class Reservations(Repository, ports.Reservations):
         if state is ReservationState.CONFIRMED:
             log.put(tables.reserved_codes, ended.code_id, ended)
             self._count(ended.list_id, reserved=-1, distributed=1)
+            given = tables.stocks[ended.list_id].given
+            log.put(given, at.date(), given.get(at.date(), 0) + 1)
             return
         log.drop(tables.reserved_codes, ended.code_id)
         stock = tables.stocks.get(ended.list_id)

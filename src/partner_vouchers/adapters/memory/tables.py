@@ -94,6 +94,7 @@ class Stock:
         current: the index of the first batch that may have a code left; all before it are used up.
         returned: the codes that came back, by id.
         next_run_out: no open reservation of the list runs out before; None where none is open.
+        given: how many codes were given on each UTC day.
     """
 
     def __init__(self) -> None:
@@ -101,6 +102,7 @@ class Stock:
         self.current = 0
         self.returned: dict[str, TakenCode] = {}
         self.next_run_out: datetime | None = None
+        self.given: dict[date, int] = {}
 
     def batch_of(self, code_id: int) -> Batch:
         """Return the batch that brought a code."""

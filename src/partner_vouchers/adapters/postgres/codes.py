@@ -13,8 +13,10 @@ from partner_vouchers.adapters.postgres.heads import Heads
 from partner_vouchers.adapters.sql.assignments import SqlAssignments
 from partner_vouchers.adapters.sql.codes import SqlCodes, taken
 from partner_vouchers.adapters.sql.columns import (
+    NO_DAY,
     code_id_after,
     first_code_id,
+    from_day,
     from_instant,
     last_code_id,
     to_list_number,
@@ -59,16 +61,20 @@ class PostgresCodes(SqlCodes):
         if len(codes) < limit and after > max(start, stock.emptied):
             # What a rollback gave back lies further in front.
             self._heads.forget(number)
-            more, stock = self._take(list_id, number, start, start, limit - len(codes))
+            more, stock = self._take(
+                list_id, number, start, start, limit - len(codes), now, looks_for_run_out=False
+            )
             codes += more
         if not db.joined and self._is_near(stock):
             # One after the other, until the level is notified. A host's transaction would keep the others waiting
             # for too long: what it takes is notified by whoever asks next.
             db.lock("stock", str(number))
-            more, stock = self._take(list_id, number, start, start, limit - len(codes))
+            more, stock = self._take(
+                list_id, number, start, start, limit - len(codes), now, looks_for_run_out=False
+            )
             codes += more
         elif codes and stock.parts > _MANY_PARTS and not db.joined:
-            db.change("sum_up_parts", number, number)
+            db.change("sum_up_parts", number, number, number)
         taken_in_order = [row[0] for row in codes if row[2]]
         if taken_in_order:
             self._last_taken[number] = taken_in_order[-1]
@@ -97,11 +103,20 @@ class PostgresCodes(SqlCodes):
         return [TakenCode(str(code_id), code) for code_id, code in rows]
 
     def _take(
-        self, list_id: str, number: int, start: int, after: int, limit: int, now: datetime | None = None
+        self,
+        list_id: str,
+        number: int,
+        start: int,
+        after: int,
+        limit: int,
+        now: datetime | None,
+        *,
+        looks_for_run_out: bool = True,
     ) -> tuple[list[Row], _Stock]:
-        run_out = _NEVER if now is None else from_instant(now)
+        run_out = from_instant(now) if now is not None and looks_for_run_out else _NEVER
+        day = NO_DAY if now is None else from_day(now)
         bounds = first_code_id(number), last_code_id(number)
-        rows = self._db.fetch("take_codes", start, run_out, number, *bounds, limit, after, limit)
+        rows = self._db.fetch("take_codes", start, run_out, number, *bounds, limit, after, limit, day, day)
         if not rows:
             raise UnknownList(list_id=list_id)
         codes = [row[:3] for row in rows if row[0] is not None]

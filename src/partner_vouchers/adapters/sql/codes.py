@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import date
 
-from partner_vouchers.adapters.sql.columns import to_list_number
+from partner_vouchers.adapters.sql.columns import NO_DAY, from_day, to_day, to_list_number
 from partner_vouchers.adapters.sql.rows import LEVELS
 from partner_vouchers.adapters.sql.session import Row, Session, first
 from partner_vouchers.domain.duplicates import Holder
@@ -28,6 +29,13 @@ class SqlCodes:
         if row is None:
             raise UnknownList(list_id=list_id)
         return Counts(*row[: COUNTERS - 1])
+
+    def given(self, list_id: str, since: date | None, until: date | None) -> dict[date, int]:
+        number = to_list_number(list_id)
+        first_day = max(from_day(since or date.min), NO_DAY + 1)
+        bounds = number, first_day, from_day(until or date.max)
+        rows = self._db.fetch("codes_a_day", *bounds, *bounds)
+        return {to_day(day): int(codes) for day, codes in rows if codes}
 
     def holder(self, scope: str, code: str, counts: Callable[[State], bool]) -> Holder | None:
         row = first(self._db.fetch("holder_of_code", scope, code))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 from partner_vouchers.domain.stock import LowStock, PercentUsed
@@ -15,6 +15,10 @@ LAST_ID = 2**63 - 1
 _LISTS = 2 ** (63 - POSITION_BITS)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST_DAY = date(1970, 1, 1).toordinal()
+
+NO_DAY = 0
+"""The day of codes that count on no day."""
 
 
 def from_instant(instant: datetime) -> int:
@@ -25,6 +29,16 @@ def from_instant(instant: datetime) -> int:
 def to_instant(microseconds: int) -> datetime:
     """Return the instant of `from_instant`, in UTC."""
     return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def from_day(day: date) -> int:
+    """Return a day, or the UTC day of an instant in UTC, as days since 1970."""
+    return day.toordinal() - _FIRST_DAY
+
+
+def to_day(days: int) -> date:
+    """Return the day of `from_day`."""
+    return date.fromordinal(days + _FIRST_DAY)
 
 
 def from_low_stock(value: LowStock | None) -> str | None:

@@ -7,7 +7,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
-from partner_vouchers.adapters.sql.columns import from_instant, to_instant, to_list_number, to_number
+from partner_vouchers.adapters.sql.columns import (
+    from_day,
+    from_instant,
+    to_instant,
+    to_list_number,
+    to_number,
+)
 from partner_vouchers.adapters.sql.rows import campaign_of, origin_of
 from partner_vouchers.adapters.sql.session import Row, Session, first
 from partner_vouchers.domain.limits import Limit, Window
@@ -50,7 +56,8 @@ class SqlReservations:
                 expires_at,
             )
         for number, expiries in counted.items():
-            self._db.queue("count_reserved", number, len(expiries), min(expiries))
+            day = from_day(reservations[0].reserved_at)
+            self._db.queue("count_reserved", number, len(expiries), min(expiries), day)
 
     def get(self, reservation_id: str) -> Reservation | None:
         return first(_from_rows(self._db.fetch("reservation_by_id", reservation_id)))
@@ -63,7 +70,9 @@ class SqlReservations:
         if not changed:
             raise StorageError(reason="the reservation is not open; read it with get_for_update")
         if state is ReservationState.CONFIRMED:
-            self._db.queue("count_confirmed", to_list_number(reservation.list_id))
+            number = to_list_number(reservation.list_id)
+            self._db.queue("count_confirmed", number)
+            self._db.queue("count_given", number, from_day(at))
         else:
             self._return([reservation])
 

@@ -8,8 +8,10 @@ from datetime import datetime
 from partner_vouchers.adapters.sql.assignments import SqlAssignments
 from partner_vouchers.adapters.sql.codes import SqlCodes, taken
 from partner_vouchers.adapters.sql.columns import (
+    NO_DAY,
     code_id_after,
     first_code_id,
+    from_day,
     from_instant,
     last_code_id,
     to_list_number,
@@ -42,10 +44,17 @@ class SQLiteCodes(SqlCodes):
         if not rows:
             return self._take_with_care(list_id, limit, now)
         last = rows[-1]
-        if last[0] >= last[2] or last[3] or _has_run_out(last[4], now):
+        if (
+            now is None
+            or last[5] != from_day(now)
+            or last[0] >= last[2]
+            or last[3]
+            or _has_run_out(last[4], now)
+        ):
             return self._take_with_care(list_id, limit, now)
-        execute(_ADVANCE_CURSOR, (last[0], len(rows), number))
-        return taken(rows, last[5:], len(rows))
+        count = len(rows)
+        execute(_ADVANCE_CURSOR, (last[0], count, count, number))
+        return taken(rows, last[6:], count)
 
     def withdraw(self, upload_id: str) -> int:
         db, upload = self._db, to_number(upload_id)
@@ -80,24 +89,28 @@ class SQLiteCodes(SqlCodes):
         return [TakenCode(str(code_id), code) for code_id, code in rows]
 
     def _take_with_care(self, list_id: str, limit: int, now: datetime | None) -> Taken:
-        """Take codes of a list of which some came back, are dead, or are to come back first."""
+        """Take codes of a list of which some came back, are dead, or are to come back first, or on a new day."""
         number = to_list_number(list_id)
         row = first(self._db.fetch("stock_of_list", number))
         if row is None:
             raise UnknownList(list_id=list_id)
-        cursor, published, returned, next_run_out, *counters = row
+        cursor, published, returned, next_run_out, day, *counters = row
         if _has_run_out(next_run_out, now):
             return taken((), counters, 0, run_out=True)
+        today = NO_DAY if now is None else from_day(now)
+        if today not in (NO_DAY, day):
+            self._db.change("keep_day", number)
+            self._db.change("begin_day", today, number)
         codes: list[Row] = []
         if returned:
             codes = self._db.fetch("returned_codes", first_code_id(number), last_code_id(number), limit)
             self._db.queue_many("delete_returned", [row[:1] for row in codes])
-            self._db.change("count_taken_again", len(codes), number)
+            self._db.change("count_taken_again", len(codes), len(codes) if today else 0, number)
         if len(codes) < limit and cursor < published:
             rows, reached = self._walk(number, cursor, published, limit - len(codes))
             codes += rows
             if reached > cursor:
-                self._db.change("advance_cursor", reached, len(rows), number)
+                self._db.change("advance_cursor", reached, len(rows), len(rows) if today else 0, number)
                 self._db.change("refresh_skip", number)
         return taken(codes, counters, len(codes))
 

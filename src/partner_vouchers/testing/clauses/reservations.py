@@ -34,6 +34,14 @@ def require_ability(storage: Storage, ability: str) -> None:
             pytest.skip(str(error))
 
 
+def require_days_counted(tx: Transaction, list_id: str) -> None:
+    """Skip the test if the storage does not count codes a day."""
+    try:
+        tx.codes.given(list_id, None, None)
+    except Unsupported as error:
+        pytest.skip(str(error))
+
+
 Test = Callable[[Any, Storage], None]
 
 
@@ -90,6 +98,30 @@ def counts(storage: Storage, list_id: str) -> Counts:
     """Return the counters of a list."""
     with storage.begin(write=False) as tx:
         return tx.codes.counts(list_id)
+
+
+class DayClauses(StorageHooks):
+    """What `ports.Codes.given` owes."""
+
+    def test_codes_are_counted_by_the_day_on_which_they_are_taken(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, ["A", "B", "C", "D", "E", "F"])
+        other = driver.a_list(storage, ["A"], tag="other")
+        days = [START, START, START + timedelta(days=2), START]
+
+        def take(tx: Transaction, now: datetime | None) -> None:
+            require_days_counted(tx, list_id)
+            tx.codes.take(list_id, 1, now)
+
+        for now in days:
+            driver.in_transaction(storage, lambda tx, now=now: take(tx, now))  # type: ignore[misc]
+        driver.in_transaction(storage, lambda tx: take(tx, None))
+        first, last = START.date(), START.date() + timedelta(days=2)
+        with storage.begin(write=False) as tx:
+            given = tx.codes.given
+            assert given(list_id, None, None) == {first: 3, last: 1}
+            assert given(list_id, last, None) == {last: 1}
+            assert given(list_id, None, first) == {first: 3}
+            assert given(other, None, None) == given("x", None, None) == {}
 
 
 class ReservationClauses(StorageHooks):
@@ -335,6 +367,36 @@ class ReservationClauses(StorageHooks):
         with storage.begin(write=False) as tx:
             kept = [tx.reservations.get(each.id) is not None for each in made]
         assert kept == [False, False, True, True]
+
+    @needs("reservations")
+    def test_a_reserved_code_counts_on_the_day_of_its_confirmation(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, ["A", "B", "C"])
+        next_day = START + timedelta(days=1)
+
+        def work(tx: Transaction) -> None:
+            require_days_counted(tx, list_id)
+            codes = tx.codes.take(list_id, 2, START).codes
+            made = [
+                Reservation(
+                    id=f"r-{each.id}",
+                    code=each.code,
+                    code_id=each.id,
+                    user_id="user-1",
+                    campaign_id=None,
+                    list_id=list_id,
+                    reserved_at=START,
+                    expires_at=START + 48 * HOUR,
+                )
+                for each in codes
+            ]
+            tx.reservations.add(made)
+            tx.codes.take(list_id, 1, START)
+            tx.reservations.end(made[0], ReservationState.CONFIRMED, next_day)
+            tx.reservations.end(made[1], ReservationState.RELEASED, next_day)
+
+        driver.in_transaction(storage, work)
+        with storage.begin(write=False) as tx:
+            assert tx.codes.given(list_id, None, None) == {START.date(): 1, next_day.date(): 1}
 
 
 class LimitClauses(StorageHooks):

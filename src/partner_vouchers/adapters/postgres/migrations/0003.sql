@@ -112,3 +112,17 @@ CREATE TABLE pv_report_rows (
     code_id bigint,
     fault text
 );
+
+-- Codes given a day. `day` counts from 1970 in UTC. A connection counts those of its latest day in pv_distributed, with
+-- what an assignment writes anyway; 0 is no day.
+CREATE TABLE pv_given (
+    list_id bigint NOT NULL,
+    day integer NOT NULL,
+    connection integer NOT NULL,
+    codes integer NOT NULL,
+    PRIMARY KEY (list_id, day, connection)
+);
+
+ALTER TABLE pv_distributed ADD COLUMN day integer NOT NULL DEFAULT 0, ADD COLUMN day_codes integer NOT NULL DEFAULT 0;
+INSERT INTO pv_given (list_id, day, connection, codes)
+SELECT code_id >> 32, assigned_at / 86400000000, 0, count(*) FROM pv_assignments GROUP BY 1, 2;

@@ -2,7 +2,7 @@
 
 -- take_codes --
 -- Takes codes of a list after an id, those that came back first, and counts them in the part of the counter of this
--- connection. Codes that others are taking are passed over; none is taken where a reservation has run out by an instant.
+-- connection, and in its day. Codes that others are taking are passed over; none is taken where a reservation has run out by an instant.
 -- Returns the state of the list before the statement, with each code taken, or with none.
 WITH stock AS (
     SELECT s.list_id, s.published, greatest(s.emptied, ?) AS emptied,
@@ -33,11 +33,25 @@ WITH stock AS (
     RETURNING id, code
 ), both_kinds AS (
     SELECT id, code, 0 AS place FROM returned UNION ALL SELECT id, code, 1 FROM taken
+), former_day AS (
+    SELECT list_id, day, day_codes FROM pv_distributed
+    WHERE list_id = (SELECT list_id FROM stock) AND connection = pg_backend_pid() AND day <> ? AND day_codes <> 0
+      AND EXISTS (SELECT 1 FROM both_kinds)
+    FOR UPDATE
+), kept AS (
+    INSERT INTO pv_given AS g (list_id, day, connection, codes)
+    SELECT list_id, day, pg_backend_pid(), day_codes FROM former_day
+    ON CONFLICT (list_id, day, connection) DO UPDATE SET codes = g.codes + excluded.codes
+    RETURNING 1
 ), counted AS (
-    INSERT INTO pv_distributed AS d (list_id, connection, codes)
-    SELECT list_id, pg_backend_pid(), (SELECT count(*) FROM both_kinds) FROM stock
-    WHERE EXISTS (SELECT 1 FROM both_kinds)
-    ON CONFLICT (list_id, connection) DO UPDATE SET codes = d.codes + excluded.codes
+    INSERT INTO pv_distributed AS d (list_id, connection, codes, day, day_codes)
+    SELECT list_id, pg_backend_pid(), b.codes, CAST(? AS integer), b.codes
+    FROM stock CROSS JOIN (SELECT count(*) AS codes FROM both_kinds) AS b
+    -- The former day is kept before its row is rewritten.
+    WHERE b.codes > 0 AND (SELECT count(*) FROM kept) >= 0
+    ON CONFLICT (list_id, connection) DO UPDATE
+    SET codes = d.codes + excluded.codes, day = excluded.day,
+        day_codes = excluded.day_codes + CASE WHEN d.day = excluded.day THEN d.day_codes ELSE 0 END
 )
 SELECT b.id, b.code, b.place, stock.run_out, stock.published, stock.emptied, stock.uploaded, stock.codes, stock.reserved,
        stock.withdrawn, stock.retired, stock.level, stock.low_stock_at, stock.used_before, stock.parts
@@ -62,7 +76,11 @@ WITH parts AS (
     DELETE FROM pv_distributed WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM pv_distributed
         WHERE list_id = ? AND connection <> pg_backend_pid() FOR UPDATE SKIP LOCKED))
-    RETURNING codes, reserved
+    RETURNING codes, reserved, day, day_codes
+), kept AS (
+    INSERT INTO pv_given AS g (list_id, day, connection, codes)
+    SELECT CAST(? AS bigint), day, pg_backend_pid(), sum(day_codes) FROM parts WHERE day_codes <> 0 GROUP BY day
+    ON CONFLICT (list_id, day, connection) DO UPDATE SET codes = g.codes + excluded.codes
 )
 INSERT INTO pv_distributed AS d (list_id, connection, codes, reserved)
 SELECT CAST(? AS bigint), pg_backend_pid(), coalesce(sum(codes), 0), coalesce(sum(reserved), 0) FROM parts

@@ -19,6 +19,10 @@ SELECT nextval('pv_upload_ids')
 s.uploaded, {distributed}, {reserved}, s.withdrawn, s.retired,
 (SELECT level FROM pv_announced WHERE list_id = l.id)
 
+-- counters_of_today --
+-- Part: they are kept in parts.
+pv_distributed
+
 -- add_stock --
 -- Adds the counters of a list, of which no code has a greater id than the one given.
 WITH new (list_id, start) AS (VALUES (CAST(? AS bigint), CAST(? AS bigint))),

@@ -108,5 +108,16 @@ FROM pv_links AS k JOIN pv_lists AS l ON l.id = k.list_id JOIN pv_stock AS s ON 
 WHERE k.campaign_id = ? AND l.removed = 0
 ORDER BY k.priority, k.id
 
+-- counters_of_today --
+-- Part: how many codes of a list were given on its latest day, which are not in pv_given yet.
+pv_stock
+
+-- codes_a_day --
+-- How many codes of a list were given on each day.
+SELECT g.day, sum(g.codes) FROM (
+    SELECT day, codes FROM pv_given WHERE list_id = ? AND day >= ? AND day <= ?
+    UNION ALL SELECT day, day_codes FROM {counters_of_today} WHERE list_id = ? AND day >= ? AND day <= ?
+) AS g GROUP BY g.day ORDER BY g.day
+
 -- counters_of_list --
 SELECT {counters} FROM pv_stock AS s JOIN pv_lists AS l ON l.id = s.list_id WHERE s.list_id = ?

@@ -117,3 +117,17 @@ CREATE TABLE pv_report_rows (
 );
 
 INSERT OR IGNORE INTO pv_sequences VALUES ('report', 0);
+
+-- Codes given a day. `day` counts from 1970 in UTC. Those of the latest day are counted in pv_stock, with what an
+-- assignment writes anyway; 0 is no day.
+CREATE TABLE pv_given (
+    list_id INTEGER NOT NULL,
+    day INTEGER NOT NULL,
+    codes INTEGER NOT NULL,
+    PRIMARY KEY (list_id, day)
+) WITHOUT ROWID;
+
+ALTER TABLE pv_stock ADD COLUMN day INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pv_stock ADD COLUMN day_codes INTEGER NOT NULL DEFAULT 0;
+INSERT INTO pv_given (list_id, day, codes)
+SELECT code_id >> 32, assigned_at / 86400000000, count(*) FROM pv_assignments GROUP BY 1, 2;

@@ -2,18 +2,26 @@
 
 -- next_codes --
 -- The next codes of a list, with its counters.
-SELECT c.id, c.code, s.skip_from, s.returned, s.next_run_out, {counters}
+SELECT c.id, c.code, s.skip_from, s.returned, s.next_run_out, s.day, {counters}
 FROM pv_stock AS s CROSS JOIN pv_codes AS c
 WHERE s.list_id = ? AND c.id > s.cursor AND c.id <= s.published
 ORDER BY c.id LIMIT ?
 
 -- advance_cursor --
--- Moves the cursor of a list to an id, and counts codes as distributed.
-UPDATE pv_stock SET cursor = ?, distributed = distributed + ? WHERE list_id = ?
+-- Moves the cursor of a list to an id, and counts codes as distributed, and as given on the latest day.
+UPDATE pv_stock SET cursor = ?, distributed = distributed + ?, day_codes = day_codes + ? WHERE list_id = ?
+
+-- keep_day --
+-- Keeps how many codes of a list were given on its latest day.
+INSERT INTO pv_given AS g (list_id, day, codes) SELECT list_id, day, day_codes FROM pv_stock WHERE list_id = ? AND day_codes <> 0
+ON CONFLICT (list_id, day) DO UPDATE SET codes = g.codes + excluded.codes
+
+-- begin_day --
+UPDATE pv_stock SET day = ?, day_codes = 0 WHERE list_id = ?
 
 -- stock_of_list --
--- Where the cursor of a list is, where its codes end, what came back, and its counters.
-SELECT s.cursor, s.published, s.returned, s.next_run_out, {counters} FROM pv_stock AS s WHERE s.list_id = ?
+-- Where the cursor of a list is, where its codes end, what came back, its latest day, and its counters.
+SELECT s.cursor, s.published, s.returned, s.next_run_out, s.day, {counters} FROM pv_stock AS s WHERE s.list_id = ?
 
 -- returned_codes --
 -- Codes of a list that came back, between two ids.
@@ -24,8 +32,8 @@ WHERE r.code_id > ? AND r.code_id <= ? ORDER BY r.code_id LIMIT ?
 DELETE FROM pv_returned WHERE code_id = ?
 
 -- count_taken_again --
--- Counts codes that had come back as distributed.
-UPDATE pv_stock SET returned = returned - ?1, distributed = distributed + ?1 WHERE list_id = ?2
+-- Counts codes that had come back as distributed, and as given on the latest day.
+UPDATE pv_stock SET returned = returned - ?1, distributed = distributed + ?1, day_codes = day_codes + ?2 WHERE list_id = ?3
 
 -- count_returned_withdrawn --
 -- Counts codes that had come back as withdrawn.

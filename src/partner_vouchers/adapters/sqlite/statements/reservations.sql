@@ -5,13 +5,18 @@ INSERT INTO pv_reservations (id, code_id, list_id, user_id, origin, reserved_at,
 VALUES (?1, ?2, ?4, ?5, ?6, ?7, ?8, 'Open')
 
 -- count_reserved --
--- Counts codes that were taken as reserved, and notes when the first of them may run out.
+-- Counts codes that were taken on a day as reserved, and notes when the first of them may run out.
 UPDATE pv_stock SET distributed = distributed - ?2, reserved = reserved + ?2,
-    next_run_out = min(coalesce(next_run_out, ?3), ?3)
+    next_run_out = min(coalesce(next_run_out, ?3), ?3), day_codes = day_codes - CASE WHEN day = ?4 THEN ?2 ELSE 0 END
 WHERE list_id = ?1
 
 -- count_confirmed --
 UPDATE pv_stock SET reserved = reserved - 1, distributed = distributed + 1 WHERE list_id = ?
+
+-- count_given --
+-- Counts a code as given on a day.
+INSERT INTO pv_given AS g (list_id, day, codes) VALUES (?, ?, 1)
+ON CONFLICT (list_id, day) DO UPDATE SET codes = g.codes + 1
 
 -- count_returned --
 UPDATE pv_stock SET reserved = reserved - ?2, returned = returned + ?2 WHERE list_id = ?1
