@@ -14,11 +14,13 @@ HEAVY = {
     "http.client",
     "h11",
     "httpx2",
+    "jinja2",
     "liquid",
     "psycopg",
     "pytest",
     "requests",
     "sqlite3",
+    "starlette",
     "urllib.request",
 }
 
@@ -76,6 +78,8 @@ def test_wheel_holds_every_source_file_and_no_plugin(tmp_path: Path) -> None:
     [
         ("partner_vouchers.adapters.postgres", "psycopg", "postgres"),
         ("partner_vouchers.sinks.clevertap", "httpx2", "http"),
+        ("partner_vouchers.page", "jinja2", "page"),
+        ("partner_vouchers.page", "starlette", "page"),
         ("partner_vouchers.testing", "hypothesis", "testing"),
         ("partner_vouchers.testing", "pytest", "testing"),
     ],

@@ -1,0 +1,54 @@
+"""Who may do what: the host's decision, asked for each request."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+
+class Permission(StrEnum):
+    """What a request needs.
+
+    `VIEW`: to look at lists, uploads, campaigns, users, events and the audit log, with codes masked. `CHANGE`: to
+    change anything. `REVEAL`: to see whole codes, or to download a file with whole codes.
+    """
+
+    VIEW = "view"
+    CHANGE = "change"
+    REVEAL = "reveal"
+
+
+Authorize = Callable[[Request, Permission], "str | Awaitable[str | None] | None"]
+"""Decides whether a request may do something.
+
+It is given the request and the permission, and returns the name of the person for the audit log, or None to refuse.
+It may be a coroutine function; a plain function runs in a worker thread.
+"""
+
+
+def deny_all(request: Request, permission: Permission) -> str | None:
+    """Refuse everything: what happens where a host passes no `authorize`."""
+    del request, permission
+    return None
+
+
+async def authorized_actor(authorize: Authorize, request: Request, permission: Permission) -> str:
+    """Return the name of the person who makes a request.
+
+    Raises:
+        HTTPException: 403, where `authorize` refuses.
+    """
+    if inspect.iscoroutinefunction(authorize):
+        actor = await authorize(request, permission)
+    else:
+        actor = await run_in_threadpool(authorize, request, permission)
+        if inspect.isawaitable(actor):
+            actor = await actor
+    if not isinstance(actor, str) or not actor:
+        raise HTTPException(403, f"You may not {permission.value} here. Ask the administrator of this page.")
+    return actor

@@ -1,0 +1,90 @@
+// The page works without this script. It makes forms safer and uploads visible.
+"use strict";
+
+for (const form of document.querySelectorAll("form[data-confirm]")) {
+  form.addEventListener("submit", (event) => {
+    if (!window.confirm(form.dataset.confirm)) event.preventDefault();
+  });
+}
+
+// A double click sends a form once.
+for (const form of document.querySelectorAll("form[data-once]")) {
+  form.addEventListener("submit", () => {
+    for (const button of form.querySelectorAll("button")) setTimeout(() => { button.disabled = true; }, 0);
+  });
+}
+window.addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("form[data-once] button")) button.disabled = false;
+});
+
+// Menus close on Escape and when another one opens.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+for (const menu of document.querySelectorAll("details.menu")) {
+  menu.addEventListener("toggle", () => {
+    if (!menu.open) return;
+    for (const other of document.querySelectorAll("details.menu[open]")) if (other !== menu) other.open = false;
+  });
+}
+
+// Shows how much of a file has been sent.
+for (const form of document.querySelectorAll("form[data-upload]")) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const bar = form.querySelector("progress");
+    const request = new XMLHttpRequest();
+    bar.hidden = false;
+    request.upload.addEventListener("progress", (sent) => {
+      if (sent.lengthComputable) bar.value = (100 * sent.loaded) / sent.total;
+    });
+    const failed = () => {
+      bar.hidden = true;
+      for (const button of form.querySelectorAll("button")) button.disabled = false;
+      let note = form.querySelector("[role=alert]");
+      if (!note) {
+        note = document.createElement("p");
+        note.className = "note bad";
+        note.setAttribute("role", "alert");
+        form.prepend(note);
+      }
+      note.textContent = "The connection was lost before the file was complete. Nothing was stored; try again.";
+    };
+    request.addEventListener("error", failed);
+    request.addEventListener("abort", failed);
+    request.addEventListener("load", () => {
+      if (request.responseURL && request.status < 400) {
+        window.location.assign(request.responseURL);
+        return;
+      }
+      const answer = new DOMParser().parseFromString(request.responseText, "text/html");
+      document.title = answer.title;
+      document.querySelector("main").replaceWith(answer.querySelector("main"));
+      for (const alert of document.querySelectorAll("[role=alert]")) { alert.tabIndex = -1; alert.focus(); }
+    });
+    request.open("POST", form.action);
+    request.send(new FormData(form));
+  });
+}
+
+// Watches an upload that the server works on.
+const running = document.querySelector("[data-progress]");
+if (running) {
+  const watch = async () => {
+    try {
+      const answer = await fetch(running.dataset.progress, { headers: { accept: "application/json" } });
+      const state = await answer.json();
+      if (!state.running) { window.location.replace(window.location.pathname); return; }
+      running.querySelector("[data-rows]").textContent = state.rows.toLocaleString("en");
+      const bar = running.querySelector("progress");
+      bar.max = state.size;
+      bar.value = state.bytes;
+    } catch { /* the next attempt may do better */ }
+    setTimeout(watch, 700);
+  };
+  setTimeout(watch, 700);
+}

@@ -1,0 +1,76 @@
+"""Errors of the library in the words of the page, for people who do not write programs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from partner_vouchers.errors import (
+    ActionNotAllowed,
+    FileAlreadyUploaded,
+    InvalidInput,
+    ListLinked,
+    OriginalNotKept,
+    PartnerVouchersError,
+    StorageError,
+    TagTaken,
+    UnknownAssignment,
+    UnknownEligibilityRule,
+    UnknownList,
+    UnknownPartner,
+    UnknownUpload,
+    UploadInterrupted,
+    UploadRunning,
+)
+
+_MISSING: Final = (UnknownList, UnknownUpload, UnknownAssignment)
+
+# The library's own messages name its functions. `{error.x}` is an attribute of the error.
+_TEXTS: Final[dict[type[PartnerVouchersError], str]] = {
+    UnknownList: "There is no list {error.list_id}. It may have been deleted.",
+    UnknownUpload: "There is no upload {error.upload_id}.",
+    UnknownAssignment: "This code is not given to anybody.",
+    UnknownPartner: "Choose a partner from the list, or add a new one.",
+    UnknownEligibilityRule: "Your backend has no rule with this name. Leave it empty, or ask its developers.",
+    TagTaken: "List {error.list_id} of this partner has this tag. Choose another one.",
+    ActionNotAllowed: "The list is {error.status}, so this is not possible: {error.action}.",
+    ListLinked: "Campaigns are linked to this list. Unlink them before you delete it.",
+    OriginalNotKept: "The original file was not kept, because it was never read whole.",
+    UploadRunning: (
+        "Another upload to this list is in progress. Wait until it is complete. "
+        "If its process was stopped, use Recover on the Uploads tab."
+    ),
+    UploadInterrupted: "Another process took this upload over. The list of uploads shows how it ended.",
+    FileAlreadyUploaded: (
+        "This file was already uploaded to this list, as {error.filename} (upload {error.upload_id}). "
+        "To upload it again, tick the box below and choose the file once more."
+    ),
+    StorageError: "The storage cannot be used right now. Nothing was changed. Try again.",
+}
+
+
+def explain(error: PartnerVouchersError) -> str:
+    """Return an error in the words of the page; nothing of the storage's internals is in it."""
+    for each in type(error).__mro__:
+        if each in _TEXTS:
+            return _TEXTS[each].format(error=error)
+    if isinstance(error, InvalidInput):
+        return f"{error.field.replace('_', ' ').capitalize()}: {error.reason}."
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def status_code_of(error: PartnerVouchersError) -> int:
+    """Return the HTTP status of the answer to an error."""
+    if isinstance(error, _MISSING):
+        return 404
+    if isinstance(error, StorageError):
+        return 503
+    return 422 if isinstance(error, InvalidInput) else 409
+
+
+def faults_of(error: PartnerVouchersError) -> dict[str, str]:
+    """Return an error as what a form shows: by field, or under `""` what is about the whole form."""
+    if isinstance(error, InvalidInput):
+        return {error.field: error.reason}
+    fields = {TagTaken: "tag", UnknownPartner: "partner", UnknownEligibilityRule: "eligibility"}
+    return {fields.get(type(error), ""): explain(error)}

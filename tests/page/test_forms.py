@@ -1,0 +1,379 @@
+"""What people do with the forms: also twice, too late, and with the wrong file."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from partner_vouchers import PartnerVouchers
+from partner_vouchers.page.visit import MAX_FORM
+from tests.page.conftest import NOW, Clock
+from tests.support.page import Visitor, alerts
+from tests.support.sinks import ScriptedSink, reject
+
+ASHA = "asha@example.com"
+NEW = {
+    "partner": "Puma",
+    "tag": "Summer_Sale",
+    "name": "Summer Sale",
+    "description": "₹300 off",
+    "expires_at": "2027-06-30T23:59",
+}
+
+
+def edited(vouchers: PartnerVouchers, **changes: str) -> dict[str, str]:
+    found = vouchers.lists.get("1")
+    fields = {
+        "version": str(found.version),
+        "name": found.name,
+        "description": found.description,
+        "expires_at": found.expires_at.strftime("%Y-%m-%dT%H:%M:%S"),
+    }
+    return fields | changes
+
+
+def test_a_list_is_created_by_the_person_who_sent_the_form(
+    visitor: Visitor, vouchers: PartnerVouchers
+) -> None:
+    page = visitor.follow(visitor.post("/lists/new", {**NEW, "low_stock": "20", "low_stock_unit": "percent"}))
+
+    found = vouchers.lists.get("2")
+    assert "The list was created." in page
+    assert (found.tag, found.name, found.expires_at.isoformat()) == (
+        "summer_sale",
+        "Summer Sale",
+        "2027-06-30T23:59:00+00:00",
+    )
+    assert "percent=20" in str(found.low_stock_at)
+    assert vouchers.audit.entries(list_id="2").items[0].actor == ASHA
+
+
+def test_a_list_is_created_with_a_new_partner_and_a_file(visitor: Visitor, vouchers: PartnerVouchers) -> None:
+    answer = visitor.upload("/lists/new", b"code\nA-1\nA-2\n", **{**NEW, "new_partner": "Nykaa"})
+
+    assert "The list was created." in visitor.follow(answer)
+    assert (vouchers.lists.get("2").partner, vouchers.lists.get("2").available) == ("Nykaa", 2)
+
+
+@pytest.mark.parametrize(
+    "changes, says",
+    [
+        ({"tag": ""}, "tag"),
+        ({"tag": "two words"}, "white space"),
+        ({"tag": "winter"}, "List 1 of this partner has this tag"),
+        ({"partner": ""}, "partner"),
+        ({"partner": "Nobody"}, "Choose a partner"),
+        ({"name": "n" * 256}, "255"),
+        ({"expires_at": ""}, "choose until when"),
+        ({"expires_at": "soon"}, "is not a date and time"),
+        ({"expires_at": "2020-01-01T00:00"}, "not in the future"),
+        ({"expires_at": "9999-12-31T23:59-14:00"}, "9999"),
+        ({"low_stock": "many"}, "whole number"),
+        ({"low_stock": "200", "low_stock_unit": "percent"}, "100"),
+    ],
+)
+def test_a_form_with_a_fault_comes_back_as_it_was_filled_in(
+    visitor: Visitor, vouchers: PartnerVouchers, changes: dict[str, str], says: str
+) -> None:
+    answer = visitor.post("/lists/new", {**NEW, **changes})
+
+    assert answer.status_code in {409, 422}
+    assert says in answer.text
+    assert "₹300 off" in answer.text
+    assert alerts(answer.text)
+    assert len(vouchers.lists.find().items) == 1
+
+
+def test_what_is_changed_is_saved(visitor: Visitor, vouchers: PartnerVouchers) -> None:
+    page = visitor.follow(
+        visitor.post("/lists/1/edit", edited(vouchers, name="Winter Sale II", low_stock="100"))
+    )
+
+    assert "The changes were saved." in page
+    assert vouchers.lists.get("1").name == "Winter Sale II"
+    assert vouchers.lists.get("1").low_stock_at == 100
+
+
+def test_saving_a_form_as_it_is_changes_nothing(visitor: Visitor, vouchers: PartnerVouchers) -> None:
+    before = vouchers.lists.get("1")
+
+    page = visitor.follow(visitor.post("/lists/1/edit", edited(vouchers)))
+
+    assert "Nothing was changed." in page
+    assert vouchers.lists.get("1") == before
+
+
+def test_the_second_of_two_people_sees_that_the_list_changed(
+    visitor: Visitor, vouchers: PartnerVouchers
+) -> None:
+    opened = edited(vouchers, description="mine")
+    vouchers.lists.edit("1", name="Theirs")
+
+    answer = visitor.post("/lists/1/edit", opened)
+
+    assert answer.status_code == 409
+    assert "Somebody else changed this list" in answer.text
+    assert "List name is now: Theirs" in answer.text
+    assert ">mine</textarea>" in answer.text
+    assert vouchers.lists.get("1").description == "₹500 off"
+
+    again = opened | {"version": str(vouchers.lists.get("1").version)}
+    visitor.follow(visitor.post("/lists/1/edit", again))
+    assert vouchers.lists.get("1").description == "mine"
+
+
+@pytest.mark.parametrize("version", ["", "0", "x", "-1", "99999999999999999999"])
+def test_a_form_without_its_version_overwrites_nothing(
+    visitor: Visitor, vouchers: PartnerVouchers, version: str
+) -> None:
+    answer = visitor.post("/lists/1/edit", edited(vouchers, name="other") | {"version": version})
+
+    assert answer.status_code in {409, 422}
+    assert vouchers.lists.get("1").name == "Winter Sale"
+
+
+def test_an_expired_list_can_be_renamed_and_then_extended(
+    visitor: Visitor, vouchers: PartnerVouchers, clock: Clock
+) -> None:
+    clock.now = NOW + timedelta(days=100)
+    assert "Extend its expiry" in visitor.text("/lists/1/uploads")
+
+    visitor.follow(visitor.post("/lists/1/edit", edited(vouchers, name="Old")))
+    assert vouchers.lists.get("1").status == "Expired"
+
+    visitor.follow(visitor.post("/lists/1/edit", edited(vouchers, expires_at="2027-12-31T23:59:59")))
+    assert vouchers.lists.get("1").status == "Active"
+
+
+def test_a_double_click_is_one_click(visitor: Visitor, vouchers: PartnerVouchers) -> None:
+    for path in ("/lists/1/do/pause", "/lists/1/do/activate", "/lists/1/do/archive"):
+        first, second = visitor.post(path), visitor.post(path)
+        assert first.headers["location"] == second.headers["location"]
+
+    assert vouchers.lists.get("1").status == "Archived"
+
+
+def test_unlinking_twice_is_unlinking_once(visitor: Visitor, vouchers: PartnerVouchers) -> None:
+    for _ in range(2):
+        visitor.follow(visitor.post("/lists/1/campaigns/unlink", {"campaign_id": "CMP1"}))
+
+    assert vouchers.campaigns.of_list("1") == []
+
+
+def test_creating_twice_makes_one_list(visitor: Visitor, vouchers: PartnerVouchers) -> None:
+    visitor.post("/lists/new", NEW)
+    answer = visitor.post("/lists/new", NEW)
+
+    assert "List 2 of this partner has this tag" in answer.text
+    assert len(vouchers.lists.find().items) == 2
+
+
+def test_what_a_status_does_not_allow_is_refused_in_words(
+    visitor: Visitor, vouchers: PartnerVouchers
+) -> None:
+    visitor.post("/lists/1/do/archive")
+
+    refused = [
+        visitor.post("/lists/1/do/pause"),
+        visitor.post("/lists/1/edit", edited(vouchers, name="other")),
+        visitor.upload("/lists/1/uploads", b"A-1\n"),
+    ]
+
+    for answer in refused:
+        assert answer.status_code == 409
+        assert "The list is Archived" in answer.text
+
+
+def test_what_cannot_be_undone_is_asked_first(visitor: Visitor) -> None:
+    page = visitor.text("/lists/1/confirm/archive")
+
+    assert "permanent" in page
+    assert "CMP1" in page
+    assert visitor.get("/lists/1/confirm/pause").status_code == 404
+    assert visitor.post("/lists/1/do/explode").status_code == 404
+
+
+def test_only_a_list_that_gave_nothing_out_is_deleted(visitor: Visitor, vouchers: PartnerVouchers) -> None:
+    visitor.post("/lists/new", NEW)
+
+    assert visitor.post("/lists/1/do/delete").status_code == 409
+    assert visitor.post("/lists/2/do/delete").headers["location"] == "/?done=deleted"
+    assert [found.id for found in vouchers.lists.find().items] == ["1"]
+
+
+def test_a_file_with_faults_is_shown_row_by_row_and_can_be_corrected(
+    visitor: Visitor, vouchers: PartnerVouchers
+) -> None:
+    page = visitor.follow(visitor.upload("/lists/1/uploads", b"code\nNEW-1\nnot good\nNEW-1\n"))
+    errors = visitor.post("/uploads/2/errors").content
+
+    assert "2 errors" in page
+    assert vouchers.uploads.get("2").uploaded_by == ASHA
+    visitor.follow(visitor.upload("/lists/1/uploads", errors.replace(b"not good", b"GOOD-1"), "errors.csv"))
+    assert vouchers.uploads.get("3").accepted == 1
+
+
+@pytest.mark.parametrize(
+    "content, filename, says",
+    [
+        (b"", "codes.csv", "no codes"),
+        (b"A-1\n", "codes.xlsx", ".csv"),
+        (b"A-1,B-1\n", "codes.csv", "column"),
+        (b"caf\xe9-1\n", "codes.csv", "UTF-8"),
+    ],
+)
+def test_a_file_that_is_refused_says_why(
+    visitor: Visitor, vouchers: PartnerVouchers, content: bytes, filename: str, says: str
+) -> None:
+    page = visitor.follow(visitor.upload("/lists/1/uploads", content, filename))
+
+    assert "No code of this file was stored." in page
+    assert says in page
+    assert vouchers.uploads.get("2").status == "Failed"
+
+
+def test_a_form_without_a_file_asks_for_one(visitor: Visitor) -> None:
+    for answer in (visitor.post("/lists/1/uploads"), visitor.upload("/lists/1/uploads", b"", filename="")):
+        assert answer.status_code in {400, 422}
+
+    assert "Choose a file" in visitor.post("/lists/1/uploads").text
+
+
+def test_the_same_file_again_asks_whether_it_is_meant(visitor: Visitor, vouchers: PartnerVouchers) -> None:
+    visitor.upload("/lists/1/uploads", b"A-1\n")
+
+    refused = visitor.upload("/lists/1/uploads", b"A-1\n")
+    assert refused.status_code == 409
+    assert "Upload this file again" in refused.text
+    assert "force=True" not in refused.text
+
+    visitor.follow(visitor.upload("/lists/1/uploads", b"A-1\n", force="yes"))
+    assert len(vouchers.uploads.find(list_id="1").items) == 3
+
+
+def test_a_huge_file_is_refused_before_it_is_read(visitor: Visitor, vouchers: PartnerVouchers) -> None:
+    answer = visitor.client.post(
+        "/lists/1/uploads",
+        content=b"",
+        headers={"content-type": "multipart/form-data; boundary=x", "content-length": str(MAX_FORM + 1)},
+    )
+
+    assert answer.status_code == 413
+    assert "at most 50 MB" in answer.text
+    assert len(vouchers.uploads.find(list_id="1").items) == 1
+
+
+def test_a_huge_file_of_unknown_length_is_refused_while_it_is_read(visitor: Visitor) -> None:
+    sent = 0
+
+    def body() -> object:
+        nonlocal sent
+        head = b'--x\r\ncontent-disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+        yield head
+        while sent < 2 * MAX_FORM:
+            sent += 1024**2
+            yield b"A" * 1024**2
+
+    answer = visitor.client.post(
+        "/lists/1/uploads",
+        content=body(),  # type: ignore[arg-type]
+        headers={"content-type": "multipart/form-data; boundary=x"},
+    )
+
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no multipart",
+        b'--x\r\ncontent-disposition: form-data; name="csrf_token"\r\n\r\n' + b"A" * 2 * 1024**2,
+        b'--x\r\ncontent-disposition: form-data; name="a"\r\n\r\n1\r\n' * 200,
+    ],
+)
+def test_a_form_that_cannot_be_read_changes_nothing(
+    visitor: Visitor, vouchers: PartnerVouchers, content: bytes
+) -> None:
+    answer = visitor.client.post(
+        "/lists/1/do/pause", content=content, headers={"content-type": "multipart/form-data; boundary=x"}
+    )
+
+    assert answer.status_code in {400, 403}
+    assert vouchers.lists.get("1").status == "Active"
+
+
+def test_an_upload_is_withdrawn(visitor: Visitor, vouchers: PartnerVouchers) -> None:
+    for _ in range(2):
+        visitor.post("/uploads/1/withdraw")
+
+    assert vouchers.lists.get("1").withdrawn == 2
+
+
+def test_a_campaign_is_linked_and_its_link_changed(visitor: Visitor, vouchers: PartnerVouchers) -> None:
+    for priority in ("1", "7"):
+        visitor.follow(
+            visitor.post(
+                "/lists/1/campaigns", {"campaign_id": "CMP2", "priority": priority, "repeat": "new code"}
+            )
+        )
+
+    (_, link) = vouchers.campaigns.of_list("1")
+    assert (link.campaign_id, link.priority, link.repeat) == ("CMP2", 7, "new code")
+    assert "CMP2" in visitor.text("/campaign")
+    assert "Winter Sale" in visitor.text("/campaign?id=CMP2")
+
+
+@pytest.mark.parametrize(
+    "fields, says",
+    [
+        ({"campaign_id": ""}, "campaign"),
+        ({"campaign_id": "CMP2", "repeat": "sometimes"}, "choose one of the list"),
+        ({"campaign_id": "CMP2", "priority": "high"}, "whole number"),
+        ({"campaign_id": "CMP2", "eligibility": "unheard-of"}, "no rule with this name"),
+    ],
+)
+def test_a_link_with_a_fault_is_not_made(
+    visitor: Visitor, vouchers: PartnerVouchers, fields: dict[str, str], says: str
+) -> None:
+    answer = visitor.post("/lists/1/campaigns", fields)
+
+    assert answer.status_code in {409, 422}
+    assert says in answer.text
+    assert len(vouchers.campaigns.of_list("1")) == 1
+
+
+def test_a_dead_letter_is_sent_again(visitor: Visitor, vouchers: PartnerVouchers) -> None:
+    sink = ScriptedSink()
+    vouchers.codes.assign(campaign_id="CMP1", user_id="user-2")
+    sink.always = reject("user-1", final=True, reason="unknown <user>")
+    while not vouchers.events.dead_letters().items:
+        vouchers.events.deliver(sink)
+    (letter,) = vouchers.events.dead_letters().items
+
+    assert "unknown &lt;user&gt;" in visitor.text("/delivery")
+    page = visitor.follow(visitor.post("/delivery/retry", {"sink": "crm", "id": letter.id}))
+
+    assert "delivered again" in page
+    assert vouchers.events.dead_letters().items == ()
+
+
+def test_a_sink_that_is_not_known_is_answered_in_words(visitor: Visitor) -> None:
+    assert visitor.post("/delivery/retry", {"sink": "nowhere"}).status_code == 409
+
+
+@pytest.mark.parametrize(
+    "source, says",
+    [
+        ("Hi {{ Profile.name }}, {{ Event.voucherCode }}", "Hi Ravi, SAMPLE-CODE"),
+        ("{{ Event.voucherCod }}", "Did you mean"),
+        ("{% if %}", "What to correct"),
+        ("{% for a in (1..100000000) %}x{% endfor %}", "alert"),
+        ("{{ Event.", "What to correct"),
+    ],
+)
+def test_a_template_can_be_tried(visitor: Visitor, source: str, says: str) -> None:
+    answer = visitor.post("/template", {"source": source, "name": "Ravi"})
+
+    assert answer.status_code == 200
+    assert says in answer.text

@@ -1,0 +1,128 @@
+"""`authorize` decides each view, change and reveal; without it everything is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.routing import Route
+
+from partner_vouchers import PartnerVouchers
+from partner_vouchers.page import Permission, create_app
+from tests.support.page import Person, Visitor
+
+VIEW, CHANGE, REVEAL = Permission.VIEW, Permission.CHANGE, Permission.REVEAL
+
+NEEDS = {
+    ("GET", "/"): VIEW,
+    ("GET", "/lists/new"): CHANGE,
+    ("POST", "/lists/new"): CHANGE,
+    ("GET", "/lists/{list_id}"): VIEW,
+    ("POST", "/lists/{list_id}/edit"): CHANGE,
+    ("GET", "/lists/{list_id}/confirm/{action}"): CHANGE,
+    ("POST", "/lists/{list_id}/do/{action}"): CHANGE,
+    ("GET", "/lists/{list_id}/uploads"): VIEW,
+    ("POST", "/lists/{list_id}/uploads"): CHANGE,
+    ("GET", "/lists/{list_id}/uploads/progress"): VIEW,
+    ("POST", "/lists/{list_id}/uploads/recover"): CHANGE,
+    ("GET", "/uploads/{upload_id}"): VIEW,
+    ("POST", "/uploads/{upload_id}/original"): REVEAL,
+    ("POST", "/uploads/{upload_id}/errors"): REVEAL,
+    ("POST", "/uploads/{upload_id}/withdraw"): CHANGE,
+    ("GET", "/lists/{list_id}/campaigns"): VIEW,
+    ("POST", "/lists/{list_id}/campaigns"): CHANGE,
+    ("POST", "/lists/{list_id}/campaigns/unlink"): CHANGE,
+    ("GET", "/campaign"): VIEW,
+    ("GET", "/lists/{list_id}/codes"): VIEW,
+    ("POST", "/lists/{list_id}/codes/export"): REVEAL,
+    ("GET", "/lists/{list_id}/audit"): VIEW,
+    ("GET", "/user"): VIEW,
+    ("POST", "/user"): VIEW,
+    ("POST", "/assignments/{assignment_id}/reveal"): REVEAL,
+    ("GET", "/delivery"): VIEW,
+    ("POST", "/delivery/retry"): CHANGE,
+    ("GET", "/template"): VIEW,
+    ("POST", "/template"): VIEW,
+}
+
+PLACES = {"list_id": "1", "upload_id": "1", "assignment_id": "1", "action": "archive"}
+
+
+def routes(app: Starlette) -> Iterator[tuple[str, str]]:
+    for route in app.routes:
+        if isinstance(route, Route):
+            for method in (route.methods or set()) - {"HEAD"}:
+                yield method, route.path
+
+
+def test_the_table_names_every_view(vouchers: PartnerVouchers) -> None:
+    assert set(routes(create_app(vouchers))) == set(NEEDS)
+
+
+@pytest.mark.parametrize("method, path", NEEDS)
+def test_nothing_is_open_by_default(vouchers: PartnerVouchers, method: str, path: str) -> None:
+    client = Visitor(create_app(vouchers)).client
+
+    answer = client.request(method, path.format(**PLACES))
+
+    assert answer.status_code == 403
+    assert "Winter" not in answer.text
+
+
+@pytest.mark.parametrize("method, path", NEEDS)
+def test_each_view_asks_for_its_own_permission_before_it_does_anything(
+    vouchers: PartnerVouchers, method: str, path: str
+) -> None:
+    person = Person(*(set(Permission) - {NEEDS[method, path]}))
+    client = Visitor(create_app(vouchers, authorize=person)).client
+    before = vouchers.audit.entries().items
+
+    answer = client.request(method, path.format(**PLACES))
+
+    assert answer.status_code == 403
+    assert person.asked == [NEEDS[method, path]]
+    assert vouchers.audit.entries().items == before
+
+
+@pytest.mark.parametrize("refusal", [None, "", False, 0, True, b"asha"])
+def test_only_a_name_lets_a_person_in(vouchers: PartnerVouchers, refusal: object) -> None:
+    visitor = Visitor(create_app(vouchers, authorize=lambda request, permission: refusal))  # type: ignore[arg-type,return-value]
+
+    assert visitor.get("/").status_code == 403
+
+
+def test_a_coroutine_function_may_decide(vouchers: PartnerVouchers) -> None:
+    async def authorize(request: Request, permission: Permission) -> str | None:
+        return request.headers.get("x-user")
+
+    visitor = Visitor(create_app(vouchers, authorize=authorize))
+
+    assert visitor.get("/").status_code == 403
+    assert visitor.get("/", headers={"x-user": "asha"}).status_code == 200
+
+
+def test_a_host_may_ask_for_a_password(vouchers: PartnerVouchers) -> None:
+    def authorize(request: Request, permission: Permission) -> str | None:
+        raise HTTPException(401, "Sign in.", headers={"WWW-Authenticate": "Basic"})
+
+    answer = Visitor(create_app(vouchers, authorize=authorize)).get("/")
+
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Basic"
+
+
+def test_an_authorize_that_fails_lets_nobody_in(vouchers: PartnerVouchers) -> None:
+    def authorize(request: Request, permission: Permission) -> str | None:
+        raise RuntimeError("the user directory is at ldap://internal")
+
+    answer = Visitor(create_app(vouchers, authorize=authorize)).get("/")
+
+    assert answer.status_code == 500
+    assert "ldap" not in answer.text
+
+
+def test_a_list_of_permissions_is_what_hosts_decide_about() -> None:
+    assert set(NEEDS.values()) == set(Permission)
