@@ -154,16 +154,16 @@ def test_a_scope_depends_on_nothing_that_an_edit_changes(
         pytest.param(
             Holder("7", line=12),
             RowFaultKind.DUPLICATE_IN_FILE,
-            "the code stands in line 12 of this file already",
+            "duplicate of line 12",
             id="earlier row of the file",
         ),
         pytest.param(
-            Holder("7"), RowFaultKind.DUPLICATE_IN_LIST, "the code is in this list already", id="this list"
+            Holder("7"), RowFaultKind.DUPLICATE_IN_LIST, "the code is already in this list", id="this list"
         ),
         pytest.param(
             Holder("8"),
             RowFaultKind.DUPLICATE_IN_OTHER_LIST,
-            "the code is in list 8 already",
+            "the code is already in list 8",
             id="another list",
         ),
     ],

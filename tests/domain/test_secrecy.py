@@ -22,7 +22,7 @@ HOLDERS: list[Callable[[str], object]] = [
     lambda code: Reward(an_assignment(code=code)),
     lambda code: BatchOutcome((Reward(an_assignment(code=code)),)),
     lambda code: an_assignment(code=code).event,
-    lambda code: RowFault(1, code, RowFaultKind.DUPLICATE_IN_FILE, "the code stands in line 1 already"),
+    lambda code: RowFault(1, code, RowFaultKind.DUPLICATE_IN_FILE, "duplicate of line 1"),
     lambda code: Validation(
         filename="codes.csv", sample=(RowFault(1, f" {code} ", RowFaultKind.TOO_LONG, "too long"),)
     ),

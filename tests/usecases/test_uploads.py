@@ -428,7 +428,7 @@ def test_a_duplicate_in_another_list_names_that_list(storage: Storage, clock: Fi
     upload = host.upload(second.id, "B", "C")
     assert faults_of(host, upload.id) == [(1, "B", RowFaultKind.DUPLICATE_IN_OTHER_LIST)]
     (fault,) = host.vouchers.uploads.errors(upload.id)
-    assert fault.message == f"the code is in list {first.id} already"
+    assert fault.message == f"the code is already in list {first.id}"
 
 
 def test_the_first_of_two_equal_rows_wins(host: Host) -> None:
@@ -436,9 +436,9 @@ def test_the_first_of_two_equal_rows_wins(host: Host) -> None:
     upload = host.upload(found.id, "B", "A", "B", "A", "B")
     assert host.left(found.id) == ["B", "A"]
     assert [(fault.line, fault.message) for fault in host.vouchers.uploads.errors(upload.id)] == [
-        (3, "the code stands in line 1 of this file already"),
-        (4, "the code stands in line 2 of this file already"),
-        (5, "the code stands in line 1 of this file already"),
+        (3, "duplicate of line 1"),
+        (4, "duplicate of line 2"),
+        (5, "duplicate of line 1"),
     ]
 
 
@@ -450,7 +450,7 @@ def test_codes_that_are_few_and_far_between_keep_their_lines(host: Host) -> None
     (duplicate,) = [
         f for f in host.vouchers.uploads.errors(upload.id) if f.kind is RowFaultKind.DUPLICATE_IN_FILE
     ]
-    assert (duplicate.line, duplicate.message) == (41, "the code stands in line 20 of this file already")
+    assert (duplicate.line, duplicate.message) == (41, "duplicate of line 20")
 
 
 def test_what_is_wrong_with_a_character_is_said_without_the_code(host: Host) -> None:
@@ -748,8 +748,8 @@ def test_the_error_file_tells_line_code_error_and_message(host: Host) -> None:
     assert list(rows_of(host.vouchers.uploads.error_file(upload.id))) == [
         ["line", "code", "error", "message"],
         ["2", "B B", "invalid_character", "character 2 is U+0020 SPACE"],
-        ["3", "OLD", "duplicate_in_list", "the code is in this list already"],
-        ["4", "A", "duplicate_in_file", "the code stands in line 1 of this file already"],
+        ["3", "OLD", "duplicate_in_list", "the code is already in this list"],
+        ["4", "A", "duplicate_in_file", "duplicate of line 1"],
         ["5", "C,C", "invalid_character", "character 2 is U+002C COMMA"],
     ]
 

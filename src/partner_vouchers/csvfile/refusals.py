@@ -23,14 +23,14 @@ SEPARATORS = {";": "semicolon", "\t": "tab"}
 
 def several_columns(line: int) -> FileRefused:
     """Return the refusal of a file with a row of more than one column."""
-    message = "a row has more than one column; the file must hold one code a line, and no commas"
+    message = "a row has more than one column; the file must have one code per row and no commas"
     return FileRefused(FileFault(FileFaultKind.MULTIPLE_COLUMNS, message, line))
 
 
 def split_columns(line: int, separator: str) -> FileRefused:
     """Return the refusal of a file whose rows all split into columns at a separator."""
     name = SEPARATORS[separator]
-    message = f"the rows split into columns at {name}s; save only the column of codes, one code a line, without {name}s"
+    message = f"the rows split into columns at {name}s; save only the column of codes, one per row, without {name}s"
     return FileRefused(FileFault(FileFaultKind.MULTIPLE_COLUMNS, message, line))
 
 

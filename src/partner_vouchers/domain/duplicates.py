@@ -87,10 +87,10 @@ def counts_for_duplicates(state: State) -> bool:
 def refusal(list_id: str, holder: Holder) -> tuple[RowFaultKind, str]:
     """Return why a code for the list `list_id` is refused when `holder` has it, and a sentence about it."""
     if holder.line is not None:
-        return RowFaultKind.DUPLICATE_IN_FILE, f"the code stands in line {holder.line} of this file already"
+        return RowFaultKind.DUPLICATE_IN_FILE, f"duplicate of line {holder.line}"
     if holder.list_id == list_id:
-        return RowFaultKind.DUPLICATE_IN_LIST, "the code is in this list already"
-    return RowFaultKind.DUPLICATE_IN_OTHER_LIST, f"the code is in list {holder.list_id} already"
+        return RowFaultKind.DUPLICATE_IN_LIST, "the code is already in this list"
+    return RowFaultKind.DUPLICATE_IN_OTHER_LIST, f"the code is already in list {holder.list_id}"
 
 
 @frozen

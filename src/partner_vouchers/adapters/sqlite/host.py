@@ -70,7 +70,7 @@ class HostContext(TransactionContext):
         if not connection.in_transaction:
             if _commits_by_itself(connection):
                 raise HostTransactionError(
-                    reason="the connection has no open transaction, and nobody would commit one: "
+                    reason="the connection is in autocommit mode and has no open transaction: "
                     "execute BEGIN on it first, and COMMIT afterwards"
                 )
             if self._write:
