@@ -105,7 +105,7 @@ def statuses_picture() -> str:
         "<title>The statuses of a voucher list</title>",
         (
             '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8"'
-            ' orient="auto">'<path d="M0 0 10 5 0 10z" fill="#475569"/></marker></defs>'
+            ' orient="auto"><path d="M0 0 10 5 0 10z" fill="#475569"/></marker></defs>'
         ),
         '<rect width="720" height="360" rx="8" fill="#f8fafc"/>',
     ]

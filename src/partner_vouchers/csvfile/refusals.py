@@ -30,7 +30,7 @@ def several_columns(line: int) -> FileRefused:
 def split_columns(line: int, separator: str) -> FileRefused:
     """Return the refusal of a file whose rows all split into columns at a separator."""
     name = SEPARATORS[separator]
-    message = f"the rows split into columns at {name}s; save only the column of codes, one per row, without {name}s"
+    message = f"the rows split into columns at {name}s; save only the column of codes, one per row"
     return FileRefused(FileFault(FileFaultKind.MULTIPLE_COLUMNS, message, line))
 
 
