@@ -27,6 +27,7 @@ from partner_vouchers.usecases.delivery.retention import KEEP_EVENTS
 from partner_vouchers.usecases.events import EventsGroup
 from partner_vouchers.usecases.lists import ListsGroup
 from partner_vouchers.usecases.partners import PartnersGroup
+from partner_vouchers.usecases.redemptions import RedemptionsGroup
 from partner_vouchers.usecases.uploads import UploadsGroup
 from partner_vouchers.usecases.wiring import EligibilityRule
 from partner_vouchers.vouchers import PartnerVouchers
@@ -162,8 +163,19 @@ class AsyncCodes(_AsyncGroup[CodesGroup]):
     of_user = in_thread(CodesGroup.of_user)
     holders = in_thread(CodesGroup.holders)
     assignments = iterated(CodesGroup.assignments)
+    unredeemed = iterated(CodesGroup.unredeemed)
     reveal = in_thread(CodesGroup.reveal)
     export = streamed(CodesGroup.export)
+
+
+class AsyncRedemptions(_AsyncGroup[RedemptionsGroup]):
+    """The codes that were used; reached as `vouchers.redemptions`. A source is read in the worker thread."""
+
+    add = in_thread(RedemptionsGroup.add)
+    revert = in_thread(RedemptionsGroup.revert)
+    upload = in_thread(RedemptionsGroup.upload)
+    report = in_thread(RedemptionsGroup.report)
+    error_file = streamed(RedemptionsGroup.error_file)
 
 
 class AsyncEvents(_AsyncGroup[EventsGroup]):
@@ -196,6 +208,7 @@ class _AsyncGroups:
         self.uploads: AsyncUploads = AsyncUploads(runner, lambda vouchers: vouchers.uploads)
         self.campaigns: AsyncCampaigns = AsyncCampaigns(runner, lambda vouchers: vouchers.campaigns)
         self.codes: AsyncCodes = AsyncCodes(runner, lambda vouchers: vouchers.codes)
+        self.redemptions: AsyncRedemptions = AsyncRedemptions(runner, lambda vouchers: vouchers.redemptions)
         self.events: AsyncEvents = AsyncEvents(runner, lambda vouchers: vouchers.events)
         self.audit: AsyncAudit = AsyncAudit(runner, lambda vouchers: vouchers.audit)
 

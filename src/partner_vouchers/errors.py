@@ -649,6 +649,37 @@ class UnknownRedemption(RedemptionError):
     template = "the code {masked} was not redeemed with this order; check the order id"
 
 
+class RedemptionFileRefused(PartnerVouchersError):
+    """A partner's file of redemptions was refused as a whole; nothing was recorded.
+
+    Attributes:
+        kind: why, as the value of a `FileFaultKind`.
+        reason: what is wrong and what to do, for people.
+        line: the line of the file, from 1, or None where it concerns the whole file.
+    """
+
+    code = "redemption_file_refused"
+    template = "the file was refused and nothing was recorded: {reason}{_where}"
+    kind: str
+    reason: str
+    line: int | None = None
+
+    @property
+    def _where(self) -> str:
+        return "" if self.line is None else f" (line {self.line})"
+
+
+class ReconciliationInterrupted(PartnerVouchersError):
+    """A reconciliation lost its lease: another process uploaded the same file and goes on with it."""
+
+    code = "reconciliation_interrupted"
+    template = (
+        "another process took over the reconciliation {report_id}, because this one did not renew its lease in time; "
+        "see redemptions.report({report_id!r}) for the outcome"
+    )
+    report_id: str
+
+
 class UnknownReport(PartnerVouchersError):
     """There is no reconciliation report with this id."""
 

@@ -22,6 +22,7 @@ from partner_vouchers.usecases.delivery.retention import KEEP_EVENTS, require_re
 from partner_vouchers.usecases.events import EventsGroup
 from partner_vouchers.usecases.lists import ListsGroup
 from partner_vouchers.usecases.partners import PartnersGroup
+from partner_vouchers.usecases.redemptions import RedemptionsGroup
 from partner_vouchers.usecases.transactions import check_policy
 from partner_vouchers.usecases.uploads import UploadsGroup
 from partner_vouchers.usecases.wiring import EligibilityRule, Wiring
@@ -43,6 +44,7 @@ class PartnerVouchers:
         uploads: the uploads of code files.
         campaigns: the links between lists and campaigns.
         codes: the codes and who has them.
+        redemptions: the codes that were used.
         events: the delivery of events to sinks.
         audit: the log of changes.
 
@@ -151,6 +153,7 @@ class PartnerVouchers:
         self.uploads: UploadsGroup = UploadsGroup(wiring)
         self.campaigns: CampaignsGroup = CampaignsGroup(wiring)
         self.codes: CodesGroup = CodesGroup(wiring)
+        self.redemptions: RedemptionsGroup = RedemptionsGroup(wiring)
         self.events: EventsGroup = EventsGroup(wiring)
         self.audit: AuditGroup = AuditGroup(wiring)
         if self._observers:

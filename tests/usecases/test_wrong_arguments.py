@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,10 @@ class Scene:
         self.upload_id = self.host.upload(self.list_id, "I", "no code").id
         reward = self.vouchers.codes.assign(campaign_id="CMP", user_id="ann", idempotency_key="order-1")
         self.assignment_id = reward.id
+        self.vouchers.redemptions.add("A", "order-2")
+        self.report_id = self.vouchers.redemptions.upload(
+            b"code\nA\n", partner="Puma", filename="used.csv", uploaded_by="ops"
+        ).id
         self.sink = ScriptedSink()
 
     def good(self, group: str, method: str) -> dict[str, Any]:
@@ -105,6 +109,8 @@ class Scene:
             "progress": None, "after_line": 0, "repeat": RepeatPolicy.SAME_CODE, "priority": 1,
             "eligibility": None, "sink": "crm", "event": an_event(PointsCredited), "from_now": False,
             "retry": RetryPolicy(), "interval": 1.0, "ids": [], "sinks": self.sink,
+            "partner": "Puma", "order_id": "order-3", "redeemed_at": None, "amount": None,
+            "report_id": self.report_id, "kinds": None, "older_than": timedelta(0),
         }  # fmt: skip
         special: dict[tuple[str, str], dict[str, Any]] = {
             ("lists", "create"): new,
@@ -114,6 +120,11 @@ class Scene:
                 "partner": "Puma", "tag": "tag_1", "status": "Active", "text": "w", "sort": "tag"
             },
             ("events", "deliver"): {"sink": self.sink},
+            ("redemptions", "upload"): {
+                "source": b"code\nA\n", "zone": UTC, "list_id": None, "partner": "Puma",
+            },
+            ("redemptions", "revert"): {"order_id": "order-2"},
+            ("codes", "unredeemed"): {"list_id": None},
         }  # fmt: skip
         if (group, method) in {("codes", "assign"), ("codes", "assign_many")}:
             known["list_id"] = None
@@ -141,8 +152,10 @@ CALLS = [
 def call(scene: Scene, group: str, name: str, parameter: str, wrong: object) -> str:
     """Call a method with one wrong argument; return what came of it."""
     arguments = {**scene.good(group, name), parameter: wrong}
-    if parameter == "list_id" and group == "codes" and name.startswith("assign"):
+    if parameter == "list_id" and group == "codes" and name.startswith(("assign", "unredeemed")):
         arguments["campaign_id"] = None
+    if parameter == "list_id" and (group, name) == ("redemptions", "upload"):
+        arguments["partner"] = None
     missing = METHODS[group, name].parameters.keys() - arguments.keys()
     assert not missing, f"add an example of {missing} to Scene.good"
     positional = [

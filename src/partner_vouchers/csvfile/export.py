@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from partner_vouchers.csvfile.cells import csv_bytes
 from partner_vouchers.domain.assignment import Assignment
 
-DISTRIBUTED_HEADER = ("code", "user_id", "campaign_id", "assigned_at")
+DISTRIBUTED_HEADER = ("code", "user_id", "campaign_id", "assigned_at", "redeemed_at")
 REMAINING_HEADER = ("code",)
 
 
@@ -18,8 +19,15 @@ def distributed_codes(assignments: Iterable[Assignment], *, raw: bool = False) -
         assignments: the codes that were given out.
         raw: True leaves cells as they are that a spreadsheet would take for a formula.
     """
-    rows = ((a.code, a.user_id, a.campaign_id or "", a.assigned_at.isoformat()) for a in assignments)
+    rows = (
+        (a.code, a.user_id, a.campaign_id or "", a.assigned_at.isoformat(), _instant(a.redeemed_at))
+        for a in assignments
+    )
     return csv_bytes(DISTRIBUTED_HEADER, rows, raw=raw)
+
+
+def _instant(instant: datetime | None) -> str:
+    return "" if instant is None else instant.isoformat()
 
 
 def remaining_codes(codes: Iterable[str], *, raw: bool = False) -> Iterator[bytes]:

@@ -42,6 +42,23 @@ def no_code_column(line: int) -> FileRefused:
     return FileRefused(FileFault(FileFaultKind.MULTIPLE_COLUMNS, message, line))
 
 
+def no_known_title(line: int) -> FileRefused:
+    """Return the refusal of a partner's file whose first row names no column of codes."""
+    message = "the first row names no column of codes; give the columns titles, such as code, redeemed_at and order_id"
+    return FileRefused(FileFault(FileFaultKind.NO_CODE_COLUMN, message, line))
+
+
+def no_redemption() -> FileRefused:
+    """Return the refusal of a partner's file without a row under its titles."""
+    return FileRefused(FileFault(FileFaultKind.EMPTY_FILE, "the file has no row with a redemption"))
+
+
+def row_too_long(line: int) -> FileRefused:
+    """Return the refusal of a partner's file with a line that is too long to be one of a table."""
+    message = "the line is longer than 64 KB, so the file is no table of redemptions; save it as a CSV file"
+    return FileRefused(FileFault(FileFaultKind.BROKEN_QUOTING, message, line))
+
+
 def broken_quoting(line: int) -> FileRefused:
     """Return the refusal of a file in which quotes do not enclose a whole cell."""
     message = "a quote that begins here is not closed, or characters follow its end; remove the quotes"

@@ -5,17 +5,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
+from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from attrs import field, frozen
 
-from partner_vouchers.domain.codes import mask
+from partner_vouchers.domain.codes import mask, unstorable
 from partner_vouchers.domain.events import CodeRedeemedUndistributed, FieldChange, RedemptionsReconciled
-from partner_vouchers.domain.redemption import Entry, EntryState, narrowed
+from partner_vouchers.domain.redemption import (
+    Entry,
+    EntryState,
+    narrowed,
+    new_amount,
+    new_redeemed_at,
+)
+from partner_vouchers.domain.text import MAX_TEXT, require_name
+from partner_vouchers.errors import InvalidInput
 
 
 class RowKind(StrEnum):
@@ -108,6 +118,89 @@ def alarm(
         redeemed_at=redeemed_at,
         report_id=report_id,
     )
+
+
+_AMOUNT = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?")
+
+
+def read_code(text: str) -> str:
+    """Return the code of a row, which is looked up as it is.
+
+    Raises:
+        ValueError: there is none, or no storage can keep it; the reason does not repeat it.
+    """
+    if not text:
+        raise ValueError("the row has no code")
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"the code is longer than {MAX_TEXT:,} characters")
+    fault = unstorable(text)
+    if fault is not None:
+        raise ValueError(fault[1])
+    return text
+
+
+def read_order(text: str) -> str | None:
+    """Return the order of a row, or None where it has none.
+
+    Raises:
+        ValueError: it is too long, or has control characters.
+    """
+    if not text:
+        return None
+    try:
+        return require_name("order_id", text)
+    except InvalidInput as error:
+        raise ValueError(f"order_id {error.reason}") from None
+
+
+def read_time(text: str, zone: tzinfo, now: datetime) -> datetime:
+    """Return when the code of a row was used; `now` where the row does not say.
+
+    Args:
+        text: a date, or a date and a time, in ISO 8601.
+        zone: the time zone of a time that names none.
+        now: the present instant.
+
+    Raises:
+        ValueError: it is something else, or more than 24 hours ahead of `now`.
+    """
+    if not text:
+        return now
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("redeemed_at is no time in ISO 8601, such as 2026-03-31T23:59:59+01:00") from None
+    try:
+        if found.tzinfo is None:
+            found = in_zone(found, zone)
+        return new_redeemed_at(found, now)
+    except (InvalidInput, OverflowError) as error:
+        reason = (
+            error.reason if isinstance(error, InvalidInput) else "must lie within the years 1 to 9999 in UTC"
+        )
+        raise ValueError(f"redeemed_at: {reason}") from None
+
+
+def in_zone(naive: datetime, zone: tzinfo) -> datetime:
+    """Return a local time of a zone, which is of `zoneinfo`, `dateutil` or `pytz`."""
+    localize = getattr(zone, "localize", None)
+    return naive.replace(tzinfo=zone) if localize is None else localize(naive)
+
+
+def read_amount(text: str) -> Decimal | None:
+    """Return the amount of a row, or None where it has none.
+
+    Raises:
+        ValueError: it is no number of zero or more with a decimal point.
+    """
+    if not text:
+        return None
+    if not _AMOUNT.fullmatch(text):
+        raise ValueError("amount is no number of zero or more, such as 1234.50")
+    try:
+        return new_amount(Decimal(text))
+    except InvalidInput as error:
+        raise ValueError(f"amount {error.reason}") from None
 
 
 class ReconciledRow(NamedTuple):

@@ -50,6 +50,7 @@ class FileFaultKind(StrEnum):
     EMPTY_FILE = "empty_file"
     NO_VALID_CODE = "no_valid_code"
     TOO_MANY_ROWS = "too_many_rows"
+    NO_CODE_COLUMN = "no_code_column"
     LIST_FULL = "list_full"
     INTERRUPTED = "interrupted"
 

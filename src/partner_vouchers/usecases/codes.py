@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, TypeVar
 
 from partner_vouchers.csvfile.export import distributed_codes, remaining_codes
@@ -20,12 +20,13 @@ from partner_vouchers.domain.assignment import (
 )
 from partner_vouchers.domain.events import CodeRevealed, FieldChange
 from partner_vouchers.domain.text import MAX_TEXT, could_be_id, require_id, require_name, require_own_id
-from partner_vouchers.errors import NoCodeAvailable, UnknownAssignment
+from partner_vouchers.errors import InvalidInput, NoCodeAvailable, UnknownAssignment
 from partner_vouchers.ports import TakenCode, Transaction
 from partner_vouchers.usecases.assigning import Assigner, UserContext
 from partner_vouchers.usecases.wiring import Wiring, audit_access, audit_download, require_list
 
 _PAGE = 1000
+_FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
 
 Row = TypeVar("Row", Assignment, TakenCode)
 
@@ -197,6 +198,46 @@ class CodesGroup:
         audit_access(self._wiring, event, actor)
         return found[0]
 
+    def unredeemed(
+        self,
+        *,
+        campaign_id: str | None = None,
+        list_id: str | None = None,
+        older_than: timedelta = timedelta(0),
+    ) -> Iterator[Assignment]:
+        """Yield who was given a code and has not used it, for a reminder, in pages, so that memory does not grow.
+
+        Revoked codes are left out; those of lists that have expired since are not. With `campaign_id` all assignments
+        of the storage are read once.
+
+        Args:
+            campaign_id: the campaign that gave the codes; pass either this or `list_id`.
+            list_id: the list that they came from.
+            older_than: how long ago they were given at least.
+
+        Raises:
+            UnknownList: there is no such list; raised by the call.
+            InvalidInput: an argument breaks its rule; raised by the call.
+
+        Example:
+            >>> vouchers.codes.assign(campaign_id="CMP123456", user_id="user-42").user_id
+            'user-42'
+            >>> [each.user_id for each in vouchers.codes.unredeemed(campaign_id="CMP123456")]
+            ['user-42']
+        """
+        request = new_request(campaign_id, list_id, None)
+        age = _require_age(older_than)
+        if request.list_id is not None:
+            self._wiring.read(require_list, request.list_id)
+        now = self._wiring.now()
+        # Nothing was assigned before the year 1.
+        until = now - min(age, now - _FIRST_INSTANT)
+
+        def read(tx: Transaction, after: str | None) -> list[Assignment]:
+            return tx.redemptions.unredeemed(request.campaign_id, request.list_id, until, after, _PAGE)
+
+        return self._stream(read)
+
     def export(
         self, list_id: str, *, remaining: bool = False, raw: bool = False, actor: str | None = None
     ) -> BinaryIO:
@@ -289,6 +330,14 @@ class CodesGroup:
             if len(page) < _PAGE:
                 return
             after = page[-1].id
+
+
+def _require_age(value: object) -> timedelta:
+    if isinstance(value, timedelta) and value >= timedelta(0):
+        return value
+    raise InvalidInput(
+        field="older_than", reason="must be a timedelta of zero or more, such as timedelta(days=7)"
+    )
 
 
 def _replayed(users: Sequence[str], known: Sequence[Assignment]) -> BatchOutcome:

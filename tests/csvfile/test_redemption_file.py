@@ -1,0 +1,171 @@
+"""What a partner's file of redemptions says: titles, separators, encodings, quotes, blank rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+from io import BytesIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from partner_vouchers.csvfile.redemptions import (
+    HEADER,
+    RedemptionFile,
+    RedemptionRow,
+    redemption_error_file,
+)
+from partner_vouchers.csvfile.refusals import FileRefused
+from partner_vouchers.domain import uploads
+from partner_vouchers.domain.codes import CodeFormat
+from partner_vouchers.domain.reconciliation import ReconciledRow, RowKind
+from partner_vouchers.domain.titles import COLUMN_TITLES
+
+
+def read(data: bytes, **options: str) -> list[RedemptionRow]:
+    return list(RedemptionFile(BytesIO(data), CodeFormat(), **options))
+
+
+def refused(data: bytes, **options: str) -> tuple[str, int | None]:
+    with pytest.raises(FileRefused) as error:
+        read(data, **options)
+    return error.value.fault.kind.value, error.value.fault.line
+
+
+FULL = RedemptionRow(2, "PM500AA", "2026-11-20", "991", "9.90")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_a_table_is_read_with_any_separator_encoding_and_line_end(
+    separator: str, encoding: str, line_end: str
+) -> None:
+    rows = [
+        "Voucher Code,Redeemed At,ORDER-ID,amount:,Store",
+        "PM500AA,2026-11-20,991,9.90,Köln",
+        ",,,,",
+        "",
+        "PM500BB,,,",
+        "PM500CC",
+    ]
+    text = line_end.join(row.replace(",", separator) for row in rows)
+    assert read(text.encode(encoding)) == [
+        FULL,
+        RedemptionRow(5, "PM500BB", "", "", ""),
+        RedemptionRow(6, "PM500CC", "", "", ""),
+    ]
+
+
+@pytest.mark.parametrize("title", sorted(COLUMN_TITLES))
+def test_every_known_title_names_the_column_of_codes(title: str) -> None:
+    assert read(f'order_id,"{title}"\n991,PM500AA\n'.encode()) == [RedemptionRow(2, "PM500AA", "", "991", "")]
+
+
+@pytest.mark.parametrize(
+    "titles, code",
+    [
+        ("code,voucher", 0),
+        ("voucher,Code:", 1),
+        ("value,voucher code", 1),
+        ("Wert,Gutscheincode", 1),
+        ("key,store", 0),
+        ("amount,coupon", 1),
+        ("redeemed_at,code,codes", 1),
+    ],
+)
+def test_of_several_known_titles_the_clearest_counts(titles: str, code: int) -> None:
+    cells = [f"cell-{index}" for index in range(titles.count(",") + 1)]
+    assert [row.code for row in read(f"{titles}\n{','.join(cells)}\n".encode())] == [f"cell-{code}"]
+
+
+def test_a_host_adds_titles() -> None:
+    rules = CodeFormat(titles=COLUMN_TITLES | {"Glückszahl"})
+    file = RedemptionFile(BytesIO("glückszahl\nA\n".encode()), rules)
+    assert [row.code for row in file] == ["A"]
+
+
+def test_a_sep_line_and_blank_lines_come_before_the_titles() -> None:
+    assert read(b"sep=;\r\n\r\n;;\r\ncode;order_id\r\nA,B;1\r\n") == [RedemptionRow(5, "A,B", "", "1", "")]
+
+
+def test_quotes_enclose_separators_quotes_and_line_breaks() -> None:
+    data = b'code,order_id,note\n"A","1,""2""","two\nlines"\nB,3,\n'
+    assert read(data) == [RedemptionRow(2, "A", "", '1,"2"', ""), RedemptionRow(4, "B", "", "3", "")]
+
+
+def test_the_protection_of_spreadsheets_is_removed() -> None:
+    assert read(b"code,order_id\n'-50OFF,'=991\n") == [RedemptionRow(2, "-50OFF", "", "=991", "")]
+
+
+def test_only_line_feeds_end_a_row() -> None:
+    assert [row.code for row in read("code\nA\u2028B\nC\n".encode())] == ["A\u2028B", "C"]
+
+
+def test_a_row_with_more_columns_than_titles_says_so() -> None:
+    assert [row.surplus for row in read(b"code,order_id\nA,1,\nB,2,x\n")] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "data, kind, line",
+    [
+        (b"", "empty_file", None),
+        (b"\n\n", "empty_file", None),
+        (b"code\n", "empty_file", None),
+        (b"sep=;\ncode;order_id\n;\n\n", "empty_file", None),
+        (b"order_id,amount\n1,2\n", "no_code_column", 1),
+        (b"PM500AA\nPM500BB\n", "no_code_column", 1),
+        (b'code\n"A\nB\n', "broken_quoting", 2),
+        (b'code\nA\n"B"C\n', "broken_quoting", 3),
+        (b"code\nA\n\xff\n", "bad_encoding", 3),
+        (b"c\0o\0d\0e\0\n\0A\0\n\0", "bad_encoding", 1),
+        (b"code\n" + b"x" * 70_000, "broken_quoting", 2),
+        (b"code\n" + b"x" * 700_000 + b"\nA\n", "broken_quoting", 2),
+        (b'code,note\nA,"' + b"\n" * 2_000 + b'"\n', "broken_quoting", 2),
+    ],
+    ids=range(13),
+)
+def test_a_file_is_refused_as_a_whole(data: bytes, kind: str, line: int | None) -> None:
+    assert refused(data) == (kind, line)
+
+
+def test_a_file_has_a_limited_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MAX_ROWS", 4)
+    assert len(read(b"code\nA\n\nB\n")) == 2
+    assert refused(b"code\nA\n\nB\n\n") == ("too_many_rows", None)
+
+
+def test_the_encoding_can_be_named() -> None:
+    assert [row.code for row in read("code\nJÖRG\n".encode("cp1252"), encoding="cp1252")] == ["JÖRG"]
+
+
+CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="'=+-@"), max_size=12)
+
+
+@given(
+    st.lists(st.tuples(CELLS.filter(lambda cell: cell.strip()), CELLS, CELLS), min_size=1, max_size=9),
+    st.sampled_from(",;\t"),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_what_a_csv_writer_writes_is_read(rows: list[tuple[str, str, str]], separator: str, end: str) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=separator, lineterminator=end)
+    writer.writerows([("code", "order_id", "amount"), *rows])
+    found = read(text.getvalue().encode())
+    rules = CodeFormat()
+    assert [(row.code, row.order_id, row.amount) for row in found] == [
+        (rules.trim(code), order.strip(), amount.strip()) for code, order, amount in rows
+    ]
+
+
+def test_an_error_file_is_read_back() -> None:
+    rows = [
+        ReconciledRow(3, RowKind.OTHER_ORDER, "-50OFF", "2026-11-20", "=991", "9.90", "7"),
+        ReconciledRow(4, RowKind.MALFORMED, "A;B", "soon", "'1", "", fault="redeemed_at is no time"),
+    ]
+    data = b"".join(redemption_error_file(iter(rows)))
+    assert data.splitlines()[0] == ",".join(HEADER).encode()
+    assert b"'-50OFF" in data
+    assert [row[1:5] for row in read(data)] == [row[2:6] for row in rows]
+    assert b"'-50OFF" not in b"".join(redemption_error_file(iter(rows), raw=True))

@@ -1,0 +1,436 @@
+"""A partner's file of redemptions, reconciled with the record."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from partner_vouchers import Status, UploadProgress
+from partner_vouchers.adapters.memory import MemoryStorage
+from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.domain import uploads
+from partner_vouchers.domain.events import (
+    CodeRedeemed,
+    CodeRedeemedUndistributed,
+    RedemptionsReconciled,
+    StockExhausted,
+)
+from partner_vouchers.domain.reconciliation import ReconciliationReport, RowKind
+from partner_vouchers.errors import (
+    InvalidInput,
+    RedemptionFileRefused,
+    SourceUnreadable,
+    UnknownList,
+    UnknownPartner,
+    UnknownReport,
+)
+from partner_vouchers.usecases import reconciling
+from tests.support.host import START, FixedClock, Host
+
+HOUR = timedelta(hours=1)
+
+
+def reconcile(
+    host: Host, *rows: str, titles: str = "code,order_id", **options: object
+) -> ReconciliationReport:
+    content = "\n".join([titles, *rows]).encode()
+    described = {"partner": "Puma", "filename": "used.csv", "uploaded_by": "ops", **options}
+    if "list_id" in options:
+        described["partner"] = None
+    return host.vouchers.redemptions.upload(content, **described)  # type: ignore[arg-type]
+
+
+def kinds(report: ReconciliationReport) -> list[str]:
+    return [row.kind.value for row in report.rows]
+
+
+@pytest.fixture(params=[1, 3, 5_000])
+def batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows come in batches of every size."""
+    for name in ("_SMALLEST", "_FIRST", "_LARGEST"):
+        monkeypatch.setattr(reconciling, name, request.param)
+
+
+@pytest.mark.usefixtures("batches")
+def test_each_row_says_something_about_the_record(host: Host) -> None:
+    found = host.a_list(*"ABCDEFGH", tag="winter")
+    host.a_list("TWICE", tag="summer")
+    host.a_list("TWICE", tag="spring")
+    host.a_list("OTHER", partner="Amazon")
+    host.give(found.id, "asha", "ravi", "mina", "zoe")
+    add = host.vouchers.redemptions.add
+    add("B", "order-2")
+    add("C", "order-3")
+    host.vouchers.redemptions.revert("C", "order-3")
+    report = reconcile(
+        host,
+        "A,order-1",
+        "B,order-2",
+        "B,order-9",
+        "C,order-3",
+        "no such code,order-5",
+        "OTHER,order-6",
+        "E,order-7",
+        "TWICE,order-8",
+        ",order-10",
+        "A,order-1",
+        "A,order-11",
+        "E,order-7",
+        "D,",
+        "D,order-12",
+        "D,order-13",
+    )
+    assert kinds(report) == [
+        "recorded",
+        "known_already",
+        "other_order",
+        "reverted",
+        "unknown_code",
+        "unknown_code",
+        "never_distributed",
+        "ambiguous",
+        "malformed",
+        "known_already",
+        "other_order",
+        "never_distributed",
+        "recorded",
+        "known_already",
+        "other_order",
+    ]
+    assert report.counts == Counter(RowKind(kind) for kind in kinds(report))
+    assert (report.total, report.error_count) == (15, 10)
+    assert [row.line for row in report.rows] == list(range(2, 17))
+    assert (report.started_at, report.finished_at, report.partner) == (START, START, "Puma")
+    # Whoever had no order got the one that came later.
+    used = {each.code: each for code in "ABCD" for each in host.vouchers.codes.holders(code)}
+    assert {code: each.redeemed_at is not None for code, each in used.items()} == {
+        "A": True,
+        "B": True,
+        "C": False,
+        "D": True,
+    }
+    assert add("D", "order-12").order_id == "order-12"
+    # The leaked code is retired at once, and told once.
+    [leaked] = host.events(CodeRedeemedUndistributed)
+    assert (leaked.list_id, leaked.order_id, leaked.report_id) == (found.id, "order-7", report.id)
+    assert host.give(found.id, "five", "six", "seven") == ["F", "G", "H"]
+
+
+@pytest.mark.usefixtures("batches")
+def test_the_same_file_twice_changes_nothing(host: Host) -> None:
+    found = host.a_list(*"ABCD")
+    host.give(found.id, "asha", "ravi")
+    rows = ("A,order-1", "B,", "C,order-3", "no,order-4", "A,order-9", ",")
+    first = reconcile(host, *rows)
+    before = host.everything() | {"audit": None}
+    second = reconcile(host, *rows)
+    assert host.everything() | {"audit": None} == before
+    assert first.id != second.id
+    assert kinds(first) == ["recorded", "recorded", "never_distributed", "unknown_code", "other_order"]
+    assert kinds(second) == [
+        "known_already",
+        "known_already",
+        "never_distributed",
+        "unknown_code",
+        "other_order",
+    ]
+    assert len(host.events(CodeRedeemed)) == 2
+    assert len(host.events(CodeRedeemedUndistributed)) == 1
+
+
+def test_a_file_of_a_list_is_about_that_list(host: Host) -> None:
+    one, two = host.a_list("A", "B"), host.a_list("A", "C")
+    host.give(one.id, "asha")
+    host.give(two.id, "ravi")
+    assert kinds(reconcile(host, "A,order-1")) == ["ambiguous"]
+    report = reconcile(host, "A,order-1", "C,order-2", list_id=one.id)
+    assert kinds(report) == ["recorded", "unknown_code"]
+    assert (report.partner, report.list_id) == (None, one.id)
+    assert [each.redeemed_at is not None for each in host.vouchers.codes.holders("A")] == [True, False]
+
+
+def test_times_are_read_in_a_zone(host: Host) -> None:
+    found = host.a_list(*"ABCDEFGH", expires_at=START + 2 * HOUR)
+    host.give(found.id, *"abcdefgh")
+    report = reconcile(
+        host,
+        "A,2026-11-21T10:00:00",
+        "B,2026-11-21 10:00:00+00:00",
+        "C,2026-11-21",
+        "D,",
+        "E,yesterday",
+        "F,2026-11-22T17:30:01",
+        "G,2026-11-21T19:30:00.5",
+        "H,0001-01-01",
+        titles="code,redeemed_at",
+        zone=ZoneInfo("Asia/Kolkata"),
+    )
+    assert kinds(report) == [*["recorded"] * 4, "malformed", "malformed", "recorded", "malformed"]
+    assert [row.message for row in report.rows if row.kind is RowKind.MALFORMED] == [
+        "redeemed_at is no time in ISO 8601, such as 2026-03-31T23:59:59+01:00",
+        "redeemed_at: 2026-11-22T12:00:01+00:00 is more than 24 hours in the future",
+        "redeemed_at: must lie within the years 1 to 9999 in UTC",
+    ]
+    used = {each.code: each.redeemed_at for each in host.vouchers.codes.assignments(found.id)}
+    assert used == {
+        "A": datetime(2026, 11, 21, 4, 30, tzinfo=UTC),
+        "B": datetime(2026, 11, 21, 10, tzinfo=UTC),
+        "C": datetime(2026, 11, 20, 18, 30, tzinfo=UTC),
+        "D": START,
+        "E": None,
+        "F": None,
+        "G": START + 2 * HOUR + timedelta(seconds=0.5),
+        "H": None,
+    }
+    assert {event.late for event in host.events(CodeRedeemed) if event.redeemed_at > START + 2 * HOUR} == {
+        True
+    }
+
+
+def test_amounts_are_read(host: Host) -> None:
+    host.give(host.a_list(*"ABCDEFG").id, *"abcdefg")
+    amounts = ["9.90", "0", "", "-1", '"9,90"', "1_000", "1e999"]
+    rows = [f"{code},{amount}" for code, amount in zip("ABCDEFG", amounts, strict=True)]
+    report = reconcile(host, *rows, titles="code,amount")
+    assert kinds(report) == [*["recorded"] * 3, *["malformed"] * 4]
+    assert [event.amount for event in host.events(CodeRedeemed)] == ["9.90", "0", None]
+    assert host.vouchers.redemptions.add("A", "order-1").amount == Decimal("9.90")
+
+
+@pytest.mark.parametrize("status", [Status.PAUSED, Status.EXPIRED, Status.ARCHIVED])
+def test_the_status_of_the_list_does_not_matter(host: Host, status: Status) -> None:
+    found = host.a_list("A", "B")
+    host.give(found.id, "asha")
+    host.bring(found.id, status)
+    report = reconcile(host, "A,order-1", "B,order-2")
+    assert kinds(report) == ["recorded", "never_distributed"]
+    counts = host.vouchers.lists.get(found.id)
+    assert (counts.uploaded, counts.available, counts.distributed) == (2, 0, 1)
+
+
+def test_a_leak_counts_as_used_stock(host: Host) -> None:
+    found = host.a_list("A", "B")
+    host.give(found.id, "asha")
+    reconcile(host, "B,order-1")
+    assert [event.list_id for event in host.events(StockExhausted)] == [found.id]
+
+
+def test_the_report_is_read_again_in_pages(host: Host) -> None:
+    host.give(host.a_list(*"ABC").id, *"abc")
+    report = reconcile(host, "A,1", "x,2", "B,3", "y,4", "C,5")
+    read = host.vouchers.redemptions.report
+    assert read(report.id) == report
+    assert [row.code for row in read(report.id, after_line=3, limit=2).rows] == ["B", "y"]
+    assert [row.code for row in read(report.id, kinds=[RowKind.UNKNOWN_CODE]).rows] == ["x", "y"]
+    assert read(report.id, kinds=[]).rows == ()
+    for wrong in ("77", "no id", ""):
+        with pytest.raises(UnknownReport):
+            read(wrong)
+        with pytest.raises(UnknownReport):
+            host.vouchers.redemptions.error_file(wrong)
+    with pytest.raises(InvalidInput):
+        read(report.id, kinds=["no kind"])  # type: ignore[list-item]
+
+
+def test_the_error_file_is_corrected_and_uploaded_again(host: Host) -> None:
+    host.give(host.a_list("A", "B", "C").id, *"abc")
+    report = reconcile(host, "A,1,2026-11-20", "b,2,", "C,3,soon", titles="Coupon,Order ID,Redeemed At")
+    stream = host.vouchers.redemptions.error_file(report.id, actor="the clerk")
+    content = stream.read().decode()
+    assert [line.split(",")[:4] for line in content.splitlines()] == [
+        ["line", "code", "redeemed_at", "order_id"],
+        ["3", "b", "", "2"],
+        ["4", "C", "soon", "3"],
+    ]
+    [entry] = host.vouchers.audit.entries(actor="the clerk")
+    assert entry.event.event_name == "codes.downloaded"
+    corrected = content.replace(",b,", ",B,").replace(",soon,", ",2026-11-20,").encode()
+    again = host.vouchers.redemptions.upload(
+        corrected, partner="Puma", filename="errors.csv", uploaded_by="ops"
+    )
+    assert kinds(again) == ["recorded", "recorded"]
+
+
+def test_a_reconciliation_is_audited(host: Host) -> None:
+    host.give(host.a_list("A").id, "asha")
+    report = reconcile(host, "A,1", uploaded_by="clerk")
+    [entry] = host.vouchers.audit.entries(actor="clerk")
+    assert isinstance(entry.event, RedemptionsReconciled)
+    assert {change.field: change.after for change in entry.event.changes} == {
+        "report": report.id,
+        "recorded": 1,
+    }
+
+
+def test_a_file_comes_as_a_path_bytes_or_a_stream(host: Host, tmp_path: Path) -> None:
+    host.give(host.a_list(*"ABC").id, *"abc")
+    path = tmp_path / "used.csv"
+    path.write_bytes(b"code\nA\n")
+    upload = host.vouchers.redemptions.upload
+    assert kinds(upload(path, partner="Puma", uploaded_by="ops")) == ["recorded"]
+    assert kinds(upload(BytesIO(b"code\nB\n"), partner="Puma", filename="x", uploaded_by="ops")) == [
+        "recorded"
+    ]
+    with tempfile.TemporaryFile() as stream:
+        stream.write("code;note\nC;ü\n".encode("utf-16"))
+        stream.seek(0)
+        report = upload(stream, partner="Puma", filename="x.csv", uploaded_by="ops")
+    assert kinds(report) == ["recorded"]
+    with pytest.raises(SourceUnreadable):
+        upload(tmp_path / "missing.csv", partner="Puma", uploaded_by="ops")
+
+
+@pytest.mark.parametrize(
+    "content, kind",
+    [
+        (b"order_id\n1\n", "no_code_column"),
+        (b"", "empty_file"),
+        (b"code\n\n", "empty_file"),
+        (b"code\nA\n\xff\n", "bad_encoding"),
+        (b'code\nA\n"B\n', "broken_quoting"),
+        (b"code\n" + b"A\n" * 30, "too_many_rows"),
+        (b"code\nA\n" + b"x\n" * 500, "too_large"),
+    ],
+    ids=["no column", "nothing", "no row", "encoding", "quotes", "rows", "size"],
+)
+def test_a_file_that_is_refused_changes_nothing(
+    host: Host, content: bytes, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MAX_ROWS", 20)
+    monkeypatch.setattr(uploads, "MAX_FILE_BYTES", 800)
+    host.give(host.a_list("A").id, "asha")
+    with host.nothing_changes(), pytest.raises(RedemptionFileRefused) as refused:
+        host.vouchers.redemptions.upload(content, partner="Puma", filename="used.csv", uploaded_by="ops")
+    assert refused.value.kind == kind
+
+
+@pytest.mark.any_storage
+def test_wrong_arguments_are_named(host: Host) -> None:
+    for wrong, error in (
+        ({"partner": "Nike"}, UnknownPartner),
+        ({"list_id": "77"}, UnknownList),
+        ({"partner": None}, InvalidInput),
+        ({"zone": "UTC"}, InvalidInput),
+        ({"uploaded_by": ""}, InvalidInput),
+        ({"encoding": "no encoding"}, InvalidInput),
+        ({"progress": 5}, InvalidInput),
+    ):
+        with pytest.raises(error):
+            reconcile(host, "A,1", **wrong)
+
+
+def test_progress_is_reported_and_can_end_the_upload(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_SMALLEST", "_FIRST", "_LARGEST"):
+        monkeypatch.setattr(reconciling, name, 2)
+    host.give(host.a_list(*"ABCDEF").id, *"abcdef")
+    seen: list[UploadProgress] = []
+    rows = [f"{code},{code}" for code in "ABCDEF"]
+
+    def stop(progress: UploadProgress) -> None:
+        seen.append(progress)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reconcile(host, *rows, progress=stop)
+    assert [each.rows for each in seen] == [2, 4]
+    assert len(host.events(CodeRedeemed)) == 4
+    # The same file again goes on where the other one ended, in the same report.
+    host.clock.advance(minutes=1)
+    report = reconcile(host, *rows)
+    assert report.counts == {RowKind.RECORDED: 6}
+    assert report.started_at == START
+    assert len(host.events(CodeRedeemed)) == 6
+
+
+# --- a model: a plain dict of what is known of each code -------------------------------------------------------
+
+CODES = ("A", "B", "C", "D", "E", "F")
+ORDERS = ("", "o1", "o2")
+ROWS = st.lists(st.tuples(st.sampled_from((*CODES, "?")), st.sampled_from(ORDERS)), max_size=12)
+
+
+class Model:
+    """What the record says of each code: who holds it, its order, the orders that were reverted, and leaks."""
+
+    def __init__(self, held: set[str]) -> None:
+        self.held = held
+        self.order: dict[str, str] = {}
+        self.reverted: dict[str, set[str]] = {}
+        self.leaked: set[str] = set()
+
+    def row(self, code: str, order: str) -> str:
+        reverted = self.reverted.get(code, set())
+        if code == "?":
+            return "unknown_code"
+        if code not in self.held:
+            self.leaked.add(code)
+            return "never_distributed"
+        if order and order in reverted:
+            return "reverted"
+        if code in self.order:
+            known = self.order[code]
+            if order and not known:
+                self.order[code] = order
+            return "known_already" if not order or known in ("", order) else "other_order"
+        if not order and reverted:
+            return "reverted"
+        self.order[code] = order
+        return "recorded"
+
+    def revert(self, code: str) -> str | None:
+        order = self.order.get(code)
+        if not order:
+            return None
+        del self.order[code]
+        self.reverted.setdefault(code, set()).add(order)
+        return order
+
+
+@given(st.integers(0, 6), st.lists(ROWS, min_size=1, max_size=4), st.data())
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
+def check_against_a_model(
+    host: Host, held: int, files: list[list[tuple[str, str]]], data: st.DataObject
+) -> None:
+    list_id = host.a_list(*CODES).id
+    host.give(list_id, *[f"user-{number}" for number in range(held)])
+    model = Model(set(CODES[:held]))
+    leaks = len(host.events(CodeRedeemedUndistributed))
+    for rows in files:
+        if rows:
+            report = reconcile(host, *[f"{code},{order}" for code, order in rows], list_id=list_id)
+            assert kinds(report) == [model.row(code, order) for code, order in rows]
+        code = data.draw(st.sampled_from(CODES))
+        order = model.revert(code)
+        if order is not None:
+            host.vouchers.redemptions.revert(code, order, list_id=list_id)
+    used = {each.code for each in host.vouchers.codes.assignments(list_id) if each.redeemed_at is not None}
+    assert used == set(model.order)
+    assert len(host.events(CodeRedeemedUndistributed)) - leaks == len(model.leaked)
+    shown = host.vouchers.lists.get(list_id)
+    assert (shown.distributed, shown.available) == (held, len(CODES) - held - len(model.leaked))
+    host.vouchers.lists.archive(list_id)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def any_host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
+    if request.param == "memory":
+        yield Host(MemoryStorage(), FixedClock())
+        return
+    with closing(SQLiteStorage(tmp_path / "v.db", synchronous="NORMAL")) as storage:
+        yield Host(storage, FixedClock())
+
+
+def test_any_files_agree_with_a_model(any_host: Host) -> None:
+    check_against_a_model(any_host)

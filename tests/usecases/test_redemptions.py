@@ -1,0 +1,237 @@
+"""That codes were used, and that this was undone."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from partner_vouchers import Status
+from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.domain.events import CodeEvent, CodeRedeemed, CodeRedemptionReverted
+from partner_vouchers.errors import (
+    AlreadyRedeemed,
+    AmbiguousCode,
+    HostTransactionError,
+    InvalidInput,
+    NaiveDatetime,
+    NotDistributed,
+    NotTheirCode,
+    PartnerVouchersError,
+    RedemptionReverted,
+    UnknownList,
+    UnknownRedemption,
+)
+from tests.support.host import EXPIRY, START, FixedClock, Host
+from tests.support.scratch import scratch
+
+DAY = timedelta(days=1)
+
+
+def code_events(host: Host) -> list[CodeEvent]:
+    return host.events(CodeEvent)
+
+
+def test_a_code_is_redeemed(host: Host) -> None:
+    found = host.a_list("A", campaign="CMP")
+    reward = host.vouchers.codes.assign(campaign_id="CMP", user_id="asha")
+    used = host.vouchers.redemptions.add("A", "order-1", redeemed_at=START - DAY, amount=Decimal("9.90"))
+    assert (used.assignment_id, used.list_id, used.user_id, used.campaign_id) == (
+        reward.id,
+        found.id,
+        "asha",
+        "CMP",
+    )
+    assert (used.order_id, used.redeemed_at, used.recorded_at) == ("order-1", START - DAY, START)
+    assert (used.amount, used.late, used.reverted_at) == (Decimal("9.90"), False, None)
+    assert code_events(host) == [used.event]
+    [shown] = host.vouchers.codes.holders("A")
+    assert shown.redeemed_at == START - DAY
+    [shown] = host.vouchers.codes.of_user("asha")
+    assert shown.redeemed_at == START - DAY
+    [shown] = host.vouchers.codes.assignments(found.id)
+    assert shown.redeemed_at == START - DAY
+    exported = host.vouchers.codes.export(found.id).read().decode().splitlines()
+    assert exported[0].split(",") == ["code", "user_id", "campaign_id", "assigned_at", "redeemed_at"]
+    assert exported[1].endswith((START - DAY).isoformat())
+
+
+def test_the_same_order_again_is_the_same_redemption(host: Host) -> None:
+    host.give(host.a_list("A").id, "asha")
+    used = host.vouchers.redemptions.add("A", "order-1")
+    host.clock.advance(days=1)
+    assert host.vouchers.redemptions.add(" A ", "order-1", amount=Decimal(5)) == used
+    with pytest.raises(AlreadyRedeemed) as refused:
+        host.vouchers.redemptions.add("A", "order-2")
+    assert (refused.value.assignment_id, refused.value.redeemed_at) == (used.assignment_id, START)
+    assert code_events(host) == [used.event]
+
+
+@pytest.mark.parametrize("status", [Status.ACTIVE, Status.PAUSED, Status.EXPIRED, Status.ARCHIVED])
+def test_a_code_is_redeemed_whatever_the_status_of_its_list(host: Host, status: Status) -> None:
+    found = host.a_list("A", expires_at=START + DAY)
+    host.give(found.id, "asha")
+    host.bring(found.id, status)
+    used = host.vouchers.redemptions.add("A", "order-1")
+    assert used.late is (status is Status.EXPIRED)
+    assert host.vouchers.redemptions.add("A", "order-1") == used
+
+
+def test_a_code_of_several_lists_is_narrowed_down(host: Host) -> None:
+    one, two = host.a_list("A", "B"), host.a_list("A", partner="Amazon")
+    [asha, ravi] = [
+        host.vouchers.codes.assign(list_id=each.id, user_id=user).id
+        for each, user in ((one, "asha"), (two, "ravi"))
+    ]
+    with pytest.raises(AmbiguousCode) as refused:
+        host.vouchers.redemptions.add("A", "order-1")
+    assert refused.value.candidates == ((one.id, "Puma"), (two.id, "Amazon"))
+    assert host.vouchers.redemptions.add("A", "order-1", partner="Amazon").assignment_id == ravi
+    assert host.vouchers.redemptions.add("A", "order-1", user_id="asha").assignment_id == asha
+    assert host.vouchers.redemptions.add("A", "order-1", list_id=one.id).assignment_id == asha
+    with pytest.raises(NotTheirCode):
+        host.vouchers.redemptions.add("A", "order-1", list_id=one.id, user_id="ravi")
+
+
+def test_a_code_that_nobody_holds_is_not_redeemed(host: Host) -> None:
+    found = host.a_list("A", "B")
+    for code in ("A", "no such code"):
+        with pytest.raises(NotDistributed):
+            host.vouchers.redemptions.add(code, "order-1")
+    assert host.vouchers.lists.get(found.id).available == 2
+    assert host.give(found.id, "asha") == ["A"]
+    assert code_events(host) == []
+
+
+def test_a_redemption_is_reverted(host: Host) -> None:
+    host.give(host.a_list("A").id, "asha")
+    used = host.vouchers.redemptions.add("A", "order-1")
+    host.clock.advance(hours=1)
+    undone = host.vouchers.redemptions.revert("A", "order-1")
+    assert undone.reverted_at == host.clock.now
+    host.clock.advance(hours=1)
+    assert host.vouchers.redemptions.revert("A", "order-1") == undone
+    [shown] = host.vouchers.codes.holders("A")
+    assert shown.redeemed_at is None
+    with pytest.raises(RedemptionReverted):
+        host.vouchers.redemptions.add("A", "order-1")
+    again = host.vouchers.redemptions.add("A", "order-2")
+    assert host.vouchers.redemptions.revert("A", "order-1") == undone
+    assert [type(event) for event in code_events(host)] == [
+        CodeRedeemed,
+        CodeRedemptionReverted,
+        CodeRedeemed,
+    ]
+    assert code_events(host) == [used.event, undone.reverted_event, again.event]
+
+
+def test_only_what_was_redeemed_is_reverted(host: Host) -> None:
+    host.give(host.a_list("A").id, "asha")
+    for code in ("A", "B"):
+        with pytest.raises(UnknownRedemption):
+            host.vouchers.redemptions.revert(code, "order-1")
+    host.vouchers.redemptions.add("A", "order-1")
+    with pytest.raises(NotTheirCode):
+        host.vouchers.redemptions.revert("A", "order-1", user_id="ravi")
+    with pytest.raises(UnknownRedemption):
+        host.vouchers.redemptions.revert("A", "order-1", partner="Amazon")
+    [shown] = host.vouchers.codes.holders("A")
+    assert shown.redeemed_at is not None
+
+
+@pytest.mark.any_storage
+@pytest.mark.parametrize(
+    "wrong, field",
+    [
+        ({"order_id": ""}, "order_id"),
+        ({"order_id": None}, "order_id"),
+        ({"order_id": "x" * 256}, "order_id"),
+        ({"order_id": 991}, "order_id"),
+        ({"redeemed_at": START + DAY + timedelta(microseconds=1)}, "redeemed_at"),
+        ({"redeemed_at": "2026-11-21"}, "redeemed_at"),
+        ({"redeemed_at": datetime(2026, 11, 21)}, "redeemed_at"),  # noqa: DTZ001 - what is tested
+        ({"amount": Decimal("NaN")}, "amount"),
+        ({"amount": Decimal("-0.01")}, "amount"),
+        ({"amount": 9.9}, "amount"),
+        ({"amount": "9.90"}, "amount"),
+        ({"code": ""}, "code"),
+        ({"code": "A\0"}, "code"),
+        ({"partner": ""}, "partner"),
+        ({"user_id": 5}, "user_id"),
+        ({"list_id": 5}, "list_id"),
+    ],
+    ids=repr,
+)
+def test_a_wrong_argument_is_named_and_changes_nothing(
+    host: Host, wrong: dict[str, object], field: str
+) -> None:
+    host.give(host.a_list("A").id, "asha")
+    arguments = {"code": "A", "order_id": "order-1", **wrong}
+    with host.nothing_changes(), pytest.raises(InvalidInput) as refused:
+        host.vouchers.redemptions.add(**arguments)  # type: ignore[arg-type]
+    assert refused.value.field == field
+    assert isinstance(refused.value, NaiveDatetime) == (wrong == {"redeemed_at": datetime(2026, 11, 21)})  # noqa: DTZ001
+
+
+def test_no_error_shows_a_code(host: Host) -> None:
+    host.give(host.a_list("SECRET-CODE-1", "SECRET-CODE-2").id, "asha")
+    host.vouchers.redemptions.add("SECRET-CODE-1", "order-1")
+    for code, order_id, user_id in (
+        ("SECRET-CODE-1", "order-2", None),
+        ("SECRET-CODE-1", "order-1", "ravi"),
+        ("SECRET-CODE-2", "order-1", None),
+    ):
+        with pytest.raises(PartnerVouchersError) as refused:
+            host.vouchers.redemptions.add(code, order_id, user_id=user_id)
+        assert "SECRET-CODE" not in str(refused.value) + repr(refused.value)
+
+
+def test_a_redemption_is_part_of_the_hosts_transaction(clock: FixedClock) -> None:
+    with scratch() as place, closing(SQLiteStorage(place / "v.db")) as storage:
+        host = Host(storage, clock)
+        host.give(host.a_list("A").id, "asha")
+        with closing(sqlite3.connect(place / "v.db", isolation_level=None)) as connection:
+            redemptions = host.vouchers.using(connection).redemptions
+            for end, shown in (("ROLLBACK", None), ("COMMIT", START)):
+                connection.execute("BEGIN IMMEDIATE")
+                redemptions.add("A", "order-1")
+                connection.execute(end)
+                assert host.vouchers.codes.holders("A")[0].redeemed_at == shown
+            connection.execute("BEGIN IMMEDIATE")
+            redemptions.revert("A", "order-1")
+            with pytest.raises(HostTransactionError):
+                redemptions.upload(b"code\nA\n", partner="Puma", filename="a.csv", uploaded_by="ops")
+            connection.execute("COMMIT")
+            assert host.vouchers.codes.holders("A")[0].redeemed_at is None
+
+
+def test_who_has_not_used_a_code_is_reminded(host: Host) -> None:
+    one = host.a_list(*"ABCD", campaign="CMP")
+    two = host.a_list("E", campaign="OTHER")
+    for user in ("asha", "ravi", "mina"):
+        host.vouchers.codes.assign(campaign_id="CMP", user_id=user)
+        host.clock.advance(days=1)
+    host.vouchers.codes.assign(campaign_id="OTHER", user_id="asha")
+    host.vouchers.redemptions.add("A", "order-1")
+    unredeemed = host.vouchers.codes.unredeemed
+    assert [each.user_id for each in unredeemed(campaign_id="CMP")] == ["ravi", "mina"]
+    assert [each.user_id for each in unredeemed(campaign_id="CMP", older_than=2 * DAY)] == ["ravi"]
+    assert [each.user_id for each in unredeemed(list_id=one.id, older_than=timedelta.max)] == []
+    assert [each.code for each in unredeemed(list_id=two.id)] == ["E"]
+    host.vouchers.redemptions.revert("A", "order-1")
+    assert [each.user_id for each in unredeemed(list_id=one.id)] == ["asha", "ravi", "mina"]
+    with pytest.raises(UnknownList):
+        unredeemed(list_id="77")
+    with pytest.raises(InvalidInput):
+        unredeemed(campaign_id="CMP", list_id=one.id)
+
+
+def test_a_redeemed_code_keeps_its_list(host: Host) -> None:
+    found = host.a_list("A", expires_at=EXPIRY)
+    host.give(found.id, "asha")
+    host.vouchers.redemptions.add("A", "order-1", redeemed_at=EXPIRY + timedelta(hours=-1) - 300 * DAY)
+    with pytest.raises(PartnerVouchersError):
+        host.vouchers.lists.delete(found.id)
