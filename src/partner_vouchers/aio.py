@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, BinaryIO, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, BinaryIO, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar
 
 from partner_vouchers.domain.codes import CodeRules
 from partner_vouchers.domain.duplicates import DuplicatePolicy
@@ -108,94 +108,94 @@ def streamed(
 class AsyncPartners(_AsyncGroup[PartnersGroup]):
     """The partners; reached as `vouchers.partners`."""
 
-    add = in_thread(PartnersGroup.add)
-    ensure = in_thread(PartnersGroup.ensure)
-    get = in_thread(PartnersGroup.get)
-    all = in_thread(PartnersGroup.all)
+    add: Final = in_thread(PartnersGroup.add)
+    ensure: Final = in_thread(PartnersGroup.ensure)
+    get: Final = in_thread(PartnersGroup.get)
+    all: Final = in_thread(PartnersGroup.all)
 
 
 class AsyncLists(_AsyncGroup[ListsGroup]):
     """The voucher lists; reached as `vouchers.lists`."""
 
-    create = in_thread(ListsGroup.create)
-    ensure = in_thread(ListsGroup.ensure)
-    get = in_thread(ListsGroup.get)
-    find = in_thread(ListsGroup.find)
-    edit = in_thread(ListsGroup.edit)
-    pause = in_thread(ListsGroup.pause)
-    activate = in_thread(ListsGroup.activate)
-    archive = in_thread(ListsGroup.archive)
-    delete = in_thread(ListsGroup.delete)
-    stock = in_thread(ListsGroup.stock)
-    distribution = in_thread(ListsGroup.distribution)
+    create: Final = in_thread(ListsGroup.create)
+    ensure: Final = in_thread(ListsGroup.ensure)
+    get: Final = in_thread(ListsGroup.get)
+    find: Final = in_thread(ListsGroup.find)
+    edit: Final = in_thread(ListsGroup.edit)
+    pause: Final = in_thread(ListsGroup.pause)
+    activate: Final = in_thread(ListsGroup.activate)
+    archive: Final = in_thread(ListsGroup.archive)
+    delete: Final = in_thread(ListsGroup.delete)
+    stock: Final = in_thread(ListsGroup.stock)
+    distribution: Final = in_thread(ListsGroup.distribution)
 
 
 class AsyncUploads(_AsyncGroup[UploadsGroup]):
     """The uploads; reached as `vouchers.uploads`. A source is read in the worker thread."""
 
-    add = in_thread(UploadsGroup.add)
-    validate = in_thread(UploadsGroup.validate)
-    get = in_thread(UploadsGroup.get)
-    find = in_thread(UploadsGroup.find)
-    errors = in_thread(UploadsGroup.errors)
-    original_file = streamed(UploadsGroup.original_file)
-    error_file = streamed(UploadsGroup.error_file)
-    recover = in_thread(UploadsGroup.recover)
-    withdraw = in_thread(UploadsGroup.withdraw)
-    explain_duplicate = in_thread(UploadsGroup.explain_duplicate)
+    add: Final = in_thread(UploadsGroup.add)
+    validate: Final = in_thread(UploadsGroup.validate)
+    get: Final = in_thread(UploadsGroup.get)
+    find: Final = in_thread(UploadsGroup.find)
+    errors: Final = in_thread(UploadsGroup.errors)
+    original_file: Final = streamed(UploadsGroup.original_file)
+    error_file: Final = streamed(UploadsGroup.error_file)
+    recover: Final = in_thread(UploadsGroup.recover)
+    withdraw: Final = in_thread(UploadsGroup.withdraw)
+    explain_duplicate: Final = in_thread(UploadsGroup.explain_duplicate)
 
 
 class AsyncCampaigns(_AsyncGroup[CampaignsGroup]):
     """The links between lists and campaigns; reached as `vouchers.campaigns`."""
 
-    link = in_thread(CampaignsGroup.link)
-    unlink = in_thread(CampaignsGroup.unlink)
-    of_list = in_thread(CampaignsGroup.of_list)
-    lists_of = in_thread(CampaignsGroup.lists_of)
-    all = in_thread(CampaignsGroup.all)
+    link: Final = in_thread(CampaignsGroup.link)
+    unlink: Final = in_thread(CampaignsGroup.unlink)
+    of_list: Final = in_thread(CampaignsGroup.of_list)
+    lists_of: Final = in_thread(CampaignsGroup.lists_of)
+    all: Final = in_thread(CampaignsGroup.all)
 
 
 class AsyncCodes(_AsyncGroup[CodesGroup]):
     """The codes and who has them; reached as `vouchers.codes`."""
 
-    assign = in_thread(CodesGroup.assign)
-    assign_many = in_thread(CodesGroup.assign_many)
-    of_user = in_thread(CodesGroup.of_user)
-    holders = in_thread(CodesGroup.holders)
-    assignments = iterated(CodesGroup.assignments)
-    unredeemed = iterated(CodesGroup.unredeemed)
-    reveal = in_thread(CodesGroup.reveal)
-    export = streamed(CodesGroup.export)
+    assign: Final = in_thread(CodesGroup.assign)
+    assign_many: Final = in_thread(CodesGroup.assign_many)
+    of_user: Final = in_thread(CodesGroup.of_user)
+    holders: Final = in_thread(CodesGroup.holders)
+    assignments: Final = iterated(CodesGroup.assignments)
+    unredeemed: Final = iterated(CodesGroup.unredeemed)
+    reveal: Final = in_thread(CodesGroup.reveal)
+    export: Final = streamed(CodesGroup.export)
 
 
 class AsyncRedemptions(_AsyncGroup[RedemptionsGroup]):
     """The codes that were used; reached as `vouchers.redemptions`. A source is read in the worker thread."""
 
-    add = in_thread(RedemptionsGroup.add)
-    revert = in_thread(RedemptionsGroup.revert)
-    upload = in_thread(RedemptionsGroup.upload)
-    report = in_thread(RedemptionsGroup.report)
-    error_file = streamed(RedemptionsGroup.error_file)
+    add: Final = in_thread(RedemptionsGroup.add)
+    revert: Final = in_thread(RedemptionsGroup.revert)
+    upload: Final = in_thread(RedemptionsGroup.upload)
+    report: Final = in_thread(RedemptionsGroup.report)
+    error_file: Final = streamed(RedemptionsGroup.error_file)
 
 
 class AsyncEvents(_AsyncGroup[EventsGroup]):
     """The delivery of events to sinks; reached as `vouchers.events`."""
 
-    emit = in_thread(EventsGroup.emit)
-    deliver = in_thread(EventsGroup.deliver)
-    relay = in_thread(EventsGroup.relay)
-    backlog = in_thread(EventsGroup.backlog)
-    sinks = in_thread(EventsGroup.sinks)
-    dead_letters = in_thread(EventsGroup.dead_letters)
-    retry_dead_letters = in_thread(EventsGroup.retry_dead_letters)
-    forget_sink = in_thread(EventsGroup.forget_sink)
-    announce_expired = in_thread(EventsGroup.announce_expired)
+    emit: Final = in_thread(EventsGroup.emit)
+    deliver: Final = in_thread(EventsGroup.deliver)
+    relay: Final = in_thread(EventsGroup.relay)
+    backlog: Final = in_thread(EventsGroup.backlog)
+    sinks: Final = in_thread(EventsGroup.sinks)
+    dead_letters: Final = in_thread(EventsGroup.dead_letters)
+    retry_dead_letters: Final = in_thread(EventsGroup.retry_dead_letters)
+    forget_sink: Final = in_thread(EventsGroup.forget_sink)
+    announce_expired: Final = in_thread(EventsGroup.announce_expired)
 
 
 class AsyncAudit(_AsyncGroup[AuditGroup]):
     """The log of changes; reached as `vouchers.audit`."""
 
-    entries = in_thread(AuditGroup.entries)
+    entries: Final = in_thread(AuditGroup.entries)
 
 
 class _AsyncGroups:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 Token = weakref.ref[Any]
 """Returns None once the context that it belongs to has been left."""
@@ -56,7 +56,7 @@ def _leave(
 class Recoverable:
     """A context of which others can tell that it was left, even when its `__exit__` was never run."""
 
-    __exit__ = _Exit()
+    __exit__: Final = _Exit()
 
     _token: Token | None = None
 
@@ -89,9 +89,9 @@ class Place:
     __slots__ = ("__weakref__", "_before", "after", "bell", "done", "thread", "token")
 
     def __init__(self, token: Token) -> None:
-        self.token = token
-        self.thread = threading.get_ident()
-        self.done = False
+        self.token: Token = token
+        self.thread: int = threading.get_ident()
+        self.done: bool = False
         # Weak, so that finished places are freed at once. One that somebody waits for is kept by those before it.
         self._before: weakref.ref[Place] | None = None
         # At most one entry. `dict.setdefault` is one step, whatever other threads and signals do.

@@ -27,7 +27,7 @@ from partner_vouchers.errors import (
     UploadRunning,
 )
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="partner-vouchers",
     help="Give each user who earned one a voucher code, exactly once.",
     no_args_is_help=True,

@@ -13,7 +13,7 @@ from partner_vouchers.page.visit import View, Visit, change
 
 SAMPLE = "Hi {{ Profile.name | default: 'there' }}, {{ Event.partner }} gives you {{ Event.voucherCode }}"
 
-EVENT = {
+EVENT: dict[str, str | int] = {
     "CT Source": "Promo Module",
     "campaignId": "CMP123456",
     "eventTimestamp": 1708351200,

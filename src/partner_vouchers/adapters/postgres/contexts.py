@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import ClassVar
 
 import psycopg
 from psycopg.pq import PipelineStatus, TransactionStatus
@@ -36,7 +37,7 @@ UTF_8 = "utf-8"
 class TransactionContext(SqlContext[PostgresTransaction]):
     """Opens a transaction, and undoes it unless it was committed. Subclasses say how it begins and ends."""
 
-    driver_error = psycopg.Error
+    driver_error: ClassVar[type[Exception]] = psycopg.Error
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared

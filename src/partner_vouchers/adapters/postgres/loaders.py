@@ -22,7 +22,7 @@ _LOADERS: dict[str, type[Loader]] = {
     "text": TextLoader,
 }
 
-OWN = AdaptersMap(psycopg.adapters)
+OWN: AdaptersMap = AdaptersMap(psycopg.adapters)
 """How our own connections read values."""
 
 for _kind, _loader in _LOADERS.items():

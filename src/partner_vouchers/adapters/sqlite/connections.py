@@ -49,12 +49,12 @@ class Connections:
     def __init__(
         self, path: str, synchronous: str, timeout: float, prepare: Callable[[Connection, float], None]
     ) -> None:
-        self.file = DatabaseFile(path)
+        self.file: DatabaseFile = DatabaseFile(path)
         self.timeout = timeout
-        self.writers = QueueLock()
+        self.writers: QueueLock = QueueLock()
         self.writing: Connection | None = None
         self.shared_by = 1
-        self.generation = 0
+        self.generation: int = 0
         self._synchronous = synchronous
         self._prepare = prepare
         self._idle: list[Connection] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import suppress
+from typing import ClassVar
 
 from partner_vouchers.adapters.sql.campaigns import Catalog
 from partner_vouchers.adapters.sql.context import SqlContext
@@ -25,7 +26,7 @@ from partner_vouchers.locks import AlreadyOwner, Place, Recoverable
 class TransactionContext(Recoverable, SqlContext[SQLiteTransaction]):
     """Opens a transaction, and rolls it back unless it was committed. Subclasses say how it begins and ends."""
 
-    driver_error = sqlite3.Error
+    driver_error: ClassVar[type[Exception]] = sqlite3.Error
     _write = True
 
     def __init__(self, catalog: Catalog) -> None:

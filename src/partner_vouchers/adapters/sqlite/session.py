@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from partner_vouchers.adapters.sql.session import Row, Value
@@ -30,7 +31,7 @@ class SQLiteSession:
     def __init__(self, connection: Database, writes: bool) -> None:
         self.connection: Database = connection
         self.writes: bool = writes
-        self.execute = connection.execute
+        self.execute: Callable[..., sqlite3.Cursor] = connection.execute
 
     def fetch(self, statement: str, *parameters: Value) -> list[Row]:
         return self.execute(_text(statement, statement), parameters).fetchall()
