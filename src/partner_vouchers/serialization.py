@@ -83,6 +83,13 @@ def _plain(value: object, whole: bool) -> Any:
 
 
 def _object(attributes: Mapping[str, object], whole: bool) -> dict[str, Any]:
+    if not whole and isinstance(attributes.get("extra"), Mapping):
+        # A property that this version does not know may be a code.
+        extra = {
+            name: mask(value) if "code" in str(name).casefold() and isinstance(value, str) else value
+            for name, value in attributes["extra"].items()  # type: ignore[attr-defined]
+        }
+        attributes = {**attributes, "extra": extra}
     return {
         name: mask(value)
         if name in _SECRET and not whole and isinstance(value, str)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +24,9 @@ from partner_vouchers.domain.promo_events import (
 )
 from partner_vouchers.domain.properties import WireForm
 from partner_vouchers.errors import InvalidEvent, InvalidInput, NaiveDatetime
+from partner_vouchers.serialization import to_dict
 from partner_vouchers.wire.promo_events import EVENTS_BY_NAME, event_from_properties
+from partner_vouchers.wire.stored_events import event_from_json, event_to_json
 from tests.support.promo import AT, an_event, any_event
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -288,3 +291,62 @@ def test_a_code_that_is_added_by_name_must_fit(code: Any) -> None:
             form="title case",
             **added,
         )
+
+
+# --- lenient reading -----------------------------------------------------------------------------------------
+
+NEWER = {
+    "Redeemed Type": "Full",
+    "Event Timestamp": 1708351200,
+    "Points Expiry": "31-03-2024 23:59:59",
+    "Sale Channel": "Online",
+    "Location ID": None,
+    "Sale Amount": 99.5,
+    "Coupon Code": "SECRET-CODE",
+    "Coupon ID": "CPN-1",
+    "First": True,
+}
+
+
+@pytest.mark.parametrize("kind,form", FORMS)
+def test_further_properties_are_kept_on_request(kind: type[PromoEvent], form: WireForm) -> None:
+    event = an_event(kind)
+    properties = event.properties(form)
+    newer = {name: value for name, value in NEWER.items() if name not in kind.property_names(form)}
+    arguments: dict[str, Any] = {
+        "user_id": "user-42",
+        "occurred_at": None if "eventTimestamp" in kind.property_names(form) else AT,
+        "form": form,
+        **untold(event, form),
+    }
+    with pytest.raises(InvalidEvent):
+        event_from_properties(kind, {**properties, **newer}, **arguments)
+    found = event_from_properties(kind, {**properties, **newer}, unknown="ignore", **arguments)
+    assert found == evolve(event, extra=newer)
+    assert found.extra == newer
+    assert found.properties(form) == properties
+    assert "SECRET-CODE" not in repr(found)
+    assert "SECRET-CODE" not in str(to_dict(found))
+    assert hash(found) == hash(event)
+
+
+def test_lenient_reading_still_refuses_what_is_wrong() -> None:
+    properties = an_event(PointsDebited).properties()
+    arguments: dict[str, Any] = {"user_id": "user-42", "occurred_at": AT, "unknown": "ignore"}
+    with pytest.raises(InvalidEvent) as refused:
+        event_from_properties(
+            PointsDebited, {**properties, "Points": "20", "Nested": {"a": 1}, "Control": "\0"}, **arguments
+        )
+    assert [name for name, _ in refused.value.faults] == ["Points", "Nested", "Control"]
+    with pytest.raises(InvalidInput, match="unknown"):
+        event_from_properties(PointsDebited, properties, **{**arguments, "unknown": "accept"})
+    with pytest.raises(InvalidInput, match="extra"):
+        evolve(an_event(PointsDebited), extra={"Nested": {}})
+
+
+def test_further_properties_survive_the_outbox() -> None:
+    event = evolve(
+        an_event(PointsDebited), extra={"Sale Channel": "Online", "Sale Amount": 99.5, "None": None}
+    )
+    assert event_from_json(event.event_name, event_to_json(event)) == event
+    assert "extra" not in event_to_json(an_event(PointsDebited))

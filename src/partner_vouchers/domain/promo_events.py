@@ -9,6 +9,7 @@ says apply to some coupons or credits only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Final
@@ -41,18 +42,34 @@ POINTS_SOURCES: Final = ("Campaign", "API", "Manual", "Cashback Coupon")
 """What may have moved a wallet's points."""
 
 
+def _copied(extra: object) -> Mapping[str, object]:
+    if isinstance(extra, Mapping) and all(isinstance(name, str) for name in extra):
+        if all(value is None or isinstance(value, str | int | float) for value in extra.values()):
+            return dict(extra)
+    raise InvalidInput(
+        field="extra", reason="must be a mapping of names to texts, numbers, true, false or None"
+    )
+
+
+def _names_of(extra: Mapping[str, object]) -> str:
+    return repr(sorted(extra))
+
+
 @frozen(kw_only=True)
 class PromoEvent(Event):
     """What a user got or did in a promotion.
 
     Attributes:
         user_id: the user; the identity of the event, not one of its properties.
+        extra: further properties that the event was read with, by their wire names; texts, numbers, true, false or None.
+            They are kept, and never written. The repr shows their names only, since one may be a code.
         table: its properties under their wire names.
     """
 
     table: ClassVar[PropertyTable]
 
     user_id: str
+    extra: Mapping[str, object] = field(factory=dict, converter=_copied, hash=False, repr=_names_of)
 
     @property
     def ordering_key(self) -> str:

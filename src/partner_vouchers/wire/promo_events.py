@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from attrs import NOTHING, fields
 
 from partner_vouchers.domain.expiry import require_aware
 from partner_vouchers.domain.promo_events import PROMO_EVENTS, PromoEvent
-from partner_vouchers.domain.properties import NAME, TEXT, Format, Property, PropertyTable
+from partner_vouchers.domain.properties import NAME, NUMBER, TEXT, Format, Property, PropertyTable
 from partner_vouchers.domain.text import require_name, require_text
 from partner_vouchers.errors import InvalidEvent, InvalidInput
 
@@ -31,6 +31,7 @@ def event_from_properties(
     user_id: str,
     occurred_at: datetime | None = None,
     form: str | None = None,
+    unknown: Literal["refuse", "ignore"] = "refuse",
     **untold: object,
 ) -> E:
     """Return the event that has these properties.
@@ -42,6 +43,8 @@ def event_from_properties(
         occurred_at: when it happened, an aware datetime; may be left out where the form has `eventTimestamp`,
             which tells it to the second.
         form: the wire form, such as `WireForm.LEGACY`; the event's first one by default.
+        unknown: `"refuse"` makes a property that the form does not have an error; `"ignore"` keeps it in `extra` of the
+            event, if it is a single value: newer versions of the product send more properties.
         **untold: the attributes that this form does not tell and the event needs, such as `list_expiry`.
 
     Raises:
@@ -61,7 +64,14 @@ def event_from_properties(
         ... except InvalidEvent as error:
         ...     print(error.faults)
         (('Points', 'must be a number, not a text'),)
+        >>> found["Sale Channel"] = "Online"
+        >>> event_from_properties(
+        ...     PointsDebited, found, user_id="user-42", occurred_at=at, unknown="ignore"
+        ... ).extra
+        {'Sale Channel': 'Online'}
     """
+    if unknown not in ("refuse", "ignore"):
+        raise InvalidInput(field="unknown", reason="must be 'refuse' or 'ignore'")
     if not isinstance(properties, Mapping):
         raise InvalidInput(field="properties", reason=f"must be a mapping, not {type(properties).__name__}")
     columns = dict(kind.table.of_form(form))
@@ -70,7 +80,12 @@ def event_from_properties(
     if occurred_at is not None:
         given["occurred_at"] = require_aware("occurred_at", occurred_at)
     told, faults = _read(columns, properties)
-    faults += [(name, _why_unknown(name, columns, kind.table)) for name in properties if name not in columns]
+    others = {name: value for name, value in properties.items() if name not in columns}
+    if unknown == "refuse":
+        faults += [(name, _why_unknown(name, columns, kind.table)) for name in others]
+    else:
+        told["extra"], ignored = _read_others(others)
+        faults += ignored
     faults += [
         (attribute.name, f"is not told by the form {kind.table.require_form(form).value!r}: pass it by name")
         for attribute in fields(kind)
@@ -107,6 +122,21 @@ def _read(
         elif not row.constant:
             told[row.attribute] = value
     return told, faults
+
+
+def _read_others(properties: Mapping[str, object]) -> tuple[dict[str, object], list[tuple[str, str]]]:
+    """Return properties that the form does not have, and what is wrong with them."""
+    found: dict[str, object] = {}
+    faults: list[tuple[str, str]] = []
+    for name, value in properties.items():
+        try:
+            if value is None or isinstance(value, bool):
+                found[TEXT.read(name)] = value
+            else:
+                found[TEXT.read(name)] = (TEXT if isinstance(value, str) else NUMBER).read(value)
+        except ValueError as reason:
+            faults.append((str(name), str(reason)))
+    return found, faults
 
 
 def _require_untold(

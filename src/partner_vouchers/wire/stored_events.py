@@ -68,6 +68,8 @@ _CONVERTER = _new_converter()
 def event_to_dict(event: Event) -> dict[str, Any]:
     """Return what JSON can say of an event; its name is not part of it."""
     found: dict[str, Any] = _CONVERTER.unstructure(event)
+    if not found.get("extra", True):
+        del found["extra"]
     return found
 
 
