@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import timedelta
+from threading import Lock
 from types import TracebackType
 from typing import Any, BinaryIO, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar
 
 from partner_vouchers.domain.codes import CodeRules
 from partner_vouchers.domain.duplicates import DuplicatePolicy
-from partner_vouchers.errors import HostTransactionError, InvalidInput
+from partner_vouchers.errors import InvalidInput
+from partner_vouchers.host_connections import join_async
 from partner_vouchers.observers import Observer
 from partner_vouchers.ports import Clock, Storage
 from partner_vouchers.usecases.audit import AuditGroup
@@ -100,7 +103,8 @@ def streamed(
             while chunk := await self.runner.run(lambda _: stream.read(_CHUNK)):
                 yield chunk
         finally:
-            stream.close()
+            # Not here: where the reader was cancelled, closing waits for the piece that is being read.
+            await self.runner.run(lambda _: stream.close())
 
     return read  # type: ignore[return-value]
 
@@ -222,7 +226,7 @@ class AsyncPartnerVouchers(_AsyncGroups):
 
     Calls run in worker threads, at most `max_workers` at the same time, and never on the event loop. When a call is
     cancelled before it has begun, nothing is done; afterwards it goes on to its end and may commit, so repeat it with
-    the same idempotency key. An object may be used from several event loops.
+    the same idempotency key. An object may be used from several event loops, and after a fork.
 
     Example:
         >>> import asyncio
@@ -281,22 +285,19 @@ class AsyncPartnerVouchers(_AsyncGroups):
         """Return the same groups within an open transaction of the host.
 
         Args:
-            session: an `AsyncSession` or `AsyncConnection` of SQLAlchemy, to the database of the storage.
+            session: an `AsyncSession`, `AsyncConnection` or `async_scoped_session` of SQLAlchemy, to the database
+                of the storage. One that has begun no transaction begins one, as if it executed a statement.
 
         Raises:
-            HostTransactionError: it is neither. That it has no transaction, or belongs to another database, is raised
-                by the first call.
+            HostTransactionError: it is something else. A session that is closed, must be rolled back, belongs to
+                another database, or is used by another task makes each call raise it.
         """
-        run_sync = getattr(session, "run_sync", None)
-        if not asyncio.iscoroutinefunction(run_sync):
-            raise HostTransactionError(
-                reason=f"pass an AsyncSession or AsyncConnection of SQLAlchemy, not {type(session).__name__}; "
-                "a synchronous connection belongs to PartnerVouchers(...).using(connection)"
-            )
-        return _AsyncGroups(_Session(self._vouchers, run_sync))
+        return _AsyncGroups(_Session(self._vouchers, join_async(session)))
 
     async def aclose(self) -> None:
-        """Wait for the calls that run, and end the worker threads. The storage stays open."""
+        """Wait for the calls that run, and end the worker threads. The storage stays open, and a later call starts
+        new threads.
+        """
         await asyncio.to_thread(self._threads.close)
 
     async def __aenter__(self) -> AsyncPartnerVouchers:
@@ -313,24 +314,56 @@ class _Threads:
 
     def __init__(self, vouchers: PartnerVouchers, max_workers: int) -> None:
         self._vouchers = vouchers
-        self._executor = ThreadPoolExecutor(max_workers, thread_name_prefix="partner_vouchers")
+        self._max_workers = max_workers
+        self._pool = _Pool(max_workers)
 
     async def run(self, call: Callable[[PartnerVouchers], T]) -> T:
         context = copy_context()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, context.run, call, self._vouchers)
+        # A forked child has none of the threads, and perhaps a lock that nobody will release.
+        if self._pool.process != os.getpid():
+            self._pool = _Pool(self._max_workers)
+        return await asyncio.wrap_future(self._pool.submit(context.run, call, self._vouchers))
 
     def close(self) -> None:
-        self._executor.shutdown(wait=True)
+        if self._pool.process == os.getpid():
+            self._pool.close()
+
+
+class _Pool:
+    """The worker threads of one process, which start when they are needed.
+
+    Attributes:
+        process: the id of the process.
+    """
+
+    def __init__(self, max_workers: int) -> None:
+        self.process = os.getpid()
+        self._max_workers = max_workers
+        self._lock = Lock()
+        self._executor: ThreadPoolExecutor | None = None
+
+    def submit(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(self._max_workers, thread_name_prefix="partner_vouchers")
+            return self._executor.submit(call, *args, **kwargs)
+
+    def close(self) -> None:
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=True)
 
 
 class _Session:
     """Runs calls inside an asynchronous session of SQLAlchemy, whose driver is awaited for each statement."""
 
-    def __init__(self, vouchers: PartnerVouchers, run_sync: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+    def __init__(
+        self, vouchers: PartnerVouchers, run_sync: Callable[[], Callable[..., Coroutine[Any, Any, Any]]]
+    ) -> None:
         self._vouchers = vouchers
         self._run_sync = run_sync
 
     async def run(self, call: Callable[[PartnerVouchers], T]) -> T:
-        result: T = await self._run_sync(lambda session: call(self._vouchers.using(session)))
+        result: T = await self._run_sync()(lambda session: call(self._vouchers.using(session)))
         return result

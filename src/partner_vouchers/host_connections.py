@@ -6,7 +6,7 @@ Neither framework is imported: a host that passes one of its objects has loaded 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -54,6 +54,41 @@ def join(storage: Storage, connection: object) -> Storage:
     if "django.db" in sys.modules and hasattr(connection, "in_atomic_block"):
         return _Followed(storage, connection, _of_django)
     return storage.join(connection)
+
+
+def join_async(connection: object) -> Callable[[], Callable[..., Coroutine[Any, Any, Any]]]:
+    """Return what returns the `run_sync` of what an asynchronous host holds its transaction with.
+
+    Raises:
+        HostTransactionError: it is no `AsyncSession`, `AsyncConnection` or `async_scoped_session` of SQLAlchemy. What
+            is returned raises it while the connection is not open.
+    """
+    if _is_a(connection, "sqlalchemy.ext.asyncio", "AsyncEngine", "async_sessionmaker"):
+        raise HostTransactionError(
+            reason=f"an {type(connection).__name__} has no transaction; pass an AsyncConnection, as `async with "
+            "engine.begin() as connection:` gives it, or an AsyncSession"
+        )
+    if not _is_a(
+        connection, "sqlalchemy.ext.asyncio", "AsyncConnection", "AsyncSession", "async_scoped_session"
+    ):
+        raise HostTransactionError(
+            reason="pass an AsyncSession or AsyncConnection of SQLAlchemy, "
+            f"not {type(connection).__name__}; a synchronous connection belongs to "
+            "PartnerVouchers(...).using(connection)"
+        )
+    given: Any = connection
+
+    def run_sync() -> Callable[..., Coroutine[Any, Any, Any]]:
+        is_scoped = _is_a(given, "sqlalchemy.ext.asyncio", "async_scoped_session")
+        session = given() if is_scoped else given
+        if getattr(session, "sync_connection", session) is None:
+            raise HostTransactionError(
+                reason="the AsyncConnection is not open; use it within `async with engine.begin() as connection:`"
+            )
+        found: Callable[..., Coroutine[Any, Any, Any]] = session.run_sync
+        return found
+
+    return run_sync
 
 
 def _is_a(given: object, module: str, *names: str) -> bool:

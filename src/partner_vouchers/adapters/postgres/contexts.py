@@ -149,16 +149,19 @@ class HostContext(TransactionContext):
     def _do_commit(self) -> None:
         # From here on there may be no savepoint to return to.
         self._open = False
-        command(self._connection, b"RELEASE SAVEPOINT " + _UNIT.encode())
+        command(self._connection, b"RELEASE SAVEPOINT " + _UNIT.encode(), whole=True)
 
     def _end(self) -> None:
-        if self._open and not self._connection.closed:
-            # Not with a cursor: an exception may have left the lock of the driver's connection locked.
-            command(self._connection, b"ROLLBACK TO SAVEPOINT " + _UNIT.encode(), whole=True)
+        try:
+            if self._open and not self._connection.closed:
+                # Not with a cursor: an exception may have left the lock of the driver's connection locked. And at
+                # once: a task that is cancelled in between would leave the savepoint open.
+                undo = f"ROLLBACK TO SAVEPOINT {_UNIT}; RELEASE SAVEPOINT {_UNIT}"
+                command(self._connection, undo.encode(), whole=True)
+        finally:
             self._open = False
-            command(self._connection, b"RELEASE SAVEPOINT " + _UNIT.encode(), whole=True)
-        if isinstance(self._connection, BridgedConnection):
-            self._connection.leave()
+            if isinstance(self._connection, BridgedConnection):
+                self._connection.leave()
 
 
 def require_transaction(connection: Connection) -> None:

@@ -56,6 +56,10 @@ class BridgedConnection:
         rows = list(parameters)
         return self._run(lambda cursor: cursor.executemany(sql, rows))
 
+    def execute_all(self, *statements: str) -> None:
+        """Execute statements without parameters in one trip, also if the task is cancelled meanwhile."""
+        self._run(lambda cursor: [cursor.execute(statement) for statement in statements])
+
     def enter(self) -> None:
         """Note that a call of this task uses the connection.
 

@@ -91,14 +91,21 @@ class HostContext(TransactionContext):
             self._open = False
 
     def _end(self) -> None:
-        self._connection.text_factory = self._text_factory
-        if self._open and self._connection.in_transaction:
-            self._connection.execute(f"ROLLBACK TO {_SAVEPOINT}")
-            self._connection.execute(f"RELEASE {_SAVEPOINT}")
-        self._open = False
-        if self._bridge is not None:
-            self._bridge.leave()
-        forks.leave(self.token)
+        try:
+            self._connection.text_factory = self._text_factory
+            if self._open and self._connection.in_transaction:
+                undo = f"ROLLBACK TO {_SAVEPOINT}", f"RELEASE {_SAVEPOINT}"
+                if self._bridge is not None:
+                    # At once: a task that is cancelled in between would leave the savepoint open.
+                    self._bridge.execute_all(*undo)
+                else:
+                    for statement in undo:
+                        self._connection.execute(statement)
+        finally:
+            self._open = False
+            if self._bridge is not None:
+                self._bridge.leave()
+            forks.leave(self.token)
 
 
 class _PlainRows:

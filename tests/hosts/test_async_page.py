@@ -1,0 +1,197 @@
+"""The application of the how-to about asyncio: under uvicorn in a process of its own, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from sqlalchemy import create_engine, text
+
+import partner_vouchers
+from partner_vouchers import PartnerVouchers, RepeatPolicy
+from partner_vouchers.ports import Storage
+from tests.hosts.kinds import POSTGRES, databases
+from tests.hosts.shop import Place
+from tests.support.host import EXPIRY, PATIENCE, a_file, some_codes
+
+pytestmark = databases
+
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "async.md").read_text(encoding="utf-8")
+CAMPAIGN = "CMP123456"
+
+
+def application(kind: str, place: Place) -> str:
+    """Return the application of the page, with the addresses of a database that is there."""
+    (source,) = re.findall(r"^```python\n# async_shop\.py\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    if kind != POSTGRES:
+        return str(source)
+    _, section = PAGE.split("On PostgreSQL two lines differ")
+    imports, engine, vouchers = re.findall(r"^(?:from|engine|vouchers) .*$", section, re.MULTILINE)[:3]
+    for line, instead in (
+        ("from partner_vouchers.adapters.sqlite import SQLiteStorage", imports),
+        (
+            'engine = create_async_engine("sqlite+aiosqlite:///shop.db", pool_size=1, max_overflow=0)',
+            engine.replace("postgresql+psycopg_async://shop@localhost/shop", asynchronous(place.url)),
+        ),
+        (
+            'vouchers = AsyncPartnerVouchers(SQLiteStorage("shop.db"))',
+            vouchers.replace("postgresql://shop@localhost/shop", place.conninfo),
+        ),
+    ):
+        assert source.count(line) == 1
+        source = source.replace(line, instead)
+    return str(source)
+
+
+def asynchronous(url: str) -> str:
+    return url.replace("+psycopg:", "+psycopg_async:")
+
+
+@pytest.fixture
+def vouchers(storage: Storage) -> PartnerVouchers:
+    return PartnerVouchers(storage)
+
+
+@pytest.fixture
+def address(kind: str, place: Place, tmp_path: Path, vouchers: PartnerVouchers) -> Iterator[str]:
+    """Serve the application; return its address."""
+    vouchers.check()
+    (tmp_path / "async_shop.py").write_text(application(kind, place), encoding="utf-8")
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        # Clients are queued from here on, also while the application starts.
+        listening.listen(256)
+        command = ["uvicorn", "async_shop:app", "--fd", str(listening.fileno()), "--log-level", "warning"]
+        server = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=tmp_path,
+            env={"PYTHONPATH": f"{Path(partner_vouchers.__file__).parents[1]}:{tmp_path}", "PATH": ""},
+            pass_fds=[listening.fileno()],
+        )
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    try:
+        # It answers once it has started.
+        assert httpx2.get(f"{address}/users/nobody/vouchers", timeout=PATIENCE).json() == []
+        yield address
+    finally:
+        server.terminate()
+        assert server.wait(PATIENCE) in (0, -15)
+        remove_orders(place)
+
+
+def remove_orders(place: Place) -> None:
+    engine = create_engine(place.url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE orders"))
+    engine.dispose()
+
+
+def orders(place: Place) -> dict[str, str]:
+    engine = create_engine(place.url)
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT id, voucher_code FROM orders")).all()
+    engine.dispose()
+    return {row[0]: row[1] for row in found}
+
+
+def stock(vouchers: PartnerVouchers, *codes: str) -> str:
+    vouchers.partners.add("Puma")
+    winter = vouchers.lists.create(partner="Puma", tag="t", name="Winter Sale", expires_at=EXPIRY)
+    vouchers.uploads.add(winter.id, a_file(*codes), filename="codes.csv", uploaded_by="ops")
+    vouchers.campaigns.link(winter.id, CAMPAIGN, repeat=RepeatPolicy.NEW_CODE)
+    return winter.id
+
+
+async def place_orders(address: str, ids: list[str]) -> list[httpx2.Response]:
+    limits = httpx2.Limits(max_connections=200)
+    async with httpx2.AsyncClient(base_url=address, limits=limits, timeout=PATIENCE * 2) as client:
+        return list(
+            await asyncio.gather(
+                *(client.put(f"/orders/{order}", json={"user_id": f"user-of-{order}"}) for order in ids)
+            )
+        )
+
+
+def test_two_hundred_requests_at_once_get_different_codes(
+    address: str, vouchers: PartnerVouchers, place: Place
+) -> None:
+    codes = some_codes(200)
+    list_id = stock(vouchers, *codes)
+    answers = asyncio.run(place_orders(address, [f"order-{number}" for number in range(200)]))
+    assert Counter(answer.status_code for answer in answers) == {200: 200}
+    given = {answer.json()["order_id"]: answer.json()["voucher_code"] for answer in answers}
+    assert sorted(given.values()) == codes
+    assert orders(place) == given
+    assert vouchers.lists.get(list_id).distributed == 200
+
+
+def test_more_requests_than_codes_and_repeated_ones(
+    address: str, vouchers: PartnerVouchers, place: Place
+) -> None:
+    stock(vouchers, *some_codes(5, prefix="PUMA-2026-"))
+    ids = [f"order-{number % 8}" for number in range(24)]
+    answers = asyncio.run(place_orders(address, ids))
+    served = {each.json()["order_id"]: each.json()["voucher_code"] for each in answers if each.is_success}
+    assert len(served) == len(set(served.values())) == 5
+    assert orders(place) == served
+    refused = [each.json() for each in answers if not each.is_success]
+    assert {each["error"] for each in refused} == {"codes_exhausted"}
+    (held,) = httpx2.get(f"{address}/users/user-of-{min(served)}/vouchers").json()
+    assert held["code"] == "PU…"
+    assert held["campaign_id"] == CAMPAIGN
+
+
+def test_an_order_that_cannot_be_stored_gives_its_code_back(
+    address: str, vouchers: PartnerVouchers, place: Place
+) -> None:
+    list_id = stock(vouchers, "A", "B")
+    engine = create_engine(place.url)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE orders RENAME TO away"))
+    (answer,) = asyncio.run(place_orders(address, ["order-1"]))
+    assert answer.status_code == 500
+    assert vouchers.lists.get(list_id).distributed == 0
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE away RENAME TO orders"))
+    engine.dispose()
+    (answer,) = asyncio.run(place_orders(address, ["order-1"]))
+    assert answer.json() == {"order_id": "order-1", "voucher_code": "A"}
+
+
+def test_clients_that_disconnect_lose_nothing(address: str, vouchers: PartnerVouchers, place: Place) -> None:
+    codes = some_codes(40)
+    list_id = stock(vouchers, *codes)
+    ids = [f"order-{number}" for number in range(40)]
+    port = int(address.rpartition(":")[2])
+
+    async def order_and_leave(number: int) -> None:
+        _reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        body = json.dumps({"user_id": f"user-of-{ids[number]}"})
+        head = f"PUT /orders/{ids[number]} HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n"
+        writer.write(f"{head}content-length: {len(body)}\r\n\r\n{body}".encode())
+        await writer.drain()
+        # Some leave at once, some while their order is worked on.
+        for _ in range(number * 5):
+            await asyncio.sleep(0)
+        writer.transport.abort()
+
+    async def all_leave() -> None:
+        await asyncio.gather(*map(order_and_leave, range(40)))
+
+    asyncio.run(all_leave())
+    # Each repeats its request.
+    answers = asyncio.run(place_orders(address, ids))
+    assert Counter(answer.status_code for answer in answers) == {200: 40}
+    given = {answer.json()["order_id"]: answer.json()["voucher_code"] for answer in answers}
+    assert sorted(given.values()) == codes
+    assert orders(place) == given
+    assert vouchers.lists.get(list_id).distributed == 40
