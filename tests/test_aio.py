@@ -111,7 +111,8 @@ def test_a_cancelled_call_leaves_the_library_usable() -> None:
                 await call
             release.set()
             assert (await vouchers.partners.add("Amazon")).name == "Amazon"
-            # The call had begun, so it went on to its end.
+            # The call had begun, so it goes on to its end.
+            await vouchers.aclose()
             with pytest.raises(PartnerExists):
                 await vouchers.partners.add("Puma")
 
