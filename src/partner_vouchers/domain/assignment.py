@@ -48,6 +48,7 @@ class Assignment:
         assigned_at: when it was given, in UTC.
         snapshot: what the list said then.
         redeemed_at: when the code was used, in UTC, as look-ups show it; None where it was not.
+        revoked_at: when the code was taken back, in UTC, as look-ups show it; None where it was not.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Assignment:
     assigned_at: datetime
     snapshot: ListSnapshot
     redeemed_at: datetime | None = None
+    revoked_at: datetime | None = None
 
     @property
     def list_id(self) -> str:

@@ -241,6 +241,21 @@ class CodeEvent(Event):
 
 
 @frozen(kw_only=True)
+class CodeRevoked(CodeEvent):
+    """A code was taken back from a user.
+
+    Attributes:
+        reason: why, or None.
+        restocked: whether the code returned to its list; otherwise it is retired.
+    """
+
+    event_name: ClassVar[str] = "code.revoked"
+
+    reason: str | None
+    restocked: bool
+
+
+@frozen(kw_only=True)
 class CodeRedeemed(CodeEvent):
     """A code was used.
 

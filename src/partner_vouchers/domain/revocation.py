@@ -8,6 +8,8 @@ from enum import StrEnum
 from attrs import frozen
 
 from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.domain.codes import mask
+from partner_vouchers.domain.events import CodeRevoked
 from partner_vouchers.errors import CodeMayBeKnown, RestockNotAllowed
 
 
@@ -28,6 +30,21 @@ class Revocation:
     actor: str | None
     reason: str | None
     restocked: bool
+
+    @property
+    def event(self) -> CodeRevoked:
+        """The event `code.revoked` of this revocation."""
+        given = self.assignment
+        return CodeRevoked(
+            occurred_at=self.revoked_at,
+            assignment_id=given.id,
+            list_id=given.list_id,
+            campaign_id=given.campaign_id,
+            user_id=given.user_id,
+            masked_code=mask(given.code),
+            reason=self.reason,
+            restocked=self.restocked,
+        )
 
 
 class Obstacle(StrEnum):

@@ -35,9 +35,10 @@ repeats the whole call in a new transaction, a few times. So raise neither if th
 (`CommitOutcomeUnknown`), after it succeeded, or after waiting for a time limit (`StorageBusy`). A storage that never
 raises them leaves all repeating to the caller.
 
-**Abilities that may be left out.** A storage may keep no reservations, limits or refusals: these attributes of its
-transaction then raise `Unsupported`, as they do by themselves if its class inherits from `OptionalParts`. The methods
-with a body that mention them (`Assignments.holding`, `Campaigns.offer`) are right as they are for such a storage.
+**Abilities that may be left out.** A storage may keep no reservations, limits, refusals or revocations: these
+attributes of its transaction then raise `Unsupported`, as they do by themselves if its class inherits from
+`OptionalParts`. The methods with a body that mention them (`Assignments.holding`, `Campaigns.offer`) are right as they
+are for such a storage.
 
 The contract tests in `partner_vouchers.testing` check these rules.
 """
@@ -49,6 +50,7 @@ from partner_vouchers.ports.journal import Audit, AuditEntry, Leases, Outbox, Ou
 from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists, Offer, Partners, SortKey
 from partner_vouchers.ports.redemptions import Redemptions, Reports
 from partner_vouchers.ports.reservations import Limits, Refusals, Reservations
+from partner_vouchers.ports.revocations import Revocations, Unsent
 from partner_vouchers.ports.sinks import EventSink, Rejection
 from partner_vouchers.ports.storage import AsyncHostConnection, Clock, SharesCommits, Storage
 from partner_vouchers.ports.transaction import OptionalParts, Transaction
@@ -83,6 +85,7 @@ __all__ = [
     "Rejection",
     "Reports",
     "Reservations",
+    "Revocations",
     "Settings",
     "SharesCommits",
     "SortKey",
@@ -91,5 +94,6 @@ __all__ = [
     "TakenCode",
     "Transaction",
     "Unordered",
+    "Unsent",
     "Uploads",
 ]

@@ -11,6 +11,7 @@ from partner_vouchers.ports.journal import Audit, Leases, Outbox, Settings
 from partner_vouchers.ports.lists import Campaigns, Lists, Partners
 from partner_vouchers.ports.redemptions import Redemptions, Reports
 from partner_vouchers.ports.reservations import Limits, Refusals, Reservations
+from partner_vouchers.ports.revocations import Revocations
 from partner_vouchers.ports.uploads import Uploads
 
 
@@ -43,6 +44,15 @@ class OptionalParts(Protocol):
             Unsupported: the storage keeps none.
         """
         raise Unsupported(ability="refusals")
+
+    @property
+    def revocations(self) -> Revocations:
+        """The codes that were taken back.
+
+        Raises:
+            Unsupported: the storage keeps none.
+        """
+        raise Unsupported(ability="revocations")
 
     @property
     def redemptions(self) -> Redemptions:

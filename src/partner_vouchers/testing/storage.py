@@ -21,6 +21,7 @@ from partner_vouchers.testing.clauses.reservations import (
     RefusalClauses,
     ReservationClauses,
 )
+from partner_vouchers.testing.clauses.revocations import RevocationClauses
 from partner_vouchers.testing.clauses.transactions import TransactionClauses
 from partner_vouchers.testing.machine import StorageMachine
 
@@ -35,6 +36,7 @@ class StorageContract(
     OutboxClauses,
     RefusalClauses,
     LimitClauses,
+    RevocationClauses,
     ReservationClauses,
     DayClauses,
     IdempotencyClauses,

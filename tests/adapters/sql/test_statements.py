@@ -30,7 +30,7 @@ from tests.support.scratch import scratch
 
 LARGE = (
     "pv_codes|pv_active_codes|pv_superseded_codes|pv_assignments|pv_idempotency_keys|pv_events|pv_deferred|pv_audit|"
-    "pv_upload_faults|pv_upload_pieces|pv_redemptions|pv_retired|pv_report_rows"
+    "pv_upload_faults|pv_upload_pieces|pv_redemptions|pv_retired|pv_report_rows|pv_revocations"
 )
 """The tables that grow with the codes, or with time."""
 
@@ -107,6 +107,7 @@ GROW = [
         "pv_redemptions (code_id, number, redeemed_at, recorded_at, late) "
         "SELECT 4294967296 + 1000000 + g, 1, 1, 1, {false}"
     ),
+    "pv_revocations (code_id, revoked_at, source) SELECT 4294967296 + 1000000 + g, 1, 1",
     "pv_retired (code_id) SELECT 4294967296 + 9000000 + g",
     "pv_report_rows (id, kind, cells) SELECT 4294967296 + g, 'recorded', '[\"A\"]'",
     "pv_idempotency_keys (key, fingerprint, code_ids) SELECT 'k' || g, 'f', 'c'",
@@ -195,7 +196,9 @@ def postgres_plan(request: pytest.FixtureRequest) -> Iterator[Plans]:
                 false="false",
             )
             # Without statistics the server expects a code, or an id, in hundreds of rows of these.
-            connection.execute("ANALYZE pv_scopes, pv_superseded_codes, pv_deferred, pv_redemptions")
+            connection.execute(
+                "ANALYZE pv_scopes, pv_superseded_codes, pv_deferred, pv_redemptions, pv_revocations"
+            )
             if request.param == "analysed":
                 for (table,) in connection.execute(
                     "SELECT format('%%I.%%I', schemaname, tablename) FROM pg_tables WHERE schemaname = %s",

@@ -65,11 +65,13 @@ class Codes(Repository, ports.Codes):
         if batch is None or not batch.published or batch.withdrawn:
             return 0
         withdrawn = len(batch.available)
-        stock, first = tables.stocks[batch.list_id], batch.first_id
-        for code_id in [each for each in stock.returned if first <= int(each) < first + len(batch.codes)]:
-            log.drop(stock.returned, code_id)
-            log.put(batch.lost, int(code_id) - first, None)
-            withdrawn += 1
+        stock = tables.stocks[batch.list_id]
+        for code_id in list(stock.returned):
+            found = stock.batch_of(number(code_id))
+            if found.source is batch:
+                log.drop(stock.returned, code_id)
+                log.put(found.lost, number(code_id) - found.first_id, None)
+                withdrawn += 1
         voucher_list = tables.list(batch.list_id)
         counts = evolve(voucher_list.counts, withdrawn=voucher_list.counts.withdrawn + withdrawn)
         log.put(tables.lists, batch.list_id, evolve(voucher_list, counts=counts))
@@ -126,15 +128,26 @@ class Assignments(Repository, ports.Assignments):
             log.append(tables.of_user.setdefault(assignment.user_id, []), assignment)
             log.append(tables.of_code.setdefault(assignment.code, []), assignment)
         self._outbox.append([assignment.event for assignment in assignments])
+        for assignment, entry in zip(reversed(assignments), reversed(tables.outbox), strict=False):
+            log.put(tables.event_positions, assignment.id, entry.position)
 
     def latest(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Assignment | None:
         return self.latest_of_many([user_id], campaign_id, list_id).get(user_id)
 
     def holding(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Holding:
-        held = self.latest(user_id, campaign_id, list_id)
-        ordinal = 0 if held is None else held.ordinal
+        held = last = self.latest(user_id, campaign_id, list_id)
+        if last is not None and last.revoked_at is not None:
+            asked = _asked(user_id, campaign_id, list_id)
+            earlier = (
+                each
+                for each in self.of_user(user_id)
+                if each.revoked_at is None and _asked(each.user_id, each.campaign_id, each.list_id) == asked
+            )
+            held = max(earlier, key=lambda each: each.ordinal, default=None)
         return Holding(
-            held, ordinal, bool(open_reservations(self._unit.tables, user_id, campaign_id, list_id))
+            held,
+            0 if last is None else last.ordinal,
+            bool(open_reservations(self._unit.tables, user_id, campaign_id, list_id)),
         )
 
     def holdings(
@@ -179,12 +192,16 @@ class Assignments(Repository, ports.Assignments):
 
     def _shown(self, assignments: Iterable[Assignment]) -> list[Assignment]:
         """Return assignments with what became of their codes."""
-        redemptions = self._unit.tables.redemptions
+        redemptions, revocations = self._unit.tables.redemptions, self._unit.tables.revocations
         found = []
         for given in assignments:
             last = redemptions[given.id][-1] if given.id in redemptions else None
-            used = last is not None and last.reverted_at is None
-            found.append(evolve(given, redeemed_at=last.redeemed_at) if last is not None and used else given)
+            shown = given
+            if last is not None and last.reverted_at is None:
+                shown = evolve(shown, redeemed_at=last.redeemed_at)
+            if given.id in revocations:
+                shown = evolve(shown, revoked_at=revocations[given.id].revoked_at)
+            found.append(shown)
         return found
 
 

@@ -89,6 +89,7 @@ class Redemptions(Repository, ports.Redemptions):
             if number(each.id) > start
             and each.assigned_at <= assigned_until
             and each.redeemed_at is None
+            and each.revoked_at is None
             and (each.list_id == list_id if campaign_id is None else each.campaign_id == campaign_id)
         )
         return sorted(fitting, key=lambda each: number(each.id))[:limit]
@@ -99,7 +100,7 @@ class Redemptions(Repository, ports.Redemptions):
             yield self._entry(
                 given.id,
                 given.list_id,
-                EntryState.HELD,
+                EntryState.REVOKED if given.id in tables.revocations else EntryState.HELD,
                 user_id=given.user_id,
                 campaign_id=given.campaign_id,
                 redemptions=tables.redemptions.get(given.id, ()),

@@ -63,7 +63,7 @@ class Reservations(Repository, ports.Reservations):
             return
         code_id = number(ended.code_id)
         batch = stock.batch_of(code_id)
-        if batch.withdrawn:
+        if batch.source.withdrawn:
             log.put(batch.lost, code_id - batch.first_id, None)
             self._count(ended.list_id, reserved=-1, withdrawn=1)
         else:
@@ -168,7 +168,9 @@ class Limits(Repository, ports.Limits):
         tables = self._unit.tables
         reserved = (tables.reservations[each] for each in tables.open_of_campaign.get(campaign_id, ()))
         return sum(
-            window.contains(self._counts_at(each)) for each in tables.of_campaign.get(campaign_id, ())
+            window.contains(self._counts_at(each))
+            for each in tables.of_campaign.get(campaign_id, ())
+            if each.id not in tables.revocations
         ) + sum(window.contains(each.reserved_at) for each in reserved)
 
     def given_to(
@@ -178,7 +180,8 @@ class Limits(Repository, ports.Limits):
         found = Counter[str]()
         for user_id in user_ids:
             for each in tables.of_user.get(user_id, ()):
-                found[user_id] += each.campaign_id == campaign_id and window.contains(self._counts_at(each))
+                if each.campaign_id == campaign_id and each.id not in tables.revocations:
+                    found[user_id] += window.contains(self._counts_at(each))
             for reservation in open_reservations(tables, user_id, campaign_id, None):
                 is_open = reservation.at(now).state is ReservationState.OPEN
                 found[user_id] += is_open and window.contains(reservation.reserved_at)

@@ -18,6 +18,7 @@ from partner_vouchers.domain.reconciliation import ReconciledRow, Reconciliation
 from partner_vouchers.domain.redemption import Redemption
 from partner_vouchers.domain.refusals import RefusalReason
 from partner_vouchers.domain.reservation import Reservation
+from partner_vouchers.domain.revocation import Revocation
 from partner_vouchers.domain.uploads import RowFault, Upload
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import UnknownList, UnknownUpload
@@ -42,6 +43,7 @@ class Batch:
         retired: the places of codes that were used without having been taken, as the keys of a dict.
         withdrawn: whether the codes that are not taken were withdrawn.
         given_up: whether the import ended without publishing.
+        source: the batch in which the codes were uploaded: this one, unless it is the entry of a restocked code.
         lost: the places of codes that were taken, came back, and are withdrawn, as the keys of a dict.
     """
 
@@ -55,6 +57,7 @@ class Batch:
         self.withdrawn = False
         self.given_up: bool = False
         self.lost: dict[int, None] = {}
+        self.source: Batch = self
 
     @property
     def available(self) -> Sequence[int]:
@@ -133,6 +136,8 @@ class Tables:
         retired: by code, the list and the id of each entry that was used without having been given out.
         reports: by id.
         report_rows: by report id, in the order of lines.
+        revocations: by assignment id.
+        event_positions: by assignment id, the position of its event.
         keys: by idempotency key, the fingerprint and the ids of the assignments.
         reservations: by id.
         open_of_user: by user, the ids of open reservations, as the keys of a dict.
@@ -176,6 +181,8 @@ class Tables:
         self.retired: dict[str, list[tuple[str, str]]] = {}
         self.reports: dict[str, ReconciliationReport] = {}
         self.report_rows: dict[str, list[ReconciledRow]] = {}
+        self.revocations: dict[str, Revocation] = {}
+        self.event_positions: dict[str, int] = {}
         self.keys: dict[str, tuple[str, tuple[str, ...]]] = {}
         self.reservations: dict[str, Reservation] = {}
         self.open_of_user: dict[str, dict[str, None]] = {}

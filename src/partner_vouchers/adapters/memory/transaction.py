@@ -8,6 +8,7 @@ from partner_vouchers.adapters.memory.lists import Campaigns, Lists, Partners
 from partner_vouchers.adapters.memory.records import Audit, IdempotencyKeys, Leases, Outbox, Settings, Uploads
 from partner_vouchers.adapters.memory.redemptions import Redemptions, Reports
 from partner_vouchers.adapters.memory.reservations import Limits, Refusals, Reservations
+from partner_vouchers.adapters.memory.revocations import Revocations
 from partner_vouchers.adapters.memory.unit import Unit
 
 
@@ -34,6 +35,7 @@ class MemoryTransaction:
         self.audit: Audit = Audit(unit)
         self.uploads: Uploads = Uploads(unit)
         self.redemptions: Redemptions = Redemptions(unit, self.outbox, self.assignments)
+        self.revocations: Revocations = Revocations(unit, self.outbox, self.assignments)
         self.reports: Reports = Reports(unit)
         self.leases: Leases = Leases(unit)
         self.settings: Settings = Settings(unit)

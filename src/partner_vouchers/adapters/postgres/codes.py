@@ -91,6 +91,8 @@ class PostgresCodes(SqlCodes):
             return 0
         codes = db.change("delete_codes_between", row[1], row[2])
         codes += db.change("delete_returned_between", row[1], row[2])
+        bounds = first_code_id(row[0]), last_code_id(row[0])
+        codes += db.change("delete_restocked_of_upload", *bounds, row[1], row[2])
         if codes:
             db.change("count_withdrawn", codes, row[0])
         return codes

@@ -10,6 +10,7 @@ from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.leases import PostgresLeases
 from partner_vouchers.adapters.postgres.outbox import PostgresOutbox
 from partner_vouchers.adapters.postgres.redemptions import PostgresRedemptions
+from partner_vouchers.adapters.postgres.revocations import PostgresRevocations
 from partner_vouchers.adapters.sql.transaction import SqlTransaction
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ class PostgresTransaction(SqlTransaction[Session]):
     @property
     def assignments(self) -> PostgresAssignments:
         return PostgresAssignments(self.session)
+
+    @property
+    def revocations(self) -> PostgresRevocations:
+        return PostgresRevocations(self.session)
 
     @property
     def limits(self) -> PostgresLimits:

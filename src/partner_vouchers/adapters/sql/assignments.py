@@ -42,8 +42,9 @@ class SqlAssignments:
         code_id, reserves = self._db.fetch("holding_of_user", user_id, origin, user_id, origin)[0]
         if code_id is None:
             return RESERVES if reserves else NOTHING
-        held = assignments_from_rows(self._db.fetch("assignment_by_id", code_id))[0]
-        return Holding(held, held.ordinal, bool(reserves))
+        last = assignments_from_rows(self._db.fetch("assignment_by_id", code_id))[0]
+        held = last if last.revoked_at is None else self._held([user_id], origin).get(user_id)
+        return Holding(held, last.ordinal, bool(reserves))
 
     def holdings(
         self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
@@ -51,8 +52,11 @@ class SqlAssignments:
         latest = self.latest_of_many(user_ids, campaign_id, list_id)
         rows = self._db.fetch("reserving_users", json.dumps(user_ids), origin_of(campaign_id, list_id))
         found = {user_id: RESERVES for (user_id,) in rows}
-        for user_id, held in latest.items():
-            found[user_id] = Holding(held, held.ordinal, user_id in found)
+        revoked = [user_id for user_id, last in latest.items() if last.revoked_at is not None]
+        held = self._held(revoked, origin_of(campaign_id, list_id)) if revoked else {}
+        for user_id, last in latest.items():
+            kept = last if last.revoked_at is None else held.get(user_id)
+            found[user_id] = Holding(kept, last.ordinal, user_id in found)
         return found
 
     def latest_of_many(
@@ -61,6 +65,11 @@ class SqlAssignments:
         origin = origin_of(campaign_id, list_id)
         self._db.lock_many([("user", user_id, origin) for user_id in user_ids])
         rows = self._db.fetch("latest_of_users", json.dumps(user_ids), origin)
+        return {assignment.user_id: assignment for assignment in assignments_from_rows(rows)}
+
+    def _held(self, user_ids: Sequence[str], origin: str) -> dict[str, Assignment]:
+        """Return what users hold whose latest code was revoked."""
+        rows = self._db.fetch("held_by_users", json.dumps(user_ids), origin)
         return {assignment.user_id: assignment for assignment in assignments_from_rows(rows)}
 
     def get_many(self, ids: Sequence[str]) -> list[Assignment]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from partner_vouchers.adapters.sql.assignments import assignments_by_code_id
 from partner_vouchers.adapters.sql.redemptions import event_of_code, redemptions_of
+from partner_vouchers.adapters.sql.revocations import revocations_of
 from partner_vouchers.adapters.sql.session import Row, Session
-from partner_vouchers.domain.events import Event
+from partner_vouchers.domain.events import CodeRevoked, Event
 from partner_vouchers.ports import OutboxEntry, Unordered
 from partner_vouchers.wire.stored_events import event_from_json, event_id, event_to_json
 
@@ -67,15 +68,19 @@ class SqlOutbox:
 class _CodeEvents:
     """The events that are told by what is stored about a code: its assignment, and what became of it."""
 
-    def __init__(self, db: Session, rows: Iterable[Row]) -> None:
+    def __init__(self, db: Session, rows: Sequence[Row]) -> None:
         self._given = assignments_by_code_id(db, {row[3] for row in rows if row[3] is not None})
         named = {row[3] for row in rows if row[3] is not None and row[4] is not None}
         later = {each.id: each for code_id, each in self._given.items() if code_id in named}
         self._redemptions = redemptions_of(db, later) if later else {}
+        revoked = CodeRevoked.event_name in {row[4] for row in rows}
+        self._revocations = revocations_of(db, later) if revoked else {}
 
     def event(self, code_id: int, name: str | None, payload: str) -> Event:
         given = self._given[code_id]
         if name is None:
             return given.event
+        if name == CodeRevoked.event_name and given.id in self._revocations:
+            return self._revocations[given.id].event
         found = event_of_code(name, payload, self._redemptions.get(given.id, ()))
         return event_from_json(name, payload) if found is None else found

@@ -59,8 +59,9 @@ class SqlRedemptions:
         found: dict[str, list[Entry]] = {}
         for code, code_id in places:
             said = lists.get(code_id >> POSITION_BITS)
-            user_id, origin = owners.get(code_id, (None, None))
-            state = states.get(code_id) if user_id is None else EntryState.HELD
+            user_id, origin, revoked = owners.get(code_id, (None, None, False))
+            held = EntryState.REVOKED if revoked else EntryState.HELD
+            state = states.get(code_id) if user_id is None else held
             if said is None or state is None:
                 continue
             entry = Entry(

@@ -114,7 +114,7 @@ class SqlReservations:
             if number not in returned and number not in withdrawn:
                 # A withdrawal waits, or has been seen to.
                 self._db.share_list(number)
-            if self._db.fetch("upload_is_withdrawn", number, code_id):
+            if self._db.fetch("source_upload_is_withdrawn", number, code_id, code_id):
                 withdrawn[number] += 1
                 self._withdraw(code_id)
             else:

@@ -110,7 +110,7 @@ class _SnapshotCache:
             self._known[key] = snapshot
         campaign_id = campaign_of(row[3])
         given = (str(row[0]), row[1], row[2], campaign_id, row[4], to_instant(row[5]), snapshot)
-        return Assignment(*given, _instant_or_none(row[13]))
+        return Assignment(*given, _instant_or_none(row[13]), _instant_or_none(row[14]))
 
 
 def assignments_from_rows(rows: Iterable[tuple[Any, ...]]) -> list[Assignment]:

@@ -12,6 +12,7 @@ from partner_vouchers.adapters.sql.lists import SqlLists, SqlPartners
 from partner_vouchers.adapters.sql.records import SqlAudit, SqlSettings
 from partner_vouchers.adapters.sql.redemptions import SqlRedemptions, SqlReports
 from partner_vouchers.adapters.sql.reservations import SqlLimits, SqlRefusals, SqlReservations
+from partner_vouchers.adapters.sql.revocations import SqlRevocations
 from partner_vouchers.adapters.sql.session import Session
 from partner_vouchers.adapters.sql.uploads import SqlUploads
 from partner_vouchers.errors import StorageError
@@ -86,6 +87,10 @@ class SqlTransaction(Generic[AnySession]):
     @property
     def uploads(self) -> SqlUploads:
         return SqlUploads(self.session)
+
+    @property
+    def revocations(self) -> SqlRevocations:
+        return SqlRevocations(self.session)
 
     @property
     def redemptions(self) -> SqlRedemptions:

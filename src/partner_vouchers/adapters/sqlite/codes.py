@@ -63,6 +63,8 @@ class SQLiteCodes(SqlCodes):
             return 0
         number, first_id, last_id, cursor = row
         returned = [code_id for code_id, _ in db.fetch("returned_codes", first_id - 1, last_id, -1)]
+        bounds = first_code_id(number), last_code_id(number)
+        returned += [row[0] for row in db.fetch("restocked_of_upload", *bounds, first_id, last_id)]
         if returned:
             db.queue_many("delete_returned", [(code_id,) for code_id in returned])
             db.queue_many("add_dead_range", _ranges(returned))
@@ -158,10 +160,11 @@ class SQLiteAssignments(SqlAssignments):
         self._db: SQLiteSession = db
 
     def add(self, assignments: Sequence[Assignment]) -> None:
-        executemany = self._db.connection.executemany
-        rows = [_row(given) for given in assignments]
-        executemany(_ADD_ASSIGNMENT, rows)
-        executemany(_ADD_REWARD_EVENT, [row[:1] for row in rows])
+        execute = self._db.execute
+        for given in assignments:
+            row = _row(given)
+            execute(_ADD_REWARD_EVENT, row[:1])
+            execute(_ADD_ASSIGNMENT, row)
 
 
 def _row(given: Assignment) -> tuple[int, str, str, int, int, int]:

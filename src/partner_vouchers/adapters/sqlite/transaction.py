@@ -7,6 +7,7 @@ from partner_vouchers.adapters.sql.transaction import SqlTransaction
 from partner_vouchers.adapters.sqlite.codes import SQLiteAssignments, SQLiteCodes, SQLiteReservations
 from partner_vouchers.adapters.sqlite.driver import Database
 from partner_vouchers.adapters.sqlite.leases import SQLiteLeases
+from partner_vouchers.adapters.sqlite.revocations import SQLiteRevocations
 from partner_vouchers.adapters.sqlite.session import SQLiteSession
 
 
@@ -33,6 +34,10 @@ class SQLiteTransaction(SqlTransaction[SQLiteSession]):
     @property
     def leases(self) -> SQLiteLeases:
         return SQLiteLeases(self.db)
+
+    @property
+    def revocations(self) -> SQLiteRevocations:
+        return SQLiteRevocations(self.session)
 
     @property
     def reservations(self) -> SQLiteReservations:

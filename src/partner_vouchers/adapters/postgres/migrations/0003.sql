@@ -126,3 +126,20 @@ CREATE TABLE pv_given (
 ALTER TABLE pv_distributed ADD COLUMN day integer NOT NULL DEFAULT 0, ADD COLUMN day_codes integer NOT NULL DEFAULT 0;
 INSERT INTO pv_given (list_id, day, connection, codes)
 SELECT code_id >> 32, assigned_at / 86400000000, 0, count(*) FROM pv_assignments GROUP BY 1, 2;
+
+-- Codes that were taken back. `restocked_as`: the new entry of the code, NULL for a retired one. `source`: the code as it
+-- was uploaded.
+CREATE TABLE pv_revocations (
+    code_id bigint PRIMARY KEY,
+    revoked_at bigint NOT NULL,
+    actor text,
+    reason text,
+    restocked_as bigint,
+    source bigint NOT NULL
+);
+
+CREATE UNIQUE INDEX pv_revocations_restocked ON pv_revocations (restocked_as) WHERE restocked_as IS NOT NULL;
+CREATE SEQUENCE pv_restocked_ids;
+
+-- Finds the event of an assignment.
+CREATE INDEX pv_events_code ON pv_events (code_id) WHERE name IS NULL;

@@ -14,7 +14,8 @@ JOIN pv_terms AS t ON t.list_id = l.id AND t.version = a.list_version
 -- Part: an assignment.
 a.code_id, {code_of_assignment}, a.user_id, a.origin, a.ordinal, a.assigned_at,
 l.id, a.list_version, l.partner, l.tag, t.name, t.description, t.expires_at,
-(SELECT used.redeemed_at FROM pv_redemptions AS used WHERE used.code_id = a.code_id AND used.reverted_at IS NULL)
+(SELECT used.redeemed_at FROM pv_redemptions AS used WHERE used.code_id = a.code_id AND used.reverted_at IS NULL),
+(SELECT v.revoked_at FROM pv_revocations AS v WHERE v.code_id = a.code_id)
 
 -- latest_code_of_user --
 -- The code that a user was given last in a campaign or, without one, from a list. Nearly always there is none, so
@@ -32,6 +33,14 @@ SELECT {assignment_columns}
 FROM json_each(?) AS u CROSS JOIN pv_assignments AS a {assignment_tables}
 WHERE a.user_id = u.value AND a.origin = ? AND a.ordinal = (
     SELECT max(ordinal) FROM pv_assignments WHERE user_id = u.value AND origin = a.origin)
+
+-- held_by_users --
+-- The code of each of many users that was given last and is not revoked, in a campaign or, without one, from a list.
+SELECT {assignment_columns}
+FROM json_each(?) AS u CROSS JOIN pv_assignments AS a {assignment_tables}
+WHERE a.user_id = u.value AND a.origin = ? AND a.ordinal = (
+    SELECT max(h.ordinal) FROM pv_assignments AS h WHERE h.user_id = u.value AND h.origin = a.origin
+    AND NOT EXISTS (SELECT 1 FROM pv_revocations AS v WHERE v.code_id = h.code_id))
 
 -- assignment_by_id --
 SELECT {assignment_columns} FROM pv_assignments AS a {assignment_tables} WHERE a.code_id = ?

@@ -18,8 +18,8 @@ UNION ALL
 SELECT i.value, c.code_id FROM json_each(?) AS i CROSS JOIN pv_superseded_codes AS c WHERE c.code = i.value
 
 -- owners_of_codes --
--- Who was given codes.
-SELECT a.code_id, a.user_id, a.origin
+-- Who was given codes, and whether they were revoked.
+SELECT a.code_id, a.user_id, a.origin, {is_revoked}
 FROM json_each(?) AS i CROSS JOIN pv_assignments AS a WHERE a.code_id = CAST(i.value AS bigint)
 
 -- lists_of_entries --
@@ -52,13 +52,13 @@ EXISTS (SELECT 1 FROM pv_redemptions AS used WHERE used.code_id = a.code_id AND 
 
 -- unredeemed_of_list --
 SELECT {assignment_columns} FROM pv_assignments AS a {assignment_tables}
-WHERE a.code_id > ? AND a.code_id <= ? AND a.assigned_at <= ? AND NOT {is_redeemed}
+WHERE a.code_id > ? AND a.code_id <= ? AND a.assigned_at <= ? AND NOT {is_redeemed} AND NOT {is_revoked}
 ORDER BY a.code_id LIMIT ?
 
 -- unredeemed_of_campaign --
 -- It reads all assignments once, since no index leads from a campaign to them: each assignment would pay for it.
 SELECT {assignment_columns} FROM pv_assignments AS a {assignment_tables}
-WHERE a.code_id > ? AND a.origin = ? AND a.assigned_at <= ? AND NOT {is_redeemed}
+WHERE a.code_id > ? AND a.origin = ? AND a.assigned_at <= ? AND NOT {is_redeemed} AND NOT {is_revoked}
 ORDER BY a.code_id LIMIT ?
 
 -- report_columns --

@@ -63,10 +63,6 @@ UPDATE pv_reservations SET state = ?, ended_at = ? WHERE id = ? AND state = 'Ope
 DELETE FROM pv_reservations WHERE id IN (
     SELECT id FROM pv_reservations WHERE state IN ('Released', 'Expired') AND ended_at < ? LIMIT ?)
 
--- upload_is_withdrawn --
--- Whether the upload that a code of a list came with was withdrawn.
-SELECT 1 FROM pv_uploads WHERE list_id = ? AND is_withdrawn AND ? BETWEEN first_code AND last_code
-
 -- limits_of_campaign --
 SELECT codes, per, period, zone FROM pv_limits WHERE campaign_id = ? ORDER BY place
 
@@ -79,12 +75,16 @@ DELETE FROM pv_limit_counts WHERE campaign_id = ?
 -- add_limit --
 INSERT INTO pv_limits (campaign_id, place, codes, per, period, zone) VALUES (?, ?, ?, ?, ?, ?)
 
+-- is_revoked --
+-- Part: whether an assignment was revoked.
+EXISTS (SELECT 1 FROM pv_revocations AS v WHERE v.code_id = a.code_id)
+
 -- codes_in_window --
 -- How many codes of a campaign count in a window: assigned ones, at the instant at which they were reserved, if they were.
 SELECT count(*)
 FROM pv_assignments AS a
 LEFT JOIN pv_reservations AS r ON r.code_id = a.code_id AND r.state IN ('Open', 'Confirmed')
-WHERE a.origin = ? AND coalesce(r.reserved_at, a.assigned_at) >= ? AND coalesce(r.reserved_at, a.assigned_at) < ?
+WHERE a.origin = ? AND NOT {is_revoked} AND coalesce(r.reserved_at, a.assigned_at) >= ? AND coalesce(r.reserved_at, a.assigned_at) < ?
 
 -- reserved_in_window --
 -- How many open reservations of a campaign count in a window.
@@ -94,7 +94,7 @@ SELECT count(*) FROM pv_reservations WHERE origin = ? AND state = 'Open' AND res
 SELECT a.user_id, count(*)
 FROM json_each(?) AS u CROSS JOIN pv_assignments AS a
 LEFT JOIN pv_reservations AS r ON r.code_id = a.code_id AND r.state IN ('Open', 'Confirmed')
-WHERE a.user_id = u.value AND a.origin = ?
+WHERE a.user_id = u.value AND a.origin = ? AND NOT {is_revoked}
   AND coalesce(r.reserved_at, a.assigned_at) >= ? AND coalesce(r.reserved_at, a.assigned_at) < ?
 GROUP BY a.user_id
 

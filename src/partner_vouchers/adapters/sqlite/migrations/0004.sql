@@ -131,3 +131,20 @@ ALTER TABLE pv_stock ADD COLUMN day INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE pv_stock ADD COLUMN day_codes INTEGER NOT NULL DEFAULT 0;
 INSERT INTO pv_given (list_id, day, codes)
 SELECT code_id >> 32, assigned_at / 86400000000, count(*) FROM pv_assignments GROUP BY 1, 2;
+
+-- Codes that were taken back. `restocked_as`: the new entry of the code, NULL for a retired one. `source`: the code as it
+-- was uploaded.
+CREATE TABLE pv_revocations (
+    code_id INTEGER PRIMARY KEY,
+    revoked_at INTEGER NOT NULL,
+    actor TEXT,
+    reason TEXT,
+    restocked_as INTEGER,
+    source INTEGER NOT NULL
+);
+
+CREATE UNIQUE INDEX pv_revocations_restocked ON pv_revocations (restocked_as) WHERE restocked_as IS NOT NULL;
+
+-- The position of the event of an assignment.
+ALTER TABLE pv_assignments ADD COLUMN event INTEGER;
+UPDATE pv_assignments SET event = e.position FROM pv_events AS e WHERE e.code_id = pv_assignments.code_id AND e.name IS NULL;

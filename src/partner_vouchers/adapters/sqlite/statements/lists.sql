@@ -15,7 +15,9 @@ INSERT INTO pv_stock (list_id, cursor, published, skip_from) VALUES (?1, ?2, ?2,
 SELECT value FROM pv_settings WHERE name = 'catalog token' AND ?1 <> ''
 
 -- add_assignment --
-INSERT INTO pv_assignments (code_id, user_id, origin, ordinal, assigned_at, list_version) VALUES (?, ?, ?, ?, ?, ?)
+-- It comes right after its event.
+INSERT INTO pv_assignments (code_id, user_id, origin, ordinal, assigned_at, list_version, event)
+VALUES (?, ?, ?, ?, ?, ?, last_insert_rowid())
 
 -- add_reward_event --
 -- The row of the outbox refers to the assignment, which says all that its event says.

@@ -1,0 +1,73 @@
+"""Codes that were taken back from users."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from attrs import evolve
+
+from partner_vouchers import ports
+from partner_vouchers.adapters.memory.codes import Assignments
+from partner_vouchers.adapters.memory.records import Outbox
+from partner_vouchers.adapters.memory.tables import Batch, number
+from partner_vouchers.adapters.memory.unit import Repository, Unit
+from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.domain.revocation import Revocation
+from partner_vouchers.errors import StorageError
+from partner_vouchers.ports import TakenCode, Unsent
+
+
+class Revocations(Repository, ports.Revocations):
+    """Codes that were taken back."""
+
+    def __init__(self, unit: Unit, outbox: Outbox, assignments: Assignments) -> None:
+        super().__init__(unit)
+        self._outbox = outbox
+        self._assignments = assignments
+
+    def get_for_update(self, assignment_id: str) -> Assignment | None:
+        return next(iter(self._assignments.get_many([assignment_id])), None)
+
+    def get(self, assignment_id: str) -> Revocation | None:
+        return self._unit.tables.revocations.get(assignment_id)
+
+    def upload_is_withdrawn(self, assignment_id: str) -> bool:
+        given = self._unit.tables.assignments[assignment_id]
+        return self._unit.tables.stocks[given.list_id].batch_of(number(assignment_id)).source.withdrawn
+
+    def event_position(self, assignment_id: str) -> int | None:
+        position = self._unit.tables.event_positions[assignment_id]
+        return position if self._outbox.get_many([position]) else None
+
+    def add(self, revocation: Revocation) -> None:
+        tables, log, given = self._unit.tables, self._unit.log, revocation.assignment
+        if given.id in tables.revocations:
+            raise StorageError(reason="the assignment was revoked before; read it with get_for_update")
+        log.put(tables.revocations, given.id, revocation)
+        self._outbox.append([revocation.event])
+        voucher_list = tables.list(given.list_id)
+        counts = evolve(voucher_list.counts, distributed=voucher_list.counts.distributed - 1)
+        if not revocation.restocked:
+            counts = evolve(counts, retired=counts.retired + 1)
+        log.put(tables.lists, given.list_id, evolve(voucher_list, counts=counts))
+        if revocation.restocked:
+            self._restock(given, voucher_list.scope)
+
+    def unsent(self, positions: Collection[int]) -> Unsent:
+        tables = self._unit.tables
+        revoked = {tables.event_positions[each] for each in tables.revocations}
+        return Unsent(frozenset(revoked.intersection(positions)))
+
+    def _restock(self, given: Assignment, scope: str) -> None:
+        """Add a new entry of a code, which came back."""
+        tables, log = self._unit.tables, self._unit.log
+        stock = tables.stocks[given.list_id]
+        entry = Batch(given.list_id)
+        entry.codes, entry.first_id, entry.taken = [given.code], tables.next_code_id, 1
+        entry.published = True
+        entry.source = stock.batch_of(number(given.id)).source
+        tables.next_code_id += 1
+        log.append(stock.batches, entry)
+        log.put(tables.owners[scope], given.code, (entry, 0))
+        new_id = str(entry.first_id)
+        log.put(stock.returned, new_id, TakenCode(new_id, given.code))
