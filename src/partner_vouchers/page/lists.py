@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -16,8 +16,10 @@ from partner_vouchers.page.permissions import Permission
 from partner_vouchers.page.uploads import start_upload
 from partner_vouchers.page.visit import View, Visit, change
 from partner_vouchers.page.wording import faults_of, status_code_of
+from partner_vouchers.vouchers import utc_now
 
 PAGE_SIZE = 50
+_CHART_DAYS = 28
 
 _SORTS = {
     "updated_at": "Updated on",
@@ -220,8 +222,17 @@ def _details(
         values=shown,
         faults=faults,
         differs=differs if faults.get("") == _STALE else {},
-        stock=None,
+        stock=visit.vouchers.lists.stock(list_id),
+        days=_given_per_day(visit, list_id),
     )
+
+
+def _given_per_day(visit: Visit, list_id: str) -> dict[date, int]:
+    today = utc_now().date()
+    since = today - timedelta(days=_CHART_DAYS - 1)
+    given = visit.vouchers.lists.distribution(list_id, since=since, until=today)
+    days = (since + timedelta(days=each) for each in range(_CHART_DAYS))
+    return {day: given.get(day, 0) for day in days}
 
 
 def _instant(visit: Visit, faults: dict[str, str]) -> datetime | None:

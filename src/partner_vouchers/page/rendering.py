@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 from urllib.parse import urlencode
 
@@ -55,7 +55,13 @@ class Renderer:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            number=_number, instant=self._instant, masked=mask, colour=_colour, percent=_percent, size=_size
+            number=_number,
+            instant=self._instant,
+            masked=mask,
+            colour=_colour,
+            percent=_percent,
+            size=_size,
+            duration=_duration,
         )
         self._environment.globals.update(url=_url, query=_query, title=title, zone=str(zone))
 
@@ -102,6 +108,15 @@ def _size(value: int | None) -> str:
     if value is None:
         return "–"
     return f"{value:,} bytes" if value < 1024**2 else f"{value / 1024**2:.1f} MB"
+
+
+def _duration(value: timedelta) -> str:
+    minutes = int(value.total_seconds()) // 60
+    if not value:
+        return "–"
+    if minutes < 60:
+        return f"{minutes} min" if minutes else "under 1 min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} days"
 
 
 def _colour(status: Status) -> str:
