@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Required, TypedDict
 
 from partner_vouchers import PartnerVouchers, PerPartner
@@ -10,6 +11,7 @@ from partner_vouchers.errors import (
     CodesExhausted,
     DuplicatePolicyMismatch,
     ListLinked,
+    PartnerVouchersError,
     StaleVersion,
     UnknownList,
     UploadRunning,
@@ -42,6 +44,31 @@ def assign_until_exhausted(vouchers: PartnerVouchers, list_id: str, name: str) -
             got.append((user_id, vouchers.codes.assign(list_id=list_id, user_id=user_id).code))
         except CodesExhausted:
             return got
+
+
+def redeem(_: Line, place: Place, code: str, orders: list[str]) -> list[str]:
+    """Redeem a code with one order after the other; return what came of each."""
+    _storage, vouchers = open_library(place)
+    outcomes: list[str] = []
+    for order_id in orders:
+        try:
+            outcomes.append(vouchers.redemptions.add(code, order_id).order_id or "")
+        except PartnerVouchersError as error:
+            outcomes.append(error.code)
+    return outcomes
+
+
+def revert(_: Line, place: Place, codes: list[str], order_id: str) -> list[datetime | None]:
+    """Revert redemptions of codes."""
+    _storage, vouchers = open_library(place)
+    return [vouchers.redemptions.revert(code, order_id).reverted_at for code in codes]
+
+
+def reconcile(_: Line, place: Place, list_id: str, content: bytes) -> dict[str, int]:
+    """Reconcile a file."""
+    _storage, vouchers = open_library(place)
+    report = vouchers.redemptions.upload(content, list_id=list_id, filename="used.csv", uploaded_by="ops")
+    return {kind.value: count for kind, count in report.counts.items()}
 
 
 def drain(_: Line, place: Place, list_id: str, name: str, threads: int) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@
     recover <place> <stop>
     assign <place> <campaign> <worker> <first>
     relay <place> <file> <concurrency>
+    reconcile <place> <list id> <file> <rows in a transaction>
 
 `upload` and `recover` print a line at each step. At the step that `stop` names, such as `2 claiming` for the second
 of that name, they print `stop` and wait to be killed; with `-` they run on, and the test kills them when it likes.
@@ -27,6 +28,7 @@ from typing import NoReturn
 from partner_vouchers import PartnerVouchers, PerPartner
 from partner_vouchers.errors import CodesExhausted
 from partner_vouchers.ports import OutboxEntry, Rejection
+from partner_vouchers.usecases import reconciling
 from tests.concurrency.watched import WatchedStorage
 from tests.support.places import opened
 
@@ -114,11 +116,26 @@ def relay(place: str, file: str, concurrency: str) -> None:
     print("done", flush=True)
 
 
+def reconcile(place: str, list_id: str, file: str, rows: str) -> None:
+    for name in ("_SMALLEST", "_FIRST", "_LARGEST"):
+        setattr(reconciling, name, int(rows))
+    vouchers = PartnerVouchers(opened(place, synchronous="FULL"), duplicates=PerPartner())
+    print("ready", flush=True)
+    report = vouchers.redemptions.upload(
+        Path(file),
+        list_id=list_id,
+        uploaded_by="ops",
+        progress=lambda progress: print("read", progress.rows, flush=True),
+    )
+    print("done", report.id, flush=True)
+
+
 PROGRAMS: dict[str, Callable[..., None]] = {
     "upload": upload,
     "recover": recover,
     "assign": assign,
     "relay": relay,
+    "reconcile": reconcile,
 }
 
 

@@ -43,9 +43,11 @@ POINTS_SOURCES: Final = ("Campaign", "API", "Manual", "Cashback Coupon")
 
 
 def _copied(extra: object) -> Mapping[str, object]:
-    if isinstance(extra, Mapping) and all(isinstance(name, str) for name in extra):
-        if all(value is None or isinstance(value, str | int | float) for value in extra.values()):
-            return dict(extra)
+    if isinstance(extra, Mapping) and all(
+        isinstance(name, str) and (value is None or isinstance(value, str | int | float))
+        for name, value in extra.items()
+    ):
+        return dict(extra)
     raise InvalidInput(
         field="extra", reason="must be a mapping of names to texts, numbers, true, false or None"
     )
@@ -61,7 +63,7 @@ class PromoEvent(Event):
 
     Attributes:
         user_id: the user; the identity of the event, not one of its properties.
-        extra: further properties that the event was read with, by their wire names; texts, numbers, true, false or None.
+        extra: further properties that the event was read with, by their wire names: texts, numbers, booleans, None.
             They are kept, and never written. The repr shows their names only, since one may be a code.
         table: its properties under their wire names.
     """
