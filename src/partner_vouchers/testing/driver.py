@@ -31,8 +31,8 @@ from partner_vouchers.ports import CodeImport, OutboxEntry, Storage, TakenCode, 
 
 T = TypeVar("T")
 
-START = datetime(2026, 1, 1, 12, tzinfo=UTC)
-"""The instant at which everything begins."""
+START = datetime(2026, 1, 1, 12, 0, 0, 123_457, tzinfo=UTC)
+"""The instant at which everything begins. It has microseconds, so that a storage that loses them is found."""
 
 FAR = START + timedelta(days=365)
 """An expiry that no test reaches by itself."""
@@ -382,6 +382,7 @@ def require_consistent(storage: Storage, list_id: str) -> list[Assignment]:
     """Check that counters, codes, assignments and events of a list agree; return its assignments."""
     with storage.begin(write=False) as tx:
         counts = tx.codes.counts(list_id)
+        assert require_list(tx, list_id).counts == counts, "a list shows other counters than its codes"
         given = tx.assignments.of_list(list_id, None, ALL)
         left = codes_of(tx.codes.remaining(list_id, None, ALL))
     assert counts.distributed == len(given), "the counter of distributed codes differs from the assignments"

@@ -22,7 +22,7 @@ class FixedClock:
         >>> clock = FixedClock()
         >>> clock.advance(days=2)
         >>> clock().isoformat()
-        '2026-01-03T12:00:00+00:00'
+        '2026-01-03T12:00:00.123457+00:00'
     """
 
     def __init__(self, now: datetime = START) -> None:

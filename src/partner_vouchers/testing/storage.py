@@ -9,6 +9,7 @@ from partner_vouchers.testing.clauses.campaigns import CampaignClauses, PartnerC
 from partner_vouchers.testing.clauses.codes import AssignmentClauses, CodeClauses, IdempotencyClauses
 from partner_vouchers.testing.clauses.concurrency import ProcessClauses, ThreadClauses
 from partner_vouchers.testing.clauses.deliveries import DeliveryClauses, OutboxClauses
+from partner_vouchers.testing.clauses.exact_values import CompleteAnswerClauses, ExactValueClauses
 from partner_vouchers.testing.clauses.imports import ImportClauses
 from partner_vouchers.testing.clauses.joining import JoiningClauses
 from partner_vouchers.testing.clauses.lists import ListClauses
@@ -31,6 +32,8 @@ class StorageContract(
     ProcessClauses,
     ThreadClauses,
     JoiningClauses,
+    CompleteAnswerClauses,
+    ExactValueClauses,
     RedemptionClauses,
     DeliveryClauses,
     OutboxClauses,
