@@ -93,6 +93,15 @@ def test_a_test_is_replaced_with_a_reason() -> None:
     Heir().test_a_code_is_assigned_once()
 
 
+def test_a_test_that_is_not_there_is_not_replaced() -> None:
+    with pytest.raises(TypeError, match=r"Late\.test_a_code_is_given_once overrides no test of the contract"):
+
+        class Late(StorageContract):
+            @overrides_contract(reason="codes of this host may be shared")
+            def test_a_code_is_given_once(self) -> None:
+                pass
+
+
 @pytest.mark.parametrize("reason", ["", "  "])
 def test_a_reason_says_something(reason: str) -> None:
     with pytest.raises(TypeError):

@@ -17,15 +17,18 @@ from partner_vouchers.testing import StorageContract, StorageMachine, Unable
 from tests.adapters.memory.test_contract import TestMemoryStorage as InMemory
 from tests.adapters.sqlite.test_contract import TestSQLiteStorage as InSQLite
 from tests.testing.sabotage.adapters import FAULTS, Fault
+from tests.testing.sabotage.answers import ANSWERS
 from tests.testing.sabotage.edges import EDGES
 from tests.testing.sabotage.files import FILES
 from tests.testing.sabotage.races import RACES
+from tests.testing.sabotage.values import VALUES
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "testing.md"
 
 FOUND = (Exception, pytest.fail.Exception)
 
-SABOTAGED = [(InMemory, fault) for fault in FAULTS + EDGES + RACES] + [(InSQLite, fault) for fault in FILES]
+IN_MEMORY = FAULTS + EDGES + VALUES + ANSWERS + RACES
+SABOTAGED = [(InMemory, fault) for fault in IN_MEMORY] + [(InSQLite, fault) for fault in FILES]
 each_fault = pytest.mark.parametrize(
     "adapter, fault", [pytest.param(adapter, fault, id=fault.name) for adapter, fault in SABOTAGED]
 )
@@ -79,7 +82,7 @@ def test_the_clause_named_for_a_fault_finds_it(
 
 def test_the_reference_names_no_more_faults_than_there_are() -> None:
     told = re.findall(r"^\| in .* \| (\d+) \| .* \|$", REFERENCE.read_text(encoding="utf-8"), re.MULTILINE)
-    there = (FAULTS + EDGES, RACES, FILES)
+    there = (FAULTS + EDGES + VALUES + ANSWERS, RACES, FILES)
     assert all(int(number) <= len(faults) for number, faults in zip(told, there, strict=True))
 
 

@@ -15,7 +15,7 @@ from partner_vouchers.domain.assignment import Assignment, Request
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
 from partner_vouchers.domain.duplicates import PerPartnerAndTag, counts_for_duplicates, refusal
 from partner_vouchers.domain.events import AuditedEvent, Event
-from partner_vouchers.domain.lifecycle import State, Status
+from partner_vouchers.domain.lifecycle import State, Status, StatusCriteria
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.domain.uploads import RowFaultKind, Tally, Upload, interrupted, list_is_full
 from partner_vouchers.domain.voucher_list import VoucherList, new_list
@@ -27,7 +27,15 @@ from partner_vouchers.errors import (
     UnknownList,
     UploadInterrupted,
 )
-from partner_vouchers.ports import CodeImport, OutboxEntry, Storage, TakenCode, Transaction
+from partner_vouchers.ports import (
+    CodeImport,
+    ListOrder,
+    ListQuery,
+    OutboxEntry,
+    Storage,
+    TakenCode,
+    Transaction,
+)
 
 T = TypeVar("T")
 
@@ -345,6 +353,25 @@ def _lists(tx: Transaction, list_id: str | None, campaign_id: str | None) -> lis
 # --- what a storage shows ---
 
 
+def all_lists(
+    *,
+    order: ListOrder = ListOrder.TAG,
+    descending: bool = False,
+    criteria: StatusCriteria | None = None,
+    limit: int = ALL,
+) -> ListQuery:
+    """Return a query for all lists, or those that meet criteria."""
+    return ListQuery(
+        partner=None,
+        criteria=criteria,
+        text=None,
+        order=order,
+        descending=descending,
+        after=None,
+        limit=limit,
+    )
+
+
 def outbox(storage: Storage) -> list[OutboxEntry]:
     """Return all entries of the outbox."""
     with storage.begin(write=False) as tx:
@@ -382,7 +409,11 @@ def require_consistent(storage: Storage, list_id: str) -> list[Assignment]:
     """Check that counters, codes, assignments and events of a list agree; return its assignments."""
     with storage.begin(write=False) as tx:
         counts = tx.codes.counts(list_id)
-        assert require_list(tx, list_id).counts == counts, "a list shows other counters than its codes"
+        found = require_list(tx, list_id)
+        assert found.counts == counts, "a list shows other counters than its codes"
+        assert found in tx.lists.find(evolve(all_lists(), tag=found.tag)), (
+            "a list is found otherwise on a page"
+        )
         given = tx.assignments.of_list(list_id, None, ALL)
         left = codes_of(tx.codes.remaining(list_id, None, ALL))
     assert counts.distributed == len(given), "the counter of distributed codes differs from the assignments"

@@ -70,7 +70,9 @@ class HostConnection:
 
 
 def overrides_contract(*, reason: str) -> Callable[[F], F]:
-    """Mark a test that replaces a test of the contract. Without this mark the class cannot be defined.
+    """Mark a test that replaces a test of the contract.
+
+    A class that replaces a test without this mark cannot be defined, nor one that marks a test which replaces none.
 
     Args:
         reason: why the test of the contract cannot hold for this adapter.
@@ -88,13 +90,20 @@ def overrides_contract(*, reason: str) -> Callable[[F], F]:
 
 
 class Contract:
-    """A set of tests that a host subclasses. None of them can be replaced silently."""
+    """A set of tests that a host subclasses. None of them can be replaced silently, nor a test that is not there."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.__module__.split(".")[:2] == __name__.split(".")[:2]:
             return
-        for name, test in _tests_of_the_kit(cls).items():
+        tests = _tests_of_the_kit(cls)
+        for name in dir(cls):
+            if name not in tests and hasattr(getattr(cls, name), _REASON):
+                raise TypeError(
+                    f"{cls.__name__}.{name} overrides no test of the contract, which may have another name by now; "
+                    "rename it, or remove @overrides_contract"
+                )
+        for name, test in tests.items():
             found = getattr(cls, name, None)
             if found is not test and not hasattr(found, _REASON):
                 raise TypeError(

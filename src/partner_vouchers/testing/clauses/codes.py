@@ -44,7 +44,10 @@ class CodeClauses(StorageHooks):
             assert tx.codes.take(list_id, 9).counts == rest.counts
 
     def test_counters_follow_the_codes(self, storage: Storage) -> None:
-        list_id = driver.a_list(storage, driver.some_codes(3, "first"))
+        list_id, other = (
+            driver.a_list(storage, driver.some_codes(3, "first")),
+            driver.a_list(storage, ["other"], tag="other"),
+        )
         second = driver.upload(storage, list_id, driver.some_codes(4, "second")).upload.id
         for number in range(4):
             driver.assign(storage, f"user-{number}", list_id=list_id)
@@ -52,13 +55,10 @@ class CodeClauses(StorageHooks):
             assert tx.codes.withdraw(second) == 3
             tx.commit()
         driver.upload(storage, list_id, ["third", "first0000"])
-        expected = Counts(uploaded=8, distributed=4, withdrawn=3)
-        with storage.begin(write=False) as tx:
-            assert tx.codes.counts(list_id) == expected
-            linked = tx.lists.get(list_id)
-            assert linked is not None
-            assert linked.counts == expected
         driver.require_consistent(storage, list_id)
+        with storage.begin(write=False) as tx:
+            assert tx.codes.counts(list_id) == Counts(uploaded=8, distributed=4, withdrawn=3)
+            assert tx.codes.counts(other) == Counts(uploaded=1)
 
     def test_withdrawn_codes_do_not_go_out(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)
@@ -137,12 +137,14 @@ class CodeClauses(StorageHooks):
             assert driver.codes_of(tx.codes.take(list_id, 9).codes) == found
 
     def test_a_page_goes_on_behind_a_code_that_was_taken_since(self, storage: Storage) -> None:
-        list_id = driver.a_list(storage, ["A", "B", "C"])
+        list_id = driver.a_list(storage, ["A", "B", "C", "D"])
         with storage.begin(write=False) as tx:
             [first] = tx.codes.remaining(list_id, None, 1)
-        driver.assign(storage, "user-1", list_id=list_id)
-        with storage.begin(write=False) as tx:
-            assert driver.codes_of(tx.codes.remaining(list_id, first.id, 9)) == ["B", "C"]
+        for number, left in enumerate((["B", "C", "D"], ["C", "D"], ["D"], [])):
+            driver.assign(storage, f"user-{number}", list_id=list_id)
+            with storage.begin(write=False) as tx:
+                assert driver.codes_of(tx.codes.remaining(list_id, first.id, 9)) == left
+                assert driver.codes_of(tx.codes.remaining(list_id, first.id, 1)) == left[:1]
 
     def test_nothing_comes_after_a_text_that_is_no_id(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, ["A", "B"])
@@ -192,7 +194,12 @@ class AssignmentClauses(StorageHooks):
         with storage.begin(write=False) as tx:
             assert tx.assignments.get_many([second.id, first.id]) == [second, first]
             assert tx.assignments.latest("user-1", None, list_id) == first
+            users = ["user-1", "user-2"]
+            assert tx.assignments.latest_of_many(users, None, list_id) == {"user-1": first, "user-2": second}
+            assert [tx.assignments.of_user(user) for user in users] == [[first], [second]]
+            assert [tx.assignments.of_code(code) for code in "AB"] == [[first], [second]]
             assert tx.assignments.of_list(list_id, None, 9) == [first, second]
+            assert tx.assignments.holding("user-1", None, list_id).held == first
         assert driver.rewards(storage) == [first.event, second.event]
 
     def test_a_code_is_assigned_once(self, storage: Storage) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 from attrs import evolve
 from hypothesis import strategies as st
 
-from partner_vouchers.domain.lifecycle import Status, StatusCriteria, criteria_for
+from partner_vouchers.domain.lifecycle import Status, criteria_for
 from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.ports import ListOrder, ListQuery, Storage, Transaction
+from partner_vouchers.ports import ListOrder, Storage, Transaction
 from partner_vouchers.testing import driver, strategies
 from partner_vouchers.testing.driver import START
 from partner_vouchers.testing.hooks import StorageHooks, for_all
@@ -30,7 +30,7 @@ class LookUpClauses(StorageHooks):
                         tx.lists.add(evolve(each, id=tx.lists.new_id(), tag=f"{each.tag}{number}", version=1))
                     tx.commit()
                 with storage.begin(write=False) as tx:
-                    known = tx.lists.find(all_lists())
+                    known = tx.lists.find(driver.all_lists())
                     assert len(known) == len(drawn)
                     for order in ListOrder:
                         _check_pages(tx, known, order, page)
@@ -46,7 +46,7 @@ class LookUpClauses(StorageHooks):
             for user in range(number % 2):
                 driver.assign(storage, f"user-{user}", list_id=list_id)
         with storage.begin(write=False) as tx:
-            known = tx.lists.find(all_lists())
+            known = tx.lists.find(driver.all_lists())
             assert sorted(found.counts.uploaded for found in known) == [1, 2, 3, 3]
             for order in (ListOrder.UPLOADED, ListOrder.DISTRIBUTED):
                 _check_pages(tx, known, order, 1)
@@ -54,30 +54,11 @@ class LookUpClauses(StorageHooks):
     def test_equal_lists_are_ordered_by_the_age_of_their_ids(self, storage: Storage) -> None:
         ids = [driver.a_list(storage, tag=f"t{number}") for number in range(12)]
         with storage.begin(write=False) as tx:
-            assert [found.id for found in tx.lists.find(all_lists(order=ListOrder.CREATED))] == ids
-            first = tx.lists.find(all_lists(order=ListOrder.CREATED, limit=9))
+            assert [found.id for found in tx.lists.find(driver.all_lists(order=ListOrder.CREATED))] == ids
+            first = tx.lists.find(driver.all_lists(order=ListOrder.CREATED, limit=9))
             after = (first[-1].created_at, first[-1].id)
-            rest = tx.lists.find(evolve(all_lists(order=ListOrder.CREATED), after=after))
+            rest = tx.lists.find(evolve(driver.all_lists(order=ListOrder.CREATED), after=after))
             assert [found.id for found in first + rest] == ids
-
-
-def all_lists(
-    *,
-    order: ListOrder = ListOrder.TAG,
-    descending: bool = False,
-    criteria: StatusCriteria | None = None,
-    limit: int = driver.ALL,
-) -> ListQuery:
-    """Return a query for all lists, or those that meet criteria."""
-    return ListQuery(
-        partner=None,
-        criteria=criteria,
-        text=None,
-        order=order,
-        descending=descending,
-        after=None,
-        limit=limit,
-    )
 
 
 def _key(found: VoucherList, order: ListOrder) -> tuple[Any, int]:
@@ -93,7 +74,7 @@ def _key(found: VoucherList, order: ListOrder) -> tuple[Any, int]:
 def _check_pages(tx: Transaction, known: Sequence[VoucherList], order: ListOrder, page: int) -> None:
     for descending in (False, True):
         expected = sorted(known, key=lambda each: _key(each, order), reverse=descending)
-        query, found = all_lists(order=order, descending=descending, limit=page), list[VoucherList]()
+        query, found = driver.all_lists(order=order, descending=descending, limit=page), list[VoucherList]()
         while part := tx.lists.find(query):
             assert len(part) <= page
             found += part
@@ -105,15 +86,15 @@ def _check_pages(tx: Transaction, known: Sequence[VoucherList], order: ListOrder
 def _check_filters(tx: Transaction, known: Sequence[VoucherList], text: str) -> None:
     now = START + timedelta(days=1)
     for status in Status:
-        found = tx.lists.find(all_lists(criteria=criteria_for(status, now)))
+        found = tx.lists.find(driver.all_lists(criteria=criteria_for(status, now)))
         assert {each.id for each in found} == {each.id for each in known if each.status_at(now) is status}, (
             status
         )
     for partner in {each.partner for each in known}:
-        found = tx.lists.find(evolve(all_lists(), partner=partner))
+        found = tx.lists.find(evolve(driver.all_lists(), partner=partner))
         assert {each.id for each in found} == {each.id for each in known if each.partner == partner}
     for tag in {each.tag for each in known}:
-        found = tx.lists.find(evolve(all_lists(), tag=tag))
+        found = tx.lists.find(evolve(driver.all_lists(), tag=tag))
         assert {each.id for each in found} == {each.id for each in known if each.tag == tag}
-    found = tx.lists.find(evolve(all_lists(), text=text))
+    found = tx.lists.find(evolve(driver.all_lists(), text=text))
     assert {each.id for each in found} == {each.id for each in known if text in each.search_text}
