@@ -55,6 +55,8 @@ VIEWS = [
     "/campaign?id=CMP1",
     "/user",
     "/user?user=user-1",
+    "/reconcile",
+    "/reconcile/1",
     "/delivery",
     "/template",
 ]
@@ -131,6 +133,7 @@ def vouchers(tmp_path: Path, clock: Clock, gate: threading.Event) -> Iterator[Pa
     library.uploads.add(winter.id, codes, filename="winter.csv", uploaded_by="setup@example.com")
     library.campaigns.link(winter.id, "CMP1", actor="setup@example.com")
     library.codes.assign(campaign_id="CMP1", user_id="user-1")
+    library.redemptions.upload(b"code\nOTHER\n", partner="Puma", filename="used.csv", uploaded_by="setup")
     yield library
     storage.close()
 
@@ -341,6 +344,16 @@ def test_a_user_is_looked_up_and_a_code_revealed(page: Page, vouchers: PartnerVo
     page.get_by_role("button", name="Reveal the code").click()
     expect(page.get_by_role("status")).to_contain_text("WINTER-SECRET-1")
     assert any(entry.actor == "asha@example.com" for entry in vouchers.audit.entries())
+
+
+def test_a_partners_file_is_reconciled(page: Page, vouchers: PartnerVouchers) -> None:
+    page.goto("/reconcile")
+    page.get_by_label("Partner").select_option("Puma")
+    choose(page, b"code,order_id\nWINTER-SECRET-1,991\nWINTER-SECRET-2,992\n", "used.csv")
+    page.get_by_role("button", name="Reconcile").click()
+    expect(page.get_by_role("rowheader", name="never distributed")).to_be_visible()
+    assert b"WINTER-SECRET-2" in downloaded(page, "Download error file")
+    assert vouchers.lists.get("1").retired == 1
 
 
 def test_a_dead_letter_is_sent_again(page: Page, vouchers: PartnerVouchers) -> None:

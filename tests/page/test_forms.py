@@ -343,6 +343,41 @@ def test_a_link_with_a_fault_is_not_made(
     assert len(vouchers.campaigns.of_list("1")) == 1
 
 
+def test_a_partners_file_is_reconciled(visitor: Visitor, vouchers: PartnerVouchers) -> None:
+    rows = b"code,order_id\nPM500-SECRET-AA,991\nPM500-SECRET-BB,992\nNOBODYS-CODE,993\n"
+
+    page = visitor.follow(visitor.upload("/reconcile", rows, "used.csv", partner="Puma"))
+    errors = visitor.post("/reconcile/1/errors")
+
+    for kind in ("recorded", "never distributed", "unknown code"):
+        assert kind in page
+    assert "PM500-SECRET" not in page
+    assert "NOBODYS-CODE" in errors.text
+    assert "redeemed" in visitor.text("/user?user=user-1")
+    assert vouchers.lists.get("1").retired == 1
+    again = visitor.follow(visitor.upload("/reconcile", rows, "used.csv", partner="Puma"))
+    assert "known already" in again
+
+
+@pytest.mark.parametrize(
+    "content, partner, says",
+    [
+        (b"order\n991\n", "Puma", "code"),
+        (b"", "Puma", "refused"),
+        (b"code\nA-1\n", "Nobody", "Choose a partner"),
+    ],
+)
+def test_a_partners_file_that_is_refused_says_why(
+    visitor: Visitor, content: bytes, partner: str, says: str
+) -> None:
+    answer = visitor.upload("/reconcile", content, "used.csv", partner=partner)
+
+    assert answer.status_code in {409, 422}
+    assert says in alerts(answer.text)[0]
+    assert visitor.get("/reconcile/9").status_code == 404
+    assert "Choose a file" in visitor.post("/reconcile", {"partner": "Puma"}).text
+
+
 def test_a_dead_letter_is_sent_again(visitor: Visitor, vouchers: PartnerVouchers) -> None:
     sink = ScriptedSink()
     vouchers.codes.assign(campaign_id="CMP1", user_id="user-2")

@@ -42,13 +42,17 @@ NEEDS = {
     ("GET", "/user"): VIEW,
     ("POST", "/user"): VIEW,
     ("POST", "/assignments/{assignment_id}/reveal"): REVEAL,
+    ("GET", "/reconcile"): VIEW,
+    ("POST", "/reconcile"): CHANGE,
+    ("GET", "/reconcile/{report_id}"): VIEW,
+    ("POST", "/reconcile/{report_id}/errors"): REVEAL,
     ("GET", "/delivery"): VIEW,
     ("POST", "/delivery/retry"): CHANGE,
     ("GET", "/template"): VIEW,
     ("POST", "/template"): VIEW,
 }
 
-PLACES = {"list_id": "1", "upload_id": "1", "assignment_id": "1", "action": "archive"}
+PLACES = {"report_id": "1", "list_id": "1", "upload_id": "1", "assignment_id": "1", "action": "archive"}
 
 
 def routes(app: Starlette) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Message
 
 from partner_vouchers.errors import InvalidCursor, PartnerVouchersError, StorageError
-from partner_vouchers.page import campaigns, delivery, lists, messages_tab, uploads, users
+from partner_vouchers.page import campaigns, delivery, lists, messages_tab, reconciliation, uploads, users
 from partner_vouchers.page.permissions import Authorize, authorized_actor, deny_all
 from partner_vouchers.page.rendering import Renderer, path_for
 from partner_vouchers.page.security import (
@@ -37,7 +37,7 @@ from partner_vouchers.vouchers import PartnerVouchers
 _LOG = logging.getLogger("partner_vouchers.page")
 _MAX_FIELDS = 100
 _MAX_FIELDS_SIZE = 1024**2
-_ROOMS = (lists, uploads, campaigns, users, delivery, messages_tab)
+_ROOMS = (lists, uploads, campaigns, users, reconciliation, delivery, messages_tab)
 
 
 def create_app(

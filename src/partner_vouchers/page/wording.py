@@ -11,23 +11,27 @@ from partner_vouchers.errors import (
     ListLinked,
     OriginalNotKept,
     PartnerVouchersError,
+    ReconciliationInterrupted,
     StorageError,
     TagTaken,
     UnknownAssignment,
     UnknownEligibilityRule,
     UnknownList,
     UnknownPartner,
+    UnknownReport,
     UnknownUpload,
     UploadInterrupted,
     UploadRunning,
 )
 
-_MISSING: Final = (UnknownList, UnknownUpload, UnknownAssignment)
+_MISSING: Final = (UnknownList, UnknownUpload, UnknownAssignment, UnknownReport)
 
 # The library's own messages name its functions. `{error.x}` is an attribute of the error.
 _TEXTS: Final[dict[type[PartnerVouchersError], str]] = {
     UnknownList: "There is no list {error.list_id}. It may have been deleted.",
     UnknownUpload: "There is no upload {error.upload_id}.",
+    UnknownReport: "There is no report {error.report_id}.",
+    ReconciliationInterrupted: "The same file was uploaded again and is being reconciled. Open its report later.",
     UnknownAssignment: "This code is not given to anybody.",
     UnknownPartner: "Choose a partner from the list, or add a new one.",
     UnknownEligibilityRule: "Your backend has no rule with this name. Leave it empty, or ask its developers.",
