@@ -28,6 +28,7 @@ napoleon_use_ivar = True
 nitpick_ignore_regex = [(r"py:.*", r"(?!partner_vouchers\.).*\..*")]
 nitpick_ignore = [
     ("py:class", "partner_vouchers.adapters.simple.part.Tx"),
+    ("py:class", "partner_vouchers.ports.storage.T"),
     ("py:class", "partner_vouchers.usecases.paging.T"),
     ("py:class", "partner_vouchers.wire.promo_events.E"),
     ("py:class", "partner_vouchers.testing.hooks.F"),
