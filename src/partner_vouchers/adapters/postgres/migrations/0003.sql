@@ -143,3 +143,48 @@ CREATE SEQUENCE pv_restocked_ids;
 
 -- Finds the event of an assignment.
 CREATE INDEX pv_events_code ON pv_events (code_id) WHERE name IS NULL;
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Views for people who look with an SQL client. Codes are masked. The library never reads them; a migration that
+-- changes what they read drops them first.
+-- ---------------------------------------------------------------------------------------------------------------
+
+CREATE VIEW pv_view_lists AS
+SELECT l.id AS list_id, l.partner, l.tag, l.name,
+    CASE
+        WHEN l.state = 'Archived' THEN l.state
+        WHEN l.expires_at < extract(epoch FROM clock_timestamp()) * 1000000 THEN 'Expired'
+        ELSE l.state
+    END AS status,
+    to_timestamp(l.expires_at / 1000000.0) AS expires_at,
+    s.uploaded, s.uploaded - d.codes - d.reserved - s.withdrawn - s.retired AS available,
+    d.reserved, d.codes AS distributed, s.withdrawn, s.retired,
+    to_timestamp(l.created_at / 1000000.0) AS created_at, to_timestamp(l.updated_at / 1000000.0) AS updated_at
+FROM pv_lists AS l
+JOIN pv_stock AS s ON s.list_id = l.id
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(p.codes), 0)::bigint AS codes, coalesce(sum(p.reserved), 0)::bigint AS reserved
+    FROM pv_distributed AS p WHERE p.list_id = l.id
+) AS d
+WHERE l.removed = 0;
+
+CREATE VIEW pv_view_uploads AS
+SELECT u.id AS upload_id, u.list_id, u.filename, u.uploaded_by, u.status, u.accepted, u.total,
+    (SELECT coalesce(sum(e.value::bigint), 0)::bigint FROM json_each_text(u.errors::json) AS e) AS error_count,
+    u.withdrawn, to_timestamp(u.started_at / 1000000.0) AS started_at,
+    to_timestamp(u.finished_at / 1000000.0) AS finished_at
+FROM pv_uploads AS u;
+
+CREATE VIEW pv_view_campaigns AS
+SELECT k.campaign_id, k.list_id, l.partner, l.tag, k.priority, k.repeat, k.eligibility,
+    to_timestamp(k.linked_at / 1000000.0) AS linked_at
+FROM pv_links AS k JOIN pv_lists AS l ON l.id = k.list_id;
+
+CREATE VIEW pv_view_assignments AS
+SELECT a.code_id AS assignment_id, l.id AS list_id, l.partner, l.tag, a.user_id,
+    CASE WHEN length(a.code) >= 8 THEN left(a.code, 2) ELSE '' END || '…' AS code,
+    CASE WHEN a.origin LIKE 'c:%' THEN substr(a.origin, 3) END AS campaign_id,
+    to_timestamp(a.assigned_at / 1000000.0) AS assigned_at,
+    (SELECT to_timestamp(r.redeemed_at / 1000000.0)
+     FROM pv_redemptions AS r WHERE r.code_id = a.code_id AND r.reverted_at IS NULL) AS redeemed_at
+FROM pv_assignments AS a JOIN pv_lists AS l ON l.id = a.code_id >> 32;

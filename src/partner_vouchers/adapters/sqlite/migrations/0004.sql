@@ -148,3 +148,44 @@ CREATE UNIQUE INDEX pv_revocations_restocked ON pv_revocations (restocked_as) WH
 -- The position of the event of an assignment.
 ALTER TABLE pv_assignments ADD COLUMN event INTEGER;
 UPDATE pv_assignments SET event = e.position FROM pv_events AS e WHERE e.code_id = pv_assignments.code_id AND e.name IS NULL;
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Views for people who look with an SQL client. Codes are masked, times are in UTC. The library never reads them; a
+-- migration that changes what they read drops them first.
+-- ---------------------------------------------------------------------------------------------------------------
+
+CREATE VIEW pv_view_lists AS
+SELECT l.id AS list_id, l.partner, l.tag, l.name,
+    CASE
+        WHEN l.state = 'Archived' THEN l.state
+        WHEN l.expires_at < (julianday('now') - 2440587.5) * 86400000000 THEN 'Expired'
+        ELSE l.state
+    END AS status,
+    strftime('%Y-%m-%d %H:%M:%S', l.expires_at / 1000000, 'unixepoch') AS expires_at,
+    s.uploaded, s.uploaded - s.distributed - s.reserved - s.withdrawn - s.retired AS available,
+    s.reserved, s.distributed, s.withdrawn, s.retired,
+    strftime('%Y-%m-%d %H:%M:%S', l.created_at / 1000000, 'unixepoch') AS created_at,
+    strftime('%Y-%m-%d %H:%M:%S', l.updated_at / 1000000, 'unixepoch') AS updated_at
+FROM pv_lists AS l JOIN pv_stock AS s ON s.list_id = l.id
+WHERE l.removed = 0;
+
+CREATE VIEW pv_view_uploads AS
+SELECT u.id AS upload_id, u.list_id, u.filename, u.uploaded_by, u.status, u.accepted, u.total,
+    (SELECT coalesce(sum(e.value), 0) FROM json_each(u.errors) AS e) AS error_count, u.withdrawn,
+    strftime('%Y-%m-%d %H:%M:%S', u.started_at / 1000000, 'unixepoch') AS started_at,
+    strftime('%Y-%m-%d %H:%M:%S', u.finished_at / 1000000, 'unixepoch') AS finished_at
+FROM pv_uploads AS u;
+
+CREATE VIEW pv_view_campaigns AS
+SELECT k.campaign_id, k.list_id, l.partner, l.tag, k.priority, k.repeat, k.eligibility,
+    strftime('%Y-%m-%d %H:%M:%S', k.linked_at / 1000000, 'unixepoch') AS linked_at
+FROM pv_links AS k JOIN pv_lists AS l ON l.id = k.list_id;
+
+CREATE VIEW pv_view_assignments AS
+SELECT a.code_id AS assignment_id, l.id AS list_id, l.partner, l.tag, a.user_id,
+    CASE WHEN length(c.code) >= 8 THEN substr(c.code, 1, 2) ELSE '' END || '…' AS code,
+    CASE WHEN a.origin LIKE 'c:%' THEN substr(a.origin, 3) END AS campaign_id,
+    strftime('%Y-%m-%d %H:%M:%S', a.assigned_at / 1000000, 'unixepoch') AS assigned_at,
+    (SELECT strftime('%Y-%m-%d %H:%M:%S', r.redeemed_at / 1000000, 'unixepoch')
+     FROM pv_redemptions AS r WHERE r.code_id = a.code_id AND r.reverted_at IS NULL) AS redeemed_at
+FROM pv_assignments AS a JOIN pv_codes AS c ON c.id = a.code_id JOIN pv_lists AS l ON l.id = a.code_id >> 32;
