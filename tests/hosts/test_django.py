@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django import setup
 from django.conf import settings
+from django.core.management import call_command
 from django.db import IntegrityError, connections, transaction
 from django.db import connection as default_connection
 
+from partner_vouchers import owns_table
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists
 from tests.hosts.kinds import IMMEDIATE, LATE, POSTGRES, postgres
@@ -325,3 +329,25 @@ def test_threads_get_different_codes(host: Host, django: Any) -> None:
         given = [code for part in threads.map(serve, range(8)) for code in part]
     assert sorted(given) == codes
     assert sorted(code for _order, code in orders() if code) == codes
+
+
+# --- tools ---------------------------------------------------------------------------------------------------------
+
+
+def test_inspectdb_writes_models_of_the_hosts_tables(host: Host, django: Any) -> None:
+    host.a_list("A")
+    found = default_connection.introspection.table_names()
+    ours = [name for name in found if owns_table(name)]
+    assert "pv_lists" in ours
+    told = StringIO()
+    call_command("inspectdb", *(name for name in found if name not in ours), stdout=told)
+    assert re.findall(r"^class (\w+)\(", told.getvalue(), re.MULTILINE) == ["Placed"]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_inspectdb_reads_the_librarys_tables_and_views(host: Host, django: Any) -> None:
+    told = StringIO()
+    call_command("inspectdb", "--include-views", stdout=told)
+    assert {"class PvLists(", "class PvViewLists(", "class Placed("} <= {
+        line.partition("(")[0] + "(" for line in told.getvalue().splitlines() if line.startswith("class ")
+    }

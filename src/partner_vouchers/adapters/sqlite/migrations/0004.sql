@@ -187,5 +187,7 @@ SELECT a.code_id AS assignment_id, l.id AS list_id, l.partner, l.tag, a.user_id,
     CASE WHEN a.origin LIKE 'c:%' THEN substr(a.origin, 3) END AS campaign_id,
     strftime('%Y-%m-%d %H:%M:%S', a.assigned_at / 1000000, 'unixepoch') AS assigned_at,
     (SELECT strftime('%Y-%m-%d %H:%M:%S', r.redeemed_at / 1000000, 'unixepoch')
-     FROM pv_redemptions AS r WHERE r.code_id = a.code_id AND r.reverted_at IS NULL) AS redeemed_at
+     FROM pv_redemptions AS r WHERE r.code_id = a.code_id AND r.reverted_at IS NULL) AS redeemed_at,
+    (SELECT strftime('%Y-%m-%d %H:%M:%S', v.revoked_at / 1000000, 'unixepoch')
+     FROM pv_revocations AS v WHERE v.code_id = a.code_id) AS revoked_at
 FROM pv_assignments AS a JOIN pv_codes AS c ON c.id = a.code_id JOIN pv_lists AS l ON l.id = a.code_id >> 32;
