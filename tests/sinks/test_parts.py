@@ -84,9 +84,29 @@ def test_what_was_taken_before_a_breakdown_stays_taken() -> None:
     assert receiver.taken == ["s-2"]
     assert rejections == [
         Rejection("s-1", "refused with the status 400", final=True),
-        Rejection("s-3", "down"),
-        Rejection("s-4", "down"),
+        # Which of the two broke it, nobody knows.
+        Rejection("s-3", "down", sender_refused=True),
+        Rejection("s-4", "down", sender_refused=True),
     ]
+
+
+def test_only_an_event_that_was_alone_in_the_request_that_failed_can_be_to_blame() -> None:
+    # The whole, its first half, the first and the second by themselves; the second half, and the first of that.
+    rejections = send_in_parts("it", rewards(4), Receiver({"s-1", "s-4"}, breaks_at=6))
+
+    assert rejections == [
+        Rejection("s-1", "refused with the status 400", final=True),
+        Rejection("s-3", "down"),
+        Rejection("s-4", "down", sender_refused=True),
+    ]
+
+
+def test_events_that_were_only_refused_together_with_others_are_not_to_blame() -> None:
+    bad = {f"s-{number}" for number in range(1, 1000, 30)}
+    rejections = send_in_parts("it", rewards(1000), Receiver(bad))
+
+    assert {each.sender_refused for each in rejections if not each.final} == {True}
+    assert not any(each.sender_refused for each in rejections if each.final)
 
 
 # --- which events a sink takes -------------------------------------------------------------------------------

@@ -83,7 +83,23 @@ def test_a_function_can_say_that_nothing_goes_now(fails_at: int) -> None:
             ("s-2", "the queue is full", False),
             ("s-3", "the queue is full", False),
         ]
+        assert [each.sender_refused for each in rejections] == [False, True], "the last one was not tried"
     assert len(calls) == fails_at
+
+
+def test_an_event_behind_a_refused_one_of_its_user_waits_for_it() -> None:
+    calls: list[str] = []
+
+    def function(each: OutboxEntry) -> None:
+        calls.append(each.id)
+        if each.id == "s-1":
+            raise RuntimeError
+
+    entries = [entry(an_event(user_id=user), number) for number, user in enumerate(("ann", "ben", "ann"), 1)]
+    first, second = CallableSink(function, name="f").send(entries)
+
+    assert calls == ["s-1", "s-2"]
+    assert (first.id, first.sender_refused, second.id, second.sender_refused) == ("s-1", False, "s-3", True)
 
 
 @pytest.mark.parametrize("wrong", [{"name": ""}, {"batch_size": 0}, {"concurrency": True}], ids=str)

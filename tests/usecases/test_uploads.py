@@ -193,11 +193,41 @@ def test_content_that_was_passed_as_a_string_is_not_shown(host: Host) -> None:
     with pytest.raises(SourceUnreadable, match="pass bytes for the content") as unreadable:
         host.vouchers.uploads.add(found.id, "SECRET2024", filename="codes.csv", uploaded_by="ops")
     assert "SECRET" not in str(unreadable.value)
+    assert unreadable.value.__context__ is None, "the system's error quotes the string"
     for content in ("SECRET2024\nSECRET2025\n", "SECRET2024\rSECRET2025", "code\n"):
         with pytest.raises(InvalidInput, match="pass bytes for the content") as refused:
             host.vouchers.uploads.validate(found.id, content)
         assert refused.value.field == "source"
         assert "SECRET" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "source,reason",
+    [
+        ("", "pass bytes for the content"),
+        ("CODE1;" * 100, "pass bytes for the content"),
+        ("CODE1\0CODE2", "pass bytes for the content"),
+        ("CODE\ud800", "pass bytes for the content"),
+        (io.StringIO("CODE1\n"), "open the file with mode 'rb'"),
+        (["CODE1"], "must be a path, bytes, or a binary stream, not list"),
+        (None, "must be a path, bytes, or a binary stream, not NoneType"),
+        (5, "must be a path, bytes, or a binary stream, not int"),
+        (io.BytesIO, "must be a path, bytes, or a binary stream, not type"),
+    ],
+)
+def test_what_is_no_file_is_refused_as_such_and_not_for_its_name(
+    host: Host, source: Any, reason: str
+) -> None:
+    found = host.a_list()
+    for call, more in (
+        (host.vouchers.uploads.add, {"uploaded_by": "ops"}),
+        (host.vouchers.uploads.validate, {}),
+    ):
+        with host.nothing_changes(), pytest.raises(InvalidInput) as refused:
+            cast(Any, call)(found.id, source, **more)
+        assert refused.value.field == "source"
+        assert reason in str(refused.value)
+        assert "CODE1" not in str(refused.value)
 
 
 def test_a_validated_stream_is_left_where_it_was_found(host: Host) -> None:

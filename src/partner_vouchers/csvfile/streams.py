@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
 from attrs import frozen
 
 from partner_vouchers.domain.codes import mask
 from partner_vouchers.domain.uploads import require_filename
 from partner_vouchers.errors import InvalidInput, SourceUnreadable
+
+T = TypeVar("T")
 
 CodeSource = Path | str | bytes | BinaryIO
 """A file of codes, as a path, the bytes themselves, or a binary stream."""
@@ -24,6 +26,7 @@ PIECE = 512 * 1024
 """How many bytes are read, and stored, at once."""
 
 _LINE_BREAK = re.compile(r"[\r\n]")
+_NO_PATH = "a string is the path of a file, and this one has"
 _LIKE_A_PATH = re.compile(r"[./\\]")
 
 
@@ -53,21 +56,49 @@ def source_filename(source: CodeSource, filename: str | None) -> str:
     """Return the name of a file to upload: as given, or else that of the path or stream.
 
     Raises:
-        InvalidInput: no name is known, the name breaks its rule, or the source is a string of several lines.
+        InvalidInput: no name is known, the name breaks its rule, or the source is no file.
     """
-    if isinstance(source, str) and _LINE_BREAK.search(source):
-        raise InvalidInput(
-            field="source",
-            reason="a string is the path of a file, and this one has a line break; pass bytes for the content",
-        )
+    _require_source(source)
     if filename is not None:
         return require_filename(filename)
-    if isinstance(source, Path | str):
-        return require_filename(Path(source).name)
+    if isinstance(source, str):
+        try:
+            return require_filename(Path(source).name)
+        except InvalidInput:
+            # A file of one long line, passed as a string, has no name that could be to blame.
+            reason = f"{_NO_PATH} no name of a file; pass bytes for the content"
+            raise InvalidInput(field="source", reason=reason) from None
+    if isinstance(source, Path):
+        return require_filename(source.name)
     name = getattr(source, "name", None)
     if isinstance(name, str) and name:
         return require_filename(Path(name).name)
     raise InvalidInput(field="filename", reason="is needed for bytes and for streams that have no name")
+
+
+def _require_source(source: object) -> None:
+    """Require a path, bytes, or a binary stream.
+
+    Raises:
+        InvalidInput: it is anything else.
+    """
+    if isinstance(source, str):
+        if _LINE_BREAK.search(source):
+            reason = f"{_NO_PATH} a line break; pass bytes for the content"
+            raise InvalidInput(field="source", reason=reason)
+        if not source:
+            raise InvalidInput(
+                field="source", reason="must not be an empty string; pass bytes for the content"
+            )
+    elif isinstance(source, io.TextIOBase):
+        raise InvalidInput(
+            field="source", reason="must be a binary stream, not one of strings; open the file with mode 'rb'"
+        )
+    elif not isinstance(source, Path | bytes | bytearray | memoryview) and (
+        isinstance(source, type) or not callable(getattr(source, "read", None))
+    ):
+        kind = type(source).__name__
+        raise InvalidInput(field="source", reason=f"must be a path, bytes, or a binary stream, not {kind}")
 
 
 @contextmanager
@@ -90,20 +121,13 @@ def open_source(
 
     Raises:
         SourceUnreadable: it cannot be opened or read.
-        InvalidInput: it is neither path, bytes nor binary stream.
+        InvalidInput: it is no binary stream.
     """
     position = _position(source) if keeps_position else None
     try:
-        try:
-            stream, limit = _open(source, limit_of)
-        except _READ_ERRORS as error:
-            raise _unreadable(source, filename, error) from error
+        stream, limit = _read(lambda: _open(source, limit_of), source, filename)
         with stream:
-            try:
-                size, digest = _measure(stream, limit)
-                stream.seek(0)
-            except _READ_ERRORS as error:
-                raise _unreadable(source, filename, error) from error
+            size, digest = _read(lambda: _measure(stream, limit), source, filename)
             yield OpenSource(stream, limit, size, digest)
     finally:
         if position is not None:
@@ -147,17 +171,23 @@ class _Pieces(io.RawIOBase):
 _READ_ERRORS = (OSError, ValueError)
 
 
-def _unreadable(source: object, filename: str, error: OSError | ValueError) -> SourceUnreadable:
+def _read(read: Callable[[], T], source: object, filename: str) -> T:
+    """Return what `read` returns; report what the operating system or a stream raises as `SourceUnreadable`."""
+    try:
+        return read()
+    except _READ_ERRORS as error:
+        cause = error
     # The message of another error could quote what was read.
-    reason = error.strerror if isinstance(error, OSError) else None
-    reason = reason or type(error).__name__
+    reason = (cause.strerror if isinstance(cause, OSError) else None) or type(cause).__name__
     if isinstance(source, str):
         reason += "; a string is the path of a file: pass bytes for the content"
-        # A single word may be a code that was meant as the content, and a code is not shown.
-        return SourceUnreadable(
-            filename=source if _LIKE_A_PATH.search(source) else mask(source), reason=reason
-        )
-    return SourceUnreadable(filename=str(source) if isinstance(source, Path) else filename, reason=reason)
+        if not _LIKE_A_PATH.search(source):
+            # A single word may be a code that was meant as the content. The system's error would quote it, too.
+            raise SourceUnreadable(filename=mask(source), reason=reason)
+        filename = source
+    raise SourceUnreadable(
+        filename=str(source) if isinstance(source, Path) else filename, reason=reason
+    ) from cause
 
 
 def _position(source: object) -> int | None:
@@ -182,10 +212,7 @@ def _open(source: object, limit_of: Callable[[bytes], int]) -> tuple[BinaryIO, i
     elif isinstance(source, bytes | bytearray | memoryview):
         opened = io.BytesIO(source)
     else:
-        read = getattr(source, "read", None)
-        if not callable(read):
-            raise InvalidInput(field="source", reason="must be a path, bytes, or a binary stream")
-        return _copy(read, limit_of)
+        return _copy(cast(BinaryIO, source).read, limit_of)
     try:
         limit = limit_of(opened.read(PIECE))
         opened.seek(0)
@@ -226,4 +253,5 @@ def _measure(stream: BinaryIO, limit: int) -> tuple[int, str]:
     while size <= limit and (piece := stream.read(PIECE)):
         digest.update(piece)
         size += len(piece)
+    stream.seek(0)
     return size, digest.hexdigest()

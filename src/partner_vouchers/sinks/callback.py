@@ -15,14 +15,15 @@ from partner_vouchers.sinks.common import EventFilter
 class CallableSink:
     """Calls a function for each event, in order.
 
-    The event counts as taken when the function returns. If the function raises, this event is sent again later and
-    the others go on. If it raises `SinkUnavailable`, the rest of the batch waits too. The function may get an event
-    again; compare `entry.id` to recognise a repeat.
+    The event counts as taken when the function returns. If the function raises, this event and the later ones of its
+    user are sent again later, and the others go on. If it raises `SinkUnavailable`, the rest of the batch waits too.
+    The function may get an event again; compare `entry.id` to recognise a repeat.
 
     Attributes:
         name: the name of the sink in the storage.
         batch_size: the largest number of events in one call of `send`.
         concurrency: how many calls of `send` may run at the same time.
+        takes_batches_in_order: True: a batch may have several events of one user.
 
     Example:
         >>> from partner_vouchers.ports import OutboxEntry
@@ -57,24 +58,34 @@ class CallableSink:
         self.name: str = require_name("name", name)
         self.batch_size: int = require_count("batch_size", batch_size, 10_000)
         self.concurrency: int = require_count("concurrency", concurrency, 100)
+        self.takes_batches_in_order: bool = True
         self._takes = EventFilter(events)
         self._function = require_callable("function", function)
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
         rejections: list[Rejection] = []
+        refused_keys = set[str]()
         chosen = self._takes(entries)
         for index, entry in enumerate(chosen):
+            key = entry.event.ordering_key
+            if key in refused_keys:
+                rejections.append(_untried(entry, "it waits for an earlier event of its user"))
+                continue
             try:
                 self._function(entry)
             except SinkUnavailable as unavailable:
                 if index == 0:
                     raise
-                rejections += [
-                    Rejection(untried.id, unavailable.reason, sender_refused=unavailable.sender_refused)
-                    for untried in chosen[index:]
-                ]
+                reason, blameless = unavailable.reason, unavailable.sender_refused
+                rejections.append(Rejection(entry.id, reason, sender_refused=blameless))
+                rejections += [_untried(untried, reason) for untried in chosen[index + 1 :]]
                 break
             except Exception as error:  # noqa: BLE001 - a host's function can raise anything
                 # Its message may contain a code.
                 rejections.append(Rejection(entry.id, f"the function raised {type(error).__name__}"))
+                refused_keys.add(key)
         return rejections
+
+
+def _untried(entry: OutboxEntry, reason: str) -> Rejection:
+    return Rejection(entry.id, reason, sender_refused=True)

@@ -84,16 +84,15 @@ def send_in_parts(
         except SinkUnavailable as unavailable:
             if not taken:
                 raise
-            return found + _again(
-                [part, *parts], unavailable.reason, sender_refused=unavailable.sender_refused
-            )
+            # Only an event that was alone in the failed request can be to blame, as for `SinkUnavailable`.
+            blameless = unavailable.sender_refused or len(part) > 1
+            found += _again([part], unavailable.reason, sender_refused=blameless)
+            return found + _again(parts, unavailable.reason, sender_refused=True)
     if parts and not taken:
         # So it is not a single event's fault: nothing is final.
         raise SinkUnavailable(sink=sink, reason="the receiver refuses the content of every request")
-    return found + _again(parts, "the receiver refused it together with other events")
+    return found + _again(parts, "the receiver refused it together with other events", sender_refused=True)
 
 
-def _again(
-    parts: Sequence[Sequence[OutboxEntry]], reason: str, *, sender_refused: bool = False
-) -> list[Rejection]:
+def _again(parts: Sequence[Sequence[OutboxEntry]], reason: str, *, sender_refused: bool) -> list[Rejection]:
     return [Rejection(entry.id, reason, sender_refused=sender_refused) for part in parts for entry in part]

@@ -39,6 +39,7 @@ class JsonLinesSink:
         name: the name of the sink in the storage.
         batch_size: the largest number of events in one call of `send`.
         concurrency: how many calls of `send` may run at the same time.
+        takes_batches_in_order: True: a batch may have several events of one user.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class JsonLinesSink:
         self.name: str = require_name("name", name)
         self.batch_size: int = 1000
         self.concurrency: int = 1
+        self.takes_batches_in_order: bool = True
         self._path = require_path(path)
         self._durable = require_instance("durable", durable, bool)
         self._source = require_name("source", source)

@@ -21,6 +21,7 @@ class LoggingSink:
         name: the name of the sink in the storage.
         batch_size: the largest number of events in one call of `send`.
         concurrency: how many calls of `send` may run at the same time.
+        takes_batches_in_order: True: a batch may have several events of one user.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class LoggingSink:
         self.name: str = require_name("name", name)
         self.batch_size: int = 1000
         self.concurrency: int = 1
+        self.takes_batches_in_order: bool = True
         self._takes = EventFilter(events)
         chosen = logging.getLogger("partner_vouchers.events") if logger is None else logger
         self._logger = require_instance("logger", chosen, logging.Logger)

@@ -19,6 +19,7 @@ class MemorySink:
         name: the name of the sink in the storage.
         batch_size: the largest number of events in one call of `send`.
         concurrency: how many calls of `send` may run at the same time.
+        takes_batches_in_order: True: a batch may have several events of one user.
 
     Example:
         >>> from partner_vouchers.ports import OutboxEntry
@@ -46,6 +47,7 @@ class MemorySink:
         self.name: str = require_name("name", name)
         self.batch_size: int = require_count("batch_size", batch_size, 10_000)
         self.concurrency: int = 1
+        self.takes_batches_in_order: bool = True
         self._takes = EventFilter(events)
         self._lock = Lock()
         self._entries: list[OutboxEntry] = []

@@ -174,6 +174,13 @@ def test_a_wrong_argument_is_refused_by_its_name(
     assert refused.value.field == field
 
 
+@pytest.mark.parametrize("path", ["a\0b", "a\ud800b", b"vouchers.db", 5, None])
+def test_a_path_that_no_system_accepts_is_refused_at_once(path: Any) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        SQLiteStorage(path)
+    assert refused.value.field == "path"
+
+
 @pytest.mark.parametrize("path", ["", ":memory:", "file:vouchers.db", "file::memory:?cache=shared"])
 def test_what_names_no_file_is_refused(path: str) -> None:
     with pytest.raises(InvalidInput, match="MemoryStorage") as refused:

@@ -284,3 +284,21 @@ def test_events_behind_a_refused_one_of_their_user_are_sent_again_after_it(host:
     drain(host, sink)
     mine = [entry.position for entry in sink.taken[-3:]]
     assert mine == sorted(mine) == [entry.position for entry in host.outbox()][:3]
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_an_event_that_is_rejected_for_an_earlier_one_of_its_user_is_not_to_blame(
+    host: Host, final: bool
+) -> None:
+    emit(host, "ann", "ann", "ann", "ben")
+    first, *later = [entry.id for entry in host.outbox()][:3]
+    sink = InOrder()
+
+    def reject_ann(entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
+        return [Rejection(entry.id, "unknown", final) for entry in entries if entry.id in (first, *later)]
+
+    sink.next.append(reject_ann)
+    report = deliver(host, sink, RetryPolicy(max_attempts=1))
+    assert (report.delivered, report.dead_letters, report.deferred) == (3, 1, 0)
+    assert [letter.id for letter in host.vouchers.events.dead_letters()] == [first]
+    assert sink.users() == ["ben", "ann", "ann"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -104,12 +105,15 @@ def _file_name(path: object) -> str:
     if not isinstance(path, str | os.PathLike):
         raise InvalidInput(field="path", reason=f"must be a string or a path, not {type(path).__name__}")
     name = os.fspath(path)
-    if not isinstance(name, str) or name in ("", ":memory:") or name.startswith("file:") or "\0" in name:
+    if name in ("", ":memory:") or (isinstance(name, str) and name.startswith("file:")):
         raise InvalidInput(
             field="path",
             reason="must name a file; for a storage in memory use adapters.memory.MemoryStorage",
         )
-    return name
+    with suppress(UnicodeEncodeError):
+        if isinstance(name, str) and b"\0" not in os.fsencode(name):
+            return name
+    raise InvalidInput(field="path", reason="must be a path that the operating system accepts")
 
 
 def _seconds(given: object) -> float:

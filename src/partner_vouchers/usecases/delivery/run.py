@@ -258,8 +258,8 @@ class _Run:
         for place, entry in enumerate(batch.entries):
             row = batch.row(entry)
             rejection = answer.rejections.get(entry.id)
-            if rejection is None and row.key in refused:
-                # A sink that takes batches in order has taken it too early, or not at all.
+            if row.key in refused:
+                # A sink that takes batches in order rejects it for the earlier event, or has taken it too early.
                 self._queue.defer(evolve(row, state=DeliveryState.DEFERRED, retry_at=None))
                 self._not_taken += 1
             elif rejection is None:
