@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from partner_vouchers import PartnerVouchers
-from partner_vouchers.page import Permission, create_app
+from partner_vouchers.page import Permission, basic_authentication, create_app
 from tests.support.page import Person, Visitor
 
 VIEW, CHANGE, REVEAL = Permission.VIEW, Permission.CHANGE, Permission.REVEAL
@@ -130,3 +131,30 @@ def test_an_authorize_that_fails_lets_nobody_in(vouchers: PartnerVouchers) -> No
 
 def test_a_list_of_permissions_is_what_hosts_decide_about() -> None:
     assert set(NEEDS.values()) == set(Permission)
+
+
+@pytest.mark.parametrize(
+    "header, status",
+    [
+        (None, 401),
+        ("Basic " + base64.b64encode(b"asha:right").decode(), 200),
+        ("basic " + base64.b64encode(b"asha:right").decode(), 200),
+        ("Basic " + base64.b64encode(b"asha:wrong").decode(), 401),
+        ("Basic " + base64.b64encode(b"asha:").decode(), 401),
+        ("Basic " + base64.b64encode(b"ravi:").decode(), 401),
+        ("Basic " + base64.b64encode(b"nobody:right").decode(), 401),
+        ("Basic " + base64.b64encode("asha:é".encode("latin-1")).decode(), 401),
+        ("Basic %%%", 401),
+        ("Bearer right", 401),
+    ],
+)
+def test_basic_authentication_asks_for_a_password(
+    vouchers: PartnerVouchers, header: str | None, status: int
+) -> None:
+    authorize = basic_authentication({"asha": "right", "ravi": ""})
+    visitor = Visitor(create_app(vouchers, authorize=authorize))
+
+    answer = visitor.get("/", headers={} if header is None else {"authorization": header})
+
+    assert answer.status_code == status
+    assert ("www-authenticate" in answer.headers) == (status == 401)

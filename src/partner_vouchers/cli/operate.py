@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import socket
 from datetime import timedelta
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -10,7 +12,9 @@ from typing import Annotated
 import typer
 
 from partner_vouchers.cli.context import (
+    DEFAULT_ACTOR,
     DEFAULT_DATABASE,
+    Actor,
     AsJson,
     Database,
     Exit,
@@ -21,11 +25,12 @@ from partner_vouchers.cli.context import (
 from partner_vouchers.cli.demo import run_demo
 from partner_vouchers.cli.doctor import examine
 from partner_vouchers.cli.output import print_json, print_table, say
+from partner_vouchers.errors import InvalidInput
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (demo, migrate, doctor, version):
+    for command in (demo, migrate, doctor, page, version):
         app.command(rich_help_panel="Operation")(command)
 
 
@@ -78,6 +83,40 @@ def doctor(
             empty="Nothing needs attention.",
         )
     return Exit.FINDINGS if findings else Exit.OK
+
+
+def page(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any that is free.")] = 8000,
+    actor: Actor = DEFAULT_ACTOR,
+    db: Database = DEFAULT_DATABASE,
+) -> None:
+    """Serve the page on this machine, until Ctrl-C. It asks for a password that is new each time.
+
+    Example: `partner-vouchers page --db vouchers.db`
+    """
+    try:
+        import uvicorn
+
+        from partner_vouchers.page import basic_authentication, create_app
+    except ModuleNotFoundError:
+        raise InvalidInput(
+            field="page", reason="it needs an extra: pip install 'partner-vouchers[page]'"
+        ) from None
+    try:
+        listening = socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise InvalidInput(
+            field="--port", reason=f"{port} cannot be used ({error.strerror}); name another"
+        ) from None
+    password = secrets.token_urlsafe(12)
+    with listening, opened(db) as vouchers:
+        vouchers.check()
+        app = create_app(vouchers, authorize=basic_authentication({actor: password}))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+        say(
+            f"Open http://127.0.0.1:{listening.getsockname()[1]}/ and sign in as {actor} with the password {password}"
+        )
+        server.run(sockets=[listening])
 
 
 def version() -> None:

@@ -5,6 +5,7 @@ A host mounts it where it likes, and decides who may see, change and reveal.
 
 try:
     from partner_vouchers.page.app import create_app
+    from partner_vouchers.page.basic import basic_authentication
     from partner_vouchers.page.permissions import Authorize, Permission
 except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
@@ -12,4 +13,4 @@ except ModuleNotFoundError as _missing:
         name=_missing.name,
     ) from _missing
 
-__all__ = ["Authorize", "Permission", "create_app"]
+__all__ = ["Authorize", "Permission", "basic_authentication", "create_app"]
