@@ -18,13 +18,17 @@ from attrs import fields
 from partner_vouchers import errors
 from partner_vouchers.domain.lifecycle import STATUS_TABLE, Action, State, Status, allowed_actions
 from partner_vouchers.domain.promo_events import PROMO_EVENTS, PromoEvent
+from partner_vouchers.domain.revocation import RESTOCK_TABLE
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import PartnerVouchersError
 from partner_vouchers.sinks.clevertap import FINAL_CODES, REGIONS
 from partner_vouchers.wire.stored_events import EVENT_TYPES
 
 REFERENCE = Path(__file__).parent / "reference"
-PAGES = (REFERENCE / "statuses.md", REFERENCE / "errors.md", REFERENCE / "events.md", REFERENCE / "sinks.md")
+PAGES = (
+    *(REFERENCE / name for name in ("statuses.md", "errors.md", "events.md", "sinks.md")),
+    Path(__file__).parent / "how-to" / "revoke.md",
+)
 
 
 def statuses() -> str:
@@ -41,6 +45,19 @@ def statuses() -> str:
 def transitions() -> str:
     """Return the list of what leads from one status to another."""
     return "\n".join(f"- {before} → {after}: {how}" for before, after, how in _transitions())
+
+
+def restocking() -> str:
+    """Return the table of when a revoked code may return to its list."""
+    return _table(
+        ("what is true", "may the code return?"),
+        (
+            (rule.obstacle.value, "only with `force=True`; otherwise `CodeMayBeKnown`")
+            if rule.forcible
+            else (rule.obstacle.value, "never: `RestockNotAllowed`")
+            for rule in RESTOCK_TABLE
+        ),
+    )
 
 
 def _transitions() -> list[tuple[Status, Status, str]]:
@@ -214,6 +231,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "promo": promo_events,
     "own": own_events,
     "statuses": statuses,
+    "restocking": restocking,
     "transitions": transitions,
     "errors": error_classes,
 }

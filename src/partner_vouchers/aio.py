@@ -169,6 +169,7 @@ class AsyncCodes(_AsyncGroup[CodesGroup]):
     assignments: Final = iterated(CodesGroup.assignments)
     unredeemed: Final = iterated(CodesGroup.unredeemed)
     reveal: Final = in_thread(CodesGroup.reveal)
+    revoke: Final = in_thread(CodesGroup.revoke)
     export: Final = streamed(CodesGroup.export)
 
 

@@ -336,9 +336,9 @@ def test_the_distributed_codes_are_exported(host: Host) -> None:
     host.vouchers.codes.assign(campaign_id="CMP", user_id="ann")
     host.give(found.id, 'Bén, "B"')
     assert rows_of(host.vouchers.codes.export(found.id)) == [
-        ["code", "user_id", "campaign_id", "assigned_at", "redeemed_at"],
-        ["A", "ann", "CMP", "2026-11-21T12:00:00+00:00", ""],
-        ["B", 'Bén, "B"', "", "2026-11-21T12:00:00+00:00", ""],
+        ["code", "user_id", "campaign_id", "assigned_at", "redeemed_at", "revoked_at"],
+        ["A", "ann", "CMP", "2026-11-21T12:00:00+00:00", "", ""],
+        ["B", 'Bén, "B"', "", "2026-11-21T12:00:00+00:00", "", ""],
     ]
 
 

@@ -55,8 +55,15 @@ def test_a_code_is_redeemed(host: Host) -> None:
     [shown] = host.vouchers.codes.assignments(found.id)
     assert shown.redeemed_at == START - DAY
     exported = host.vouchers.codes.export(found.id).read().decode().splitlines()
-    assert exported[0].split(",") == ["code", "user_id", "campaign_id", "assigned_at", "redeemed_at"]
-    assert exported[1].endswith((START - DAY).isoformat())
+    assert exported[0].split(",") == [
+        "code",
+        "user_id",
+        "campaign_id",
+        "assigned_at",
+        "redeemed_at",
+        "revoked_at",
+    ]
+    assert exported[1].endswith(f"{(START - DAY).isoformat()},")
 
 
 def test_the_same_order_again_is_the_same_redemption(host: Host) -> None:

@@ -110,7 +110,8 @@ class Scene:
             "eligibility": None, "sink": "crm", "event": an_event(PointsCredited), "from_now": False,
             "retry": RetryPolicy(), "interval": 1.0, "ids": [], "sinks": self.sink,
             "partner": "Puma", "order_id": "order-3", "redeemed_at": None, "amount": None,
-            "report_id": self.report_id, "kinds": None, "older_than": timedelta(0),
+            "report_id": self.report_id, "kinds": None, "older_than": timedelta(0), "since": None, "until": None,
+            "revoked": True, "reason": "refund", "restock": False,
         }  # fmt: skip
         special: dict[tuple[str, str], dict[str, Any]] = {
             ("lists", "create"): new,

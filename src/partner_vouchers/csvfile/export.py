@@ -8,7 +8,7 @@ from datetime import datetime
 from partner_vouchers.csvfile.cells import csv_bytes
 from partner_vouchers.domain.assignment import Assignment
 
-DISTRIBUTED_HEADER = ("code", "user_id", "campaign_id", "assigned_at", "redeemed_at")
+DISTRIBUTED_HEADER = ("code", "user_id", "campaign_id", "assigned_at", "redeemed_at", "revoked_at")
 REMAINING_HEADER = ("code",)
 
 
@@ -20,8 +20,15 @@ def distributed_codes(assignments: Iterable[Assignment], *, raw: bool = False) -
         raw: True leaves cells as they are that a spreadsheet would take for a formula.
     """
     rows = (
-        (a.code, a.user_id, a.campaign_id or "", a.assigned_at.isoformat(), _instant(a.redeemed_at))
-        for a in assignments
+        (
+            given.code,
+            given.user_id,
+            given.campaign_id or "",
+            given.assigned_at.isoformat(),
+            _instant(given.redeemed_at),
+            _instant(given.revoked_at),
+        )
+        for given in assignments
     )
     return csv_bytes(DISTRIBUTED_HEADER, rows, raw=raw)
 

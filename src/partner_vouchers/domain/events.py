@@ -154,6 +154,12 @@ class CodeRevealed(AuditedEvent):
     event_name = "code.revealed"
 
 
+class AssignmentRevoked(AuditedEvent):
+    """A code was taken back from a user. It is kept in the audit log alone; sinks receive `CodeRevoked`."""
+
+    event_name = "assignment.revoked"
+
+
 class CodesDownloaded(AuditedEvent):
     """A file with whole codes was downloaded by a person. It is kept in the audit log alone."""
 

@@ -227,12 +227,15 @@ class VoucherList:
         """
         return self._to_state(State.ARCHIVED, Action.ARCHIVE, ListArchived, now)
 
-    def delete(self, now: datetime, campaign_ids: tuple[str, ...]) -> tuple[Event, ...]:
+    def delete(
+        self, now: datetime, campaign_ids: tuple[str, ...], *, was_used: bool = False
+    ) -> tuple[Event, ...]:
         """Decide whether the list may be deleted, which is so only as long as nobody has a code of it.
 
         Args:
             now: the present instant, in UTC.
             campaign_ids: the campaigns that the list is linked to.
+            was_used: whether a code was ever given out, also if it returned.
 
         Returns:
             the events of the deletion.
@@ -246,7 +249,7 @@ class VoucherList:
         if campaign_ids:
             raise ListLinked(list_id=self.id, campaign_ids=campaign_ids)
         given = self.counts.used
-        if given:
+        if given or was_used:
             raise ListDistributed(list_id=self.id, distributed=given)
         return (ListDeleted(occurred_at=now, list_id=self.id, changes=_differences(self, None)),)
 

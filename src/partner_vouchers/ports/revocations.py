@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Protocol
 
 from attrs import frozen
@@ -47,6 +48,13 @@ class Revocations(Protocol):
         """Return the position of the voucher event of an assignment in the outbox.
 
         It is 0 for an event that has no position yet, and None for one that was removed.
+        """
+        ...
+
+    def counted_at(self, assignment_id: str) -> datetime:
+        """Return the instant at which an assignment counts in the limits of its campaign.
+
+        It is the instant at which its code was reserved, if it was, and otherwise assigned.
         """
         ...
 

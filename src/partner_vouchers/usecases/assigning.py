@@ -26,7 +26,8 @@ from partner_vouchers.errors import (
     NoCodeAvailable,
     UnknownEligibilityRule,
 )
-from partner_vouchers.ports import Transaction
+from partner_vouchers.ports import Holding, Transaction
+from partner_vouchers.ports.codes import NOTHING
 from partner_vouchers.usecases.stock import notify_stock_level
 from partner_vouchers.usecases.wiring import EligibilityRule, require_list
 
@@ -101,10 +102,10 @@ class Assigner:
         """
         request = self.request
         candidates = self.candidates()
-        held = self.tx.assignments.latest(user_id, request.campaign_id, request.list_id)
+        holding = self.tx.assignments.holding(user_id, request.campaign_id, request.list_id)
+        held, ordinal = holding.held, holding.last_ordinal + 1
         if held is not None and self._is_replay(held, candidates):
             return Reward(held, replayed=True)
-        ordinal = 1 if held is None else held.ordinal + 1
         reasons: list[tuple[str, str]] = []
         for candidate in candidates:
             reason = self._ineligibility_reason(candidate, context)
@@ -127,7 +128,7 @@ class Assigner:
         """
         request = self.request
         candidates = self.candidates()
-        held = self.tx.assignments.latest_of_many(
+        holdings = self.tx.assignments.holdings(
             list(dict.fromkeys(user_ids)), request.campaign_id, request.list_id
         )
         rewards: dict[int, Reward] = {}
@@ -135,12 +136,12 @@ class Assigner:
         for part in _parts_without_repeats(user_ids):
             asking: list[tuple[int, str]] = []
             for index, user_id in part:
-                owned = held.get(user_id)
+                owned = holdings.get(user_id, NOTHING).held
                 if owned is not None and self._is_replay(owned, candidates):
                     rewards[index] = Reward(owned, replayed=True)
                 else:
                     asking.append((index, user_id))
-            unserved += self._serve_part(asking, candidates, contexts, held, rewards)
+            unserved += self._serve_part(asking, candidates, contexts, holdings, rewards)
         return BatchOutcome(
             tuple(rewards[index] for index in sorted(rewards)),
             tuple(user_id for _, user_id in unserved),
@@ -160,7 +161,7 @@ class Assigner:
         asking: list[tuple[int, str]],
         candidates: Sequence[Candidate],
         contexts: Mapping[str, UserContext],
-        held: dict[str, Assignment],
+        holdings: dict[str, Holding],
         rewards: dict[int, Reward],
     ) -> list[tuple[int, str]]:
         for candidate in candidates:
@@ -171,11 +172,11 @@ class Assigner:
             for index, user_id in asking:
                 fits = self._ineligibility_reason(candidate, contexts.get(user_id, {})) is None
                 (admitted if fits else turned_away).append((index, user_id))
-            asks = [(user_id, held[user_id].ordinal + 1 if user_id in held else 1) for _, user_id in admitted]
+            asks = [(user_id, holdings.get(user_id, NOTHING).last_ordinal + 1) for _, user_id in admitted]
             given = self._give(candidate.voucher_list, asks) if asks else []
             for (index, user_id), assignment in zip(admitted, given, strict=False):
                 rewards[index] = Reward(assignment)
-                held[user_id] = assignment
+                holdings[user_id] = Holding(assignment, assignment.ordinal)
             asking = sorted(turned_away + admitted[len(given) :])
         return asking
 

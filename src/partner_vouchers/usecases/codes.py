@@ -23,6 +23,8 @@ from partner_vouchers.domain.text import MAX_TEXT, could_be_id, require_id, requ
 from partner_vouchers.errors import InvalidInput, NoCodeAvailable, UnknownAssignment
 from partner_vouchers.ports import TakenCode, Transaction
 from partner_vouchers.usecases.assigning import Assigner, UserContext
+from partner_vouchers.usecases.revoking import require_not_revoked
+from partner_vouchers.usecases.taking_back import TakingBack
 from partner_vouchers.usecases.wiring import Wiring, audit_access, audit_download, require_list
 
 _PAGE = 1000
@@ -31,7 +33,7 @@ _FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
 Row = TypeVar("Row", Assignment, TakenCode)
 
 
-class CodesGroup:
+class CodesGroup(TakingBack):
     """The codes and who has them; reached as `vouchers.codes`."""
 
     def __init__(self, wiring: Wiring) -> None:
@@ -72,6 +74,7 @@ class CodesGroup:
             NotEligible: the user does not meet the rules of the links.
             UnknownEligibilityRule: a link names a rule that this program has not registered.
             IdempotencyConflict: the key was used with other arguments.
+            AssignmentRevoked: the code of the key was revoked since.
             StorageBusy: the storage was locked by others for too long; call again.
             CommitOutcomeUnknown: the connection was lost during the commit; call again with the same key.
 
@@ -129,22 +132,23 @@ class CodesGroup:
         fingerprint = None if request.idempotency_key is None else request.fingerprint("many", users, partial)
         return self._wiring.write(self._assign_many, users, request, fingerprint, partial, known)
 
-    def of_user(self, user_id: str, *, expired: bool = True) -> list[Assignment]:
+    def of_user(self, user_id: str, *, expired: bool = True, revoked: bool = False) -> list[Assignment]:
         """Return the codes that a user has, the oldest first.
 
         Args:
             user_id: the user.
             expired: False leaves out the codes of lists whose present expiry has passed.
+            revoked: True adds the codes that were taken back; their `revoked_at` is set.
 
         Raises:
             InvalidInput: an argument breaks its rule.
         """
         user_id = require_user_id(user_id)
-        expired = require_bool("expired", expired)
+        expired, revoked = require_bool("expired", expired), require_bool("revoked", revoked)
         now = self._wiring.now()
 
         def read(tx: Transaction) -> list[Assignment]:
-            found = tx.assignments.of_user(user_id)
+            found = [each for each in tx.assignments.of_user(user_id) if revoked or each.revoked_at is None]
             if expired:
                 return found
             # One look-up of all lists, however many codes the user has.
@@ -277,7 +281,7 @@ class CodesGroup:
         assigner = Assigner(tx, request, now, self._wiring.eligibility)
         known = assigner.replay(fingerprint)
         if known is not None:
-            return Reward(known[0], replayed=True)
+            return Reward(require_not_revoked(known[0]), replayed=True)
         try:
             reward = assigner.serve_one(user_id, context)
         except NoCodeAvailable:
@@ -341,11 +345,12 @@ def _require_age(value: object) -> timedelta:
 
 
 def _replayed(users: Sequence[str], known: Sequence[Assignment]) -> BatchOutcome:
-    served = Counter(assignment.user_id for assignment in known)
+    kept = [assignment for assignment in known if assignment.revoked_at is None]
+    served = Counter(assignment.user_id for assignment in kept)
     unserved: list[str] = []
     for user_id in users:
         if served[user_id]:
             served[user_id] -= 1
         else:
             unserved.append(user_id)
-    return BatchOutcome(tuple(Reward(assignment, replayed=True) for assignment in known), tuple(unserved))
+    return BatchOutcome(tuple(Reward(assignment, replayed=True) for assignment in kept), tuple(unserved))

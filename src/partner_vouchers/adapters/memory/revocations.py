@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 
 from attrs import evolve
 
@@ -29,7 +30,12 @@ class Revocations(Repository, ports.Revocations):
         return next(iter(self._assignments.get_many([assignment_id])), None)
 
     def get(self, assignment_id: str) -> Revocation | None:
-        return self._unit.tables.revocations.get(assignment_id)
+        found = self._unit.tables.revocations.get(assignment_id)
+        return (
+            None
+            if found is None
+            else evolve(found, assignment=self._assignments.get_many([assignment_id])[0])
+        )
 
     def upload_is_withdrawn(self, assignment_id: str) -> bool:
         given = self._unit.tables.assignments[assignment_id]
@@ -38,6 +44,11 @@ class Revocations(Repository, ports.Revocations):
     def event_position(self, assignment_id: str) -> int | None:
         position = self._unit.tables.event_positions[assignment_id]
         return position if self._outbox.get_many([position]) else None
+
+    def counted_at(self, assignment_id: str) -> datetime:
+        reservation = self._unit.tables.reserved_codes.get(assignment_id)
+        given = self._unit.tables.assignments[assignment_id]
+        return given.assigned_at if reservation is None else reservation.reserved_at
 
     def add(self, revocation: Revocation) -> None:
         tables, log, given = self._unit.tables, self._unit.log, revocation.assignment

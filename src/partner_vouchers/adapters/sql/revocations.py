@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from partner_vouchers.adapters.sql.columns import from_instant, to_instant, to_list_number, to_number
 from partner_vouchers.adapters.sql.rows import assignments_from_rows
@@ -36,6 +37,9 @@ class SqlRevocations:
     def event_position(self, assignment_id: str) -> int | None:
         row = first(self._db.fetch("event_of_assignment", to_number(assignment_id)))
         return None if row is None else int(row[0])
+
+    def counted_at(self, assignment_id: str) -> datetime:
+        return to_instant(self._db.fetch("counted_at", to_number(assignment_id))[0][0])
 
     def add(self, revocation: Revocation) -> None:
         db, given = self._db, revocation.assignment

@@ -282,6 +282,36 @@ class Queue:
             return
         self._uncertain.add(key)
 
+    def leave_out(
+        self, batch: Batch, cancelled: Collection[int], uncertain: Collection[int], retry_at: datetime
+    ) -> Batch:
+        """Return a batch without events that are not sent.
+
+        Args:
+            batch: the batch.
+            cancelled: the positions of events that are never sent.
+            uncertain: the positions of events of which that is not known yet; later ones of their keys wait for them.
+            retry_at: when the uncertain ones are looked at again.
+        """
+        kept, waiting = list[OutboxEntry](), set[str]()
+        for entry in batch.entries:
+            key = key_of(entry)
+            if entry.position in cancelled:
+                self.acknowledge(batch, entry)
+            elif entry.position in uncertain or key in waiting:
+                due = None if key in waiting else retry_at
+                self.defer(evolve(batch.row(entry), state=DeliveryState.DEFERRED, retry_at=due))
+                waiting.add(key)
+            else:
+                kept.append(entry)
+        if len(kept) < len(batch.entries):
+            keys = {key_of(entry) for entry in kept}
+            self._busy_keys.difference_update(
+                key_of(entry) for entry in batch.entries if key_of(entry) not in keys
+            )
+            self._may_be_due = True
+        return evolve(batch, entries=kept)
+
     def defer(self, row: Deferred) -> None:
         """Defer an event that the sink did not take, or make it a dead letter."""
         self._open.discard(row.position)

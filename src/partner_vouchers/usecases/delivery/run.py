@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
 
 from attrs import define, evolve, frozen
 
 from partner_vouchers.domain.delivery import Deferred, DeliveryState, RetryPolicy, SinkProgress
+from partner_vouchers.domain.pseudonym import is_of_forgotten_user
 from partner_vouchers.errors import StorageBusy, StorageError
 from partner_vouchers.ports import EventSink, Transaction
 from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.delivery.calls import Answer, Calls, one_line
+from partner_vouchers.usecases.delivery.cancelling import ERASURES, unsent_events
 from partner_vouchers.usecases.delivery.lease import SinkLease
 from partner_vouchers.usecases.delivery.queue import Batch, Queue
 from partner_vouchers.usecases.wiring import Wiring
@@ -23,6 +25,7 @@ from partner_vouchers.usecases.wiring import Wiring
 _LOG = logging.getLogger("partner_vouchers.delivery")
 
 _BUSY_RETRIES = 3
+_UNCERTAIN_FOR = timedelta(seconds=1)
 
 
 @define
@@ -86,7 +89,8 @@ class Deliverer:
         if progress.position >= last and not tx.deliveries.due(name, now, 1):
             return None
         suspect = [] if progress.pause.suspect is None else tx.deliveries.find(name, [progress.pause.suspect])
-        return _Work(progress, last, next((row for row in suspect if not row.is_dead), None))
+        suspected = next((row for row in suspect if not row.is_dead), None)
+        return _Work(progress, last, suspected, tx.settings.get(ERASURES))
 
     def _register(self, tx: Transaction) -> None:
         if tx.deliveries.progress(self._sink.name) is None:
@@ -112,11 +116,19 @@ class _Missing(Enum):
 
 @frozen
 class _Work:
-    """What there is to do: from where, up to which position, and which event is suspected of the last failure."""
+    """What there is to do.
+
+    Attributes:
+        progress: from where.
+        target: up to which position.
+        suspect: the event that is suspected of the last failure.
+        erasures: which users were forgotten by then.
+    """
 
     progress: SinkProgress
     target: int
     suspect: Deferred | None
+    erasures: str | None
 
 
 @frozen
@@ -163,7 +175,9 @@ class _Run:
             self._unproven.append(_Refusal((0, 0), work.suspect, by_failure=True))
         self._last_taken = (0, 0)
         self._may_ask_another = self._pause.failures > 0
-        self._delivered = self._not_taken = 0
+        self._delivered = self._not_taken = self._cancelled = 0
+        self._erasures = work.erasures
+        self._to_send: list[Batch] = []
         self._warnings: list[str] = []
 
     def run(self, stopping: Callable[[], bool]) -> None:
@@ -195,7 +209,8 @@ class _Run:
         goes_on = ends and not (stops or self._pause.holds(now)) and self._queue.may_go_on()
         if not self._store(batches, release=ends and not goes_on):
             return False
-        if not ends:
+        batches = [batch for batch in self._to_send if batch.entries]
+        if batches or len(self._calls):
             self._lease.keep()
             for batch in batches:
                 self._calls.start(batch.entries, batch)
@@ -337,6 +352,7 @@ class _Run:
 
     def _store(self, batches: Sequence[Batch], *, release: bool) -> bool:
         """Store what was answered and what is sent next; return False if another process has taken over."""
+        self._to_send = list(batches)
         if self._found is not None and not batches and self._queue.progress(self._found) == self._found:
             return False
         for again in reversed(range(_BUSY_RETRIES)):
@@ -354,7 +370,7 @@ class _Run:
         self._found, self._paused_before = None, self._pause
         self._tally.delivered += self._delivered
         self._tally.not_taken += self._not_taken
-        self._delivered = self._not_taken = 0
+        self._delivered = self._not_taken = self._cancelled = 0
         for warning in self._warnings:
             _LOG.warning("%s", warning)
         self._warnings = []
@@ -368,7 +384,9 @@ class _Run:
             return None
         if self._pause != self._paused_before:
             found = evolve(found, pause=self._pause)
-        progress = self._queue.progress(found)
+        if self._to_send:
+            self._leave_out(tx)
+        progress = self._queue.progress(evolve(found, cancelled=found.cancelled + self._cancelled))
         changes = self._queue.changes()
         name = self._sink.name
         tx.deliveries.remove(name, changes.removed)
@@ -380,3 +398,22 @@ class _Run:
             self._lease.release(tx)
         tx.commit()
         return progress, keys
+
+    def _leave_out(self, tx: Transaction) -> None:
+        """Leave out of the next calls what was cancelled. This changes the queue; doing it again changes no more."""
+        entries = [entry for batch in self._to_send for entry in batch.entries]
+        positions = [entry.position for entry in entries]
+        erasures = tx.settings.get(ERASURES)
+        if erasures != self._erasures:
+            # A user was forgotten since the events were read.
+            entries = tx.outbox.get_many(positions)
+        unsent = unsent_events(tx, positions)
+        cancelled = {entry.position for entry in entries if is_of_forgotten_user(entry.event)}
+        cancelled.update(unsent.cancelled)
+        if not (cancelled or unsent.uncertain):
+            return
+        retry_at = self._wiring.now() + _UNCERTAIN_FOR
+        self._to_send = [
+            self._queue.leave_out(batch, cancelled, unsent.uncertain, retry_at) for batch in self._to_send
+        ]
+        self._cancelled += len(cancelled.intersection(positions))

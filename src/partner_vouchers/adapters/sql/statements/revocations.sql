@@ -37,3 +37,9 @@ WHERE list_id = ? AND is_withdrawn AND coalesce(
 SELECT e.position FROM json_each(?) AS p CROSS JOIN pv_events AS e
 WHERE e.position = CAST(p.value AS bigint) AND e.name IS NULL
   AND EXISTS (SELECT 1 FROM pv_revocations AS v WHERE v.code_id = e.code_id)
+
+-- counted_at --
+-- The instant at which an assignment counts in limits.
+SELECT coalesce(r.reserved_at, a.assigned_at) FROM pv_assignments AS a
+LEFT JOIN pv_reservations AS r ON r.code_id = a.code_id AND r.state IN ('Open', 'Confirmed')
+WHERE a.code_id = ?
