@@ -29,7 +29,7 @@ def read(data: bytes, **options: str) -> list[RedemptionRow]:
 
 def refused(data: bytes, **options: str) -> tuple[str, int | None]:
     with pytest.raises(FileRefused) as error:
-        read(data, **options)
+        RedemptionFile(BytesIO(data), CodeFormat(), **options).check()
     return error.value.fault.kind.value, error.value.fault.line
 
 

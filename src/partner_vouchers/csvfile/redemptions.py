@@ -15,6 +15,7 @@ from typing import BinaryIO, NamedTuple
 from partner_vouchers.csvfile.cells import csv_bytes, unguard
 from partner_vouchers.csvfile.chunks import BadEncoding, Chunks
 from partner_vouchers.csvfile.refusals import (
+    FileRefused,
     bad_encoding,
     broken_quoting,
     no_known_title,
@@ -96,7 +97,7 @@ class RedemptionRow(NamedTuple):
 class RedemptionFile:
     """A partner's file of redemptions. Iterating over it, which can be done once, yields its rows without blank ones.
 
-    The size of the file is not checked here.
+    The size of the file is not checked here. `check` reads the file too, so use an object of its own for it.
 
     Raises:
         FileRefused: on iterating: the file is refused as a whole. The rows before were already yielded.
@@ -132,7 +133,46 @@ class RedemptionFile:
         """Bytes of the source read so far."""
         return self._chunks.bytes_read
 
+    def check(self) -> None:
+        """Read the file without looking at its rows: find out whether it is refused as a whole.
+
+        Raises:
+            FileRefused: it is.
+        """
+        _, reader = self._open()
+        is_empty = True
+        for cells in self._rows_of(reader):
+            if is_empty:
+                is_empty = not any(map(str.strip, cells))
+        if is_empty:
+            raise no_redemption()
+
     def __iter__(self) -> Iterator[RedemptionRow]:
+        (most, code, at, order, amount), reader = self._open()
+        trim = self._rules.trim
+        missing = [""] * (most + 1)
+        for cells in self._rows_of(reader):
+            surplus = False
+            if len(cells) != most:
+                surplus = any(map(str.strip, cells[most:]))
+                # Where a row is shorter, the cells are empty.
+                cells = cells[:most] + missing
+            else:
+                # Where the file has no such column.
+                cells.append("")
+            text, redeemed_at, order_id, said = cells[code], cells[at], cells[order], cells[amount]
+            if "'" in text or "'" in redeemed_at or "'" in order_id or "'" in said:
+                text, redeemed_at, order_id, said = map(unguard, (text, redeemed_at, order_id, said))
+            if not text.isalnum():
+                text = trim(text)
+                if not text and not surplus and not any(map(str.strip, cells)):
+                    continue
+            yield RedemptionRow(
+                self._row_line, text, redeemed_at.strip(), order_id.strip(), said.strip(), surplus
+            )
+
+    def _open(self) -> tuple[tuple[int, int, int, int, int], Iterator[list[str]]]:
+        """Read up to the titles; return how many there are, where each column is, and a reader of the rows."""
         lines = self._lines()
         separators: Sequence[str] = _SEPARATORS
         for line in lines:
@@ -141,73 +181,58 @@ class RedemptionFile:
             if named is not None:
                 separators = named[1] if named[1] in _SEPARATORS else separators
             elif line.strip(" \n\t,;"):
-                yield from self._rows_under(line, lines, separators)
-                return
-        raise no_redemption()
-
-    def _rows_under(
-        self, header: str, lines: Iterator[str], separators: Sequence[str]
-    ) -> Iterator[RedemptionRow]:
-        """Yield the rows under a line of titles."""
+                break
+        else:
+            raise no_redemption()
         separator, titles = max(
-            ((each, _cells(header, each)) for each in separators), key=lambda found: self._known(found[1])
+            ((each, _cells(line, each)) for each in separators), key=lambda found: self._known(found[1])
         )
         code, others = self._columns(titles)
         if code is None:
             raise no_known_title(self._line)
-        most, trim, is_empty = len(titles), self._rules.trim, True
-        missing = [""] * (most + 1)
+        most = len(titles)
         at, order, amount = (others.get(name, most) for name in _COLUMNS)
-        reader = csv.reader(lines, delimiter=separator, strict=True)
-        while (cells := self._next(reader)) is not None:
-            line = self._row_line
-            self._count_row()
-            if not any(cells) or not any(map(str.strip, cells)):
-                continue
-            is_empty = False
-            surplus = len(cells) > most and any(map(str.strip, cells[most:]))
-            # Where a row is shorter, or the file has no such column, the cell is empty.
-            cells = cells[:most] + missing
-            yield RedemptionRow(
-                line,
-                trim(unguard(cells[code])),
-                unguard(cells[at]).strip(),
-                unguard(cells[order]).strip(),
-                unguard(cells[amount]).strip(),
-                surplus,
-            )
-        if is_empty:
-            raise no_redemption()
+        return (most, code, at, order, amount), csv.reader(lines, delimiter=separator, strict=True)
 
-    def _next(self, reader: Iterator[list[str]]) -> list[str] | None:
-        self._row_line = self._line + 1
-        try:
-            return next(reader, None)
-        except csv.Error:
-            pass
+    def _rows_of(self, reader: Iterator[list[str]]) -> Iterator[list[str]]:
+        """Yield the cells of rows that are not empty; `_row_line` is where the row begins."""
+        most = uploads.MAX_ROWS
+        while True:
+            self._row_line = self._line + 1
+            try:
+                cells = next(reader, None)
+            except csv.Error:
+                break
+            if cells is None:
+                return
+            self._rows += 1
+            if self._rows > most:
+                raise too_many_rows()
+            if cells:
+                yield cells
+        # Out of reach of the driver's error, which may quote the row.
         raise broken_quoting(self._row_line)
 
     def _lines(self) -> Iterator[str]:
-        rest = ""
+        rest, longest = "", _LONGEST_LINE
         try:
             for chunk in self._chunks:
                 *lines, rest = (rest + chunk.decode()).split("\n")
                 for line in lines:
-                    yield self._checked(line) + "\n"
-                if len(rest) > _LONGEST_LINE:
+                    self._line += 1
+                    if len(line) > longest or self._line - self._row_line > _MOST_LINES:
+                        raise self._not_a_row(line)
+                    yield line + "\n"
+                if len(rest) > longest:
                     raise row_too_long(self._line + 1)
         except BadEncoding as error:
             raise bad_encoding(self._line + 1, str(error)) from None
         if rest:
-            yield self._checked(rest)
+            self._line += 1
+            yield rest
 
-    def _checked(self, line: str) -> str:
-        self._line += 1
-        if len(line) > _LONGEST_LINE:
-            raise row_too_long(self._line)
-        if self._line - self._row_line > _MOST_LINES:
-            raise broken_quoting(self._row_line)
-        return line
+    def _not_a_row(self, line: str) -> FileRefused:
+        return row_too_long(self._line) if len(line) > _LONGEST_LINE else broken_quoting(self._row_line)
 
     def _count_row(self) -> None:
         self._rows += 1

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -172,7 +173,12 @@ def read_time(text: str, zone: tzinfo, now: datetime) -> datetime:
         raise ValueError("redeemed_at is no time in ISO 8601, such as 2026-03-31T23:59:59+01:00") from None
     try:
         if found.tzinfo is None:
-            found = in_zone(found, zone)
+            if zone is UTC:
+                found = found.replace(tzinfo=UTC)
+                if found <= now:
+                    return found
+            else:
+                found = in_zone(found, zone)
         return new_redeemed_at(found, now)
     except (InvalidInput, OverflowError) as error:
         reason = (
@@ -187,6 +193,7 @@ def in_zone(naive: datetime, zone: tzinfo) -> datetime:
     return naive.replace(tzinfo=zone) if localize is None else localize(naive)
 
 
+@lru_cache(maxsize=4096)
 def read_amount(text: str) -> Decimal | None:
     """Return the amount of a row, or None where it has none.
 

@@ -4,11 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.reconciliation import ReconciledRow, ReconciliationReport, RowKind
 from partner_vouchers.domain.redemption import Entry, Redemption
+from partner_vouchers.errors import StorageError
+
+
+class Unused(NamedTuple):
+    """A code that a user holds, and that was never redeemed. A plain tuple, because a file can have very many.
+
+    Attributes:
+        assignment_id: its assignment.
+        expires_at: the expiry of its list.
+    """
+
+    assignment_id: str
+    expires_at: datetime
+
+
+class Use(NamedTuple):
+    """The first redemption of an assignment. A plain tuple, because a file can have very many.
+
+    Attributes:
+        assignment_id: the assignment.
+        order_id: the order, or None.
+        redeemed_at: when the code was used.
+        recorded_at: when this is recorded.
+        amount: a decimal number as text, or None.
+        late: whether it was used after the expiry of its list.
+    """
+
+    assignment_id: str
+    order_id: str | None
+    redeemed_at: datetime
+    recorded_at: datetime
+    amount: str | None
+    late: bool
 
 
 class Redemptions(Protocol):
@@ -30,6 +63,30 @@ class Redemptions(Protocol):
             list_id: entries of other lists need not be returned; None for all.
         """
         ...
+
+    def unused(
+        self,
+        codes: Sequence[str],
+        partner: str | None,  # noqa: ARG002 - for those that look
+        list_id: str | None,  # noqa: ARG002
+    ) -> dict[str, Unused]:
+        """Return codes with exactly one entry, which a user holds, and which was never redeemed, by code.
+
+        It is what most rows of a partner's file are about, so it should be fast; codes may be left out. The arguments
+        and the locks are those of `entries`. It has a body, which leaves out all.
+        """
+        del codes
+        return {}
+
+    def record(self, uses: Sequence[Use]) -> None:
+        """Store the first redemption of each of some assignments that `unused` returned in this transaction.
+
+        Each is stored with its event, as by `add`. It has a body, for a storage that has no `unused` of its own.
+        """
+        if uses:
+            raise StorageError(
+                reason="`unused` returned none of these codes; a storage that has it has `record`"
+            )
 
     def add(self, redemptions: Sequence[Redemption]) -> None:
         """Store redemptions of entries that this transaction has read, each with its event (`Redemption.event`).

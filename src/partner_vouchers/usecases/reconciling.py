@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import BinaryIO, NamedTuple
@@ -37,9 +38,10 @@ from partner_vouchers.errors import (
     InvalidInput,
     ReconciliationInterrupted,
     RedemptionFileRefused,
+    StorageError,
     UnknownPartner,
 )
-from partner_vouchers.ports import Transaction
+from partner_vouchers.ports import Transaction, Use
 from partner_vouchers.usecases.importing import OnProgress, UploadProgress
 from partner_vouchers.usecases.stock import notify_stock_level
 from partner_vouchers.usecases.wiring import Wiring, require_list
@@ -141,14 +143,19 @@ class Reconciliation:
             if opened.is_too_large:
                 raise _refused(too_large(opened.limit))
             try:
-                for _ in self._file(opened.stream):
-                    pass
+                self._file(opened.stream).check()
             except FileRefused as refused:
                 fault = refused.fault
             else:
                 opened.stream.seek(0)
                 report = self.wiring.write(self._begin, opened.sha256, name)
-                return self._reconcile(report, opened.stream, opened.size)
+                try:
+                    return self._reconcile(report, opened.stream, opened.size)
+                except BaseException:
+                    # Whoever uploads the file again must not wait for the lease of this process.
+                    with suppress(StorageError):
+                        self.wiring.write(self._give_back, report)
+                    raise
         raise _refused(fault)
 
     def _limit_of(self, head: bytes) -> int:
@@ -198,9 +205,16 @@ class Reconciliation:
         try:
             if row.surplus:
                 raise ValueError("the row has more columns than the first row names")
-            read_code(row.code)
-            order_id, amount = read_order(row.order_id), read_amount(row.amount)
-            return _Read(row, order_id, read_time(row.redeemed_at, self.zone, now), amount, None)
+            code, order_id = row.code, row.order_id or None
+            if not (code.isascii() and code.isalnum()):
+                read_code(code)
+            if order_id is not None and not (
+                order_id.isascii() and order_id.isprintable() and len(order_id) < 200
+            ):
+                order_id = read_order(order_id)
+            return _Read(
+                row, order_id, read_time(row.redeemed_at, self.zone, now), read_amount(row.amount), None
+            )
         except ValueError as error:
             return _Read(row, None, now, None, str(error))
 
@@ -220,13 +234,16 @@ class Reconciliation:
         """Reconcile rows in one transaction."""
         now = self.wiring.now()
         self._keep_lease(tx, report, now)
+        recorded, others = self._record_unused(tx, batch, now)
         batch_of = _Batch(self, report, now)
-        codes = dict.fromkeys(each.row.code for each in batch if each.fault is None)
-        entries = self._entries(tx, list(codes), now)
-        is_once = len(codes) == len(batch)
-        for each in batch:
-            batch_of.add(each, entries, is_once)
-        batch_of.store(tx)
+        batch_of.rows += recorded
+        if others:
+            codes = list(dict.fromkeys(each.row.code for each in others if each.fault is None))
+            entries = tx.redemptions.entries(codes, self.partner, self.list_id) if codes else {}
+            is_once = len(codes) == len(others)
+            for each in others:
+                batch_of.add(each, entries, is_once)
+            batch_of.store(tx)
         counts = Counter(report.counts)
         counts.update(row.kind for row in batch_of.rows)
         taken = evolve(report, last_line=batch[-1].row.line, counts=dict(counts))
@@ -235,14 +252,40 @@ class Reconciliation:
         tx.commit()
         return taken
 
-    def _entries(self, tx: Transaction, codes: Sequence[str], now: datetime) -> dict[str, list[Entry]]:
-        del now
-        return tx.redemptions.entries(codes, self.partner, self.list_id) if codes else {}
+    def _record_unused(
+        self, tx: Transaction, batch: Sequence[_Read], now: datetime
+    ) -> tuple[list[ReconciledRow], list[_Read]]:
+        """Record what most rows say: that a code was used which a user has. Return these rows, and the others."""
+        codes = list(dict.fromkeys([each.row.code for each in batch if each.fault is None]))
+        unused = tx.redemptions.unused(codes, self.partner, self.list_id) if codes else {}
+        if not unused:
+            return [], list(batch)
+        uses: list[Use] = []
+        rows: list[ReconciledRow] = []
+        others: list[_Read] = []
+        for each in batch:
+            row, order_id, redeemed_at, _, fault = each
+            # Of several rows with the code, the first.
+            found = unused.pop(row.code, None) if fault is None else None
+            if found is None:
+                others.append(each)
+                continue
+            assignment_id, expires_at = found
+            uses.append(
+                Use(assignment_id, order_id, redeemed_at, now, row.amount or None, redeemed_at > expires_at)
+            )
+            rows.append(ReconciledRow(row.line, RowKind.RECORDED, row.code, assignment_id=assignment_id))
+        tx.redemptions.record(uses)
+        return rows, others
 
     def _keep_lease(self, tx: Transaction, report: ReconciliationReport, now: datetime) -> None:
         if not tx.leases.held(_lease(report), self.token):
             raise ReconciliationInterrupted(report_id=report.id)
         tx.leases.take(_lease(report), self.token, now, now + LEASE)
+
+    def _give_back(self, tx: Transaction, report: ReconciliationReport) -> None:
+        tx.leases.release(_lease(report), self.token)
+        tx.commit()
 
     def _finish(self, tx: Transaction, report: ReconciliationReport) -> ReconciliationReport:
         now = self.wiring.now()

@@ -12,10 +12,10 @@ from partner_vouchers.adapters.sql.redemptions import SqlRedemptions
 class PostgresRedemptions(SqlRedemptions):
     """Which codes were used."""
 
-    def _lock(self, code_ids: Sequence[int]) -> None:
+    def _lock(self, code_ids: Sequence[int]) -> bool:
         db = self._db
-        if not db.writes:
-            return
+        if not db.writes or not code_ids:
+            return False
         for number in sorted({code_id >> POSITION_BITS for code_id in code_ids}):
             db.share_list(number)
         # In this order: a code that was being taken is assigned when its lock is free.
@@ -23,3 +23,4 @@ class PostgresRedemptions(SqlRedemptions):
         db.fetch("lock_available", ids)
         db.fetch("lock_returned", ids)
         db.fetch("lock_assigned", ids)
+        return True

@@ -32,8 +32,10 @@ from partner_vouchers.domain.reconciliation import (
     RowKind,
 )
 from partner_vouchers.domain.redemption import Entry, EntryState, Redemption
+from partner_vouchers.ports import Unused, Use
 
 _LINE_BITS = 32
+_ERRORS = frozenset(ERROR_KINDS)
 _REDEEMED, _REVERTED = CodeRedeemed.event_name, CodeRedemptionReverted.event_name
 
 
@@ -78,6 +80,39 @@ class SqlRedemptions:
                 entry = evolve(entry, redemptions=tuple(_of_entry(use, entry, code) for use in uses[code_id]))
             found.setdefault(code, []).append(entry)
         return found
+
+    def unused(self, codes: Sequence[str], partner: str | None, list_id: str | None) -> dict[str, Unused]:
+        scopes = self._scopes(partner, list_id)
+        if len(scopes) != 1:
+            return {}
+        asked = (json.dumps(codes, ensure_ascii=False), scopes[0])
+        rows = self._db.fetch("unused_codes", *asked)
+        if self._lock([code_id for _, code_id in rows]):
+            rows = self._db.fetch("unused_codes", *asked)
+        expiries = {
+            number: expires_at
+            for number, (list_number, of_partner, expires_at, _) in self._lists(
+                {code_id >> POSITION_BITS for _, code_id in rows}
+            ).items()
+            if partner in (None, of_partner) and list_id in (None, list_number)
+        }
+        return {
+            code: Unused(str(code_id), expiries[code_id >> POSITION_BITS])
+            for code, code_id in rows
+            if code_id >> POSITION_BITS in expiries
+        }
+
+    def record(self, uses: Sequence[Use]) -> None:
+        recorded_at = from_instant(uses[0].recorded_at)
+        code_ids = [int(use[0]) for use in uses]
+        self._db.insert_rows(
+            "add_redemptions",
+            [
+                (code_id, 1, order_id, from_instant(at), recorded_at, amount, late, None)
+                for code_id, (_, order_id, at, _, amount, late) in zip(code_ids, uses, strict=True)
+            ],
+        )
+        self._db.insert_rows("add_code_events", [(code_id, _REDEEMED, "1") for code_id in code_ids])
 
     def add(self, redemptions: Sequence[Redemption]) -> None:
         rows = [
@@ -152,8 +187,9 @@ class SqlRedemptions:
             rows = self._db.fetch("all_scopes")
         return [row[0] for row in rows]
 
-    def _lock(self, code_ids: Sequence[int]) -> None:
-        """Keep other transactions from changing what becomes of codes."""
+    def _lock(self, code_ids: Sequence[int]) -> bool:
+        """Keep other transactions from changing what becomes of codes; return whether they could have changed it."""
+        return False
 
     def _lists(self, numbers: Collection[int]) -> dict[int, tuple[str, str, datetime, bool]]:
         rows = self._db.fetch("lists_of_entries", json.dumps(sorted(numbers)))
@@ -230,7 +266,7 @@ class SqlReports:
                 (
                     start + row.line,
                     row.kind.value,
-                    json.dumps(row[2:6] if row.kind in ERROR_KINDS else row[2:3]),
+                    _cells(row),
                     None if row.assignment_id is None else int(row.assignment_id),
                     row.fault,
                 )
@@ -271,6 +307,13 @@ def _report(row: Row) -> ReconciliationReport:
         last_line=row[8],
         counts={RowKind(kind): count for kind, count in json.loads(row[9]).items()},
     )
+
+
+def _cells(row: ReconciledRow) -> str:
+    if row.kind in _ERRORS:
+        return json.dumps(row[2:6])
+    code = row.code
+    return f'["{code}"]' if code.isascii() and code.isalnum() else json.dumps([code])
 
 
 def _row(line: int, kind: str, cells: str, code_id: int | None, fault: str | None) -> ReconciledRow:

@@ -15,7 +15,7 @@ from partner_vouchers.domain.redemption import Entry, EntryState, Redemption
 from partner_vouchers.domain.reservation import Reservation, ReservationState
 from partner_vouchers.domain.stock import Counts
 from partner_vouchers.errors import StorageError
-from partner_vouchers.ports import Storage, Transaction
+from partner_vouchers.ports import Storage, Transaction, Unused, Use
 from partner_vouchers.testing import driver
 from partner_vouchers.testing.clauses.reservations import needs, require_ability
 from partner_vouchers.testing.driver import FAR, START
@@ -122,6 +122,43 @@ class RedemptionClauses(StorageHooks):
             assert latest.redeemed_at == used.redeemed_at
         assert driver.outbox(storage)[-1].event == used.event
         assert isinstance(used.event, CodeRedeemed)
+
+    @needs("redemptions")
+    def test_the_first_redemptions_of_many_codes_are_stored_at_once(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, driver.some_codes(6))
+        other = driver.a_list(storage, ["PM0000", "PM0001"], partner="Amazon")
+        given = [driver.assign(storage, f"user-{n}", list_id=list_id)[0] for n in range(4)]
+        driver.assign(storage, "user-9", list_id=other)
+        _used(storage, given[3])
+        asked = [*driver.some_codes(6), "no such code"]
+        with storage.begin() as tx:
+            found = tx.redemptions.unused(asked, None, list_id)
+            plain = {each.code: Unused(each.id, FAR) for each in given[:3]}
+            # Codes may be left out; what is returned is certain.
+            assert found.items() <= plain.items()
+            uses = [
+                Use(each.assignment_id, f"order-{code}", START, START, "9.90", late=False)
+                for code, each in found.items()
+            ]
+            tx.redemptions.record(uses)
+            assert tx.redemptions.unused(asked, None, list_id) == {}
+            tx.commit()
+        with storage.begin(write=False) as tx:
+            stored = tx.redemptions.of_assignments([use.assignment_id for use in uses])
+        events = [entry.event for entry in driver.outbox(storage)]
+        for use in uses:
+            [redemption] = stored[use.assignment_id]
+            assert (redemption.number, redemption.order_id, redemption.redeemed_at) == (
+                1,
+                use.order_id,
+                START,
+            )
+            assert (redemption.recorded_at, redemption.amount, redemption.late) == (
+                START,
+                Decimal("9.90"),
+                False,
+            )
+            assert redemption.event in events
 
     @needs("redemptions")
     def test_a_redemption_is_not_stored_twice(self, storage: Storage) -> None:
