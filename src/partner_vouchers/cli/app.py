@@ -8,7 +8,16 @@ from collections.abc import Sequence
 
 import typer
 
-from partner_vouchers.cli import campaigns, codes, events, lists, operate, templates, uploads
+from partner_vouchers.cli import (
+    campaigns,
+    codes,
+    events,
+    lists,
+    operate,
+    redemptions,
+    templates,
+    uploads,
+)
 from partner_vouchers.cli.context import Exit
 from partner_vouchers.cli.output import warn
 from partner_vouchers.errors import (
@@ -35,7 +44,16 @@ app: typer.Typer = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _room in (operate, lists, uploads, campaigns, codes, events, templates):
+for _room in (
+    operate,
+    lists,
+    uploads,
+    campaigns,
+    codes,
+    redemptions,
+    events,
+    templates,
+):
     _room.register(app)
 
 

@@ -97,7 +97,7 @@ def _print_assignments(found: list[Assignment], json: bool, reveal: bool) -> Non
         print_json(found, reveal=reveal)
         return
     print_table(
-        ["Assignment", "Code", "User", "List", "Campaign", "Given on"],
+        ["Assignment", "Code", "User", "List", "Campaign", "Given on", "Revoked", "Redeemed"],
         [
             (
                 each.id,
@@ -106,6 +106,8 @@ def _print_assignments(found: list[Assignment], json: bool, reveal: bool) -> Non
                 each.list_id,
                 each.campaign_id,
                 each.assigned_at,
+                each.revoked_at,
+                each.redeemed_at,
             )
             for each in found
         ],

@@ -129,6 +129,14 @@ def _lists(vouchers: PartnerVouchers, now: datetime, days: timedelta) -> Iterato
                 )
             if each.campaigns and not each.available:
                 yield Finding("a list has no code left", f"list {each.id} ({each.name})", "upload more codes")
+            elif each.campaigns:
+                stock = vouchers.lists.stock(each.id)
+                if stock.runs_dry_on is not None and stock.runs_dry_on <= (now + days).date():
+                    yield Finding(
+                        "a list runs dry soon",
+                        f"list {each.id} ({each.name}), about {stock.runs_dry_on}",
+                        "upload more codes",
+                    )
         if page.next is None:
             return
         after = page.next

@@ -31,7 +31,7 @@ Zone = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (partners, lists, show, create, edit, pause, activate, archive, delete, audit):
+    for command in (partners, lists, show, create, edit, pause, activate, archive, delete, stock, audit):
         app.command(rich_help_panel="Lists")(command)
 
 
@@ -289,6 +289,29 @@ def delete(
         confirm(f"Delete list {list_id} ({found.name}) with its {found.uploaded:,} codes?", yes=yes)
         vouchers.lists.delete(list_id, actor=actor)
         say(f"List {list_id} is deleted.")
+
+
+def stock(list_id: ListId, db: Database = DEFAULT_DATABASE, json: AsJson = False) -> None:
+    """Show how fast a list is used, and when it will have no code left.
+
+    Example: `partner-vouchers stock 1`
+    """
+    with opened(db) as vouchers:
+        found = vouchers.lists.stock(list_id)
+        if json:
+            print_json(found)
+            return
+        print_facts(
+            {
+                "Available": found.counts.available,
+                "Per day, last 7 days": found.per_day_7,
+                "Per day, last 28 days": found.per_day_28,
+                "Runs dry on": found.runs_dry_on,
+                "Earliest": found.earliest,
+                "Latest": found.latest,
+                "Outlasts its expiry": found.outlasts_expiry,
+            }
+        )
 
 
 def audit(
