@@ -33,6 +33,7 @@ from partner_vouchers.domain.uploads import (
 from partner_vouchers.errors import SourceUnreadable, StorageError, UnknownList
 from partner_vouchers.ports import CodeImport, Transaction
 from partner_vouchers.usecases.attempts import transact
+from partner_vouchers.usecases.operator_log import log_upload
 from partner_vouchers.usecases.stock import notify_stock_level
 from partner_vouchers.usecases.upload_lease import UploadLease
 from partner_vouchers.usecases.wiring import Wiring, record, require_list
@@ -227,7 +228,9 @@ class ImportRun:
     def _end(
         self, importing: CodeImport, tally: Tally, failure: FileFault | None, lease: UploadLease
     ) -> Upload:
-        return transact(self.wiring, self._end_in, importing, tally, failure, lease)
+        ended = transact(self.wiring, self._end_in, importing, tally, failure, lease)
+        log_upload(ended)
+        return ended
 
     def _end_in(
         self,

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from partner_vouchers.errors import ConnectionLost, DuplicatePolicyMismatch, TransactionConflict
+from partner_vouchers.errors import (
+    ConnectionLost,
+    DuplicatePolicyMismatch,
+    NoCodeAvailable,
+    TransactionConflict,
+)
 from partner_vouchers.ports import SharesCommits, Transaction
+from partner_vouchers.usecases.operator_log import SLOW, log_slow
 
 if TYPE_CHECKING:
     from partner_vouchers.usecases.wiring import Wiring
@@ -47,9 +54,18 @@ def run_in_transaction(
         ConnectionLost: also after the last attempt.
         DuplicatePolicyMismatch: the storage was set up with another duplicate policy.
     """
-    if not wiring.policy_check.passed:
-        check_policy(wiring, write=write)
-    return _repeat(wiring, work, arguments, write=write, shared=shared)
+    started = time.monotonic()
+    try:
+        if not wiring.policy_check.passed:
+            check_policy(wiring, write=write)
+        return _repeat(wiring, work, arguments, write=write, shared=shared)
+    except NoCodeAvailable as refused:
+        wiring.refusals.add(refused)
+        raise
+    finally:
+        seconds = time.monotonic() - started
+        if seconds >= SLOW:
+            log_slow(work, seconds)
 
 
 def check_policy(wiring: Wiring, *, write: bool = True) -> None:

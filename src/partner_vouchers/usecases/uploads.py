@@ -337,7 +337,11 @@ class UploadsGroup:
                 _LOG.warning("upload %s is still In Progress, call recover() again: %s", upload.id, error)
                 unavailable = error if isinstance(error, StorageUnavailable) else unavailable
             else:
-                ended += [] if found is None else [found]
+                if found is not None:
+                    _LOG.info(
+                        "recovered upload %s of list %s: it is %s", found.id, found.list_id, found.status
+                    )
+                    ended.append(found)
         if unavailable is not None:
             raise unavailable
         with suppress(StorageError):

@@ -20,6 +20,7 @@ from partner_vouchers.domain.text import could_be_id, require_id, require_name
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import StorageError, UnknownList
 from partner_vouchers.ports import Clock, Storage, Transaction
+from partner_vouchers.usecases.operator_log import RefusalSummary
 from partner_vouchers.usecases.transactions import run_in_transaction
 
 T = TypeVar("T")
@@ -66,6 +67,7 @@ class Wiring:
         keep_events: how long an event is kept after it was delivered; None for ever.
         in_host_transaction: whether the storage is joined to a host's transaction.
         policy_check: shared by all that use the same storage and policy.
+        refusals: sums up refused requests for the log.
     """
 
     storage: Storage
@@ -79,6 +81,7 @@ class Wiring:
     keep_events: timedelta | None = None
     in_host_transaction: bool = False
     policy_check: PolicyCheck = field(factory=PolicyCheck, eq=False, repr=False)
+    refusals: RefusalSummary = field(factory=RefusalSummary, eq=False, repr=False)
 
     def now(self) -> datetime:
         """Return the present instant in UTC.
