@@ -28,7 +28,9 @@ from partner_vouchers.domain.events import (
 )
 from partner_vouchers.domain.reconciliation import ReconciliationReport, RowKind
 from partner_vouchers.errors import (
+    CodesExhausted,
     InvalidInput,
+    NotDistributed,
     RedemptionFileRefused,
     SourceUnreadable,
     UnknownList,
@@ -217,6 +219,41 @@ def test_the_status_of_the_list_does_not_matter(host: Host, status: Status) -> N
     assert kinds(report) == ["recorded", "never_distributed"]
     counts = host.vouchers.lists.get(found.id)
     assert (counts.uploaded, counts.available, counts.distributed) == (2, 0, 1)
+
+
+@pytest.mark.usefixtures("batches")
+def test_revoked_and_restocked_codes(host: Host) -> None:
+    found = host.a_list(*"ABCD")
+    given = {code: host.vouchers.codes.assign(list_id=found.id, user_id=f"user-{code}").id for code in "ABCD"}
+    host.vouchers.redemptions.add("C", "order-3")
+    for code in "AC":
+        host.vouchers.codes.revoke(given[code])
+    host.vouchers.codes.revoke(given["B"], restock=True, force=True)
+    rows = ("A,order-1", "B,order-2", "C,order-3", "C,order-4", "D,order-5")
+    report = reconcile(host, *rows)
+    assert kinds(report) == ["revoked", "never_distributed", "known_already", "other_order", "recorded"]
+    assert report.counts[RowKind.REVOKED] == 1
+    with pytest.raises(NotDistributed):
+        host.vouchers.redemptions.add("A", "order-1")
+    assert host.vouchers.redemptions.add("C", "order-3").assignment_id == given["C"]
+    # The restocked code leaked, so it is never given again.
+    with pytest.raises(CodesExhausted):
+        host.give(found.id, "zoe")
+    with host.storage.begin(write=False) as tx:
+        counts = tx.codes.counts(found.id)
+    assert (counts.available, counts.distributed, counts.retired) == (0, 1, 3)
+
+
+def test_a_restocked_code_is_redeemed_by_its_new_holder(host: Host) -> None:
+    found = host.a_list("A")
+    first = host.vouchers.codes.assign(list_id=found.id, user_id="asha")
+    host.vouchers.codes.revoke(first.id, restock=True, force=True)
+    second = host.vouchers.codes.assign(list_id=found.id, user_id="ravi")
+    assert kinds(reconcile(host, "A,order-1")) == ["recorded"]
+    assert {each.id: each.redeemed_at for each in host.vouchers.codes.holders("A")} == {
+        first.id: None,
+        second.id: START,
+    }
 
 
 def test_a_leak_counts_as_used_stock(host: Host) -> None:

@@ -22,7 +22,7 @@ SELECT i.value, c.code_id FROM json_each(?) AS i CROSS JOIN pv_superseded_codes 
 SELECT i.value, c.code_id
 FROM json_each(?) AS i CROSS JOIN pv_active_codes AS c CROSS JOIN pv_assignments AS a
 WHERE c.scope_id = ? AND c.code = i.value AND a.code_id = c.code_id
-  AND NOT EXISTS (SELECT 1 FROM pv_redemptions AS r WHERE r.code_id = c.code_id)
+  AND NOT EXISTS (SELECT 1 FROM pv_redemptions AS r WHERE r.code_id = c.code_id) AND NOT {is_revoked}
   AND NOT EXISTS (SELECT 1 FROM pv_superseded_codes AS s WHERE s.code = i.value)
 
 -- owners_of_codes --
