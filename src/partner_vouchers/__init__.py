@@ -1,4 +1,4 @@
-"""Give each user who earned one a voucher code of their own, exactly once."""
+"""Assign voucher codes to users, each code exactly once."""
 
 from partner_vouchers.adapters.sql.tables import owns_table
 from partner_vouchers.domain.assignment import Assignment, BatchOutcome, Reward

@@ -306,7 +306,7 @@ class _Connection:
         _connections.add(self)
 
     def exchange(self, message: h11.Request, body: bytes, budget: _Budget) -> Response:
-        """Send a request. Returns the response if its head arrives, whatever happens to its body."""
+        """Send a request. Returns the response once its head has arrived, even if its body fails."""
         # A service may respond and close the connection before it has read the whole request.
         with suppress(ConnectionError):
             self._send(message, body, budget)

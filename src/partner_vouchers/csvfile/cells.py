@@ -41,7 +41,7 @@ def guard(cell: str) -> str:
 def unguard(cell: str) -> str:
     """Return the cell from which `guard` made this one. A cell that was never guarded is returned as it is.
 
-    The exception is a cell that had an apostrophe of its own where `guard` puts one.
+    The exception is a cell that already had an apostrophe where `guard` adds one.
 
     Example:
         >>> unguard("'-50OFF"), unguard("-50OFF")

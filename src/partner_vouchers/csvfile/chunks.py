@@ -15,7 +15,7 @@ from partner_vouchers.errors import InvalidInput
 
 CHUNK_BYTES = 256 * 1024
 HEAD_BYTES = 64
-"""How many bytes of a file tell its encoding."""
+"""Number of bytes that are read to recognise the encoding."""
 
 _BOM = codecs.BOM_UTF8
 # The longer ones first: the BOM of UTF-32-LE begins with that of UTF-16-LE.
@@ -69,7 +69,7 @@ def encoding_of_bom(head: bytes) -> str | None:
 def likely_encoding(head: bytes) -> str | None:
     """Return the encoding that the start of a file without byte order mark seems to have, where it is not UTF-8.
 
-    In UTF-16 and UTF-32 a NUL byte stands beside each ASCII character.
+    In UTF-16 and UTF-32 each ASCII character has a NUL byte beside it.
 
     Example:
         >>> likely_encoding("PM500".encode("utf-16-le")), likely_encoding(b"PM500")
@@ -89,7 +89,7 @@ class Chunks:
     """The chunks of a file; they can be iterated once.
 
     They hold whole characters, but end anywhere within a line. A byte order mark decides about the encoding,
-    whatever the caller named. All that precedes a bad byte is yielded before `BadEncoding` is raised.
+    whatever the caller named. The text before a bad byte is yielded before `BadEncoding` is raised.
 
     Attributes:
         bytes_read: bytes of the source read so far.

@@ -34,7 +34,7 @@ class Collector:
         self._blanks = 0
 
     def add(self, validated: ValidatedRows) -> Iterator[ValidatedRows]:
-        """Add rows, after the blank lines before them; yield what is enough for a batch."""
+        """Add rows, after the blank lines before them; yield full batches."""
         if self._blanks:
             yield from self.release_blanks()
         self._put(validated)
@@ -42,7 +42,7 @@ class Collector:
             yield from self.flush()
 
     def release_blanks(self) -> Iterator[ValidatedRows]:
-        """Refuse the blank lines that wait; yield what is enough for a batch."""
+        """Refuse the blank lines that wait; yield full batches."""
         while self._blanks:
             count = min(self._blanks, _BATCH_ROWS)
             self._put(blank_lines(self._first_blank, count))

@@ -135,7 +135,7 @@ class CodeFile:
         self._rows_read = 0
         self._line = 1  # of the first row that was not taken yet
         self._overlong: Overlong | None = None  # the row in the middle of which the next chunk begins
-        # The first rows are taken one by one: they tell what kind of file it is.
+        # The first rows are taken one by one: they show the kind of file.
         self._is_opening = True
         self._split: list[tuple[int, str]] = []
         self._separators = set(SEPARATORS)
@@ -193,7 +193,7 @@ class CodeFile:
             raise self._all_split()
 
     def _take(self, data: bytes) -> Generator[ValidatedRows, None, bytes]:
-        """Take the rows that are complete from `data`, which begins with a row; return what is left."""
+        """Take the complete rows from `data`, which begins with a row; return the rest."""
         if self._overlong:
             data = yield from self._skip(self._overlong, data)
         # A row is taken only when its last line is complete: the result must not depend on the chunks.

@@ -85,7 +85,7 @@ def _read_cell(data: bytes, start: int, stop: int, delimiter: bytes) -> tuple[by
 
 @cache
 def _quoted_run(limit: int) -> re.Pattern[bytes]:
-    # A run is cut off after some thousand rows, so that what is made of it stays small.
+    # A run ends after a few thousand rows, so that its results stay small.
     return re.compile(rb'(?:"[^"\n]{0,%d}+"\n){1,10000}+' % max(0, limit - 2))
 
 

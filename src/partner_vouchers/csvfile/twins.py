@@ -75,7 +75,7 @@ def _suspects(batches: Batches) -> set[int]:
 
 
 def _groups(batches: Batches, suspects: frozenset[int]) -> Iterator[dict[str, int]]:
-    """Yield the different codes that have a key in common, with the lines on which each stands first."""
+    """Yield different codes with the same key, each with its first line."""
     groups: dict[str, dict[str, int]] = {}
     kept = 0
     for lines, codes in batches:

@@ -153,7 +153,7 @@ class RowValidator:
 
     def _line_by_line(self, data: bytes, first_line: int) -> ValidatedRows:
         rows = data[:-1].decode().split("\n")
-        # What is left of each row without its plain characters: nothing, for nearly all of them.
+        # The rest of each row without its plain characters: nothing, for nearly all rows.
         odd = data.translate(None, self._plain).split(b"\n")
         odd.pop()
         self._mark_lengths(rows, odd)
@@ -175,7 +175,7 @@ class RowValidator:
         return ValidatedRows(lines, rows, faults, self._warnings(data, lines, rows))
 
     def _validated(self, raw: str, line: int) -> str | RowFault:
-        """Return the code of a row, or what is wrong with it."""
+        """Return the code of a row, or its error."""
         # A character has at most four bytes, so most rows need not be encoded to know that they fit.
         if len(raw) * 4 > self._row_limit and len(raw.encode()) > self._row_limit:
             return self.overlong(raw.encode(), line)

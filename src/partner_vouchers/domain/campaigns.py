@@ -13,7 +13,7 @@ from partner_vouchers.errors import InvalidInput
 
 
 class RepeatPolicy(StrEnum):
-    """What a user gets who asks again in the same campaign.
+    """The result of a user's repeated request in the same campaign.
 
     `SAME_CODE`: the code that they already have.
     `SAME_WHILE_VALID`: the same code while its list is neither expired nor archived; afterwards a new one.
@@ -32,7 +32,7 @@ class CampaignLink:
     Attributes:
         list_id: the list.
         campaign_id: the campaign, named by the host.
-        repeat: what a user gets who asks again.
+        repeat: the result of a user's repeated request.
         priority: lists with a lower number give their codes first; among equals the older link.
         eligibility: the name of the host's rule that a user must meet, or None.
         linked_at: when it was first linked, in UTC.

@@ -1,4 +1,4 @@
-"""Kinds of characters that `unicodedata` does not tell.
+"""Kinds of characters that `unicodedata` does not have.
 
 Source of the tables: the Unicode Character Database, version 16.0, files `PropList.txt` (Quotation_Mark) and
 `DerivedCoreProperties.txt` (Default_Ignorable_Code_Point). Both are the same since version 14.0.
@@ -29,7 +29,7 @@ QUOTATION_MARKS = "".join(
 
 # As ranges, since a set of thousands of single characters is slow to search for.
 QUOTES_AND_IGNORABLE = "".join(f"{first}-{last}" for first, last in _QUOTATION_MARKS + _DEFAULT_IGNORABLE)
-"""Quotes, and characters that nobody can see (Default_Ignorable_Code_Point), as part of a set in a pattern."""
+"""Quotes and invisible characters (Default_Ignorable_Code_Point), as part of a set in a pattern."""
 
 BLANK_PATTERN = "\u2800"
 """A Braille pattern without dots: visible to Unicode, but blank."""

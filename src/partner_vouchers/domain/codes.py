@@ -64,7 +64,7 @@ class CodeRules(Protocol):
         ...
 
     def fault(self, code: str) -> tuple[CodeFault, str] | None:
-        """Return what is wrong with a trimmed code and a sentence for people, or None.
+        """Return the fault of a trimmed code and a message for people, or None.
 
         The sentence must not repeat the code.
         """
@@ -119,7 +119,7 @@ class CodeFormat:
         return raw.strip(WHITE_SPACE)
 
     def fault(self, code: str) -> tuple[CodeFault, str] | None:
-        """Return what is wrong with a trimmed code and a sentence about it, or None for a valid code."""
+        """Return the fault of a trimmed code and a message about it, or None for a valid code."""
         if not code:
             return CodeFault.EMPTY, "the row is empty"
         if len(code) > self.max_length:
@@ -135,7 +135,7 @@ class CodeFormat:
 
 
 def unstorable(code: str) -> tuple[CodeFault, str] | None:
-    """Return why no storage can keep a code, whatever a host's rules allow; None for one that can be kept.
+    """Return why no storage can keep a code, even if the host's rules allow it; None if it can be kept.
 
     NUL ends a string in some storages, and a lone surrogate has no form in UTF-8.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 from partner_vouchers.errors import ExpiryNotInFuture, InvalidInput, NaiveDatetime
 
-# Where the clocks change at midnight, 23:59:59 comes twice or not at all: fold=1 is the later one, or else
+# If the clocks change at midnight, 23:59:59 comes twice or not at all: fold=1 is the later one, or else
 # the last second that the day has.
 _LAST_SECOND = time(23, 59, 59, fold=1)
 
@@ -117,7 +117,7 @@ def _end_of(day: date, zone: Any) -> datetime:
 
 
 def _is_unlocalised(value: datetime) -> bool:
-    """Return whether `value` has a zone object of pytz itself, which stands for the zone's first offset in history.
+    """Return whether `value` has a zone object of pytz itself, which has the zone's first offset in history.
 
     Source: https://pythonhosted.org/pytz/ ("Localized times and date arithmetic").
     """

@@ -147,11 +147,11 @@ def usage_of(limit: Limit, used: int | None, now: datetime) -> LimitUsage:
 def reached(usages: Iterable[LimitUsage], codes: int = 1) -> LimitUsage | None:
     """Return the limit that refuses a request, or None.
 
-    Limits per user are checked before limits per campaign. Where several limits of one kind refuse, it is the one
+    Limits per user are checked before limits per campaign. If several limits of one kind refuse, it is the one
     that frees last.
 
     Args:
-        usages: the limits of the campaign with what is used of them.
+        usages: the limits of the campaign and how much of each is used.
         codes: how many codes are asked for.
     """
     refusing = [each for each in usages if each.left is not None and each.left < codes]

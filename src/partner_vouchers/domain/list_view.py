@@ -35,7 +35,7 @@ class ListView:
         low_stock_at: when the list is running low, or None.
         created_at: in UTC.
         updated_at: the last change of the list or its codes by a person, in UTC.
-        version: pass it back to an edit, so that nobody's change is overwritten.
+        version: pass it to an edit, so that no other change is overwritten.
     """
 
     id: str

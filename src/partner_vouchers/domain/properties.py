@@ -1,4 +1,4 @@
-"""How promo events stand on the wire: a table for each event, from which it is written, read and described.
+"""The wire forms of promo events: a table for each event, used to write, read and describe it.
 
 The names and formats are those of CleverTap's promo events. A table has a column for each wire form; a property
 that a form does not have is None there.
@@ -50,13 +50,13 @@ class WireForm(StrEnum):
 
 @frozen
 class Format:
-    """How a value stands on the wire.
+    """The wire format of a value.
 
     Attributes:
         label: what the docs call it.
         read: returns the value of what was found on the wire, or raises ValueError with a reason. The reason
             never repeats what was found, since that may be a code.
-        write: returns what stands on the wire for a value; None where that is the value itself.
+        write: converts a value to its wire form; None if that is the value itself.
     """
 
     label: str
@@ -179,7 +179,7 @@ def as_number(value: Number | Decimal) -> Number:
             return int(value)
         if Decimal(repr(float(value))) == value:
             return float(value)
-    # What is left is told by `read_number`.
+    # `read_number` reports the other errors.
     return value  # type: ignore[return-value]
 
 
@@ -201,7 +201,7 @@ class Property:
     Attributes:
         attribute: the attribute of the event that holds the value.
         names: the name in each of the table's forms; None where the form does not have the property.
-        format: how the value stands on the wire.
+        format: the wire format of the value.
         optional: whether it may be None, and is left out then.
         choices: the only values that it may have, where they are few.
         constant: whether it is the same for all events of the class.

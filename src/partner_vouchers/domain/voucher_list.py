@@ -116,7 +116,7 @@ class VoucherList:
 
     @cached_property
     def snapshot(self) -> ListSnapshot:
-        """What the list says to a user who is given a code now."""
+        """The snapshot of the list for a code that is assigned now."""
         return ListSnapshot(
             self.id, self.version, self.partner, self.tag, self.name, self.description, self.expires_at
         )
@@ -135,10 +135,10 @@ class VoucherList:
         require_allowed(self.id, self.status_at(now), action)
 
     def require_not_archived(self, action: str) -> None:
-        """Check that the list may still change at all: the rule for what stands outside the table of statuses.
+        """Check that the list is not archived, for actions that are not in the table of statuses.
 
         Args:
-            action: what is asked for: to delete the list, to link it, or to withdraw codes.
+            action: the requested action: delete the list, link it, or withdraw codes.
 
         Raises:
             ActionNotAllowed: the list is archived.
@@ -230,7 +230,7 @@ class VoucherList:
     def delete(
         self, now: datetime, campaign_ids: tuple[str, ...], *, was_used: bool = False
     ) -> tuple[Event, ...]:
-        """Decide whether the list may be deleted, which is so only as long as nobody has a code of it.
+        """Decide whether the list may be deleted: only as long as no code was assigned or reserved.
 
         Args:
             now: the present instant, in UTC.

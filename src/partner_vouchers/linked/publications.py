@@ -25,7 +25,7 @@ class Publication:
         at: when the response arrived, in UTC.
         campaign: the campaign, or None for a voucher without one.
         customer: the customer's source id.
-        published: whether a code was published; None if the response does not tell.
+        published: whether a code was published; None if the response does not say.
         code: the code, masked unless the host asked for whole codes, or None.
         status: the HTTP status, or None without a response.
         key: Voucherify's name for the error, or None.

@@ -1,6 +1,6 @@
 """The filters that calculate. They work on decimal values, so that 0.1 plus 0.2 is 0.3 and 5.015 rounds to 5.02.
 
-What is no number counts as 0, as in Liquid.
+A value that is not a number counts as 0, as in Liquid.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class Finding:
         kind: what sort of mistake it is.
         line: the line of the template, from 1, or None where it is not known.
         column: the column in that line, from 1, or None where it is not known.
-        message: what is wrong.
+        message: describes the finding.
         suggestion: what was probably meant, as it is written in a template, or None.
     """
 
@@ -192,7 +192,7 @@ def _of_filters(expression: FilteredExpression, source: str) -> Iterator[_Found]
                 may_be_missing = args[0] if args else None
             continue
         if each.name == "date":
-            # It returns what is missing.
+            # It returns the missing names.
             yield from _of_pattern(each, source)
         elif may_be_missing is not None:
             fails = fails or (may_be_missing, each.name)
@@ -243,7 +243,7 @@ _LINE = re.compile(r"^[ \t]*(\w+)[ \t]*(.*?)[ \t\r]*$", re.MULTILINE)
 
 
 def _ignored_branches(source: str) -> Iterator[_Found]:
-    """Find what is legal behind an `else`, and ignored."""
+    """Find branches after an `else`, which are valid and ignored."""
     # Each block with whether its `else` came, and whether something is found in it.
     open_blocks: list[tuple[str, bool, bool]] = []
     for name, expression, index in _tags(source):

@@ -51,7 +51,7 @@ _WORDS: dict[str, Callable[[datetime], str]] = {
     "t": lambda _: "\t",
     "%": lambda _: "%",
 }
-# What is computed, how many digits it has, and what fills them up.
+# The computed value, its number of digits, and its padding.
 _NUMBERS: dict[str, tuple[Callable[[datetime], int], int, str]] = {
     "Y": (lambda at: at.year, 4, "0"),
     "C": (lambda at: at.year // 100, 2, "0"),
@@ -87,7 +87,7 @@ def show_date(value: object, pattern: object, *, context: object) -> object:
         value: seconds since 1970 as a number or a string of digits, `DD-MM-YYYY HH:MM:SS`, ISO 8601, a `date` or a
             `datetime`. What names an instant is shown in the zone of the template, the rest as it is written.
         pattern: the directives of Ruby's `strftime`, at most 100 characters.
-        context: what is being rendered; it has the zone.
+        context: the render context, which has the zone.
 
     Returns:
         The date, or the value itself where it is nil, missing or empty, or where the pattern is.

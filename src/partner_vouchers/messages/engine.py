@@ -112,7 +112,7 @@ class Context(RenderContext):
         args: list[object] = []
         for arg in each.args:
             if name in filters.LAZY and not self._call(each, filters.needs_next, name, left, args):
-                # The result is the same whatever they are.
+                # The result does not depend on them.
                 args.extend([None] * (len(each.args) - len(args)))
                 break
             args.append(arg.value.evaluate(self))

@@ -88,7 +88,7 @@ def _assign(
     """Keep a value under a name, or what computes it if it looks at linked content.
 
     Args:
-        context: what is being rendered.
+        context: the render context.
         name: the name.
         roots: the first names of the paths that the value depends on; None if they are not known.
         compute: computes the value.
@@ -295,7 +295,7 @@ class _AssignNode(AssignNode):
         return 0
 
 
-# What changes nothing but the text that it writes.
+# Nodes that only write text.
 _PURE = (
     ContentNode, CommentNode, OutputNode, IfNode, UnlessNode, CaseNode, BlockNode, ConditionalBlockNode,
     MultiExpressionBlockNode,

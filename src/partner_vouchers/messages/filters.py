@@ -21,7 +21,7 @@ from partner_vouchers.messages.dates import show_date
 from partner_vouchers.messages.limits import MAX_VALUE, STEP, Budget, LimitReached, size_of
 from partner_vouchers.messages.values import is_empty, is_missing, to_text
 
-# The standard filters of Liquid. Left out are those that the engine adds of its own (`safe`, `escapejs`).
+# The standard filters of Liquid, without the engine's additions (`safe`, `escapejs`).
 ALLOWED = frozenset(
     """
     abs append at_least at_most base64_decode base64_encode base64_url_safe_decode base64_url_safe_encode
@@ -32,7 +32,7 @@ ALLOWED = frozenset(
     """.split()  # noqa: SIM905 - easier to read and to sort
 )
 
-# What works on strings, and the first argument that is a string, where there is one.
+# Filters of strings, and their first argument that is a string, if any.
 _ON_STRINGS = dict.fromkeys(
     """
     append base64_decode base64_encode base64_url_safe_decode base64_url_safe_encode capitalize downcase escape
@@ -43,7 +43,7 @@ _ON_STRINGS = dict.fromkeys(
 )
 _ON_STRINGS |= {"truncate": 1, "truncatewords": 1}
 
-# What looks at each item of a list in Python.
+# Filters that read each item of a list in Python.
 _PER_ITEM = frozenset("compact find find_index has map reject sort sort_natural sum uniq where".split())  # noqa: SIM905
 
 
@@ -181,7 +181,7 @@ def _arity(apply: Callable[..., object]) -> tuple[int, int]:
 def strip_html(text: str) -> str:
     """The filter `strip_html`. That of the engine takes the square of the length on text made for it."""
     stripped = "".join(_outside_of_tags(text))
-    # What was escaped before is not escaped again.
+    # An escaped string is not escaped again.
     return Markup(stripped) if isinstance(text, Markup) else stripped
 
 

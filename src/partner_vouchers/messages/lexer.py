@@ -109,7 +109,7 @@ def _check(expression: str, at: int, source: str) -> None:
 
 
 def _end_of_comment(source: str, position: int, start: int) -> re.Match[str]:
-    """Return the tag that ends a comment. Comments nest, and what is raw within one is no tag."""
+    """Return the tag that ends a comment. Comments nest, and a raw block in one contains no tags."""
     depth = 1
     closed = dict.fromkeys(_RAW_ENDS, True)
     while tag := _COMMENTS.search(source, position):

@@ -54,7 +54,7 @@ class Refused(Exception):
     """A template does something that is not allowed.
 
     Attributes:
-        reason: what is not allowed, in words of the template alone.
+        reason: explains the refusal and quotes only the template.
         token: the place in the template, once it is known.
     """
 

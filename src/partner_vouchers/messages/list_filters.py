@@ -74,13 +74,13 @@ def map_property(items: Sequence[object], name: object) -> list[object]:
 
 @_on_items
 def sort(items: Sequence[object], name: object = None) -> list[object]:
-    """The filter `sort`. What is nil, or has no such property, comes last."""
+    """The filter `sort`. Items that are nil or lack the property come last."""
     return _sorted(items, name, lambda value: value)
 
 
 @_on_items
 def sort_natural(items: Sequence[object], name: object = None) -> list[object]:
-    """The filter `sort_natural`, which ignores case. What is nil, or has no such property, comes last."""
+    """The filter `sort_natural`, which ignores case. Items that are nil or lack the property come last."""
     return _sorted(items, name, lambda value: to_text(value).lower())
 
 

@@ -23,7 +23,7 @@ class Recipient:
     """One user of a campaign.
 
     Attributes:
-        user_id: who gets the message. It is also the parameter `user_id` of linked content.
+        user_id: the recipient, and the parameter `user_id` of linked content.
         event: the event, or its properties; left out of the repr, since it may hold a code.
         profile: the properties of the user; left out of the repr.
         parameters: further parameters of linked content.
@@ -40,7 +40,7 @@ class Rendered:
     """The message is ready.
 
     Attributes:
-        user_id: who gets it.
+        user_id: the recipient.
         message: the text; left out of the repr, since it may hold a code.
     """
 
@@ -53,7 +53,7 @@ class Skipped:
     """The template skips the message with `{% abort %}`.
 
     Attributes:
-        user_id: who gets no message.
+        user_id: the user without a message.
         reason: the reason in the template, such as `"no code"`, or None.
     """
 
@@ -66,7 +66,7 @@ class Failed:
     """The message could not be rendered.
 
     Attributes:
-        user_id: who gets no message.
+        user_id: the user without a message.
         error: a `MessageError`, or an `InvalidInput` if the event is none.
     """
 

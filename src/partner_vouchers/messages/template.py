@@ -90,7 +90,7 @@ class MessageTemplate:
     ) -> list[Finding]:
         """Find mistakes in the template without rendering it.
 
-        It finds unknown names and properties, and what is legal and surely unintended: `{% else if %}`, branches
+        It finds unknown names and properties, and valid syntax that is probably a mistake: `{% else if %}`, branches
         behind an `else`, `x == "a" or "b"`, a `default` behind a filter that fails first, patterns with which `date`
         fails. Names that depend on a value, such as `Event[Profile.favourite]`, are not checked.
 

@@ -146,7 +146,7 @@ def is_blank(value: object) -> bool:
 
 
 def equal(left: object, right: object) -> bool:
-    """Whether `left == right` holds in a template. What is missing equals nil."""
+    """Return whether `left == right` holds in a template. Missing values equal nil."""
     left, right = (None if is_missing(each) else each for each in (left, right))
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Blank):

@@ -1,4 +1,4 @@
-"""Observers: objects that are told of each call of the library, for traces and metrics.
+"""Observers: objects that the library notifies of each call, for traces and metrics.
 
 Pass them as `PartnerVouchers(..., observers=[...])`. Without observers nothing is wrapped, so nothing is paid. What an
 observer is told never contains a code or a user.
@@ -56,13 +56,13 @@ class Call:
 
 
 class Observer(Protocol):
-    """Is told when a call begins and when it has ended, on the thread of the call.
+    """Receives the beginning and the end of each call, on the thread of the call.
 
-    It must be quick. What it raises is logged once and not felt by the caller.
+    It must be quick. An exception that it raises is logged once and not passed to the caller.
     """
 
     def started(self, name: str) -> object:
-        """Note that a call begins. What is returned is passed to `ended`."""
+        """Note that a call begins. The result is passed to `ended`."""
         ...
 
     def ended(self, token: object, call: Call) -> None:
@@ -95,7 +95,7 @@ def observe(group: object, name: str, observers: Sequence[Observer]) -> None:
     Args:
         group: the group; its methods are replaced on this object alone.
         name: the name of the group, such as `"codes"`.
-        observers: who is told.
+        observers: the observers to notify.
     """
     guarded = [_Guarded(each) for each in observers]
     for method_name, method in inspect.getmembers(group, inspect.ismethod):

@@ -62,7 +62,7 @@ class Holding:
 
 
 NOTHING = Holding()
-"""What a user has who never asked."""
+"""The holding of a user without assignments."""
 
 
 class Codes(Protocol):

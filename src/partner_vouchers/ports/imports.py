@@ -22,7 +22,7 @@ class CodeImport(Protocol):
     """
 
     def add(self, lines: Sequence[int], codes: Sequence[str]) -> None:
-        """Add valid codes with the lines of the file on which they stand, in the order of the file."""
+        """Add valid codes with their lines in the file, in the order of the file."""
         ...
 
     def refuse(self, faults: Sequence[RowFault]) -> None:
@@ -41,8 +41,8 @@ class CodeImport(Protocol):
     ) -> None:
         """Claim the codes in the scope of the list, in the order of the file, and refuse those that another holds.
 
-        Of a code that stands twice in the file the first wins. Codes of lists that do not count (see
-        `Storage.import_codes`), withdrawn codes and leftovers of uploads that were given up are taken over; those
+        If a code is in the file twice, the first wins. Codes of lists that do not count (see
+        `Storage.import_codes`), withdrawn codes and leftovers of abandoned uploads are taken over; those
         of an earlier import of this same upload are cleared away first.
         Where the list would receive more codes than `Counts.capacity_left`, those at the end of the file are
         refused with `full()`.

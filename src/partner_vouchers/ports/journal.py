@@ -104,7 +104,7 @@ class AuditEntry:
 
     Attributes:
         position: grows with each entry.
-        actor: who made the change, or None where the host did not say.
+        actor: the person who made the change, or None if the host passed none.
         event: what was changed, when, from what to what.
     """
 
@@ -139,7 +139,7 @@ class Leases(Protocol):
         ...
 
     def held(self, name: str, holder: str) -> bool:
-        """Return whether this owner is the last who took the lease."""
+        """Return whether this owner took the lease last."""
         ...
 
     def release(self, name: str, holder: str) -> None:

@@ -55,8 +55,8 @@ class Storage(Protocol):
         """Open a transaction; leaving the context without `commit()` undoes it.
 
         Args:
-            write: False for one that only reads, sees one state of the storage, and blocks nobody. Who writes in
-                it makes a mistake: the call or the commit raises an error of this library, or nothing is stored.
+            write: False for one that only reads, sees one state of the storage, and blocks no other transaction.
+                Writing in it is an error: the call or the commit raises an error of this library, or nothing is stored.
 
         Raises:
             StorageError: the storage cannot be used now; its subclasses say why.

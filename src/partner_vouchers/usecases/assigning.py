@@ -43,7 +43,7 @@ class Assigner:
 
     Attributes:
         tx: the transaction.
-        request: what is asked for.
+        request: the request.
         now: the present instant.
         rules: the host's eligibility rules.
     """
@@ -120,7 +120,7 @@ class Assigner:
     def serve_many(self, user_ids: Sequence[str], contexts: Mapping[str, UserContext]) -> BatchOutcome:
         """Give each user a code, or the code that they have, as far as there are codes.
 
-        A user who is in the request twice asks twice.
+        A user who is in the request twice gets two answers.
 
         Raises:
             UnknownList: the requested list does not exist.

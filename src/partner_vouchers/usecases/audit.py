@@ -1,4 +1,4 @@
-"""The audit log: every change, who made it, when, from what to what."""
+"""The audit log: every change with its actor, time, and values before and after."""
 
 from __future__ import annotations
 

@@ -29,18 +29,18 @@ class CampaignsGroup:
         eligibility: str | None = None,
         actor: str | None = None,
     ) -> CampaignLink:
-        """Link a list to a campaign, so that it gives its codes to it; or replace the settings of an existing link.
+        """Link a list to a campaign, which can then assign its codes; or replace the settings of an existing link.
 
-        An existing link can be changed at any time, also that of an archived list. What is not passed gets its
-        default.
+        You can change an existing link at any time, also that of an archived list. An argument that you leave out gets
+        its default.
 
         Args:
             list_id: the list; for a new link it may be paused or expired, but not archived.
             campaign_id: your id of the campaign, up to 255 characters.
-            repeat: what a user gets who asks again in the campaign.
+            repeat: the result of a user's repeated request in the campaign.
             priority: lists with a lower number give their codes first, and among equals the one linked first.
             eligibility: the name of a rule that was passed to `PartnerVouchers`; only users who meet it get a code.
-            actor: who links it, for the audit log.
+            actor: the person who links it, for the audit log.
 
         Raises:
             UnknownList: there is no such list.

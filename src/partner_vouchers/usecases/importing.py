@@ -254,7 +254,7 @@ class ImportRun:
             ended, events = self.upload.completed(tally, importing.publish(tx), now)
             used_before = tx.codes.counts(voucher_list.id).used
             tx.lists.touch(voucher_list.id, now, used_before=used_before)
-            # As it is now: until the codes were published, others may have told another level.
+            # Read it again: before the codes were published, another transaction may have notified another level.
             voucher_list = require_list(tx, voucher_list.id)
             counts = tx.codes.counts(voucher_list.id)
             notify_stock_level(tx, voucher_list, voucher_list.notified, counts, now)

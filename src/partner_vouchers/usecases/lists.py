@@ -78,8 +78,8 @@ class ListsGroup:
             expires_at: the last instant at which a code is given out: an aware datetime, or a date, which means
                 23:59:59 of that day in `zone`.
             zone: the time zone of a bare date.
-            low_stock_at: codes left, or `PercentUsed(n)`, at which an event tells that the list is running low.
-            actor: who creates it, for the audit log.
+            low_stock_at: codes left, or `PercentUsed(n)`, at which `list.running_low` is written.
+            actor: the person who creates it, for the audit log.
 
         Raises:
             UnknownPartner: there is no such partner.
@@ -137,7 +137,7 @@ class ListsGroup:
     ) -> ListView:
         """Return the partner's list that has the tag, and create the list and the partner if there is none.
 
-        A deployment script can call it each time. A list that exists is returned as it is, whatever its status: nothing
+        A deployment script can call it each time. An existing list is returned unchanged, in any status: nothing
         of it is changed, and its expiry may have passed.
 
         Args:
@@ -148,7 +148,7 @@ class ListsGroup:
             expires_at: likewise.
             zone: likewise.
             low_stock_at: likewise.
-            actor: who creates it, for the audit log.
+            actor: the person who creates it, for the audit log.
 
         Raises:
             InvalidTag: the tag is empty or holds white space.
@@ -176,7 +176,7 @@ class ListsGroup:
             low_stock_at=low_stock_at,
             now=now,
         )
-        # What is wrong with the arguments is an error also where the list exists, except an expiry that has passed.
+        # Invalid arguments are an error even if the list exists, except an expiry that has passed.
         with suppress(ExpiryNotInFuture):
             make(id="0")
 
@@ -269,7 +269,7 @@ class ListsGroup:
             zone: see `create`.
             low_stock_at: see `create`; None for no threshold.
             version: the `version` of the list that the change is based on; None overwrites any version.
-            actor: who changes it, for the audit log.
+            actor: the person who changes it, for the audit log.
 
         Raises:
             UnknownList: there is none with this id.

@@ -87,7 +87,7 @@ def encode_cursor(result: str, *place: str | int) -> str:
 def decode_cursor(
     result: str, after: object, *kinds: type[str | int], largest: int = LARGEST
 ) -> list[Any] | None:
-    """Return the place that a cursor stands for; None for the first page.
+    """Return the place in a cursor; None for the first page.
 
     Args:
         result: what the page is a part of.

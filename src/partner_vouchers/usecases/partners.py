@@ -23,7 +23,7 @@ class PartnersGroup:
 
         Args:
             name: any text of 1 to 255 characters without control characters; upper and lower case differ.
-            actor: who adds it, for the audit log.
+            actor: the person who adds it, for the audit log.
 
         Raises:
             InvalidPartnerName: the name is empty, blank, too long, or holds a control character.
@@ -49,7 +49,7 @@ class PartnersGroup:
 
         Args:
             name: see `add`.
-            actor: who adds it, for the audit log.
+            actor: the person who adds it, for the audit log.
 
         Raises:
             InvalidPartnerName: the name is empty, blank, too long, or holds a control character.
@@ -100,7 +100,7 @@ def ensure_partner(tx: Transaction, name: str, actor: str | None, now: datetime)
 
 
 def add_partner(tx: Transaction, partner: Partner, actor: str | None) -> bool:
-    """Store a partner and what is told of it; return False, and store nothing, if the name exists."""
+    """Store a partner with its event; return False, and store nothing, if the name exists."""
     added = tx.partners.add(partner)
     if added:
         change = FieldChange("partner", None, partner.name)

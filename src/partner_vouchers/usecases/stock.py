@@ -13,12 +13,12 @@ from partner_vouchers.ports import Transaction
 def notify_stock_level(
     tx: Transaction, voucher_list: VoucherList, notified: StockLevel, counts: Counts, now: datetime
 ) -> None:
-    """Store the events that a list's stock is due for, and remember that they were told.
+    """Store the due events of a list's stock, and the level that they notify.
 
     Args:
         tx: the transaction that changed the stock.
         voucher_list: the list.
-        notified: the level that was told last.
+        notified: the level that was notified last.
         counts: its counters now.
         now: the present instant.
     """

@@ -33,7 +33,7 @@ class UploadLease:
     def take_list(self, tx: Transaction, list_id: str) -> bool:
         """Take the lease on a list; return False where another upload has it.
 
-        Where the transaction is given up, so is this object.
+        If the transaction is aborted, discard this object.
         """
         name = f"upload list {list_id}"
         if not self._take(tx, name):
@@ -70,7 +70,7 @@ class UploadLease:
             self._renewed_at = now
 
     def beat(self) -> None:
-        """Renew the leases when it is time, in a transaction of its own."""
+        """Renew the leases when it is time, in a separate transaction."""
         if self._wiring.now() - self._renewed_at >= _RENEW_AFTER:
             transact(self._wiring, self._beat)
 
@@ -80,7 +80,7 @@ class UploadLease:
             tx.leases.release(name, self._holder)
 
     def give_back(self) -> None:
-        """Give all leases back, in a transaction of its own."""
+        """Release all leases, in a separate transaction."""
         transact(self._wiring, self._give_back)
 
     def _beat(self, tx: Transaction) -> None:

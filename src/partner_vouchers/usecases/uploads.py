@@ -95,7 +95,7 @@ class UploadsGroup:
         Args:
             list_id: the list that the codes are for.
             source: a path, the bytes, or a binary stream.
-            uploaded_by: an email address or any other id of who uploads.
+            uploaded_by: an email address or another id of the person who uploads.
             filename: the name of the file, which must end in `.csv`; that of the path or stream by default.
             header: True: the first row is a header; False: it is a code; None: it is a header where it is a known
                 name such as `code` or `voucher_code`.
@@ -349,11 +349,11 @@ class UploadsGroup:
         return ended
 
     def withdraw(self, upload_id: str, *, actor: str | None = None) -> Upload:
-        """Take back the codes of a wrong upload that nobody has yet. They can be uploaded again elsewhere.
+        """Take back the unassigned codes of a wrong upload. They can be uploaded again elsewhere.
 
         Args:
             upload_id: a completed upload.
-            actor: who takes them back, for the audit log.
+            actor: the person who takes them back, for the audit log.
 
         Returns:
             the upload, with `withdrawn` counting its codes that were taken back.
@@ -429,7 +429,7 @@ class UploadsGroup:
 
 
 def _limit_of(encoding: str, header: bool | None) -> Callable[[bytes], int]:
-    """Return what tells how large a file may be by its first bytes."""
+    """Return a function from a file's first bytes to its allowed size."""
     return lambda head: size_limit(header is not False and is_error_file(head, encoding))
 
 

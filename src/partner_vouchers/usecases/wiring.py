@@ -134,7 +134,7 @@ def require_held_list(tx: Transaction, list_id: object) -> VoucherList:
 
 
 def require_actor(actor: object) -> str | None:
-    """Return who makes a change, for the audit log; None where the host does not say.
+    """Return the actor of a change, for the audit log; None if the host passed none.
 
     Raises:
         InvalidInput: it is not a string of 1 to 255 characters on one line.
@@ -164,7 +164,7 @@ def audit_access(wiring: Wiring, event: AuditedEvent, actor: object) -> None:
 
 
 def audit_download(wiring: Wiring, list_id: str | None, file: str, actor: object) -> None:
-    """Keep in the audit log that a person downloads a file with whole codes; nothing if nobody is named.
+    """Audit the download of a file with whole codes; do nothing without an actor.
 
     Raises:
         InvalidInput: `actor` is not a string of 1 to 255 characters on one line.

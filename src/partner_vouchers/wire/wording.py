@@ -1,4 +1,4 @@
-"""What a receiver calls an event, and in which form it wants it told."""
+"""The names and wire forms of events at a receiver."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Wording:
         return self.names.get(event.event_name, event.event_name)
 
     def properties_of(self, event: Event) -> dict[str, Any]:
-        """Return what the receiver is told of an event: of a promo event its properties, of another its facts."""
+        """Return the data of an event for the receiver: the properties of a promo event, the facts of another."""
         if isinstance(event, PromoEvent):
             return event.properties(self.forms.get(event.event_name))
         facts = event_to_dict(event)

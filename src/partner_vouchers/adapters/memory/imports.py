@@ -30,8 +30,8 @@ class MemoryImport(Recoverable, ports.CodeImport):
     """The codes of one upload on their way into a list.
 
     A claimed code is entered among the owners of its scope at once, as one of a batch that is not published.
-    Other imports respect it from then on; nobody else sees it. When the batch is given up, its entries are
-    left behind, and whoever comes upon one takes the code over. So no claim ever has to be undone.
+    Other imports respect it from then on; no other transaction sees it. If the batch is abandoned, its entries are
+    left behind, and the next import of such a code takes it over. So no claim has to be undone.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class MemoryImport(Recoverable, ports.CodeImport):
         Raises:
             StorageError: `tx` is of another storage, has ended or only reads; or `claim` has not ended well.
             UnknownList: the list was removed.
-            UploadInterrupted: somebody else abandoned the upload.
+            UploadInterrupted: another process abandoned the upload.
         """
         if not isinstance(tx, MemoryTransaction) or tx.unit.tables is not self._tables:
             raise StorageError(reason="publish in a transaction of the storage that the import belongs to")

@@ -1,4 +1,4 @@
-"""The in-memory storage itself: who may work on the tables, and when."""
+"""The in-memory storage: transactions and the writer lock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class MemoryStorage(ports.Storage):
 
     Any number of threads can use it. One transaction runs at a time, whether it writes or only reads: a
     reader sees one state because no transaction changes it meanwhile. All transactions of the library are short, also
-    those of an upload. A forked child cannot use it (`StorageForked`): it would go on with a copy of its own.
+    those of an upload. A forked child cannot use it (`StorageForked`): it would work with a copy of the data.
 
     Example:
         >>> storage = MemoryStorage()
@@ -58,7 +58,7 @@ class MemoryStorage(ports.Storage):
         return _OwnContext(self, write)
 
     def join(self, connection: object) -> ports.Storage:
-        """Return a storage within an open transaction of this one, which stands in for a host's own.
+        """Return a storage within an open transaction of this one, in place of a host's own.
 
         Raises:
             HostTransactionError: `connection` is anything else, or a transaction that only reads.

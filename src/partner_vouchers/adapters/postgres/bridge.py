@@ -24,7 +24,7 @@ class BridgedConnection(psycopg.Connection[Any]):
 
     __slots__ = ("_driver", "_wait_for")
 
-    # In the dictionary that all share who use the host's connection.
+    # In the dictionary that all users of the host's connection share.
     partner_vouchers_task: asyncio.Task[Any] | None = None
 
     def __init__(self, host: AsyncHostConnection) -> None:

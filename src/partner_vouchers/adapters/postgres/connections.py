@@ -22,7 +22,7 @@ from partner_vouchers.adapters.postgres.pool import (
 from partner_vouchers.errors import InvalidInput, StorageUnavailable
 
 FEWEST = 3
-"""An upload has two connections of its own, and short transactions beside."""
+"""An upload has two connections and, beside them, short transactions."""
 
 
 class Pool(Protocol):
@@ -140,7 +140,7 @@ class Connections:
         return ConnectionPool(conninfo, options, configure=configure, max_size=size, timeout=timeout)
 
     def _configure(self, connection: Connection) -> None:
-        # The statements are few and look up by key: to plan them anew would cost more than to execute them.
+        # The statements are few and look up by key: planning them again would cost more than executing them.
         connection.execute(
             "SELECT set_config('client_encoding', 'UTF8', false), set_config('lock_timeout', %s, false), "
             "set_config('plan_cache_mode', 'force_generic_plan', false)",
@@ -174,7 +174,7 @@ class PooledConnection:
         self._context = context
         self._autocommit = self.connection.autocommit
         if not self._autocommit:
-            # Otherwise the driver begins transactions of its own.
+            # Otherwise the driver begins transactions by itself.
             self.connection.autocommit = True
 
     def end(self, *, discard: bool = False) -> None:

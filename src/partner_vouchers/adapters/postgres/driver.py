@@ -21,7 +21,7 @@ from partner_vouchers.errors import StorageBusy
 Connection = psycopg.Connection[Any]
 
 _SHORTEST_QUEUE, _LONGEST_QUEUE = 0.1, 1.0
-"""Seconds to queue for a list before others are let through: little, unless those who have it take their time."""
+"""Seconds to queue for the lock of a list before other transactions are let through."""
 _PAUSES = 2
 """For how many times as long as it queued a caller then lets others pass."""
 _LOOK_SECONDS = 0.05
@@ -30,7 +30,7 @@ _COPY_BYTES = 128 * 1024
 MOST_LOCKS = 1_000
 """Up to how many locks are taken at once: the server has room for some thousands of them."""
 
-# A lock is of the tables, by whatever name a storage reaches them, as the server knows by the number of one of them.
+# Locks depend on the oid of a table, so two names of the same tables share them.
 TABLES = "'pv_settings'::regclass::oid::bigint"
 KEY = f"(%s::bigint # {TABLES})"
 
@@ -139,7 +139,7 @@ class Session:
         """Execute a statement whose answer is not needed: with the next one, or with the commit.
 
         Raises:
-            StorageError: the server or the connection failed. Where the statement waits, the next one raises it.
+            StorageError: the server or the connection failed. If the statement is queued, the next one raises it.
         """
         if self._pipeline is None:
             self.execute(statement, parameters)
@@ -221,7 +221,7 @@ class Session:
             self.execute(sql, (sorted(keys),))
 
     def lock_database(self) -> None:
-        """Wait for other migrations of tables in this database, whatever their names, and keep new ones waiting."""
+        """Wait for all other migrations in this database, and make new ones wait."""
         self.execute("SELECT pg_advisory_xact_lock(%s)", (lock_number("migration"),))
 
     def share_list(self, number: int) -> None:
@@ -234,7 +234,7 @@ class Session:
         """Wait until no other transaction takes codes of a list, or changes it, and keep it so until the end.
 
         Later callers queue behind a waiting one, and it may wait for a host's transaction. So the place in
-        the queue is given up from time to time.
+        it leaves the queue from time to time.
 
         Raises:
             StorageBusy: others had the list for as long as the connection's `lock_timeout`, or 30 seconds.

@@ -102,7 +102,7 @@ def is_lost(error: psycopg.Error) -> bool:
 def is_told_by_server(error: psycopg.Error) -> bool:
     """Tell whether the server itself reported the failure, and not a pooler or the driver after losing the connection.
 
-    Errors of class 08 are about connections: a pooler tells of its own in this way.
+    Errors of class 08 concern connections: a pooler reports its own errors with it.
     """
     return error.sqlstate is not None and error.sqlstate[:2] != "08"
 

@@ -54,7 +54,7 @@ class HostTransaction(JoinedStorage):
             )
         known = self._identified(again=False)
         if known is not None and known[0] != found[0]:
-            # The server may have been started anew since the storage asked.
+            # The server may have restarted since the storage asked.
             known = self._identified(again=True)
         if found != known:
             raise HostTransactionError(

@@ -2,7 +2,7 @@
 
 One sorted pass enters the codes into the index of their scope; the server's own constraint says which are
 refused. The others go where they will be taken from, at ids beyond `pv_stock.published`, which are not read yet. To
-publish is to move `published`. Nobody who assigns codes waits for any of it.
+publish is to move `published`. No assignment waits for any of it.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class PostgresCodeImport:
         self._accepted: int | None = None
 
     def __enter__(self) -> PostgresCodeImport:
-        # A connection of its own, since the temporary tables go with it, and since its end tells of a dead import.
+        # A separate connection: it owns the temporary tables, and its end shows that the import is dead.
         self._lent = self._connections.lend()
         try:
             self._importer = backend_of(self._lent.connection)
@@ -178,7 +178,7 @@ class PostgresCodeImport:
         lent, self._lent = self._lent, None
         if lent is None:
             return
-        # A copy is given up with its connection, and that alone tells others that the import was given up.
+        # Closing the connection aborts the COPY, and shows other processes that the import has ended.
         discard = self._copying is not None or not is_clean(lent.connection)
         try:
             if not discard:
@@ -217,7 +217,7 @@ class PostgresCodeImport:
 
     def claim(self, judge: Judge, full: Full, keep_alive: KeepAlive) -> None:
         with self._write() as tx:
-            # Others who claim in this scope, or for this list, come after this transaction and see what it did.
+            # Later claims in this scope or for this list wait for this transaction and see its rows.
             tx.session.lock("scope", self._scope)
             self._keep_others_out(tx.session)
             keep_alive(tx)
@@ -307,7 +307,7 @@ class PostgresCodeImport:
 
     def _let_go(self, lent: PooledConnection) -> None:
         with OwnConnectionContext(self._shared, lent.connection) as tx:
-            # What was not published can be taken over from now on.
+            # From now on, others can take over codes that were not published.
             sql = "UPDATE pv_imports SET importer = '0 0' WHERE importer = %s"
             tx.session.execute(sql, (self._importer,))
             self._staging.drop(tx.session)

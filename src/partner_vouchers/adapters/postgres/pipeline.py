@@ -1,8 +1,8 @@
 """Statements that go to the server together, on connections of our own.
 
 An assignment is eight small statements, and most of what each of them costs is to be sent by itself. Here those
-whose answer nobody needs, such as locks, wait for the next one whose answer is needed, and go with it. The server
-executes them one after the other, each with a snapshot of its own.
+without an answer, such as locks, wait for the next one that has an answer, and are sent with it. The server
+executes them one after the other, each with its own snapshot.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class OwnConnection(psycopg.Connection[Any]):
         self.row_reader: abc.Transformer = adapt.Transformer(OWN)
 
     def forget_old_plans(self) -> None:
-        """Have the statements planned anew, from time to time; not within a transaction that has begun.
+        """Plan the statements again, from time to time; not within a transaction that has begun.
 
         Raises:
             psycopg.Error: the connection was lost.
@@ -163,7 +163,7 @@ class Pipeline:
         """Make sure that the server knows the statements that were queued."""
         for sql, _ in self._queue:
             if sql not in self._names:
-                # Where a Ctrl-C ended the wait for an answer, the server may or may not know that name.
+                # If a Ctrl-C ended the wait for an answer, the server may or may not know that name.
                 name = b"partner_vouchers_%d" % next(self.connection.tried_names)
                 self._pgconn.send_prepare(name, _numbered(sql))
                 (answer,) = self.connection.wait(generators.execute(self._pgconn))
@@ -204,7 +204,7 @@ def _has_failed(answer: PGresult) -> bool:
 
 
 def failure_of(answer: PGresult) -> psycopg.Error:
-    """Return the error that an answer tells of, without its message, which may quote a code."""
+    """Return the error in an answer, without its message, which may quote a code."""
     sqlstate = answer.error_field(DiagnosticField.SQLSTATE)
     if sqlstate is None:
         return psycopg.OperationalError("the connection was lost")

@@ -88,10 +88,10 @@ class ConnectionPool:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew without any connection, after `fork` in the child."""
+        """Start again without connections, in the child after `fork`."""
         self._rooms: dict[int, ref[Room]] = {}
         self._idle: deque[PoolConnection] = deque()
-        # Wakes those who wait. An entry too many or too few does no harm, since they also look by themselves.
+        # Wakes waiting callers. A surplus or missing entry does no harm, since they also check regularly.
         self._returned: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def connections(self) -> Iterator[PoolConnection]:
@@ -196,7 +196,7 @@ class ConnectionPool:
         conninfo, options = self._conninfo(), dict(self._options())
         if "connect_timeout" not in {**conninfo_to_dict(conninfo), **options}:
             options["connect_timeout"] = max(round(seconds), 1)
-        # To forget statements of its own, the driver would have the server forget those of `Pipeline`.
+        # To deallocate its own statements, the driver would also deallocate those of `Pipeline`.
         options.update(autocommit=True, prepare_threshold=None)
         connection = PoolConnection.connect(conninfo, **options)
         connection.room, connection.closings = room, self._closings
@@ -230,7 +230,7 @@ def drop_inherited(connection: psycopg.Connection[Any]) -> None:
 
 
 def roll_back(connection: psycopg.Connection[Any]) -> None:
-    """Roll back what is open on a connection.
+    """Roll back the open transaction of a connection.
 
     Raises:
         psycopg.Error: the server cannot be asked.
@@ -240,7 +240,7 @@ def roll_back(connection: psycopg.Connection[Any]) -> None:
 
 
 def is_clean(connection: psycopg.Connection[Any]) -> bool:
-    """Roll back what is open on a connection, and return whether the next caller can use it."""
+    """Roll back the open transaction of a connection, and return whether the next caller can use it."""
     pgconn = connection.pgconn
     if connection.closed or connection.lock.locked() or pgconn.pipeline_status != PipelineStatus.OFF:
         return False

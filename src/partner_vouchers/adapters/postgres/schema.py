@@ -30,7 +30,7 @@ def schema_sql(names: Names, after: int = 0) -> str:
 
 
 def upgrade(session: Session) -> None:
-    """Bring the tables to the newest version, within a transaction. Others who want to do so wait.
+    """Bring the tables to the newest version, within a transaction. Other callers wait.
 
     Raises:
         SchemaTooNew: a newer version of this library was here.

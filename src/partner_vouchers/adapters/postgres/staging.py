@@ -17,7 +17,7 @@ COPY_CODES = f"COPY {STAGED} FROM STDIN"
 _COLUMNS = {
     STAGED: 'line integer NOT NULL, code text COLLATE "C" NOT NULL',
     FAULTS: "line integer NOT NULL, raw bytea NOT NULL, kind text NOT NULL, message text NOT NULL",
-    # What set operations found: the list that holds the code, or else the earlier line that has it.
+    # Result of the set operations: the list that holds the code, or the earlier line with the same code.
     REFUSED: 'line integer NOT NULL, code text COLLATE "C" NOT NULL, held_by bigint, first integer',
 }
 

@@ -1,12 +1,12 @@
 """Parts of an adapter for a storage that is small enough to look at everything.
 
-The subclass says what is stored and how to store it; the part works out the rest of its protocol. Whatever it does can
-be written anew in the subclass, such as a look-up for which the storage has an index. It then costs no more when the
+The subclass loads and stores data; the part implements the rest of its protocol. Any method can
+be overridden, such as a look-up for which the storage has an index. It then costs no more when the
 storage is large.
 
-What a part asks for is named alike in all of them: `stored` returns one thing, a method that begins with `all_` returns
-all of a kind; `insert` stores what must be new, `replace` what is there already, `store` either. Some methods of the
-protocol the subclass writes as well: the description of each part names them.
+The methods that you write have the same names in all parts: `stored` returns one object, a method that begins with
+`all_` returns all of a kind; `insert` stores a new object, `replace` an existing one, `store` either. The description
+of each part also names the methods of the protocol that the subclass must write.
 
 A part that asks other parts has the attribute `tx`, the transaction, which the subclass sets. For a type checker it is
 of the type that the subclass says: `class Lists(SimpleLists[MyTransaction])`.
@@ -14,7 +14,7 @@ of the type that the subclass says: `class Lists(SimpleLists[MyTransaction])`.
 **What the subclass promises.** What a transaction has stored, it reads back. A part reads before it writes: that a
 version is the one expected, that a tag is free, that a user has no such ordinal. That is right where transactions that
 write come one after the other, as behind one lock, or where the storage refuses one of two of which the second has read
-what the first has changed. Where neither is so, the subclass makes the check a condition of its write.
+what the first has changed. Otherwise the subclass makes the check a condition of its write.
 """
 
 from partner_vouchers.adapters.simple.assignments import SimpleAssignments

@@ -40,7 +40,7 @@ class SimpleImport(CodeImport):
         self._is_claimed = False
 
     def holders(self, tx: Transaction) -> Mapping[str, Holder]:
-        """Return who holds each code of the scope; see `Codes.holder`.
+        """Return the holder of each code of the scope; see `Codes.holder`.
 
         It is asked by `get` only, once for each code of the file: a mapping that looks up what it is asked for
         is enough.
@@ -56,7 +56,7 @@ class SimpleImport(CodeImport):
         raise NotImplementedError
 
     def add(self, lines: Sequence[int], codes: Sequence[str]) -> None:
-        """Add valid codes with the lines of the file on which they stand, in the order of the file."""
+        """Add valid codes with their lines in the file, in the order of the file."""
         self._rows.extend(zip(lines, codes, strict=True))
 
     def refuse(self, faults: Sequence[RowFault]) -> None:

@@ -1,4 +1,4 @@
-"""Leases, worked out from who took each last."""
+"""Leases, computed from the last owner of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class SimpleLeases(Leases):
     """`Leases` for a storage that does not know which processes are dead. The subclass says where they are kept."""
 
     def stored(self, name: str) -> tuple[str, datetime] | None:
-        """Return who took a lease last and until when; None for one that nobody has."""
+        """Return the last owner of a lease and its end; None if the lease is free."""
         raise NotImplementedError
 
     def store(self, name: str, lease: tuple[str, datetime] | None) -> None:
@@ -27,7 +27,7 @@ class SimpleLeases(Leases):
         return True
 
     def held(self, name: str, holder: str) -> bool:
-        """Return whether this holder is the last who took the lease."""
+        """Return whether this owner took the lease last."""
         lease = self.stored(name)
         return lease is not None and lease[0] == holder
 

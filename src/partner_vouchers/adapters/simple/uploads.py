@@ -42,7 +42,7 @@ class SimpleUploads(Part[Tx], Uploads):
         raise NotImplementedError
 
     def all_faults(self, upload_id: str) -> Iterable[RowFault]:
-        """Return all refused rows of an upload, in any order; nothing for what is no upload."""
+        """Return all refused rows of an upload, in any order; nothing for an unknown id."""
         raise NotImplementedError
 
     def add(self, upload: Upload) -> None:

@@ -1,4 +1,4 @@
-"""Campaign links, and what is remembered of a campaign's lists."""
+"""Campaign links, and the cache of a campaign's lists."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Known:
 class Catalog:
     """The lists of the campaigns that were asked for lately; shared by all threads of a storage.
 
-    They seldom change, and each assignment asks for them. What is remembered is used only while the database says
+    They seldom change, and each assignment needs them. The cache is used only while the database says
     that nothing of it was changed, also by transactions of other processes, or ones that were rolled back.
     """
 
@@ -36,7 +36,7 @@ class Catalog:
         self._campaigns: dict[str, _Known] = {}
 
     def get(self, campaign_id: str) -> _Known | None:
-        """Return what is remembered of a campaign."""
+        """Return the cached lists of a campaign."""
         return self._campaigns.get(campaign_id)
 
     def put(self, campaign_id: str, known: _Known) -> None:
@@ -68,7 +68,7 @@ class SqlCampaigns:
         return self._db.change("delete_link", campaign_id, to_list_number(list_id)) == 1
 
     def get(self, list_id: str, campaign_id: str) -> CampaignLink | None:
-        # Until the transaction ends nobody else changes the links of the campaign.
+        # Until the transaction ends, no other one changes the links of the campaign.
         self._db.lock("links", campaign_id)
         row = first(self._db.fetch("link", campaign_id, to_list_number(list_id)))
         return None if row is None else link_from_row(row)

@@ -1,4 +1,4 @@
-"""The codes: what is the same however they are kept and taken."""
+"""The parts of the code repositories that SQLite and PostgreSQL share."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class SqlContext(Generic[Tx]):
         if isinstance(error, StorageError):
             # Parameters of statements are codes, too, and some tools show the variables of a traceback.
             clear_frames(traceback)
-        # After a commit nobody may read that nothing was stored, and repeat it.
+        # After a commit, no error may say that nothing was stored, or the caller would repeat it.
         if failure is not None and error is None and not committed:
             raise failure
 

@@ -98,7 +98,7 @@ class SqlLists:
         return {str(number): to_instant(expires_at) for number, expires_at in rows}
 
     def with_tag(self, partner: str, tag: str) -> VoucherList | None:
-        # Until the transaction ends nobody else can give this tag to a list.
+        # Until the transaction ends, no other one can give this tag to a list.
         self._db.lock("tag", partner, tag)
         return self._one("list_by_tag", partner, tag)
 

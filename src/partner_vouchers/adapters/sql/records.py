@@ -45,7 +45,7 @@ class SqlSettings:
         self._db = db
 
     def get(self, name: str) -> str | None:
-        # Until the transaction ends nobody else reads the setting in order to write it.
+        # Until the transaction ends, no other one reads the setting in order to write it.
         self._db.lock("setting", name)
         row = first(self._db.fetch("setting", name))
         return None if row is None else str(row[0])

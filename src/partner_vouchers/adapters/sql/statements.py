@@ -1,12 +1,12 @@
 """Named SQL statements, written once for every database.
 
-A `.sql` file holds statements. Above each stands its name, and what it is for:
+A `.sql` file contains statements. Each has a name and a description above it:
 
     -- list_by_id --
     -- A list that is not deleted, with its counters.
     SELECT {list_columns} FROM pv_lists AS l ...
 
-`{list_columns}` stands for the text of that name. Parameters are `?`, tables begin with `pv_`, and ids come as one
+`{list_columns}` is replaced by the text of that name. Parameters are `?`, tables begin with `pv_`, and ids come as one
 JSON array through `json_each(?) AS x`, as SQLite takes them; another database renders its own form of it.
 A database replaces what differs: a statement or a part of the same name in its own files wins.
 """

@@ -28,7 +28,7 @@ class Database(Protocol):
 
 
 def translated(error: sqlite3.Error) -> StorageError:
-    """Return the error of this library that stands for an error of the driver."""
+    """Return the library's error for an error of the driver."""
     if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY_SNAPSHOT:
         return TransactionConflict(
             reason="the transaction began by reading, and others have written since; roll it back and repeat it, "
@@ -62,7 +62,7 @@ def retry_while_busy(connection: sqlite3.Connection, sql: str, timeout: float) -
             return
         except sqlite3.OperationalError as error:
             code = getattr(error, "sqlite_errorcode", 0)
-            # What was read is out of date, and no waiting helps.
+            # The rows that were read are out of date, and waiting does not help.
             if code & 0xFF != sqlite3.SQLITE_BUSY or code == sqlite3.SQLITE_BUSY_SNAPSHOT:
                 raise
             now = time.monotonic()

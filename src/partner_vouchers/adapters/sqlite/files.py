@@ -56,7 +56,7 @@ class DatabaseFile:
         return files
 
     def forget(self) -> None:
-        """Let the next one who opens the path take any file."""
+        """Accept any file at the next opening of the path."""
         self._main = None
 
     def require_main(self) -> None:

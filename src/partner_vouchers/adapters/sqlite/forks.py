@@ -1,8 +1,9 @@
 """Fork: SQLite's record of the file locks of a process is in its memory, so a child inherits it without the locks.
 
-A child that goes on with it takes for locked what is not: codes were given twice. So the connections are closed before
-a fork. A file to which the child still has an open descriptor afterwards, because a transaction went on or the host
-has a connection of its own, cannot be used in the child: https://sqlite.org/howtocorrupt.html, section 2.6.
+A child that uses it believes that it holds locks that it does not hold: codes were assigned twice. So the connections
+are closed before a fork. A file to which the child still has an open descriptor afterwards, because a transaction
+went on or the host has its own connection, cannot be used in the child:
+https://sqlite.org/howtocorrupt.html, section 2.6.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class ForkablePool(Protocol):
         """Seconds to wait for the transactions of other threads."""
 
     def close_for_fork(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the idle connections."""
 
     def forget(self) -> bool:
         """Drop inherited connections without closing them; return whether there were any."""
@@ -47,7 +48,7 @@ _pools: weakref.WeakSet[ForkablePool] = weakref.WeakSet()
 _users: dict[Token, tuple[int, ForkablePool]] = {}
 # The thread that forks, while it does.
 _forking: list[int] = []
-# What this process inherited open from its parent.
+# The files that this process inherited open from its parent.
 _inherited: set[FileId] = set()
 
 
@@ -98,7 +99,7 @@ def require_unforked(path: str) -> None:
 
 
 def _has_others(token: Token, thread: int) -> bool:
-    # What this thread has open would wait for itself.
+    # This thread would wait for its own transaction.
     return any(
         user == thread and other is not token and other() is not None
         for other, (user, _) in list(_users.items())
@@ -109,7 +110,7 @@ def _before() -> None:
     thread = threading.get_ident()
     _forking.append(thread)
     users = {token: user for token, user in _users.items() if token() is not None}
-    # What this thread has open would never end.
+    # The transaction of this thread would never end.
     hopeless = {pool for user, pool in users.values() if user == thread}
     waiting = [token for token, (user, pool) in users.items() if pool not in hopeless]
     deadline = time.monotonic() + max((pool.timeout for pool in _pools), default=0)
@@ -132,7 +133,7 @@ def _in_child() -> None:
 
 
 def _open_files() -> set[FileId] | None:
-    """Return which files this process has open; None where the system does not tell."""
+    """Return the files that this process has open; None if the system does not say."""
     for directory in _DESCRIPTORS:
         with suppress(OSError):
             found = set[FileId]()
@@ -146,5 +147,5 @@ def _open_files() -> set[FileId] | None:
 
 
 if hasattr(os, "register_at_fork"):
-    # What ends the fork is a function in C, which no signal interrupts.
+    # A function in C ends the fork, so no signal interrupts it.
     os.register_at_fork(before=_before, after_in_parent=_forking.clear, after_in_child=_in_child)

@@ -2,7 +2,7 @@
 
 Whoever finds no other writer leads. The leader runs its own work, then that of the calls that queue behind it, each in
 a savepoint, for a few milliseconds, commits once, and wakes their threads with their own result or error. No thread is
-started. A call that finds nobody waiting commits at once, as ever.
+started. If no other thread waits, a call commits at once.
 
 An exception that does not come from the work of a call, such as that of a signal handler, ends the leader alone: its
 transaction is rolled back, and the other calls are run again by the next leader. The main thread, in which signals are
@@ -103,7 +103,7 @@ class _Call(Place, Generic[T]):
         assert self.batch is not None
         assert self.outcome is not None
         if self.batch.failure is not None:
-            # Each thread raises an error of its own.
+            # Each thread raises its own error object.
             raise copy(self.batch.failure)
         return _result(self.outcome)
 
@@ -138,7 +138,7 @@ class SharedWrite(WriteContext, Generic[T]):
             result: T = self._call.result()
             return result
         finally:
-            # The batch refers to its leader, and that to all who came after it: free them at once.
+            # The batch refers to its leader, which refers to all later members: free them at once.
             self._call.done = True
             self._call.batch = None
 

@@ -1,8 +1,8 @@
 """Import the codes of an upload into SQLite: staged in temporary tables, sorted, then merged in short slices.
 
-The codes are gathered where nobody else is concerned. Then they enter the index of their scope in the order
-of the codes, which touches each page of it once, and the log of the list in the order of the file; both in
-transactions of a few milliseconds. The range of ids that they take is dead until `publish` revives it, so
+The codes are collected in temporary tables, which block no other connection. Then they enter the index of their
+scope in the order of the codes, which touches each page of it once, and the log of the list in the order of the
+file; both in transactions of a few milliseconds. The range of ids that they take is dead until `publish` revives it, so
 nothing of a process that is killed on the way ever becomes visible.
 """
 
@@ -66,7 +66,7 @@ class SQLiteCodeImport(Recoverable):
 
     def __enter__(self) -> SQLiteCodeImport:
         try:
-            # A connection of its own, since the temporary tables go with it.
+            # A separate connection, which owns the temporary tables.
             connection = self._connection = self._pool.open(self.token)
             # Long runs are written once and read once: large pages, and little memory.
             connection.execute("PRAGMA temp.page_size = 8192")
@@ -430,7 +430,7 @@ class SQLiteCodeImport(Recoverable):
 
 
 class _Owners:
-    """Which of the codes in the index of a scope somebody still holds."""
+    """The codes in the index of a scope that still have a holder."""
 
     def __init__(self, lists: set[int], dead: Iterable[tuple[int, int]]) -> None:
         self._lists = lists

@@ -1,6 +1,6 @@
 """Tell whether a process of this machine is dead, so that what it held is free at once.
 
-Where that cannot be told (another machine, another container, no `/proc`), the answer is no, and a lease
+If that is unknown (another machine, another container, no `/proc`), the answer is no, and a lease
 ends by its time.
 """
 

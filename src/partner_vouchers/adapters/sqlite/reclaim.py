@@ -122,7 +122,7 @@ class _Cleaning:
         return False
 
     def _repeat(self, step: Step) -> bool:
-        """Take a step, at least once, each time in a transaction of its own; return False where time has run out."""
+        """Take steps, at least one, each in its own transaction; return False if time has run out."""
         size, more = SliceSize(), True
 
         def work(tx: SQLiteTransaction, rows: int) -> None:

@@ -51,7 +51,7 @@ def upgrade(connection: sqlite3.Connection, timeout: float) -> None:
 def _version_seen(connection: sqlite3.Connection, timeout: float) -> int:
     connection.execute("BEGIN")
     try:
-        # Whoever opens the file first makes the index of its log anew, and locks others out as long as that takes.
+        # The first connection to the file rebuilds the index of its log, and locks out others meanwhile.
         retry_while_busy(connection, "SELECT 1 FROM sqlite_master", timeout)
         return _stored_version(connection)
     finally:

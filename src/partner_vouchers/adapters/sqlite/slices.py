@@ -1,4 +1,4 @@
-"""Do much work in transactions so short that nobody waits long for the lock."""
+"""Split long work into transactions so short that other writers wait little."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def one_slice(begin: Begin, work: Callable[[SQLiteTransaction, int], None], size
 
 
 def in_slices(begin: Begin, work: Callable[[SQLiteTransaction, int], bool]) -> None:
-    """Call `work` with a number of rows, each time in a transaction of its own, until it returns False."""
+    """Call `work` with a number of rows, each time in a new transaction, until it returns False."""
     size = SliceSize()
     more = True
 

@@ -1,4 +1,4 @@
-"""Call a sink, in threads of its own if it takes several calls at once."""
+"""Call a sink, in worker threads if it takes several calls at once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def call(sink: EventSink, entries: Sequence[OutboxEntry]) -> Answer:
         asked = error.retry_after if isinstance(error.retry_after, int | float) else None
         return Answer({}, one_line(error.reason), asked, error.sender_refused is True)
     except Exception as error:  # noqa: BLE001 - a sink may be anybody's code
-        # What it says may hold a code or a password; its type cannot.
+        # Its message may contain a code or a password; its type cannot.
         return Answer(failure=f"the sink raised {type(error).__name__}")
 
 

@@ -1,4 +1,4 @@
-"""Events that were given up: list them, and send them again."""
+"""Dead letters: list them, and send them again."""
 
 from __future__ import annotations
 

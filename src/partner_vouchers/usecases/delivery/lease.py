@@ -17,7 +17,7 @@ _RENEW_SECONDS = 8.0
 
 
 class SinkLease:
-    """The lease on a sink. Its owner is the only one who sends to it."""
+    """The lease on a sink. Only its owner sends to it."""
 
     def __init__(self, wiring: Wiring, sink: str) -> None:
         self._wiring = wiring

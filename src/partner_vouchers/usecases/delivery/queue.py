@@ -83,7 +83,7 @@ class Queue:
     """
 
     def __init__(self, sink: EventSink, progress: SinkProgress, target: int) -> None:
-        """Begin after what is settled.
+        """Begin after the settled events.
 
         Args:
             sink: the sink.

@@ -1,4 +1,4 @@
-"""Deliver until told to stop."""
+"""Deliver until stopped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOG = logging.getLogger("partner_vouchers.delivery")
 
 
 class Relay:
-    """Delivers to sinks until it is told to stop; made by `vouchers.events.relay`.
+    """Delivers to sinks until it is stopped; made by `vouchers.events.relay`.
 
     Any number of relays, in any number of processes, may run on one storage: one of them sends to a sink, the others
     stand by and take over when it ends or dies.
