@@ -49,7 +49,7 @@ def test_the_example_storage_passes_the_contract() -> None:
     counted = {word: int(number) for number, word in re.findall(r"(\d+) (passed|skipped|failed)", summary)}
     assert counted["passed"] > 120
     # Only what is about a host's connection, and what the example leaves out.
-    assert counted["skipped"] < 50
+    assert counted["skipped"] < 60
     reasons = r"SKIPPED .* (a file has no connection|this storage does not support)"
     assert len(re.findall(reasons, done.stdout)) == len(re.findall("SKIPPED", done.stdout))
 
