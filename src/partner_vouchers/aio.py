@@ -170,6 +170,7 @@ class AsyncCodes(_AsyncGroup[CodesGroup]):
     unredeemed: Final = iterated(CodesGroup.unredeemed)
     reveal: Final = in_thread(CodesGroup.reveal)
     revoke: Final = in_thread(CodesGroup.revoke)
+    forget_user: Final = in_thread(CodesGroup.forget_user)
     export: Final = streamed(CodesGroup.export)
 
 

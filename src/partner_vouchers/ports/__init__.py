@@ -55,6 +55,7 @@ from partner_vouchers.ports.sinks import EventSink, Rejection
 from partner_vouchers.ports.storage import AsyncHostConnection, Clock, SharesCommits, Storage
 from partner_vouchers.ports.transaction import OptionalParts, Transaction
 from partner_vouchers.ports.uploads import Uploads
+from partner_vouchers.ports.users import Users
 
 __all__ = [
     "Assignments",
@@ -98,4 +99,5 @@ __all__ = [
     "Unused",
     "Uploads",
     "Use",
+    "Users",
 ]

@@ -13,6 +13,7 @@ from partner_vouchers.ports.redemptions import Redemptions, Reports
 from partner_vouchers.ports.reservations import Limits, Refusals, Reservations
 from partner_vouchers.ports.revocations import Revocations
 from partner_vouchers.ports.uploads import Uploads
+from partner_vouchers.ports.users import Users
 
 
 class OptionalParts(Protocol):
@@ -53,6 +54,15 @@ class OptionalParts(Protocol):
             Unsupported: the storage keeps none.
         """
         raise Unsupported(ability="revocations")
+
+    @property
+    def users(self) -> Users:
+        """Where ids of users are.
+
+        Raises:
+            Unsupported: the storage forgets no users.
+        """
+        raise Unsupported(ability="forgetting users")
 
     @property
     def redemptions(self) -> Redemptions:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 from partner_vouchers.domain.arguments import require_bool
+from partner_vouchers.domain.assignment import require_user_id
+from partner_vouchers.domain.erasure import ErasureReport
 from partner_vouchers.domain.revocation import Revocation
 from partner_vouchers.domain.text import require_id, require_name
 from partner_vouchers.ports import Transaction
+from partner_vouchers.usecases.forgetting import forget
 from partner_vouchers.usecases.revoking import revoke
 from partner_vouchers.usecases.wiring import Wiring, require_actor
 
@@ -62,3 +67,39 @@ class TakingBack:
             return revocation
 
         return self._wiring.write_shared(work)
+
+    def forget_user(self, user_id: str) -> ErasureReport:
+        """Replace a user's id by one random pseudonym in everything that is stored.
+
+        That the codes were given out stays on record. Promo events of the user are not sent to sinks that have not
+        taken them yet. A later request with this id is one of a new user; an idempotency key of an earlier one returns
+        its first result, with the pseudonym. Free text of your own (idempotency keys, order ids, reasons) is not
+        searched.
+
+        It reads all stored events, so it may take a while where many wait.
+
+        Args:
+            user_id: the user.
+
+        Returns:
+            how much was found, and which sinks have taken events: erasing the user there is up to you. All counts are
+            zero for a user who is not known.
+
+        Raises:
+            InvalidInput: the id breaks its rule.
+
+        Example:
+            >>> reward = vouchers.codes.assign(campaign_id="CMP123456", user_id="user-42")
+            >>> report = vouchers.codes.forget_user("user-42")
+            >>> report.assignments > 0, vouchers.codes.of_user("user-42")
+            (True, [])
+        """
+        user_id = require_user_id(user_id)
+        now, token = self._wiring.now(), uuid4().hex
+
+        def work(tx: Transaction) -> ErasureReport:
+            report = forget(tx, user_id, now, token)
+            tx.commit()
+            return report
+
+        return self._wiring.write(work)

@@ -34,8 +34,8 @@ LARGE = (
 )
 """The tables that grow with the codes, or with time."""
 
-SCANS = {"codes_in_window"}
-"""The statements that may read all assignments: a new limit counts what was given before."""
+SCANS = {"codes_in_window", "events_with_text", "rename_deferred"}
+"""The statements that may read a whole table: a new limit counts what was given before; users are seldom forgotten."""
 
 Plans = Callable[[str], str]
 

@@ -10,6 +10,7 @@ from partner_vouchers.adapters.memory.redemptions import Redemptions, Reports
 from partner_vouchers.adapters.memory.reservations import Limits, Refusals, Reservations
 from partner_vouchers.adapters.memory.revocations import Revocations
 from partner_vouchers.adapters.memory.unit import Unit
+from partner_vouchers.adapters.memory.users import Users
 
 
 class MemoryTransaction:
@@ -36,6 +37,7 @@ class MemoryTransaction:
         self.uploads: Uploads = Uploads(unit)
         self.redemptions: Redemptions = Redemptions(unit, self.outbox, self.assignments)
         self.revocations: Revocations = Revocations(unit, self.outbox, self.assignments)
+        self.users: Users = Users(unit)
         self.reports: Reports = Reports(unit)
         self.leases: Leases = Leases(unit)
         self.settings: Settings = Settings(unit)

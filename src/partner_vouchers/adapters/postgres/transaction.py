@@ -11,6 +11,7 @@ from partner_vouchers.adapters.postgres.leases import PostgresLeases
 from partner_vouchers.adapters.postgres.outbox import PostgresOutbox
 from partner_vouchers.adapters.postgres.redemptions import PostgresRedemptions
 from partner_vouchers.adapters.postgres.revocations import PostgresRevocations
+from partner_vouchers.adapters.postgres.users import PostgresUsers
 from partner_vouchers.adapters.sql.transaction import SqlTransaction
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class PostgresTransaction(SqlTransaction[Session]):
     @property
     def revocations(self) -> PostgresRevocations:
         return PostgresRevocations(self.session)
+
+    @property
+    def users(self) -> PostgresUsers:
+        return PostgresUsers(self.session)
 
     @property
     def limits(self) -> PostgresLimits:

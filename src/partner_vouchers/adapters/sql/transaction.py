@@ -15,6 +15,7 @@ from partner_vouchers.adapters.sql.reservations import SqlLimits, SqlRefusals, S
 from partner_vouchers.adapters.sql.revocations import SqlRevocations
 from partner_vouchers.adapters.sql.session import Session
 from partner_vouchers.adapters.sql.uploads import SqlUploads
+from partner_vouchers.adapters.sql.users import SqlUsers
 from partner_vouchers.errors import StorageError
 
 AnySession = TypeVar("AnySession", bound=Session)
@@ -91,6 +92,10 @@ class SqlTransaction(Generic[AnySession]):
     @property
     def revocations(self) -> SqlRevocations:
         return SqlRevocations(self.session)
+
+    @property
+    def users(self) -> SqlUsers:
+        return SqlUsers(self.session)
 
     @property
     def redemptions(self) -> SqlRedemptions:

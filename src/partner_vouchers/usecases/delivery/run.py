@@ -19,7 +19,7 @@ from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.delivery.calls import Answer, Calls, one_line
 from partner_vouchers.usecases.delivery.cancelling import ERASURES, unsent_events
 from partner_vouchers.usecases.delivery.lease import SinkLease
-from partner_vouchers.usecases.delivery.queue import Batch, Queue
+from partner_vouchers.usecases.delivery.queue import Batch, Changes, Queue, key_of
 from partner_vouchers.usecases.wiring import Wiring
 
 _LOG = logging.getLogger("partner_vouchers.delivery")
@@ -390,6 +390,7 @@ class _Run:
         changes = self._queue.changes()
         name = self._sink.name
         tx.deliveries.remove(name, changes.removed)
+        changes = self._with_present_keys(tx, changes)
         tx.deliveries.put(name, changes.put)
         keys = tx.deliveries.promote(name, changes.keys, self._wiring.now()) if changes.keys else set[str]()
         if progress != found or self._pause != self._paused_before:
@@ -398,6 +399,15 @@ class _Run:
             self._lease.release(tx)
         tx.commit()
         return progress, keys
+
+    def _with_present_keys(self, tx: Transaction, changes: Changes) -> Changes:
+        """Return changes by the keys that events have now: a user may have been forgotten since they were read."""
+        if not changes.put or tx.settings.get(ERASURES) == self._erasures:
+            return changes
+        entries = tx.outbox.get_many([row.position for row in changes.put])
+        keys = {entry.position: key_of(entry) for entry in entries}
+        rows = [evolve(row, key=keys.get(row.position, row.key)) for row in changes.put]
+        return evolve(changes, put=rows, keys={*changes.keys, *keys.values()})
 
     def _leave_out(self, tx: Transaction) -> None:
         """Leave out of the next calls what was cancelled. This changes the queue; doing it again changes no more."""

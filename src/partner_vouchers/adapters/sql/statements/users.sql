@@ -1,0 +1,17 @@
+-- Where ids of users are.
+
+-- events_with_text --
+-- Events that the host wrote, whose JSON contains a text. It reads all events.
+SELECT position, name, payload FROM pv_events WHERE code_id IS NULL AND instr(payload, ?) > 0 ORDER BY position
+
+-- replace_payload --
+UPDATE pv_events SET payload = ? WHERE position = ?
+
+-- rename_assignments --
+UPDATE pv_assignments SET user_id = ? WHERE user_id = ?
+
+-- rename_reservations --
+UPDATE pv_reservations SET user_id = ? WHERE user_id = ?
+
+-- rename_deferred --
+UPDATE pv_deferred SET key = ?, reason = replace(reason, CAST(? AS text), CAST(? AS text)) WHERE key = ?

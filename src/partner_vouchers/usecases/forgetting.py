@@ -1,0 +1,57 @@
+"""Forget a user."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+
+from attrs import evolve
+
+from partner_vouchers.domain.delivery import DeliveryState
+from partner_vouchers.domain.erasure import ErasureReport
+from partner_vouchers.domain.pseudonym import new_pseudonym
+from partner_vouchers.ports import Transaction
+from partner_vouchers.usecases.delivery.cancelling import ERASURES
+from partner_vouchers.usecases.revoking import delivery_states
+
+_SENT = frozenset((DeliveryState.DELIVERED, DeliveryState.IN_FLIGHT))
+
+
+def forget(tx: Transaction, user_id: str, now: datetime, token: str) -> ErasureReport:
+    """Replace a user's id by a pseudonym, wherever it is.
+
+    Args:
+        tx: the transaction.
+        user_id: the user.
+        now: the present instant.
+        token: 32 random hexadecimal digits.
+    """
+    users = tx.users
+    given = tx.assignments.of_user(user_id)
+    cancelled, delivered = Counter[str](), Counter[str]()
+    positions = [position for position, _ in users.host_events(user_id)]
+    told = {each.id: tx.revocations.event_position(each.id) for each in given}
+    revoked = {told[each.id] for each in given if each.revoked_at is not None}
+    positions += [position for position in told.values() if position is not None]
+    for position in positions:
+        for sink, state in delivery_states(tx, position).items():
+            if state in _SENT:
+                delivered[sink] += 1
+            elif position not in revoked:
+                cancelled[sink] += 1
+            if state is DeliveryState.DEAD:
+                # The owner of the sink then cancels it.
+                dead = tx.deliveries.find(sink, [position])
+                tx.deliveries.put(
+                    sink, [evolve(each, state=DeliveryState.DEFERRED, retry_at=now) for each in dead]
+                )
+    redemptions = tx.redemptions.of_assignments([each.id for each in given])
+    reservations = users.rename(user_id, new_pseudonym(token))
+    tx.settings.put(ERASURES, token)
+    return ErasureReport(
+        assignments=len(given),
+        reservations=reservations,
+        redemptions=sum(len(found) for found in redemptions.values()),
+        cancelled=dict(cancelled),
+        delivered=dict(delivered),
+    )

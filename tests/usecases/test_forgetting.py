@@ -1,0 +1,142 @@
+"""Forget a user: no field of any table holds the id afterwards, and nothing else is lost."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from partner_vouchers import PartnerVouchers
+from partner_vouchers.adapters.postgres import PostgresStorage
+from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.domain.erasure import ErasureReport
+from partner_vouchers.domain.events import CodeRevoked
+from partner_vouchers.domain.promo_events import PointsDebited, VoucherRewarded
+from partner_vouchers.domain.pseudonym import is_pseudonym
+from partner_vouchers.errors import InvalidInput
+from partner_vouchers.ports import Storage
+from partner_vouchers.sinks.memory import MemorySink
+from tests.support.host import FixedClock, Host
+from tests.support.postgres import server
+
+USER = 'user-4711 "Bén"'
+
+
+def cells(storage: Storage, tables_of: Any = None) -> list[tuple[str, str, str]]:
+    """Return every value of every column of every table as text, with its table and column."""
+    found: list[tuple[str, str, str]] = []
+    if isinstance(storage, SQLiteStorage):
+        database = sqlite3.connect(repr(storage).split("'")[1])
+        names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in names:
+            cursor = database.execute(f"SELECT * FROM {table}")
+            columns = [each[0] for each in cursor.description]
+            for row in cursor:
+                found += [(table, column, str(value)) for column, value in zip(columns, row, strict=True)]
+        database.close()
+        return found
+    with psycopg.connect(server().conninfo) as connection:
+        names = [
+            row[0]
+            for row in connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = %s", (tables_of,)
+            ).fetchall()
+        ]
+        for table in names:
+            query = sql.SQL("SELECT * FROM {}").format(sql.Identifier(tables_of, table))
+            cursor = connection.execute(query)
+            columns = [each.name for each in cursor.description or ()]
+            for values in cursor.fetchall():
+                found += [(table, column, str(value)) for column, value in zip(columns, values, strict=True)]
+    return found
+
+
+class Broken(MemorySink):
+    """A sink that fails, and quotes the user in its error."""
+
+    def send(self, entries: Any) -> Any:
+        raise ConnectionError(f"no profile {USER}")
+
+
+def everything_about(host: Host, user: str) -> str:
+    """Make the storage keep the id of a user wherever it can; return the list."""
+    vouchers = host.vouchers
+    taken, broken = MemorySink(name="taken"), Broken(name="broken")
+    vouchers.events.deliver(taken)
+    winter = host.a_list("A", "B", "C", "D", campaign="CMP").id
+    first = vouchers.codes.assign(campaign_id="CMP", user_id=user, idempotency_key="k")
+    vouchers.redemptions.add("A", "order-1")
+    host.emit_for(user)
+    vouchers.events.deliver(taken)
+    vouchers.events.deliver(broken)
+    vouchers.codes.revoke(first.id)
+    vouchers.codes.assign(list_id=winter, user_id=user)
+    host.emit_for(user)
+    vouchers.codes.assign(list_id=winter, user_id="other")
+    return winter
+
+
+def test_no_field_of_any_table_holds_the_id(host: Host) -> None:
+    storage = host.storage
+    if not isinstance(storage, SQLiteStorage | PostgresStorage):
+        pytest.skip("it has no tables")
+    everything_about(host, USER)
+    schema = None if isinstance(storage, SQLiteStorage) else repr(storage).split('"')[1]
+    shown = {(table, column) for table, column, value in cells(storage, schema) if "4711" in value}
+    assert {("pv_assignments", "user_id"), ("pv_deferred", "key")} <= shown
+    assert {table for table, column in shown if column == "payload"}
+    host.vouchers.codes.forget_user(USER)
+    assert [each for each in cells(storage, schema) if "4711" in each[2]] == []
+    host.vouchers.events.deliver(MemorySink(name="taken"))
+    assert [each for each in cells(storage, schema) if "4711" in each[2]] == []
+
+
+def test_the_record_stays_with_a_pseudonym(host: Host) -> None:
+    winter = everything_about(host, "user-1")
+    counts = host.vouchers.lists.stock(winter).counts
+    report = host.vouchers.codes.forget_user("user-1")
+    assert (report.assignments, report.redemptions) == (2, 1)
+    assert host.vouchers.lists.stock(winter).counts == counts
+    assert host.vouchers.codes.of_user("user-1", revoked=True) == []
+    given = list(host.vouchers.codes.assignments(winter))
+    [pseudonym] = {each.user_id for each in given if each.user_id != "other"}
+    assert is_pseudonym(pseudonym)
+    assert len(host.vouchers.codes.of_user(pseudonym, revoked=True)) == 2
+    assert {event.user_id for event in host.events(CodeRevoked)} == {pseudonym}
+    again = host.vouchers.codes.assign(campaign_id="CMP", user_id="user-1")
+    assert (again.code, again.assignment.ordinal, again.replayed) == ("D", 1, False)
+
+
+def test_promo_events_that_were_not_sent_are_cancelled(host: Host, clock: FixedClock) -> None:
+    everything_about(host, "user-1")
+    report = host.vouchers.codes.forget_user("user-1")
+    assert report.delivered == {"taken": 2}
+    # The first code was revoked before, which cancelled its event at the sink that failed.
+    assert report.cancelled == {"taken": 2, "broken": 3}
+    clock.advance(days=1)
+    sinks = {name: MemorySink(name=name) for name in ("taken", "broken")}
+    for sink in sinks.values():
+        host.vouchers.events.deliver(sink)
+        promo = [event for event in sink.events if isinstance(event, VoucherRewarded | PointsDebited)]
+        assert {event.user_id for event in promo} == {"other"}
+        assert host.vouchers.events.backlog(sink.name).undelivered == 0
+
+
+def test_an_unknown_user_has_a_report_of_zeros(host: Host) -> None:
+    everything_about(host, "user-1")
+    assert host.vouchers.codes.forget_user("nobody") == ErasureReport()
+
+
+def test_forgetting_twice_finds_nothing(host: Host) -> None:
+    everything_about(host, "user-1")
+    host.vouchers.codes.forget_user("user-1")
+    assert host.vouchers.codes.forget_user("user-1") == ErasureReport()
+
+
+@pytest.mark.parametrize("wrong", [5, "", None, "x" * 256])
+def test_a_wrong_id(vouchers: PartnerVouchers, wrong: Any) -> None:
+    with pytest.raises(InvalidInput):
+        vouchers.codes.forget_user(wrong)
