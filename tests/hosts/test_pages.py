@@ -220,3 +220,41 @@ def test_the_django_project_passes_its_tests_on_postgres(project: Path, place: P
             f"DATABASES['default'].update(NAME='postgres', USER='postgres', HOST={place.django['HOST']!r})"
         )
     assert "Ran 3 tests" in run(project, "manage.py", "test")
+
+
+SIGN_IN = """
+import shop.asgi
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
+from django.contrib.auth.models import Permission
+from django.contrib.sessions.backends.db import SessionStore
+from starlette.testclient import TestClient
+
+
+def statuses(*names):
+    user = get_user_model().objects.create_user("+".join(names) or "nobody")
+    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    session = SessionStore()
+    session[SESSION_KEY] = str(user.pk)
+    session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session.save()
+    cookies = {"sessionid": session.session_key}
+    with TestClient(shop.asgi.application, "http://localhost", False, cookies=cookies) as client:
+        paths = ["/ops/vouchers/", "/ops/vouchers/lists/new", "/orders-that-are-not"]
+        return [client.get(path).status_code for path in paths]
+
+
+assert statuses() == [403, 403, 404]
+assert statuses("view_order") == [200, 403, 404]
+assert statuses("view_order", "change_order") == [200, 200, 404]
+with TestClient(shop.asgi.application, "http://localhost") as stranger:
+    assert stranger.get("/ops/vouchers/").status_code == 403
+    assert stranger.get("/ops/vouchers/", cookies={"sessionid": "made-up"}).status_code == 403
+"""
+
+
+def test_django_serves_the_page_beside_its_own_application(project: Path) -> None:
+    write_files((PAGES / "page.md").read_text(encoding="utf-8"), project)
+    run(project, "manage.py", "makemigrations", "orders")
+    run(project, "manage.py", "migrate")
+    run(project, "-c", SIGN_IN)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -275,3 +276,13 @@ def test_two_tabs_share_a_token(visitor: Visitor, vouchers: PartnerVouchers) -> 
     assert first is not None
     assert second is not None
     assert first[1] == second[1]
+
+
+def test_fastapi_mounts_it(vouchers: PartnerVouchers) -> None:
+    host = FastAPI()
+    host.mount("/ops/vouchers", create_app(vouchers, authorize=Person()))
+    visitor = Visitor(host, "/ops/vouchers")
+
+    assert visitor.client.get("/ops/vouchers").headers["location"].endswith("/ops/vouchers/")
+    assert "Winter Sale" in visitor.follow(visitor.post("/lists/1/do/pause"))
+    assert "<h1>Not found</h1>" in visitor.get("/lists/9").text
