@@ -249,7 +249,8 @@ assert statuses("view_order") == [200, 403, 404]
 assert statuses("view_order", "change_order") == [200, 200, 404]
 with TestClient(shop.asgi.application, "http://localhost") as stranger:
     assert stranger.get("/ops/vouchers/").status_code == 403
-    assert stranger.get("/ops/vouchers/", cookies={"sessionid": "made-up"}).status_code == 403
+    stranger.cookies["sessionid"] = "made-up"
+    assert stranger.get("/ops/vouchers/").status_code == 403
 """
 
 

@@ -346,6 +346,17 @@ def test_a_user_is_looked_up_and_a_code_revealed(page: Page, vouchers: PartnerVo
     assert any(entry.actor == "asha@example.com" for entry in vouchers.audit.entries())
 
 
+def test_a_code_is_revoked(page: Page, vouchers: PartnerVouchers) -> None:
+    page.goto("/user?user=user-1")
+    page.get_by_label("Actions for this code").click()
+    page.get_by_label("Reason").fill("order cancelled")
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Revoke").click()
+    expect(page.get_by_role("status")).to_have_text("The code was revoked.")
+    expect(page.get_by_role("cell", name="revoked 20")).to_be_visible()
+    assert vouchers.lists.get("1").retired == 1
+
+
 def test_a_partners_file_is_reconciled(page: Page, vouchers: PartnerVouchers) -> None:
     page.goto("/reconcile")
     page.get_by_label("Partner").select_option("Puma")

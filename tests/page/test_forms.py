@@ -343,6 +343,35 @@ def test_a_link_with_a_fault_is_not_made(
     assert len(vouchers.campaigns.of_list("1")) == 1
 
 
+def test_a_code_is_taken_back_once(visitor: Visitor, vouchers: PartnerVouchers) -> None:
+    (given,) = vouchers.codes.of_user("user-1")
+
+    for _ in range(2):
+        page = visitor.follow(visitor.post(f"/assignments/{given.id}/revoke", {"reason": "order cancelled"}))
+        assert "The code was revoked." in page
+        assert "revoked 2026-11-28" in page
+
+    assert vouchers.codes.of_user("user-1") == []
+    assert vouchers.lists.get("1").retired == 1
+
+
+def test_a_code_that_the_user_may_know_returns_only_after_a_question(
+    visitor: Visitor, vouchers: PartnerVouchers
+) -> None:
+    vouchers.events.deliver(ScriptedSink())
+    (given,) = vouchers.codes.of_user("user-1")
+
+    asked = visitor.post(f"/assignments/{given.id}/revoke", {"restock": "yes", "reason": "<b>wrong</b>"})
+    assert asked.status_code == 409
+    assert "The user may know this code already" in asked.text
+    assert "force=True" not in asked.text
+    assert 'value="&lt;b&gt;wrong' in asked.text
+    assert vouchers.codes.of_user("user-1") == [given]
+
+    visitor.follow(visitor.post(f"/assignments/{given.id}/revoke", {"restock": "anyway"}))
+    assert vouchers.lists.get("1").available == 3
+
+
 def test_a_partners_file_is_reconciled(visitor: Visitor, vouchers: PartnerVouchers) -> None:
     rows = b"code,order_id\nPM500-SECRET-AA,991\nPM500-SECRET-BB,992\nNOBODYS-CODE,993\n"
 

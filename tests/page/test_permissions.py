@@ -43,6 +43,7 @@ NEEDS = {
     ("GET", "/user"): VIEW,
     ("POST", "/user"): VIEW,
     ("POST", "/assignments/{assignment_id}/reveal"): REVEAL,
+    ("POST", "/assignments/{assignment_id}/revoke"): CHANGE,
     ("GET", "/reconcile"): VIEW,
     ("POST", "/reconcile"): CHANGE,
     ("GET", "/reconcile/{report_id}"): VIEW,

@@ -8,9 +8,11 @@ from itertools import islice
 from starlette.responses import Response
 
 from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.errors import CodeMayBeKnown, RestockNotAllowed
 from partner_vouchers.page.permissions import Permission
 from partner_vouchers.page.uploads import csv_download
 from partner_vouchers.page.visit import View, Visit, change
+from partner_vouchers.page.wording import explain
 
 _SHOWN = 100
 
@@ -41,7 +43,7 @@ def audit(visit: Visit) -> Response:
 def user(visit: Visit) -> Response:
     """Show a user's vouchers."""
     user_id = visit.asked("user")
-    return _show(visit, user_id, visit.vouchers.codes.of_user(user_id) if user_id else [])
+    return _show(visit, user_id, visit.vouchers.codes.of_user(user_id, revoked=True) if user_id else [])
 
 
 def holders(visit: Visit) -> Response:
@@ -53,7 +55,31 @@ def holders(visit: Visit) -> Response:
 def reveal(visit: Visit) -> Response:
     """Show one whole code; the audit log says who asked."""
     revealed = visit.vouchers.codes.reveal(visit.request.path_params["assignment_id"], actor=visit.actor)
-    return _show(visit, revealed.user_id, visit.vouchers.codes.of_user(revealed.user_id), revealed=revealed)
+    given = visit.vouchers.codes.of_user(revealed.user_id, revoked=True)
+    return _show(visit, revealed.user_id, given, revealed=revealed)
+
+
+def revoke(visit: Visit) -> Response:
+    """Take a code back from a user."""
+    assignment_id, restock = visit.request.path_params["assignment_id"], visit.field("restock")
+    try:
+        revocation = visit.vouchers.codes.revoke(
+            assignment_id,
+            reason=visit.field("reason") or None,
+            restock=bool(restock),
+            force=restock == "anyway",
+            actor=visit.actor,
+        )
+    except (CodeMayBeKnown, RestockNotAllowed) as error:
+        return visit.page(
+            "revoke.html",
+            409,
+            assignment_id=assignment_id,
+            reason=visit.field("reason"),
+            fault=explain(error),
+            may_force=isinstance(error, CodeMayBeKnown),
+        )
+    return visit.redirect_to_user(revocation.assignment.user_id, "revoked")
 
 
 def _show(
@@ -75,5 +101,6 @@ VIEWS = (
     ("/lists/{list_id}/audit", View("audit", audit)),
     ("/user", View("user", user)),
     ("/user", change("holders", holders, Permission.VIEW)),
+    ("/assignments/{assignment_id}/revoke", change("revoke", revoke)),
     ("/assignments/{assignment_id}/reveal", change("reveal", reveal, Permission.REVEAL)),
 )

@@ -6,12 +6,15 @@ from typing import Final
 
 from partner_vouchers.errors import (
     ActionNotAllowed,
+    AlreadyRevoked,
+    CodeMayBeKnown,
     FileAlreadyUploaded,
     InvalidInput,
     ListLinked,
     OriginalNotKept,
     PartnerVouchersError,
     ReconciliationInterrupted,
+    RestockNotAllowed,
     StorageError,
     TagTaken,
     UnknownAssignment,
@@ -48,6 +51,9 @@ _TEXTS: Final[dict[type[PartnerVouchersError], str]] = {
         "This file was already uploaded to this list, as {error.filename} (upload {error.upload_id}). "
         "To upload it again, tick the box below and choose the file once more."
     ),
+    CodeMayBeKnown: "The user may know this code already ({error.reason}), so it was not given to somebody else.",
+    RestockNotAllowed: "This code cannot be given to somebody else: {error.reason}.",
+    AlreadyRevoked: "This code was revoked before and is never given out again.",
     StorageError: "The storage cannot be used right now. Nothing was changed. Try again.",
 }
 
