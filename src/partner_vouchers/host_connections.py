@@ -221,7 +221,7 @@ def _of_sqlalchemy_error(error: Exception) -> HostTransactionError:
     driver_error = getattr(error, "orig", None)
     names = type(error).__name__ + (f" of {type(driver_error).__name__}" if driver_error else "")
     return HostTransactionError(
-        reason=f"SQLAlchemy gives no connection with a transaction ({names}); "
+        reason=f"SQLAlchemy returned no connection with a transaction ({names}); "
         "roll back what has failed, or pass a Connection or Session that is open"
     )
 
@@ -238,7 +238,7 @@ def _of_django(wrapper: Any) -> object:
         autocommit = wrapper.get_autocommit()
     except Exception as error:  # noqa: BLE001 - of which Django raises several kinds
         refusal: HostTransactionError | None = HostTransactionError(
-            reason=f"Django gives no connection with a transaction ({type(error).__name__}); "
+            reason=f"Django returned no connection with a transaction ({type(error).__name__}); "
             "leave the atomic() block that has failed, and call in the thread that opened the connection"
         )
     else:

@@ -153,7 +153,7 @@ class EventsGroup:
         for sink in sinks:
             self._deliverer(sink, from_now, retry)
         if not sinks or len({sink.name for sink in sinks}) < len(sinks):
-            raise InvalidInput(field="sinks", reason="must be one or more, each with a name of its own")
+            raise InvalidInput(field="sinks", reason="must be one or more, each with a different name")
         deliverers = [partial(self._deliverer, sink, from_now, retry) for sink in sinks]
         return Relay(self._wiring, deliverers, _Housekeeping(self._wiring), interval)
 

@@ -420,7 +420,7 @@ def test_what_nobody_expects_of_one_sink_ends_the_relay(broken: int) -> None:
 def test_a_relay_needs_sinks_with_names_of_their_own(
     vouchers: PartnerVouchers, names: tuple[str, ...]
 ) -> None:
-    with pytest.raises(InvalidInput, match=r"^sinks: must be one or more, each with a name of its own$"):
+    with pytest.raises(InvalidInput, match=r"^sinks: must be one or more, each with a different name$"):
         vouchers.events.relay(*map(ScriptedSink, names))
 
 

@@ -44,7 +44,7 @@ class Lists(Repository, ports.Lists):
         tables, log = self._unit.tables, self._unit.log
         if voucher_list.id in tables.ids_of_lists:
             raise StorageError(
-                reason=f"the id {voucher_list.id} was given to a list before; take another from `new_id`"
+                reason=f"the id {voucher_list.id} was already used for a list; take another from `new_id`"
             )
         if self.with_tag(voucher_list.partner, voucher_list.tag) is not None:
             raise StorageError(

@@ -102,7 +102,7 @@ class Uploads(Repository, ports.Uploads):
         tables.list(upload.list_id)
         if upload.id in tables.ids_of_uploads:
             raise StorageError(
-                reason=f"the id {upload.id} was given to an upload before; take another from `new_id`"
+                reason=f"the id {upload.id} was already used for an upload; take another from `new_id`"
             )
         log.put(tables.uploads, upload.id, upload)
         log.put(tables.ids_of_uploads, upload.id, None)

@@ -159,7 +159,7 @@ class _JoinedStorage(ports.Storage):
 
 def _own_transactions() -> HostTransactionError:
     return HostTransactionError(
-        reason="an upload works in transactions of its own; make it outside the host's transaction"
+        reason="an upload uses its own transactions; call it outside of the host's transaction"
     )
 
 

@@ -53,7 +53,7 @@ class BridgedConnection(psycopg.Connection[Any]):
         task = asyncio.current_task()
         if self.partner_vouchers_task not in (None, task):
             raise HostTransactionError(
-                reason="another task is in a call on this connection; give each task a session of its own"
+                reason="another task is in a call on this connection; give each task its own session"
             )
         self.partner_vouchers_task = task
 

@@ -69,7 +69,7 @@ class BridgedConnection:
         task = asyncio.current_task()
         if getattr(self._driver, _TASK, None) not in (None, task):
             raise HostTransactionError(
-                reason="another task is in a call on this connection; give each task a session of its own"
+                reason="another task is in a call on this connection; give each task its own session"
             )
         setattr(self._driver, _TASK, task)
 

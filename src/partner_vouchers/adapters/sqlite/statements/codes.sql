@@ -44,7 +44,7 @@ UPDATE pv_stock SET returned = returned - ?1, withdrawn = withdrawn + ?1 WHERE l
 SELECT id, code FROM pv_codes WHERE id > ? AND id <= ? ORDER BY id LIMIT ?
 
 -- next_dead_range --
--- The first range of ids of a list that nobody can get, and that ends after an id.
+-- The first dead range of a list that ends after an id.
 SELECT first, last FROM pv_dead_ranges WHERE first > ? AND first <= ? AND last > ? ORDER BY first LIMIT 1
 
 -- refresh_skip --
