@@ -12,21 +12,25 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_args, get_origin, get_type_hints
 
-from attrs import fields
+from attrs import fields, has
 
-from partner_vouchers import errors
+from partner_vouchers import PartnerVouchers, errors
+from partner_vouchers.adapters.memory import MemoryStorage
+from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.lifecycle import STATUS_TABLE, Action, State, Status, allowed_actions
 from partner_vouchers.domain.promo_events import PROMO_EVENTS, PromoEvent
 from partner_vouchers.domain.revocation import RESTOCK_TABLE
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import PartnerVouchersError
+from partner_vouchers.serialization import attribute_names
 from partner_vouchers.sinks.clevertap import FINAL_CODES, REGIONS
 from partner_vouchers.wire.stored_events import EVENT_TYPES
 
 REFERENCE = Path(__file__).parent / "reference"
 PAGES = (
-    *(REFERENCE / name for name in ("statuses.md", "errors.md", "events.md", "sinks.md")),
+    *(REFERENCE / name for name in ("statuses.md", "errors.md", "events.md", "sinks.md", "json.md")),
     Path(__file__).parent / "how-to" / "revoke.md",
 )
 
@@ -207,6 +211,53 @@ def own_events() -> str:
     )
 
 
+def shapes() -> str:
+    """Return the table of the keys that `to_dict` gives to each class that the calls return, and to promo events."""
+    found = returned_classes() | dict.fromkeys(PROMO_EVENTS, "")
+    return _table(
+        ("class", "from", "keys"),
+        (
+            (
+                f"`{kind.__name__}`",
+                f"`{source}`" if source else "",
+                ", ".join(f"`{key}`" for key in keys_of(kind)),
+            )
+            for kind, source in sorted(found.items(), key=lambda each: each[0].__name__)
+        ),
+    )
+
+
+def returned_classes() -> dict[type, str]:
+    """Return the classes of what the methods of all groups return, and of its parts, with where each comes from."""
+    found: dict[type, str] = {}
+
+    def add(kind: object, source: str) -> None:
+        for part in get_args(kind):
+            add(part, source)
+        kind = get_origin(kind) or kind
+        if isinstance(kind, type) and kind not in found and keys_of(kind):
+            found[kind] = source
+            for name, part in get_type_hints(kind).items():
+                if name in keys_of(kind):
+                    add(part, f"{kind.__name__}.{name}")
+
+    for group, methods in vars(PartnerVouchers(MemoryStorage())).items():
+        if not group.startswith("_"):
+            for name, method in inspect.getmembers(methods, inspect.ismethod):
+                if not name.startswith("_"):
+                    add(get_type_hints(method).get("return"), f"{group}.{name}")
+    return found
+
+
+def keys_of(kind: type) -> tuple[str, ...]:
+    """Return the keys that `to_dict` gives to an object of a class of this library; none for other values."""
+    if not kind.__module__.startswith("partner_vouchers."):
+        return ()
+    if has(kind):
+        return (("event",) if issubclass(kind, Event) else ()) + attribute_names(kind)
+    return getattr(kind, "_fields", ())
+
+
 def clevertap_codes() -> str:
     """Return the table of CleverTap's codes that are final."""
     return _table(("code", "why"), ((str(code), why) for code, why in FINAL_CODES.items()))
@@ -230,6 +281,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "regions": clevertap_regions,
     "promo": promo_events,
     "own": own_events,
+    "shapes": shapes,
     "statuses": statuses,
     "restocking": restocking,
     "transitions": transitions,

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from partner_vouchers import PartnerVouchers, to_dict
+from docs._generate import keys_of, returned_classes
+from partner_vouchers import PartnerVouchers, PointsDebited, to_dict
 from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.domain.lifecycle import Status
+from partner_vouchers.domain.promo_events import PROMO_EVENTS
 from partner_vouchers.errors import InvalidInput, UnknownList
 
 CODE = "PM500FF-2026-XYZ"
@@ -101,3 +104,49 @@ def test_codes_are_masked_or_whole() -> None:
     with pytest.raises(InvalidInput) as refused:
         to_dict(1, codes="all")  # type: ignore[arg-type]
     assert refused.value.field == "codes"
+
+
+def test_a_code_among_further_properties_of_an_event_is_masked() -> None:
+    event = PointsDebited(
+        occurred_at=datetime(2026, 11, 28, tzinfo=UTC),
+        user_id="ann",
+        wallet_id="W1",
+        source="API",
+        points=1,
+        transaction_id="T1",
+        extra={"Coupon Code": CODE, "Sale Channel": "shop"},
+    )
+    assert to_dict(event)["extra"] == {"Coupon Code": "PM…", "Sale Channel": "shop"}
+    assert to_dict(event, codes="whole")["extra"]["Coupon Code"] == CODE
+
+
+def test_every_class_that_a_call_returns_is_documented_with_its_keys() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "json.md").read_text(encoding="utf-8")
+    documented = {
+        name: tuple(re.findall(r"`(\w+)`", keys))
+        for name, keys in re.findall(r"^\| `(\w+)` \| [^|]* \| (`.*`) \|$", page, re.MULTILINE)
+    }
+    found = returned_classes()
+    assert {kind.__name__ for kind in found} >= {"ListView", "Reward", "Upload", "RowFault", "Page", "Stock"}
+    for kind in (*found, *PROMO_EVENTS):
+        assert documented[kind.__name__] == keys_of(kind)
+
+
+def test_the_documented_keys_are_those_of_real_objects(vouchers: PartnerVouchers) -> None:
+    reward = vouchers.codes.assign(campaign_id="CMP1", user_id="user-1")
+    upload = vouchers.uploads.find(list_id="1").items[0]
+    for value in (
+        reward,
+        reward.assignment,
+        reward.event,
+        upload,
+        vouchers.lists.get("1"),
+        vouchers.lists.stock("1"),
+        vouchers.lists.find(),
+        vouchers.uploads.errors(upload.id)[0],
+        vouchers.uploads.validate("1", b"A\n", filename="c.csv"),
+        vouchers.campaigns.lists_of("CMP1")[0],
+        vouchers.audit.entries().items[0],
+        vouchers.partners.all()[0],
+    ):
+        assert tuple(to_dict(value)) == keys_of(type(value))

@@ -71,7 +71,7 @@ def _plain(value: object, whole: bool) -> Any:
             return {_key(key): _plain(item, whole) for key, item in value.items()}
     if attrs.has(type(value)):
         name = {"event": value.event_name} if isinstance(value, Event) else {}
-        return name | _object({key: getattr(value, key) for key in _attributes(type(value))}, whole)  # type: ignore[arg-type]
+        return name | _object({key: getattr(value, key) for key in attribute_names(type(value))}, whole)  # type: ignore[arg-type]
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return _object(value._asdict(), whole)
     if isinstance(value, Sequence | frozenset) and not isinstance(value, bytes | bytearray | memoryview):
@@ -103,8 +103,8 @@ def _key(key: object) -> str:
 
 
 @cache
-def _attributes(kind: type) -> tuple[str, ...]:
-    """Return the names of the attributes of a class, then those of its properties with plain values."""
+def attribute_names(kind: type) -> tuple[str, ...]:
+    """Return the keys of an object of an attrs class: its attributes, then its properties with plain values."""
     fields = [field.name for field in attrs.fields(kind) if not field.name.startswith("_")]
     properties = [
         name
