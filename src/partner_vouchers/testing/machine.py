@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.errors import StaleVersion, StorageError
+from partner_vouchers.errors import StaleVersion, StorageError, Unsupported
 from partner_vouchers.testing import driver, model, strategies
 from partner_vouchers.testing.hooks import StorageHooks, Unable, must_raise
 from partner_vouchers.testing.modelled import CAMPAIGNS, SCOPES, ModelledStorage, Running
@@ -52,6 +52,11 @@ class StorageMachine(RuleBasedStateMachine):
         self._place = Path(self._directory.name)
         self._both = ModelledStorage(hooks.new_storage(self._place))
         self.model: model.Row = self._both.model
+        with self._both.storage.begin(write=False) as tx:
+            try:
+                self._redeems = tx.redemptions is not None
+            except Unsupported:
+                self._redeems = False
 
     def teardown(self) -> None:
         """Let go of the storage."""
@@ -199,6 +204,14 @@ class StorageMachine(RuleBasedStateMachine):
             for upload in tx.uploads.find(list_id, None, None, 1):
                 tx.codes.withdraw(upload.id)
             raise _Crash
+
+    # --- redemption ---
+
+    @precondition(lambda self: self._redeems)
+    @rule(list_id=lists, index=st.integers(0, 9), order_id=st.sampled_from(["order-1", "order-2"]))
+    def use(self, list_id: str, index: int, order_id: str) -> None:
+        """Redeem a code, revert its redemption, or retire it where nobody has it."""
+        self._both.use(list_id, index, order_id)
 
     # --- delivery ---
 

@@ -29,7 +29,7 @@ def new_model(now: datetime) -> Row:
 
 
 def of_state(each: Row, *states: str) -> list[str]:
-    """Return the codes of a list that are in one of these states: `left`, `given` or `withdrawn`."""
+    """Return the codes of a list that are in one of these states: `left`, `given`, `withdrawn` or `retired`."""
     return [code["code"] for code in each["codes"] if code["state"] in states]
 
 
@@ -40,7 +40,7 @@ def holders(model: Row, list_id: str) -> dict[str, str]:
         code: other
         for other, each in model["lists"].items()
         if each["scope"] == scope and each["state"] != "Archived"
-        for code in of_state(each, "left", "given")
+        for code in of_state(each, "left", "given", "retired")
     }
 
 
@@ -94,6 +94,11 @@ def give(model: Row, user: str, source: tuple[str, str]) -> Row | None:
     return None
 
 
-def counts(each: Row) -> tuple[int, int, int]:
-    """Return how many codes of a list were uploaded, given out and withdrawn."""
-    return len(each["codes"]), len(of_state(each, "given")), len(of_state(each, "withdrawn"))
+def counts(each: Row) -> tuple[int, ...]:
+    """Return how many codes of a list were uploaded, given out, withdrawn and retired."""
+    return len(each["codes"]), *(len(of_state(each, state)) for state in ("given", "withdrawn", "retired"))
+
+
+def redeemed(each: Row) -> list[bool]:
+    """Return, for each code of a list that was given out, whether it was used."""
+    return [code.get("used", False) for code in each["codes"] if code["state"] == "given"]

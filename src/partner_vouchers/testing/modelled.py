@@ -11,6 +11,7 @@ from attrs import define, evolve, field
 
 from partner_vouchers.domain.delivery import SinkProgress
 from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.redemption import EntryState
 from partner_vouchers.domain.uploads import Tally, Upload, interrupted
 from partner_vouchers.errors import (
     CodesExhausted,
@@ -26,6 +27,7 @@ from partner_vouchers.testing.hooks import must_raise
 SCOPES = {"a": "first", "b": "first", "c": "second"}
 CAMPAIGNS = ["CMP1", "CMP2"]
 LEASE = timedelta(seconds=30)
+_STATES = {"left": EntryState.AVAILABLE, "given": EntryState.HELD, "retired": EntryState.RETIRED}
 
 
 @define
@@ -259,6 +261,38 @@ class ModelledStorage:
         if key is not None:
             self.model["keys"].setdefault(key, ((user, source), held))
 
+    def use(self, list_id: str, index: int, order_id: str) -> None:
+        """Redeem a code of a list that was given out, revert its redemption, or retire it where nobody has it."""
+        known = [code for code in self.model["lists"][list_id]["codes"] if code["state"] != "withdrawn"]
+        if not known:
+            return
+        code = known[index % len(known)]
+
+        def work(tx: Transaction) -> bool:
+            found = tx.redemptions.entries([code["code"]], None, list_id).get(code["code"], [])
+            entry = next((each for each in found if each.list_id == list_id), None)
+            if entry is None:
+                # After their list was archived, others may have taken the place of codes that nobody had.
+                assert code["state"] == "left"
+                assert self.model["lists"][list_id]["state"] == "Archived"
+                return False
+            assert entry.state is _STATES[code["state"]]
+            assert (entry.redemption is not None) == code.get("used", False)
+            if entry.state is EntryState.AVAILABLE:
+                tx.redemptions.retire([entry])
+            elif entry.redemption is not None:
+                tx.redemptions.revert(evolve(entry.redemption, reverted_at=START))
+            elif entry.state is EntryState.HELD:
+                tx.redemptions.add([entry.redeemed(code["code"], order_id, START, None, START)])
+            return True
+
+        if not driver.in_transaction(self.storage, work):
+            return
+        if code["state"] == "given":
+            code["used"] = not code.get("used", False)
+        elif code["state"] == "left":
+            code["state"] = "retired"
+
     def deliver(self, limit: int, *, crash: bool) -> None:
         """Deliver events to a sink, and keep how far it has come; or crash before that."""
         with self.storage.begin() as tx:
@@ -282,11 +316,13 @@ class ModelledStorage:
                 shown = (found.name, found.state.value, found.expires_at, found.version)
                 assert shown == ("Winter Sale", each["state"], each["expires_at"], each["version"])
                 counts = tx.codes.counts(list_id)
-                assert (counts.uploaded, counts.distributed, counts.withdrawn) == model.counts(each)
+                shown_counts = (counts.uploaded, counts.distributed, counts.withdrawn, counts.retired)
+                assert shown_counts == model.counts(each)
                 left = driver.codes_of(tx.codes.remaining(list_id, None, driver.ALL))
                 assert left == model.of_state(each, "left")
-                given = driver.codes_of(tx.assignments.of_list(list_id, None, driver.ALL))
-                assert given == model.of_state(each, "given")
+                assignments = tx.assignments.of_list(list_id, None, driver.ALL)
+                assert driver.codes_of(assignments) == model.of_state(each, "given")
+                assert [found.redeemed_at is not None for found in assignments] == model.redeemed(each)
                 linked = [link["campaign"] for link in self.model["links"] if link["list"] == list_id]
                 assert [link.campaign_id for link in tx.campaigns.of_list(list_id)] == sorted(linked)
             for campaign in CAMPAIGNS:
