@@ -154,7 +154,7 @@ class CodeRevealed(AuditedEvent):
     event_name = "code.revealed"
 
 
-class AssignmentRevoked(AuditedEvent):
+class AssignmentTakenBack(AuditedEvent):
     """A code was taken back from a user. It is kept in the audit log alone; sinks receive `CodeRevoked`."""
 
     event_name = "assignment.revoked"

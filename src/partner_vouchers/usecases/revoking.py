@@ -6,15 +6,14 @@ from datetime import datetime
 
 from attrs import evolve
 
-from partner_vouchers import errors
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.delivery import DeliveryState, state_of
-from partner_vouchers.domain.events import AssignmentRevoked, FieldChange
+from partner_vouchers.domain.events import AssignmentTakenBack, FieldChange
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.limits import Per
 from partner_vouchers.domain.revocation import Obstacle, Revocation, require_restock
 from partner_vouchers.domain.text import could_be_id
-from partner_vouchers.errors import AlreadyRevoked, UnknownAssignment, Unsupported
+from partner_vouchers.errors import AlreadyRevoked, AssignmentRevoked, UnknownAssignment, Unsupported
 from partner_vouchers.ports import Transaction
 
 
@@ -51,7 +50,7 @@ def revoke(
     _uncount(tx, given)
     _cancel_dead_letters(tx, given, now)
     changes = FieldChange("assignment", None, given.id), FieldChange("restocked", None, restock)
-    tx.audit.append(actor, [AssignmentRevoked(occurred_at=now, list_id=given.list_id, changes=changes)])
+    tx.audit.append(actor, [AssignmentTakenBack(occurred_at=now, list_id=given.list_id, changes=changes)])
     return Revocation(evolve(given, revoked_at=now), now, actor, reason, restock)
 
 
@@ -62,7 +61,7 @@ def require_not_revoked(assignment: Assignment) -> Assignment:
         AssignmentRevoked: it was revoked.
     """
     if assignment.revoked_at is not None:
-        raise errors.AssignmentRevoked(assignment_id=assignment.id, revoked_at=assignment.revoked_at)
+        raise AssignmentRevoked(assignment_id=assignment.id, revoked_at=assignment.revoked_at)
     return assignment
 
 
