@@ -74,7 +74,7 @@ class CodesGroup(TakingBack):
             NotEligible: the user does not meet the rules of the links.
             UnknownEligibilityRule: a link names a rule that this program has not registered.
             IdempotencyConflict: the key was used with other arguments.
-            AssignmentRevoked: the code of the key was revoked since.
+            errors.AssignmentRevoked: the code of the key was revoked since.
             StorageBusy: the storage was locked by others for too long; call again.
             CommitOutcomeUnknown: the connection was lost during the commit; call again with the same key.
 
