@@ -682,6 +682,7 @@ def test_compressed_body_is_understood(
         ("br", b"what is it?"),
         ("gzip, gzip", compress(compress(b"twice"))),
     ],
+    ids=["no gzip", "cut", "with more", "no deflate", "unknown", "packed twice"],
 )
 def test_damaged_or_unknown_compression_leaves_the_status(
     client: HttpClient, coding: str, body: bytes

@@ -14,6 +14,7 @@ from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.domain.lifecycle import Status
 from partner_vouchers.domain.promo_events import PROMO_EVENTS
 from partner_vouchers.errors import InvalidInput, UnknownList
+from tests.support.ids import shown
 
 CODE = "PM500FF-2026-XYZ"
 
@@ -92,7 +93,7 @@ def test_an_error_has_its_code_message_and_facts() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"bytes", object(), Path("x"), iter([1]), {1, 2}.__iter__, lambda: 1], ids=repr
+    "value", [b"bytes", object(), Path("x"), iter([1]), {1, 2}.__iter__, lambda: 1], ids=shown
 )
 def test_what_the_library_never_returns_is_refused(value: object) -> None:
     with pytest.raises(InvalidInput) as refused:

@@ -16,6 +16,7 @@ from partner_vouchers.errors import HostTransactionError
 from tests.hosts.kinds import postgres
 from tests.hosts.shop import Place
 from tests.support.host import Host
+from tests.support.ids import shown
 
 pytestmark = postgres
 
@@ -109,7 +110,7 @@ def test_a_transaction_in_two_phases(host: Host, connect: Connect) -> None:
         {"prepare_threshold": 0},
         {"prepare_threshold": None},
     ],
-    ids=str,
+    ids=shown,
 )
 def test_the_hosts_cursors_neither_disturb_nor_are_disturbed(
     host: Host, connect: Connect, options: dict[str, Any]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from partner_vouchers.errors import MessageError
 from partner_vouchers.messages import MessageTemplate
 from partner_vouchers.messages.filters import ALLOWED
+from tests.support.ids import shown
 
 
 class Tier(Enum):
@@ -176,7 +177,7 @@ NEITHER: list[object] = [
 ]
 
 
-@pytest.mark.parametrize("value", [*BLANK, *NEITHER], ids=repr)
+@pytest.mark.parametrize("value", [*BLANK, *NEITHER], ids=shown)
 def test_blank_and_empty(value: object) -> None:
     is_blank = any(value is each or (type(value) is type(each) and value == each) for each in BLANK)
     is_empty = (

@@ -22,6 +22,7 @@ from partner_vouchers.errors import CodesExhausted, InvalidInput
 from partner_vouchers.observers import Call, Observer
 from partner_vouchers.observers.opentelemetry import OpenTelemetryObserver
 from partner_vouchers.observers.prometheus import PrometheusObserver
+from tests.support.ids import shown
 
 CODE = "PM500FF-2026-XYZ"
 
@@ -109,7 +110,7 @@ def test_without_observers_nothing_is_wrapped() -> None:
     assert "assign" not in vars(vouchers.codes)
 
 
-@pytest.mark.parametrize("observers", [5, "observer", None, [object()], [Recorder]], ids=repr)
+@pytest.mark.parametrize("observers", [5, "observer", None, [object()], [Recorder]], ids=shown)
 def test_what_is_no_observer_is_refused(observers: object) -> None:
     with pytest.raises(InvalidInput) as refused:
         PartnerVouchers(MemoryStorage(), observers=observers)  # type: ignore[arg-type]

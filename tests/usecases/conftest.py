@@ -1,8 +1,7 @@
-"""Every use case is tried on all storages.
+"""The rules of use cases are tried on memory, and on all storages with `-m deep`.
 
-What is marked `any_storage` depends on none of them: the contract of storages holds PostgreSQL to all that such a
-rule rests on, so it is tried there only with `-m deep`. What is about locks, imports, the outbox, deliveries and
-transactions of hosts is not marked.
+The contract holds every storage to all that such a rule rests on. What is marked `every_storage` is tried on each of
+them at once: locks, imports, the outbox, and transactions of hosts.
 """
 
 from __future__ import annotations
@@ -22,7 +21,9 @@ from tests.support.scratch import tmp_path as tmp_path
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    if item.get_closest_marker("any_storage") and "postgres" in item.name:
+    callspec = getattr(item, "callspec", None)
+    kind = callspec.params.get("storage", "memory") if callspec else "memory"
+    if kind != "memory" and not item.get_closest_marker("every_storage"):
         item.add_marker("deep")
 
 

@@ -410,7 +410,6 @@ def test_a_campaign_without_lists_is_an_error_of_its_own(host: Host) -> None:
     assert (refused.value.code, refused.value.campaign_id) == ("campaign_not_linked", "cmp")
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize(
     "arguments, field",
     [

@@ -217,7 +217,6 @@ def test_each_user_is_judged_by_a_context_of_their_own(storage: Storage, clock: 
     assert [reward.code for reward in outcome.rewards] == ["TIN1", "GOLD1", "TIN2"]
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize(
     "arguments, error",
     [

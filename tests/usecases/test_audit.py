@@ -9,8 +9,6 @@ from partner_vouchers.errors import InvalidCursor, InvalidInput, PartnerVouchers
 from partner_vouchers.ports import AuditEntry
 from tests.support.host import START, Host
 
-pytestmark = pytest.mark.any_storage
-
 
 def a_life(host: Host) -> str:
     """Do everything once that the audit log keeps; return the id of the list."""

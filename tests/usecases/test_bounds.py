@@ -12,6 +12,8 @@ from partner_vouchers import PartnerVouchers
 from partner_vouchers.errors import InvalidInput
 from tests.support.host import EXPIRY, Host
 
+pytestmark = pytest.mark.every_storage
+
 EMOJI = "".join(map(chr, range(0x1F300, 0x1F5FF)))
 
 

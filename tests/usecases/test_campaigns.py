@@ -10,8 +10,6 @@ from partner_vouchers.errors import ActionNotAllowed, InvalidInput, NotLinked, U
 from partner_vouchers.ports import Storage
 from tests.support.host import START, FixedClock, Host
 
-pytestmark = pytest.mark.any_storage
-
 
 def test_a_link_is_seen_from_both_sides(host: Host, vouchers: PartnerVouchers) -> None:
     found = host.a_list()

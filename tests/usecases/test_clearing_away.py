@@ -12,6 +12,8 @@ from partner_vouchers.errors import CodesExhausted, NotEligible, StorageError, U
 from partner_vouchers.ports import Storage
 from tests.support.host import START, FixedClock, Host
 
+pytestmark = pytest.mark.every_storage
+
 
 def test_only_a_failed_upload_is_cleared_away(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     cleared = list[str]()

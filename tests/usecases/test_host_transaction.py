@@ -25,6 +25,8 @@ from partner_vouchers.errors import (
 )
 from tests.support.host import FixedClock, Host
 
+pytestmark = pytest.mark.every_storage
+
 Connect = Callable[..., sqlite3.Connection]
 
 

@@ -270,7 +270,6 @@ def steps(work: Callable[[], object]) -> int:
     return taken
 
 
-@pytest.mark.any_storage
 def test_a_batch_of_one_user_costs_as_much_as_it_is_long(host: Host) -> None:
     host.a_list(*some_codes(700), campaign="CMP", repeat=RepeatPolicy.NEW_CODE)
     ordinals: list[int] = []

@@ -35,8 +35,6 @@ from partner_vouchers.errors import (
 )
 from tests.support.host import EXPIRY, MICROSECOND, START, Host
 
-pytestmark = pytest.mark.any_storage
-
 NAIVE = datetime(2027, 3, 31, 23, 59, 59)  # noqa: DTZ001 - the point of it
 NO_IDS = ["", "0", "7", "-1", "01", "1.0", " 1", "x", "١", "9" * 18, "9" * 40, "1; DROP TABLE pv_lists"]  # noqa: RUF001
 

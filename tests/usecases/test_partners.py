@@ -17,8 +17,6 @@ from partner_vouchers.errors import (
 from partner_vouchers.ports import Storage
 from tests.support.host import START, Host
 
-pytestmark = pytest.mark.any_storage
-
 
 def test_an_added_partner_can_be_looked_up(vouchers: PartnerVouchers) -> None:
     added = vouchers.partners.add("Puma")

@@ -11,8 +11,6 @@ import pytest
 from tests.support.host import Host, some_codes
 from tests.support.sinks import ScriptedSink
 
-pytestmark = pytest.mark.any_storage
-
 LOOK_UPS: dict[str, Callable[[Host], object]] = {
     "partners.get": lambda host: host.vouchers.partners.get("Puma"),
     "partners.all": lambda host: host.vouchers.partners.all(),

@@ -352,7 +352,6 @@ def test_a_file_that_is_refused_changes_nothing(
     assert refused.value.kind == kind
 
 
-@pytest.mark.any_storage
 def test_wrong_arguments_are_named(host: Host) -> None:
     for wrong, error in (
         ({"partner": "Nike"}, UnknownPartner),

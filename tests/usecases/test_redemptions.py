@@ -149,7 +149,6 @@ def test_only_what_was_redeemed_is_reverted(host: Host) -> None:
     assert shown.redeemed_at is not None
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize(
     "wrong, field",
     [

@@ -17,8 +17,6 @@ from partner_vouchers.errors import (
 from partner_vouchers.ports import ListOrder
 from tests.support.host import Host
 
-pytestmark = pytest.mark.any_storage
-
 _CURSOR = "after: is not the `next` of a page of {}; ask for the first page again"
 
 REFUSALS: dict[str, Callable[[Host], object]] = {

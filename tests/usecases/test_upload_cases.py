@@ -22,7 +22,6 @@ def test_every_file_is_described() -> None:
     assert {path.name for path in FILES.glob("*.csv")} == set(CASES)
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize("name", CASES)
 def test_a_file_has_its_result(host: Host, name: str) -> None:
     case = CASES[name]

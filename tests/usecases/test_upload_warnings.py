@@ -28,7 +28,6 @@ def test_warnings_are_counted_by_kind_and_listed_with_their_lines(host: Host) ->
     assert host.vouchers.uploads.get(upload.id) == upload
 
 
-@pytest.mark.any_storage
 def test_a_validation_lists_the_first_thousand_warnings_of_a_kind(host: Host) -> None:
     content = a_file("PM1", *(f"<b{number}>" for number in range(1500)))
     (listed,) = host.vouchers.uploads.validate(host.a_list().id, content, filename="x.csv").warnings.values()
@@ -50,7 +49,6 @@ def test_codes_that_users_hold_in_an_archived_list_are_told(host: Host) -> None:
     assert [(each.line, each.code) for each in checked.warnings[HELD].first] == [(3, "B"), (4, "A")]
 
 
-@pytest.mark.any_storage
 def test_validating_finds_twins(host: Host) -> None:
     content = a_file("aB", "AB", "É", "E\u0301", "X")
     checked = host.vouchers.uploads.validate(host.a_list().id, content, filename="x.csv")
@@ -59,7 +57,6 @@ def test_validating_finds_twins(host: Host) -> None:
     assert checked.acceptable == 5
 
 
-@pytest.mark.any_storage
 def test_no_warning_shows_a_code_in_its_repr(host: Host) -> None:
     checked = host.vouchers.uploads.validate(
         host.a_list().id, a_file("secretPM500", "SECRETPM500", "<secret>"), filename="x.csv"
@@ -78,7 +75,6 @@ def an_error_file(size: int) -> bytes:
     return content + b"9,LAST,empty," + b"x" * (size - len(content) - 13)
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize("as_stream", [False, True], ids=["bytes", "stream"])
 def test_a_corrected_error_file_may_be_four_times_as_large(host: Host, as_stream: bool) -> None:
     content = an_error_file(MAX_FILE_BYTES + 1)
@@ -91,7 +87,6 @@ def test_a_corrected_error_file_may_be_four_times_as_large(host: Host, as_stream
     assert refused.kind is FileFaultKind.TOO_LARGE
 
 
-@pytest.mark.any_storage
 def test_but_no_larger(host: Host) -> None:
     class Endless(io.RawIOBase):
         begun = False

@@ -123,7 +123,6 @@ SOURCES: dict[str, Callable[[Path], Any]] = {
 }
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_file_comes_in_many_forms(host: Host, tmp_path: Path, source: str) -> None:
     path = tmp_path / "winter.csv"
@@ -162,7 +161,6 @@ class Broken(io.RawIOBase):
         raise OSError(5, "Input/output error")
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize(
     "source",
     [
@@ -245,7 +243,6 @@ def test_a_validated_stream_is_left_where_it_was_found(host: Host) -> None:
     assert (stream.tell(), upload.accepted) == (2, 2)
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize(
     "changed, field",
     [
@@ -302,7 +299,6 @@ FILE_FAULTS: dict[str, tuple[bytes, dict[str, Any], FileFaultKind, int | None]] 
 }
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize("fault", FILE_FAULTS)
 def test_a_file_is_refused_as_a_whole(host: Host, fault: str) -> None:
     content, options, kind, line = FILE_FAULTS[fault]
@@ -328,7 +324,6 @@ def test_a_file_is_refused_as_a_whole(host: Host, fault: str) -> None:
     assert host.upload(found.id, "A", "B").accepted == 2
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize(
     "content, says",
     [
@@ -353,13 +348,11 @@ def test_the_row_errors_found_before_a_file_was_refused_are_kept(host: Host) -> 
     ]
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize("filename", ["codes.csv", "CODES.CSV", "a.b.Csv", ".csv"])
 def test_a_file_name_ends_in_csv_in_any_case(host: Host, filename: str) -> None:
     assert host.upload(host.a_list().id, "A", filename=filename).accepted == 1
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8-sig", "cp1252", "latin-1"])
 def test_other_encodings_are_read_when_they_are_named(host: Host, encoding: str) -> None:
     found = host.a_list()
@@ -373,7 +366,6 @@ def a_large_file(size: int) -> bytes:
     return rows + b"X" + b" " * (size - len(rows) - 1)
 
 
-@pytest.mark.any_storage
 def test_a_file_of_exactly_50_mb_is_accepted(host: Host) -> None:
     content = a_large_file(MAX_FILE_BYTES)
     assert len(content) == 50 * 1024**2
@@ -383,7 +375,6 @@ def test_a_file_of_exactly_50_mb_is_accepted(host: Host) -> None:
     assert host.vouchers.uploads.original_file(upload.id).read() == content
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize("as_stream", [False, True], ids=["bytes", "stream"])
 def test_a_file_of_one_byte_more_is_refused(host: Host, as_stream: bool) -> None:
     content = b"A\n" * (MAX_FILE_BYTES // 2) + b"B"
@@ -437,7 +428,6 @@ ROW_FAULTS: dict[str, tuple[list[str], tuple[int, str, RowFaultKind]]] = {
 }
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize("fault", ROW_FAULTS)
 def test_a_row_is_refused_and_the_rest_goes_on(host: Host, fault: str) -> None:
     rows, (line, raw, kind) = ROW_FAULTS[fault]
@@ -502,7 +492,6 @@ def test_outer_white_space_is_trimmed(host: Host) -> None:
     assert host.left(found.id) == ["A", "B", "C", "D"]
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize("code", ["=1+1", "-5", "@x", "+9", "\\", "😀", "ПМ", "%_", "null", "0", "L" * 128])
 def test_unusual_codes_are_codes_too(host: Host, code: str) -> None:
     found = host.a_list()
@@ -597,7 +586,6 @@ def test_the_longest_code_can_be_set(storage: Storage, clock: FixedClock) -> Non
 # --- headers, line ends, quotes --------------------------------------------------------------------------
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize(
     "header", ["code", "CODES", "Voucher_Code", "voucher code", "Coupon Code", '"code"', " code "]
 )
@@ -609,7 +597,6 @@ def test_a_known_header_is_skipped_and_the_upload_says_so(host: Host, header: st
     assert host.vouchers.uploads.get(upload.id).header_skipped
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize("row", ["codes2", "vouchercode1", "CODE1"])
 def test_any_other_first_row_is_a_code(host: Host, row: str) -> None:
     found = host.a_list()
@@ -638,7 +625,6 @@ def test_a_host_adds_column_titles_of_its_own(storage: Storage, clock: FixedCloc
     ]
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize(
     "content",
     [
@@ -938,7 +924,6 @@ def test_the_log_of_a_list_comes_in_pages_the_newest_first(host: Host, vouchers:
     assert len(vouchers.uploads.find(list_id=other.id)) == 1
 
 
-@pytest.mark.any_storage
 def test_a_page_of_the_log_ends_where_the_next_begins(host: Host, vouchers: PartnerVouchers) -> None:
     found = host.a_list()
     ids = [host.upload(found.id, f"A{number}").id for number in range(4)]
@@ -947,7 +932,6 @@ def test_a_page_of_the_log_ends_where_the_next_begins(host: Host, vouchers: Part
     assert [upload.id for upload in [*page, *rest]] == ids[::-1]
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize(
     "arguments, error, code",
     [

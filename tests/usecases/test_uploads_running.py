@@ -40,6 +40,8 @@ from partner_vouchers.usecases.upload_entries import UploadEntries
 from partner_vouchers.usecases.upload_lease import LEASE, UploadLease
 from tests.support.host import MICROSECOND, PATIENCE, START, FixedClock, Host, some_codes
 
+pytestmark = pytest.mark.every_storage
+
 # --- one upload at a time ------------------------------------------------------------------------------
 
 

@@ -19,6 +19,8 @@ from partner_vouchers.usecases.upload_entries import UploadEntries
 from partner_vouchers.usecases.upload_lease import LEASE
 from tests.support.host import MICROSECOND, PATIENCE, FixedClock, Host, some_codes
 
+pytestmark = pytest.mark.every_storage
+
 CODES = some_codes(5_000)
 
 

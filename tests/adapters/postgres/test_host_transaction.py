@@ -17,6 +17,7 @@ from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists, StorageBusy
 from tests.adapters.postgres.conftest import Connect, Connection
 from tests.support.host import PATIENCE, Host, some_codes
+from tests.support.ids import shown
 from tests.support.postgres import server
 
 
@@ -34,7 +35,7 @@ def orders(connect: Connect) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"row_factory": dict_row}, {"cursor_factory": psycopg.ClientCursor}], ids=str
+    "options", [{}, {"row_factory": dict_row}, {"cursor_factory": psycopg.ClientCursor}], ids=shown
 )
 def test_the_order_the_code_and_the_event_are_committed_together(
     host: Host, connect: Connect, options: dict[str, Any]

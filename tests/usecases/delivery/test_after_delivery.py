@@ -508,7 +508,6 @@ def test_many_events_are_removed(storage: Storage, clock: FixedClock) -> None:
     assert len(host.outbox()) <= 1
 
 
-@pytest.mark.any_storage
 def test_very_many_dead_letters_are_looked_through_in_few_steps(
     storage: Storage, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,8 @@ from partner_vouchers.usecases.delivery.lease import SinkLease
 from tests.support.host import MICROSECOND, PATIENCE, FixedClock, Host
 from tests.support.sinks import ScriptedSink, take_all
 
+pytestmark = pytest.mark.every_storage
+
 
 def of(host: Host, sink: str = "crm") -> SinkLease:
     return SinkLease(host.vouchers._wiring, sink)

@@ -424,7 +424,6 @@ def test_a_relay_needs_sinks_with_names_of_their_own(
         vouchers.events.relay(*map(ScriptedSink, names))
 
 
-@pytest.mark.any_storage
 @pytest.mark.parametrize(
     "interval", [0, 0.0, -1, float("nan"), float("inf"), 1e300, "1", None, True], ids=repr
 )

@@ -16,6 +16,8 @@ from partner_vouchers.wire.stored_events import event_to_json
 from tests.support.host import START, Host
 from tests.support.sinks import ScriptedSink
 
+pytestmark = pytest.mark.every_storage
+
 NEWER = "CT Points Borrowed"
 
 
