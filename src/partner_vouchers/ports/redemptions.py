@@ -70,7 +70,7 @@ class Redemptions(Protocol):
         partner: str | None,  # noqa: ARG002 - for those that look
         list_id: str | None,  # noqa: ARG002
     ) -> dict[str, Unused]:
-        """Return codes with exactly one entry, which a user holds, and which was never redeemed, by code.
+        """Return codes of which users hold exactly one entry, and that were never redeemed, by code.
 
         It is what most rows of a partner's file are about, so it should be fast; codes may be left out. The arguments
         and the locks are those of `entries`. It has a body, which leaves out all.

@@ -82,25 +82,25 @@ class SqlRedemptions:
         return found
 
     def unused(self, codes: Sequence[str], partner: str | None, list_id: str | None) -> dict[str, Unused]:
-        scopes = self._scopes(partner, list_id)
-        if len(scopes) != 1:
-            return {}
-        asked = (json.dumps(codes, ensure_ascii=False), scopes[0])
-        rows = self._db.fetch("unused_codes", *asked)
-        if self._lock([code_id for _, code_id in rows]):
-            rows = self._db.fetch("unused_codes", *asked)
-        expiries = {
-            number: expires_at
-            for number, (list_number, of_partner, expires_at, _) in self._lists(
-                {code_id >> POSITION_BITS for _, code_id in rows}
-            ).items()
-            if partner in (None, of_partner) and list_id in (None, list_number)
-        }
-        return {
-            code: Unused(str(code_id), expiries[code_id >> POSITION_BITS])
-            for code, code_id in rows
-            if code_id >> POSITION_BITS in expiries
-        }
+        scopes = json.dumps(self._scopes(partner, list_id))
+        wanted = json.dumps(codes, ensure_ascii=False)
+        rows = self._db.fetch("unused_codes", scopes, wanted)
+        if self._lock([row[1] for row in rows]):
+            rows = self._db.fetch("unused_codes", scopes, wanted)
+        lists = self._lists({row[1] >> POSITION_BITS for row in rows})
+        found: dict[str, Unused] = {}
+        several: set[str] = set()
+        for code, code_id, is_redeemed in rows:
+            said = lists.get(code_id >> POSITION_BITS)
+            if said is None or partner not in (None, said[1]) or list_id not in (None, said[0]):
+                continue
+            if code in found or code in several or is_redeemed:
+                # Of several that users have, the rules choose.
+                several.add(code)
+                found.pop(code, None)
+            else:
+                found[code] = Unused(str(code_id), said[2])
+        return found
 
     def record(self, uses: Sequence[Use]) -> None:
         recorded_at = from_instant(uses[0].recorded_at)

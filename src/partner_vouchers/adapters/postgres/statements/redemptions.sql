@@ -9,6 +9,14 @@ FROM json_each(?) AS s CROSS JOIN json_each(?) AS i CROSS JOIN LATERAL (
 UNION ALL
 SELECT i.value, c.code_id FROM json_each(?) AS i CROSS JOIN pv_superseded_codes AS c WHERE c.code = i.value
 
+-- unused_codes --
+-- Codes of scopes that users have, with whether they were redeemed. A code that other entries have had is left out.
+SELECT i.value, c.code_id, EXISTS (SELECT 1 FROM pv_redemptions AS r WHERE r.code_id = c.code_id)
+FROM json_each(?) AS s CROSS JOIN json_each(?) AS i CROSS JOIN LATERAL (
+    SELECT code_id FROM pv_active_codes WHERE scope_id = CAST(s.value AS bigint) AND code = i.value LIMIT 1) AS c
+CROSS JOIN LATERAL (SELECT code_id FROM pv_assignments WHERE code_id = c.code_id LIMIT 1) AS a
+WHERE NOT {is_revoked} AND NOT EXISTS (SELECT 1 FROM pv_superseded_codes AS u WHERE u.code = i.value)
+
 -- lock_available --
 -- Keeps codes that nobody has from being taken. One that another transaction is taking is waited for.
 SELECT c.id FROM json_each(?) AS i CROSS JOIN pv_codes AS c

@@ -18,12 +18,11 @@ UNION ALL
 SELECT i.value, c.code_id FROM json_each(?) AS i CROSS JOIN pv_superseded_codes AS c WHERE c.code = i.value
 
 -- unused_codes --
--- Codes of a scope that users have, that were never redeemed, and that no other entry has.
-SELECT i.value, c.code_id
-FROM json_each(?) AS i CROSS JOIN pv_active_codes AS c CROSS JOIN pv_assignments AS a
-WHERE c.scope_id = ? AND c.code = i.value AND a.code_id = c.code_id
-  AND NOT EXISTS (SELECT 1 FROM pv_redemptions AS r WHERE r.code_id = c.code_id) AND NOT {is_revoked}
-  AND NOT EXISTS (SELECT 1 FROM pv_superseded_codes AS s WHERE s.code = i.value)
+-- Codes of scopes that users have, with whether they were redeemed. A code that other entries have had is left out.
+SELECT i.value, c.code_id, EXISTS (SELECT 1 FROM pv_redemptions AS r WHERE r.code_id = c.code_id)
+FROM json_each(?) AS s CROSS JOIN json_each(?) AS i CROSS JOIN pv_active_codes AS c CROSS JOIN pv_assignments AS a
+WHERE c.scope_id = CAST(s.value AS bigint) AND c.code = i.value AND a.code_id = c.code_id AND NOT {is_revoked}
+  AND NOT EXISTS (SELECT 1 FROM pv_superseded_codes AS u WHERE u.code = i.value)
 
 -- owners_of_codes --
 -- Who was given codes, and whether they were revoked.
