@@ -111,7 +111,7 @@ class Scene:
             "retry": RetryPolicy(), "interval": 1.0, "ids": [], "sinks": self.sink,
             "partner": "Puma", "order_id": "order-3", "redeemed_at": None, "amount": None,
             "report_id": self.report_id, "kinds": None, "older_than": timedelta(0), "since": None, "until": None,
-            "revoked": True, "reason": "refund", "restock": False,
+            "expiring_soon": timedelta(days=7), "revoked": True, "reason": "refund", "restock": False,
         }  # fmt: skip
         special: dict[tuple[str, str], dict[str, Any]] = {
             ("lists", "create"): new,

@@ -223,6 +223,30 @@ class ListExpired(Event):
 
 
 @frozen(kw_only=True)
+class ListExpiringSoon(Event):
+    """A voucher list expires soon. The delivery that finds out writes it, once for each expiry.
+
+    Attributes:
+        list_id: the voucher list.
+        partner: its partner.
+        list_tag: its tag.
+        expires_at: when it expires, in UTC.
+    """
+
+    event_name: ClassVar[str] = "list.expiring_soon"
+
+    list_id: str
+    partner: str
+    list_tag: str
+    expires_at: datetime
+
+    @property
+    def ordering_key(self) -> str:
+        """The list."""
+        return list_key(self.list_id)
+
+
+@frozen(kw_only=True)
 class CodeEvent(Event):
     """Something that happened to one code.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import fields, frozen
@@ -33,6 +33,7 @@ class ListView:
         retired: codes that were revoked and are never given again.
         available: codes that can be given out: `uploaded` without all of the above.
         low_stock_at: when the list is running low, or None.
+        expiring_soon: how long before the expiry `list.expiring_soon` is written, or None.
         created_at: in UTC.
         updated_at: the last change of the list or its codes by a person, in UTC.
         version: pass it to an edit, so that no other change is overwritten.
@@ -54,6 +55,7 @@ class ListView:
     retired: int
     available: int
     low_stock_at: LowStock | None
+    expiring_soon: timedelta | None
     created_at: datetime
     updated_at: datetime
     version: int

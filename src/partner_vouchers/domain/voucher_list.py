@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from enum import Enum
 from functools import cached_property
 from typing import Final
@@ -39,6 +39,8 @@ class Unchanged(Enum):
 
     UNCHANGED = "unchanged"
 
+
+_LONGEST_NOTICE = timedelta(days=3650)
 
 UNCHANGED: Final = Unchanged.UNCHANGED
 """Stands for an argument of an edit that leaves the field as it is, where None would clear it."""
@@ -83,6 +85,7 @@ class VoucherList:
         expires_at: the last instant at which a code is given out, in UTC.
         state: the stored part of the status; `status_at` adds the expiry.
         low_stock_at: when the list is running low, or None for never.
+        expiring_soon: how long before the expiry `list.expiring_soon` is written, or None for never.
         scope: where its codes must be unique, as the duplicate policy said when it was created.
         counts: the counters, kept by the storage.
         notified: the stock level of the last event about the stock, kept by the storage.
@@ -101,6 +104,7 @@ class VoucherList:
     expires_at: datetime
     state: State = State.ACTIVE
     low_stock_at: LowStock | None = None
+    expiring_soon: timedelta | None = None
     scope: str = ""
     counts: Counts = field(factory=Counts)
     notified: StockLevel = StockLevel.ENOUGH
@@ -113,6 +117,12 @@ class VoucherList:
     def status_at(self, now: datetime) -> Status:
         """Return the status of the list at `now`."""
         return status_at(self.state, self.expires_at, now)
+
+    def expires_soon_at(self, now: datetime) -> bool:
+        """Return whether the list expires soon at `now`, as `expiring_soon` says, and is not archived."""
+        if self.expiring_soon is None or self.state is State.ARCHIVED:
+            return False
+        return self.expires_at - self.expiring_soon <= now <= self.expires_at
 
     @cached_property
     def snapshot(self) -> ListSnapshot:
@@ -171,6 +181,7 @@ class VoucherList:
         expires_at: datetime | date | Unchanged = UNCHANGED,
         zone: tzinfo | None = None,
         low_stock_at: LowStock | Unchanged | None = UNCHANGED,
+        expiring_soon: timedelta | Unchanged | None = UNCHANGED,
     ) -> tuple[VoucherList, tuple[Event, ...]]:
         """Change what may be changed. An Expired list that is extended returns to what it was.
 
@@ -197,6 +208,9 @@ class VoucherList:
             low_stock_at=self.low_stock_at
             if _is_same(low_stock_at, self.low_stock_at)
             else new_low_stock(low_stock_at),
+            expiring_soon=self.expiring_soon
+            if _is_same(expiring_soon, self.expiring_soon)
+            else new_expiring_soon(expiring_soon),
         )
         changes = _differences(self, changed)
         if not changes:
@@ -302,6 +316,7 @@ def new_list(
     expires_at: datetime | date,
     zone: tzinfo | None = None,
     low_stock_at: LowStock | None = None,
+    expiring_soon: timedelta | None = None,
     now: datetime,
 ) -> tuple[VoucherList, tuple[Event, ...]]:
     """Return a new, active list and the event of its creation.
@@ -320,10 +335,24 @@ def new_list(
         description=require_text("description", description),
         expires_at=new_expiry(expires_at, zone, now),
         low_stock_at=new_low_stock(low_stock_at),
+        expiring_soon=new_expiring_soon(expiring_soon),
         created_at=now,
         updated_at=now,
     )
     return created, (ListCreated(occurred_at=now, list_id=id, changes=_differences(None, created)),)
+
+
+def new_expiring_soon(value: object) -> timedelta | None:
+    """Return how long before its expiry a list expires soon, or None for never.
+
+    Raises:
+        InvalidInput: it is no timedelta above zero and of at most ten years.
+    """
+    if value is None or (isinstance(value, timedelta) and timedelta(0) < value <= _LONGEST_NOTICE):
+        return value
+    raise InvalidInput(
+        field="expiring_soon", reason="must be a timedelta above zero and of at most 3,650 days, or None"
+    )
 
 
 def _is_same(value: object, present: object) -> bool:
@@ -331,7 +360,7 @@ def _is_same(value: object, present: object) -> bool:
     return value is UNCHANGED or (type(value) is type(present) and value == present)
 
 
-_RECORDED = ("partner", "tag", "name", "description", "expires_at", "state", "low_stock_at")
+_RECORDED = ("partner", "tag", "name", "description", "expires_at", "state", "low_stock_at", "expiring_soon")
 
 
 def _differences(before: VoucherList | None, after: VoucherList | None) -> tuple[FieldChange, ...]:
@@ -345,6 +374,8 @@ def _plain(voucher_list: VoucherList | None, name: str) -> Value:
         return value.isoformat()
     if isinstance(value, State):
         return value.value
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     if isinstance(value, PercentUsed):
         return f"{value.percent}% used"
     found: Value = value

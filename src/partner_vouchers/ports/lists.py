@@ -172,6 +172,20 @@ class Lists(Protocol):
         """Return a page of lists."""
         ...
 
+    def expiring(self, now: datetime, limit: int) -> list[VoucherList]:
+        """Return up to `limit` lists that expire soon, and of which that was not set for this expiry.
+
+        These are lists that are not archived, whose expiry is not before `now`, and at most `expiring_soon` after it.
+        It has a body for storages that do not keep `expiring_soon`.
+        """
+        del now, limit
+        return []
+
+    def set_expiring(self, list_id: str) -> bool:
+        """Set that the present expiry of a list was notified; return False if it was before. It has a body, too."""
+        del list_id
+        return False
+
     def set_notified_level(self, list_id: str, level: StockLevel) -> None:
         """Set the stock level that was notified last.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from partner_vouchers.domain.events import ListExpired
+from partner_vouchers.domain.events import ListExpired, ListExpiringSoon
 from partner_vouchers.domain.lifecycle import Status, criteria_for
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.ports import ListOrder, ListQuery, SortKey, Transaction
@@ -16,17 +16,38 @@ _AT_ONCE = 100
 
 
 def announce_expired(wiring: Wiring) -> int:
-    """Store an event for each list that has expired since it was last looked; return how many.
+    """Store an event for each list that expires soon or has expired since it was last looked; return how many.
 
     The lists are walked through by their expiry, and the storage remembers how far. One that is extended comes
     later in this order, and is announced again.
     """
-    announced = 0
+    announced = _announce_expiring(wiring)
     while True:
         now = wiring.now()
         if not wiring.read(_expired, now, 1):
             return announced
         announced += wiring.write(_announce, now)
+
+
+def _announce_expiring(wiring: Wiring) -> int:
+    """Store an event for each list that expires soon, once for each expiry; return how many."""
+    announced = 0
+    while True:
+        now = wiring.now()
+        if not wiring.read(_expiring, now):
+            return announced
+        announced += wiring.write(_announce_soon, now)
+
+
+def _expiring(tx: Transaction, now: datetime) -> list[VoucherList]:
+    return tx.lists.expiring(now, 1)
+
+
+def _announce_soon(tx: Transaction, now: datetime) -> int:
+    found = [each for each in tx.lists.expiring(now, _AT_ONCE) if tx.lists.set_expiring(each.id)]
+    tx.outbox.append([_soon_event(each) for each in found])
+    tx.commit()
+    return len(found)
 
 
 def _announce(tx: Transaction, now: datetime) -> int:
@@ -55,4 +76,14 @@ def _event(voucher_list: VoucherList) -> ListExpired:
         list_id=voucher_list.id,
         partner=voucher_list.partner,
         list_tag=voucher_list.tag,
+    )
+
+
+def _soon_event(voucher_list: VoucherList) -> ListExpiringSoon:
+    return ListExpiringSoon(
+        occurred_at=voucher_list.expires_at - (voucher_list.expiring_soon or timedelta(0)),
+        list_id=voucher_list.id,
+        partner=voucher_list.partner,
+        list_tag=voucher_list.tag,
+        expires_at=voucher_list.expires_at,
     )

@@ -65,6 +65,7 @@ class ListsGroup:
         expires_at: datetime | date,
         zone: tzinfo | None = None,
         low_stock_at: LowStock | None = None,
+        expiring_soon: timedelta | None = None,
         actor: str | None = None,
     ) -> ListView:
         """Create an empty, active list.
@@ -79,6 +80,7 @@ class ListsGroup:
                 23:59:59 of that day in `zone`.
             zone: the time zone of a bare date.
             low_stock_at: codes left, or `PercentUsed(n)`, at which `list.running_low` is written.
+            expiring_soon: how long before the expiry the event `list.expiring_soon` is written, once.
             actor: the person who creates it, for the audit log.
 
         Raises:
@@ -109,6 +111,7 @@ class ListsGroup:
             expires_at=expires_at,
             zone=zone,
             low_stock_at=low_stock_at,
+            expiring_soon=expiring_soon,
             now=now,
         )
 
@@ -133,6 +136,7 @@ class ListsGroup:
         expires_at: datetime | date,
         zone: tzinfo | None = None,
         low_stock_at: LowStock | None = None,
+        expiring_soon: timedelta | None = None,
         actor: str | None = None,
     ) -> ListView:
         """Return the partner's list that has the tag, and create the list and the partner if there is none.
@@ -148,6 +152,7 @@ class ListsGroup:
             expires_at: likewise.
             zone: likewise.
             low_stock_at: likewise.
+            expiring_soon: likewise.
             actor: the person who creates it, for the audit log.
 
         Raises:
@@ -174,6 +179,7 @@ class ListsGroup:
             expires_at=expires_at,
             zone=zone,
             low_stock_at=low_stock_at,
+            expiring_soon=expiring_soon,
             now=now,
         )
         # Invalid arguments are an error even if the list exists, except an expiry that has passed.
@@ -253,10 +259,11 @@ class ListsGroup:
         expires_at: datetime | date | Unchanged = UNCHANGED,
         zone: tzinfo | None = None,
         low_stock_at: LowStock | Unchanged | None = UNCHANGED,
+        expiring_soon: timedelta | Unchanged | None = UNCHANGED,
         version: int | None = None,
         actor: str | None = None,
     ) -> ListView:
-        """Change the name, description, expiry or stock threshold; arguments that you do not pass stay as they are.
+        """Change the name, description, expiry or thresholds; arguments that you do not pass stay as they are.
 
         A later expiry brings an Expired list back to what it was, Active or Paused. A value that equals the present one
         is not a change and is not checked: a form of an Expired list can be saved with its old expiry and a new name.
@@ -268,6 +275,7 @@ class ListsGroup:
             expires_at: see `create`.
             zone: see `create`.
             low_stock_at: see `create`; None for no threshold.
+            expiring_soon: see `create`; None for no event.
             version: the `version` of the list that the change is based on; None overwrites any version.
             actor: the person who changes it, for the audit log.
 
@@ -286,6 +294,7 @@ class ListsGroup:
                 expires_at=expires_at,
                 zone=zone,
                 low_stock_at=low_stock_at,
+                expiring_soon=expiring_soon,
             )
 
         return self._change(list_id, change, version, actor)

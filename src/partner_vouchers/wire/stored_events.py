@@ -18,6 +18,7 @@ from partner_vouchers.domain.events import (
     Event,
     FieldChange,
     ListExpired,
+    ListExpiringSoon,
     StockEvent,
     UnreadableEvent,
 )
@@ -30,7 +31,7 @@ _OWN_EVENTS = [
     found
     for found in vars(events).values()
     if isinstance(found, type)
-    and issubclass(found, AuditedEvent | StockEvent | ListExpired | CodeEvent)
+    and issubclass(found, AuditedEvent | StockEvent | ListExpired | ListExpiringSoon | CodeEvent)
     and found not in (AuditedEvent, StockEvent, CodeEvent, UnreadableEvent)
 ]
 

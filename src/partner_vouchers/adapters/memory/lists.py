@@ -7,7 +7,7 @@ from datetime import datetime
 from attrs import evolve
 
 from partner_vouchers import ports
-from partner_vouchers.adapters.memory.tables import Stock
+from partner_vouchers.adapters.memory.tables import Stock, number
 from partner_vouchers.adapters.memory.unit import Repository
 from partner_vouchers.domain.campaigns import CampaignLink
 from partner_vouchers.domain.lifecycle import State
@@ -100,6 +100,23 @@ class Lists(Repository, ports.Lists):
 
     def find(self, query: ListQuery) -> list[VoucherList]:
         return query.pick(self._unit.tables.lists.values())
+
+    def expiring(self, now: datetime, limit: int) -> list[VoucherList]:
+        tables = self._unit.tables
+        found = (
+            each
+            for each in tables.lists.values()
+            if each.expires_soon_at(now) and tables.notified_expiries.get(each.id) != each.expires_at
+        )
+        return sorted(found, key=lambda each: (each.expires_at, number(each.id)))[:limit]
+
+    def set_expiring(self, list_id: str) -> bool:
+        tables = self._unit.tables
+        expires_at = tables.list(list_id).expires_at
+        if tables.notified_expiries.get(list_id) == expires_at:
+            return False
+        self._unit.log.put(tables.notified_expiries, list_id, expires_at)
+        return True
 
     def set_notified_level(self, list_id: str, level: StockLevel) -> None:
         tables = self._unit.tables

@@ -138,6 +138,7 @@ class Tables:
         report_rows: by report id, in the order of lines.
         revocations: by assignment id.
         event_positions: by assignment id, the position of its event.
+        notified_expiries: by list id, the expiry for which it was notified that it is soon.
         keys: by idempotency key, the fingerprint and the ids of the assignments.
         reservations: by id.
         open_of_user: by user, the ids of open reservations, as the keys of a dict.
@@ -183,6 +184,7 @@ class Tables:
         self.report_rows: dict[str, list[ReconciledRow]] = {}
         self.revocations: dict[str, Revocation] = {}
         self.event_positions: dict[str, int] = {}
+        self.notified_expiries: dict[str, datetime] = {}
         self.keys: dict[str, tuple[str, tuple[str, ...]]] = {}
         self.reservations: dict[str, Reservation] = {}
         self.open_of_user: dict[str, dict[str, None]] = {}

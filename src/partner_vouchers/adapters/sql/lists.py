@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from partner_vouchers.adapters.sql.columns import (
     first_code_id,
@@ -78,6 +78,7 @@ class SqlLists:
             from_instant(voucher_list.updated_at),
             voucher_list.version,
             voucher_list.search_text,
+            _microseconds(voucher_list.expiring_soon),
         )
         self._db.change("add_stock", number, first_code_id(number))
         self._keep_terms(number, voucher_list)
@@ -114,6 +115,7 @@ class SqlLists:
             from_instant(voucher_list.updated_at),
             voucher_list.version,
             voucher_list.search_text,
+            _microseconds(voucher_list.expiring_soon),
             number,
             voucher_list.version - 1,
         )
@@ -164,6 +166,13 @@ class SqlLists:
         rows = self._db.fetch(f"{statements['list_rows']}{where} {order}", *parameters, query.limit)
         return [list_from_row(row) for row in rows]
 
+    def expiring(self, now: datetime, limit: int) -> list[VoucherList]:
+        instant = from_instant(now)
+        return [list_from_row(row) for row in self._db.fetch("expiring_lists", instant, instant, limit)]
+
+    def set_expiring(self, list_id: str) -> bool:
+        return bool(self._db.change("set_expiring", to_list_number(list_id)))
+
     def set_notified_level(self, list_id: str, level: StockLevel) -> None:
         self._db.change("set_notified_level", int(level), require_list(self._db, list_id))
 
@@ -184,3 +193,7 @@ class SqlLists:
             voucher_list.description,
             from_instant(voucher_list.expires_at),
         )
+
+
+def _microseconds(length: timedelta | None) -> int | None:
+    return None if length is None else length // timedelta(microseconds=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from partner_vouchers.adapters.sql.columns import from_instant, to_instant, to_low_stock, to_number
@@ -148,6 +148,7 @@ def list_from_row(row: tuple[Any, ...]) -> VoucherList:
         counts=Counts(*row[13:18]),
         notified=LEVELS[row[18]],
         used_before=row[19],
+        expiring_soon=None if row[20] is None else timedelta(microseconds=row[20]),
     )
 
 

@@ -189,3 +189,8 @@ SELECT a.code_id AS assignment_id, l.id AS list_id, l.partner, l.tag, a.user_id,
      FROM pv_redemptions AS r WHERE r.code_id = a.code_id AND r.reverted_at IS NULL) AS redeemed_at,
     (SELECT to_timestamp(v.revoked_at / 1000000.0) FROM pv_revocations AS v WHERE v.code_id = a.code_id) AS revoked_at
 FROM pv_assignments AS a JOIN pv_lists AS l ON l.id = a.code_id >> 32;
+
+-- `expiring_soon`: how long before the expiry an event is written. `notified_expiry`: for which expiry it was.
+ALTER TABLE pv_lists ADD COLUMN expiring_soon bigint;
+ALTER TABLE pv_lists ADD COLUMN notified_expiry bigint;
+CREATE INDEX pv_lists_expiring ON pv_lists (expires_at, id) WHERE removed = 0 AND expiring_soon IS NOT NULL;

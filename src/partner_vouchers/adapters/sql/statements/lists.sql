@@ -24,7 +24,7 @@ l.id, l.partner, l.tag, l.name, l.description, l.expires_at, l.state, l.low_stoc
 (SELECT key FROM pv_scopes WHERE id = l.scope_id),
 (SELECT count(*) FROM pv_links WHERE list_id = l.id),
 l.created_at, l.updated_at, l.version,
-{counters}, l.used_before
+{counters}, l.used_before, l.expiring_soon
 
 -- list_rows --
 -- Part: all lists that are not deleted, with their counters; `Lists.find` adds conditions and the order.
@@ -50,8 +50,8 @@ INSERT INTO pv_scopes (key) VALUES (?) ON CONFLICT DO NOTHING
 
 -- add_list --
 INSERT INTO pv_lists (id, partner, tag, name, description, expires_at, state, low_stock_at, scope_id,
-                      created_at, updated_at, version, search_text)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM pv_scopes WHERE key = ?), ?, ?, ?, ?)
+                      created_at, updated_at, version, search_text, expiring_soon)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM pv_scopes WHERE key = ?), ?, ?, ?, ?, ?)
 
 -- keep_terms --
 -- Keeps what a list says at a version, for the events of its assignments.
@@ -60,8 +60,19 @@ INSERT INTO pv_terms (list_id, version, name, description, expires_at) VALUES (?
 -- save_list --
 -- Replaces a list by its next version.
 UPDATE pv_lists
-SET name = ?, description = ?, expires_at = ?, state = ?, low_stock_at = ?, updated_at = ?, version = ?, search_text = ?
+SET name = ?, description = ?, expires_at = ?, state = ?, low_stock_at = ?, updated_at = ?, version = ?, search_text = ?,
+    expiring_soon = ?
 WHERE id = ? AND removed = 0 AND version = ?
+
+-- expiring_lists --
+-- Lists that expire soon, and of which no event was written for this expiry.
+{list_rows} AND l.expiring_soon IS NOT NULL AND l.state <> 'Archived' AND l.expires_at >= ?
+  AND l.expires_at - l.expiring_soon <= ? AND (l.notified_expiry IS NULL OR l.notified_expiry <> l.expires_at)
+ORDER BY l.expires_at, l.id LIMIT ?
+
+-- set_expiring --
+UPDATE pv_lists SET notified_expiry = expires_at
+WHERE id = ? AND removed = 0 AND (notified_expiry IS NULL OR notified_expiry <> expires_at)
 
 -- touch_list --
 UPDATE pv_lists SET updated_at = ?, used_before = coalesce(?, used_before) WHERE id = ? AND removed = 0

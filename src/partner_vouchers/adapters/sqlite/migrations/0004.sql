@@ -191,3 +191,8 @@ SELECT a.code_id AS assignment_id, l.id AS list_id, l.partner, l.tag, a.user_id,
     (SELECT strftime('%Y-%m-%d %H:%M:%S', v.revoked_at / 1000000, 'unixepoch')
      FROM pv_revocations AS v WHERE v.code_id = a.code_id) AS revoked_at
 FROM pv_assignments AS a JOIN pv_codes AS c ON c.id = a.code_id JOIN pv_lists AS l ON l.id = a.code_id >> 32;
+
+-- `expiring_soon`: how long before the expiry an event is written. `notified_expiry`: for which expiry it was.
+ALTER TABLE pv_lists ADD COLUMN expiring_soon INTEGER;
+ALTER TABLE pv_lists ADD COLUMN notified_expiry INTEGER;
+CREATE INDEX pv_lists_expiring ON pv_lists (expires_at, id) WHERE removed = 0 AND expiring_soon IS NOT NULL;
