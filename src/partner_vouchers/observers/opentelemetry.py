@@ -6,10 +6,12 @@ OpenTelemetry: https://opentelemetry.io/docs/specs/semconv/general/
 
 from __future__ import annotations
 
+from functools import partial
+from threading import Lock
 from typing import cast
 
 from opentelemetry import context, metrics, trace
-from opentelemetry.metrics import MeterProvider
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider
 
 from partner_vouchers.observers import COUNTERS, OK, Call
@@ -50,10 +52,13 @@ class OpenTelemetryObserver:
         self._duration = meter.create_histogram(
             "partner_vouchers.call.duration", unit="s", description="Duration of calls of the library"
         )
-        self._counters = {
-            name: meter.create_counter(f"partner_vouchers.{name}", description=description)
-            for name, description in COUNTERS.items()
-        }
+        # Summed up here and read when metrics are collected: a counter of the SDK costs as much as the histogram.
+        self._lock = Lock()
+        self._totals: dict[str, dict[str, int]] = {name: {} for name in COUNTERS}
+        for name, description in COUNTERS.items():
+            meter.create_observable_counter(
+                f"partner_vouchers.{name}", callbacks=[partial(self._observe, name)], description=description
+            )
 
     def started(self, name: str) -> object:
         """Begin a span, within which the spans of the database are."""
@@ -70,7 +75,9 @@ class OpenTelemetryObserver:
         self._duration.record(call.seconds, attributes)
         for name, count in call.counts.items():
             if count:
-                self._counters[name].add(count, {_CALL: call.name})
+                with self._lock:
+                    totals = self._totals[name]
+                    totals[call.name] = totals.get(call.name, 0) + count
         if token is not None:
             span, attached = cast("tuple[Span, object]", token)
             context.detach(attached)  # type: ignore[arg-type]
@@ -80,6 +87,11 @@ class OpenTelemetryObserver:
                 span.set_attribute(_ERROR, call.outcome)
                 span.set_status(Status(StatusCode.ERROR, call.outcome))
             span.end()
+
+    def _observe(self, name: str, _options: CallbackOptions) -> list[Observation]:
+        with self._lock:
+            totals = dict(self._totals[name])
+        return [Observation(total, {_CALL: call}) for call, total in totals.items()]
 
 
 __all__ = ["OpenTelemetryObserver"]
