@@ -49,8 +49,8 @@ class TestBackward(TestForgetful):
 def test_what_is_missing_fails_and_what_is_declared_is_skipped(tmp_path: Path) -> None:
     file = tmp_path / "test_host.py"
     file.write_text(HOST, encoding="utf-8")
-    clauses = "reopening or dies or test_a_lease_goes or settings_are_kept or Backward and code_points"
-    command = ["-m", "pytest", str(file), "-k", clauses, "-p", "no:cacheprovider", "-rsfE", "-c", "/dev/null"]
+    tests = "reopening or dies or test_a_lease_goes or settings_are_kept or Backward and code_points"
+    command = ["-m", "pytest", str(file), "-k", tests, "-p", "no:cacheprovider", "-rsfE", "-c", "/dev/null"]
     done = subprocess.run(
         [sys.executable, *command], capture_output=True, encoding="utf-8", check=False, cwd=tmp_path
     )

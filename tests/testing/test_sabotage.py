@@ -1,4 +1,4 @@
-"""The contract finds what is wrong, by the clause that is named for it."""
+"""The contract finds what is wrong, by the test that is named for it."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def no_shrinking() -> Iterator[None]:
     settings.load_profile(before)
 
 
-def run_clause(contract: StorageContract, clause: str, place: Path) -> None:
+def run_test(contract: StorageContract, named_test: str, place: Path) -> None:
     """Run one test of the contract, without pytest, as pytest would."""
-    test = getattr(contract, clause)
+    test = getattr(contract, named_test)
     wanted = inspect.signature(test).parameters
     with ExitStack() as stack:
         given: dict[str, Any] = {"tmp_path": place, "archive_first": True, "remove_first": True}
@@ -69,11 +69,11 @@ def run_clause(contract: StorageContract, clause: str, place: Path) -> None:
 
 
 @each_fault
-def test_the_clause_named_for_a_fault_finds_it(
+def test_the_test_named_for_a_fault_finds_it(
     adapter: type[StorageContract], fault: Fault, tmp_path: Path
 ) -> None:
     with fault.at_work(), pytest.raises(FOUND) as found:
-        run_clause(adapter(), fault.clause, tmp_path)
+        run_test(adapter(), fault.named_test, tmp_path)
     # Those would be mistakes of the sabotage itself.
     assert not isinstance(
         found.value, (AttributeError, NameError, NotImplementedError, TypeError, pytest.skip.Exception)
@@ -86,11 +86,11 @@ def test_the_reference_names_no_more_faults_than_there_are() -> None:
     assert all(int(number) <= len(faults) for number, faults in zip(told, there, strict=True))
 
 
-@pytest.mark.parametrize("adapter, clause", sorted({(a, f.clause) for a, f in SABOTAGED}, key=str))
-def test_the_clause_passes_without_the_fault(
-    adapter: type[StorageContract], clause: str, tmp_path: Path
+@pytest.mark.parametrize("adapter, named_test", sorted({(a, f.named_test) for a, f in SABOTAGED}, key=str))
+def test_the_named_test_passes_without_the_fault(
+    adapter: type[StorageContract], named_test: str, tmp_path: Path
 ) -> None:
-    run_clause(adapter(), clause, tmp_path)
+    run_test(adapter(), named_test, tmp_path)
 
 
 BY_THE_MACHINE = [

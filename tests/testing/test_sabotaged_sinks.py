@@ -113,11 +113,11 @@ SABOTAGED: list[tuple[str, Callable[[], RecordingSink], str]] = [
 ]
 
 
-@pytest.mark.parametrize("hook, sink, clause", SABOTAGED)
+@pytest.mark.parametrize("hook, sink, named_test", SABOTAGED)
 def test_the_test_named_for_a_fault_finds_it(
     hook: str,
     sink: Callable[[], RecordingSink],
-    clause: str,
+    named_test: str,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
@@ -126,7 +126,7 @@ def test_the_test_named_for_a_fault_finds_it(
         place = tmp_path / type(contract).__name__
         place.mkdir()
         known: dict[str, Any] = {"tmp_path": place, "caplog": caplog, "capfd": capfd}
-        test = getattr(contract, clause)
+        test = getattr(contract, named_test)
         test(**{name: known[name] for name in inspect.signature(test).parameters})
 
     hooks: dict[str, Any] = {"credentials": lambda self: (PASSCODE,)}

@@ -15,7 +15,7 @@ except ModuleNotFoundError as _missing:
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{room}"
-        for room in ("clauses", "driver", "machine", "model", "modelled", "sinks", "storage", "teams")
+        for room in ("suites", "driver", "machine", "model", "modelled", "sinks", "storage", "workers")
     )
 )
 

@@ -44,7 +44,7 @@ def holders(model: Row, list_id: str) -> dict[str, str]:
     }
 
 
-def judge(model: Row, list_id: str, codes: Sequence[str]) -> tuple[list[str], list[int]]:
+def validated(model: Row, list_id: str, codes: Sequence[str]) -> tuple[list[str], list[int]]:
     """Return the codes of a file that are accepted, and the lines that are refused."""
     held = set(holders(model, list_id))
     accepted: list[str] = []

@@ -159,7 +159,7 @@ class ModelledStorage:
 
     def claim(self, run: Running) -> None:
         """Claim the codes of an upload that has the lease, and compare what is refused."""
-        accepted, refused = model.judge(self.model, run.entry.list_id, run.codes)
+        accepted, refused = model.validated(self.model, run.entry.list_id, run.codes)
         scope = self.scope_lease(run.entry.list_id)
         # What another upload claimed, and may not publish any more, is held or taken over as the storage likes.
         doubtful = {

@@ -14,7 +14,7 @@ from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import PartnerVouchersError, SinkUnavailable
 from partner_vouchers.ports import EventSink, OutboxEntry
-from partner_vouchers.testing import strategies, teams
+from partner_vouchers.testing import strategies, workers
 from partner_vouchers.testing.driver import FAR, START
 from partner_vouchers.testing.hooks import Contract, Unable, able, for_all, missing
 
@@ -153,7 +153,7 @@ class EventSinkContract(Contract):
         sink = self.new_sink(tmp_path)
         calls = min(sink.concurrency, 8)
         sent = [entry(position) for position in range(1, calls + 1)]
-        assert not any(teams.at_once([partial(sink.send, [each]) for each in sent]))
+        assert not any(workers.at_once([partial(sink.send, [each]) for each in sent]))
         found = self.received(sink, tmp_path)
         if not isinstance(found, Unable):
             assert len(found) == calls

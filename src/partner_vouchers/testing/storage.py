@@ -1,59 +1,59 @@
-"""The contract of a storage: all clauses in one class."""
+"""The contract of a storage: all suites in one class."""
 
 from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from partner_vouchers.testing.clauses.campaigns import CampaignClauses, PartnerClauses
-from partner_vouchers.testing.clauses.codes import AssignmentClauses, CodeClauses, IdempotencyClauses
-from partner_vouchers.testing.clauses.concurrency import ProcessClauses, ThreadClauses
-from partner_vouchers.testing.clauses.deliveries import DeliveryClauses, OutboxClauses
-from partner_vouchers.testing.clauses.exact_values import CompleteAnswerClauses, ExactValueClauses
-from partner_vouchers.testing.clauses.imports import ImportClauses
-from partner_vouchers.testing.clauses.joining import JoiningClauses
-from partner_vouchers.testing.clauses.lists import ListClauses
-from partner_vouchers.testing.clauses.lookups import LookUpClauses
-from partner_vouchers.testing.clauses.records import JournalClauses, LeaseClauses, UploadClauses
-from partner_vouchers.testing.clauses.redemptions import RedemptionClauses
-from partner_vouchers.testing.clauses.reservations import (
-    DayClauses,
-    LimitClauses,
-    RefusalClauses,
-    ReservationClauses,
-)
-from partner_vouchers.testing.clauses.revocations import RevocationClauses
-from partner_vouchers.testing.clauses.transactions import TransactionClauses
 from partner_vouchers.testing.machine import StorageMachine
+from partner_vouchers.testing.suites.campaigns import CampaignSuite, PartnerSuite
+from partner_vouchers.testing.suites.codes import AssignmentSuite, CodeSuite, IdempotencySuite
+from partner_vouchers.testing.suites.concurrency import ProcessSuite, ThreadSuite
+from partner_vouchers.testing.suites.deliveries import DeliverySuite, OutboxSuite
+from partner_vouchers.testing.suites.exact_values import CompleteAnswerSuite, ExactValueSuite
+from partner_vouchers.testing.suites.imports import ImportSuite
+from partner_vouchers.testing.suites.joining import JoiningSuite
+from partner_vouchers.testing.suites.lists import ListSuite
+from partner_vouchers.testing.suites.lookups import LookUpSuite
+from partner_vouchers.testing.suites.records import JournalSuite, LeaseSuite, UploadSuite
+from partner_vouchers.testing.suites.redemptions import RedemptionSuite
+from partner_vouchers.testing.suites.reservations import (
+    DaySuite,
+    LimitSuite,
+    RefusalSuite,
+    ReservationSuite,
+)
+from partner_vouchers.testing.suites.revocations import RevocationSuite
+from partner_vouchers.testing.suites.transactions import TransactionSuite
 
 
 # pytest runs the tests of the last base first: the round trips of one thing come before what needs several.
 class StorageContract(
-    ProcessClauses,
-    ThreadClauses,
-    JoiningClauses,
-    CompleteAnswerClauses,
-    ExactValueClauses,
-    RedemptionClauses,
-    DeliveryClauses,
-    OutboxClauses,
-    RefusalClauses,
-    LimitClauses,
-    RevocationClauses,
-    ReservationClauses,
-    DayClauses,
-    IdempotencyClauses,
-    AssignmentClauses,
-    ImportClauses,
-    CodeClauses,
-    TransactionClauses,
-    JournalClauses,
-    UploadClauses,
-    CampaignClauses,
-    LookUpClauses,
-    ListClauses,
-    PartnerClauses,
-    LeaseClauses,
+    ProcessSuite,
+    ThreadSuite,
+    JoiningSuite,
+    CompleteAnswerSuite,
+    ExactValueSuite,
+    RedemptionSuite,
+    DeliverySuite,
+    OutboxSuite,
+    RefusalSuite,
+    LimitSuite,
+    RevocationSuite,
+    ReservationSuite,
+    DaySuite,
+    IdempotencySuite,
+    AssignmentSuite,
+    ImportSuite,
+    CodeSuite,
+    TransactionSuite,
+    JournalSuite,
+    UploadSuite,
+    CampaignSuite,
+    LookUpSuite,
+    ListSuite,
+    PartnerSuite,
+    LeaseSuite,
 ):
     """The tests that every storage passes. Subclass it as `Test…` and implement the hooks.
 

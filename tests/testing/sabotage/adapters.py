@@ -1,4 +1,4 @@
-"""Memory storages with one fault each, and the clause of the contract that must find it."""
+"""Memory storages with one fault each, and the test of the contract that must find it."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Fault:
 
     Attributes:
         name: what is wrong, in a few words.
-        clause: the test of the contract that is named for it.
+        named_test: the test of the contract that is named for it.
         targets: what is replaced: a class, the name of a method, and the method.
     """
 
     name: str
-    clause: str
+    named_test: str
     targets: tuple[tuple[type, str, Any], ...]
 
     @contextmanager
@@ -63,10 +63,12 @@ def _patched(targets: Sequence[tuple[type, str, Any]]) -> Iterator[None]:
 def entering(faults: list[Fault]) -> Callable[[str, type, str], Callable[[Any], Any]]:
     """Return a decorator that enters a replacement of a method; its name, in words, is the name of the fault."""
 
-    def fault(clause: str, owner: type, method: str) -> Callable[[Any], Any]:
+    def fault(named_test: str, owner: type, method: str) -> Callable[[Any], Any]:
         def enter(replacement: Any) -> Any:
             named: Any = replacement.fget if isinstance(replacement, property) else replacement
-            faults.append(Fault(named.__name__.replace("_", " "), clause, ((owner, method, replacement),)))
+            faults.append(
+                Fault(named.__name__.replace("_", " "), named_test, ((owner, method, replacement),))
+            )
             return replacement
 
         return enter

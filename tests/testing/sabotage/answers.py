@@ -30,8 +30,8 @@ def _answering(owner: type, name: str, change: Callable[..., Any]) -> tuple[tupl
     return ((owner, name, answering),)
 
 
-def _enter(what: str, clause: str, owner: type, name: str, change: Callable[..., Any]) -> None:
-    ANSWERS.append(Fault(what, clause, _answering(owner, name, change)))
+def _enter(what: str, named_test: str, owner: type, name: str, change: Callable[..., Any]) -> None:
+    ANSWERS.append(Fault(what, named_test, _answering(owner, name, change)))
 
 
 # --- assignments that say what their lists say now ---
@@ -69,7 +69,7 @@ def _at_most(limit: int) -> Callable[..., Any]:
 
 _MANY = "test_many_assignments_are_returned_as_a_whole"
 _OTHERS = "test_many_links_lists_and_uploads_are_returned_as_a_whole"
-for _clause, _owner, _name, _limit in (
+for _named_test, _owner, _name, _limit in (
     (_MANY, codes.Assignments, "of_user", 100),
     (_MANY, codes.Assignments, "of_user", 1_000),
     (_MANY, codes.Assignments, "get_many", 1_000),
@@ -82,7 +82,7 @@ for _clause, _owner, _name, _limit in (
     (_OTHERS, deliveries.Deliveries, "sinks", 100),
     ("test_holders_of_a_code_are_found_in_all_lists_the_oldest_first", codes.Assignments, "of_code", 1),
 ):
-    _enter(f"at most {_limit} in {_name} of {_owner.__name__}", _clause, _owner, _name, _at_most(_limit))
+    _enter(f"at most {_limit} in {_name} of {_owner.__name__}", _named_test, _owner, _name, _at_most(_limit))
 
 
 def _once(found: list[Any], *_asked: object) -> list[Any]:

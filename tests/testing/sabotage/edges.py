@@ -170,10 +170,10 @@ def _from_the_last_number(page: Any) -> Any:
 EDGES += [
     Fault(
         f"{name} that are on two pages, without an end",
-        clause,
+        named_test,
         ((owner, method, sabotage(getattr(owner, method))),),
     )
-    for name, owner, method, sabotage, clause in (
+    for name, owner, method, sabotage, named_test in (
         (
             "codes",
             codes.Codes,

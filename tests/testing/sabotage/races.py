@@ -42,8 +42,8 @@ def _reading_too_early(*names: str) -> Any:
     return begin
 
 
-def _fault(name: str, clause: str, *tables: str) -> Fault:
-    return Fault(name, clause, ((MemoryStorage, "begin", _reading_too_early(*tables)),))
+def _fault(name: str, named_test: str, *tables: str) -> Fault:
+    return Fault(name, named_test, ((MemoryStorage, "begin", _reading_too_early(*tables)),))
 
 
 _GIVEN = ("batches", "assignments", "ordinals", "latest", "of_user", "of_code", "keys", "outbox")

@@ -101,9 +101,9 @@ _STORED = [
 VALUES = [
     Fault(
         f"{what} {how}",
-        clause,
+        named_test,
         tuple(target for owner in owners for target in _bent(owner, bend)),
     )
-    for what, owners, clause, ways in _STORED
+    for what, owners, named_test, ways in _STORED
     for how, bend in ways.items()
 ]

@@ -24,7 +24,7 @@ IN_LIST = RowFaultKind.DUPLICATE_IN_LIST
 IN_OTHER = RowFaultKind.DUPLICATE_IN_OTHER_LIST
 
 
-class ImportClauses(StorageHooks):
+class ImportSuite(StorageHooks):
     """What `ports.CodeImport` owes."""
 
     def test_codes_become_available_when_their_publishing_commits_and_not_before(
@@ -140,7 +140,7 @@ class ImportClauses(StorageHooks):
 
     def test_the_first_of_two_equal_codes_of_a_file_wins(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)
-        found = self._judged(storage, list_id, ["B", "A", "B", "b", "B", "A"])
+        found = self._refused(storage, list_id, ["B", "A", "B", "b", "B", "A"])
         assert found == [
             (3, "B", Holder(list_id, 1)),
             (5, "B", Holder(list_id, 1)),
@@ -206,7 +206,7 @@ class ImportClauses(StorageHooks):
     def test_a_refusal_names_the_list_that_holds_the_code(self, storage: Storage) -> None:
         old, new = self._two_lists(storage)
         driver.upload(storage, new, ["C"])
-        found = self._judged(storage, new, ["D", "C", "A", "D"])
+        found = self._refused(storage, new, ["D", "C", "A", "D"])
         assert found == [(2, "C", Holder(new)), (3, "A", Holder(old)), (4, "D", Holder(new, 1))]
 
     def test_leftovers_of_failed_uploads_are_free(self, storage: Storage) -> None:
@@ -377,18 +377,18 @@ class ImportClauses(StorageHooks):
         with storage.begin(write=False) as tx:
             return tx.codes.holder(scope, code, counts_for_duplicates)
 
-    def _judged(self, storage: Storage, list_id: str, codes: list[str]) -> list[tuple[int, str, Holder]]:
+    def _refused(self, storage: Storage, list_id: str, codes: list[str]) -> list[tuple[int, str, Holder]]:
         """Return the refused rows of a file with the holders that the storage told, by line."""
         holders: list[Holder] = []
 
-        def judge(holder: Holder) -> tuple[RowFaultKind, str]:
+        def refuse(holder: Holder) -> tuple[RowFaultKind, str]:
             holders.append(holder)
             return refusal(list_id, holder)[0], str(len(holders) - 1)
 
         entry = driver.enter_upload(storage, list_id)
         with driver.importing(storage, entry, codes) as opened:
             claimed: CodeImport = opened
-            claimed.claim(judge, list_is_full, lambda tx: None)
+            claimed.claim(refuse, list_is_full, lambda tx: None)
             return [(fault.line, fault.raw, holders[int(fault.message)]) for fault in claimed.sample(99)]
 
     def _fail(self, storage: Storage, upload_id: str) -> None:

@@ -100,7 +100,7 @@ def counts(storage: Storage, list_id: str) -> Counts:
         return tx.codes.counts(list_id)
 
 
-class DayClauses(StorageHooks):
+class DaySuite(StorageHooks):
     """What `ports.Codes.given` owes."""
 
     def test_codes_are_counted_by_the_day_on_which_they_are_taken(self, storage: Storage) -> None:
@@ -124,7 +124,7 @@ class DayClauses(StorageHooks):
             assert given(other, None, None) == given("x", None, None) == {}
 
 
-class ReservationClauses(StorageHooks):
+class ReservationSuite(StorageHooks):
     """What `ports.Reservations` owes."""
 
     @needs("reservations")
@@ -399,7 +399,7 @@ class ReservationClauses(StorageHooks):
             assert tx.codes.given(list_id, None, None) == {START.date(): 1, next_day.date(): 1}
 
 
-class LimitClauses(StorageHooks):
+class LimitSuite(StorageHooks):
     """What `ports.Limits` owes."""
 
     @needs("limits")
@@ -487,7 +487,7 @@ class LimitClauses(StorageHooks):
         check()
 
 
-class RefusalClauses(StorageHooks):
+class RefusalSuite(StorageHooks):
     """What `ports.Refusals` owes."""
 
     @needs("refusals")

@@ -18,9 +18,9 @@ from partner_vouchers.domain.refusals import RefusalCount, RefusalReason
 from partner_vouchers.domain.uploads import FileFault, FileFaultKind, RowFault, RowFaultKind, Tally, Upload
 from partner_vouchers.ports import Storage, Transaction
 from partner_vouchers.testing import driver
-from partner_vouchers.testing.clauses.reservations import needs, reserve
 from partner_vouchers.testing.driver import FAR, START
 from partner_vouchers.testing.hooks import StorageHooks
+from partner_vouchers.testing.suites.reservations import needs, reserve
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -74,7 +74,7 @@ MANY = 1_100
 """More than a storage might return at once if it had a limit of its own."""
 
 
-class ExactValueClauses(StorageHooks):
+class ExactValueSuite(StorageHooks):
     """What each port owes to strings and instants."""
 
     def test_partners_that_look_alike_are_told_apart(self, storage: Storage) -> None:
@@ -373,7 +373,7 @@ class ExactValueClauses(StorageHooks):
                 assert tx.refusals.of_campaign(name, None, None) == [count]
 
 
-class CompleteAnswerClauses(StorageHooks):
+class CompleteAnswerSuite(StorageHooks):
     """Answers that have no limit are complete, in order, and repeat what is asked for twice."""
 
     def test_many_assignments_are_returned_as_a_whole(self, storage: Storage) -> None:

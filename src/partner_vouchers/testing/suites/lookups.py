@@ -17,7 +17,7 @@ from partner_vouchers.testing.driver import START
 from partner_vouchers.testing.hooks import StorageHooks, for_all
 
 
-class LookUpClauses(StorageHooks):
+class LookUpSuite(StorageHooks):
     """What `Lists.find` owes."""
 
     def test_pages_of_lists_are_complete_and_in_order(self) -> None:

@@ -134,10 +134,10 @@ def in_processes(
     open_storage: Callable[[], Storage], jobs: Sequence[tuple[Callable[..., T], tuple[Any, ...]]]
 ) -> list[T]:
     """Run jobs in processes that go together; return their results."""
-    team = [Process(open_storage, work, *arguments) for work, arguments in jobs]
-    for process in team:
+    processes = [Process(open_storage, work, *arguments) for work, arguments in jobs]
+    for process in processes:
         process.go()
-    return [process.answer() for process in team]
+    return [process.answer() for process in processes]
 
 
 def die_in_a_transaction(storage: Storage, list_id: str) -> None:

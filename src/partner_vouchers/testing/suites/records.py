@@ -20,14 +20,14 @@ from partner_vouchers.domain.uploads import (
 from partner_vouchers.errors import StorageError, UnknownList, UnknownUpload
 from partner_vouchers.ports import Storage, Transaction
 from partner_vouchers.testing import driver, strategies
-from partner_vouchers.testing.clauses.lists import NOBODY
 from partner_vouchers.testing.driver import FAR, START
 from partner_vouchers.testing.hooks import StorageHooks, for_all, must_refuse
+from partner_vouchers.testing.suites.lists import NOBODY
 
 SECOND = timedelta(seconds=1)
 
 
-class UploadClauses(StorageHooks):
+class UploadSuite(StorageHooks):
     """What `ports.Uploads` owes."""
 
     def test_every_field_of_an_upload_comes_back(self, storage: Storage) -> None:
@@ -165,7 +165,7 @@ class UploadClauses(StorageHooks):
             assert tx.uploads.find(list_id, None, None, 9) == [entry]
 
 
-class JournalClauses(StorageHooks):
+class JournalSuite(StorageHooks):
     """What `ports.Outbox` and `ports.Audit` owe."""
 
     def test_every_kind_of_event_comes_back(self, storage: Storage) -> None:
@@ -257,7 +257,7 @@ class JournalClauses(StorageHooks):
                 assert found == expected, (list_id, actor)
 
 
-class LeaseClauses(StorageHooks):
+class LeaseSuite(StorageHooks):
     """What `ports.Leases` and `ports.Settings` owe."""
 
     def test_a_lease_has_one_holder_until_it_ends(self, storage: Storage) -> None:

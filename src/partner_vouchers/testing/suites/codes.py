@@ -13,14 +13,14 @@ from partner_vouchers.domain.stock import Counts, StockLevel
 from partner_vouchers.errors import CodesExhausted, IdempotencyConflict, StorageError
 from partner_vouchers.ports import Storage, Transaction
 from partner_vouchers.testing import driver
-from partner_vouchers.testing.clauses.lists import NO_ID, NOBODY
 from partner_vouchers.testing.driver import START
 from partner_vouchers.testing.hooks import StorageHooks, must_raise, must_refuse
+from partner_vouchers.testing.suites.lists import NO_ID, NOBODY
 
 SECOND = timedelta(seconds=1)
 
 
-class CodeClauses(StorageHooks):
+class CodeSuite(StorageHooks):
     """What `ports.Codes` owes."""
 
     def test_codes_go_out_in_upload_order(self, storage: Storage) -> None:
@@ -156,7 +156,7 @@ class CodeClauses(StorageHooks):
                 assert tx.uploads.find(list_id, None, text, 9) == [], text
 
 
-class AssignmentClauses(StorageHooks):
+class AssignmentSuite(StorageHooks):
     """What `ports.Assignments` owes."""
 
     def test_each_assignment_has_one_event(self, storage: Storage) -> None:
@@ -369,7 +369,7 @@ class AssignmentClauses(StorageHooks):
         ]
 
 
-class IdempotencyClauses(StorageHooks):
+class IdempotencySuite(StorageHooks):
     """What `ports.IdempotencyKeys` owes."""
 
     def test_a_key_leads_to_its_first_result_for_ever(self, storage: Storage) -> None:

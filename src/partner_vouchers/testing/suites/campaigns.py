@@ -13,7 +13,7 @@ from partner_vouchers.testing.driver import FAR, START
 from partner_vouchers.testing.hooks import StorageHooks
 
 
-class PartnerClauses(StorageHooks):
+class PartnerSuite(StorageHooks):
     """What `ports.Partners` owes."""
 
     def test_a_partner_is_stored_once_and_found_by_exactly_its_name(self, storage: Storage) -> None:
@@ -40,7 +40,7 @@ class PartnerClauses(StorageHooks):
             assert [partner.name for partner in tx.partners.all()] == sorted(names)
 
 
-class CampaignClauses(StorageHooks):
+class CampaignSuite(StorageHooks):
     """What `ports.Campaigns` owes."""
 
     def test_a_link_comes_back_and_can_be_replaced(self, storage: Storage) -> None:

@@ -24,7 +24,7 @@ NO_ID = ["", "-1", "nobody's id", "٣", "1; DROP TABLE lists"]
 """Texts that no storage makes an id of."""
 
 
-class ListClauses(StorageHooks):
+class ListSuite(StorageHooks):
     """What `ports.Lists` owes."""
 
     def test_every_field_of_a_list_comes_back(self, storage: Storage) -> None:

@@ -37,7 +37,7 @@ def fill_outbox(storage: Storage) -> list[OutboxEntry]:
     return driver.outbox(storage)
 
 
-class OutboxClauses(StorageHooks):
+class OutboxSuite(StorageHooks):
     """What `ports.Outbox` owes to a delivery."""
 
     def test_entries_of_the_outbox_are_counted_between_two_positions(self, storage: Storage) -> None:
@@ -110,7 +110,7 @@ class OutboxClauses(StorageHooks):
         assert new.id not in {entry.id for entry in entries}
 
 
-class DeliveryClauses(StorageHooks):
+class DeliverySuite(StorageHooks):
     """What `ports.Deliveries` owes."""
 
     def test_the_progress_of_a_sink_comes_back(self, storage: Storage) -> None:

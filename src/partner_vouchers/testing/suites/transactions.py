@@ -14,7 +14,7 @@ from partner_vouchers.ports import Storage, Transaction
 from partner_vouchers.testing import driver
 from partner_vouchers.testing.driver import START
 from partner_vouchers.testing.hooks import StorageHooks, able, must_raise
-from partner_vouchers.testing.teams import started
+from partner_vouchers.testing.workers import started
 
 
 def change_everything(tx: Transaction, list_id: str) -> None:
@@ -56,7 +56,7 @@ def everything(storage: Storage, list_id: str) -> object:
         )
 
 
-class TransactionClauses(StorageHooks):
+class TransactionSuite(StorageHooks):
     """What `Storage.begin` owes."""
 
     def test_leaving_without_commit_undoes_everything(self, storage: Storage) -> None:

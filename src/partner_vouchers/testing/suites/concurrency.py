@@ -17,17 +17,17 @@ from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import CodesExhausted, NoActiveList, StaleVersion, StorageError
 from partner_vouchers.ports import OutboxEntry, Storage, Transaction
-from partner_vouchers.testing import driver, teams
+from partner_vouchers.testing import driver, workers
 from partner_vouchers.testing.driver import FAR, START
 from partner_vouchers.testing.hooks import StorageHooks, Unable, able
-from partner_vouchers.testing.teams import at_once, overlapping
+from partner_vouchers.testing.workers import at_once, overlapping
 
 T = TypeVar("T")
 
 THREADS = 6
 
 
-class ThreadClauses(StorageHooks):
+class ThreadSuite(StorageHooks):
     """What a storage owes to the threads of a process, each of which may use another connection."""
 
     @pytest.fixture
@@ -85,7 +85,7 @@ class ThreadClauses(StorageHooks):
         users = cycle(connections)
         got = at_once(
             [
-                partial(teams.assign_until_exhausted, next(users), list_id, f"user-{number}")
+                partial(workers.assign_until_exhausted, next(users), list_id, f"user-{number}")
                 for number in range(THREADS)
             ]
         )
@@ -183,7 +183,7 @@ class ThreadClauses(StorageHooks):
         files = [codes[:100], codes[50:][::-1], codes[::2]]
         accepted = at_once(
             [
-                partial(teams.upload, next(users), list_id, file)
+                partial(workers.upload, next(users), list_id, file)
                 for list_id, file in zip(lists, files, strict=True)
             ]
         )
@@ -363,7 +363,7 @@ class ThreadClauses(StorageHooks):
         assert [entry.id for entry in read] == [entry.id for entry in everything]
 
 
-class ProcessClauses(StorageHooks):
+class ProcessSuite(StorageHooks):
     """What a storage owes to several processes."""
 
     def test_processes_empty_a_list_and_each_code_goes_out_once(
@@ -372,8 +372,8 @@ class ProcessClauses(StorageHooks):
         open_storage = able(self.second_process(storage, tmp_path))
         codes = driver.some_codes(80)
         list_id = driver.a_list(storage, codes)
-        jobs = [(teams.assign_until_exhausted, (list_id, f"process-{number}")) for number in range(2)]
-        got = teams.in_processes(open_storage, jobs)
+        jobs = [(workers.assign_until_exhausted, (list_id, f"process-{number}")) for number in range(2)]
+        got = workers.in_processes(open_storage, jobs)
         given = driver.require_consistent(storage, list_id)
         assert sorted((each.user_id, each.code) for each in given) == sorted(_flat(got))
         assert driver.codes_of(given) == codes
@@ -389,7 +389,9 @@ class ProcessClauses(StorageHooks):
             tx.commit()
         codes = driver.some_codes(600)
         lists = (first, made.id)
-        accepted = teams.in_processes(open_storage, [(teams.upload, (list_id, codes)) for list_id in lists])
+        accepted = workers.in_processes(
+            open_storage, [(workers.upload, (list_id, codes)) for list_id in lists]
+        )
         stored = [driver.remaining(storage, list_id) for list_id in lists]
         assert [len(found) for found in stored] == accepted
         assert sorted(_flat(stored)) == codes
@@ -399,7 +401,7 @@ class ProcessClauses(StorageHooks):
     ) -> None:
         open_storage = able(self.second_process(storage, tmp_path))
         list_id = driver.a_list(storage, ["A", "B"])
-        victim = teams.Process(open_storage, teams.die_in_a_transaction, list_id)
+        victim = workers.Process(open_storage, workers.die_in_a_transaction, list_id)
         victim.go()
         assert victim.died()
         assert driver.require_consistent(storage, list_id) == []

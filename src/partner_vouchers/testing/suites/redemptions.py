@@ -17,9 +17,9 @@ from partner_vouchers.domain.stock import Counts
 from partner_vouchers.errors import StorageError
 from partner_vouchers.ports import Storage, Transaction, Unused, Use
 from partner_vouchers.testing import driver
-from partner_vouchers.testing.clauses.reservations import needs, require_ability
 from partner_vouchers.testing.driver import FAR, START
 from partner_vouchers.testing.hooks import StorageHooks, must_refuse
+from partner_vouchers.testing.suites.reservations import needs, require_ability
 
 _DAY = timedelta(days=1)
 
@@ -52,7 +52,7 @@ def _entries(storage: Storage, *codes: str, partner: str | None = None) -> dict[
         return tx.redemptions.entries(codes, partner, None)
 
 
-class RedemptionClauses(StorageHooks):
+class RedemptionSuite(StorageHooks):
     """What `ports.Redemptions` and `ports.Reports` owe."""
 
     @needs("redemptions")

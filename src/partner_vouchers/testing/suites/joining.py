@@ -15,7 +15,7 @@ from partner_vouchers.testing import driver
 from partner_vouchers.testing.hooks import HostConnection, StorageHooks, able, must_raise
 
 
-class JoiningClauses(StorageHooks):
+class JoiningSuite(StorageHooks):
     """What `Storage.join` owes."""
 
     def test_the_hosts_commit_keeps_what_was_done_in_its_transaction(

@@ -12,9 +12,9 @@ from partner_vouchers.domain.stock import Counts
 from partner_vouchers.errors import StorageError
 from partner_vouchers.ports import Storage, Transaction
 from partner_vouchers.testing import driver
-from partner_vouchers.testing.clauses.reservations import counts, needs
 from partner_vouchers.testing.driver import START
 from partner_vouchers.testing.hooks import StorageHooks, must_refuse
+from partner_vouchers.testing.suites.reservations import counts, needs
 
 LATER = START + timedelta(hours=1)
 
@@ -50,7 +50,7 @@ def revoke(
     return driver.in_transaction(storage, work)
 
 
-class RevocationClauses(StorageHooks):
+class RevocationSuite(StorageHooks):
     """What `ports.Revocations` owes."""
 
     @needs("revocations")

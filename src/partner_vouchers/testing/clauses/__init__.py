@@ -1,1 +1,0 @@
-"""The contract of a storage, clause by clause: a room for each subject."""

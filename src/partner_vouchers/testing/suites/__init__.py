@@ -1,0 +1,1 @@
+"""The contract of a storage, in suites: a module for each subject."""
