@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from typing import Required, TypedDict
 
@@ -183,3 +184,27 @@ def upload_with_stops(line: Line, place: Place, list_id: str, file: bytes) -> tu
     done = vouchers.uploads.add(list_id, file, filename="large.csv", uploaded_by="ops")
     storage.close()
     return done.accepted, done.error_count
+
+
+def revoke_each(_: Line, place: Place, assignment_ids: list[str]) -> list[tuple[str, str]]:
+    """Revoke assignments with restock; return each with the reason of its revocation, which names the first process."""
+    _storage, vouchers = open_library(place)
+    reason = f"process {os.getpid()}"
+    return [
+        (each, vouchers.codes.revoke(each, restock=True, force=True, reason=reason).reason or "")
+        for each in assignment_ids
+    ]
+
+
+def assign_and_revoke(_: Line, place: Place, list_id: str, name: str, times: int) -> int:
+    """Ask for codes, and return each to the list at once; return how often there was one."""
+    _storage, vouchers = open_library(place)
+    served = 0
+    for number in range(times):
+        try:
+            reward = vouchers.codes.assign(list_id=list_id, user_id=f"{name}-{number}")
+        except CodesExhausted:
+            continue
+        served += 1
+        vouchers.codes.revoke(reward.id, restock=True, force=True)
+    return served
