@@ -15,8 +15,8 @@ Batches = Iterable[tuple[Sequence[int], Sequence[str]]]
 
 # 16 MB: a slot for each of many more keys than a file has rows.
 _SLOTS = 1 << 22
-_GROUPS_AT_ONCE = 100_000
-_KEPT_AT_ONCE = 200_000
+_GROUPS_AT_ONCE = 250_000
+_KEPT_AT_ONCE = 500_000
 
 
 class TwinSearch:
