@@ -1,12 +1,13 @@
 """Assign voucher codes to users, each code exactly once."""
 
 from partner_vouchers.adapters.sql.tables import owns_table
-from partner_vouchers.domain.assignment import Assignment, BatchOutcome, Reward
+from partner_vouchers.domain.assignment import Assignment, BatchOutcome, Reward, Unserved
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
 from partner_vouchers.domain.codes import CodeFault, CodeFormat, CodeRules
 from partner_vouchers.domain.delivery import RetryPolicy
 from partner_vouchers.domain.duplicates import DuplicatePolicy, Everywhere, PerPartner, PerPartnerAndTag
 from partner_vouchers.domain.lifecycle import Status
+from partner_vouchers.domain.limits import Limit, LimitUsage
 from partner_vouchers.domain.list_view import ListView
 from partner_vouchers.domain.promo_events import (
     CouponRedeemed,
@@ -18,6 +19,8 @@ from partner_vouchers.domain.promo_events import (
     VoucherRewarded,
 )
 from partner_vouchers.domain.properties import WireForm
+from partner_vouchers.domain.refusals import RefusalCount, RefusalReason
+from partner_vouchers.domain.reservation import Preview, Reservation, ReservationState
 from partner_vouchers.domain.stock import PercentUsed
 from partner_vouchers.domain.uploads import FileFaultKind, RowFaultKind, Upload, UploadStatus
 from partner_vouchers.errors import PartnerVouchersError
@@ -49,6 +52,8 @@ __all__ = [
     "DuplicatePolicy",
     "Everywhere",
     "FileFaultKind",
+    "Limit",
+    "LimitUsage",
     "ListView",
     "Page",
     "PartnerVouchers",
@@ -58,13 +63,19 @@ __all__ = [
     "PercentUsed",
     "PointsCredited",
     "PointsDebited",
+    "Preview",
     "PromoEvent",
+    "RefusalCount",
+    "RefusalReason",
     "Relay",
     "RepeatPolicy",
+    "Reservation",
+    "ReservationState",
     "RetryPolicy",
     "Reward",
     "RowFaultKind",
     "Status",
+    "Unserved",
     "Upload",
     "UploadProgress",
     "UploadStatus",

@@ -157,6 +157,9 @@ class AsyncCampaigns(_AsyncGroup[CampaignsGroup]):
     of_list: Final = in_thread(CampaignsGroup.of_list)
     lists_of: Final = in_thread(CampaignsGroup.lists_of)
     all: Final = in_thread(CampaignsGroup.all)
+    set_limits: Final = in_thread(CampaignsGroup.set_limits)
+    limits: Final = in_thread(CampaignsGroup.limits)
+    refusals: Final = in_thread(CampaignsGroup.refusals)
 
 
 class AsyncCodes(_AsyncGroup[CodesGroup]):
@@ -164,6 +167,11 @@ class AsyncCodes(_AsyncGroup[CodesGroup]):
 
     assign: Final = in_thread(CodesGroup.assign)
     assign_many: Final = in_thread(CodesGroup.assign_many)
+    preview: Final = in_thread(CodesGroup.preview)
+    reserve: Final = in_thread(CodesGroup.reserve)
+    confirm: Final = in_thread(CodesGroup.confirm)
+    release: Final = in_thread(CodesGroup.release)
+    reservations: Final = in_thread(CodesGroup.reservations)
     of_user: Final = in_thread(CodesGroup.of_user)
     holders: Final = in_thread(CodesGroup.holders)
     assignments: Final = iterated(CodesGroup.assignments)
@@ -297,10 +305,11 @@ class AsyncPartnerVouchers(_AsyncGroups):
         return _AsyncGroups(_Session(self._vouchers, join_async(session)))
 
     async def aclose(self) -> None:
-        """Wait for the calls that run, and end the worker threads. The storage stays open, and a later call starts
-        new threads.
+        """Wait for the calls that run, end the worker threads, and store refusals. The storage stays open, and a later
+        call starts new threads.
         """
         await asyncio.to_thread(self._threads.close)
+        await asyncio.to_thread(self._vouchers.close)
 
     async def __aenter__(self) -> AsyncPartnerVouchers:
         return self

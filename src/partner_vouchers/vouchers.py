@@ -108,6 +108,14 @@ class PartnerVouchers:
         """
         check_policy(self._wiring)
 
+    def close(self) -> None:
+        """Store what this process has counted and not stored yet; call it when the process ends.
+
+        Only the counts of refused requests (`campaigns.refusals`) of the last second wait so. The storage stays open,
+        and the object can still be used.
+        """
+        self._wiring.store_refusals()
+
     def __repr__(self) -> str:
         return f"PartnerVouchers({self._wiring.storage!r}, duplicates={self._wiring.duplicates.name!r})"
 

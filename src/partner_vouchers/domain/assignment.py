@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from attrs import field, frozen
 
@@ -25,6 +26,7 @@ from partner_vouchers.errors import (
     NoActiveList,
     NoCodeAvailable,
     NotEligible,
+    PartnerVouchersError,
 )
 
 
@@ -138,17 +140,41 @@ class Reward:
         return self.assignment.event
 
 
+class Unserved(str):  # noqa: SLOT000
+    """A user whom a batch did not serve: the user's id, which also says why.
+
+    Attributes:
+        reason: the `code` of the error that `assign` raises for this user, such as `"limit_reached"`.
+        error: that error, with all that it says; None in a replay.
+    """
+
+    reason: str
+    error: PartnerVouchersError | None
+
+    def __new__(cls, user_id: str, reason: str = "", error: PartnerVouchersError | None = None) -> Unserved:
+        """Return the id of a user with the reason."""
+        created = super().__new__(cls, user_id)
+        created.reason = reason if error is None else error.code
+        created.error = error
+        return created
+
+    @property
+    def user_id(self) -> str:
+        """The user's id, as a plain string."""
+        return str(self)
+
+
 @frozen
 class BatchOutcome:
     """The answer to a request for codes for many users.
 
     Attributes:
         rewards: one for each user who has a code now, in the order of the request.
-        unserved: the users for whom there was none, in the order of the request.
+        unserved: the users for whom there was none, with the reason, in the order of the request.
     """
 
     rewards: tuple[Reward, ...]
-    unserved: tuple[str, ...] = ()
+    unserved: tuple[Unserved, ...] = ()
 
 
 @frozen
@@ -218,8 +244,17 @@ class Candidate:
     link: CampaignLink | None = None
 
 
+class FromList(Protocol):
+    """A code that came from a list: an assignment or a reservation."""
+
+    @property
+    def list_id(self) -> str:
+        """The list."""
+        ...
+
+
 def should_replay(
-    held: Assignment,
+    held: FromList,
     candidates: Sequence[Candidate],
     now: datetime,
     find_list: Callable[[str], VoucherList | None],
@@ -230,7 +265,7 @@ def should_replay(
     does. A list that is asked directly gives the same code.
 
     Args:
-        held: the latest code of the user in the campaign, or else list.
+        held: the latest code that the user has, or has reserved, in the campaign, or else list.
         candidates: the lists that are linked now, in the order in which they give their codes.
         now: the present instant.
         find_list: returns the list with an id. It is called only where the validity of the code decides.

@@ -130,6 +130,19 @@ class CampaignUnlinked(AuditedEvent):
     event_name = "campaign.unlinked"
 
 
+@frozen(kw_only=True)
+class LimitsSet(AuditedEvent):
+    """The limits of a campaign were replaced.
+
+    Attributes:
+        campaign_id: the campaign.
+    """
+
+    event_name: ClassVar[str] = "campaign.limits_set"
+
+    campaign_id: str = ""
+
+
 class UploadCompleted(AuditedEvent):
     """An upload ended, and its valid codes became available."""
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from attrs import field, frozen
 
-from partner_vouchers.errors import InvalidInput
+from partner_vouchers.errors import InvalidInput, LimitReached
 
 MAX_LIMIT = 2**31 - 1
 """The greatest limit, in codes."""
@@ -86,6 +86,10 @@ class Limit:
     def _calendar(self) -> tuple[Period, str] | None:
         return None if self.period is None or self.zone is None else (self.period, self.zone)
 
+    def __str__(self) -> str:
+        period = "" if self.period is None else f" and {self.period.value} ({self.zone})"
+        return f"{self.count} per {self.per.value}{period}"
+
     def window(self, instant: datetime) -> Window:
         """Return the period of this limit that contains an instant; all time for a limit without a period.
 
@@ -160,6 +164,20 @@ def reached(usages: Iterable[LimitUsage], codes: int = 1) -> LimitUsage | None:
         if found:
             return max(found, key=lambda each: each.frees_at or _NEVER)
     return None
+
+
+def limit_reached(campaign_id: str, usage: LimitUsage) -> LimitReached:
+    """Return the error that says which limit refuses a request."""
+    limit = usage.limit
+    return LimitReached(
+        campaign_id=campaign_id,
+        per=limit.per.value,
+        limit=limit.count,
+        used=usage.used or 0,
+        period=None if limit.period is None else limit.period.value,
+        zone=limit.zone,
+        frees_at=usage.frees_at,
+    )
 
 
 def new_limits(values: object) -> tuple[Limit, ...]:

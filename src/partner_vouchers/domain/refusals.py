@@ -64,9 +64,15 @@ def refusal_reason(refusal: Refusal) -> RefusalReason:
 _BY_WORD = {EXHAUSTED: RefusalReason.EXHAUSTED, NOT_ELIGIBLE: RefusalReason.NOT_ELIGIBLE}
 
 
-def refusal_keys(refusal: Refusal) -> Iterator[tuple[RefusalReason, str | None]]:
-    """Yield what one refused request counts as: once for the request, and once for each list that was asked."""
-    yield refusal_reason(refusal), None
-    if isinstance(refusal, NoCodeAvailable):
-        for list_id, word in refusal.lists:
-            yield _BY_WORD.get(word, RefusalReason.INACTIVE_LIST), list_id
+def refusal_keys(
+    reason: RefusalReason, lists: tuple[tuple[str, str], ...]
+) -> Iterator[tuple[RefusalReason, str | None]]:
+    """Yield what one refused request counts as: once for the request, and once for each list that was asked.
+
+    Args:
+        reason: why the request was refused.
+        lists: the lists that were asked, each with its reason (`NoCodeAvailable.lists`).
+    """
+    yield reason, None
+    for list_id, word in lists:
+        yield _BY_WORD.get(word, RefusalReason.INACTIVE_LIST), list_id

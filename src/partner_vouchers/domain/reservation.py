@@ -17,6 +17,7 @@ from partner_vouchers.domain.codes import mask
 from partner_vouchers.errors import (
     AlreadyConfirmed,
     InvalidInput,
+    PartnerVouchersError,
     ReservationExpired,
     ReservationReleased,
 )
@@ -102,21 +103,33 @@ class Reservation:
         current = self.at(now)
         return current.state is _State.CONFIRMED or current.ended_at is None or now < current.ended_at + KEPT
 
-    def after(self, action: ReservationAction, now: datetime) -> Reservation:
-        """Return the reservation after an action; the same one where nothing changes.
+    def next_state(self, action: ReservationAction, now: datetime) -> ReservationState | None:
+        """Return the state to which an action leads at `now`; None where nothing changes.
 
         Raises:
             ReservationExpired: it is to be confirmed and has run out.
             ReservationReleased: it is to be confirmed and was released.
             AlreadyConfirmed: it is to be released and was confirmed.
         """
-        current = self.at(now)
-        result = TRANSITIONS[current.state, action]
-        if result is None:
-            return current
-        if isinstance(result, ReservationState):
-            return evolve(current, state=result, ended_at=now)
+        is_over = self.state is _State.OPEN and self.expires_at is not None and now >= self.expires_at
+        result = TRANSITIONS[_State.EXPIRED if is_over else self.state, action]
+        if result is None or isinstance(result, ReservationState):
+            return result
         raise result(reservation_id=self.id)
+
+    def after(self, action: ReservationAction, now: datetime) -> Reservation:
+        """Return the reservation after an action; the same one where nothing changes.
+
+        Raises:
+            ReservationExpired: see `next_state`, also for the others.
+        """
+        state = self.next_state(action, now)
+        return self.at(now) if state is None else evolve(self, state=state, ended_at=now)
+
+
+def new_reservation_id(code_id: str, token: str) -> str:
+    """Return the id of a reservation of a code: it begins with the id of the code, by which a storage can find it."""
+    return f"{code_id}-{token}"
 
 
 _HELD = "held-"
@@ -140,6 +153,23 @@ def held_code(held: Assignment, *, replayed: bool = True) -> Reservation:
 def held_assignment_id(reservation_id: str) -> str | None:
     """Return the id of the assignment of a `held_code`; None for a reservation that is stored."""
     return reservation_id.removeprefix(_HELD) if reservation_id.startswith(_HELD) else None
+
+
+@frozen
+class Preview:
+    """What `assign` would do now.
+
+    Attributes:
+        list_id: the list that the code would come from; None for a refusal.
+        replay: the assignment that would be returned again, or None.
+        reservation: the open reservation that would be confirmed, or None.
+        refusal: the error that would be raised, with all its reasons, or None.
+    """
+
+    list_id: str | None = None
+    replay: Assignment | None = None
+    reservation: Reservation | None = None
+    refusal: PartnerVouchersError | None = None
 
 
 def new_ttl(value: object) -> timedelta:

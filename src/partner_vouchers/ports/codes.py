@@ -68,7 +68,9 @@ NOTHING = Holding()
 class Codes(Protocol):
     """The published codes of the lists, without withdrawn ones."""
 
-    def take(self, list_id: str, limit: int, now: datetime | None = None) -> Taken:
+    def take(
+        self, list_id: str, limit: int, now: datetime | None = None, *, run_out_first: bool = True
+    ) -> Taken:
         """Take up to `limit` available codes of a list, in upload order, and count them as distributed.
 
         No code is ever taken twice while it is taken. Codes that returned to the list come before all others. If fewer
@@ -80,6 +82,7 @@ class Codes(Protocol):
             limit: the most codes to take.
             now: takes nothing, and sets `Taken.run_out`, if an open reservation of the list has run out by then. The
                 codes count as given on its UTC day. None takes no notice of reservations and counts no day.
+            run_out_first: False takes no notice of reservations that have run out by `now`.
 
         Raises:
             UnknownList: there is no such list.

@@ -21,8 +21,10 @@ class Reservations(Protocol):
     def add(self, reservations: Sequence[Reservation]) -> None:
         """Store open reservations of codes that were taken in this transaction, and count them as reserved.
 
+        An id begins with that of its code (`domain.reservation.new_reservation_id`).
+
         Raises:
-            StorageError: a reservation with this id exists. The error may come only with the commit.
+            StorageError: the code is reserved already. The error may come only with the commit.
         """
         ...
 
@@ -31,9 +33,10 @@ class Reservations(Protocol):
         ...
 
     def get_for_update(self, reservation_id: str) -> Reservation | None:
-        """Return a reservation that this transaction will end; no other transaction ends it meanwhile.
+        """Return a reservation that this transaction will end.
 
-        It has a body for storages with one writer at a time: `get`.
+        Until then no other transaction ends it, gives its user a code where it was asked for, or changes its list. It
+        has a body for storages with one writer at a time: `get`.
         """
         return self.get(reservation_id)
 
@@ -120,6 +123,10 @@ class Limits(Protocol):
         Reservations that have run out by `now` are left out. It is asked after `Assignments.holding` of these users in
         the same transaction, so no other transaction gives them a code meanwhile.
         """
+        ...
+
+    def run_out(self, campaign_id: str, window: Window, now: datetime) -> int:
+        """Return how many of the open reservations that `given` counts have run out by `now`."""
         ...
 
     def counts(self, campaign_id: str, keys: Collection[str]) -> dict[str, int]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date, datetime
+
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy, new_link, require_campaign_id
-from partner_vouchers.domain.events import CampaignLinked, CampaignUnlinked, FieldChange, Value
-from partner_vouchers.domain.text import require_id
-from partner_vouchers.errors import NotLinked, UnknownEligibilityRule
+from partner_vouchers.domain.events import CampaignLinked, CampaignUnlinked, FieldChange, LimitsSet, Value
+from partner_vouchers.domain.expiry import require_aware
+from partner_vouchers.domain.limits import Limit, LimitUsage, Per, new_limits
+from partner_vouchers.domain.refusals import RefusalCount
+from partner_vouchers.domain.text import require_id, require_own_id
+from partner_vouchers.errors import InvalidInput, NotLinked, UnknownEligibilityRule
 from partner_vouchers.ports import Transaction
+from partner_vouchers.usecases.limiting import Limiter
 from partner_vouchers.usecases.paging import Page, decode_cursor, page_of, require_limit
-from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_list
+from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_held_list, require_list
 
 _RESULT = "campaigns"
 
@@ -89,7 +96,8 @@ class CampaignsGroup:
         now = self._wiring.now()
 
         def remove(tx: Transaction) -> None:
-            require_list(tx, list_id)
+            # Requests that take codes of the list are waited for: none of them is in this campaign afterwards.
+            require_held_list(tx, list_id)
             before = tx.campaigns.get(list_id, campaign_id)
             if before is None:
                 raise NotLinked(list_id=list_id, campaign_id=campaign_id)
@@ -137,6 +145,103 @@ class CampaignsGroup:
         start: str | None = place[0] if place else None
         found = self._wiring.read(lambda tx: tx.campaigns.ids(start, limit + 1))
         return page_of(_RESULT, found, limit, lambda campaign_id: (campaign_id,))
+
+    def set_limits(
+        self, campaign_id: str, limits: Sequence[Limit], *, actor: str | None = None
+    ) -> tuple[Limit, ...]:
+        """Replace the limits of a campaign: how many codes it gives to each user and in all.
+
+        Limits bind requests by `campaign_id`. They also count what was given before, and take nothing back. Counting
+        that reads all assignments once, in the same transaction: other requests wait meanwhile.
+
+        Args:
+            campaign_id: the campaign; it need not have a list yet.
+            limits: all its limits from now on; `[]` for none.
+            actor: who sets them, for the audit log.
+
+        Raises:
+            InvalidInput: an argument breaks its rule.
+            Unsupported: the storage keeps no limits.
+            StorageBusy: codes of the campaign's lists were given out in open transactions for too long; call again.
+
+        Example:
+            >>> from partner_vouchers import Limit
+            >>> limits = [Limit(1, per="user"), Limit(1_000, per="campaign", period="month", zone="Asia/Kolkata")]
+            >>> len(vouchers.campaigns.set_limits("CMP123456", limits))
+            2
+        """
+        campaign_id, actor = require_campaign_id(campaign_id), require_actor(actor)
+        wanted = new_limits(limits)
+        now = self._wiring.now()
+
+        def replace(tx: Transaction) -> tuple[Limit, ...]:
+            before = tx.limits.get_for_update(campaign_id)
+            if before != wanted:
+                windows = {each.window(now) for each in wanted if each.per is Per.CAMPAIGN}
+                counts = {each.key: tx.limits.given(campaign_id, each) for each in windows}
+                tx.limits.replace(campaign_id, wanted, counts)
+                change = FieldChange("limits", _said(before), _said(wanted))
+                record(tx, [LimitsSet(occurred_at=now, campaign_id=campaign_id, changes=(change,))], actor)
+                tx.commit()
+            return wanted
+
+        return self._wiring.write(replace)
+
+    def limits(self, campaign_id: str, *, user_id: str | None = None) -> list[LimitUsage]:
+        """Return the limits of a campaign, each with what is used and left of it now.
+
+        Args:
+            campaign_id: the campaign.
+            user_id: whose codes count for the limits per user; without it their `used` and `left` are None.
+
+        Raises:
+            InvalidInput: an argument is not an id.
+            Unsupported: the storage keeps no limits.
+        """
+        campaign_id = require_campaign_id(campaign_id)
+        user = None if user_id is None else require_own_id("user_id", user_id)
+        now = self._wiring.now()
+
+        def read(tx: Transaction) -> list[LimitUsage]:
+            return Limiter(tx, campaign_id, tx.limits.get(campaign_id), now).usages(user)
+
+        return self._wiring.read(read)
+
+    def refusals(
+        self, campaign_id: str, *, since: date | None = None, until: date | None = None
+    ) -> list[RefusalCount]:
+        """Return how often requests in a campaign were refused, by day, reason and list.
+
+        A count without `list_id` is of requests. With `list_id` it says how often that list was asked and could not
+        give a code; a request that asks two lists counts once for each. Other processes store what they refused a
+        second later, with their next call.
+
+        Args:
+            campaign_id: the campaign.
+            since: the first day, in UTC; None for all.
+            until: the last day, in UTC.
+
+        Raises:
+            InvalidInput: `since` or `until` is not a date, or `campaign_id` is not an id.
+            Unsupported: the storage keeps no refusals.
+        """
+        campaign_id = require_campaign_id(campaign_id)
+        first, last = _day("since", since), _day("until", until)
+        self._wiring.store_refusals()
+        return self._wiring.read(lambda tx: tx.refusals.of_campaign(campaign_id, first, last))
+
+
+def _day(field: str, value: object) -> date | None:
+    if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
+        return value
+    if isinstance(value, datetime):
+        return require_aware(field, value).date()
+    raise InvalidInput(field=field, reason="must be a date, or None")
+
+
+def _said(limits: Sequence[Limit]) -> str | None:
+    """Return limits as the audit log says them; None for none."""
+    return "; ".join(map(str, limits)) or None
 
 
 def _changes(before: CampaignLink | None, after: CampaignLink | None) -> tuple[FieldChange, ...]:

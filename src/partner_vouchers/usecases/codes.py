@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, TypeVar
 
 from partner_vouchers.csvfile.export import distributed_codes, remaining_codes
 from partner_vouchers.csvfile.streams import as_binary_stream
-from partner_vouchers.domain.arguments import require_bool, require_each, require_mapping
+from partner_vouchers.domain.arguments import require_bool
 from partner_vouchers.domain.assignment import (
     Assignment,
-    BatchOutcome,
-    Request,
-    Reward,
     new_request,
     require_user_id,
 )
 from partner_vouchers.domain.events import CodeRevealed, FieldChange
-from partner_vouchers.domain.text import MAX_TEXT, could_be_id, require_id, require_name, require_own_id
-from partner_vouchers.errors import InvalidInput, NoCodeAvailable, UnknownAssignment
+from partner_vouchers.domain.text import MAX_TEXT, could_be_id, require_id, require_name
+from partner_vouchers.errors import InvalidInput, UnknownAssignment
 from partner_vouchers.ports import TakenCode, Transaction
-from partner_vouchers.usecases.assigning import Assigner, UserContext
-from partner_vouchers.usecases.revoking import require_not_revoked
+from partner_vouchers.usecases.code_requests import CodeRequests
 from partner_vouchers.usecases.taking_back import TakingBack
-from partner_vouchers.usecases.wiring import Wiring, audit_access, audit_download, require_list
+from partner_vouchers.usecases.wiring import audit_access, audit_download, require_list
 
 _PAGE = 1000
 _FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
@@ -33,104 +28,8 @@ _FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
 Row = TypeVar("Row", Assignment, TakenCode)
 
 
-class CodesGroup(TakingBack):
+class CodesGroup(CodeRequests, TakingBack):
     """The codes and who has them; reached as `vouchers.codes`."""
-
-    def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
-
-    def assign(
-        self,
-        *,
-        user_id: str,
-        campaign_id: str | None = None,
-        list_id: str | None = None,
-        idempotency_key: str | None = None,
-        context: UserContext | None = None,
-    ) -> Reward:
-        """Assign a code of their own to a user, exactly once.
-
-        With `campaign_id` the code comes from the first list of the campaign, by priority and then age of the
-        link, that is Active and has one; with `list_id` from that list. The code, the counters, the assignment
-        and its event are stored in one transaction; when the call returns, they are durable.
-
-        Args:
-            user_id: who earned the code.
-            campaign_id: the campaign; pass either this or `list_id`.
-            list_id: the list.
-            idempotency_key: up to 255 characters. The same key with the same arguments always returns the first
-                result, also when the list is paused, expired or archived by then.
-            context: facts about the user, for the eligibility rules of the campaign's links.
-
-        Returns:
-            the code; `replayed` is True if the user already had it.
-
-        Raises:
-            InvalidInput: an argument breaks its rule.
-            CampaignNotLinked: no list is linked to the campaign.
-            UnknownList: there is no such list.
-            CodesExhausted: every active list has given out all its codes.
-            NoActiveList: no list is active.
-            NotEligible: the user does not meet the rules of the links.
-            UnknownEligibilityRule: a link names a rule that this program has not registered.
-            IdempotencyConflict: the key was used with other arguments.
-            errors.AssignmentRevoked: the code of the key was revoked since.
-            StorageBusy: the storage was locked by others for too long; call again.
-            CommitOutcomeUnknown: the connection was lost during the commit; call again with the same key.
-
-        Example:
-            >>> reward = vouchers.codes.assign(campaign_id="CMP123456", user_id="user-42")
-            >>> reward.code, reward.replayed
-            ('PM500AA', False)
-            >>> vouchers.codes.assign(campaign_id="CMP123456", user_id="user-42").replayed
-            True
-        """
-        user_id = require_user_id(user_id)
-        request = new_request(campaign_id, list_id, idempotency_key)
-        known = {} if context is None else require_mapping("context", context)
-        fingerprint = None if request.idempotency_key is None else request.fingerprint("one", user_id)
-        # Rules and the clock belong to the host, and are called in the thread of the caller.
-        now = self._wiring.now()
-        write = self._wiring.write if self._wiring.eligibility else self._wiring.write_shared
-        return write(self._assign, user_id, request, fingerprint, known, now)
-
-    def assign_many(
-        self,
-        user_ids: Sequence[str],
-        *,
-        campaign_id: str | None = None,
-        list_id: str | None = None,
-        idempotency_key: str | None = None,
-        partial: bool = False,
-        contexts: Mapping[str, UserContext] | None = None,
-    ) -> BatchOutcome:
-        """Assign a code to each of many users, in one transaction.
-
-        Args:
-            user_ids: who earned a code; a user who is here twice asks twice.
-            campaign_id: the campaign; pass either this or `list_id`.
-            list_id: the list.
-            idempotency_key: of the whole call; see `assign`.
-            partial: False serves all users or none; True serves as many as there are codes, in order.
-            contexts: for each user id, facts about the user for the eligibility rules.
-
-        Returns:
-            the codes, and the users for whom there was none.
-
-        Raises:
-            NoCodeAvailable: with `partial` False, a user could not be served; its subclasses say why.
-            InvalidInput: an argument breaks its rule.
-
-        `assign` lists the other errors.
-        """
-        users = require_each("user_ids", user_ids, require_own_id, "user ids")
-        request = new_request(campaign_id, list_id, idempotency_key)
-        partial = require_bool("partial", partial)
-        known = {} if contexts is None else require_mapping("contexts", contexts)
-        for context in known.values():
-            require_mapping("contexts", context)
-        fingerprint = None if request.idempotency_key is None else request.fingerprint("many", users, partial)
-        return self._wiring.write(self._assign_many, users, request, fingerprint, partial, known)
 
     def of_user(self, user_id: str, *, expired: bool = True, revoked: bool = False) -> list[Assignment]:
         """Return the codes that a user has, the oldest first.
@@ -269,56 +168,6 @@ class CodesGroup(TakingBack):
             return as_binary_stream(remaining_codes(codes, raw=raw))
         return as_binary_stream(distributed_codes(self._stream_assignments(list_id), raw=raw))
 
-    def _assign(
-        self,
-        tx: Transaction,
-        user_id: str,
-        request: Request,
-        fingerprint: str | None,
-        context: UserContext,
-        now: datetime,
-    ) -> Reward:
-        assigner = Assigner(tx, request, now, self._wiring.eligibility)
-        known = assigner.replay(fingerprint)
-        if known is not None:
-            return Reward(require_not_revoked(known[0]), replayed=True)
-        try:
-            reward = assigner.serve_one(user_id, context)
-        except NoCodeAvailable:
-            # The refusal itself is worth an event: that a list has run dry must not be lost.
-            tx.commit()
-            raise
-        assigner.remember(fingerprint, [reward.assignment])
-        tx.commit()
-        return reward
-
-    def _assign_many(
-        self,
-        tx: Transaction,
-        users: Sequence[str],
-        request: Request,
-        fingerprint: str | None,
-        partial: bool,
-        contexts: Mapping[str, UserContext],
-    ) -> BatchOutcome:
-        assigner = self._assigner(tx, request)
-        known = assigner.replay(fingerprint)
-        if known is not None:
-            return _replayed(users, known)
-        outcome = assigner.serve_many(users, contexts)
-        if outcome.unserved and not partial:
-            refusal = assigner.refusal(contexts, outcome.unserved[0])
-            if all(reward.replayed for reward in outcome.rewards):
-                # Nothing was taken that must be put back, and that a list is empty must not be lost.
-                tx.commit()
-            raise refusal
-        assigner.remember(fingerprint, [reward.assignment for reward in outcome.rewards])
-        tx.commit()
-        return outcome
-
-    def _assigner(self, tx: Transaction, request: Request) -> Assigner:
-        return Assigner(tx, request, self._wiring.now(), self._wiring.eligibility)
-
     def _stream_assignments(self, list_id: str) -> Iterator[Assignment]:
         return self._stream(lambda tx, after: tx.assignments.of_list(list_id, after, _PAGE))
 
@@ -342,15 +191,3 @@ def _require_age(value: object) -> timedelta:
     raise InvalidInput(
         field="older_than", reason="must be a timedelta of zero or more, such as timedelta(days=7)"
     )
-
-
-def _replayed(users: Sequence[str], known: Sequence[Assignment]) -> BatchOutcome:
-    kept = [assignment for assignment in known if assignment.revoked_at is None]
-    served = Counter(assignment.user_id for assignment in kept)
-    unserved: list[str] = []
-    for user_id in users:
-        if served[user_id]:
-            served[user_id] -= 1
-        else:
-            unserved.append(user_id)
-    return BatchOutcome(tuple(Reward(assignment, replayed=True) for assignment in kept), tuple(unserved))

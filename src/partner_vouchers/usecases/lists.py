@@ -29,7 +29,7 @@ from partner_vouchers.errors import (
 from partner_vouchers.ports import ListOrder, ListQuery, SortKey, Transaction
 from partner_vouchers.usecases.paging import Page, decode_cursor, page_of, require_limit
 from partner_vouchers.usecases.partners import ensure_partner
-from partner_vouchers.usecases.stock import notify_stock_level
+from partner_vouchers.usecases.stock import notify_stock_level, without_run_out
 from partner_vouchers.usecases.wiring import (
     Wiring,
     reclaim_some,
@@ -189,7 +189,7 @@ class ListsGroup:
         def ensure(tx: Transaction) -> VoucherList:
             known = tx.lists.with_tag(partner, new_tag(tag))
             if known is not None:
-                return known
+                return without_run_out(tx, [known], now)[0]
             created, events = make(id=tx.lists.new_id())
             ensure_partner(tx, partner, actor, now)
             return self._add(tx, created, events, actor)
@@ -204,7 +204,7 @@ class ListsGroup:
             InvalidInput: the id is not a string.
         """
         now = self._wiring.now()
-        return view_of(self._wiring.read(require_list, list_id), now)
+        return view_of(self._wiring.read(_read_one, list_id, now), now)
 
     def find(
         self,
@@ -246,9 +246,13 @@ class ListsGroup:
             after=_after(result, after, order),
             limit=limit + 1,
         )
-        found = self._wiring.read(lambda tx: tx.lists.find(query))
-        page = page_of(result, found, limit, lambda last: (_plain_key(last, order), last.id))
-        return Page(tuple(view_of(each, now) for each in page), page.next)
+
+        def read(tx: Transaction) -> Page[ListView]:
+            found = tx.lists.find(query)
+            page = page_of(result, found, limit, lambda last: (_plain_key(last, order), last.id))
+            return Page(tuple(view_of(each, now) for each in without_run_out(tx, page.items, now)), page.next)
+
+        return self._wiring.read(read)
 
     def edit(
         self,
@@ -334,7 +338,9 @@ class ListsGroup:
         now = self._wiring.now()
 
         def archive(tx: Transaction) -> tuple[VoucherList, Sequence[CampaignLink]]:
-            archived = _apply(tx, list_id, VoucherList.archive, version, actor, now)
+            archived = without_run_out(
+                tx, [_apply(tx, list_id, VoucherList.archive, version, actor, now)], now
+            )[0]
             links = tx.campaigns.of_list(list_id)
             tx.commit()
             return archived, links
@@ -356,7 +362,7 @@ class ListsGroup:
         now = self._wiring.now()
 
         def remove(tx: Transaction) -> None:
-            voucher_list = require_held_list(tx, list_id)
+            voucher_list = without_run_out(tx, [require_held_list(tx, list_id)], now)[0]
             voucher_list.require_version(version)
             links = tx.campaigns.of_list(list_id)
             was_used = bool(tx.assignments.of_list(voucher_list.id, None, 1))
@@ -421,7 +427,7 @@ class ListsGroup:
         now = self._wiring.now()
 
         def save(tx: Transaction) -> VoucherList:
-            after = _apply(tx, list_id, change, version, actor, now)
+            after = without_run_out(tx, [_apply(tx, list_id, change, version, actor, now)], now)[0]
             tx.commit()
             return after
 
@@ -436,6 +442,10 @@ class ListsGroup:
         record(tx, events, actor)
         tx.commit()
         return created
+
+
+def _read_one(tx: Transaction, list_id: str, now: datetime) -> VoucherList:
+    return without_run_out(tx, [require_list(tx, list_id)], now)[0]
 
 
 def _apply(

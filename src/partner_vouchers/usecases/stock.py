@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from partner_vouchers.domain.assignment import stock_alerts
-from partner_vouchers.domain.stock import Counts, StockLevel
+from partner_vouchers.domain.stock import Counts, StockLevel, stock_level
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.ports import Transaction
+
+
+def notify_falling_stock(
+    tx: Transaction, voucher_list: VoucherList, notified: StockLevel, counts: Counts, now: datetime
+) -> None:
+    """Do what `notify_stock_level` does where codes were taken, which never arms an alert again.
+
+    A code that was taken before and came back would do that otherwise.
+    """
+    if stock_level(counts, voucher_list.low_stock_at, voucher_list.used_before) > notified:
+        notify_stock_level(tx, voucher_list, notified, counts, now)
+
+
+def available(tx: Transaction, list_id: str, now: datetime) -> int:
+    """Return how many codes of a list can be given out, those of reservations that have run out included."""
+    counts = tx.codes.counts(list_id)
+    run_out = tx.reservations.run_out([list_id], now) if counts.reserved else {}
+    return counts.available + run_out.get(list_id, 0)
+
+
+def without_run_out(tx: Transaction, lists: Sequence[VoucherList], now: datetime) -> list[VoucherList]:
+    """Return lists whose counters leave out reservations that have run out."""
+    reserving = [each.id for each in lists if each.counts.reserved]
+    run_out = tx.reservations.run_out(reserving, now) if reserving else {}
+    return [each.with_run_out(run_out[each.id]) if each.id in run_out else each for each in lists]
 
 
 def notify_stock_level(

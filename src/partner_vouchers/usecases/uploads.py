@@ -380,7 +380,8 @@ class UploadsGroup:
                 record(tx, events, actor)
                 counts = tx.codes.counts(voucher_list.id)
                 notify_stock_level(tx, voucher_list, voucher_list.notified, counts, now)
-                tx.commit()
+            # Also without codes: those that are reserved now are withdrawn when they come back.
+            tx.commit()
             return upload
 
         return transact(self._wiring, take_back)

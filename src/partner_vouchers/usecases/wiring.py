@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeVar, TypeVarTuple
-from uuid import uuid4
 
 from attrs import define, field, frozen
 
@@ -18,12 +19,15 @@ from partner_vouchers.domain.events import AuditedEvent, CodesDownloaded, Event,
 from partner_vouchers.domain.expiry import require_aware
 from partner_vouchers.domain.text import could_be_id, require_id, require_name
 from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.errors import StorageError, UnknownList
+from partner_vouchers.errors import PartnerVouchersError, StorageError, UnknownList
 from partner_vouchers.ports import Clock, Storage, Transaction
 from partner_vouchers.usecases.operator_log import RefusalSummary
+from partner_vouchers.usecases.refusing import RefusalTally
 from partner_vouchers.usecases.transactions import run_in_transaction
 
 T = TypeVar("T")
+
+_LOG = logging.getLogger("partner_vouchers.refusals")
 Arguments = TypeVarTuple("Arguments")
 
 EligibilityRule = Callable[[Mapping[str, object]], bool]
@@ -68,6 +72,7 @@ class Wiring:
         in_host_transaction: whether the storage is joined to a host's transaction.
         policy_check: shared by all that use the same storage and policy.
         refusals: sums up refused requests for the log.
+        refusal_tally: the refused requests that are not stored yet; shared likewise.
     """
 
     storage: Storage
@@ -75,13 +80,14 @@ class Wiring:
     code_format: CodeRules
     clock: Clock
     eligibility: Mapping[str, EligibilityRule] = field(factory=dict)
-    new_token: Callable[[], str] = lambda: uuid4().hex
+    new_token: Callable[[], str] = lambda: os.urandom(16).hex()
     pause: Callable[[float], None] = time.sleep
     chance: Callable[[], float] = random.random
     keep_events: timedelta | None = None
     in_host_transaction: bool = False
     policy_check: PolicyCheck = field(factory=PolicyCheck, eq=False, repr=False)
     refusals: RefusalSummary = field(factory=RefusalSummary, eq=False, repr=False)
+    refusal_tally: RefusalTally = field(factory=RefusalTally, eq=False, repr=False)
 
     def now(self) -> datetime:
         """Return the present instant in UTC.
@@ -94,14 +100,56 @@ class Wiring:
 
     def read(self, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments) -> T:
         """Run work that only reads in a transaction, and return its result (see `run_in_transaction`)."""
+        if self.refusal_tally and self.refusal_tally.is_due(self.now()):
+            self.store_refusals()
         return run_in_transaction(self, work, arguments, write=False)
+
+    def commit(self, tx: Transaction) -> None:
+        """Commit, and store what was refused meanwhile along with it, unless the transaction is a host's."""
+        if self.in_host_transaction or not self.refusal_tally:
+            tx.commit()
+            return
+        counts = self.refusal_tally.take()
+        try:
+            self.refusal_tally.store(tx, counts)
+            tx.commit()
+        except BaseException:
+            self.refusal_tally.put_back(counts)
+            raise
+
+    def store_refusals(self) -> None:
+        """Store what was refused, in a transaction of its own; nothing within a host's transaction."""
+        if self.refusal_tally and not self.in_host_transaction:
+            try:
+                run_in_transaction(self, self.commit, (), write=True)
+            except PartnerVouchersError as error:
+                _LOG.warning("refusals could not be stored, and will be with the next call: %s", error)
+
+    def request(
+        self,
+        now: datetime,
+        work: Callable[[Transaction, *Arguments], T],
+        *arguments: *Arguments,
+        own_thread: bool = False,
+    ) -> T:
+        """Run work that gives out codes in a transaction, which it commits, and return its result.
+
+        Several threads may share one commit, unless `own_thread` is set, because the work calls what the host passed.
+        """
+        if self.refusal_tally and self.refusal_tally.is_due(now):
+            self.store_refusals()
+        return run_in_transaction(self, work, arguments, write=True, shared=not own_thread)
 
     def write(self, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments) -> T:
         """Run work in a transaction, which it commits, and return its result (see `run_in_transaction`)."""
+        if self.refusal_tally:
+            self.store_refusals()
         return run_in_transaction(self, work, arguments, write=True)
 
     def write_shared(self, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments) -> T:
         """Do the same as `write`, for work that another thread may run and whose commit other threads may share."""
+        if self.refusal_tally:
+            self.store_refusals()
         return run_in_transaction(self, work, arguments, write=True, shared=True)
 
 

@@ -26,10 +26,13 @@ from partner_vouchers.ports.codes import NOTHING
 class Codes(Repository, ports.Codes):
     """The codes of the lists."""
 
-    def take(self, list_id: str, limit: int, now: datetime | None = None) -> Taken:
+    def take(
+        self, list_id: str, limit: int, now: datetime | None = None, *, run_out_first: bool = True
+    ) -> Taken:
         tables, log = self._unit.tables, self._unit.log
         voucher_list, stock = tables.list(list_id), tables.stocks[list_id]
-        if now is not None and stock.next_run_out is not None and stock.next_run_out <= now:
+        has_run_out = now is not None and stock.next_run_out is not None and stock.next_run_out <= now
+        if run_out_first and has_run_out:
             return Taken((), voucher_list.counts, voucher_list.notified, run_out=True)
         found = sorted(stock.returned.values(), key=_by_age)[:limit]
         for each in found:

@@ -27,8 +27,8 @@ class Reservations(Repository, ports.Reservations):
     def add(self, reservations: Sequence[Reservation]) -> None:
         tables, log = self._unit.tables, self._unit.log
         for each in reservations:
-            if each.id in tables.reservations:
-                raise StorageError(reason="a reservation with this id exists; make another id")
+            if each.id in tables.reservations or each.code_id in tables.reserved_codes:
+                raise StorageError(reason="the code is reserved already; take another")
             log.put(tables.reservations, each.id, each)
             log.put(tables.reserved_codes, each.code_id, each)
             for opened in self._opened(each):
@@ -186,6 +186,14 @@ class Limits(Repository, ports.Limits):
                 is_open = reservation.at(now).state is ReservationState.OPEN
                 found[user_id] += is_open and window.contains(reservation.reserved_at)
         return dict(+found)
+
+    def run_out(self, campaign_id: str, window: Window, now: datetime) -> int:
+        tables = self._unit.tables
+        reserved = (tables.reservations[each] for each in tables.open_of_campaign.get(campaign_id, ()))
+        return sum(
+            window.contains(each.reserved_at) and each.at(now).state is ReservationState.EXPIRED
+            for each in reserved
+        )
 
     def counts(self, campaign_id: str, keys: Collection[str]) -> dict[str, int]:
         counted = self._unit.tables.limit_counts.get(campaign_id, {})

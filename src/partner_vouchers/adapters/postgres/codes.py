@@ -23,11 +23,12 @@ from partner_vouchers.adapters.sql.columns import (
     to_low_stock,
     to_number,
 )
-from partner_vouchers.adapters.sql.reservations import SqlLimits
+from partner_vouchers.adapters.sql.reservations import SqlLimits, SqlReservations, code_of, from_rows
 from partner_vouchers.adapters.sql.rows import LEVELS, origin_of
 from partner_vouchers.adapters.sql.session import Row, first
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.limits import Limit
+from partner_vouchers.domain.reservation import Reservation, ReservationState
 from partner_vouchers.domain.stock import Counts, LowStock, StockLevel, stock_level
 from partner_vouchers.errors import UnknownList
 from partner_vouchers.ports import Taken, TakenCode
@@ -50,12 +51,14 @@ class PostgresCodes(SqlCodes):
         self._heads = heads
         self._last_taken = last_taken
 
-    def take(self, list_id: str, limit: int, now: datetime | None = None) -> Taken:
+    def take(
+        self, list_id: str, limit: int, now: datetime | None = None, *, run_out_first: bool = True
+    ) -> Taken:
         number, db = to_list_number(list_id), self._db
         db.share_list(number)
         start = self._heads.emptied(number) or first_code_id(number)
         after = self._last_taken.get(number) or self._heads.after(number, start)
-        codes, stock = self._take(list_id, number, start, after, limit, now)
+        codes, stock = self._take(list_id, number, start, after, limit, now, looks_for_run_out=run_out_first)
         if stock.run_out:
             return Taken((), stock.counts, stock.notified, run_out=True)
         if len(codes) < limit and after > max(start, stock.emptied):
@@ -169,6 +172,21 @@ class PostgresAssignments(SqlAssignments):
             self._db.queue("add_assignment", *rows[0])
         elif rows:
             self._db.execute("add_assignments", [list(column) for column in zip(*rows, strict=True)])
+
+
+class PostgresReservations(SqlReservations):
+    """Codes that are set aside for users."""
+
+    def get_for_update(self, reservation_id: str) -> Reservation | None:
+        found = self.get(reservation_id)
+        if found is None or found.state is not ReservationState.OPEN:
+            return found
+        asked = code_of(reservation_id), reservation_id
+        # In the order in which these locks are taken where a code is assigned.
+        self._db.share_list(to_list_number(found.list_id))
+        self._db.lock("user", found.user_id, origin_of(found.campaign_id, found.list_id))
+        rows = self._db.fetch("reservation_for_update", *asked)
+        return first(from_rows(rows)) or self.get(reservation_id)
 
 
 class PostgresLimits(SqlLimits):

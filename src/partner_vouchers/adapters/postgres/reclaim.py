@@ -26,6 +26,7 @@ _LAST = (
     "delete_distributed_of_list",
     "delete_returned_of_list",
     "delete_reservations_of_list",
+    "delete_ended_reservations_of_list",
     "mark_list_reclaimed",
 )
 """What is left of a list once its codes are gone."""

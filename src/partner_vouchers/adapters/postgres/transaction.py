@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from partner_vouchers.adapters.postgres.codes import PostgresAssignments, PostgresCodes, PostgresLimits
+from partner_vouchers.adapters.postgres.codes import (
+    PostgresAssignments,
+    PostgresCodes,
+    PostgresLimits,
+    PostgresReservations,
+)
 from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.leases import PostgresLeases
 from partner_vouchers.adapters.postgres.outbox import PostgresOutbox
@@ -41,6 +46,10 @@ class PostgresTransaction(SqlTransaction[Session]):
     @property
     def users(self) -> PostgresUsers:
         return PostgresUsers(self.session)
+
+    @property
+    def reservations(self) -> PostgresReservations:
+        return PostgresReservations(self.session)
 
     @property
     def limits(self) -> PostgresLimits:

@@ -60,21 +60,23 @@ class SqlReservations:
             self._db.queue("count_reserved", number, len(expiries), min(expiries), day)
 
     def get(self, reservation_id: str) -> Reservation | None:
-        return first(_from_rows(self._db.fetch("reservation_by_id", reservation_id)))
+        rows = self._db.fetch("reservation_by_id", code_of(reservation_id), reservation_id)
+        return first(from_rows(rows or self._db.fetch("ended_reservation", reservation_id)))
 
     def get_for_update(self, reservation_id: str) -> Reservation | None:
-        return first(_from_rows(self._db.fetch("reservation_for_update", reservation_id)))
+        return self.get(reservation_id)
 
     def end(self, reservation: Reservation, state: ReservationState, at: datetime) -> None:
-        changed = self._db.change("end_reservation", state.value, from_instant(at), reservation.id)
-        if not changed:
-            raise StorageError(reason="the reservation is not open; read it with get_for_update")
+        code_id = to_number(reservation.code_id)
         if state is ReservationState.CONFIRMED:
-            number = to_list_number(reservation.list_id)
-            self._db.queue("count_confirmed", number)
-            self._db.queue("count_given", number, from_day(at))
-        else:
-            self._return([reservation])
+            if not self._db.change("confirm_reservation", from_instant(at), code_id):
+                raise _not_open()
+            self._count_confirmed(to_list_number(reservation.list_id), from_day(at))
+            return
+        if not self._db.change("keep_ended_reservation", state.value, from_instant(at), code_id):
+            raise _not_open()
+        self._db.queue("delete_open_reservation", code_id)
+        self._return([reservation])
 
     def end_run_out(
         self, now: datetime, limit: int, *, list_id: str | None = None, campaign_id: str | None = None
@@ -83,21 +85,23 @@ class SqlReservations:
             rows = self._db.fetch("run_out_of_origin", origin_of(campaign_id, None), from_instant(now), limit)
         else:
             rows = self._db.fetch("run_out_of_list", to_list_number(list_id), from_instant(now), limit)
-        ended = [each.at(now) for each in _from_rows(rows)]
+        ended = [each.at(now) for each in from_rows(rows)]
         for each in ended:
-            self._db.queue("end_reservation", each.state.value, _expiry(each), each.id)
+            code_id = to_number(each.code_id)
+            self._db.queue("keep_ended_reservation", each.state.value, _expiry(each), code_id)
+            self._db.queue("delete_open_reservation", code_id)
         self._return(ended)
         return ended
 
     def open_of_user(self, user_id: str, campaign_id: str | None, list_id: str | None) -> list[Reservation]:
-        return _from_rows(self._db.fetch("reservations_of_asker", user_id, origin_of(campaign_id, list_id)))
+        return from_rows(self._db.fetch("reservations_of_asker", user_id, origin_of(campaign_id, list_id)))
 
     def of_user(self, user_id: str) -> list[Reservation]:
-        return _from_rows(self._db.fetch("reservations_of_user", user_id))
+        return from_rows(self._db.fetch("reservations_of_user", user_id))
 
     def of_list(self, list_id: str, after: tuple[datetime, str] | None, limit: int) -> list[Reservation]:
         start = (-_ALWAYS, "") if after is None else (from_instant(after[0]), after[1])
-        return _from_rows(self._db.fetch("reservations_of_list", to_list_number(list_id), *start, limit))
+        return from_rows(self._db.fetch("reservations_of_list", to_list_number(list_id), *start, limit))
 
     def run_out(self, list_ids: Collection[str], now: datetime) -> dict[str, int]:
         numbers = json.dumps([to_list_number(each) for each in list_ids])
@@ -105,6 +109,10 @@ class SqlReservations:
 
     def remove_ended(self, before: datetime, limit: int) -> int:
         return self._db.change("delete_ended_reservations", from_instant(before), limit)
+
+    def _count_confirmed(self, number: int, day: int) -> None:
+        self._db.queue("count_confirmed", number)
+        self._db.queue("count_given", number, day)
 
     def _return(self, ended: Sequence[Reservation]) -> None:
         """Return codes to their lists."""
@@ -170,6 +178,10 @@ class SqlLimits:
         found.update(dict(self._db.fetch("reserved_for_users_in_window", *asked, from_instant(now))))
         return dict(found)
 
+    def run_out(self, campaign_id: str, window: Window, now: datetime) -> int:
+        asked = (origin_of(campaign_id, None), *_bounds(window), from_instant(now))
+        return int(self._db.fetch("run_out_in_window", *asked)[0][0])
+
     def counts(self, campaign_id: str, keys: Collection[str]) -> dict[str, int]:
         rows = ((key, self._db.fetch("limit_count", campaign_id, key)) for key in keys)
         return {key: int(found[0][0]) if found else 0 for key, found in rows}
@@ -213,6 +225,15 @@ class SqlRefusals:
         ]
 
 
+def code_of(reservation_id: str) -> int:
+    """Return the number of the code with which the id of a reservation begins; -1 for anything else."""
+    return to_number(reservation_id.partition("-")[0])
+
+
+def _not_open() -> StorageError:
+    return StorageError(reason="the reservation is not open; read it with get_for_update")
+
+
 def _list_number(each: RefusalCount) -> int:
     return 0 if each.list_id is None else to_list_number(each.list_id)
 
@@ -230,7 +251,8 @@ def _expiry(each: Reservation) -> int:
     return from_instant(each.expires_at)
 
 
-def _from_rows(rows: Iterable[Row]) -> list[Reservation]:
+def from_rows(rows: Iterable[Row]) -> list[Reservation]:
+    """Return the reservations of rows."""
     return [
         Reservation(
             id=row[0],

@@ -25,7 +25,8 @@ class SqlUsers:
             db.queue("replace_payload", renamed(payload, new_id), position)
         db.change("rename_assignments", new_id, user_id)
         db.change("rename_deferred", user_key(new_id), user_id, new_id, user_key(user_id))
-        return db.change("rename_reservations", new_id, user_id)
+        ended = db.change("rename_ended_reservations", new_id, user_id)
+        return ended + db.change("rename_reservations", new_id, user_id)
 
     def _events(self, user_id: str) -> list[Row]:
         return list(events_of(user_id, self._db.fetch("events_with_text", quoted(user_id))))

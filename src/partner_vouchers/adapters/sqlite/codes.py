@@ -37,21 +37,21 @@ class SQLiteCodes(SqlCodes):
     def __init__(self, db: SQLiteSession) -> None:
         self._db: SQLiteSession = db
 
-    def take(self, list_id: str, limit: int, now: datetime | None = None) -> Taken:
+    def take(
+        self, list_id: str, limit: int, now: datetime | None = None, *, run_out_first: bool = True
+    ) -> Taken:
         number = to_list_number(list_id)
         execute = self._db.execute
         rows = execute(_NEXT_CODES, (number, limit)).fetchall()
         if not rows:
-            return self._take_with_care(list_id, limit, now)
+            raise UnknownList(list_id=list_id)
         last = rows[-1]
-        if (
-            now is None
-            or last[5] != from_day(now)
-            or last[0] >= last[2]
-            or last[3]
-            or _has_run_out(last[4], now)
-        ):
-            return self._take_with_care(list_id, limit, now)
+        if last[3] or (last[4] is not None and run_out_first and _has_run_out(last[4], now)):
+            return self._take_with_care(list_id, limit, now, run_out_first)
+        if last[0] is None:
+            return taken((), last[6:], 0)
+        if now is None or last[5] != from_day(now) or last[0] >= last[2]:
+            return self._take_with_care(list_id, limit, now, run_out_first)
         count = len(rows)
         execute(_ADVANCE_CURSOR, (last[0], count, count, number))
         return taken(rows, last[6:], count)
@@ -90,14 +90,14 @@ class SQLiteCodes(SqlCodes):
             rows = sorted(rows)[:limit]
         return [TakenCode(str(code_id), code) for code_id, code in rows]
 
-    def _take_with_care(self, list_id: str, limit: int, now: datetime | None) -> Taken:
+    def _take_with_care(self, list_id: str, limit: int, now: datetime | None, run_out_first: bool) -> Taken:
         """Take codes of a list of which some came back, are dead, or are to come back first, or on a new day."""
         number = to_list_number(list_id)
         row = first(self._db.fetch("stock_of_list", number))
         if row is None:
             raise UnknownList(list_id=list_id)
         cursor, published, returned, next_run_out, day, *counters = row
-        if _has_run_out(next_run_out, now):
+        if run_out_first and _has_run_out(next_run_out, now):
             return taken((), counters, 0, run_out=True)
         today = NO_DAY if now is None else from_day(now)
         if today not in (NO_DAY, day):
@@ -145,6 +145,11 @@ def _ranges(ids: Sequence[int]) -> list[tuple[int, int]]:
 
 class SQLiteReservations(SqlReservations):
     """Codes that are set aside for users."""
+
+    def _count_confirmed(self, number: int, day: int) -> None:
+        # The latest day is counted in the same row.
+        if not self._db.change("count_confirmed_today", number, day):
+            super()._count_confirmed(number, day)
 
     def _withdraw(self, code_id: int) -> None:
         self._db.queue("add_dead_range", code_id, code_id)

@@ -20,6 +20,7 @@ _LAST = (
     "delete_dead_ranges_of_list",
     "delete_returned_of_list",
     "delete_reservations_of_list",
+    "delete_ended_reservations_of_list",
     "mark_list_reclaimed",
 )
 """What is left of a list once its codes are gone."""

@@ -13,7 +13,7 @@ from attrs import evolve
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.limits import Limit, Window
 from partner_vouchers.domain.refusals import RefusalCount, RefusalReason
-from partner_vouchers.domain.reservation import Reservation, ReservationState
+from partner_vouchers.domain.reservation import Reservation, ReservationState, new_reservation_id
 from partner_vouchers.domain.stock import Counts
 from partner_vouchers.errors import StorageError, Unsupported
 from partner_vouchers.ports import Holding, Storage, Transaction
@@ -71,7 +71,7 @@ def reserve(
     """Take a code of a list and reserve it, without any rules."""
     [taken] = tx.codes.take(list_id, 1).codes
     reservation = Reservation(
-        id=f"r-{taken.id}-{user_id}-{now:%H%M%S%f}",
+        id=new_reservation_id(taken.id, f"{user_id}-{now:%H%M%S%f}"),
         code=taken.code,
         code_id=taken.id,
         user_id=user_id,
@@ -147,15 +147,11 @@ class ReservationSuite(StorageHooks):
         assert driver.stored(storage, list_id).counts == Counts(uploaded=2, reserved=2)
 
     @needs("reservations")
-    def test_an_id_is_used_once(self, storage: Storage) -> None:
+    def test_a_code_is_reserved_once(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, ["A", "B"])
         first = reserved(storage, list_id, "user-1")
-
-        def add_again(tx: Transaction) -> None:
-            [taken] = tx.codes.take(list_id, 1).codes
-            tx.reservations.add([evolve(first, code_id=taken.id, code=taken.code)])
-
-        must_refuse(StorageError, storage, add_again)
+        again = evolve(first, id=new_reservation_id(first.code_id, "again"), user_id="user-2")
+        must_refuse(StorageError, storage, lambda tx: tx.reservations.add([again]))
         assert counts(storage, list_id) == Counts(uploaded=2, reserved=1)
 
     @needs("reservations")
@@ -246,11 +242,12 @@ class ReservationSuite(StorageHooks):
             assert tx.reservations.end_run_out(START + HOUR, 9, list_id=list_id) == []
             after = tx.codes.take(list_id, 1, START + HOUR)
             assert (driver.codes_of(after.codes), after.run_out) == (["A"], False)
-            tx.reservations.add([evolve(soon, id="again", user_id="user-3", expires_at=START + 3 * HOUR)])
+            again = new_reservation_id(soon.code_id, "again")
+            tx.reservations.add([evolve(soon, id=again, user_id="user-3", expires_at=START + 3 * HOUR)])
             tx.commit()
         with storage.begin(write=False) as tx:
             assert tx.reservations.get(soon.id) == expired
-            assert [each.id for each in tx.reservations.of_list(list_id, None, 9)] == [later.id, "again"]
+            assert [each.id for each in tx.reservations.of_list(list_id, None, 9)] == [later.id, again]
         assert counts(storage, list_id) == Counts(uploaded=3, reserved=2)
 
     @needs("reservations")

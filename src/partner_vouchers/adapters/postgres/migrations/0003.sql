@@ -13,8 +13,27 @@ ALTER TABLE pv_distributed ADD COLUMN reserved integer NOT NULL DEFAULT 0;
 ALTER TABLE pv_uploads ADD COLUMN is_withdrawn boolean NOT NULL DEFAULT false;
 UPDATE pv_uploads SET is_withdrawn = true WHERE withdrawn > 0;
 
--- `state`: 'Open' until it is ended, also after `expires_at`. `origin` as in pv_assignments.
+-- Open and confirmed reservations. `state`: 'Open' until it is ended, also after `expires_at`. `origin` as in
+-- pv_assignments. An id begins with that of the code, by which it is found.
 CREATE TABLE pv_reservations (
+    code_id bigint PRIMARY KEY,
+    id text COLLATE "C" NOT NULL,
+    code text NOT NULL,
+    list_id bigint NOT NULL,
+    user_id text COLLATE "C" NOT NULL,
+    origin text COLLATE "C" NOT NULL,
+    reserved_at bigint NOT NULL,
+    expires_at bigint NOT NULL,
+    state text COLLATE "C" NOT NULL DEFAULT 'Open',
+    ended_at bigint
+);
+
+CREATE INDEX pv_reservations_list ON pv_reservations (list_id, expires_at, id) WHERE state = 'Open';
+CREATE INDEX pv_reservations_origin ON pv_reservations (origin, expires_at) WHERE state = 'Open';
+CREATE INDEX pv_reservations_user ON pv_reservations (user_id, origin) WHERE state = 'Open';
+
+-- Reservations that were released or have run out, until they are removed.
+CREATE TABLE pv_ended_reservations (
     id text COLLATE "C" PRIMARY KEY,
     code_id bigint NOT NULL,
     code text NOT NULL,
@@ -24,14 +43,10 @@ CREATE TABLE pv_reservations (
     reserved_at bigint NOT NULL,
     expires_at bigint NOT NULL,
     state text COLLATE "C" NOT NULL,
-    ended_at bigint
+    ended_at bigint NOT NULL
 );
 
-CREATE INDEX pv_reservations_list ON pv_reservations (list_id, expires_at, id) WHERE state = 'Open';
-CREATE INDEX pv_reservations_origin ON pv_reservations (origin, expires_at) WHERE state = 'Open';
-CREATE INDEX pv_reservations_user ON pv_reservations (user_id, origin) WHERE state = 'Open';
-CREATE INDEX pv_reservations_code ON pv_reservations (code_id) WHERE state IN ('Open', 'Confirmed');
-CREATE INDEX pv_reservations_ended ON pv_reservations (ended_at) WHERE state IN ('Released', 'Expired');
+CREATE INDEX pv_ended_reservations_at ON pv_ended_reservations (ended_at);
 
 -- The limits of campaigns, in the order in which they were set.
 CREATE TABLE pv_limits (

@@ -105,7 +105,7 @@ FROM pv_active_codes AS a JOIN pv_lists AS l ON l.id = a.code_id >> 32
 JOIN pv_stock AS s ON s.list_id = l.id
 WHERE a.scope_id = (SELECT id FROM pv_scopes WHERE key = ?) AND a.code = ? AND l.removed = 0
   AND (EXISTS (SELECT 1 FROM pv_assignments WHERE code_id = a.code_id)
-       OR EXISTS (SELECT 1 FROM pv_reservations WHERE code_id = a.code_id AND state IN ('Open', 'Confirmed'))
+       OR EXISTS (SELECT 1 FROM pv_reservations WHERE code_id = a.code_id)
        OR EXISTS (SELECT 1 FROM pv_returned WHERE code_id = a.code_id)
        OR EXISTS (SELECT 1 FROM pv_retired WHERE code_id = a.code_id)
        OR EXISTS (SELECT 1 FROM pv_codes WHERE id = a.code_id AND id <= s.published))

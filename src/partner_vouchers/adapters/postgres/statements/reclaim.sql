@@ -48,5 +48,8 @@ WHERE r.code_id > l.number << 32 AND r.code_id < (l.number + 1) << 32
 -- delete_reservations_of_list --
 DELETE FROM pv_reservations WHERE list_id = ? AND state = 'Open'
 
+-- delete_ended_reservations_of_list --
+DELETE FROM pv_ended_reservations WHERE list_id = ?
+
 -- mark_list_reclaimed --
 UPDATE pv_lists SET removed = 2 WHERE id = ?

@@ -38,7 +38,7 @@ SELECT CAST(i.value AS bigint), CASE
     WHEN (SELECT count(*) FROM pv_retired WHERE code_id = CAST(i.value AS bigint)) > 0 THEN 'retired'
     WHEN (SELECT count(*) FROM pv_returned WHERE code_id = CAST(i.value AS bigint)) > 0 THEN 'available'
     WHEN (SELECT count(*) FROM pv_reservations
-          WHERE code_id = CAST(i.value AS bigint) AND state IN ('Open', 'Confirmed')) > 0 THEN 'reserved'
+          WHERE code_id = CAST(i.value AS bigint)) > 0 THEN 'reserved'
     WHEN (SELECT c.id FROM pv_codes AS c WHERE c.id = CAST(i.value AS bigint))
         <= (SELECT s.published FROM pv_stock AS s WHERE s.list_id = CAST(i.value AS bigint) >> 32) THEN 'available' END
 FROM json_each(?) AS i

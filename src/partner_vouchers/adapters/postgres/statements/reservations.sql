@@ -16,8 +16,12 @@ FOR UPDATE OF r
 FOR UPDATE OF r SKIP LOCKED
 
 -- add_reservation --
-INSERT INTO pv_reservations (id, code_id, code, list_id, user_id, origin, reserved_at, expires_at, state)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'Open')
+INSERT INTO pv_reservations (id, code_id, code, list_id, user_id, origin, reserved_at, expires_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+
+-- reservation_fields --
+-- Part: what is kept of a reservation when it ends, besides how it ended.
+id, code_id, code, list_id, user_id, origin, reserved_at, expires_at
 
 -- count_reserved --
 -- Counts codes that were taken on a day as reserved. When they run out is found by the index.

@@ -14,17 +14,26 @@ JOIN pv_codes AS c ON c.id = r.code_id
 -- lock_free_rows --
 -- Part: locks the rows of a query that no other transaction has locked, and leaves out the others.
 
+-- reservation_columns --
+-- Part: a reservation.
+r.id, {code_of_reservation}, r.code_id, r.user_id, r.origin, r.list_id, r.reserved_at, r.expires_at, r.state, r.ended_at
+
 -- reservation_rows --
--- Part: reservations.
-SELECT r.id, {code_of_reservation}, r.code_id, r.user_id, r.origin, r.list_id, r.reserved_at, r.expires_at, r.state,
-       r.ended_at
-FROM pv_reservations AS r {reservation_tables}
+-- Part: open and confirmed reservations.
+SELECT {reservation_columns} FROM pv_reservations AS r {reservation_tables}
+
+-- reservation_fields --
+-- Part: what is kept of a reservation when it ends, besides how it ended.
+id, code_id, list_id, user_id, origin, reserved_at, expires_at
 
 -- reservation_by_id --
-{reservation_rows} WHERE r.id = ?
+{reservation_rows} WHERE r.code_id = ? AND r.id = ?
 
 -- reservation_for_update --
-{reservation_rows} WHERE r.id = ? {lock_rows}
+{reservation_rows} WHERE r.code_id = ? AND r.id = ? {lock_rows}
+
+-- ended_reservation --
+SELECT {reservation_columns} FROM pv_ended_reservations AS r {reservation_tables} WHERE r.id = ?
 
 -- reservations_of_asker --
 -- The open reservations of a user in a campaign or, without one, from a list.
@@ -56,12 +65,18 @@ ORDER BY r.expires_at, r.id LIMIT ? {lock_rows}
 SELECT r.list_id, count(*) FROM json_each(?) AS i CROSS JOIN pv_reservations AS r
 WHERE r.list_id = CAST(i.value AS bigint) AND r.state = 'Open' AND r.expires_at <= ? GROUP BY r.list_id
 
--- end_reservation --
-UPDATE pv_reservations SET state = ?, ended_at = ? WHERE id = ? AND state = 'Open'
+-- confirm_reservation --
+UPDATE pv_reservations SET state = 'Confirmed', ended_at = ? WHERE code_id = ? AND state = 'Open'
+
+-- keep_ended_reservation --
+INSERT INTO pv_ended_reservations ({reservation_fields}, state, ended_at)
+SELECT {reservation_fields}, ?, ? FROM pv_reservations WHERE code_id = ? AND state = 'Open'
+
+-- delete_open_reservation --
+DELETE FROM pv_reservations WHERE code_id = ? AND state = 'Open'
 
 -- delete_ended_reservations --
-DELETE FROM pv_reservations WHERE id IN (
-    SELECT id FROM pv_reservations WHERE state IN ('Released', 'Expired') AND ended_at < ? LIMIT ?)
+DELETE FROM pv_ended_reservations WHERE id IN (SELECT id FROM pv_ended_reservations WHERE ended_at < ? LIMIT ?)
 
 -- limits_of_campaign --
 SELECT codes, per, period, zone FROM pv_limits WHERE campaign_id = ? ORDER BY place
@@ -83,17 +98,22 @@ EXISTS (SELECT 1 FROM pv_revocations AS v WHERE v.code_id = a.code_id)
 -- How many codes of a campaign count in a window: assigned ones, at the instant at which they were reserved, if they were.
 SELECT count(*)
 FROM pv_assignments AS a
-LEFT JOIN pv_reservations AS r ON r.code_id = a.code_id AND r.state IN ('Open', 'Confirmed')
+LEFT JOIN pv_reservations AS r ON r.code_id = a.code_id
 WHERE a.origin = ? AND NOT {is_revoked} AND coalesce(r.reserved_at, a.assigned_at) >= ? AND coalesce(r.reserved_at, a.assigned_at) < ?
 
 -- reserved_in_window --
 -- How many open reservations of a campaign count in a window.
 SELECT count(*) FROM pv_reservations WHERE origin = ? AND state = 'Open' AND reserved_at >= ? AND reserved_at < ?
 
+-- run_out_in_window --
+-- How many of them have run out.
+SELECT count(*) FROM pv_reservations
+WHERE origin = ? AND state = 'Open' AND reserved_at >= ? AND reserved_at < ? AND expires_at <= ?
+
 -- codes_of_users_in_window --
 SELECT a.user_id, count(*)
 FROM json_each(?) AS u CROSS JOIN pv_assignments AS a
-LEFT JOIN pv_reservations AS r ON r.code_id = a.code_id AND r.state IN ('Open', 'Confirmed')
+LEFT JOIN pv_reservations AS r ON r.code_id = a.code_id
 WHERE a.user_id = u.value AND a.origin = ? AND NOT {is_revoked}
   AND coalesce(r.reserved_at, a.assigned_at) >= ? AND coalesce(r.reserved_at, a.assigned_at) < ?
 GROUP BY a.user_id

@@ -13,5 +13,8 @@ UPDATE pv_assignments SET user_id = ? WHERE user_id = ?
 -- rename_reservations --
 UPDATE pv_reservations SET user_id = ? WHERE user_id = ?
 
+-- rename_ended_reservations --
+UPDATE pv_ended_reservations SET user_id = ? WHERE user_id = ?
+
 -- rename_deferred --
 UPDATE pv_deferred SET key = ?, reason = replace(reason, CAST(? AS text), CAST(? AS text)) WHERE key = ?

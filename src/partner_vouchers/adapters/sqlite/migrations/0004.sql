@@ -14,8 +14,29 @@ ALTER TABLE pv_stock ADD COLUMN next_run_out INTEGER;
 ALTER TABLE pv_uploads ADD COLUMN is_withdrawn INTEGER NOT NULL DEFAULT 0;
 UPDATE pv_uploads SET is_withdrawn = 1 WHERE withdrawn > 0;
 
--- `state`: 'Open' until it is ended, also after `expires_at`. `origin` as in pv_assignments.
+-- Open and confirmed reservations. `state`: 'Open' until it is ended, also after `expires_at`. `origin` as in
+-- pv_assignments. An id begins with that of the code, by which it is found.
 CREATE TABLE pv_reservations (
+    code_id INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    list_id INTEGER NOT NULL,
+    user_id TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    reserved_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    state TEXT NOT NULL DEFAULT 'Open',
+    ended_at INTEGER
+);
+
+-- Not of open ones alone: a confirmation would have to write more pages. Open ones are found from `next_run_out` on.
+CREATE INDEX pv_reservations_list ON pv_reservations (list_id, expires_at, id);
+CREATE INDEX pv_reservations_user ON pv_reservations (user_id, origin);
+
+-- Which lists have a reservation that runs out next.
+CREATE INDEX pv_stock_run_out ON pv_stock (next_run_out) WHERE next_run_out IS NOT NULL;
+
+-- Reservations that were released or have run out, until they are removed.
+CREATE TABLE pv_ended_reservations (
     id TEXT PRIMARY KEY,
     code_id INTEGER NOT NULL,
     list_id INTEGER NOT NULL,
@@ -24,14 +45,10 @@ CREATE TABLE pv_reservations (
     reserved_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     state TEXT NOT NULL,
-    ended_at INTEGER
+    ended_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 
-CREATE INDEX pv_reservations_list ON pv_reservations (list_id, expires_at, id) WHERE state = 'Open';
-CREATE INDEX pv_reservations_origin ON pv_reservations (origin, expires_at) WHERE state = 'Open';
-CREATE INDEX pv_reservations_user ON pv_reservations (user_id, origin) WHERE state = 'Open';
-CREATE INDEX pv_reservations_code ON pv_reservations (code_id) WHERE state IN ('Open', 'Confirmed');
-CREATE INDEX pv_reservations_ended ON pv_reservations (ended_at) WHERE state IN ('Released', 'Expired');
+CREATE INDEX pv_ended_reservations_at ON pv_ended_reservations (ended_at);
 
 -- The limits of campaigns, in the order in which they were set.
 CREATE TABLE pv_limits (

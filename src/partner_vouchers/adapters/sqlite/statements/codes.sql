@@ -1,11 +1,10 @@
 -- The codes in SQLite: an append-only log for each list, and a cursor that moves along it.
 
 -- next_codes --
--- The next codes of a list, with its counters.
+-- The next codes of a list, with its counters; one row without a code if there is none.
 SELECT c.id, c.code, s.skip_from, s.returned, s.next_run_out, s.day, {counters}
-FROM pv_stock AS s CROSS JOIN pv_codes AS c
-WHERE s.list_id = ? AND c.id > s.cursor AND c.id <= s.published
-ORDER BY c.id LIMIT ?
+FROM pv_stock AS s LEFT JOIN pv_codes AS c ON c.id > s.cursor AND c.id <= s.published
+WHERE s.list_id = ? ORDER BY c.id LIMIT ?
 
 -- advance_cursor --
 -- Moves the cursor of a list to an id, and counts codes as distributed, and as given on the latest day.

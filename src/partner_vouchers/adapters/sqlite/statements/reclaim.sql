@@ -52,5 +52,8 @@ DELETE FROM pv_returned WHERE code_id > ?1 << 32 AND code_id < (?1 + 1) << 32
 -- delete_reservations_of_list --
 DELETE FROM pv_reservations WHERE list_id = ?1 AND state = 'Open'
 
+-- delete_ended_reservations_of_list --
+DELETE FROM pv_ended_reservations WHERE list_id = ?1
+
 -- mark_list_reclaimed --
 UPDATE pv_lists SET removed = 2 WHERE id = ?

@@ -5,7 +5,7 @@
 SELECT i.value, CASE
     WHEN EXISTS (SELECT 1 FROM pv_retired WHERE code_id = i.value) THEN 'retired'
     WHEN EXISTS (SELECT 1 FROM pv_returned WHERE code_id = i.value) THEN 'available'
-    WHEN EXISTS (SELECT 1 FROM pv_reservations WHERE code_id = i.value AND state IN ('Open', 'Confirmed')) THEN 'reserved'
+    WHEN EXISTS (SELECT 1 FROM pv_reservations WHERE code_id = i.value) THEN 'reserved'
     WHEN c.id IS NULL OR c.id > s.published OR EXISTS (
         SELECT 1 FROM (SELECT last FROM pv_dead_ranges WHERE first <= c.id ORDER BY first DESC LIMIT 1)
         WHERE last >= c.id) THEN NULL

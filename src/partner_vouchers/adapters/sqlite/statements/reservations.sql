@@ -1,8 +1,38 @@
 -- Reservations and limits in SQLite. A code is found by its id, so only its id is kept.
 
 -- add_reservation --
-INSERT INTO pv_reservations (id, code_id, list_id, user_id, origin, reserved_at, expires_at, state)
-VALUES (?1, ?2, ?4, ?5, ?6, ?7, ?8, 'Open')
+INSERT INTO pv_reservations (id, code_id, list_id, user_id, origin, reserved_at, expires_at)
+VALUES (?1, ?2, ?4, ?5, ?6, ?7, ?8)
+
+-- open_of_lists --
+-- Part: the open reservations of lists. No open one runs out before the instant that is kept with the stock.
+pv_stock AS s CROSS JOIN pv_reservations AS r INDEXED BY pv_reservations_list
+
+-- is_open --
+-- Part: the condition of `open_of_lists`.
+r.list_id = s.list_id AND r.expires_at >= s.next_run_out AND r.state = 'Open'
+
+-- run_out_of_list --
+SELECT {reservation_columns} FROM {open_of_lists} {reservation_tables}
+WHERE s.list_id = ? AND {is_open} AND r.expires_at <= ? ORDER BY r.expires_at, r.id LIMIT ?
+
+-- run_out_of_origin --
+SELECT {reservation_columns} FROM {open_of_lists} {reservation_tables}
+WHERE s.next_run_out <= ?2 AND {is_open} AND r.expires_at <= ?2 AND r.origin = ?1
+ORDER BY r.expires_at, r.id LIMIT ?3
+
+-- reservations_of_list --
+SELECT {reservation_columns} FROM {open_of_lists} {reservation_tables}
+WHERE s.list_id = ? AND {is_open} AND (r.expires_at, r.id) > (?, ?) ORDER BY r.expires_at, r.id LIMIT ?
+
+-- count_run_out --
+SELECT r.list_id, count(*) FROM json_each(?) AS i CROSS JOIN {open_of_lists}
+WHERE s.list_id = CAST(i.value AS bigint) AND {is_open} AND r.expires_at <= ? GROUP BY r.list_id
+
+-- run_out_in_window --
+SELECT count(*) FROM {open_of_lists}
+WHERE s.next_run_out <= ?4 AND {is_open} AND r.expires_at <= ?4
+  AND r.origin = ?1 AND r.reserved_at >= ?2 AND r.reserved_at < ?3
 
 -- count_reserved --
 -- Counts codes that were taken on a day as reserved, and notes when the first of them may run out.
@@ -12,6 +42,11 @@ WHERE list_id = ?1
 
 -- count_confirmed --
 UPDATE pv_stock SET reserved = reserved - 1, distributed = distributed + 1 WHERE list_id = ?
+
+-- count_confirmed_today --
+-- Counts a reserved code as given on the latest day of the list, if it is that.
+UPDATE pv_stock SET reserved = reserved - 1, distributed = distributed + 1, day_codes = day_codes + 1
+WHERE list_id = ? AND day = ?
 
 -- count_given --
 -- Counts a code as given on a day.
@@ -28,8 +63,10 @@ UPDATE pv_stock SET reserved = reserved - ?2, withdrawn = withdrawn + ?2 WHERE l
 INSERT INTO pv_returned (code_id) SELECT ?1 WHERE ?2 IS NOT NULL
 
 -- refresh_next_run_out --
-UPDATE pv_stock SET next_run_out =
-    (SELECT min(expires_at) FROM pv_reservations WHERE list_id = ?1 AND state = 'Open')
+UPDATE pv_stock SET next_run_out = (
+    SELECT r.expires_at FROM pv_reservations AS r INDEXED BY pv_reservations_list
+    WHERE r.list_id = ?1 AND r.expires_at >= pv_stock.next_run_out AND r.state = 'Open'
+    ORDER BY r.expires_at LIMIT 1)
 WHERE list_id = ?1
 
 -- put_limit_count --

@@ -1,0 +1,88 @@
+"""Add up refused requests in this process, and store them seldom: a campaign that has run dry is asked very often."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, deque
+from datetime import date, datetime, timedelta
+
+from partner_vouchers.domain.refusals import (
+    Refusal,
+    RefusalCount,
+    RefusalReason,
+    refusal_keys,
+    refusal_reason,
+)
+from partner_vouchers.errors import CampaignNotLinked, Unsupported
+from partner_vouchers.ports import Transaction
+
+STORED_AFTER = timedelta(seconds=1)
+"""How long refusals wait for the next write of this process before a call stores them by itself."""
+
+_COMPACT_AT = 10_000
+
+Refused = tuple[str, date, RefusalReason, tuple[tuple[str, str], ...]]
+"""The campaign, the day, the reason, and the lists that were asked with theirs."""
+
+
+class RefusalTally:
+    """The refused requests that are not stored yet. All threads of a process share one, without a lock."""
+
+    def __init__(self) -> None:
+        # Appending to a deque and taking from it cannot be interrupted halfway, so nothing is lost or doubled.
+        self._pending: deque[tuple[Refused, int]] = deque()
+        self._since: datetime | None = None
+        self._process = os.getpid()
+        self._supported = True
+
+    def __bool__(self) -> bool:
+        return bool(self._pending) and os.getpid() == self._process
+
+    def add(self, campaign_id: str, refusal: Refusal, now: datetime) -> None:
+        """Count a refusal."""
+        if not self._supported:
+            return
+        if os.getpid() != self._process:
+            # A forked child; its parent stores what was counted before.
+            self._pending.clear()
+            self._process = os.getpid()
+        if not self._pending:
+            self._since = now
+        lists = () if isinstance(refusal, CampaignNotLinked) else refusal.lists
+        self._pending.append(((campaign_id, now.date(), refusal_reason(refusal), lists), 1))
+        if len(self._pending) >= _COMPACT_AT:
+            self.put_back(self.take())
+
+    def is_due(self, now: datetime) -> bool:
+        """Return whether refusals have waited for a second; also if the clock went back."""
+        return self._since is None or abs(now - self._since) >= STORED_AFTER
+
+    def take(self) -> Counter[Refused]:
+        """Take all refusals out, to store them."""
+        counts = Counter[Refused]()
+        while self._pending:
+            try:
+                refused, requests = self._pending.popleft()
+            except IndexError:
+                break
+            counts[refused] += requests
+        return counts
+
+    def put_back(self, counts: Counter[Refused]) -> None:
+        """Put back what could not be stored."""
+        self._pending.extend(counts.items())
+
+    def store(self, tx: Transaction, counts: Counter[Refused]) -> None:
+        """Store refusals in a transaction."""
+        try:
+            refusals = tx.refusals
+        except Unsupported:
+            self._supported = False
+            return
+        added: dict[str, Counter[tuple[date, RefusalReason, str | None]]] = {}
+        for (campaign_id, day, reason, lists), requests in counts.items():
+            of_campaign = added.setdefault(campaign_id, Counter())
+            for each, list_id in refusal_keys(reason, lists):
+                of_campaign[day, each, list_id] += requests
+        for campaign_id, found in sorted(added.items()):
+            refusals.add(campaign_id, [RefusalCount(*key, requests) for key, requests in found.items()])

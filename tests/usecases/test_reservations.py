@@ -1,0 +1,286 @@
+"""A code is set aside for a user, until it is confirmed, released, or has run out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from partner_vouchers import RepeatPolicy, Reservation, ReservationState, VoucherRewarded
+from partner_vouchers.errors import (
+    AlreadyConfirmed,
+    CodesExhausted,
+    IdempotencyConflict,
+    InvalidInput,
+    NoActiveList,
+    ReservationExpired,
+    ReservationReleased,
+    UnknownList,
+    UnknownReservation,
+)
+from tests.support.host import Host
+
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+CAMPAIGN = "CMP123456"
+
+
+def reserve(host: Host, user_id: str = "ann", ttl: timedelta = MINUTE, **asked: Any) -> Reservation:
+    return host.vouchers.codes.reserve(user_id=user_id, ttl=ttl, **asked or {"campaign_id": CAMPAIGN})
+
+
+def counts(host: Host, list_id: str) -> tuple[int, int, int, int]:
+    """Return available, reserved, distributed and withdrawn codes, having checked that they add up."""
+    found = host.vouchers.lists.get(list_id)
+    parts = (found.available, found.reserved, found.distributed, found.withdrawn)
+    assert sum(parts) + found.retired == found.uploaded
+    return parts
+
+
+def rewarded(host: Host) -> list[str]:
+    return [each.user_id for each in host.events(VoucherRewarded)]
+
+
+def test_a_reserved_code_is_nobody_elses(host: Host) -> None:
+    found = host.a_list("A", "B", campaign=CAMPAIGN)
+    ours = reserve(host)
+    assert (ours.code, ours.list_id, ours.state) == ("A", found.id, ReservationState.OPEN)
+    assert ours.expires_at == host.clock.now + MINUTE
+    assert "'A'" not in repr(ours)
+    assert counts(host, found.id) == (1, 1, 0, 0)
+    assert host.give(found.id, "ben") == ["B"]
+    with pytest.raises(CodesExhausted):
+        host.vouchers.codes.assign(campaign_id=CAMPAIGN, user_id="cleo")
+    assert rewarded(host) == ["ben"]
+
+
+def test_a_confirmed_reservation_is_an_assignment_of_that_moment(host: Host) -> None:
+    found = host.a_list("A", campaign=CAMPAIGN)
+    ours = reserve(host)
+    host.vouchers.lists.edit(found.id, name="Spring Sale")
+    host.clock.advance(seconds=30)
+    reward = host.vouchers.codes.confirm(ours.id)
+    assert (reward.code, reward.replayed, reward.assigned_at) == ("A", False, host.clock.now)
+    assert reward.event.list_name == "Spring Sale"
+    again = host.vouchers.codes.confirm(ours.id)
+    assert (again.assignment, again.replayed) == (reward.assignment, True)
+    assert counts(host, found.id) == (0, 0, 1, 0)
+    assert rewarded(host) == ["ann"]
+    with pytest.raises(AlreadyConfirmed):
+        host.vouchers.codes.release(ours.id)
+    host.clock.advance(days=400)
+    assert host.vouchers.codes.confirm(ours.id).assignment == reward.assignment
+
+
+def test_a_released_code_is_given_before_all_others(host: Host) -> None:
+    found = host.a_list("A", "B", campaign=CAMPAIGN)
+    ours = reserve(host)
+    released = host.vouchers.codes.release(ours.id)
+    assert (released.state, released.ended_at) == (ReservationState.RELEASED, host.clock.now)
+    assert host.vouchers.codes.release(ours.id) == released
+    with pytest.raises(ReservationReleased):
+        host.vouchers.codes.confirm(ours.id)
+    assert counts(host, found.id) == (2, 0, 0, 0)
+    assert host.give(found.id, "ben", "cleo") == ["A", "B"]
+
+
+def test_a_reservation_runs_out_at_its_instant_by_itself(host: Host) -> None:
+    found = host.a_list("A", campaign=CAMPAIGN)
+    ours = reserve(host)
+    host.clock.advance(seconds=59)
+    assert [each.id for each in host.vouchers.codes.reservations(list_id=found.id)] == [ours.id]
+    host.clock.advance(seconds=1)
+    assert host.vouchers.codes.reservations(list_id=found.id) == []
+    assert host.vouchers.codes.reservations(user_id="ann") == []
+    assert counts(host, found.id) == (1, 0, 0, 0)
+    assert [each.available for each in host.vouchers.lists.find()] == [1]
+    with pytest.raises(ReservationExpired):
+        host.vouchers.codes.confirm(ours.id)
+    assert host.vouchers.codes.release(ours.id).state is ReservationState.EXPIRED
+    theirs = reserve(host, "ben")
+    assert (theirs.code, host.vouchers.codes.confirm(theirs.id).code) == ("A", "A")
+    with pytest.raises(ReservationExpired):
+        host.vouchers.codes.confirm(ours.id)
+    assert counts(host, found.id) == (0, 0, 1, 0)
+
+
+def test_many_that_have_run_out_return_as_they_are_needed(host: Host) -> None:
+    codes = [f"C{number:03}" for number in range(250)]
+    found = host.a_list(*codes)
+    for number in range(240):
+        reserve(host, f"user-{number}", list_id=found.id)
+    host.clock.advance(minutes=2)
+    got = [host.vouchers.codes.assign(list_id=found.id, user_id=f"new-{n}").code for n in range(250)]
+    assert sorted(got) == codes
+    assert counts(host, found.id) == (0, 0, 250, 0)
+
+
+def test_who_has_reserved_a_code_gets_that_one(host: Host) -> None:
+    found = host.a_list("A", "B", campaign=CAMPAIGN)
+    ours = reserve(host)
+    host.clock.advance(seconds=10)
+    again = reserve(host, ttl=DAY)
+    assert (again.id, again.expires_at, again.replayed) == (ours.id, ours.expires_at, True)
+    reward = host.vouchers.codes.assign(campaign_id=CAMPAIGN, user_id="ann")
+    assert (reward.code, reward.replayed) == ("A", False)
+    assert host.vouchers.codes.confirm(ours.id).assignment == reward.assignment
+    assert counts(host, found.id) == (1, 0, 1, 0)
+
+
+def test_a_batch_confirms_what_its_users_have_reserved(host: Host) -> None:
+    found = host.a_list("A", "B", campaign=CAMPAIGN)
+    reserve(host, "ben")
+    outcome = host.vouchers.codes.assign_many(["ann", "ben", "ben"], campaign_id=CAMPAIGN)
+    assert [(each.user_id, each.code, each.replayed) for each in outcome.rewards] == [
+        ("ann", "B", False),
+        ("ben", "A", False),
+        ("ben", "A", True),
+    ]
+    assert counts(host, found.id) == (0, 0, 2, 0)
+
+
+def test_who_holds_a_code_reserves_nothing(host: Host) -> None:
+    found = host.a_list("A", "B", campaign=CAMPAIGN)
+    held = host.vouchers.codes.assign(campaign_id=CAMPAIGN, user_id="ann")
+    ours = reserve(host)
+    assert (ours.code, ours.replayed, ours.expires_at) == ("A", True, None)
+    assert host.vouchers.codes.release(ours.id).state is ReservationState.OPEN
+    reward = host.vouchers.codes.confirm(ours.id)
+    assert (reward.assignment, reward.replayed) == (held.assignment, True)
+    assert counts(host, found.id) == (1, 0, 1, 0)
+
+
+def test_with_new_codes_each_reservation_is_another_one(host: Host) -> None:
+    found = host.a_list("A", "B", "C", campaign=CAMPAIGN, repeat=RepeatPolicy.NEW_CODE)
+    first, second = reserve(host), reserve(host)
+    assert (first.code, second.code) == ("A", "B")
+    assert host.vouchers.codes.assign(campaign_id=CAMPAIGN, user_id="ann").code == "C"
+    assert [host.vouchers.codes.confirm(each.id).code for each in (second, first)] == ["B", "A"]
+    assert [each.ordinal for each in host.vouchers.codes.of_user("ann")] == [1, 2, 3]
+    assert counts(host, found.id) == (0, 0, 3, 0)
+
+
+def test_a_key_returns_the_same_reservation_whatever_became_of_it(host: Host) -> None:
+    host.a_list("A", "B", campaign=CAMPAIGN)
+    ours = reserve(host, campaign_id=CAMPAIGN, idempotency_key="order-1")
+    host.vouchers.codes.release(ours.id)
+    again = reserve(host, campaign_id=CAMPAIGN, idempotency_key="order-1")
+    assert (again.id, again.state, again.replayed) == (ours.id, ReservationState.RELEASED, True)
+    for other in ({"ttl": DAY}, {"user_id": "ben"}):
+        with pytest.raises(IdempotencyConflict):
+            reserve(host, campaign_id=CAMPAIGN, idempotency_key="order-1", **other)
+    with pytest.raises(IdempotencyConflict):
+        host.vouchers.codes.assign(campaign_id=CAMPAIGN, user_id="ann", idempotency_key="order-1")
+    host.clock.advance(days=31)
+    with pytest.raises(UnknownReservation):
+        reserve(host, campaign_id=CAMPAIGN, idempotency_key="order-1")
+
+
+def test_an_ended_reservation_is_forgotten_after_thirty_days(host: Host) -> None:
+    host.a_list("A", "B", campaign=CAMPAIGN)
+    released, expired = reserve(host), reserve(host, "ben", ttl=2 * MINUTE)
+    host.vouchers.codes.release(released.id)
+    host.clock.advance(days=30)
+    with pytest.raises(UnknownReservation):
+        host.vouchers.codes.confirm(released.id)
+    with pytest.raises(ReservationExpired):
+        host.vouchers.codes.confirm(expired.id)
+    host.clock.advance(minutes=2)
+    with pytest.raises(UnknownReservation):
+        host.vouchers.codes.confirm(expired.id)
+
+
+@pytest.mark.parametrize("change", ["pause", "archive", "expire"])
+def test_a_reservation_can_be_confirmed_whatever_becomes_of_its_list(host: Host, change: str) -> None:
+    found = host.a_list("A", "B", campaign=CAMPAIGN, expires_at=host.clock.now + MINUTE)
+    ours, theirs = reserve(host, ttl=DAY), reserve(host, "ben", ttl=DAY)
+    if change == "expire":
+        host.clock.advance(hours=1)
+    else:
+        getattr(host.vouchers.lists, change)(found.id)
+    assert host.vouchers.codes.confirm(ours.id).code == "A"
+    host.vouchers.codes.release(theirs.id)
+    assert counts(host, found.id) == (1, 0, 1, 0)
+    with pytest.raises(NoActiveList):
+        reserve(host, "cleo")
+
+
+def test_a_code_that_returns_to_a_withdrawn_upload_is_withdrawn(host: Host) -> None:
+    found = host.a_list("A", campaign=CAMPAIGN)
+    [upload] = host.vouchers.uploads.find(list_id=found.id)
+    ours = reserve(host)
+    assert host.vouchers.uploads.withdraw(upload.id).withdrawn == 0
+    host.vouchers.codes.release(ours.id)
+    assert counts(host, found.id) == (0, 0, 0, 1)
+
+
+def test_a_release_does_not_arm_the_alert_again(host: Host) -> None:
+    host.a_list("A", campaign=CAMPAIGN)
+    for _ in range(3):
+        host.vouchers.codes.release(reserve(host).id)
+    names = [each.event.event_name for each in host.outbox()]
+    assert names.count("list.exhausted") == 1
+
+
+def test_a_clock_that_goes_back_gives_no_code_twice(host: Host) -> None:
+    found = host.a_list("A", "B", campaign=CAMPAIGN)
+    ours = reserve(host)
+    host.clock.advance(minutes=2)
+    theirs = host.vouchers.codes.assign(campaign_id=CAMPAIGN, user_id="ben")
+    host.clock.advance(minutes=-5)
+    with pytest.raises(ReservationExpired):
+        host.vouchers.codes.confirm(ours.id)
+    assert theirs.code == "A"
+    assert reserve(host, "cleo").code == "B"
+    assert counts(host, found.id) == (0, 1, 1, 0)
+
+
+def test_a_list_of_which_codes_are_reserved_is_not_deleted(host: Host) -> None:
+    found = host.a_list("A", "B")
+    ours = reserve(host, list_id=found.id)
+    with pytest.raises(Exception, match="reserved"):
+        host.vouchers.lists.delete(found.id)
+    host.clock.advance(minutes=1)
+    host.vouchers.lists.delete(found.id)
+    with pytest.raises((UnknownReservation, ReservationExpired)):
+        host.vouchers.codes.confirm(ours.id)
+
+
+def test_a_preview_takes_nothing(host: Host) -> None:
+    found = host.a_list("A", campaign=CAMPAIGN)
+    preview = host.vouchers.codes.preview
+    assert preview(campaign_id=CAMPAIGN, user_id="ann").list_id == found.id
+    assert preview(list_id=found.id, user_id="ann").list_id == found.id
+    ours = reserve(host)
+    assert preview(campaign_id=CAMPAIGN, user_id="ann").reservation == ours
+    refusal = preview(campaign_id=CAMPAIGN, user_id="ben").refusal
+    assert isinstance(refusal, CodesExhausted)
+    assert refusal.lists == ((found.id, "exhausted"),)
+    host.clock.advance(minutes=1)
+    assert preview(campaign_id=CAMPAIGN, user_id="ben").list_id == found.id
+    held = host.vouchers.codes.assign(campaign_id=CAMPAIGN, user_id="ben")
+    assert preview(campaign_id=CAMPAIGN, user_id="ben").replay == held.assignment
+    assert counts(host, found.id) == (0, 0, 1, 0)
+    assert preview(campaign_id="nowhere", user_id="ann").refusal is not None
+
+
+@pytest.mark.parametrize("ttl", [timedelta(0), -MINUTE, timedelta(days=30, microseconds=1), 60, None])
+def test_a_wrong_ttl_is_refused(host: Host, ttl: Any) -> None:
+    found = host.a_list("A", campaign=CAMPAIGN)
+    with pytest.raises(InvalidInput, match="ttl"):
+        reserve(host, ttl=ttl)
+    assert counts(host, found.id) == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("unknown", ["", "r", "1-nothing", "held-", "held-1", "held-x", "9" * 400])
+def test_an_unknown_id_is_an_error_of_its_own(host: Host, unknown: str) -> None:
+    host.a_list("A", campaign=CAMPAIGN)
+    for act in (host.vouchers.codes.confirm, host.vouchers.codes.release):
+        with pytest.raises((UnknownReservation, InvalidInput)):
+            act(unknown)
+    with pytest.raises(UnknownList):
+        host.vouchers.codes.reservations(list_id="nothing")
+    for wrong in ({}, {"user_id": "ann", "list_id": "1"}):
+        with pytest.raises(InvalidInput):
+            host.vouchers.codes.reservations(**wrong)
