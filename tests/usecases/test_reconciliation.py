@@ -32,6 +32,7 @@ from partner_vouchers.errors import (
     InvalidInput,
     NotDistributed,
     RedemptionFileRefused,
+    ReservationExpired,
     SourceUnreadable,
     UnknownList,
     UnknownPartner,
@@ -242,6 +243,18 @@ def test_revoked_and_restocked_codes(host: Host) -> None:
     with host.storage.begin(write=False) as tx:
         counts = tx.codes.counts(found.id)
     assert (counts.available, counts.distributed, counts.retired) == (0, 1, 3)
+
+
+def test_a_reserved_code_is_left_alone_until_its_reservation_runs_out(host: Host) -> None:
+    found = host.a_list("A", "B")
+    reserved = host.vouchers.codes.reserve(list_id=found.id, user_id="asha", ttl=HOUR)
+    assert kinds(reconcile(host, "A,order-1")) == ["reserved"]
+    assert host.vouchers.codes.reservations(list_id=found.id)[0].id == reserved.id
+    host.clock.advance(hours=1)
+    assert kinds(reconcile(host, "A,order-1")) == ["never_distributed"]
+    assert host.give(found.id, "ravi") == ["B"]
+    with pytest.raises(ReservationExpired):
+        host.vouchers.codes.confirm(reserved.id)
 
 
 def test_a_restocked_code_is_redeemed_by_its_new_holder(host: Host) -> None:

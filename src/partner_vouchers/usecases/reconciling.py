@@ -43,7 +43,8 @@ from partner_vouchers.errors import (
 )
 from partner_vouchers.ports import Transaction, Use
 from partner_vouchers.usecases.importing import OnProgress, UploadProgress
-from partner_vouchers.usecases.stock import notify_stock_level
+from partner_vouchers.usecases.limiting import end_run_out
+from partner_vouchers.usecases.stock import notify_falling_stock
 from partner_vouchers.usecases.wiring import Wiring, require_list
 
 LEASE = timedelta(seconds=30)
@@ -239,7 +240,7 @@ class Reconciliation:
         batch_of.rows += recorded
         if others:
             codes = list(dict.fromkeys(each.row.code for each in others if each.fault is None))
-            entries = tx.redemptions.entries(codes, self.partner, self.list_id) if codes else {}
+            entries = self._entries(tx, codes, now) if codes else {}
             is_once = len(codes) == len(others)
             for each in others:
                 batch_of.add(each, entries, is_once)
@@ -251,6 +252,22 @@ class Reconciliation:
         tx.reports.save(taken)
         tx.commit()
         return taken
+
+    def _entries(self, tx: Transaction, codes: Sequence[str], now: datetime) -> dict[str, list[Entry]]:
+        """Return the entries of codes. A code whose reservation has run out is in the pool."""
+        found = tx.redemptions.entries(codes, self.partner, self.list_id)
+        reserved = {
+            entry.list_id
+            for entries in found.values()
+            for entry in entries
+            if entry.state is EntryState.RESERVED
+        }
+        run_out = tx.reservations.run_out(reserved, now) if reserved else {}
+        if not run_out:
+            return found
+        for list_id, count in sorted(run_out.items()):
+            end_run_out(tx, list_id, count, now)
+        return tx.redemptions.entries(codes, self.partner, self.list_id)
 
     def _record_unused(
         self, tx: Transaction, batch: Sequence[_Read], now: datetime
@@ -372,7 +389,7 @@ class _Batch:
         for list_id in dict.fromkeys(entry.list_id for entry, _ in self._leaked):
             voucher_list = require_list(tx, list_id)
             counts = tx.codes.counts(list_id)
-            notify_stock_level(tx, voucher_list, voucher_list.notified, counts, self._now)
+            notify_falling_stock(tx, voucher_list, voucher_list.notified, counts, self._now)
 
 
 class _SliceSize:
