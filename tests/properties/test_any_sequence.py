@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from partner_vouchers import PartnerVouchers, PartnerVouchersError, PerPartner, RepeatPolicy
 from partner_vouchers.domain.duplicates import DuplicatePolicy
 from partner_vouchers.ports import ListOrder
+from partner_vouchers.testing.driver import outbox
 from tests.properties.backends import START, Backend, Clock, InMemory, InPostgres, InSQLite, csv_file
 from tests.properties.test_invariants import (
     CAMPAIGNS,
@@ -212,11 +213,10 @@ class World:
             ]
         for code in (f"C{number:02}" for number in range(1, 25)):
             shown[code] = [(found.user_id, found.campaign_id) for found in vouchers.codes.holders(code)]
-        with self._backend.storage.begin(write=False) as tx:
-            shown["told"] = [
-                (entry.event.event_name, self._named("list_id", getattr(entry.event, "list_id", None)))
-                for entry in tx.outbox.read(0, 10_000)
-            ]
+        shown["told"] = [
+            (entry.event.event_name, self._named("list_id", getattr(entry.event, "list_id", None)))
+            for entry in outbox(self._backend.storage)
+        ]
         return shown
 
     def _pages(self, sort: str) -> Iterator[object]:
