@@ -79,6 +79,7 @@ def everything_about(host: Host, user: str) -> str:
     return winter
 
 
+@pytest.mark.every_storage
 def test_no_field_of_any_table_holds_the_id(host: Host) -> None:
     storage = host.storage
     if not isinstance(storage, SQLiteStorage | PostgresStorage):
@@ -110,6 +111,7 @@ def test_the_record_stays_with_a_pseudonym(host: Host) -> None:
     assert (again.code, again.assignment.ordinal, again.replayed) == ("D", 1, False)
 
 
+@pytest.mark.every_storage
 def test_promo_events_that_were_not_sent_are_cancelled(host: Host, clock: FixedClock) -> None:
     everything_about(host, "user-1")
     report = host.vouchers.codes.forget_user("user-1")

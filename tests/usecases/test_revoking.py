@@ -108,6 +108,7 @@ def test_revoking_again_returns_the_first_revocation(host: Host, clock: FixedClo
     assert counts(host, winter) == Counts(uploaded=1, retired=1)
 
 
+@pytest.mark.every_storage
 def test_a_restocked_code_goes_to_the_next_user(host: Host) -> None:
     winter = host.a_list("A", "B").id
     known_sink(host)
@@ -135,6 +136,7 @@ def test_a_restocked_code_is_a_duplicate_until_its_list_is_archived(host: Host) 
     assert host.upload(host.a_list(partner="Puma", tag="winter").id, "A").accepted == 1
 
 
+@pytest.mark.every_storage
 def test_the_event_of_a_revoked_code_is_sent_to_no_sink_that_does_not_have_it(host: Host) -> None:
     winter = host.a_list("A", "B").id
     late, early = known_sink(host, "late"), known_sink(host, "early")
@@ -166,6 +168,7 @@ class Refusing(MemorySink):
         return super().send(entries)
 
 
+@pytest.mark.every_storage
 def test_a_deferred_event_is_cancelled(host: Host, clock: FixedClock) -> None:
     winter = host.a_list("A").id
     sink = Refusing(name="crm")
