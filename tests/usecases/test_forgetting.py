@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -85,11 +86,14 @@ def test_no_field_of_any_table_holds_the_id(host: Host) -> None:
     if not isinstance(storage, SQLiteStorage | PostgresStorage):
         pytest.skip("it has no tables")
     everything_about(host, USER)
+    other = host.a_list("R", "S").id
+    reserved = host.vouchers.codes.reserve(list_id=other, user_id=USER, ttl=timedelta(hours=1))
     schema = None if isinstance(storage, SQLiteStorage) else repr(storage).split('"')[1]
     shown = {(table, column) for table, column, value in cells(storage, schema) if "4711" in value}
     assert {("pv_assignments", "user_id"), ("pv_deferred", "key")} <= shown
     assert {table for table, column in shown if column == "payload"}
-    host.vouchers.codes.forget_user(USER)
+    assert host.vouchers.codes.forget_user(USER).reservations == 1
+    assert is_pseudonym(host.vouchers.codes.confirm(reserved.id).user_id)
     assert [each for each in cells(storage, schema) if "4711" in each[2]] == []
     host.vouchers.events.deliver(MemorySink(name="taken"))
     assert [each for each in cells(storage, schema) if "4711" in each[2]] == []
