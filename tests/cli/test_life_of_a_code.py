@@ -8,6 +8,52 @@ from tests.cli.test_commands import CODE, Run, filled, from_json, run, winter
 __all__ = ["filled", "run", "winter"]
 
 
+def test_limits_are_set_shown_and_removed(run: Run, filled: str) -> None:
+    run("link", filled, "CMP1", "--repeat", "new code")
+    assert run("limits", "CMP1")[1] == "The campaign has no limits.\n"
+    code, out, _ = run(
+        "limits", "CMP1", "--set", "1/user", "--set", "5/campaign/month/Asia/Kolkata", "--json"
+    )
+    assert code == Exit.OK
+    assert [usage["limit"]["count"] for usage in from_json(out)] == [1, 5]
+    assert run("assign", "--user", "user-42", "--campaign", "CMP1")[0] == Exit.OK
+    code, _, err = run("assign", "--user", "user-42", "--campaign", "CMP1")
+    assert code == Exit.NO_CODE
+    assert "1 codes per user" in err
+    (per_user, _) = from_json(run("limits", "CMP1", "--user", "user-42", "--json")[1])
+    assert (per_user["used"], per_user["left"]) == (1, 0)
+    assert run("limits", "CMP1", "--clear")[0] == Exit.OK
+    assert run("assign", "--user", "user-42", "--campaign", "CMP1")[0] == Exit.OK
+
+
+def test_a_limit_is_written_as_it_is_shown(run: Run, filled: str) -> None:
+    for wrong in ("many/user", "1", "1/list", "1/user/year/UTC", "1/user/day", "0/user"):
+        assert run("limits", "CMP1", "--set", wrong)[0] == Exit.USAGE, wrong
+
+
+def test_a_code_is_reserved_confirmed_and_released(run: Run, filled: str) -> None:
+    code, out, _ = run("reserve", "--user", "asha", "--list", filled, "--minutes", "15", "--json")
+    assert code == Exit.OK
+    first = from_json(out)
+    assert CODE not in out
+    assert run("confirm", first["id"])[0] == Exit.OK
+    assert run("release", first["id"])[0] == Exit.REFUSED
+    second = from_json(run("reserve", "--user", "ravi", "--list", filled, "--minutes", "15", "--json")[1])
+    assert run("release", second["id"])[0] == Exit.OK
+    assert run("confirm", second["id"])[0] == Exit.REFUSED
+    assert run("confirm", "unknown")[0] == Exit.REFUSED
+    assert run("reserve", "--user", "ravi", "--list", filled, "--minutes", "0")[0] == Exit.USAGE
+
+
+def test_a_code_is_revoked(run: Run, filled: str) -> None:
+    given = from_json(run("assign", "--user", "asha", "--list", filled, "--json")[1])
+    assert run("revoke", given["id"])[0] == Exit.USAGE
+    assert run("revoke", given["id"], "--restock", "--yes")[0] == Exit.REFUSED
+    assert run("revoke", given["id"], "--reason", "refunded", "--yes")[1] == "Revoked; the code is retired.\n"
+    assert from_json(run("show", filled, "--json")[1])["retired"] == 1
+    assert run("revoke", "99", "--yes")[0] == Exit.REFUSED
+
+
 def test_a_redemption_is_recorded_and_reverted(run: Run, filled: str) -> None:
     run("assign", "--user", "asha", "--list", filled)
     assert run("redeem", CODE, "--order", "4711", "--amount", "9.90")[0] == Exit.OK
@@ -23,6 +69,13 @@ def test_a_partners_file_is_reconciled(run: Run, filled: str) -> None:
     assert code == Exit.FAULTS
     assert CODE not in out
     assert "NEVER-SEEN" in Path("errors.csv").read_text()
+
+
+def test_a_user_is_erased(run: Run, filled: str) -> None:
+    run("assign", "--user", "asha", "--list", filled)
+    assert run("forget-user", "asha")[0] == Exit.USAGE
+    assert run("forget-user", "asha", "--yes")[0] == Exit.OK
+    assert run("user", "asha")[1] == "Nothing was found.\n"
 
 
 def test_stock_is_shown(run: Run, filled: str) -> None:

@@ -15,6 +15,8 @@ from partner_vouchers.cli import (
     lists,
     operate,
     redemptions,
+    reservations,
+    revocations,
     templates,
     uploads,
 )
@@ -50,6 +52,8 @@ for _room in (
     uploads,
     campaigns,
     codes,
+    reservations,
+    revocations,
     redemptions,
     events,
     templates,

@@ -72,7 +72,7 @@ def user(
     Example: `partner-vouchers user user-42`
     """
     with opened(db) as vouchers:
-        found = vouchers.codes.of_user(user_id, expired=not valid)
+        found = vouchers.codes.of_user(user_id, expired=not valid, revoked=True)
         if reveal:
             for each in found:
                 vouchers.codes.reveal(each.id, actor=actor)
