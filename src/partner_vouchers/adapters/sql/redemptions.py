@@ -148,8 +148,8 @@ class SqlRedemptions:
             of_list.setdefault(int(entry.list_id), []).append(int(entry.id))
         for number, code_ids in sorted(of_list.items()):
             ids = json.dumps(code_ids)
-            returned = self._db.change("delete_retired_returned", ids)
             self._db.change("delete_retired_codes", ids)
+            returned = self._db.change("delete_retired_returned", ids)
             self._db.change("add_retired_codes", ids)
             self._db.change("count_retired", number, len(code_ids), returned)
 

@@ -45,7 +45,9 @@ UPDATE pv_redemptions SET order_id = ? WHERE code_id = ? AND number = ?
 UPDATE pv_redemptions SET reverted_at = ? WHERE code_id = ? AND number = ?
 
 -- delete_retired_codes --
+-- Those that came back stay where they are known to their reservations, and are not taken from there.
 DELETE FROM pv_codes WHERE id IN (SELECT CAST(i.value AS bigint) FROM json_each(?) AS i)
+  AND NOT EXISTS (SELECT 1 FROM pv_returned AS b WHERE b.code_id = pv_codes.id)
 
 -- delete_retired_returned --
 DELETE FROM pv_returned WHERE code_id IN (SELECT CAST(i.value AS bigint) FROM json_each(?) AS i)
