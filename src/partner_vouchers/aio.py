@@ -38,6 +38,7 @@ from partner_vouchers.vouchers import PartnerVouchers
 P = ParamSpec("P")
 T = TypeVar("T")
 Group = TypeVar("Group")
+AnyGroup = TypeVar("AnyGroup", covariant=True)
 
 MAX_WORKERS = 16
 """How many calls of one `AsyncPartnerVouchers` run at the same time by default; others wait."""
@@ -51,7 +52,7 @@ class _Runner(Protocol):
     async def run(self, call: Callable[[PartnerVouchers], T]) -> T: ...
 
 
-class _AsyncGroup(Generic[Group]):
+class _AsyncGroup(Generic[AnyGroup]):
     """A group of use cases as coroutines.
 
     Attributes:
@@ -59,7 +60,7 @@ class _AsyncGroup(Generic[Group]):
         group_of: returns the group of a library.
     """
 
-    def __init__(self, runner: _Runner, group_of: Callable[[PartnerVouchers], Group]) -> None:
+    def __init__(self, runner: _Runner, group_of: Callable[[PartnerVouchers], AnyGroup]) -> None:
         self.runner = runner
         self.group_of = group_of
 

@@ -16,6 +16,7 @@ from partner_vouchers.domain.assignment import (
     Request,
     Reward,
     Source,
+    Unserved,
     ineligibility_reason,
     new_request,
     no_code,
@@ -103,7 +104,7 @@ def test_the_event_says_what_the_list_said_when_the_code_was_given_out() -> None
 
 def test_a_batch_serves_some_and_names_the_others() -> None:
     assert BatchOutcome((Reward(an_assignment()),)).unserved == ()
-    assert BatchOutcome((), ("user-1", "user-2")).unserved == ("user-1", "user-2")
+    assert BatchOutcome((), (Unserved("user-1"), Unserved("user-2"))).unserved == ("user-1", "user-2")
 
 
 # --- what is asked for -------------------------------------------------------------------------------

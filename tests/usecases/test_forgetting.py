@@ -48,9 +48,9 @@ def cells(storage: Storage, tables_of: Any = None) -> list[tuple[str, str, str]]
         ]
         for table in names:
             query = sql.SQL("SELECT * FROM {}").format(sql.Identifier(tables_of, table))
-            cursor = connection.execute(query)
-            columns = [each.name for each in cursor.description or ()]
-            for values in cursor.fetchall():
+            answer = connection.execute(query)
+            columns = [each.name for each in answer.description or ()]
+            for values in answer.fetchall():
                 found += [(table, column, str(value)) for column, value in zip(columns, values, strict=True)]
     return found
 
