@@ -38,7 +38,7 @@ def test_the_names_that_receivers_rely_on_never_change() -> None:
         "StockExhausted": "list.exhausted",
         "ListExpired": "list.expired",
         "ListExpiringSoon": "list.expiring_soon",
-        "AssignmentRevoked": "assignment.revoked",
+        "AssignmentTakenBack": "assignment.revoked",
         "CodeRevoked": "code.revoked",
         "CodeRevealed": "code.revealed",
         "CodesDownloaded": "codes.downloaded",

@@ -16,6 +16,7 @@ from partner_vouchers.domain.events import (
     FieldChange,
     ListEdited,
     ListExpired,
+    ListExpiringSoon,
     StockEvent,
     StockLow,
     UnreadableEvent,
@@ -66,6 +67,10 @@ def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
         )
     if kind is ListExpired:
         return st.builds(kind, occurred_at=INSTANTS, list_id=TEXTS, partner=TEXTS, list_tag=TEXTS)
+    if kind is ListExpiringSoon:
+        return st.builds(
+            kind, occurred_at=INSTANTS, list_id=TEXTS, partner=TEXTS, list_tag=TEXTS, expires_at=INSTANTS
+        )
     if issubclass(kind, CodeEvent):
         # From the types of its attributes.
         return st.from_type(kind).map(lambda event: evolve(event, **_in_utc(event)))
@@ -104,7 +109,7 @@ def test_an_event_comes_back_as_it_was_stored(name: str, data: st.DataObject) ->
 def test_every_event_that_is_stored_as_text_has_its_name() -> None:
     recorded = set(AuditedEvent.__subclasses__()) - {UnreadableEvent}
     of_codes, of_stock = CodeEvent.__subclasses__(), StockEvent.__subclasses__()
-    concrete = {*recorded, *of_stock, *of_codes, ListExpired, *HOST_EVENTS}
+    concrete = {*recorded, *of_stock, *of_codes, ListExpired, ListExpiringSoon, *HOST_EVENTS}
 
     assert set(EVENT_TYPES.values()) == concrete
     assert all(kind.event_name == name for name, kind in EVENT_TYPES.items())

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from partner_vouchers.domain import events
 from partner_vouchers.domain.assignment import Source
 from partner_vouchers.domain.codes import CodeFormat
-from partner_vouchers.domain.events import AuditedEvent, Event, FieldChange, ListExpired, StockEvent
+from partner_vouchers.domain.events import (
+    AuditedEvent,
+    Event,
+    FieldChange,
+    ListExpired,
+    ListExpiringSoon,
+    StockEvent,
+)
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.promo_events import (
@@ -202,6 +209,7 @@ def own_events() -> st.SearchStrategy[Event]:
         _events(_kinds(AuditedEvent), changed),
         _events(_kinds(StockEvent), {**of_list, "available": st.integers(0, 10**6)}),
         _events([ListExpired], of_list),
+        _events([ListExpiringSoon], {**of_list, "expires_at": instants()}),
     )
 
 
