@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from partner_vouchers import Status
+from partner_vouchers import RepeatPolicy, Status
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.events import CodeEvent, CodeRedeemed, CodeRedemptionReverted
 from partner_vouchers.errors import (
@@ -241,3 +241,16 @@ def test_a_redeemed_code_keeps_its_list(host: Host) -> None:
     host.vouchers.redemptions.add("A", "order-1", redeemed_at=EXPIRY + timedelta(hours=-1) - 300 * DAY)
     with pytest.raises(PartnerVouchersError):
         host.vouchers.lists.delete(found.id)
+
+
+def test_a_used_code_is_not_valid_any_more_for_a_user_who_asks_again(host: Host) -> None:
+    found = host.a_list("A1", "A2", "A3")
+    host.vouchers.campaigns.link(found.id, "CMP1", repeat=RepeatPolicy.SAME_WHILE_VALID)
+    first = host.vouchers.codes.assign(campaign_id="CMP1", user_id="asha")
+    assert host.vouchers.codes.assign(campaign_id="CMP1", user_id="asha").replayed
+    host.vouchers.redemptions.add(first.code, "order-1")
+    (second,) = host.vouchers.codes.assign_many(["asha"], campaign_id="CMP1").rewards
+    assert (second.replayed, second.code) == (False, "A2")
+    # Undone, the redemption of the first code does not matter: the latest code is the held one.
+    host.vouchers.redemptions.revert(first.code, "order-1")
+    assert host.vouchers.codes.assign(campaign_id="CMP1", user_id="asha").code == "A2"

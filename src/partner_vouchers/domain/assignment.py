@@ -276,6 +276,8 @@ def should_replay(
         return True
     if decides.link.repeat is not RepeatPolicy.SAME_WHILE_VALID:
         return decides.link.repeat is RepeatPolicy.SAME_CODE
+    if isinstance(held, Assignment) and held.redeemed_at is not None:
+        return False
     source = find_list(held.list_id) if linked is None else linked.voucher_list
     return source is not None and source.status_at(now) in (Status.ACTIVE, Status.PAUSED)
 
