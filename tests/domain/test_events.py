@@ -31,6 +31,7 @@ def test_the_names_that_receivers_rely_on_never_change() -> None:
         "ListDeleted": "list.deleted",
         "CampaignLinked": "campaign.linked",
         "CampaignUnlinked": "campaign.unlinked",
+        "LimitsSet": "campaign.limits_set",
         "UploadCompleted": "upload.completed",
         "UploadFailed": "upload.failed",
         "UploadWithdrawn": "upload.withdrawn",

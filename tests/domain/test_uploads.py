@@ -273,6 +273,7 @@ def test_the_reasons_that_programs_rely_on_never_change() -> None:
         "empty_file",
         "no_valid_code",
         "too_many_rows",
+        "no_code_column",
         "list_full",
         "interrupted",
     }
