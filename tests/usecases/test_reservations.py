@@ -95,6 +95,7 @@ def test_a_reservation_runs_out_at_its_instant_by_itself(host: Host) -> None:
     assert host.vouchers.codes.reservations(user_id="ann") == []
     assert counts(host, found.id) == (1, 0, 0, 0)
     assert [each.available for each in host.vouchers.lists.find()] == [1]
+    assert host.vouchers.lists.stock(found.id).counts.available == 1
     with pytest.raises(ReservationExpired):
         host.vouchers.codes.confirm(ours.id)
     assert host.vouchers.codes.release(ours.id).state is ReservationState.EXPIRED
@@ -284,3 +285,22 @@ def test_an_unknown_id_is_an_error_of_its_own(host: Host, unknown: str) -> None:
     for wrong in ({}, {"user_id": "ann", "list_id": "1"}):
         with pytest.raises(InvalidInput):
             host.vouchers.codes.reservations(**wrong)
+
+
+def test_recovering_removes_what_ended_more_than_30_days_ago(host: Host) -> None:
+    host.a_list("A", "B", campaign=CAMPAIGN)
+    old, confirmed = reserve(host), reserve(host, "ben")
+    host.vouchers.codes.release(old.id)
+    host.vouchers.codes.confirm(confirmed.id)
+
+    def ended() -> bool:
+        with host.storage.begin(write=False) as tx:
+            return tx.reservations.get(old.id) is not None
+
+    host.clock.advance(days=30)
+    host.vouchers.uploads.recover()
+    assert ended()
+    host.clock.advance(seconds=1)
+    host.vouchers.uploads.recover()
+    assert not ended()
+    assert host.vouchers.codes.confirm(confirmed.id).user_id == "ben"

@@ -392,7 +392,7 @@ class ListsGroup:
         now = self._wiring.now()
 
         def read(tx: Transaction) -> tuple[VoucherList, dict[date, int]]:
-            found = require_list(tx, list_id)
+            (found,) = without_run_out(tx, [require_list(tx, list_id)], now)
             return found, tx.codes.given(found.id, now.date() - timedelta(days=MONTH), now.date())
 
         found, given = self._wiring.read(read)
