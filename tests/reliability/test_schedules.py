@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.locks import QueueLock
+from partner_vouchers.ports.codes import NOTHING, Holding
 from tests.reliability.scheduler import AtRandom, CooperativeLock, Deadlock, Scheduler
 from tests.reliability.schedules import Figures, Scene, Shops, explore
 
@@ -30,6 +32,10 @@ def test_calls_made_at_once_come_to_what_they_come_to_in_some_order(backend: str
 # --- would it be seen? -----------------------------------------------------------------------------------------
 
 
+def holding_of(held: Assignment | None) -> Holding:
+    return NOTHING if held is None else Holding(held, held.ordinal)
+
+
 class _ReadsBefore:
     """A storage whose writers know only from an earlier transaction who has a code."""
 
@@ -44,7 +50,10 @@ class _ReadsBefore:
         with self._storage.begin(write=False) as tx:
             known = {held.user_id: held for each in "12" for held in tx.assignments.of_list(each, None, 9)}
         with self._storage.begin(write=write) as tx:
-            yield _With(tx, assignments=_With(tx.assignments, latest=lambda user_id, *_: known.get(user_id)))
+            yield _With(
+                tx,
+                assignments=_With(tx.assignments, holding=lambda user_id, *_: holding_of(known.get(user_id))),
+            )
 
 
 class _With:

@@ -134,7 +134,7 @@ def test_another_storage_is_refused(connect: Connect, host: Host, schema: str) -
                 (schema,),
             ).fetchall()
             for (table,) in tables:
-                cleaner.execute(f'DROP TABLE "{schema}"."{table}"')
+                cleaner.execute(f'DROP TABLE "{schema}"."{table}" CASCADE')
             for name in ("list_ids", "upload_ids"):
                 cleaner.execute(f'DROP SEQUENCE "{schema}".other_{name}')
 
