@@ -92,7 +92,8 @@ def authorize(request: Request, permission: Permission) -> str | None:
     return request.headers.get("x-person", "asha@example.com")
 
 
-@pytest.fixture(scope="session")
+# Playwright runs an event loop in this thread until it ends.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         if os.environ.get("PARTNER_VOUCHERS_REQUIRE_BROWSER"):

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from partner_vouchers import PartnerVouchers, PercentUsed, PointsCredited, RepeatPolicy
+from partner_vouchers import Limit, PartnerVouchers, PercentUsed, PointsCredited, RepeatPolicy
 from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
@@ -112,6 +112,7 @@ class Scene:
             "partner": "Puma", "order_id": "order-3", "redeemed_at": None, "amount": None,
             "report_id": self.report_id, "kinds": None, "older_than": timedelta(0), "since": None, "until": None,
             "expiring_soon": timedelta(days=7), "revoked": True, "reason": "refund", "restock": False,
+            "limits": [Limit(1, per="user")], "ttl": timedelta(minutes=5), "reservation_id": "unknown",
         }  # fmt: skip
         special: dict[tuple[str, str], dict[str, Any]] = {
             ("lists", "create"): new,
@@ -127,7 +128,7 @@ class Scene:
             ("redemptions", "revert"): {"order_id": "order-2"},
             ("codes", "unredeemed"): {"list_id": None},
         }  # fmt: skip
-        if (group, method) in {("codes", "assign"), ("codes", "assign_many")}:
+        if group == "codes" and method in {"assign", "assign_many", "reserve", "preview", "reservations"}:
             known["list_id"] = None
         return {**known, **special.get((group, method), {})}
 
@@ -153,8 +154,14 @@ CALLS = [
 def call(scene: Scene, group: str, name: str, parameter: str, wrong: object) -> str:
     """Call a method with one wrong argument; return what came of it."""
     arguments = {**scene.good(group, name), parameter: wrong}
-    if parameter == "list_id" and group == "codes" and name.startswith(("assign", "unredeemed")):
+    if (
+        parameter == "list_id"
+        and group == "codes"
+        and name.startswith(("assign", "unredeemed", "reserve", "preview"))
+    ):
         arguments["campaign_id"] = None
+    if parameter == "list_id" and (group, name) == ("codes", "reservations"):
+        arguments["user_id"] = None
     if parameter == "list_id" and (group, name) == ("redemptions", "upload"):
         arguments["partner"] = None
     missing = METHODS[group, name].parameters.keys() - arguments.keys()

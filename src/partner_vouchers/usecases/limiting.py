@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from partner_vouchers.domain.limits import Limit, LimitUsage, Per, limit_reached, reached, usage_of
-from partner_vouchers.domain.reservation import Reservation
+from partner_vouchers.domain.reservation import KEPT, Reservation
 from partner_vouchers.errors import LimitReached, Unsupported
 from partner_vouchers.ports import Holding, Transaction
 from partner_vouchers.ports.codes import NOTHING
@@ -112,6 +112,12 @@ def end_run_out(tx: Transaction, list_id: str, codes: int, now: datetime) -> Non
     """End reservations of a list that have run out, so that their codes can be taken: as many as are asked for."""
     ended = tx.reservations.end_run_out(now, codes + RUN_OUT_AT_ONCE, list_id=list_id)
     uncount_reservations(tx, ended)
+    remove_old(tx, now)
+
+
+def remove_old(tx: Transaction, now: datetime) -> None:
+    """Remove some reservations that ended long ago: more than the few that end now, so that they do not pile up."""
+    tx.reservations.remove_ended(now - KEPT, 2 * RUN_OUT_AT_ONCE)
 
 
 def uncount_reservations(tx: Transaction, ended: Iterable[Reservation]) -> None:

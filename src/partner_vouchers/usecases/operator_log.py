@@ -17,6 +17,7 @@ SLOW = 1.0
 SUMMARY_EVERY = 60.0
 """Seconds between two lines about refused requests."""
 
+_PARTS_OF_CODES = ("CodeRequests", "TakingBack")
 _SLOW_LOG = logging.getLogger("partner_vouchers.calls")
 _REFUSALS_LOG = logging.getLogger("partner_vouchers.refusals")
 _UPLOADS_LOG = logging.getLogger("partner_vouchers.uploads")
@@ -61,7 +62,8 @@ def log_slow(work: Callable[..., object], seconds: float) -> None:
     """Log that a transaction of a call was slow."""
     # Such as `CodesGroup._assign` or `ListsGroup.create.<locals>.create`.
     group, _, method = getattr(work, "__qualname__", "a call").removeprefix("_").partition(".")
-    name = f"{group.removesuffix('Group').lower()}.{method.lstrip('_').partition('.')[0]}".rstrip(".")
+    group = "Codes" if group in _PARTS_OF_CODES else group.removesuffix("Group")
+    name = f"{group.lower()}.{method.lstrip('_').partition('.')[0]}".rstrip(".")
     _SLOW_LOG.warning("%s took %.1f s for a transaction", name, seconds)
 
 

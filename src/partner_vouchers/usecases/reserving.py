@@ -16,7 +16,7 @@ from partner_vouchers.domain.text import could_be_id
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import UnknownReservation
 from partner_vouchers.ports import Transaction
-from partner_vouchers.usecases.limiting import uncount_reservations
+from partner_vouchers.usecases.limiting import remove_old, uncount_reservations
 from partner_vouchers.usecases.revoking import require_not_revoked
 from partner_vouchers.usecases.wiring import require_list
 
@@ -90,6 +90,7 @@ def release_by_id(tx: Transaction, reservation_id: str, now: datetime) -> Reserv
     if released.state is ReservationState.RELEASED and found.state is ReservationState.OPEN:
         tx.reservations.end(found, released.state, now)
         uncount_reservations(tx, [found])
+        remove_old(tx, now)
     return released
 
 

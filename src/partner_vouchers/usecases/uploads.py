@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import datetime
 from typing import BinaryIO
 
 from attrs import evolve
@@ -22,7 +21,6 @@ from partner_vouchers.csvfile.streams import (
 from partner_vouchers.domain.arguments import require_bool, require_callable
 from partner_vouchers.domain.duplicates import DuplicateExplanation, Holder, counts_for_duplicates, refusal
 from partner_vouchers.domain.lifecycle import Action
-from partner_vouchers.domain.reservation import KEPT
 from partner_vouchers.domain.text import could_be_id, require_id, require_text
 from partner_vouchers.domain.uploads import (
     FileFault,
@@ -66,7 +64,6 @@ from partner_vouchers.usecases.wiring import (
 )
 
 _LOG = logging.getLogger("partner_vouchers.uploads")
-_REMOVED_AT_ONCE = 1_000
 
 _FAULTS_PAGE = 5000
 
@@ -348,9 +345,6 @@ class UploadsGroup:
         if unavailable is not None:
             raise unavailable
         with suppress(StorageError):
-            while self._wiring.write(_forget_ended_reservations, self._wiring.now() - KEPT):
-                pass
-        with suppress(StorageError):
             self._wiring.storage.reclaim()
         return ended
 
@@ -453,10 +447,3 @@ def _require_upload(tx: Transaction, upload_id: object) -> Upload:
     if found is None:
         raise UnknownUpload(upload_id=upload_id)
     return found
-
-
-def _forget_ended_reservations(tx: Transaction, before: datetime) -> bool:
-    """Remove some reservations that ended long ago; return whether there may be more."""
-    removed = tx.reservations.remove_ended(before, _REMOVED_AT_ONCE)
-    tx.commit()
-    return removed == _REMOVED_AT_ONCE
