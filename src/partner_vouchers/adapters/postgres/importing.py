@@ -302,6 +302,7 @@ class PostgresCodeImport:
             copy, tx = self._copying
             copy.end()
             commit(tx.session)
+            tx.expire()
             self._copying = None
         return OwnConnectionContext(self._shared, self._lent.connection)
 
