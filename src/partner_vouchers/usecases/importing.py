@@ -32,7 +32,6 @@ from partner_vouchers.domain.uploads import (
 )
 from partner_vouchers.errors import SourceUnreadable, StorageError, UnknownList
 from partner_vouchers.ports import CodeImport, Transaction
-from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.operator_log import log_upload
 from partner_vouchers.usecases.stock import notify_stock_level
 from partner_vouchers.usecases.upload_lease import UploadLease
@@ -228,7 +227,7 @@ class ImportRun:
     def _end(
         self, importing: CodeImport, tally: Tally, failure: FileFault | None, lease: UploadLease
     ) -> Upload:
-        ended = transact(self.wiring, self._end_in, importing, tally, failure, lease)
+        ended = self.wiring.write(self._end_in, importing, tally, failure, lease)
         log_upload(ended)
         return ended
 
@@ -283,13 +282,13 @@ def keep_original(
     """
     size, digest = 0, hashlib.sha256()
     for index, piece in enumerate(pieces_of(stream)):
-        transact(wiring, _add_piece, upload, lease, index, piece)
+        wiring.write(_add_piece, upload, lease, index, piece)
         size += len(piece)
         digest.update(piece)
     if digest.hexdigest() != sha256:
         raise SourceUnreadable(filename=upload.filename, reason="it was changed while it was read")
     kept = evolve(upload, size=size, sha256=sha256)
-    transact(wiring, _save, kept, lease)
+    wiring.write(_save, kept, lease)
     return kept
 
 

@@ -20,7 +20,6 @@ from partner_vouchers.errors import (
     UploadRunning,
 )
 from partner_vouchers.ports import Transaction
-from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.importing import ImportRun
 from partner_vouchers.usecases.upload_lease import UploadLease
 from partner_vouchers.usecases.wiring import Wiring, require_list
@@ -88,7 +87,7 @@ class UploadEntries:
             tx.commit()
             return _begun(upload, voucher_list, lease)
 
-        while isinstance(made := transact(self._wiring, make), Upload):
+        while isinstance(made := self._wiring.write(make), Upload):
             self.settle(made.id)
         return made
 
@@ -101,7 +100,7 @@ class UploadEntries:
         Raises:
             StorageError: the storage failed; the upload is still In Progress.
         """
-        taken = transact(self._wiring, self._take_over, upload_id)
+        taken = self._wiring.write(self._take_over, upload_id)
         if taken is None:
             return None
         lease = taken.lease
@@ -151,7 +150,7 @@ class UploadEntries:
 
         index = 0
         while True:
-            piece = transact(self._wiring, read, index, write=False)
+            piece = self._wiring.read(read, index)
             if piece is None:
                 return
             yield piece

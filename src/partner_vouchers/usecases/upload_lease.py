@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 from partner_vouchers.errors import UploadInterrupted
 from partner_vouchers.ports import Transaction
-from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.wiring import Wiring
 
 LEASE = timedelta(seconds=30)
@@ -51,7 +50,7 @@ class UploadLease:
             tx.commit()
             return taken
 
-        while not transact(self._wiring, take):
+        while not self._wiring.write(take):
             self._wiring.pause(_POLL_SECONDS)
         self._names.append(name)
 
@@ -72,7 +71,7 @@ class UploadLease:
     def beat(self) -> None:
         """Renew the leases when it is time, in a separate transaction."""
         if self._wiring.now() - self._renewed_at >= _RENEW_AFTER:
-            transact(self._wiring, self._beat)
+            self._wiring.write(self._beat)
 
     def release(self, tx: Transaction) -> None:
         """Give all leases back."""
@@ -81,7 +80,7 @@ class UploadLease:
 
     def give_back(self) -> None:
         """Release all leases, in a separate transaction."""
-        transact(self._wiring, self._give_back)
+        self._wiring.write(self._give_back)
 
     def _beat(self, tx: Transaction) -> None:
         self.keep(tx)

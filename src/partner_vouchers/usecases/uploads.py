@@ -48,7 +48,6 @@ from partner_vouchers.errors import (
     UploadRunning,
 )
 from partner_vouchers.ports import Transaction
-from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.importing import ImportRun, OnProgress, keep_original
 from partner_vouchers.usecases.paging import Page, decode_cursor, page_of, require_limit, require_line
 from partner_vouchers.usecases.stock import notify_stock_level
@@ -194,7 +193,7 @@ class UploadsGroup:
             refused = _unread_fault(is_full(voucher_list), opened) or check_filename(filename)
             if refused is not None:
                 return Validation(filename=filename, failure=refused)
-            transact(self._wiring, require_new_file, list_id, opened.sha256, force, write=False)
+            self._wiring.read(require_new_file, list_id, opened.sha256, force)
             trial = Upload(
                 id="",
                 list_id=list_id,
@@ -213,7 +212,7 @@ class UploadsGroup:
         Raises:
             UnknownUpload: there is none with this id.
         """
-        return transact(self._wiring, _require_upload, upload_id, write=False)
+        return self._wiring.read(_require_upload, upload_id)
 
     def find(
         self,
@@ -249,7 +248,7 @@ class UploadsGroup:
             found = None if list_id is None else require_list(tx, list_id).id
             return tx.uploads.find(found, wanted, before, limit + 1)
 
-        found = transact(self._wiring, read, write=False)
+        found = self._wiring.read(read)
         return page_of("the upload log", found, limit, lambda upload: (int(upload.id),))
 
     def errors(self, upload_id: str, *, after_line: int = 0, limit: int = 100) -> list[RowFault]:
@@ -268,7 +267,7 @@ class UploadsGroup:
             _require_upload(tx, upload_id)
             return tx.uploads.faults(upload_id, after_line, limit)
 
-        return transact(self._wiring, read, write=False)
+        return self._wiring.read(read)
 
     def original_file(self, upload_id: str, *, actor: str | None = None) -> BinaryIO:
         """Return the file that was uploaded, byte for byte.
@@ -326,7 +325,7 @@ class UploadsGroup:
             HostTransactionError: the call is made within a host's transaction.
         """
         self._require_own_transactions()
-        running = transact(self._wiring, lambda tx: tx.uploads.running(), write=False)
+        running = self._wiring.read(lambda tx: tx.uploads.running())
         ended: list[Upload] = []
         unavailable: StorageUnavailable | None = None
         for upload in running:
@@ -384,7 +383,7 @@ class UploadsGroup:
             tx.commit()
             return upload
 
-        return transact(self._wiring, take_back)
+        return self._wiring.write(take_back)
 
     def explain_duplicate(self, list_id: str, code: str) -> DuplicateExplanation | None:
         """Say which rule and which list would refuse a code in a list; None where it is no duplicate.
@@ -398,7 +397,7 @@ class UploadsGroup:
         def read(tx: Transaction) -> Holder | None:
             return tx.codes.holder(require_list(tx, list_id).scope, trimmed, counts_for_duplicates)
 
-        holder = transact(self._wiring, read, write=False)
+        holder = self._wiring.read(read)
         if holder is None:
             return None
         kind, message = refusal(list_id, holder)
@@ -412,7 +411,7 @@ class UploadsGroup:
             )
 
     def _require_uploadable(self, list_id: str) -> VoucherList:
-        voucher_list = transact(self._wiring, require_list, list_id, write=False)
+        voucher_list = self._wiring.read(require_list, list_id)
         voucher_list.require_allowed(Action.UPLOAD, self._wiring.now())
         return voucher_list
 
@@ -422,7 +421,7 @@ class UploadsGroup:
 
         after_line = 0
         while True:
-            page = transact(self._wiring, read, after_line, write=False)
+            page = self._wiring.read(read, after_line)
             yield from page
             if len(page) < _FAULTS_PAGE:
                 return

@@ -11,7 +11,6 @@ import pytest
 from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.errors import StorageBusy
 from partner_vouchers.ports import OutboxEntry
-from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.delivery import lease
 from partner_vouchers.usecases.delivery.lease import SinkLease
 from tests.support.host import MICROSECOND, PATIENCE, FixedClock, Host
@@ -72,12 +71,12 @@ def test_a_renewed_lease_lasts_thirty_seconds_more(host: Host) -> None:
     takes(host, mine)
     for _ in range(3):
         host.clock.advance(seconds=20)
-        transact(host.vouchers._wiring, mine._renew)
+        host.vouchers._wiring.write(mine._renew)
     host.clock.advance(seconds=29)
     assert not takes(host, other)
     host.clock.advance(seconds=2)
     assert takes(host, other)
-    transact(host.vouchers._wiring, mine._renew)
+    host.vouchers._wiring.write(mine._renew)
     assert has(host, other), "what was lost is not renewed"
 
 

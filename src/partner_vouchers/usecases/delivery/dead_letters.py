@@ -13,7 +13,6 @@ from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.text import require_id
 from partner_vouchers.errors import UnknownSink
 from partner_vouchers.ports import Transaction
-from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.paging import Page, decode_cursor, page_of
 from partner_vouchers.usecases.wiring import Wiring
 
@@ -84,7 +83,7 @@ def retry_dead_letters(wiring: Wiring, sink: str | None, ids: Collection[str] | 
         found = tx.deliveries.sinks() if sink is None else [require_sink(tx, sink)]
         return [name for name in found if tx.deliveries.count_dead(name)]
 
-    return sum(_revive(wiring, name, chosen, now) for name in transact(wiring, names, write=False))
+    return sum(_revive(wiring, name, chosen, now) for name in wiring.read(names))
 
 
 def _revive(wiring: Wiring, sink: str, ids: Collection[str] | None, now: datetime) -> int:
@@ -107,8 +106,8 @@ def _revive(wiring: Wiring, sink: str, ids: Collection[str] | None, now: datetim
         tx.commit()
         return len(rows)
 
-    revived = found = transact(wiring, revive)
+    revived = found = wiring.write(revive)
     while ids is None and found == _AT_ONCE:
-        found = transact(wiring, revive)
+        found = wiring.write(revive)
         revived += found
     return revived

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 from partner_vouchers.errors import StorageError
 from partner_vouchers.ports import Transaction
-from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.wiring import Wiring
 
 LEASE = timedelta(seconds=30)
@@ -56,7 +55,7 @@ class SinkLease:
     def _renew_until_end(self) -> None:
         while not self._ended.wait(_RENEW_SECONDS):
             try:
-                transact(self._wiring, self._renew)
+                self._wiring.write(self._renew)
             except StorageError:
                 # The next transaction of the delivery run finds out whether the lease was lost.
                 continue

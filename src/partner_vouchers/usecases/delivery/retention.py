@@ -9,7 +9,6 @@ from attrs import frozen
 
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.ports import OutboxEntry, Transaction
-from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.wiring import Wiring
 
 KEEP_EVENTS = timedelta(days=30)
@@ -45,8 +44,8 @@ def remove_old_events(wiring: Wiring) -> None:
 
     after, limit = 0, _FIRST_LOOK
     while True:
-        entries, old, until = transact(wiring, look, after, limit, write=False)
-        gone = transact(wiring, _remove, until) if until > after else 0
+        entries, old, until = wiring.read(look, after, limit)
+        gone = wiring.write(_remove, until) if until > after else 0
         if old.ended or until < old.until or len(entries) < limit:
             return
         # Each removal looks at all that is kept before it, such as very many dead letters.

@@ -15,7 +15,6 @@ from partner_vouchers.domain.delivery import Deferred, DeliveryState, RetryPolic
 from partner_vouchers.domain.pseudonym import is_of_forgotten_user
 from partner_vouchers.errors import StorageBusy, StorageError
 from partner_vouchers.ports import EventSink, Transaction
-from partner_vouchers.usecases.attempts import transact
 from partner_vouchers.usecases.delivery.calls import Answer, Calls, one_line
 from partner_vouchers.usecases.delivery.cancelling import ERASURES, unsent_events
 from partner_vouchers.usecases.delivery.lease import SinkLease
@@ -66,14 +65,14 @@ class Deliverer:
 
     def _look(self) -> _Work | None:
         """Look for work. If there is none, that is one transaction that only reads."""
-        found = transact(self._wiring, self._find, write=False)
+        found = self._wiring.read(self._find)
         if found is _Missing.SINK:
-            transact(self._wiring, self._register)
-            found = transact(self._wiring, self._find, write=False)
+            self._wiring.write(self._register)
+            found = self._wiring.read(self._find)
         if found is _Missing.ORDER:
-            while transact(self._wiring, _order):
+            while self._wiring.write(_order):
                 pass
-            found = transact(self._wiring, partial(self._find, ordered=True), write=False)
+            found = self._wiring.read(partial(self._find, ordered=True))
         return found if isinstance(found, _Work) else None
 
     def _find(self, tx: Transaction, *, ordered: bool = False) -> _Work | _Missing | None:
@@ -203,7 +202,7 @@ class _Run:
         now = self._wiring.now()
         stops = stopping() or self._pause.holds(now)
         if not stops and self._queue.wants_more():
-            self._queue.add(transact(self._wiring, self._queue.read, now, write=False))
+            self._queue.add(self._wiring.read(self._queue.read, now))
         batches = self._next_batches(now, stops=stops)
         ends = not batches and not len(self._calls)
         goes_on = ends and not (stops or self._pause.holds(now)) and self._queue.may_go_on()
@@ -357,7 +356,7 @@ class _Run:
             return False
         for again in reversed(range(_BUSY_RETRIES)):
             try:
-                stored = transact(self._wiring, self._store_in, release)
+                stored = self._wiring.write(self._store_in, release)
             except StorageBusy:
                 # The answers of the sink are worth another wait.
                 if not again:
