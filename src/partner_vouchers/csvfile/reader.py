@@ -265,7 +265,12 @@ class CodeFile:
             else:
                 self._add_blanks(1)
             return
-        is_first = self.first_row is None and bool(trimmed)
+        if not trimmed and self.first_row is None:
+            # A quoted row of several blank lines, which says nothing about the kind of file but that it has one column.
+            self._separators.clear()
+            yield from self._add(self._validator.row(text, self._line), lines)
+            return
+        is_first = self.first_row is None
         if is_first:
             self.first_row = shortened(text)
             if self._columns or self._header or (self._header is None and self._validator.is_title(text)):
@@ -293,7 +298,7 @@ class CodeFile:
         self._is_opening = False
         split, self._split = self._split, []
         for line, text in split:
-            if self._validator.trim(text):
+            if self._validator.trim(text) or "\n" in text:
                 yield from self._collector.add(self._validator.row(text, line))
             else:
                 self._collector.add_blanks(line, 1)
@@ -317,11 +322,13 @@ class CodeFile:
                 position = stretch_end
             elif quoted := quoted_cells(data, position, self._row_limit):
                 cells, position = quoted
-                validated = self._validator.lines(cells, self._line)
-                yield from self._add(validated, len(validated))
+                yield from self._take_lines(cells)
             elif row := self._read_row(data, position):
                 position = row.end
-                yield from self._add(self._validator.row(row.cells[0].decode(), self._line), row.lines)
+                if row.lines == 1 and self._validator.is_blank(row.cells[0]):
+                    self._add_blanks(1)
+                else:
+                    yield from self._add(self._validator.row(row.cells[0].decode(), self._line), row.lines)
             else:
                 break
         return position
@@ -330,20 +337,31 @@ class CodeFile:
         comma = data.find(b",")
         if comma >= 0:
             data = data[: data.rfind(b"\n", 0, comma) + 1]
+        yield from self._take_lines(data)
+        if comma >= 0:
+            raise several_columns(self._line)
+
+    def _take_lines(self, data: bytes) -> Iterator[ValidatedRows]:
+        """Take lines of one row each; those at the end that are blank wait, since they may end the file."""
         content, blanks = self._validator.without_blank_end(data)
         if content:
             validated = self._validator.lines(content, self._line)
             yield from self._add(validated, len(validated))
         self._add_blanks(blanks)
-        if comma >= 0:
-            raise several_columns(self._line)
 
     def _take_error_file(self, data: bytes, position: int) -> Generator[ValidatedRows, None, int]:
         """Take rows of a corrected error file; return where the first incomplete row begins."""
         codes: list[bytes] = []  # of rows that are validated together, one line each
-        while position < len(data) and (row := self._read_row(data, position, self._line + len(codes))):
+        while position < len(data):
+            try:
+                row = self._read_row(data, position, self._line + len(codes))
+                code = self._corrected_code(row, self._line + len(codes)) if row else None
+            except FileRefused:
+                yield from self._add_lines(codes)
+                raise
+            if row is None:
+                break
             position = row.end
-            code = self._corrected_code(row, self._line + len(codes))
             if code and row.lines == 1 and not code.endswith(_ELLIPSIS):
                 codes.append(code)
                 continue
