@@ -69,13 +69,19 @@ class Codes(Protocol):
     """The published codes of the lists, without withdrawn ones."""
 
     def take(
-        self, list_id: str, limit: int, now: datetime | None = None, *, run_out_first: bool = True
+        self,
+        list_id: str,
+        limit: int,
+        now: datetime | None = None,
+        *,
+        run_out_first: bool = True,
+        reserve_until: datetime | None = None,
     ) -> Taken:
-        """Take up to `limit` available codes of a list, in upload order, and count them as distributed.
+        """Take up to `limit` available codes of a list, in upload order, and count them as distributed or reserved.
 
         No code is ever taken twice while it is taken. Codes that returned to the list come before all others. If fewer
-        are available, all of them are returned, possibly none. The caller stores an assignment (`Assignments.add`) or a
-        reservation (`Reservations.add`) for each code in the same transaction.
+        are available, all of them are returned, possibly none. The caller stores an assignment (`Assignments.add`) for
+        each code in the same transaction, with `reserve_until` a reservation (`Reservations.add`).
 
         Args:
             list_id: the list.
@@ -83,6 +89,8 @@ class Codes(Protocol):
             now: takes nothing, and sets `Taken.run_out`, if an open reservation of the list has run out by then. The
                 codes count as given on its UTC day. None takes no notice of reservations and counts no day.
             run_out_first: False takes no notice of reservations that have run out by `now`.
+            reserve_until: counts the codes as reserved and on no day, since they are for reservations that run out
+                then; only a storage that keeps reservations is asked for it.
 
         Raises:
             UnknownList: there is no such list.

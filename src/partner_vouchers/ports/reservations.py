@@ -19,7 +19,7 @@ class Reservations(Protocol):
     """
 
     def add(self, reservations: Sequence[Reservation]) -> None:
-        """Store open reservations of codes that were taken in this transaction, and count them as reserved.
+        """Store open reservations of codes that were taken in this transaction with `reserve_until`.
 
         An id begins with that of its code (`domain.reservation.new_reservation_id`).
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from attrs import define, evolve, field, frozen
 
@@ -128,7 +129,8 @@ class Assigner:
             if known is not None:
                 return evolve(known, replayed=True)
         self._require_room(user_id, holding, limiter)
-        voucher_list, taken = self._take_first(candidates, context)
+        expires_at = now + ttl
+        voucher_list, taken = self._take_first(candidates, context, expires_at)
         code = taken.codes[0]
         reservation = Reservation(
             id=new_reservation_id(code.id, token),
@@ -138,7 +140,7 @@ class Assigner:
             campaign_id=request.campaign_id,
             list_id=voucher_list.id,
             reserved_at=now,
-            expires_at=now + ttl,
+            expires_at=expires_at,
         )
         self.tx.reservations.add([reservation])
         self._count_and_notify(voucher_list, taken, limiter)
@@ -302,7 +304,9 @@ class Assigner:
                 return locked
         return None
 
-    def _take_first(self, candidates: Sequence[Candidate], context: UserContext) -> tuple[VoucherList, Taken]:
+    def _take_first(
+        self, candidates: Sequence[Candidate], context: UserContext, reserve_until: datetime | None = None
+    ) -> tuple[VoucherList, Taken]:
         """Take a code from the first list that can give one.
 
         Raises:
@@ -313,7 +317,7 @@ class Assigner:
             voucher_list = candidate.voucher_list
             reason = self._ineligibility_reason(candidate, context)
             if reason is None:
-                taken = self._take(voucher_list, 1)
+                taken = self._take(voucher_list, 1, reserve_until)
                 if taken.codes:
                     return voucher_list, taken
                 self._count_and_notify(voucher_list, taken, None)
@@ -321,12 +325,15 @@ class Assigner:
             reasons.append((voucher_list.id, reason))
         raise no_code(self.request.campaign_id, tuple(reasons))
 
-    def _take(self, voucher_list: VoucherList, codes: int) -> Taken:
-        taken = self.tx.codes.take(voucher_list.id, codes, self.now)
+    def _take(self, voucher_list: VoucherList, codes: int, reserve_until: datetime | None = None) -> Taken:
+        take = self.tx.codes.take
+        if reserve_until is not None:
+            take = partial(take, reserve_until=reserve_until)
+        taken = take(voucher_list.id, codes, self.now)
         if taken.run_out:
             end_run_out(self.tx, voucher_list.id, codes, self.now)
             # What others are about to end is passed over.
-            taken = self.tx.codes.take(voucher_list.id, codes, self.now, run_out_first=False)
+            taken = take(voucher_list.id, codes, self.now, run_out_first=False)
         return taken
 
     def _assignments(

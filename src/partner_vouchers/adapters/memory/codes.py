@@ -27,7 +27,13 @@ class Codes(Repository, ports.Codes):
     """The codes of the lists."""
 
     def take(
-        self, list_id: str, limit: int, now: datetime | None = None, *, run_out_first: bool = True
+        self,
+        list_id: str,
+        limit: int,
+        now: datetime | None = None,
+        *,
+        run_out_first: bool = True,
+        reserve_until: datetime | None = None,
     ) -> Taken:
         tables, log = self._unit.tables, self._unit.log
         voucher_list, stock = tables.list(list_id), tables.stocks[list_id]
@@ -47,9 +53,13 @@ class Codes(Repository, ports.Codes):
             log.set(batch, "taken", places[-1] + 1)
         counts = voucher_list.counts
         if found:
-            counts = evolve(counts, distributed=counts.distributed + len(found))
+            if reserve_until is None:
+                counts = evolve(counts, distributed=counts.distributed + len(found))
+            else:
+                counts = evolve(counts, reserved=counts.reserved + len(found))
+                log.set(stock, "next_run_out", min(filter(None, (stock.next_run_out, reserve_until))))
             log.put(tables.lists, list_id, evolve(voucher_list, counts=counts))
-            if now is not None:
+            if now is not None and reserve_until is None:
                 log.put(stock.given, now.date(), stock.given.get(now.date(), 0) + len(found))
         return Taken(found, counts, voucher_list.notified)
 

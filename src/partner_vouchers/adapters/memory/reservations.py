@@ -33,11 +33,6 @@ class Reservations(Repository, ports.Reservations):
             log.put(tables.reserved_codes, each.code_id, each)
             for opened in self._opened(each):
                 log.put(opened, each.id, None)
-            self._count(each.list_id, reserved=1, distributed=-1)
-            stock, day = tables.stocks[each.list_id], each.reserved_at.date()
-            if day in stock.given:
-                log.put(stock.given, day, stock.given[day] - 1)
-            log.set(stock, "next_run_out", min(filter(None, (stock.next_run_out, each.expires_at))))
 
     def get(self, reservation_id: str) -> Reservation | None:
         return self._unit.tables.reservations.get(reservation_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from operator import itemgetter
 
 from attrs import evolve
@@ -52,29 +53,32 @@ class PostgresCodes(SqlCodes):
         self._last_taken = last_taken
 
     def take(
-        self, list_id: str, limit: int, now: datetime | None = None, *, run_out_first: bool = True
+        self,
+        list_id: str,
+        limit: int,
+        now: datetime | None = None,
+        *,
+        run_out_first: bool = True,
+        reserve_until: datetime | None = None,
     ) -> Taken:
-        number, db = to_list_number(list_id), self._db
+        number, db, reserves = to_list_number(list_id), self._db, reserve_until is not None
+        take = partial(self._take, list_id, number, now=now, reserves=reserves)
         db.share_list(number)
         start = self._heads.emptied(number) or first_code_id(number)
         after = self._last_taken.get(number) or self._heads.after(number, start)
-        codes, stock = self._take(list_id, number, start, after, limit, now, looks_for_run_out=run_out_first)
+        codes, stock = take(start, after, limit, looks_for_run_out=run_out_first)
         if stock.run_out:
             return Taken((), stock.counts, stock.notified, run_out=True)
         if len(codes) < limit and after > max(start, stock.emptied):
             # What a rollback gave back lies further in front.
             self._heads.forget(number)
-            more, stock = self._take(
-                list_id, number, start, start, limit - len(codes), now, looks_for_run_out=False
-            )
+            more, stock = take(start, start, limit - len(codes), looks_for_run_out=False)
             codes += more
         if not db.joined and self._is_near(stock):
             # One after the other, until the level is notified. A host's transaction would keep the others waiting
             # for too long: what it takes is notified by whoever asks next.
             db.lock("stock", str(number))
-            more, stock = self._take(
-                list_id, number, start, start, limit - len(codes), now, looks_for_run_out=False
-            )
+            more, stock = take(start, start, limit - len(codes), looks_for_run_out=False)
             codes += more
         elif codes and stock.parts > _MANY_PARTS and not db.joined:
             db.change("sum_up_parts", number, number, number)
@@ -114,18 +118,20 @@ class PostgresCodes(SqlCodes):
         start: int,
         after: int,
         limit: int,
-        now: datetime | None,
         *,
-        looks_for_run_out: bool = True,
+        now: datetime | None,
+        reserves: bool,
+        looks_for_run_out: bool,
     ) -> tuple[list[Row], _Stock]:
         run_out = from_instant(now) if now is not None and looks_for_run_out else _NEVER
         day = NO_DAY if now is None else from_day(now)
         bounds = first_code_id(number), last_code_id(number)
-        rows = self._db.fetch("take_codes", start, run_out, number, *bounds, limit, after, limit, day, day)
+        asked = start, run_out, number, *bounds, limit, after, limit, day, day, int(reserves)
+        rows = self._db.fetch("take_codes", *asked)
         if not rows:
             raise UnknownList(list_id=list_id)
         codes = [row[:3] for row in rows if row[0] is not None]
-        return codes, _Stock(rows[0][3:], len(codes))
+        return codes, _Stock(rows[0][3:], len(codes), reserves)
 
     def _is_near(self, stock: _Stock) -> bool:
         """Whether those who take codes at the same time could bring the list to another level."""
@@ -234,11 +240,11 @@ class PostgresLimits(SqlLimits):
 class _Stock:
     """The state of a list after codes were taken."""
 
-    def __init__(self, row: Row, count: int) -> None:
+    def __init__(self, row: Row, count: int, reserves: bool) -> None:
         self.run_out: bool = row[0]
         self.published: int = row[1]
         self.emptied: int = row[2]
-        found = taken((), row[3:9], count)
+        found = taken((), row[3:9], *(0, count) if reserves else (count,))
         self.counts: Counts = found.counts
         self.notified: StockLevel = found.notified
         self.low_stock_at: LowStock | None = to_low_stock(row[9])

@@ -42,8 +42,10 @@ class SqlCodes:
         return Holder(str(row[0])) if row is not None and counts(State(row[1])) else None
 
 
-def taken(codes: Sequence[Row], counters: Sequence[int], count: int, *, run_out: bool = False) -> Taken:
-    """Return what was taken: ids and codes, and the counters of the list before `count` codes were taken."""
-    uploaded, distributed, reserved, withdrawn, retired, level = counters
-    counts = Counts(uploaded, distributed + count, reserved, withdrawn, retired)
+def taken(
+    codes: Sequence[Row], counters: Sequence[int], given: int, reserved: int = 0, *, run_out: bool = False
+) -> Taken:
+    """Return what was taken: ids and codes, and the counters of the list before that."""
+    uploaded, distributed, before, withdrawn, retired, level = counters
+    counts = Counts(uploaded, distributed + given, before + reserved, withdrawn, retired)
     return Taken([TakenCode(str(row[0]), row[1]) for row in codes], counts, LEVELS[level], run_out)

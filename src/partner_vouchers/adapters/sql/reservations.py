@@ -40,24 +40,18 @@ class SqlReservations:
         self._db = db
 
     def add(self, reservations: Sequence[Reservation]) -> None:
-        counted: dict[int, list[int]] = {}
         for each in reservations:
-            number, expires_at = to_list_number(each.list_id), _expiry(each)
-            counted.setdefault(number, []).append(expires_at)
             self._db.queue(
                 "add_reservation",
                 each.id,
                 to_number(each.code_id),
                 each.code,
-                number,
+                to_list_number(each.list_id),
                 each.user_id,
                 origin_of(each.campaign_id, each.list_id),
                 from_instant(each.reserved_at),
-                expires_at,
+                _expiry(each),
             )
-        for number, expiries in counted.items():
-            day = from_day(reservations[0].reserved_at)
-            self._db.queue("count_reserved", number, len(expiries), min(expiries), day)
 
     def get(self, reservation_id: str) -> Reservation | None:
         rows = self._db.fetch("reservation_by_id", code_of(reservation_id), reservation_id)

@@ -27,6 +27,7 @@ from partner_vouchers.ports import Taken, TakenCode
 
 _NEXT_CODES = STATEMENTS["next_codes"]
 _ADVANCE_CURSOR = STATEMENTS["advance_cursor"]
+_RESERVE = STATEMENTS["advance_cursor_and_reserve"]
 _ADD_ASSIGNMENT = STATEMENTS["add_assignment"]
 _ADD_REWARD_EVENT = STATEMENTS["add_reward_event"]
 
@@ -38,23 +39,34 @@ class SQLiteCodes(SqlCodes):
         self._db: SQLiteSession = db
 
     def take(
-        self, list_id: str, limit: int, now: datetime | None = None, *, run_out_first: bool = True
+        self,
+        list_id: str,
+        limit: int,
+        now: datetime | None = None,
+        *,
+        run_out_first: bool = True,
+        reserve_until: datetime | None = None,
     ) -> Taken:
         number = to_list_number(list_id)
+        until = None if reserve_until is None else from_instant(reserve_until)
         execute = self._db.execute
         rows = execute(_NEXT_CODES, (number, limit)).fetchall()
         if not rows:
             raise UnknownList(list_id=list_id)
         last = rows[-1]
         if last[3] or (last[4] is not None and run_out_first and _has_run_out(last[4], now)):
-            return self._take_with_care(list_id, limit, now, run_out_first)
+            return self._take_with_care(list_id, limit, now, run_out_first, until)
         if last[0] is None:
             return taken((), last[6:], 0)
         if now is None or last[5] != from_day(now) or last[0] >= last[2]:
-            return self._take_with_care(list_id, limit, now, run_out_first)
+            return self._take_with_care(list_id, limit, now, run_out_first, until)
         count = len(rows)
-        execute(_ADVANCE_CURSOR, (last[0], count, count, number))
-        return taken(rows, last[6:], count)
+        if until is None:
+            execute(_ADVANCE_CURSOR, (last[0], count, count, number))
+            return taken(rows, last[6:], count)
+        execute(_RESERVE, (last[0], count, number))
+        self._note_run_out(number, last[4], until)
+        return taken(rows, last[6:], 0, count)
 
     def withdraw(self, upload_id: str) -> int:
         db, upload = self._db, to_number(upload_id)
@@ -90,7 +102,9 @@ class SQLiteCodes(SqlCodes):
             rows = sorted(rows)[:limit]
         return [TakenCode(str(code_id), code) for code_id, code in rows]
 
-    def _take_with_care(self, list_id: str, limit: int, now: datetime | None, run_out_first: bool) -> Taken:
+    def _take_with_care(
+        self, list_id: str, limit: int, now: datetime | None, run_out_first: bool, until: int | None
+    ) -> Taken:
         """Take codes of a list of which some came back, are dead, or are to come back first, or on a new day."""
         number = to_list_number(list_id)
         row = first(self._db.fetch("stock_of_list", number))
@@ -107,14 +121,26 @@ class SQLiteCodes(SqlCodes):
         if returned:
             codes = self._db.fetch("returned_codes", first_code_id(number), last_code_id(number), limit)
             self._db.queue_many("delete_returned", [row[:1] for row in codes])
-            self._db.change("count_taken_again", len(codes), len(codes) if today else 0, number)
+            self._db.change("take_out_returned", len(codes), number)
         if len(codes) < limit and cursor < published:
             rows, reached = self._walk(number, cursor, published, limit - len(codes))
             codes += rows
             if reached > cursor:
-                self._db.change("advance_cursor", reached, len(rows), len(rows) if today else 0, number)
+                self._db.change("move_cursor", reached, number)
                 self._db.change("refresh_skip", number)
-        return taken(codes, counters, len(codes))
+        count = len(codes)
+        if until is None:
+            self._db.change("count_distributed", count, count if today else 0, number)
+            return taken(codes, counters, count)
+        self._db.change("count_reserved", count, number)
+        if count:
+            self._note_run_out(number, next_run_out, until)
+        return taken(codes, counters, 0, count)
+
+    def _note_run_out(self, number: int, known: int | None, until: int) -> None:
+        """Note when the next reservation of a list runs out; seldom, since the column is in an index."""
+        if known is None or until < known:
+            self._db.change("set_next_run_out", until, number)
 
     def _walk(self, number: int, cursor: int, published: int, limit: int) -> tuple[list[Row], int]:
         """Return codes behind `cursor` that are not dead, and how far the walk went."""

@@ -236,7 +236,7 @@ class RedemptionSuite(StorageHooks):
         require_ability(storage, "reservations")
         list_id = driver.a_list(storage, driver.some_codes(4, "X"))
         with storage.begin() as tx:
-            taken = tx.codes.take(list_id, 3).codes
+            taken = tx.codes.take(list_id, 3, reserve_until=START + _DAY).codes
             reserved = [
                 Reservation(
                     id=f"r{code.id}",

@@ -69,7 +69,7 @@ def reserve(
     ttl: timedelta = HOUR,
 ) -> Reservation:
     """Take a code of a list and reserve it, without any rules."""
-    [taken] = tx.codes.take(list_id, 1).codes
+    [taken] = tx.codes.take(list_id, 1, reserve_until=now + ttl).codes
     reservation = Reservation(
         id=new_reservation_id(taken.id, f"{user_id}-{now:%H%M%S%f}"),
         code=taken.code,
@@ -240,7 +240,7 @@ class ReservationSuite(StorageHooks):
             expired = evolve(soon, state=ReservationState.EXPIRED, ended_at=START + HOUR)
             assert ended == [expired]
             assert tx.reservations.end_run_out(START + HOUR, 9, list_id=list_id) == []
-            after = tx.codes.take(list_id, 1, START + HOUR)
+            after = tx.codes.take(list_id, 1, START + HOUR, reserve_until=START + 3 * HOUR)
             assert (driver.codes_of(after.codes), after.run_out) == (["A"], False)
             again = new_reservation_id(soon.code_id, "again")
             tx.reservations.add([evolve(soon, id=again, user_id="user-3", expires_at=START + 3 * HOUR)])
@@ -372,7 +372,7 @@ class ReservationSuite(StorageHooks):
 
         def work(tx: Transaction) -> None:
             require_days_counted(tx, list_id)
-            codes = tx.codes.take(list_id, 2, START).codes
+            codes = tx.codes.take(list_id, 2, START, reserve_until=START + 48 * HOUR).codes
             made = [
                 Reservation(
                     id=f"r-{each.id}",

@@ -2,7 +2,8 @@
 
 -- take_codes --
 -- Takes codes of a list after an id, those that came back first, and counts them in the part of the counter of this
--- connection, and in its day. Codes that others are taking are passed over; none is taken where a reservation has run out by an instant.
+-- connection: as distributed, and in its day, or as reserved. When these run out is found by the index. Codes that
+-- others are taking are passed over; none is taken where a reservation has run out by an instant.
 -- Returns the state of the list before the statement, with each code taken, or with none.
 WITH stock AS (
     SELECT s.list_id, s.published, greatest(s.emptied, ?) AS emptied,
@@ -44,13 +45,14 @@ WITH stock AS (
     ON CONFLICT (list_id, day, connection) DO UPDATE SET codes = g.codes + excluded.codes
     RETURNING 1
 ), counted AS (
-    INSERT INTO pv_distributed AS d (list_id, connection, codes, day, day_codes)
-    SELECT list_id, pg_backend_pid(), b.codes, CAST(? AS integer), b.codes
-    FROM stock CROSS JOIN (SELECT count(*) AS codes FROM both_kinds) AS b
+    INSERT INTO pv_distributed AS d (list_id, connection, day, codes, reserved, day_codes)
+    SELECT list_id, pg_backend_pid(), CAST(? AS integer), b.codes - b.reserved, b.reserved, b.codes - b.reserved
+    FROM stock
+    CROSS JOIN (SELECT count(*) AS codes, count(*) * CAST(? AS integer) AS reserved FROM both_kinds) AS b
     -- The former day is kept before its row is rewritten.
     WHERE b.codes > 0 AND (SELECT count(*) FROM kept) >= 0
     ON CONFLICT (list_id, connection) DO UPDATE
-    SET codes = d.codes + excluded.codes, day = excluded.day,
+    SET codes = d.codes + excluded.codes, reserved = d.reserved + excluded.reserved, day = excluded.day,
         day_codes = excluded.day_codes + CASE WHEN d.day = excluded.day THEN d.day_codes ELSE 0 END
 )
 SELECT b.id, b.code, b.place, stock.run_out, stock.published, stock.emptied, stock.uploaded, stock.codes, stock.reserved,

@@ -23,16 +23,6 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 -- Part: what is kept of a reservation when it ends, besides how it ended.
 id, code_id, code, list_id, user_id, origin, reserved_at, expires_at
 
--- count_reserved --
--- Counts codes that were taken on a day as reserved. When they run out is found by the index.
-INSERT INTO pv_distributed AS d (list_id, connection, codes, reserved, day)
-SELECT n.list_id, pg_backend_pid(), -n.codes, n.codes, n.day
-FROM (VALUES (CAST(? AS bigint), CAST(? AS integer), CAST(? AS bigint), CAST(? AS integer)))
-    AS n (list_id, codes, expires_at, day)
-ON CONFLICT (list_id, connection) DO UPDATE
-SET codes = d.codes + excluded.codes, reserved = d.reserved + excluded.reserved,
-    day_codes = d.day_codes + CASE WHEN d.day = excluded.day THEN excluded.codes ELSE 0 END
-
 -- count_confirmed --
 INSERT INTO pv_distributed AS d (list_id, connection, codes, reserved) VALUES (?, pg_backend_pid(), 1, -1)
 ON CONFLICT (list_id, connection) DO UPDATE

@@ -10,6 +10,23 @@ WHERE s.list_id = ? ORDER BY c.id LIMIT ?
 -- Moves the cursor of a list to an id, and counts codes as distributed, and as given on the latest day.
 UPDATE pv_stock SET cursor = ?, distributed = distributed + ?, day_codes = day_codes + ? WHERE list_id = ?
 
+-- advance_cursor_and_reserve --
+-- Moves the cursor of a list to an id, and counts codes as reserved.
+UPDATE pv_stock SET cursor = ?, reserved = reserved + ? WHERE list_id = ?
+
+-- set_next_run_out --
+UPDATE pv_stock SET next_run_out = ? WHERE list_id = ?
+
+-- move_cursor --
+UPDATE pv_stock SET cursor = ? WHERE list_id = ?
+
+-- count_distributed --
+-- Counts codes as distributed, and as given on the latest day.
+UPDATE pv_stock SET distributed = distributed + ?, day_codes = day_codes + ? WHERE list_id = ?
+
+-- count_reserved --
+UPDATE pv_stock SET reserved = reserved + ? WHERE list_id = ?
+
 -- keep_day --
 -- Keeps how many codes of a list were given on its latest day.
 INSERT INTO pv_given AS g (list_id, day, codes) SELECT list_id, day, day_codes FROM pv_stock WHERE list_id = ? AND day_codes <> 0
@@ -30,9 +47,9 @@ WHERE r.code_id > ? AND r.code_id <= ? ORDER BY r.code_id LIMIT ?
 -- delete_returned --
 DELETE FROM pv_returned WHERE code_id = ?
 
--- count_taken_again --
--- Counts codes that had come back as distributed, and as given on the latest day.
-UPDATE pv_stock SET returned = returned - ?1, distributed = distributed + ?1, day_codes = day_codes + ?2 WHERE list_id = ?3
+-- take_out_returned --
+-- Counts codes as no longer waiting that had come back.
+UPDATE pv_stock SET returned = returned - ? WHERE list_id = ?
 
 -- count_returned_withdrawn --
 -- Counts codes that had come back as withdrawn.

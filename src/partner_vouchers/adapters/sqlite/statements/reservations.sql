@@ -34,12 +34,6 @@ SELECT count(*) FROM {open_of_lists}
 WHERE s.next_run_out <= ?4 AND {is_open} AND r.expires_at <= ?4
   AND r.origin = ?1 AND r.reserved_at >= ?2 AND r.reserved_at < ?3
 
--- count_reserved --
--- Counts codes that were taken on a day as reserved, and notes when the first of them may run out.
-UPDATE pv_stock SET distributed = distributed - ?2, reserved = reserved + ?2,
-    next_run_out = min(coalesce(next_run_out, ?3), ?3), day_codes = day_codes - CASE WHEN day = ?4 THEN ?2 ELSE 0 END
-WHERE list_id = ?1
-
 -- count_confirmed --
 UPDATE pv_stock SET reserved = reserved - 1, distributed = distributed + 1 WHERE list_id = ?
 
