@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -197,6 +198,7 @@ def test_in_memory(steps: list[tuple[str, Any]]) -> None:
     run(InMemory().storage, steps)
 
 
+@pytest.mark.deep
 @given(steps=STEPS)
 def test_in_sqlite(steps: list[tuple[str, Any]]) -> None:
     backend = InSQLite()

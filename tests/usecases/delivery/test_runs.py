@@ -1,8 +1,10 @@
-"""What a delivery run costs, and in which turns it works."""
+"""What a delivery run costs, in which turns it works, and what its calls, its lease and its end do."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ALL_COMPLETED
 from datetime import datetime
 from itertools import count
 from typing import Any
@@ -10,22 +12,20 @@ from typing import Any
 import pytest
 
 from partner_vouchers import PartnerVouchers
+from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.domain.delivery import Deferred
 from partner_vouchers.errors import StorageBusy
-from partner_vouchers.ports import OutboxEntry, Storage
-from tests.support.host import Host, some_codes
+from partner_vouchers.ports import OutboxEntry, Rejection, Storage
+from partner_vouchers.usecases.delivery import calls, lease
+from partner_vouchers.usecases.delivery.calls import Calls
+from partner_vouchers.usecases.delivery.lease import SinkLease
+from tests.support.host import PATIENCE, FixedClock, Host
 from tests.support.sinks import ScriptedSink, fail, reject, take_all
 from tests.support.storages import CountingStorage
+from tests.usecases.delivery.stage import Stage, meanwhile, user_of
 
-
-def give(host: Host, *users: str) -> None:
-    for user in users:
-        host.emit_for(user)
-
-
-def positions(entries: Sequence[OutboxEntry]) -> list[int]:
-    return sorted(entry.position for entry in entries)
+USERS = [f"user-{number}" for number in range(16)]
 
 
 # --- cost ------------------------------------------------------------------------------------------------------
@@ -34,13 +34,12 @@ def positions(entries: Sequence[OutboxEntry]) -> list[int]:
 def test_very_many_that_are_due_are_looked_for_once_and_not_for_each_batch(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    users = [f"user-{number}" for number in range(9)]
-    give(host, *users, "another")
-    sink = ScriptedSink()
-    sink.always = reject(*users, final=True)
-    host.vouchers.events.deliver(sink)
-    assert host.vouchers.events.retry_dead_letters() == len(users)
-    sink = ScriptedSink(batch_size=1)
+    stage = Stage(host)
+    stage.emit(*USERS, "another")
+    stage.sink.always = reject(*USERS, final=True)
+    stage.deliver()
+    assert stage.events.retry_dead_letters() == len(USERS)
+    stage.sink = ScriptedSink(batch_size=1)
     with host.storage.begin(write=False) as tx:
         deliveries = type(tx.deliveries)
     due, looks = deliveries.due, list[int]()
@@ -50,44 +49,34 @@ def test_very_many_that_are_due_are_looked_for_once_and_not_for_each_batch(
         return due(self, sink, now, limit)
 
     monkeypatch.setattr(deliveries, "due", watched)
-    assert host.vouchers.events.deliver(sink).delivered == len(users)
-    assert sink.users() == users
-    assert len(looks) < len(users)
+    assert stage.deliver().delivered == len(USERS)
+    assert stage.sink.users() == USERS
+    assert len(looks) < len(USERS)
 
 
-def test_where_there_is_nothing_to_do_nothing_is_written(host: Host) -> None:
-    storage, sink = CountingStorage(host.storage), ScriptedSink()
-    vouchers = PartnerVouchers(storage, clock=host.clock)
-    give(host, "ann", "ben")
-    vouchers.events.deliver(sink)
+@pytest.mark.parametrize("behaviour", [take_all, fail(OSError())], ids=["nothing left", "paused"])
+def test_where_there_is_nothing_to_do_nothing_is_written(host: Host, behaviour: Any) -> None:
+    storage = CountingStorage(host.storage)
+    stage = Stage(Host(storage, host.clock))
+    stage.emit("ann", "ben")
+    stage.sink.always = behaviour
+    stage.deliver()
     before = storage.writes
-    for _ in range(5):
-        vouchers.events.deliver(sink)
-    assert storage.writes == before
-
-
-def test_to_leave_a_sink_alone_writes_nothing(host: Host) -> None:
-    storage, sink = CountingStorage(host.storage), ScriptedSink()
-    vouchers = PartnerVouchers(storage, clock=host.clock)
-    give(host, "ann", "ben")
-    sink.always = fail(OSError())
-    vouchers.events.deliver(sink)
-    before = storage.writes
-    assert vouchers.events.deliver(sink).paused_until is not None
+    for _ in range(3):
+        stage.deliver()
     assert storage.writes == before
 
 
 @pytest.mark.parametrize("batch_size", [1000, 100])
 def test_many_users_cost_few_transactions(host: Host, batch_size: int) -> None:
-    storage, sink = CountingStorage(host.storage), ScriptedSink(batch_size=batch_size)
-    vouchers = PartnerVouchers(storage, clock=host.clock)
-    found = host.a_list(*some_codes(800))
-    vouchers.codes.assign_many([f"user-{number}" for number in range(800)], list_id=found.id)
+    storage = CountingStorage(host.storage)
+    stage = Stage(Host(storage, host.clock), ScriptedSink(batch_size=batch_size))
+    stage.emit(*[f"user-{number}" for number in range(500)])
     before = storage.writes
-    assert vouchers.events.deliver(sink).delivered > 800
+    assert stage.deliver().delivered == 500
     # One to know the sink, one to begin with, and one for each batch; PostgreSQL orders new events first.
     orders = isinstance(host.storage, PostgresStorage)
-    assert storage.writes - before <= 2 + len(sink.batches) + orders
+    assert storage.writes - before <= 2 + len(stage.sink.batches) + orders
 
 
 class BusyOnce:
@@ -108,18 +97,17 @@ class BusyOnce:
         return self._storage.begin(write=write)
 
 
-def test_an_answer_is_worth_another_attempt_when_the_storage_is_busy(host: Host) -> None:
-    give(host, "ann", "ben")
-    sink = ScriptedSink()
-    storage = BusyOnce(host.storage, sink)
-    PartnerVouchers(storage, clock=host.clock).events.deliver(sink)
+def test_an_answer_is_worth_another_attempt_when_the_storage_is_busy(stage: Stage) -> None:
+    stage.emit("ann", "ben")
+    storage = BusyOnce(stage.host.storage, stage.sink)
+    PartnerVouchers(storage, clock=stage.host.clock).events.deliver(stage.sink)
     assert storage.was_busy
-    assert positions(sink.taken) == positions(host.outbox())
+    assert stage.missing() == []
 
 
 def test_what_is_in_flight_is_stored_before_it_is_sent(host: Host) -> None:
-    give(host, "ann", "ben", "cleo")
-    sink = ScriptedSink(batch_size=1)
+    stage = Stage(host, ScriptedSink(batch_size=1))
+    stage.emit("ann", "ben", "cleo")
     seen = list[tuple[int, int]]()
 
     def look(entries: Sequence[OutboxEntry]) -> list[Any]:
@@ -129,101 +117,231 @@ def test_what_is_in_flight_is_stored_before_it_is_sent(host: Host) -> None:
         seen.append((progress.sent, entries[0].position))
         return []
 
-    sink.always = look
-    host.vouchers.events.deliver(sink)
-    assert all(sent == position for sent, position in seen)
+    stage.sink.always = look
+    stage.deliver()
     assert len(seen) == 3
+    assert all(sent == position for sent, position in seen)
 
 
 # --- turns ------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_empty_now_is_looked_at_again(host: Host) -> None:
-    sink = ScriptedSink()
-    found = host.a_list(*some_codes(20))
-    for number in range(20):
-        host.give(found.id, f"user-{number}")
-        host.vouchers.events.deliver(sink)
-        assert positions(sink.taken) == positions(host.outbox())
-
-
-def test_a_user_with_many_events_does_not_keep_the_others_out_of_sight(host: Host) -> None:
-    give(host, *["heavy"] * 400, "other")
-    sink = ScriptedSink(batch_size=40)
-    host.vouchers.events.deliver(sink)
-    assert sink.users().index("other") < 50
-    mine = [entry.position for entry in sink.taken if getattr(entry.event, "user_id", "") == "heavy"]
-    assert len(mine) == 400
-    assert mine == sorted(mine)
+@pytest.mark.parametrize("batch_size,before,seen_at", [(40, 400, 49), (3, 90, 1), (100, 150, 1)])
+def test_a_user_with_many_events_does_not_keep_the_others_out_of_sight(
+    host: Host, batch_size: int, before: int, seen_at: int
+) -> None:
+    stage = Stage(host, ScriptedSink(batch_size=batch_size))
+    stage.emit(*["heavy"] * before, "other")
+    stage.deliver()
+    assert stage.sink.users().index("other") <= seen_at
+    assert stage.missing() == []
+    stage.require_order()
 
 
 def test_an_event_that_fails_is_sent_before_those_that_were_deferred_behind_it(host: Host) -> None:
     """A user fills all that is read; his first event fails while the others were set aside."""
-    give(host, *["heavy"] * 150, "other", *["heavy"] * 10)
-    sink = ScriptedSink(batch_size=30, concurrency=2)
-    sink.next.extend([take_all, fail(OSError()), take_all, fail(OSError())])
-    for _ in range(30):
-        host.vouchers.events.deliver(sink)
-        host.clock.advance(hours=1)
-    mine = [entry.position for entry in sink.taken if getattr(entry.event, "user_id", "") == "heavy"]
-    assert mine == sorted(mine)
-    assert positions(sink.taken) == positions(host.outbox())
+    stage = Stage(host, ScriptedSink(batch_size=30, concurrency=2))
+    stage.emit(*["heavy"] * 150, "other", *["heavy"] * 10)
+    stage.sink.next.extend([take_all, fail(OSError()), take_all, fail(OSError())])
+    stage.drain()
 
 
 @pytest.mark.parametrize("heavy,others", [(10, 0), (95, 10)])
-def test_nobody_is_deferred_while_there_is_room(host: Host, heavy: int, others: int) -> None:
-    give(host, *["heavy"] * heavy, *[f"user-{number}" for number in range(others)])
-    sink, deferred = ScriptedSink(batch_size=100), set[int]()
-
-    def look(_: object) -> list[Any]:
-        deferred.add(host.vouchers.events.backlog("crm").deferred)
-        return []
-
-    sink.always = look
-    host.vouchers.events.deliver(sink)
+def test_no_event_is_deferred_while_there_is_room(host: Host, heavy: int, others: int) -> None:
+    stage = Stage(host)
+    stage.emit(*["heavy"] * heavy, *[f"user-{number}" for number in range(others)])
+    deferred = set[int]()
+    stage.sink.always = meanwhile(lambda: deferred.add(stage.events.backlog("crm").deferred))
+    stage.deliver()
     assert deferred == {0}
+
+
+def test_a_batch_with_events_that_are_sent_again_is_no_longer_than_others(host: Host) -> None:
+    stage = Stage(host, ScriptedSink(batch_size=3))
+    stage.emit("ann", "ben", "another")
+    stage.sink.always = reject("ann", "ben", final=True)
+    stage.deliver()
+    stage.emit("cleo", "dora", "eve")
+    assert stage.events.retry_dead_letters() == 2
+    stage.sink.always = take_all
+    stage.deliver()
+    assert stage.new_batches(1) == [3, 2]
+    assert stage.missing() == []
+
+
+# --- interrupts, and several calls at once ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_an_interrupted_delivery_of_a_long_outbox_loses_nothing(host: Host, concurrency: int) -> None:
-    give(host, *["heavy"] * 80, *["ann", "ben", "cleo", "dora"] * 20)
-    sink = ScriptedSink(batch_size=10, concurrency=concurrency)
+    stage = Stage(host, ScriptedSink(batch_size=10, concurrency=concurrency))
+    stage.emit(*["heavy"] * 80, *["ann", "ben", "cleo", "dora"] * 20)
     # By then more was read while events of the first user were still open.
-    calls = count()
+    number = count()
 
     def interrupt(entries: Sequence[OutboxEntry]) -> Sequence[Any]:
-        if next(calls) == 60:
+        if next(number) == 60:
             raise KeyboardInterrupt
         return []
 
-    sink.always = interrupt
+    stage.sink.always = interrupt
     with pytest.raises(KeyboardInterrupt):
-        host.vouchers.events.deliver(sink)
-    sink.always = take_all
-    host.clock.advance(seconds=31)
-    host.vouchers.events.deliver(sink)
-    assert positions(sink.taken) == positions(host.outbox())
-    assert sink.users().count("heavy") == 80
+        stage.deliver()
+    stage.sink.always = take_all
+    stage.drain()
 
 
-def test_a_batch_with_events_that_are_sent_again_is_no_longer_than_others(host: Host) -> None:
-    give(host, "ann", "ben", "another")
-    sink = ScriptedSink(batch_size=3)
-    sink.always = reject("ann", "ben", final=True)
-    host.vouchers.events.deliver(sink)
-    give(host, "cleo", "dora", "eve")
-    assert host.vouchers.events.retry_dead_letters() == 2
-    before, sink.always = len(sink.batches), take_all
-    host.vouchers.events.deliver(sink)
-    assert sorted(sink.users()) == ["ann", "another", "ben", "cleo", "dora", "eve"]
-    assert [len(batch) for batch in sink.batches[before:]] == [3, 2]
+@pytest.fixture
+def together(clock: FixedClock) -> Stage:
+    """Many users, and a sink that takes the events of each in a call of its own, all at once."""
+    stage = Stage(Host(MemoryStorage(), clock), ScriptedSink(batch_size=1, concurrency=len(USERS)))
+    stage.emit(*USERS)
+    return stage
 
 
-@pytest.mark.parametrize("batch_size,before", [(3, 90), (100, 150)])
-def test_the_outbox_is_read_some_way_ahead_of_what_can_be_sent(
-    host: Host, batch_size: int, before: int
+def test_a_sink_gets_as_many_calls_at_once_as_it_takes(together: Stage) -> None:
+    barrier, threads = threading.Barrier(len(USERS)), set[str]()
+
+    def meet(_: object) -> list[Any]:
+        barrier.wait(PATIENCE)
+        threads.add(threading.current_thread().name)
+        return []
+
+    together.sink.always = meet
+    assert together.deliver().delivered == len(threads) == len(USERS)
+    assert all(name.startswith("partner_vouchers delivery") for name in threads)
+
+
+def test_a_slow_call_keeps_only_its_own_users_waiting(together: Stage) -> None:
+    together.sink.concurrency = 2
+    quick_calls = threading.Semaphore(0)
+
+    def behave(entries: Sequence[OutboxEntry]) -> list[Any]:
+        if user_of(entries) == USERS[0]:
+            assert all(quick_calls.acquire(timeout=PATIENCE) for _ in USERS[1:])
+        else:
+            quick_calls.release()
+        return []
+
+    together.sink.always = behave
+    assert together.deliver().failure is None
+    assert together.sink.users() == [*USERS[1:], USERS[0]]
+
+
+def test_answers_that_come_together_all_count(together: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "FIRST_COMPLETED", ALL_COMPLETED)
+    together.sink.concurrency, together.sink.batch_size = 3, 5
+    together.sink.next.extend([lambda entries: [Rejection(entries[0].id, "no", final=True)]] * 3)
+    report = together.deliver()
+    assert (report.delivered, report.not_taken) == (13, 3)
+
+
+def test_an_interrupt_waits_for_the_other_answers_and_keeps_them(
+    together: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    give(host, *["heavy"] * before, "other")
-    sink = ScriptedSink(batch_size=batch_size)
-    host.vouchers.events.deliver(sink)
-    assert sink.users()[:2] == ["heavy", "other"]
+    gates = {user: threading.Event() for user in USERS}
+    closed, collect = iter(USERS[1:]), Calls.collect
+
+    def one_by_one(self: Calls[Any]) -> list[Any]:
+        try:
+            return collect(self)
+        finally:
+            gates[next(closed, USERS[0])].set()
+
+    def behave(entries: Sequence[OutboxEntry]) -> list[Any]:
+        if user_of(entries) == USERS[0]:
+            raise KeyboardInterrupt
+        assert gates[user_of(entries)].wait(PATIENCE)
+        return []
+
+    monkeypatch.setattr(Calls, "collect", one_by_one)
+    together.sink.always = behave
+    with pytest.raises(KeyboardInterrupt):
+        together.deliver()
+    again = ScriptedSink()
+    together.events.deliver(again)
+    assert (together.sink.users(), again.users()) == (USERS[1:], USERS[:1])
+
+
+# --- the lease ----------------------------------------------------------------------------------------------------
+
+
+class BusyAtFirst(MemoryStorage):
+    """A storage that is busy twice, and then tells that it was asked again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left: int = 0
+        self.asked_again: threading.Event = threading.Event()
+
+    def begin(self, *, write: bool = True) -> Any:
+        if self.left > 0:
+            self.left -= 1
+            if not self.left:
+                self.asked_again.set()
+            raise StorageBusy(reason="locked")
+        return super().begin(write=write)
+
+
+def test_a_lease_is_renewed_by_one_thread_until_the_run_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "_RENEW_SECONDS", 0.001)
+    storage = BusyAtFirst()
+    stage = Stage(Host(storage, FixedClock()))
+    stage.emit("ann")
+    renewing = list[threading.Thread]()
+
+    def be_slow(_: object) -> list[Any]:
+        storage.left = 2
+        assert storage.asked_again.wait(PATIENCE), "a renewal that fails is tried again"
+        renewing.extend(each for each in threading.enumerate() if each.name == "partner_vouchers lease")
+        return []
+
+    stage.sink.always = be_slow
+    assert stage.deliver().delivered == 1
+    assert [thread.daemon for thread in renewing] == [True], "a process that ends does not wait for it"
+    assert not renewing[0].is_alive()
+
+
+def test_a_renewal_makes_thirty_seconds_more_of_a_lease_that_was_not_lost(stage: Stage) -> None:
+    write = stage.host.vouchers._wiring.write
+    mine, other = (SinkLease(stage.host.vouchers._wiring, "crm") for _ in range(2))
+
+    def takes(tx: Any, lease: SinkLease) -> bool:
+        taken = lease.take(tx)
+        tx.commit()
+        return taken
+
+    assert write(takes, mine)
+    for _ in range(3):
+        stage.host.clock.advance(seconds=29)
+        assert not write(takes, other)
+        write(mine._renew)
+    stage.host.clock.advance(seconds=31)
+    assert write(takes, other)
+    write(mine._renew)
+    assert not write(takes, mine)
+
+
+def test_an_answer_that_comes_after_another_process_took_over_changes_nothing(stage: Stage) -> None:
+    stage.emit(*["ann"] * 5)
+    quick = ScriptedSink()
+
+    def sleep(_: object) -> list[Any]:
+        # Too long for its lease, and so fast on the wall clock that nothing renews it.
+        stage.host.clock.advance(seconds=31)
+        stage.sink.always = take_all
+        stage.events.deliver(quick)
+        return []
+
+    stage.sink.always = sleep
+    assert stage.deliver().delivered == 0, "its own answer was lost"
+    assert len(quick.taken) == 5
+    assert stage.events.deliver(ScriptedSink()).delivered == 0
+
+
+def test_others_stand_by_while_one_delivers(host: Host) -> None:
+    stage, other = Stage(host, ScriptedSink(batch_size=1)), ScriptedSink()
+    stage.emit("ann", "ben")
+    stage.sink.always = meanwhile(lambda: stage.events.deliver(other))
+    assert stage.deliver().delivered == 2
+    assert other.batches == []
