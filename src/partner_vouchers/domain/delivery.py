@@ -23,6 +23,7 @@ again in batches half as large each time, until the one that spoils all others i
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
@@ -228,10 +229,11 @@ class SinkProgress:
         beyond = tuple((max(first, reached + 1), last) for first, last in self.ahead if last > reached)
         if not open_positions:
             return evolve(self, position=max(self.position, reached), ahead=beyond)
-        first_open = min(open_positions)
-        before = [position for position in known if position < first_open]
-        settled = ((position, position not in open_positions) for position in known if position > first_open)
-        position = before[-1] if before else self.position
+        place = bisect_left(known, min(open_positions))
+        position = known[place - 1] if place else self.position
+        if len(known) - place == len(open_positions):
+            return evolve(self, position=position, ahead=beyond)
+        settled = ((position, position not in open_positions) for position in known[place:])
         return evolve(self, position=position, ahead=(*_ranges(settled), *beyond))
 
 

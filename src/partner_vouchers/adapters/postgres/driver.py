@@ -273,4 +273,4 @@ class Session:
 
     def _try(self, number: int) -> bool:
         sql = f"SELECT pg_try_advisory_xact_lock({KEY})"
-        return bool(self.execute(sql, (number,)).fetchall()[0][0])
+        return bool(self.fetch(sql, number)[0][0])

@@ -7,6 +7,7 @@ from datetime import datetime
 from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.liveness import Liveness, is_dead
 from partner_vouchers.adapters.sql.columns import from_instant
+from partner_vouchers.adapters.sql.session import first
 
 
 class PostgresLeases:
@@ -22,7 +23,7 @@ class PostgresLeases:
         sql = f"""
             SELECT l.owner = %s, l.until < %s OR {is_dead("l.backend")} FROM pv_leases AS l WHERE l.name = %s
         """
-        row = self._db.execute(sql, (holder, from_instant(now), name)).fetchone()
+        row = first(self._db.fetch(sql, holder, from_instant(now), name))
         ours, ended = (False, True) if row is None else row
         if not ours and not (ended and self._db.try_lock("lease", name)):
             return False
@@ -44,7 +45,7 @@ class PostgresLeases:
     def held(self, name: str, holder: str) -> bool:
         # No other transaction releases or takes it until this one ends.
         sql = f"SELECT 1 FROM pv_leases WHERE name = %s AND owner = %s {'FOR UPDATE' if self._db.writes else ''}"
-        return self._db.execute(sql, (name, holder)).fetchone() is not None
+        return bool(self._db.fetch(sql, name, holder))
 
     def release(self, name: str, holder: str) -> None:
         self._db.execute("DELETE FROM pv_leases WHERE name = %s AND owner = %s", (name, holder))

@@ -6,6 +6,8 @@ committed yet. `domain.delivery` has the table of states.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
@@ -16,6 +18,7 @@ from partner_vouchers.domain.events import UnreadableEvent
 from partner_vouchers.ports import EventSink, OutboxEntry, Transaction
 
 _LEAST_WINDOW = 100
+_MOST_BEHIND = 10_000
 _DUE_AT_ONCE = 1000
 _CROWDED = 20
 _UNREADABLE_FOR = timedelta(minutes=5)
@@ -79,7 +82,7 @@ class Queue:
     """The events of a sink that its owner has in hand.
 
     It reads some way ahead of what can be sent now: if the sink does not take batches in order, only the first event
-    of a key can be in flight.
+    of a key can be in flight, and the others of the key are kept behind it.
     """
 
     def __init__(self, sink: EventSink, progress: SinkProgress, target: int) -> None:
@@ -100,6 +103,8 @@ class Queue:
         self._known: list[int] = []
         self._open: set[int] = set()
         self._waiting: list[OutboxEntry] = []
+        self._behind: dict[str, deque[OutboxEntry]] = {}
+        self._behind_count = 0
         self._due: dict[int, tuple[Deferred, OutboxEntry | None]] = {}
         self._may_be_due: bool = True
         self._busy_keys: set[str] = set()
@@ -140,7 +145,15 @@ class Queue:
         self._known += [entry.position for entry in read.entries]
         fresh = [entry for entry in read.entries if not self._base.is_settled(entry.position)]
         self._open.update(entry.position for entry in fresh)
-        self._waiting += fresh
+        for entry in fresh:
+            line = None if self._in_order else self._behind.get(key_of(entry))
+            if line is not None:
+                line.append(entry)
+                self._behind_count += 1
+                continue
+            self._waiting.append(entry)
+            if not self._in_order:
+                self._behind[key_of(entry)] = deque()
         self._deferred_keys.update(read.deferred_keys)
         if read.due is not None:
             self._may_be_due = False
@@ -152,7 +165,11 @@ class Queue:
             }
 
     def _wants_entries(self) -> bool:
-        return self._reached < self._target and 2 * len(self._waiting) <= self._window
+        return (
+            self._reached < self._target
+            and 2 * len(self._waiting) <= self._window
+            and self._behind_count < _MOST_BEHIND
+        )
 
     # --- choosing ----------------------------------------------------------------------------------------------
 
@@ -223,19 +240,25 @@ class Queue:
                 kept.append(entry)
             elif key in self._deferred_keys or isinstance(entry.event, UnreadableEvent):
                 self._set_aside(Deferred(entry.position, entry.id, key), entry, now)
+                self._set_aside_behind(key, now)
             elif len(chosen) < limit and key not in self._busy_keys and (self._in_order or key not in keys):
                 chosen.append(entry)
                 keys.add(key)
             else:
                 kept.append(entry)
-        full = len(kept) + len(chosen) >= self._window and self._reached < self._target
-        if full and not self._in_order and _CROWDED * len(chosen) < limit:
+        full = self._behind_count >= _MOST_BEHIND and self._reached < self._target
+        if full and _CROWDED * len(chosen) < limit:
             # A few users with very many events must not keep the others out of sight.
-            for entry in [entry for entry in kept if key_of(entry) in self._busy_keys | keys]:
-                self._set_aside(Deferred(entry.position, entry.id, key_of(entry)), entry, now)
-                kept.remove(entry)
+            for key in self._busy_keys | keys:
+                self._set_aside_behind(key, now)
         self._waiting = [*chosen, *kept]
         return chosen
+
+    def _set_aside_behind(self, key: str, now: datetime) -> None:
+        line = self._behind.pop(key, ())
+        self._behind_count -= len(line)
+        for entry in line:
+            self._set_aside(Deferred(entry.position, entry.id, key), entry, now)
 
     def _set_aside(self, row: Deferred, entry: OutboxEntry | None, now: datetime) -> None:
         """Defer an event that is not sent: behind another of its key, or because nothing can be sent."""
@@ -265,8 +288,19 @@ class Queue:
         """Take note that the call of a batch has ended."""
         keys = batch.keys
         self._busy_keys -= keys
+        self._move_up(entry for entry in batch.entries if entry.position not in batch.deferred)
         # A deferred event behind one that was in flight may have been passed over.
         self._may_be_due |= not keys.isdisjoint(self._deferred_keys)
+
+    def _move_up(self, sent: Iterable[OutboxEntry]) -> None:
+        """Let the next events of the keys of fresh ones be sent."""
+        for entry in sent:
+            line = self._behind.get(key_of(entry))
+            if line:
+                self._waiting.append(line.popleft())
+                self._behind_count -= 1
+            elif line is not None:
+                del self._behind[key_of(entry)]
 
     def acknowledge(self, batch: Batch, entry: OutboxEntry) -> None:
         """Take note that the sink took an event."""
@@ -306,9 +340,9 @@ class Queue:
                 kept.append(entry)
         if len(kept) < len(batch.entries):
             keys = {key_of(entry) for entry in kept}
-            self._busy_keys.difference_update(
-                key_of(entry) for entry in batch.entries if key_of(entry) not in keys
-            )
+            left = [entry for entry in batch.entries if key_of(entry) not in keys]
+            self._busy_keys.difference_update(map(key_of, left))
+            self._move_up(entry for entry in left if entry.position not in batch.deferred)
             self._may_be_due = True
         return evolve(batch, entries=kept)
 
@@ -342,4 +376,4 @@ class Queue:
         self._may_be_due |= bool(self._touched)
         self._put, self._removed, self._touched, self._uncertain = {}, set(), set(), set()
         self._base = progress
-        self._known = [position for position in self._known if position > progress.position]
+        del self._known[: bisect_right(self._known, progress.position)]
