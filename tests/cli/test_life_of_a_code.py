@@ -83,3 +83,25 @@ def test_stock_is_shown(run: Run, filled: str) -> None:
     found = from_json(run("stock", filled, "--json")[1])
     assert found["counts"]["distributed"] == 1
     assert found["per_day_28"] > 0
+
+
+def test_what_assign_would_do_is_said_and_nothing_is_changed(run: Run, filled: str) -> None:
+    run("link", filled, "CMP1")
+    asha = ("assign", "--user", "asha", "--campaign", "CMP1")
+    assert run(*asha, "--preview")[:2] == (Exit.OK, "asha would get a code of list 1.\n")
+    assert from_json(run(*asha, "--preview", "--json")[1])["list_id"] == filled
+    assert from_json(run("show", filled, "--json")[1])["distributed"] == 0
+
+    run("reserve", "--user", "ravi", "--campaign", "CMP1", "--minutes", "15")
+    ravi = ("assign", "--user", "ravi", "--campaign", "CMP1", "--preview")
+    assert "would get the reserved code of list 1" in run(*ravi)[1]
+
+    run(*asha)
+    assert "asha has a code of list 1" in run(*asha, "--preview")[1]
+    code, out, _ = run("assign", "--user", "meera", "--campaign", "CMP1", "--preview")
+    assert (code, out) == (
+        Exit.NO_CODE,
+        "meera would get nothing: no code is left (list 1: exhausted); upload more codes to one of these lists\n",
+    )
+    refused = run("assign", "--user", "asha", "--campaign", "CMP9", "--preview", "--json")
+    assert (refused[0], from_json(refused[1])["refusal"]["error"]) == (Exit.REFUSED, "campaign_not_linked")

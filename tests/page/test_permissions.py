@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from starlette.applications import Starlette
@@ -14,6 +16,7 @@ from starlette.routing import Route
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.page import Permission, basic_authentication, create_app
 from tests.support.page import Person, Visitor
+from tests.support.sinks import ScriptedSink, reject
 
 VIEW, CHANGE, REVEAL = Permission.VIEW, Permission.CHANGE, Permission.REVEAL
 
@@ -37,15 +40,22 @@ NEEDS = {
     ("POST", "/lists/{list_id}/campaigns"): CHANGE,
     ("POST", "/lists/{list_id}/campaigns/unlink"): CHANGE,
     ("GET", "/campaign"): VIEW,
+    ("GET", "/campaign/limits"): VIEW,
+    ("POST", "/campaign/limits"): CHANGE,
+    ("GET", "/campaign/refusals"): VIEW,
     ("GET", "/lists/{list_id}/codes"): VIEW,
     ("POST", "/lists/{list_id}/codes/export"): REVEAL,
+    ("GET", "/lists/{list_id}/reservations"): VIEW,
     ("GET", "/lists/{list_id}/audit"): VIEW,
     ("GET", "/user"): VIEW,
     ("POST", "/user"): VIEW,
     ("POST", "/assignments/{assignment_id}/reveal"): REVEAL,
     ("POST", "/assignments/{assignment_id}/revoke"): CHANGE,
+    ("POST", "/reservations/{reservation_id}/confirm"): CHANGE,
+    ("POST", "/reservations/{reservation_id}/release"): CHANGE,
     ("GET", "/reconcile"): VIEW,
     ("POST", "/reconcile"): CHANGE,
+    ("GET", "/reconcile/progress"): VIEW,
     ("GET", "/reconcile/{report_id}"): VIEW,
     ("POST", "/reconcile/{report_id}/errors"): REVEAL,
     ("GET", "/delivery"): VIEW,
@@ -54,7 +64,14 @@ NEEDS = {
     ("POST", "/template"): VIEW,
 }
 
-PLACES = {"report_id": "1", "list_id": "1", "upload_id": "1", "assignment_id": "1", "action": "archive"}
+PLACES = {
+    "report_id": "1",
+    "reservation_id": "1",
+    "list_id": "1",
+    "upload_id": "1",
+    "assignment_id": "1",
+    "action": "archive",
+}
 
 
 def routes(app: Starlette) -> Iterator[tuple[str, str]]:
@@ -91,6 +108,49 @@ def test_each_view_asks_for_its_own_permission_before_it_does_anything(
     assert answer.status_code == 403
     assert person.asked == [NEEDS[method, path]]
     assert vouchers.audit.entries().items == before
+
+
+def offered(visitor: Visitor) -> set[tuple[str, str]]:
+    """Return the views to which links and forms of the pages lead."""
+    found = set()
+    for method, path in NEEDS:
+        if method == "GET" and "confirm" not in path and path != "/reconcile/progress":
+            answer = visitor.get(path.format(**PLACES), params={"id": "CMP1", "user": "user-1"})
+            if answer.status_code == 200:
+                found |= set(targets(answer.text))
+    return found
+
+
+def targets(page: str) -> Iterator[tuple[str, str]]:
+    for tag in re.findall(r"<(?:a|form) [^>]*>", page):
+        method = "POST" if 'method="post"' in tag else "GET"
+        for path in re.findall(r'(?:href|action)="(/[^"?#]*)', tag):
+            for needed, template in NEEDS:
+                if needed == method and re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
+                    yield method, template
+                    break
+            else:
+                raise AssertionError(tag)
+
+
+@pytest.mark.parametrize("may", [{VIEW}, {VIEW, CHANGE}, {VIEW, REVEAL}, {VIEW, CHANGE, REVEAL}])
+def test_a_page_offers_what_the_person_may_do_and_nothing_else(
+    vouchers: PartnerVouchers, may: set[Permission]
+) -> None:
+    vouchers.codes.reserve(user_id="user-1", list_id="1", ttl=timedelta(minutes=15))
+    vouchers.redemptions.upload(b"code\nUNKNOWN\n", partner="Puma", filename="used.csv", uploaded_by="setup")
+    sink = ScriptedSink()
+    sink.always = reject("user-1", final=True)
+    vouchers.codes.assign(campaign_id="CMP1", user_id="user-2")
+    while not vouchers.events.dead_letters().items:
+        vouchers.events.deliver(sink)
+
+    found = offered(Visitor(create_app(vouchers, authorize=Person(*may))))
+
+    # Nothing was interrupted, so there is nothing to recover.
+    unseen = {("POST", "/lists/{list_id}/uploads/recover"), ("GET", "/lists/{list_id}/uploads/progress")}
+    unseen |= {("GET", "/reconcile/progress"), ("GET", "/reconcile/{report_id}")}
+    assert found == {view for view, needed in NEEDS.items() if needed in may} - unseen
 
 
 @pytest.mark.parametrize("refusal", [None, "", False, 0, True, b"asha"])

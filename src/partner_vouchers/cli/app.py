@@ -22,21 +22,8 @@ from partner_vouchers.cli import (
 )
 from partner_vouchers.cli.context import Exit
 from partner_vouchers.cli.output import warn
-from partner_vouchers.errors import (
-    CampaignNotLinked,
-    FileAlreadyUploaded,
-    InvalidInput,
-    NoCodeAvailable,
-    NotLinked,
-    PartnerVouchersError,
-    SourceUnreadable,
-    StaleVersion,
-    StorageError,
-    UnknownList,
-    UnknownPartner,
-    UnknownUpload,
-    UploadRunning,
-)
+from partner_vouchers.cli.wording import exit_code_of, message_of
+from partner_vouchers.errors import PartnerVouchersError
 
 app: typer.Typer = typer.Typer(
     name="partner-vouchers",
@@ -59,38 +46,6 @@ for _room in (
     templates,
 ):
     _room.register(app)
-
-
-_ADVICE: dict[type[PartnerVouchersError], str] = {
-    CampaignNotLinked: "link a list with `partner-vouchers link`",
-    FileAlreadyUploaded: "pass --force to upload it again",
-    NotLinked: "`partner-vouchers show LIST` shows its campaigns",
-    StaleVersion: "somebody else changed it meanwhile; try again",
-    UnknownList: "`partner-vouchers lists` shows all lists",
-    UnknownPartner: "`partner-vouchers partners` shows all partners",
-    UnknownUpload: "`partner-vouchers uploads` shows all uploads",
-    UploadRunning: "wait for it, or run `partner-vouchers uploads --recover` if its process was killed",
-}
-"""What to do after an error, where the library's own advice names a method."""
-
-
-def message_of(error: PartnerVouchersError) -> str:
-    """Return the message of an error for the person at the terminal."""
-    message, advice = str(error), _ADVICE.get(type(error))
-    return message if advice is None else f"{message.split('; ')[0]}; {advice}"
-
-
-def exit_code_of(error: PartnerVouchersError) -> Exit:
-    """Return the exit code of an error."""
-    match error:
-        case NoCodeAvailable():
-            return Exit.NO_CODE
-        case StorageError() | SourceUnreadable():
-            return Exit.STORAGE
-        case InvalidInput():
-            return Exit.USAGE
-        case _:
-            return Exit.REFUSED
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -12,14 +12,16 @@ from partner_vouchers.cli.context import (
     Actor,
     AsJson,
     Database,
+    Exit,
     Reveal,
     opened,
 )
 from partner_vouchers.cli.output import print_json, print_table, say
+from partner_vouchers.cli.wording import exit_code_of, message_of
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.codes import mask
+from partner_vouchers.domain.reservation import Preview
 
-CampaignId = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="The id of the campaign.")]
 UserId = Annotated[str, typer.Option("--user", help="The id of the user.")]
 FromCampaign = Annotated[str | None, typer.Option("--campaign", help="The campaign; either this or --list.")]
 FromList = Annotated[str | None, typer.Option("--list", help="The list; either this or --campaign.")]
@@ -39,15 +41,24 @@ def assign(
     campaign: FromCampaign = None,
     list_id: FromList = None,
     key: Key = None,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Say what would be given, and change nothing.")
+    ] = False,
     db: Database = DEFAULT_DATABASE,
     json: AsJson = False,
     reveal: Reveal = False,
-) -> None:
+) -> int:
     """Give a user a code, exactly once.
 
     Example: `partner-vouchers assign --user user-42 --campaign CMP123456 --key order-991`
     """
     with opened(db) as vouchers:
+        if preview:
+            found = vouchers.codes.preview(
+                user_id=user_id, campaign_id=campaign, list_id=list_id, idempotency_key=key
+            )
+            print_json(found, reveal=reveal) if json else say(_preview_of(user_id, found))
+            return Exit.OK if found.refusal is None else exit_code_of(found.refusal)
         reward = vouchers.codes.assign(
             user_id=user_id, campaign_id=campaign, list_id=list_id, idempotency_key=key
         )
@@ -57,6 +68,7 @@ def assign(
             verb = "has" if reward.replayed else "gets"
             shown = reward.code if reveal else mask(reward.code)
             say(f"{user_id} {verb} {shown} of list {reward.list_id} (assignment {reward.id}).")
+    return Exit.OK
 
 
 def user(
@@ -90,6 +102,16 @@ def holders(
     """
     with opened(db) as vouchers:
         _print_assignments(vouchers.codes.holders(code), json, False)
+
+
+def _preview_of(user_id: str, found: Preview) -> str:
+    if found.refusal is not None:
+        return f"{user_id} would get nothing: {message_of(found.refusal)}"
+    if found.replay is not None:
+        return f"{user_id} has a code of list {found.list_id} (assignment {found.replay.id}) and would get no other."
+    if found.reservation is not None:
+        return f"{user_id} would get the reserved code of list {found.list_id} (reservation {found.reservation.id})."
+    return f"{user_id} would get a code of list {found.list_id}."
 
 
 def _print_assignments(found: list[Assignment], json: bool, reveal: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, tzinfo
+from functools import partial
 
 from attrs import field, frozen
 from starlette.applications import Starlette
@@ -19,8 +20,19 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Message
 
 from partner_vouchers.errors import InvalidCursor, PartnerVouchersError, StorageError
-from partner_vouchers.page import campaigns, delivery, lists, messages_tab, reconciliation, uploads, users
-from partner_vouchers.page.permissions import Authorize, authorized_actor, deny_all
+from partner_vouchers.page import (
+    campaigns,
+    delivery,
+    limits,
+    lists,
+    messages_tab,
+    reconciliation,
+    reservations,
+    uploads,
+    users,
+)
+from partner_vouchers.page.jobs import Jobs
+from partner_vouchers.page.permissions import Authorize, authorized_actor, deny_all, permissions_of
 from partner_vouchers.page.rendering import Renderer, path_for
 from partner_vouchers.page.security import (
     HEADERS,
@@ -29,7 +41,6 @@ from partner_vouchers.page.security import (
     require_same_site,
     require_token,
 )
-from partner_vouchers.page.uploads import RunningUpload
 from partner_vouchers.page.visit import MAX_FORM, View, Visit
 from partner_vouchers.page.wording import explain, status_code_of
 from partner_vouchers.vouchers import PartnerVouchers
@@ -37,7 +48,7 @@ from partner_vouchers.vouchers import PartnerVouchers
 _LOG = logging.getLogger("partner_vouchers.page")
 _MAX_FIELDS = 100
 _MAX_FIELDS_SIZE = 1024**2
-_ROOMS = (lists, uploads, campaigns, users, reconciliation, delivery, messages_tab)
+_ROOMS = (lists, uploads, campaigns, limits, users, reservations, reconciliation, delivery, messages_tab)
 
 
 def create_app(
@@ -87,7 +98,7 @@ class _Site:
     authorize: Authorize
     renderer: Renderer
     zone: tzinfo
-    running: dict[str, RunningUpload] = field(factory=dict)
+    jobs: Jobs = field(factory=Jobs)
 
     def endpoint(self, view: View) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
@@ -100,7 +111,10 @@ class _Site:
                 if changes:
                     form = await _read_form(request)
                     require_token(request, form.get(TOKEN_FIELD))
-                visit = Visit(request, self.vouchers, actor, self.renderer, self.zone, form, self.running)
+                permissions = partial(permissions_of, self.authorize, request)
+                visit = Visit(
+                    request, self.vouchers, actor, self.renderer, self.zone, form, self.jobs, permissions
+                )
                 return await run_in_threadpool(_answer, view, visit)
             finally:
                 await form.close()

@@ -1,4 +1,4 @@
-"""The Campaigns tab of a list, and the campaigns with their lists, limits and refusals."""
+"""The Campaigns tab of a list, and the campaigns with their lists."""
 
 from __future__ import annotations
 
@@ -54,10 +54,15 @@ def show(visit: Visit) -> Response:
     if campaign_id is None:
         after = visit.asked("after")
         page = visit.vouchers.campaigns.all(after=after)
-        return visit.page("campaigns_all.html", campaigns=page, after=after)
+        return visit.page("campaigns_all.html", campaigns=page, after=after, campaign_id="")
     links = visit.vouchers.campaigns.lists_of(campaign_id)
     lists = [visit.vouchers.lists.get(link.list_id) for link in links]
-    return visit.page("campaign.html", campaign_id=campaign_id, pairs=list(zip(links, lists, strict=True)))
+    return visit.page(
+        "campaign_lists.html",
+        campaign_id=campaign_id,
+        tab="campaign",
+        pairs=list(zip(links, lists, strict=True)),
+    )
 
 
 def _links(visit: Visit, faults: dict[str, str], status_code: int) -> Response:

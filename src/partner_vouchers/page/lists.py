@@ -115,7 +115,7 @@ def create(visit: Visit) -> Response:
         )
     except PartnerVouchersError as error:
         return _form(visit, values, faults_of(error), status_code_of(error))
-    if visit.has_file("file"):
+    if visit.file("file") is not None:
         return start_upload(visit, created.id, then="created")
     return visit.redirect("list", "created", list_id=created.id)
 

@@ -27,7 +27,8 @@ Authorize = Callable[[Request, Permission], "str | Awaitable[str | None] | None"
 """Decides whether a request may do something.
 
 It is given the request and the permission, and returns the name of the person for the audit log, or None to refuse.
-It may be a coroutine function; a plain function runs in a worker thread.
+It may be a coroutine function; a plain function runs in a worker thread. It is also asked for what a page may offer, so
+that nobody sees a button which they may not use; its answer to the request itself is what counts.
 """
 
 
@@ -52,3 +53,15 @@ async def authorized_actor(authorize: Authorize, request: Request, permission: P
     if not isinstance(actor, str) or not actor:
         raise HTTPException(403, f"You may not {permission.value} here. Ask the administrator of this page.")
     return actor
+
+
+async def permissions_of(authorize: Authorize, request: Request) -> frozenset[Permission]:
+    """Return what the person who makes a request may do, so that a page offers nothing else."""
+    granted = set()
+    for permission in Permission:
+        try:
+            await authorized_actor(authorize, request, permission)
+        except HTTPException:
+            continue
+        granted.add(permission)
+    return frozenset(granted)

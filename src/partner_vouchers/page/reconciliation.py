@@ -2,40 +2,57 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import UploadFile
+from typing import BinaryIO
+
 from starlette.responses import Response
 
-from partner_vouchers.domain.reconciliation import ERROR_KINDS, ROW_KINDS
-from partner_vouchers.errors import PartnerVouchersError
+from partner_vouchers.domain.reconciliation import ERROR_KINDS, ROW_KINDS, ReconciliationReport
+from partner_vouchers.page.jobs import Job
 from partner_vouchers.page.permissions import Permission
-from partner_vouchers.page.uploads import csv_download
+from partner_vouchers.page.uploads import csv_download, progress_of
 from partner_vouchers.page.visit import View, Visit, change
-from partner_vouchers.page.wording import explain, status_code_of
+from partner_vouchers.page.wording import status_code_of
 
+_KIND = "reconciliation"
 _SHOWN_ROWS = 20
 
 
 def form(visit: Visit) -> Response:
-    """Show the form."""
+    """Show the form, and the files that this process works on."""
     return _form(visit, None, 200)
 
 
 def reconcile(visit: Visit) -> Response:
-    """Reconcile a file."""
-    upload = visit.form.get("file")
-    if not isinstance(upload, UploadFile) or not upload.filename:
+    """Reconcile a file in the background, and show how it ended, or after a second how far it is."""
+    upload, partner = visit.file("file"), visit.field("partner")
+    if upload is None:
         return _form(visit, "Choose a file with a column of codes.", 422)
-    try:
-        report = visit.vouchers.redemptions.upload(
-            upload.file,
-            partner=visit.field("partner"),
-            filename=upload.filename,
-            uploaded_by=visit.actor,
+
+    def work(source: BinaryIO, job: Job) -> ReconciliationReport:
+        return visit.vouchers.redemptions.upload(
+            source,
+            partner=job.subject,
+            filename=job.filename,
+            uploaded_by=job.actor,
             zone=visit.zone,
+            progress=job.on_progress,
         )
-    except PartnerVouchersError as error:
-        return _form(visit, explain(error), status_code_of(error))
-    return visit.redirect("report", report_id=report.id)
+
+    job = visit.jobs.start(_KIND, partner, upload, visit.actor, work)
+    if job is None:
+        # A double click, or another person.
+        return _form(visit, f"Another file of {partner} is being reconciled. Wait until it is complete.", 409)
+    if job.is_running:
+        return visit.redirect("reconcile", "reconciling")
+    visit.jobs.forget(_KIND, job)
+    if job.result is None:
+        return _form(visit, job.fault, 500 if job.error is None else status_code_of(job.error))
+    return visit.redirect("report", report_id=job.result.id)
+
+
+def progress(visit: Visit) -> Response:
+    """Say how far a file of a partner is, for the script of the page."""
+    return progress_of(visit.jobs.get(_KIND, visit.asked("partner") or ""))
 
 
 def report(visit: Visit) -> Response:
@@ -54,15 +71,22 @@ def error_file(visit: Visit) -> Response:
 
 
 def _form(visit: Visit, fault: str | None, status_code: int) -> Response:
-    partners = [found.name for found in visit.vouchers.partners.all()]
+    jobs = list(visit.jobs.of(_KIND))
     return visit.page(
-        "reconcile.html", status_code, partners=partners, fault=fault, chosen=visit.field("partner")
+        "reconcile.html",
+        status_code,
+        partners=[found.name for found in visit.vouchers.partners.all()],
+        fault=fault,
+        chosen=visit.field("partner"),
+        running=[job for job in jobs if job.is_running],
+        ended=[job for job in jobs if not job.is_running],
     )
 
 
 VIEWS = (
     ("/reconcile", View("reconcile", form)),
     ("/reconcile", change("start_reconciliation", reconcile)),
+    ("/reconcile/progress", View("reconciliation_progress", progress)),
     ("/reconcile/{report_id}", View("report", report)),
     ("/reconcile/{report_id}/errors", change("report_errors", error_file, Permission.REVEAL)),
 )

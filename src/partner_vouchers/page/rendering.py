@@ -28,7 +28,11 @@ NOTES = {
     "uploaded": "The file was read.",
     "uploading": "The upload is running. You can leave this page.",
     "withdrawn": "The codes of the upload that nobody had were taken back.",
+    "limited": "The limits were saved.",
+    "confirmed": "The reserved code was given to its user.",
+    "released": "The reserved code was given back to its list.",
     "revoked": "The code was revoked.",
+    "reconciling": "The file is compared with the record. You can leave this page.",
     "retried": "The events will be delivered again.",
     "recovered": "Interrupted uploads were completed or rolled back.",
 }

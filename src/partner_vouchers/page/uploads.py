@@ -2,104 +2,51 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from attrs import define, field
-from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from partner_vouchers.domain.uploads import Upload
-from partner_vouchers.errors import FileAlreadyUploaded, PartnerVouchersError, UploadRunning
+from partner_vouchers.errors import FileAlreadyUploaded, UploadRunning
+from partner_vouchers.page.jobs import Job
 from partner_vouchers.page.permissions import Permission
 from partner_vouchers.page.visit import View, Visit, change
 from partner_vouchers.page.wording import explain
-from partner_vouchers.usecases.importing import UploadProgress
 
-_LOG = logging.getLogger("partner_vouchers.page")
+_KIND = "upload"
 _SHOWN_ERRORS = 20
-_WAIT = 1.0
 _CHUNK = 64 * 1024
 
 
-@define
-class RunningUpload:
-    """An upload that this process is working on.
-
-    Attributes:
-        filename: the name of the file.
-        size: bytes of the file.
-        rows: rows read so far.
-        bytes_read: bytes read so far.
-        result: the entry of the log, once it is complete.
-        fault: why it was not begun, in the words of the page; None where it was.
-        repeated: whether it was not begun because the same file was uploaded before.
-        ended: whether it is over.
-    """
-
-    filename: str
-    size: int
-    rows: int = 0
-    bytes_read: int = 0
-    result: Upload | None = None
-    fault: str | None = None
-    repeated: bool = False
-    ended: threading.Event = field(factory=threading.Event)
-
-    def on_progress(self, progress: UploadProgress) -> None:
-        """Remember how far the upload is."""
-        self.rows, self.bytes_read = progress.rows, progress.bytes_read
-
-    @property
-    def faults(self) -> dict[str, str]:
-        """Why it was not begun, by the field of the form."""
-        return {} if self.fault is None else {"force" if self.repeated else "file": self.fault}
-
-
 def start_upload(visit: Visit, list_id: str, then: str = "uploaded") -> Response:
-    """Upload the file of a form in a worker thread, and show how it ended, or after a second how far it is."""
-    upload = visit.form.get("file")
-    if not isinstance(upload, UploadFile) or not upload.filename:
+    """Upload the file of a form in the background, and show how it ended, or after a second how far it is."""
+    upload = visit.file("file")
+    if upload is None:
         return _uploads(visit, list_id, {"file": "Choose a file with one code in each row."}, 422)
-    progress = RunningUpload(upload.filename, upload.size or 0)
-    other = visit.running.setdefault(list_id, progress)
-    if other is not progress and not other.ended.is_set():
-        # A double click, or another person.
-        return _uploads(
-            visit, list_id, {"file": explain(UploadRunning(list_id=list_id, upload_id=None))}, 409
+    force = visit.field("force") == "yes"
+
+    def work(source: BinaryIO, job: Job) -> Upload:
+        return visit.vouchers.uploads.add(
+            list_id,
+            source,
+            filename=job.filename,
+            uploaded_by=job.actor,
+            force=force,
+            progress=job.on_progress,
         )
-    visit.running[list_id] = progress
-    # The form closes its file when the answer is made, so the worker needs a file of its own.
-    source, force = visit.keep_file(upload), visit.field("force") == "yes"
 
-    def work() -> None:
-        try:
-            progress.result = visit.vouchers.uploads.add(
-                list_id,
-                source,
-                filename=progress.filename,
-                uploaded_by=visit.actor,
-                force=force,
-                progress=progress.on_progress,
-            )
-        except PartnerVouchersError as error:
-            progress.fault, progress.repeated = explain(error), isinstance(error, FileAlreadyUploaded)
-        except Exception as error:  # noqa: BLE001 - a thread has no caller
-            _LOG.error("an upload through the page failed: %s", type(error).__name__)
-            progress.fault = "The upload failed. Look at the uploads below, and try again."
-        finally:
-            source.close()
-            progress.ended.set()
-
-    threading.Thread(target=work, name="partner_vouchers upload").start()
-    if not progress.ended.wait(_WAIT):
+    job = visit.jobs.start(_KIND, list_id, upload, visit.actor, work)
+    if job is None:
+        # A double click, or another person.
+        running = UploadRunning(list_id=list_id, upload_id=None)
+        return _uploads(visit, list_id, {"file": explain(running)}, 409)
+    if job.is_running:
         return visit.redirect("uploads", "uploading", list_id=list_id)
-    visit.running.pop(list_id, None)
-    if progress.result is None:
-        return _uploads(visit, list_id, progress.faults, 409)
-    return visit.redirect("show_upload", then, upload_id=progress.result.id)
+    if job.result is None:
+        return _uploads(visit, list_id, {}, 409)
+    visit.jobs.forget(_KIND, job)
+    return visit.redirect("show_upload", then, upload_id=job.result.id)
 
 
 def tab(visit: Visit) -> Response:
@@ -114,12 +61,14 @@ def add(visit: Visit) -> Response:
 
 def progress(visit: Visit) -> Response:
     """Say how far the running upload of a list is, for the script of the page."""
-    running = visit.running.get(visit.request.path_params["list_id"])
-    if running is None or running.ended.is_set():
+    return progress_of(visit.jobs.get(_KIND, visit.request.path_params["list_id"]))
+
+
+def progress_of(job: Job | None) -> JSONResponse:
+    """Return how far a job is, for the script of the page."""
+    if job is None or not job.is_running:
         return JSONResponse({"running": False})
-    return JSONResponse(
-        {"running": True, "rows": running.rows, "bytes": running.bytes_read, "size": running.size}
-    )
+    return JSONResponse({"running": True, "rows": job.rows, "bytes": job.bytes_read, "size": job.size})
 
 
 def show(visit: Visit) -> Response:
@@ -176,10 +125,12 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
 def _uploads(visit: Visit, list_id: str, faults: dict[str, str], status_code: int) -> Response:
     found = visit.vouchers.lists.get(list_id)
     page = visit.vouchers.uploads.find(list_id=list_id, after=visit.asked("after"), limit=25)
-    running = visit.running.get(list_id)
-    if running is not None and running.ended.is_set():
-        visit.running.pop(list_id, None)
-        faults = {**running.faults, **faults}
+    running = visit.jobs.get(_KIND, list_id)
+    if running is not None and not running.is_running:
+        visit.jobs.forget(_KIND, running)
+        if running.fault is not None:
+            field = "force" if isinstance(running.error, FileAlreadyUploaded) else "file"
+            faults = {field: running.fault, **faults}
         running = None
     return visit.page(
         "uploads.html", status_code, found=found, tab="uploads", uploads=page, running=running, faults=faults

@@ -79,7 +79,7 @@ def revoke(visit: Visit) -> Response:
             fault=explain(error),
             may_force=isinstance(error, CodeMayBeKnown),
         )
-    return visit.redirect_to_user(revocation.assignment.user_id, "revoked")
+    return visit.redirect("user", "revoked", user=revocation.assignment.user_id)
 
 
 def _show(
@@ -91,7 +91,12 @@ def _show(
     revealed: Assignment | None = None,
 ) -> Response:
     return visit.page(
-        "user.html", user_id=user_id, searched=searched or user_id is not None, given=given, revealed=revealed
+        "user.html",
+        user_id=user_id,
+        searched=searched or user_id is not None,
+        given=given,
+        revealed=revealed,
+        reserved=user_id and visit.supported(lambda: visit.vouchers.codes.reservations(user_id=user_id)),
     )
 
 

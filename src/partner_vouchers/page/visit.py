@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, tzinfo
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from anyio.from_thread import run as run_on_event_loop
 from attrs import frozen
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from partner_vouchers.errors import Unsupported
+from partner_vouchers.page.jobs import Jobs
 from partner_vouchers.page.permissions import Permission
 from partner_vouchers.page.rendering import Renderer, path_for
 from partner_vouchers.vouchers import PartnerVouchers
 
-if TYPE_CHECKING:
-    from partner_vouchers.page.uploads import RunningUpload
+T = TypeVar("T")
 
 MAX_FORM = 4 * 50 * 1024**2 + 64 * 1024
 """The largest form in bytes: an error file of four times the usual size, and the other fields."""
@@ -35,7 +36,8 @@ class Visit:
         renderer: renders pages.
         zone: the time zone in which dates are shown and read.
         form: the fields of a form; empty for a page.
-        running: the uploads that this process works on, by list.
+        jobs: the files that this process works on.
+        permissions: asks what the person may do, on the event loop.
     """
 
     request: Request
@@ -44,38 +46,43 @@ class Visit:
     renderer: Renderer
     zone: tzinfo
     form: FormData
-    running: dict[str, RunningUpload]
+    jobs: Jobs
+    permissions: Callable[[], Coroutine[Any, Any, frozenset[Permission]]]
 
     def page(self, template: str, status_code: int = 200, **values: Any) -> HTMLResponse:
-        """Return a page."""
-        return self.renderer.page(self.request, template, status_code, actor=self.actor, **values)
+        """Return a page. It offers only what the person may do."""
+        may = run_on_event_loop(self.permissions)
+        return self.renderer.page(self.request, template, status_code, actor=self.actor, may=may, **values)
 
-    def redirect(self, name: str, done: str = "", **parameters: Any) -> RedirectResponse:
-        """Send the browser to a view after a change, so that a reload does not repeat it."""
-        path = path_for(self.request, name, **parameters)
-        return RedirectResponse(f"{path}?done={done}" if done else path, 303)
+    def redirect(self, name: str, done: str = "", **places: str) -> RedirectResponse:
+        """Send the browser to a view after a change, so that a reload does not repeat it.
 
-    def redirect_to_user(self, user_id: str, done: str) -> RedirectResponse:
-        """Send the browser to the vouchers of a user after a change."""
-        query = urlencode({"user": user_id, "done": done})
-        return RedirectResponse(f"{path_for(self.request, 'user')}?{query}", 303)
+        Args:
+            name: the view.
+            done: what was changed, a key of `NOTES`.
+            places: the parameters of its path; `user` and `id` are those of its query.
+        """
+        asked = {key: places.pop(key) for key in ("user", "id") if key in places}
+        query = urlencode(asked | ({"done": done} if done else {}))
+        path = path_for(self.request, name, **places)
+        return RedirectResponse(f"{path}?{query}" if query else path, 303)
 
-    def keep_file(self, upload: UploadFile) -> BinaryIO:
-        """Return a file of a form that stays open after the answer is made. The caller closes it."""
-        # `fileno` moves a small file from memory to disk first.
-        kept = os.fdopen(os.dup(upload.file.fileno()), "rb")
-        kept.seek(0)
-        return kept
+    def supported(self, read: Callable[[], T]) -> T | None:
+        """Return what the library returns; None where a host's own storage does not keep it."""
+        try:
+            return read()
+        except Unsupported:
+            return None
 
     def field(self, name: str) -> str:
         """Return a field of the form without outer white space; empty where it is missing."""
         value = self.form.get(name, "")
         return value.strip() if isinstance(value, str) else ""
 
-    def has_file(self, name: str) -> bool:
-        """Return whether a file was chosen in a field of the form."""
+    def file(self, name: str) -> UploadFile | None:
+        """Return the file that was chosen in a field of the form; None where none was."""
         value = self.form.get(name)
-        return isinstance(value, UploadFile) and bool(value.filename)
+        return value if isinstance(value, UploadFile) and value.filename else None
 
     def number(self, name: str) -> int | None:
         """Return a field as a whole number; None where it is empty or no number."""

@@ -6,15 +6,23 @@ from typing import Final
 
 from partner_vouchers.errors import (
     ActionNotAllowed,
+    AlreadyConfirmed,
     AlreadyRevoked,
+    AmbiguousCode,
+    CampaignNotLinked,
     CodeMayBeKnown,
     FileAlreadyUploaded,
     InvalidInput,
     ListLinked,
+    NotLinked,
+    NotTheirCode,
     OriginalNotKept,
     PartnerVouchersError,
     ReconciliationInterrupted,
+    ReservationExpired,
+    ReservationReleased,
     RestockNotAllowed,
+    StaleVersion,
     StorageError,
     TagTaken,
     UnknownAssignment,
@@ -22,12 +30,14 @@ from partner_vouchers.errors import (
     UnknownList,
     UnknownPartner,
     UnknownReport,
+    UnknownReservation,
     UnknownUpload,
+    Unsupported,
     UploadInterrupted,
     UploadRunning,
 )
 
-_MISSING: Final = (UnknownList, UnknownUpload, UnknownAssignment, UnknownReport)
+_MISSING: Final = (UnknownList, UnknownUpload, UnknownAssignment, UnknownReport, UnknownReservation)
 
 # The library's own messages name its functions. `{error.x}` is an attribute of the error.
 _TEXTS: Final[dict[type[PartnerVouchersError], str]] = {
@@ -41,6 +51,11 @@ _TEXTS: Final[dict[type[PartnerVouchersError], str]] = {
     TagTaken: "List {error.list_id} of this partner has this tag. Choose another one.",
     ActionNotAllowed: "The list is {error.status}, so this is not possible: {error.action}.",
     ListLinked: "Campaigns are linked to this list. Unlink them before you delete it.",
+    NotLinked: "This list is not linked to campaign {error.campaign_id}.",
+    CampaignNotLinked: "No list is linked to campaign {error.campaign_id}. Link one.",
+    NotTheirCode: "Another user holds this code.",
+    AmbiguousCode: "Several lists contain this code, so it is not clear which one is meant.",
+    StaleVersion: "Somebody else changed this list meanwhile. Open it again.",
     OriginalNotKept: "The original file was not kept, because it was never read whole.",
     UploadRunning: (
         "Another upload to this list is in progress. Wait until it is complete. "
@@ -53,7 +68,12 @@ _TEXTS: Final[dict[type[PartnerVouchersError], str]] = {
     ),
     CodeMayBeKnown: "The user may know this code already ({error.reason}), so it was not given to somebody else.",
     RestockNotAllowed: "This code cannot be given to somebody else: {error.reason}.",
+    UnknownReservation: "There is no such reservation. It may have ended long ago.",
+    ReservationExpired: "This reservation has run out, so its code may be somebody else's by now.",
+    ReservationReleased: "This reservation was released, so its code may be somebody else's by now.",
+    AlreadyConfirmed: "This reservation was confirmed: the user has the code. Revoke it to take it back.",
     AlreadyRevoked: "This code was revoked before and is never given out again.",
+    Unsupported: "The storage of your backend does not keep {error.ability}.",
     StorageError: "The storage cannot be used right now. Nothing was changed. Try again.",
 }
 
@@ -73,6 +93,8 @@ def status_code_of(error: PartnerVouchersError) -> int:
     """Return the HTTP status of the answer to an error."""
     if isinstance(error, _MISSING):
         return 404
+    if isinstance(error, Unsupported):
+        return 501
     if isinstance(error, StorageError):
         return 503
     return 422 if isinstance(error, InvalidInput) else 409

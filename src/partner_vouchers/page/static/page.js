@@ -71,9 +71,8 @@ for (const form of document.querySelectorAll("form[data-upload]")) {
   });
 }
 
-// Watches an upload that the server works on.
-const running = document.querySelector("[data-progress]");
-if (running) {
+// Watches the files that the server works on.
+for (const running of document.querySelectorAll("[data-progress]")) {
   const watch = async () => {
     try {
       const answer = await fetch(running.dataset.progress, { headers: { accept: "application/json" } });

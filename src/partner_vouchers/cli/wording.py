@@ -1,0 +1,73 @@
+"""Errors of the library in the words of the command line, and as exit codes."""
+
+from __future__ import annotations
+
+from partner_vouchers.cli.context import Exit
+from partner_vouchers.errors import (
+    AlreadyConfirmed,
+    AmbiguousCode,
+    CampaignNotLinked,
+    CodeMayBeKnown,
+    FileAlreadyUploaded,
+    InvalidInput,
+    ListLinked,
+    NoCodeAvailable,
+    NotLinked,
+    NotTheirCode,
+    PartnerVouchersError,
+    ReconciliationInterrupted,
+    SourceUnreadable,
+    StaleVersion,
+    StorageError,
+    UnknownAssignment,
+    UnknownEligibilityRule,
+    UnknownList,
+    UnknownPartner,
+    UnknownReport,
+    UnknownReservation,
+    UnknownUpload,
+    UploadInterrupted,
+    UploadRunning,
+)
+
+_ADVICE: dict[type[PartnerVouchersError], str] = {
+    AlreadyConfirmed: "take the code back with `partner-vouchers revoke`",
+    AmbiguousCode: "name one with --partner or --list",
+    CampaignNotLinked: "link a list with `partner-vouchers link`",
+    CodeMayBeKnown: "leave --restock out, or add --force",
+    FileAlreadyUploaded: "upload it again with --force",
+    ListLinked: "unlink it with `partner-vouchers unlink` before you delete it",
+    NotLinked: "`partner-vouchers show LIST` shows its campaigns",
+    NotTheirCode: "check --user, or leave it out",
+    ReconciliationInterrupted: "reconcile the file again to see the outcome",
+    StaleVersion: "somebody else changed it meanwhile; try again",
+    UnknownAssignment: "`partner-vouchers user` and `holders` show assignments",
+    UnknownEligibilityRule: "rules exist in your backend only: link and assign there",
+    UnknownList: "`partner-vouchers lists` shows all lists",
+    UnknownPartner: "`partner-vouchers partners` shows all partners",
+    UnknownReport: "reconcile the file again to see its report",
+    UnknownReservation: "it may have ended long ago",
+    UnknownUpload: "`partner-vouchers uploads` shows all uploads",
+    UploadInterrupted: "`partner-vouchers uploads` shows the outcome",
+    UploadRunning: "wait for it, or run `partner-vouchers uploads --recover` if its process was killed",
+}
+"""What to do after an error, where the library's own advice names a method."""
+
+
+def message_of(error: PartnerVouchersError) -> str:
+    """Return the message of an error for the person at the terminal."""
+    message, advice = str(error), _ADVICE.get(type(error))
+    return message if advice is None else f"{message.split('; ')[0]}; {advice}"
+
+
+def exit_code_of(error: PartnerVouchersError) -> Exit:
+    """Return the exit code of an error."""
+    match error:
+        case NoCodeAvailable():
+            return Exit.NO_CODE
+        case StorageError() | SourceUnreadable():
+            return Exit.STORAGE
+        case InvalidInput():
+            return Exit.USAGE
+        case _:
+            return Exit.REFUSED
