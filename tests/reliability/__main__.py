@@ -79,6 +79,7 @@ def kills(directory: Path, options: argparse.Namespace) -> None:
             server.remove()
     print(f"kills: {town.kills.total()}, of {_told(town.kills)}")
     print(f"    in the middle of a request: {_told(town.in_flight)}")
+    print(f"journeys of codes: {_told(town.ended_journeys)}")
     print(f"requests that were answered: {_told(town.told)}; events that came again: {town.came_again}")
     if town.strikes is not None:
         print(f"kills in the server: {town.strikes.kills.total()}, of {_told(town.strikes.kills)}")

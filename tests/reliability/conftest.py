@@ -7,6 +7,7 @@ import pytest
 
 from tests.reliability.jobs import prepare
 from tests.reliability.vfs import NoVFS, disk
+from tests.support.places import Place, a_place
 from tests.support.postgres import Server
 
 
@@ -32,6 +33,13 @@ def prepared_with_log(_disk: None, tmp_path_factory: pytest.TempPathFactory) -> 
     path = tmp_path_factory.mktemp("prepared") / "vouchers.db"
     prepare(path, checkpoint_due=True)
     return path
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A storage that outlives the processes that use it."""
+    with a_place(request.param, tmp_path) as found:
+        yield found
 
 
 @pytest.fixture

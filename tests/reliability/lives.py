@@ -1,9 +1,10 @@
 """What the processes do that are killed: one kind of work each, again and again, and a log of what they were told.
 
 The log is the witness. A process writes `ask N` before its request number N, and `told N` with the answer afterwards,
-synced before it goes on: what the log tells was acknowledged. Each request is made up from its number alone, so a
-process that starts after a kill repeats the request whose answer is missing, as a backend repeats it. Where the server
-of the storage died, it writes `met` with the error, and repeats the request too.
+synced before it goes on: what the log tells was acknowledged. A request of several calls writes `said` after each of
+them. Each request is made up from its number alone, so a process that starts after a kill repeats the request whose
+answer is missing, as a backend repeats it. Where the server of the storage died, it writes `met` with the error, and
+repeats the request too.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
@@ -32,19 +34,28 @@ from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.errors import (
     CommitOutcomeUnknown,
     FileAlreadyUploaded,
+    ReconciliationInterrupted,
     StorageBusy,
     StorageUnavailable,
     UploadInterrupted,
     UploadRunning,
 )
 from tests.concurrency.state import csv_file
+from tests.reliability import journeys
 from tests.reliability.jobs import slices_of
+from tests.reliability.journeys import Say
 from tests.reliability.received import WitnessSink
 from tests.support.places import SharedStorage
 
 T = TypeVar("T")
 
-SERVER_DIED = (StorageUnavailable, CommitOutcomeUnknown, StorageBusy, UploadInterrupted)
+SERVER_DIED = (
+    StorageUnavailable,
+    CommitOutcomeUnknown,
+    StorageBusy,
+    UploadInterrupted,
+    ReconciliationInterrupted,
+)
 """What a caller may meet where a server dies. Each says that the call can be repeated."""
 
 
@@ -56,10 +67,12 @@ def _torn(path: str) -> SQLiteStorage:
     honest = SQLiteAssignments.add
 
     def add(self: SQLiteAssignments, assignments: Sequence[Assignment]) -> None:
-        self._db.change("COMMIT")
-        connection = getattr(self._db, "connection")  # noqa: B009
-        assert isinstance(connection, sqlite3.Connection)
-        retry_while_busy(connection, "BEGIN IMMEDIATE", 30)
+        # Other threads share commits: within one there is no other transaction to begin.
+        if threading.current_thread() is threading.main_thread():
+            self._db.change("COMMIT")
+            connection = getattr(self._db, "connection")  # noqa: B009
+            assert isinstance(connection, sqlite3.Connection)
+            retry_while_busy(connection, "BEGIN IMMEDIATE", 30)
         honest(self, assignments)
 
     SQLiteAssignments.add = add  # type: ignore[method-assign]
@@ -74,10 +87,12 @@ BACKENDS: dict[str, Callable[[str], SharedStorage]] = {
 """By the first word of an address; the rest of the address is what the function takes."""
 
 CAMPAIGN = "CMP1"
+THREADS = 4
+"""Of a crowd, whose members make their journeys at the same time. On SQLite they share commits."""
 
 Answer = list[list[str]]
-"""Pairs: of an assignment the user and the code, of an upload its id and how many codes were accepted, of a delivery
-the worker and how many events were delivered.
+"""Pairs: of an assignment the user and the code, of an upload its id and how many codes were accepted, of a
+reconciliation each kind of row and how many there were, of a delivery the worker and how many events were delivered.
 """
 
 
@@ -128,7 +143,7 @@ def rows_of(name: str, number: int) -> tuple[list[str], int]:
     return rows, len(new)
 
 
-def assign(vouchers: PartnerVouchers, place: Place, number: int) -> Answer:
+def assign(vouchers: PartnerVouchers, place: Place, number: int, say: Say) -> Answer:
     """Ask for codes; asked again, the same is answered."""
     users, key = users_of(place.name, number), f"{place.name}-{number}"
     if len(users) == 1:
@@ -139,9 +154,12 @@ def assign(vouchers: PartnerVouchers, place: Place, number: int) -> Answer:
     return [[reward.user_id, reward.code] for reward in outcome.rewards]
 
 
-def upload(vouchers: PartnerVouchers, place: Place, number: int) -> Answer:
+def upload(vouchers: PartnerVouchers, place: Place, number: int, say: Say) -> Answer:
     """Upload a file, unless it turns out to have been uploaded."""
-    rows, _ = rows_of(place.name, number)
+    return _upload(vouchers, place, number, rows_of(place.name, number)[0])
+
+
+def _upload(vouchers: PartnerVouchers, place: Place, number: int, rows: list[str]) -> Answer:
     while True:
         with slices_of(100):
             vouchers.uploads.recover()
@@ -158,7 +176,42 @@ def upload(vouchers: PartnerVouchers, place: Place, number: int) -> Answer:
         return [[done.id, str(done.accepted)]]
 
 
-def deliver(vouchers: PartnerVouchers, place: Place, number: int) -> Answer:
+def reconcile(vouchers: PartnerVouchers, place: Place, number: int, say: Say) -> Answer:
+    """Upload codes, give most of them out, and reconcile a partner's file about all of them."""
+    _upload(vouchers, place, number, journeys.codes_of_file(place.name, number))
+    return journeys.reconcile(vouchers, place.list_id, place.name, number)
+
+
+def user_of(name: str, number: int, member: int) -> str:
+    """Return who makes a journey: the member of a crowd, or one alone."""
+    return f"{name}-{number}-{member}"
+
+
+def journey(vouchers: PartnerVouchers, place: Place, number: int, say: Say) -> Answer:
+    """Let a user make a journey."""
+    user = user_of(place.name, number, 0)
+    journeys.journey_of(user)(vouchers, user, partial(say, user))
+    return []
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS)
+
+
+def crowd(vouchers: PartnerVouchers, place: Place, number: int, say: Say) -> Answer:
+    """Let several users make their journeys at the same time."""
+    users = [user_of(place.name, number, member) for member in range(THREADS)]
+    made = [
+        _threads().submit(journeys.journey_of(user), vouchers, user, partial(say, user)) for user in users
+    ]
+    wait(made)
+    for each in made:
+        each.result()
+    return []
+
+
+def deliver(vouchers: PartnerVouchers, place: Place, number: int, say: Say) -> Answer:
     """Deliver what is due; where nothing is, wait a little."""
     done = vouchers.events.deliver(WitnessSink(place.received)).delivered
     if not done:
@@ -166,7 +219,7 @@ def deliver(vouchers: PartnerVouchers, place: Place, number: int) -> Answer:
     return [[place.name, str(done)]]
 
 
-def relay(vouchers: PartnerVouchers, place: Place, number: int) -> Answer:
+def relay(vouchers: PartnerVouchers, place: Place, number: int, say: Say) -> Answer:
     """Let a relay run for a while: it meets no error, whatever happens to the server."""
     running = vouchers.events.relay(WitnessSink(place.received), interval=0.005)
     stop = threading.Timer(0.05, running.stop)
@@ -175,9 +228,12 @@ def relay(vouchers: PartnerVouchers, place: Place, number: int) -> Answer:
     return [[place.name, ""]]
 
 
-WORK: dict[str, Callable[[PartnerVouchers, Place, int], Answer]] = {
+WORK: dict[str, Callable[[PartnerVouchers, Place, int, Say], Answer]] = {
     "assign": assign,
     "upload": upload,
+    "journey": journey,
+    "crowd": crowd,
+    "reconcile": reconcile,
     "deliver": deliver,
     "relay": relay,
 }
@@ -188,12 +244,17 @@ def live(work: str, place: Place, first: int, last: int | None) -> None:
     # That the server is gone is told by errors.
     logging.disable()
     log = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def say(*words: str) -> None:
+        os.write(log, f"said {json.dumps(words)}\n".encode())
+        os.fsync(log)
+
     storage, vouchers = _insist(partial(opened, place.address), log)
     for number in count(first):
         if last is not None and number > last:
             break
         os.write(log, f"ask {number}\n".encode())
-        answer = _insist(partial(WORK[work], vouchers, place, number), log)
+        answer = _insist(partial(WORK[work], vouchers, place, number, say), log)
         os.write(log, f"told {number} {json.dumps(answer)}\n".encode())
         os.fsync(log)
     storage.close()
@@ -214,12 +275,14 @@ class Log:
 
     Attributes:
         told: all that was told, by number.
+        said: what single calls were told, by user and step.
         asked: the number of the request that has no answer, if one has none.
         met: the errors, by their codes.
         went_on: how many requests were answered after an error.
     """
 
     told: dict[int, Answer] = field(default_factory=dict)
+    said: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     asked: int | None = None
     met: Counter[str] = field(default_factory=Counter)
     went_on: int = 0
@@ -232,7 +295,12 @@ def read_log(path: Path) -> Log:
     # What was cut off in the middle of a line was not said.
     for line in text.split("\n")[:-1]:
         word, said, *rest = line.split(" ", 2)
-        if word == "ask":
+        if word == "said":
+            user, step, *facts = json.loads(line.removeprefix("said "))
+            assert log.said.setdefault((user, step), facts) == facts, (
+                "a repeated call was told something else"
+            )
+        elif word == "ask":
             log.asked, troubled = int(said), False
         elif word == "met":
             log.met[said] += 1

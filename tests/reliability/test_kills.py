@@ -1,6 +1,6 @@
-"""Processes are killed while they assign, upload and deliver, and the server of their storage is killed too.
+"""Processes are killed while they do all that a backend does, and the server of their storage is killed too.
 
-What they were told stands, and nothing is there twice.
+What they were told is stored, and nothing is stored twice.
 
 A short form of `python -m tests.reliability kills`.
 """
@@ -12,16 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.kills import run_kills, run_server_kills
+from tests.reliability.kills import STAFF, run_kills, run_server_kills
 from tests.support.postgres import Server
 
 
 def test_what_was_told_stands_after_kills(tmp_path: Path) -> None:
     town = run_kills(f"sqlite {tmp_path / 'vouchers.db'}", tmp_path, random.Random(), 40, check_every=20)
     assert town.kills.total() >= 40
-    assert town.told.keys() == town.in_flight.keys() == {"assign", "upload", "deliver"}
+    assert town.told.keys() == town.in_flight.keys() == set(STAFF.values())
 
 
+@pytest.mark.deep
 def test_what_was_told_stands_after_kills_of_processes_and_of_their_server(
     tmp_path: Path, own_server: Server
 ) -> None:
@@ -30,13 +31,14 @@ def test_what_was_told_stands_after_kills_of_processes_and_of_their_server(
     assert town.strikes is not None
     assert town.strikes.kills.total() >= 1
     assert town.outlived == len(town.workers)
-    assert town.told.keys() == {"assign", "upload", "deliver", "relay"}
+    assert town.told.keys() == set(STAFF.values())
 
 
+@pytest.mark.deep
 def test_a_server_that_tells_of_commits_before_they_are_on_disk_would_be_found(
     tmp_path: Path, own_server: Server
 ) -> None:
-    with pytest.raises(AssertionError) as found:
+    with pytest.raises(AssertionError):
         run_server_kills(
             own_server,
             tmp_path,
@@ -46,7 +48,6 @@ def test_a_server_that_tells_of_commits_before_they_are_on_disk_would_be_found(
             check_every=6,
             options="-c synchronous_commit=off",
         )
-    assert found.traceback[-1].name in ("check", "require_delivered", "_check_uploads")
 
 
 def test_a_storage_that_gives_what_it_took_in_another_transaction_would_be_found(tmp_path: Path) -> None:

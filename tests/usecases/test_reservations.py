@@ -106,6 +106,16 @@ def test_a_reservation_runs_out_at_its_instant_by_itself(host: Host) -> None:
     assert counts(host, found.id) == (0, 0, 1, 0)
 
 
+def test_codes_whose_reservations_have_run_out_are_exported_as_remaining(host: Host) -> None:
+    found = host.a_list("A1", "B1", "C1", "D1", campaign=CAMPAIGN)
+    for user_id, ttl in (("ann", MINUTE), ("bob", MINUTE), ("cleo", DAY)):
+        reserve(host, user_id, ttl)
+    host.clock.advance(minutes=1)
+    with host.vouchers.codes.export(found.id, remaining=True) as file:
+        assert sorted(file.read().decode().split()) == ["A1", "B1", "D1", "code"]
+    assert counts(host, found.id) == (3, 1, 0, 0)
+
+
 def test_many_that_have_run_out_return_as_they_are_needed(host: Host) -> None:
     codes = [f"C{number:03}" for number in range(250)]
     found = host.a_list(*codes)

@@ -19,6 +19,7 @@ from partner_vouchers.domain.text import MAX_TEXT, could_be_id, require_id, requ
 from partner_vouchers.errors import InvalidInput, UnknownAssignment
 from partner_vouchers.ports import TakenCode, Transaction
 from partner_vouchers.usecases.code_requests import CodeRequests
+from partner_vouchers.usecases.limiting import end_run_out
 from partner_vouchers.usecases.taking_back import TakingBack
 from partner_vouchers.usecases.wiring import audit_access, audit_download, require_list
 
@@ -161,12 +162,20 @@ class CodesGroup(CodeRequests, TakingBack):
             InvalidInput: an argument breaks its rule.
         """
         remaining, raw = require_bool("remaining", remaining), require_bool("raw", raw)
-        self._wiring.read(require_list, list_id)
+        found = self._wiring.read(require_list, list_id)
+        if remaining and found.counts.reserved:
+            self._wiring.write(self._return_run_out, found.id)
         audit_download(self._wiring, list_id, "remaining codes" if remaining else "distributed codes", actor)
         if remaining:
             codes = (left.code for left in self._stream_remaining(list_id))
             return as_binary_stream(remaining_codes(codes, raw=raw))
         return as_binary_stream(distributed_codes(self._stream_assignments(list_id), raw=raw))
+
+    def _return_run_out(self, tx: Transaction, list_id: str) -> None:
+        now = self._wiring.now()
+        for codes in tx.reservations.run_out([list_id], now).values():
+            end_run_out(tx, list_id, codes, now)
+        tx.commit()
 
     def _stream_assignments(self, list_id: str) -> Iterator[Assignment]:
         return self._stream(lambda tx, after: tx.assignments.of_list(list_id, after, _PAGE))

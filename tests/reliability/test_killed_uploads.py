@@ -10,7 +10,7 @@ import random
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from partner_vouchers.domain.events import UploadCompleted
 from partner_vouchers.errors import CodesExhausted, OriginalNotKept
 from tests.concurrency.state import checked, codes_like, csv_file, new_list
 from tests.concurrency.teams import PATIENCE
-from tests.crash.victims import Victim
+from tests.reliability.victims import Victim
 from tests.support.places import Place, SharedStorage, opened
 
 # More than any storage handles at once.
@@ -82,17 +82,15 @@ class Shop:
         standing = {code for codes in self.expected.values() for code in codes}
         return [row for row in dict.fromkeys(rows) if row not in standing and " " not in row]
 
-    def upload_and_kill(self, *, stop: str = "-", after_lines: int = 0) -> None:
-        """Let a process upload, kill it at a step or after so many lines, and settle what is left."""
+    def upload_and_kill(self, stop: str) -> None:
+        """Let a process upload, kill it at a step, and settle what is left."""
         list_id = new_list(self.vouchers, f"tag-{len(self.expected)}", [])
         rows, file = self.a_file()
         codes = self.acceptable(rows)
-        with Victim("upload", self.place, list_id, file, stop) as victim:
-            heard = victim.until("stop", "done") if stop != "-" else victim.hears(after_lines)
-            print(f"upload to {list_id}, stop {stop}, after {after_lines} lines: {heard[-1:]}")
-            if heard and heard[-1][0] == "stop":
-                # It stands still there, and others see all or nothing of it.
-                self.require_all_or_nothing(list_id, codes)
+        with Victim(self.place, stop, list_id, file) as victim:
+            victim.until("stop")
+            # It waits there, and others see all or nothing of it.
+            self.require_all_or_nothing(list_id, codes)
             self.kills += victim.kill()
         self.expected[list_id] = []
         self.require_all_or_nothing(list_id, codes)
@@ -117,10 +115,6 @@ class Shop:
     def settle(self, list_id: str, codes: list[str], file: Path) -> None:
         """Settle a killed upload in one of the ways that there are, and check what it comes to."""
         log = self.vouchers.uploads.find(list_id=list_id).items
-        if not log:
-            self.outcomes["no entry"] += 1
-            assert self.vouchers.uploads.recover() == []
-            return
         (before,) = log
         match self.chance.choice(["recover", "recover", "killed recovery", "another upload"]):
             case "another upload" if before.is_running:
@@ -158,8 +152,8 @@ class Shop:
 
     def recover_and_kill(self) -> None:
         """Kill a process that settles an upload."""
-        with Victim("recover", self.place, self.chance.choice(self.stops)) as victim:
-            print("recovery:", victim.until("stop", "done")[-1])
+        with Victim(self.place, self.chance.choice(self.stops)) as victim:
+            victim.until("stop", "done")
             self.kills += victim.kill()
 
     def go_on(self, list_id: str, rows: list[str]) -> None:
@@ -198,7 +192,7 @@ class Shop:
         list_id = new_list(self.vouchers, f"tag-{len(self.expected)}", [])
         rows, file = self.a_file()
         codes = self.acceptable(rows)
-        with Victim("upload", self.place, list_id, file, "-") as victim:
+        with Victim(self.place, "-", list_id, file) as victim:
             heard = victim.until("done")
         assert heard[-1] == ["done", "Completed", str(len(codes))]
         self.expected[list_id] = codes
@@ -224,39 +218,24 @@ def codes_kept(storage: SharedStorage, place: Place) -> int:
     return int(row[0])
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path
-    # Files of a million rows and more: not to be kept for three runs.
-    for file in tmp_path.iterdir():
-        file.unlink()
-
-
-def kill_at_each_kind_of_step(directory: Path, place: Place, seed: int, *, at_random: int) -> Shop:
-    """Kill uploads: once at each kind of step, and `at_random` times whenever it comes."""
-    print("seed", seed)
-    shop = Shop(directory, place, seed)
+# Kills at any moment are those of `kills.py`. Here each kind of step is met for certain.
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.deep)], ids=["some", "all"])
+def test_an_upload_that_is_killed_is_there_whole_or_not_at_all(
+    tmp_path: Path, place: Place, every: bool
+) -> None:
+    shop = Shop(tmp_path, place, 7)
     steps = shop.learn_the_steps()
-    for step, times in sorted(steps.items()):
-        shop.upload_and_kill(stop=f"{shop.chance.randint(1, times)} {step}")
-    for _ in range(at_random):
-        shop.upload_and_kill(after_lines=shop.chance.randint(0, steps.total() - 1))
+    stops = [f"{shop.chance.randint(1, times)} {step}" for step, times in sorted(steps.items())]
+    for stop in stops if every else ("1 after a transaction", "1 claiming", "1 published, not committed"):
+        shop.upload_and_kill(stop)
     shop.require_all_expected()
     shop.storage.close()
-    print(shop.kills, "kills:", dict(shop.outcomes))
-    return shop
-
-
-def test_an_upload_that_is_killed_is_there_whole_or_not_at_all(directory: Path, place: Place) -> None:
-    # Each kind of step on every storage; more at random where it costs little.
-    at_random = 3 if place.endswith(".db") else 0
-    shop = kill_at_each_kind_of_step(directory, place, 7, at_random=at_random)
-    assert shop.kills >= 9 + at_random
+    assert shop.kills >= 3
     assert {"rolled back", "finished"} <= shop.outcomes.keys()
 
 
-def test_an_upload_goes_on_as_soon_as_the_one_it_waits_for_is_killed(directory: Path, place: Place) -> None:
-    shop = Shop(directory, place, 1)
+def test_an_upload_goes_on_as_soon_as_the_one_it_waits_for_is_killed(tmp_path: Path, place: Place) -> None:
+    shop = Shop(tmp_path, place, 1)
     waiting = new_list(shop.vouchers, "waiting", [])
     killed = new_list(shop.vouchers, "killed", [])
     rows, file = shop.a_file()
@@ -276,7 +255,7 @@ def test_an_upload_goes_on_as_soon_as_the_one_it_waits_for_is_killed(directory: 
         finally:
             storage.close()
 
-    with Victim("upload", place, killed, file, "1 claimed") as victim, ThreadPoolExecutor(1) as pool:
+    with Victim(place, "1 claimed", killed, file) as victim, ThreadPoolExecutor(1) as pool:
         victim.until("stop")
         later = pool.submit(upload)
         assert reading.wait(PATIENCE)
@@ -292,12 +271,3 @@ def test_an_upload_goes_on_as_soon_as_the_one_it_waits_for_is_killed(directory: 
     shop.go_on(killed, rows)
     shop.require_all_expected()
     shop.storage.close()
-
-
-@pytest.mark.deep
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("seed", range(100, 115))
-def test_many_uploads_that_are_killed_are_there_whole_or_not_at_all(
-    directory: Path, place: Place, seed: int
-) -> None:
-    kill_at_each_kind_of_step(directory, place, seed, at_random=15)
