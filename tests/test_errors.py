@@ -9,7 +9,7 @@ from types import UnionType
 from typing import Any, get_type_hints
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import partner_vouchers
@@ -165,6 +165,7 @@ def test_an_error_says_what_it_is(error: type[PartnerVouchersError]) -> None:
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+@settings(max_examples=5)
 @given(data=st.data())
 def test_an_error_carries_its_facts_and_a_message(
     error: type[PartnerVouchersError], data: st.DataObject
@@ -180,6 +181,7 @@ def test_an_error_carries_its_facts_and_a_message(
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+@settings(max_examples=5)
 @given(data=st.data())
 def test_an_error_travels_between_processes(error: type[PartnerVouchersError], data: st.DataObject) -> None:
     raised = error(**data.draw(cases_of(error)))
