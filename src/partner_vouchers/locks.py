@@ -112,6 +112,14 @@ class Place:
     def before(self, place: Place | None) -> None:
         self._before = None if place is None else weakref.ref(place)
 
+    @property
+    def follower(self) -> Place | None:
+        """The next place behind this one that is not finished."""
+        place = self.after.get(None)
+        while place is not None and place.finished:
+            place = place.after.get(None)
+        return place
+
     def ring(self) -> None:
         """Let the thread of this place look whether it is its turn."""
         if self.bell is not None:
@@ -150,12 +158,9 @@ class QueueLock:
     def release(self, place: Place) -> None:
         """End the turn of a place, and wake whoever comes next."""
         place.done = True
-        follower = place.after.get(None)
-        while follower is not None:
-            if not follower.finished:
-                follower.ring()
-                return
-            follower = follower.after.get(None)
+        follower = place.follower
+        if follower is not None:
+            follower.ring()
 
     def _append(self, place: Place) -> None:
         last = self._last

@@ -185,7 +185,7 @@ class CampaignsGroup:
                 tx.commit()
             return wanted
 
-        return self._wiring.write(replace)
+        return self._wiring.write_alone(replace)
 
     def limits(self, campaign_id: str, *, user_id: str | None = None) -> list[LimitUsage]:
         """Return the limits of a campaign, each with what is used and left of it now.

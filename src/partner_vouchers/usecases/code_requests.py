@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar, TypeVarTuple
 
 from attrs import evolve
 
@@ -32,9 +31,6 @@ from partner_vouchers.usecases.assigning import Assigner, UserContext
 from partner_vouchers.usecases.reserving import confirm_by_id, release_by_id, require_reservation
 from partner_vouchers.usecases.revoking import require_not_revoked
 from partner_vouchers.usecases.wiring import Wiring, require_list
-
-T = TypeVar("T")
-Arguments = TypeVarTuple("Arguments")
 
 _PAGE = 1000
 _RESERVATION, _UNSERVED = "r:", "!"
@@ -99,7 +95,9 @@ class CodeRequests:
         fingerprint = None if request.idempotency_key is None else request.fingerprint("one", user_id)
         now = self._wiring.now()
         try:
-            return self._request(now, self._assign, user_id, request, fingerprint, known, now)
+            return self._wiring.request(
+                now, self._assign, user_id, request, fingerprint, known, now, calls_rules=True
+            )
         except (NoCodeAvailable, CampaignNotLinked) as refusal:
             self._count(request, refusal, now)
             raise
@@ -143,7 +141,9 @@ class CodeRequests:
         fingerprint = None if request.idempotency_key is None else request.fingerprint("many", users, partial)
         now = self._wiring.now()
         try:
-            outcome = self._request(now, self._assign_many, users, request, fingerprint, partial, known, now)
+            outcome = self._wiring.request(
+                now, self._assign_many, users, request, fingerprint, partial, known, now, calls_rules=True
+            )
         except (NoCodeAvailable, CampaignNotLinked) as refusal:
             self._count(request, refusal, now)
             raise
@@ -253,7 +253,9 @@ class CodeRequests:
             fingerprint = request.fingerprint("reserve", user_id, ttl // timedelta(microseconds=1))
         now, token = self._wiring.now(), self._wiring.new_token()
         try:
-            return self._request(now, self._reserve, user_id, request, fingerprint, known, ttl, now, token)
+            return self._wiring.request(
+                now, self._reserve, user_id, request, fingerprint, known, ttl, now, token, calls_rules=True
+            )
         except (NoCodeAvailable, CampaignNotLinked) as refusal:
             self._count(request, refusal, now)
             raise
@@ -322,12 +324,6 @@ class CodeRequests:
             if len(page) < _PAGE or page[-1].expires_at is None:
                 return
             after = page[-1].expires_at, page[-1].id
-
-    def _request(
-        self, now: datetime, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments
-    ) -> T:
-        # Rules belong to the host, and are called in the thread of the caller.
-        return self._wiring.request(now, work, *arguments, own_thread=bool(self._wiring.eligibility))
 
     def _count(self, request: Request, refusal: Refusal, now: datetime) -> None:
         if request.campaign_id is not None:

@@ -227,7 +227,7 @@ class ImportRun:
     def _end(
         self, importing: CodeImport, tally: Tally, failure: FileFault | None, lease: UploadLease
     ) -> Upload:
-        ended = self.wiring.write(self._end_in, importing, tally, failure, lease)
+        ended = self.wiring.write_alone(self._end_in, importing, tally, failure, lease)
         log_upload(ended)
         return ended
 
@@ -282,13 +282,13 @@ def keep_original(
     """
     size, digest = 0, hashlib.sha256()
     for index, piece in enumerate(pieces_of(stream)):
-        wiring.write(_add_piece, upload, lease, index, piece)
+        wiring.write_alone(_add_piece, upload, lease, index, piece)
         size += len(piece)
         digest.update(piece)
     if digest.hexdigest() != sha256:
         raise SourceUnreadable(filename=upload.filename, reason="it was changed while it was read")
     kept = evolve(upload, size=size, sha256=sha256)
-    wiring.write(_save, kept, lease)
+    wiring.write_alone(_save, kept, lease)
     return kept
 
 

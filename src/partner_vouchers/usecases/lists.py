@@ -124,7 +124,7 @@ class ListsGroup:
                 raise TagTaken(partner=partner, tag=created.tag, list_id=holder.id)
             return self._add(tx, created, events, actor)
 
-        return view_of(self._wiring.write(create), now)
+        return view_of(self._wiring.write_alone(create), now)
 
     def ensure(
         self,
@@ -194,7 +194,7 @@ class ListsGroup:
             ensure_partner(tx, partner, actor, now)
             return self._add(tx, created, events, actor)
 
-        return view_of(self._wiring.write(ensure), now)
+        return view_of(self._wiring.write_alone(ensure), now)
 
     def get(self, list_id: str) -> ListView:
         """Return a list with its status as of now.

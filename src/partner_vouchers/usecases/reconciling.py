@@ -149,13 +149,13 @@ class Reconciliation:
                 fault = refused.fault
             else:
                 opened.stream.seek(0)
-                report = self.wiring.write(self._begin, opened.sha256, name)
+                report = self.wiring.write_alone(self._begin, opened.sha256, name)
                 try:
                     return self._reconcile(report, opened.stream, opened.size)
                 except BaseException:
                     # Whoever uploads the file again must not wait for the lease of this process.
                     with suppress(StorageError):
-                        self.wiring.write(self._give_back, report)
+                        self.wiring.write_alone(self._give_back, report)
                     raise
         raise _refused(fault)
 
@@ -200,7 +200,7 @@ class Reconciliation:
                     self.on_progress(UploadProgress(done, file.bytes_read, size))
         if batch:
             report = self._take(report, batch, rows)
-        return self.wiring.write(self._finish, report)
+        return self.wiring.write_alone(self._finish, report)
 
     def _read(self, row: RedemptionRow, now: datetime) -> _Read:
         try:
@@ -223,7 +223,7 @@ class Reconciliation:
         self, report: ReconciliationReport, batch: Sequence[_Read], rows: _SliceSize
     ) -> ReconciliationReport:
         started = time.perf_counter()
-        taken = self.wiring.write(self._take_in, report, batch)
+        taken = self.wiring.write_alone(self._take_in, report, batch)
         rows.learn(time.perf_counter() - started)
         # Whoever waits for the storage looks at it from time to time only, and must find it free.
         self.wiring.pause(_PAUSE_SECONDS)

@@ -102,7 +102,7 @@ class RedemptionsGroup:
                 tx.commit()
             return known
 
-        return self._wiring.write_shared(record)
+        return self._wiring.write(record)
 
     def revert(
         self,
@@ -147,7 +147,7 @@ class RedemptionsGroup:
                 tx.commit()
             return known
 
-        return self._wiring.write_shared(undo)
+        return self._wiring.write(undo)
 
     def upload(
         self,

@@ -66,7 +66,7 @@ class TakingBack:
             tx.commit()
             return revocation
 
-        return self._wiring.write_shared(work)
+        return self._wiring.write(work)
 
     def forget_user(self, user_id: str) -> ErasureReport:
         """Replace a user's id by one random pseudonym in everything that is stored.
@@ -102,4 +102,4 @@ class TakingBack:
             tx.commit()
             return report
 
-        return self._wiring.write(work)
+        return self._wiring.write_alone(work)

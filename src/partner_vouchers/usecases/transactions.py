@@ -29,7 +29,7 @@ PAUSES = (0.05, 0.25)
 
 
 def run_in_transaction(
-    wiring: Wiring, work: Callable[..., T], arguments: tuple[Any, ...], *, write: bool, shared: bool = False
+    wiring: Wiring, work: Callable[..., T], arguments: tuple[Any, ...], *, write: bool, alone: bool = False
 ) -> T:
     """Run the work of a use case in one transaction, and return its result.
 
@@ -46,8 +46,8 @@ def run_in_transaction(
             the storage, unless the operation is idempotent; after it, it does not use the storage.
         arguments: its other arguments.
         write: False for work that only reads.
-        shared: True for work that another thread may run, so that several calls share one durable commit where the
-            storage can do that. It must call nothing that the host handed in.
+        alone: True for work that must run in this thread and commit by itself. Other work that writes may be run by
+            another thread, together with other calls, where the storage can do that (`ports.SharesCommits`).
 
     Raises:
         TransactionConflict: also after the last attempt.
@@ -58,7 +58,7 @@ def run_in_transaction(
     try:
         if not wiring.policy_check.passed:
             check_policy(wiring, write=write)
-        return _repeat(wiring, work, arguments, write=write, shared=shared)
+        return _repeat(wiring, work, arguments, write=write, alone=alone)
     except NoCodeAvailable as refused:
         wiring.refusals.add(refused)
         raise
@@ -95,12 +95,16 @@ def check_policy(wiring: Wiring, *, write: bool = True) -> None:
 
 
 def _repeat(
-    wiring: Wiring, work: Callable[..., T], arguments: tuple[Any, ...], *, write: bool, shared: bool = False
+    wiring: Wiring, work: Callable[..., T], arguments: tuple[Any, ...], *, write: bool, alone: bool = False
 ) -> T:
     attempts = 1
     while True:
         try:
-            if shared and not wiring.in_host_transaction and hasattr(type(wiring.storage), "run_shared"):
+            if (
+                write
+                and not (alone or wiring.in_host_transaction)
+                and hasattr(type(wiring.storage), "run_shared")
+            ):
                 return cast(SharesCommits, wiring.storage).run_shared(lambda tx: work(tx, *arguments))
             context = wiring.storage.begin(write=write)
             try:

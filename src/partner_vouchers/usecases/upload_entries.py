@@ -87,7 +87,7 @@ class UploadEntries:
             tx.commit()
             return _begun(upload, voucher_list, lease)
 
-        while isinstance(made := self._wiring.write(make), Upload):
+        while isinstance(made := self._wiring.write_alone(make), Upload):
             self.settle(made.id)
         return made
 
@@ -100,7 +100,7 @@ class UploadEntries:
         Raises:
             StorageError: the storage failed; the upload is still In Progress.
         """
-        taken = self._wiring.write(self._take_over, upload_id)
+        taken = self._wiring.write_alone(self._take_over, upload_id)
         if taken is None:
             return None
         lease = taken.lease

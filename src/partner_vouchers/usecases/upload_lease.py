@@ -50,7 +50,7 @@ class UploadLease:
             tx.commit()
             return taken
 
-        while not self._wiring.write(take):
+        while not self._wiring.write_alone(take):
             self._wiring.pause(_POLL_SECONDS)
         self._names.append(name)
 
@@ -71,7 +71,7 @@ class UploadLease:
     def beat(self) -> None:
         """Renew the leases when it is time, in a separate transaction."""
         if self._wiring.now() - self._renewed_at >= _RENEW_AFTER:
-            self._wiring.write(self._beat)
+            self._wiring.write_alone(self._beat)
 
     def release(self, tx: Transaction) -> None:
         """Give all leases back."""
@@ -80,7 +80,7 @@ class UploadLease:
 
     def give_back(self) -> None:
         """Release all leases, in a separate transaction."""
-        self._wiring.write(self._give_back)
+        self._wiring.write_alone(self._give_back)
 
     def _beat(self, tx: Transaction) -> None:
         self.keep(tx)

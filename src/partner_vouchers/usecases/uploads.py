@@ -383,7 +383,7 @@ class UploadsGroup:
             tx.commit()
             return upload
 
-        return self._wiring.write(take_back)
+        return self._wiring.write_alone(take_back)
 
     def explain_duplicate(self, list_id: str, code: str) -> DuplicateExplanation | None:
         """Say which rule and which list would refuse a code in a list; None where it is no duplicate.

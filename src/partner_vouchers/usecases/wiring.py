@@ -130,27 +130,32 @@ class Wiring:
         now: datetime,
         work: Callable[[Transaction, *Arguments], T],
         *arguments: *Arguments,
-        own_thread: bool = False,
+        calls_rules: bool = False,
     ) -> T:
-        """Run work that gives out codes in a transaction, which it commits, and return its result.
+        """Do what `write` does for work that gives out codes; its commit also stores what was refused meanwhile.
 
-        Several threads may share one commit, unless `own_thread` is set, because the work calls what the host passed.
+        With `calls_rules` it does what `write_alone` does, if there are any eligibility rules.
         """
         if self.refusal_tally and self.refusal_tally.is_due(now):
             self.store_refusals()
-        return run_in_transaction(self, work, arguments, write=True, shared=not own_thread)
+        alone = calls_rules and bool(self.eligibility)
+        return run_in_transaction(self, work, arguments, write=True, alone=alone)
 
     def write(self, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments) -> T:
-        """Run work in a transaction, which it commits, and return its result (see `run_in_transaction`)."""
+        """Run work in a transaction, which it commits, and return its result (see `run_in_transaction`).
+
+        Another thread may run it, so that several calls share one durable commit. So it calls nothing that the host
+        passed, such as the clock, and does not take long; `write_alone` is for other work.
+        """
         if self.refusal_tally:
             self.store_refusals()
         return run_in_transaction(self, work, arguments, write=True)
 
-    def write_shared(self, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments) -> T:
-        """Do the same as `write`, for work that another thread may run and whose commit other threads may share."""
+    def write_alone(self, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments) -> T:
+        """Do what `write` does in the thread of the caller, with a commit of its own."""
         if self.refusal_tally:
             self.store_refusals()
-        return run_in_transaction(self, work, arguments, write=True, shared=True)
+        return run_in_transaction(self, work, arguments, write=True, alone=True)
 
 
 def require_list(tx: Transaction, list_id: object) -> VoucherList:

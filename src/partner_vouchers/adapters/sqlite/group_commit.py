@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from copy import copy
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from partner_vouchers.adapters.sql.campaigns import Catalog
 from partner_vouchers.adapters.sqlite.connections import Connection, Connections
@@ -25,7 +25,7 @@ from partner_vouchers.adapters.sqlite.driver import translated
 from partner_vouchers.adapters.sqlite.session import SQLiteSession
 from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
 from partner_vouchers.errors import PartnerVouchersError, StorageBusy, StorageError
-from partner_vouchers.locks import Place, Token
+from partner_vouchers.locks import Place
 
 T = TypeVar("T")
 
@@ -70,14 +70,10 @@ class _Call(Place, Generic[T]):
         alone: whether its own thread must run it.
     """
 
-    __slots__ = ("alone", "batch", "outcome", "work")
-
-    def __init__(self, token: Token, work: Work[T]) -> None:
-        super().__init__(token)
-        self.work = work
-        self.batch: _Batch | None = None
-        self.outcome: tuple[bool, Any] | None = None
-        self.alone = False
+    work: Work[T]
+    batch: _Batch | None = None
+    outcome: tuple[bool, Any] | None = None
+    alone = False
 
     @property
     def finished(self) -> bool:
@@ -105,7 +101,10 @@ class _Call(Place, Generic[T]):
         if self.batch.failure is not None:
             # Each thread raises its own error object.
             raise copy(self.batch.failure)
-        return _result(self.outcome)
+        returned, value = self.outcome
+        if not returned:
+            raise value
+        return value
 
 
 class _DoneByAnother(Exception):
@@ -115,11 +114,12 @@ class _DoneByAnother(Exception):
 class SharedWrite(WriteContext, Generic[T]):
     """Runs a function in a transaction that writes, and may share its commit with other threads."""
 
+    _call: _Call[T]
+    _is_deferred = False
+
     def __init__(self, pool: Connections, catalog: Catalog, work: Work[T]) -> None:
         super().__init__(pool, catalog)
         self._work = work
-        self._call: _Call[T] | None = None
-        self._is_deferred = False
 
     def run(self) -> T:
         """Run the function, or have it run by another thread; return what it returns.
@@ -130,23 +130,30 @@ class SharedWrite(WriteContext, Generic[T]):
         """
         try:
             with self as tx:
-                return self._lead(tx)
+                try:
+                    result = self._work(tx)
+                except PartnerVouchersError:
+                    if self._is_deferred:
+                        self._lead()
+                    raise
+                if self._is_deferred:
+                    self._lead()
+                return result
         except _DoneByAnother:
             pass
-        assert self._call is not None
         try:
-            result: T = self._call.result()
-            return result
+            return cast(T, self._call.result())
         finally:
             # The batch refers to its leader, which refers to all later members: free them at once.
             self._call.done = True
             self._call.batch = None
 
     def _queue(self) -> Place:
-        pool = self._pool
-        call = self._call = self._place = _Call(self.token, self._work)
+        call: _Call[T] = _Call(self.token)
+        self._call = self._place = call
+        call.work = self._work
         try:
-            queue_for(pool, call)
+            queue_for(self._pool, call)
         except StorageBusy:
             # A leader may have begun to run it in this very moment.
             batch = call.batch
@@ -154,34 +161,26 @@ class SharedWrite(WriteContext, Generic[T]):
                 time.sleep(_LOOK_AGAIN)
             if not call.is_resolved:
                 raise
-        if call.is_resolved:
-            raise _DoneByAnother
-        call.batch = call.outcome = None
+        if call.batch is not None:
+            if call.is_resolved:
+                raise _DoneByAnother
+            call.batch = call.outcome = None
         return call
 
-    def _lead(self, tx: SQLiteTransaction) -> T:
-        try:
-            outcome: tuple[bool, Any] = True, self._work(tx)
-        except PartnerVouchersError as error:
-            if not self._is_deferred:
-                raise
-            outcome = False, error
-        if self._is_deferred and self._call is not None and self._connection is not None:
-            batch = _Batch(self._call)
-            members = self._run_others(batch, self._connection)
-            self._commit_all(batch, members, self._connection)
-            if batch.failure is not None:
-                raise batch.failure
-        result: T = _result(outcome)
-        return result
+    def _lead(self) -> None:
+        """Run the work of others, and commit."""
+        assert self._connection is not None
+        batch = _Batch(self._call)
+        members = self._run_others(batch, self._connection)
+        self._commit_all(batch, members, self._connection)
+        if batch.failure is not None:
+            raise batch.failure
 
     def _do_commit(self) -> None:
         # Signals are handled in the main thread, and belong to its own call.
         if (
-            self._call is not None
-            and (self._pool.shared_by > 1 or _next_call(self._call) is not None)
-            and threading.get_ident() != threading.main_thread().ident
-        ):
+            self._pool.shared_by > 1 or (self._call.after and _next_call(self._call) is not None)
+        ) and threading.get_ident() != threading.main_thread().ident:
             self._require_this_process()
             self._is_deferred = True
         else:
@@ -266,16 +265,7 @@ class SharedWrite(WriteContext, Generic[T]):
                 member.ring()
 
 
-def _result(outcome: tuple[bool, Any]) -> Any:
-    returned, value = outcome
-    if not returned:
-        raise value
-    return value
-
-
 def _next_call(place: Place) -> _Call[Any] | None:
     """Return the call that queues behind a place, if others may run it."""
-    follower = place.after.get(None)
-    while follower is not None and follower.finished:
-        follower = follower.after.get(None)
+    follower = place.follower
     return follower if isinstance(follower, _Call) and not follower.alone else None

@@ -55,7 +55,7 @@ class SinkLease:
     def _renew_until_end(self) -> None:
         while not self._ended.wait(_RENEW_SECONDS):
             try:
-                self._wiring.write(self._renew)
+                self._wiring.write_alone(self._renew)
             except StorageError:
                 # The next transaction of the delivery run finds out whether the lease was lost.
                 continue

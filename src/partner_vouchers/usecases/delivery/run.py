@@ -67,10 +67,10 @@ class Deliverer:
         """Look for work. If there is none, that is one transaction that only reads."""
         found = self._wiring.read(self._find)
         if found is _Missing.SINK:
-            self._wiring.write(self._register)
+            self._wiring.write_alone(self._register)
             found = self._wiring.read(self._find)
         if found is _Missing.ORDER:
-            while self._wiring.write(_order):
+            while self._wiring.write_alone(_order):
                 pass
             found = self._wiring.read(partial(self._find, ordered=True))
         return found if isinstance(found, _Work) else None
@@ -356,7 +356,7 @@ class _Run:
             return False
         for again in reversed(range(_BUSY_RETRIES)):
             try:
-                stored = self._wiring.write(self._store_in, release)
+                stored = self._wiring.write_alone(self._store_in, release)
             except StorageBusy:
                 # The answers of the sink are worth another wait.
                 if not again:
