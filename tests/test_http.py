@@ -17,13 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partner_vouchers.errors import InvalidInput
-from partner_vouchers.http import (
-    HttpClient,
-    NoResponse,
-    Response,
-    check_headers,
-    check_url,
-)
+from partner_vouchers.http import HttpClient, NoResponse, Response, check_headers, check_url
 from tests.support.loopback import (
     CERTIFICATE,
     Answering,
@@ -495,8 +489,7 @@ def test_slow_body_is_given_up(hasty: HttpClient, answering: Answering) -> None:
 
 
 @pytest.mark.parametrize(
-    "answering",
-    [drip(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"), drip(b"", b"HTTP/1.1 102 Processing\r\n\r\n")],
+    "answering", [drip(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"), drip(b"", b"HTTP/1.1 102 Processing\r\n\r\n")]
 )
 def test_deadline_holds_in_every_thread_however_busy_the_server_is(answering: Answering) -> None:
     client = HttpClient(read_timeout=0.5, deadline=1)

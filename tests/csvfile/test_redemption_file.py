@@ -10,12 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partner_vouchers.csvfile.redemptions import (
-    HEADER,
-    RedemptionFile,
-    RedemptionRow,
-    redemption_error_file,
-)
+from partner_vouchers.csvfile.redemptions import HEADER, RedemptionFile, RedemptionRow, redemption_error_file
 from partner_vouchers.csvfile.refusals import FileRefused
 from partner_vouchers.domain import uploads
 from partner_vouchers.domain.codes import CodeFormat

@@ -156,10 +156,7 @@ def test_what_is_not_needed_is_not_looked_up(source: str, message: str) -> None:
             "NI-1",
         ),
         (f"{{% assign x = Profile.missing %}}{{% assign v = x | default: {NIKE} %}}{{{{ v }}}}", "NI-1"),
-        (
-            f"{{% assign Profile = 'p' %}}{{% assign v = {NIKE} | append: Profile %}}{{{{ v }}}}",
-            "NI-1p",
-        ),
+        (f"{{% assign Profile = 'p' %}}{{% assign v = {NIKE} | append: Profile %}}{{{{ v }}}}", "NI-1p"),
         ('{% assign v = Linked["Nike"] %}{{ v.code }} {{ v["code"] }} {{ v.codes.size }}', "NI-1 NI-1 2"),
         (f"{{% assign v = {NIKE} %}}{{{{ v | append: '!' | default: 'x' }}}}", "NI-1!"),
         (
@@ -168,10 +165,7 @@ def test_what_is_not_needed_is_not_looked_up(source: str, message: str) -> None:
         ),
         (f"{{% assign v = {NIKE} %}}{{% assign w = v %}}{{% assign v = 'b' %}}{{{{ w }}}}", "NI-1"),
         (f"{{% assign v = 'x' %}}{{% assign v = v | append: {NIKE} %}}{{{{ v }}}}", "xNI-1"),
-        (
-            f"{{% for i in (1..3) %}}{{% assign v = {NIKE} | append: i %}}{{% endfor %}}{{{{ v }}}}",
-            "NI-13",
-        ),
+        (f"{{% for i in (1..3) %}}{{% assign v = {NIKE} | append: i %}}{{% endfor %}}{{{{ v }}}}", "NI-13"),
         (
             f"{{% for i in (1..2) %}}{{% assign v = {NIKE} | append: forloop.index %}}{{% endfor %}}{{{{ v }}}}",
             "NI-12",

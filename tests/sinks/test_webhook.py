@@ -77,11 +77,7 @@ def test_an_event_arrives_as_a_cloud_event_under_its_signature(sink_for: Sinks) 
 @pytest.mark.parametrize(
     "event,subject,data",
     [
-        (
-            LOW,
-            "1837",
-            {"list_id": "1837", "partner": "Puma", "list_tag": "winter", "available": 3},
-        ),
+        (LOW, "1837", {"list_id": "1837", "partner": "Puma", "list_tag": "winter", "available": 3}),
         (
             ListEdited(occurred_at=AT, list_id="1837", changes=(FieldChange("name", None, "N"),)),
             "1837",

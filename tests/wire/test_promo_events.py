@@ -160,12 +160,7 @@ def test_an_instant_that_is_given_is_finer_than_the_one_in_the_properties() -> N
 
 
 def test_unknown_properties_are_named_with_what_was_meant() -> None:
-    properties = {
-        **an_event().properties(),
-        "voucherCod": "X",
-        "campaignID": "X",
-        "Zzz": 1,
-    }
+    properties = {**an_event().properties(), "voucherCod": "X", "campaignID": "X", "Zzz": 1}
 
     assert faults(VoucherRewarded, properties) == {
         "voucherCod": "is no property of it: did you mean 'voucherCode'?",
@@ -269,12 +264,7 @@ def test_what_is_added_by_name_must_fit() -> None:
     for expiry in (AT.replace(tzinfo=None), "2024-03-31T23:59:59Z"):
         with pytest.raises(InvalidInput, match=r"^list_expiry: "):
             event_from_properties(
-                VoucherRewarded,
-                properties,
-                user_id="u",
-                occurred_at=AT,
-                form="legacy",
-                list_expiry=expiry,
+                VoucherRewarded, properties, user_id="u", occurred_at=AT, form="legacy", list_expiry=expiry
             )
 
 

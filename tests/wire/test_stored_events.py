@@ -22,12 +22,7 @@ from partner_vouchers.domain.events import (
     UnreadableEvent,
     Value,
 )
-from partner_vouchers.domain.promo_events import (
-    HOST_EVENTS,
-    CouponRedeemed,
-    HostEvent,
-    VoucherRewarded,
-)
+from partner_vouchers.domain.promo_events import HOST_EVENTS, CouponRedeemed, HostEvent, VoucherRewarded
 from partner_vouchers.errors import StorageError
 from partner_vouchers.testing.sinks import rewarded
 from partner_vouchers.wire.stored_events import EVENT_TYPES, event_from_json, event_to_json

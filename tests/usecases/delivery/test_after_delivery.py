@@ -311,10 +311,7 @@ def test_nothing_is_removed_that_a_sink_does_not_have(storage: Storage) -> None:
 def test_deferred_events_and_dead_letters_are_kept(storage: Storage) -> None:
     stage = keeping(storage, WEEK)
     stage.emit(*USERS)
-    stage.sink.always = lambda entries: [
-        *reject("user-3", final=True)(entries),
-        *reject("user-5")(entries),
-    ]
+    stage.sink.always = lambda entries: [*reject("user-3", final=True)(entries), *reject("user-5")(entries)]
     stage.deliver()
     stage.sink.always = reject("user-5")
     stage.deliver(hours=8 * 24)
