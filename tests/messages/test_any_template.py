@@ -1,5 +1,6 @@
 """Whatever stands in a template: it is rendered, or a `MessageError` says why not."""
 
+import re
 import traceback
 
 import pytest
@@ -46,81 +47,11 @@ LINKED = {
 }
 
 words = st.sampled_from(
-    [
-        "Event",
-        "Profile",
-        "Linked",
-        "voucherCode",
-        "name",
-        "points",
-        "cities",
-        "orders",
-        "items",
-        "total",
-        "code",
-        "none",
-        "yes",
-        "huge",
-        "odd",
-        "i",
-        "x",
-        "y",
-        "n",
-        "forloop",
-        "first",
-        "last",
-        "size",
-        "length",
-        "parentloop",
-        "index",
-        "0",
-        "1",
-        "-1",
-        "2.5",
-        "99999999999",
-        "nil",
-        "true",
-        "false",
-        "empty",
-        "blank",
-        "'a'",
-        '"b"',
-        "'Good'",
-        '"CT',
-        'Source"',
-        "[",
-        "]",
-        "(",
-        ")",
-        ".",
-        "..",
-        ":",
-        ",",
-        "|",
-        "==",
-        "!=",
-        "<",
-        ">",
-        "<=",
-        "contains",
-        "and",
-        "or",
-        "not",
-        "in",
-        "limit",
-        "offset",
-        "reversed",
-        "cols",
-        "continue",
-        "=",
-        "{{",
-        "}}",
-        "{%",
-        "%}",
-        "-",
-        "'",
-        '"',
-    ]
+    """
+    Event Profile Linked voucherCode name points cities orders items total code none yes huge odd i x y n forloop first
+    last size length parentloop index 0 1 -1 2.5 99999999999 nil true false empty blank 'a' "b" 'Good' "CT Source" [ ] (
+    ) . .. : , | == != < > <= contains and or not in limit offset reversed cols continue = {{ }} {% %} - ' "
+    """.split()  # noqa: SIM905 - easier to read
 )
 filters = st.sampled_from(sorted({*ALLOWED, "safe", "shout", "json"}))
 primitives = st.one_of(
@@ -145,9 +76,6 @@ chains = st.lists(
     max_size=4,
 ).map("".join)
 expressions = st.tuples(primitives, chains).map("".join)
-conditions = st.lists(primitives, min_size=1, max_size=4).map(" == ".join) | st.tuples(
-    primitives, st.sampled_from(["<", ">", "contains", "!=", "and", "or"]), primitives
-).map(" ".join)
 leaves = st.one_of(
     st.text(max_size=10),
     st.lists(words, max_size=8).map(" ".join),
@@ -161,30 +89,26 @@ leaves = st.one_of(
 )  # fmt: skip
 
 
+# What stands in for `?` is an expression, and for `*` a body.
+BLOCKS = [
+    "{% if ? == ? %}*{% else %}*{% endif %}", "{% if ? < ? or ? %}*{% endif %}",
+    "{% unless ? contains ? %}*{% endunless %}",
+    "{% for i in ? limit: ? %}*{% endfor %}", "{% for i in ? reversed %}*{% endfor %}",
+    "{% tablerow i in ? cols: ? %}*{% endtablerow %}", "{% case ? %}{% when ? %}*{% endcase %}",
+    "{% capture y %}*{% endcapture %}{{ y }}", "{% ifchanged %}*{% endifchanged %}", "{% comment %}*{% endcomment %}",
+    "{% raw %}*{% endraw %}", "{% liquid\n*\n%}", "*",
+]  # fmt: skip
+
+
 def blocks(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    body = st.lists(inner, max_size=3).map("".join)
-    return st.one_of(
-        st.tuples(conditions, body, body).map(
-            lambda p: f"{{% if {p[0]} %}}{p[1]}{{% else %}}{p[2]}{{% endif %}}"
-        ),
-        st.tuples(conditions, body).map(lambda p: f"{{% unless {p[0]} %}}{p[1]}{{% endunless %}}"),
-        st.tuples(primitives, primitives, body).map(
-            lambda p: f"{{% for i in {p[0]} limit: {p[1]} %}}{p[2]}{{% endfor %}}"
-        ),
-        st.tuples(primitives, body).map(lambda p: f"{{% for i in {p[0]} reversed %}}{p[1]}{{% endfor %}}"),
-        st.tuples(primitives, primitives, body).map(
-            lambda p: f"{{% tablerow i in {p[0]} cols: {p[1]} %}}{p[2]}{{% endtablerow %}}"
-        ),
-        st.tuples(primitives, primitives, body).map(
-            lambda p: f"{{% case {p[0]} %}}{{% when {p[1]} %}}{p[2]}{{% endcase %}}"
-        ),
-        body.map("{{% capture y %}}{}{{% endcapture %}}{{{{ y }}}}".format),
-        body.map("{{% ifchanged %}}{}{{% endifchanged %}}".format),
-        body.map("{{% comment %}}{}{{% endcomment %}}".format),
-        body.map("{{% raw %}}{}{{% endraw %}}".format),
-        body.map("{{% liquid\n{}\n%}}".format),
-        body,
-    )
+    bodies = st.lists(inner, max_size=3).map("".join)
+
+    @st.composite
+    def block(draw: st.DrawFn) -> str:
+        parts = re.split(r"([?*])", draw(st.sampled_from(BLOCKS)))
+        return "".join(draw({"?": primitives, "*": bodies}.get(each, st.just(each))) for each in parts)
+
+    return block()
 
 
 templates = st.recursive(leaves, blocks, max_leaves=12)

@@ -162,19 +162,8 @@ def test_no_filter_prints_as_python_does(name: str, left: object, args: list[obj
 BLANK: list[object] = [None, False, "", " ", "\t\n\u00a0", [], (), {}, set(), range(0)]
 EMPTY: list[object] = ["", [], (), {}, set(), range(0)]
 NEITHER: list[object] = [
-    0,
-    0.0,
-    Decimal(0),
-    True,
-    "0",
-    "a",
-    " a ",
-    [None],
-    {"a": None},
-    date(2027, 1, 1),
-    b"",
-    object(),
-]
+    0, 0.0, Decimal(0), True, "0", "a", " a ", [None], {"a": None}, date(2027, 1, 1), b"", object()
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("value", [*BLANK, *NEITHER], ids=shown)
