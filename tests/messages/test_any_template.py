@@ -147,6 +147,6 @@ def test_any_text_is_rendered_or_refused(source: str, escape: bool) -> None:
 
 @pytest.mark.deep
 @given(templates, st.booleans())
-@settings(max_examples=20_000, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3_000, suppress_health_check=[HealthCheck.too_slow])
 def test_any_template_is_rendered_or_refused_searched_for_long(source: str, escape: bool) -> None:
     holds(source, escape)
