@@ -1,4 +1,4 @@
-"""Threads are tried on all storages, processes on those that they can share."""
+"""Threads are tried on all storages, processes on those that they can share; on PostgreSQL with `-m deep`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from partner_vouchers.ports import Storage
 from tests.support.places import Place, SharedStorage, a_place, opened
 from tests.support.scratch import tmp_path as tmp_path
 
+POSTGRES = pytest.param("postgres", marks=pytest.mark.deep)
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+
+@pytest.fixture(params=["memory", "sqlite", POSTGRES])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
     if request.param == "memory":
         yield MemoryStorage()
@@ -30,7 +32,7 @@ def vouchers(storage: Storage) -> PartnerVouchers:
     return PartnerVouchers(storage, duplicates=PerPartner())
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", POSTGRES])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """A place that many processes can open."""
     with a_place(request.param, tmp_path) as found:

@@ -1,16 +1,16 @@
-"""Many ask for codes at once: each code goes to one user, none is lost, and each request has one answer."""
+"""Many ask for codes at once: each code goes to one user, none is lost, and each request has one answer.
+
+What the contract of storages tries at once is not tried again here.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 
-import pytest
-
 from partner_vouchers import PartnerVouchers, RepeatPolicy
-from partner_vouchers.errors import IdempotencyConflict, NoActiveList, NoCodeAvailable
+from partner_vouchers.errors import IdempotencyConflict, NoCodeAvailable
 from partner_vouchers.ports import Storage
 from tests.concurrency import work
 from tests.concurrency.state import checked, codes_like, new_list, rewards
@@ -20,25 +20,10 @@ from tests.support.places import Place, SharedStorage
 THREADS = 8
 
 
-def test_threads_empty_a_list_and_each_code_goes_out_once(
-    vouchers: PartnerVouchers, storage: Storage
-) -> None:
-    codes = codes_like("PM", 400)
-    list_id = new_list(vouchers, "sale", codes)
-    jobs = [
-        partial(work.assign_until_exhausted, vouchers, list_id, f"user-{number}") for number in range(THREADS)
-    ]
-    got = dict(one for answers in in_threads(storage, jobs) for one in answers)
-    state = checked(vouchers, storage, list_id)
-    assert state.left == []
-    assert [assignment.code for assignment in state.given] == codes
-    assert {assignment.user_id: assignment.code for assignment in state.given} == got
-
-
 def test_processes_with_threads_empty_a_list_and_each_code_goes_out_once(
     shared: PartnerVouchers, shared_storage: SharedStorage, place: Place
 ) -> None:
-    codes = codes_like("PM", 1200)
+    codes = codes_like("PM", 400)
     list_id = new_list(shared, "sale", codes)
     got = in_processes(work.drain, [(place, list_id, f"process-{number}", 2) for number in range(4)])
     state = checked(shared, shared_storage, list_id)
@@ -53,11 +38,15 @@ def test_batches_and_single_requests_share_a_list(vouchers: PartnerVouchers, sto
     codes = codes_like("PM", 300)
     list_id = new_list(vouchers, "sale", codes)
 
-    def batches(name: str) -> int:
+    def batches(name: str, partial: bool) -> int:
         served = 0
         while True:
             users = [f"{name}-{served}-{index}" for index in range(7)]
-            outcome = vouchers.codes.assign_many(users, list_id=list_id, partial=True)
+            try:
+                outcome = vouchers.codes.assign_many(users, list_id=list_id, partial=partial)
+            except NoCodeAvailable:
+                return served
+            assert partial or len(outcome.rewards) == 7
             served += len(outcome.rewards)
             if outcome.unserved:
                 return served
@@ -66,30 +55,11 @@ def test_batches_and_single_requests_share_a_list(vouchers: PartnerVouchers, sto
         return len(work.assign_until_exhausted(vouchers, list_id, name))
 
     served = in_threads(
-        storage,
-        [partial(batches, "a"), partial(batches, "b"), partial(singles, "c"), partial(singles, "d")],
+        storage, [partial(batches, "a", True), partial(batches, "b", False), partial(singles, "c")]
     )
     state = checked(vouchers, storage, list_id)
     assert sum(served) == len(codes)
     assert [assignment.code for assignment in state.given] == codes
-
-
-def test_batches_of_all_or_nothing_never_take_a_part(vouchers: PartnerVouchers, storage: Storage) -> None:
-    list_id = new_list(vouchers, "sale", codes_like("PM", 100))
-
-    def batches(name: str) -> int:
-        served = 0
-        while True:
-            users = [f"{name}-{served}-{index}" for index in range(7)]
-            try:
-                vouchers.codes.assign_many(users, list_id=list_id)
-            except NoCodeAvailable:
-                return served
-            served += 7
-
-    served = in_threads(storage, [partial(batches, f"batch-{number}") for number in range(4)])
-    assert sum(served) == 98
-    assert len(checked(vouchers, storage, list_id).left) == 2
 
 
 def test_a_campaign_moves_on_to_its_next_list_without_losing_a_code(
@@ -114,30 +84,19 @@ def test_a_campaign_moves_on_to_its_next_list_without_losing_a_code(
         assert checked(vouchers, storage, list_id).left == []
 
 
-# --- one request, many times ---
-
-
-def test_threads_with_one_idempotency_key_get_one_code(vouchers: PartnerVouchers, storage: Storage) -> None:
-    list_id = new_list(vouchers, "sale", codes_like("PM", 200))
-    for order in range(10):
-        key = f"order-{order}"
-        ask = partial(vouchers.codes.assign, list_id=list_id, user_id=f"user-{order}", idempotency_key=key)
-        answers = in_threads(storage, [ask] * THREADS)
-        assert len({(answer.id, answer.code) for answer in answers}) == 1
-        assert [answer.replayed for answer in answers].count(False) == 1
-    assert len(checked(vouchers, storage, list_id).given) == 10
-
-
-def test_processes_with_one_idempotency_key_get_one_code(
+def test_processes_that_ask_the_same_get_one_code(
     shared: PartnerVouchers, shared_storage: SharedStorage, place: Place
 ) -> None:
     list_id = new_list(shared, "sale", codes_like("PM", 50))
+    with_a_key: work.Asked = {"campaign_id": "CMP1", "user_id": "user-42", "idempotency_key": "order-991"}
+    without: work.Asked = {"campaign_id": "CMP2", "user_id": "user-42"}
     shared.campaigns.link(list_id, "CMP1", repeat=RepeatPolicy.NEW_CODE)
-    asked: work.Asked = {"campaign_id": "CMP1", "user_id": "user-42", "idempotency_key": "order-991"}
-    answers = [one for many in in_processes(work.ask, [(place, asked, 2)] * 4) for one in many]
-    assert len({(assignment, code) for assignment, code, _ in answers}) == 1
-    assert [replayed for _, _, replayed in answers].count(False) == 1
-    assert len(checked(shared, shared_storage, list_id).given) == 1
+    shared.campaigns.link(list_id, "CMP2", repeat=RepeatPolicy.SAME_CODE)
+    for asked in (with_a_key, without):
+        answers = [one for many in in_processes(work.ask, [(place, asked, 2)] * 4) for one in many]
+        assert len({(assignment, code) for assignment, code, _ in answers}) == 1
+        assert [replayed for _, _, replayed in answers].count(False) == 1
+    assert len(checked(shared, shared_storage, list_id).given) == 2
 
 
 def test_of_users_who_race_with_one_key_one_gets_the_code_and_the_others_hear_of_the_conflict(
@@ -156,90 +115,20 @@ def test_of_users_who_race_with_one_key_one_gets_the_code_and_the_others_hear_of
     assert len(checked(vouchers, storage, list_id).given) == 1
 
 
-def test_a_user_who_asks_in_many_threads_keeps_one_code(vouchers: PartnerVouchers, storage: Storage) -> None:
-    list_id = new_list(vouchers, "sale", codes_like("PM", 50))
-    vouchers.campaigns.link(list_id, "CMP1", repeat=RepeatPolicy.SAME_CODE)
-    for number in range(10):
-        ask = partial(vouchers.codes.assign, campaign_id="CMP1", user_id=f"user-{number}")
-        answers = in_threads(storage, [ask] * THREADS)
-        assert len({answer.code for answer in answers}) == 1
-        assert [answer.replayed for answer in answers].count(False) == 1
-    assert len(checked(vouchers, storage, list_id).given) == 10
-
-
-def test_a_user_who_asks_in_many_processes_keeps_one_code(
-    shared: PartnerVouchers, shared_storage: SharedStorage, place: Place
-) -> None:
-    list_id = new_list(shared, "sale", codes_like("PM", 50))
-    shared.campaigns.link(list_id, "CMP1", repeat=RepeatPolicy.SAME_CODE)
-    asked: work.Asked = {"campaign_id": "CMP1", "user_id": "user-42"}
-    answers = [one for many in in_processes(work.ask, [(place, asked, 2)] * 4) for one in many]
-    assert len({code for _, code, _ in answers}) == 1
-    assert len(checked(shared, shared_storage, list_id).given) == 1
-
-
-# --- a list that ends meanwhile ---
-
-
-@pytest.mark.parametrize("end", ["archive", "pause"])
-def test_nothing_goes_out_after_a_list_was_ended(
-    vouchers: PartnerVouchers, storage: Storage, end: str
-) -> None:
-    codes = codes_like("PM", 5000)
-    list_id = new_list(vouchers, "sale", codes)
-    underway = threading.Semaphore(0)
-
-    def ask(name: str) -> int:
-        got = 0
-        while True:
-            try:
-                vouchers.codes.assign(list_id=list_id, user_id=f"{name}-{got}")
-            except NoActiveList:
-                return got
-            got += 1
-            underway.release()
-
-    def end_it() -> int:
-        for _ in range(50):
-            assert underway.acquire(timeout=60)
-        ended = getattr(vouchers.lists, end)(list_id)
-        # What the answer counts is all that will ever have gone out.
-        distributed: int = ended.distributed
-        return distributed
-
-    askers: list[Callable[[], int]] = [partial(ask, f"user-{number}") for number in range(4)]
-    *got, distributed = in_threads(storage, [*askers, end_it])
-    state = checked(vouchers, storage, list_id)
-    assert sum(got) == len(state.given) == distributed >= 50
-    assert {assignment.snapshot.version for assignment in state.given} == {1}
-    assert [assignment.code for assignment in state.given] == codes[:distributed]
-
-
-# --- readers ---
-
-
 def test_readers_see_whole_transactions_while_codes_go_out(
     vouchers: PartnerVouchers, storage: Storage
 ) -> None:
-    codes = codes_like("PM", 600)
+    codes = codes_like("PM", 300)
     list_id = new_list(vouchers, "sale", codes)
     finished = threading.Event()
 
-    def give(name: str) -> int:
-        served = 0
-        while True:
-            users = [f"{name}-{served}-{index}" for index in range(3)]
-            try:
-                vouchers.codes.assign_many(users, list_id=list_id)
-            except NoCodeAvailable:
-                return served
-            served += 3
-
     def give_all() -> int:
         try:
-            return give("writer")
+            for number in range(0, len(codes), 3):
+                vouchers.codes.assign_many([f"user-{number + index}" for index in range(3)], list_id=list_id)
         finally:
             finished.set()
+        return len(codes)
 
     def read() -> int:
         looks = 0
@@ -260,6 +149,5 @@ def test_readers_see_whole_transactions_while_codes_go_out(
             if last:
                 return looks
 
-    served, *_ = in_threads(storage, [give_all, read, read])
-    assert served == 600
+    in_threads(storage, [give_all, read, read])
     assert checked(vouchers, storage, list_id).left == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,16 +17,18 @@ from tests.support.places import Place, SharedStorage, opened
 
 
 def ask(_line: Line, place: Place, users: Sequence[str]) -> list[str]:
-    """Return the users who got a code."""
+    """Ask for codes, now at once and now by a reservation; return the users who got one."""
     served: list[str] = []
     storage, vouchers = open_library(place)
     with closing(storage):
-        for user_id in users:
-            try:
-                vouchers.codes.assign(campaign_id="CMP1", user_id=user_id)
-            except LimitReached:
-                continue
-            served.append(user_id)
+        for number, user_id in enumerate(users):
+            with suppress(LimitReached):
+                if number % 2:
+                    made = vouchers.codes.reserve(campaign_id="CMP1", user_id=user_id, ttl=timedelta(hours=1))
+                    vouchers.codes.confirm(made.id)
+                else:
+                    vouchers.codes.assign(campaign_id="CMP1", user_id=user_id)
+                served.append(user_id)
     return served
 
 

@@ -20,9 +20,9 @@ PROCESSES = 4
 def test_of_several_orders_at_once_one_redeems_a_code(
     shared: PartnerVouchers, shared_storage: SharedStorage, place: Place
 ) -> None:
-    codes = codes_like("PM", 10)
+    codes = codes_like("PM", 4)
     list_id = new_list(shared, "sale", codes)
-    given = {shared.codes.assign(list_id=list_id, user_id=f"user-{n}").code for n in range(10)}
+    given = {shared.codes.assign(list_id=list_id, user_id=f"user-{n}").code for n in range(4)}
     for code in sorted(given):
         jobs = [(place, code, [f"order-{number}", "common"]) for number in range(PROCESSES)]
         answers = in_processes(work.redeem, jobs)

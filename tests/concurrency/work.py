@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import datetime
 from typing import Required, TypedDict
 
@@ -109,24 +110,16 @@ def upload(_: Line, place: Place, list_id: str, codes: list[str], name: str) -> 
             return done.accepted, done.error_count, met_another
 
 
-def edit(_: Line, place: Place, list_id: str, words: list[str]) -> int:
-    """Add words to the description of a list, one by one; return how often somebody else was first."""
+def edit(_: Line, place: Place, list_id: str, words: list[str]) -> None:
+    """Add words to the description of a list, one by one; read it again whenever another was first."""
     storage, vouchers = open_library(place)
-    stale = sum(add_word(vouchers, list_id, word) for word in words)
+    for word in words:
+        while True:
+            read = vouchers.lists.get(list_id)
+            with suppress(StaleVersion):
+                vouchers.lists.edit(list_id, description=f"{read.description} {word}", version=read.version)
+                break
     storage.close()
-    return stale
-
-
-def add_word(vouchers: PartnerVouchers, list_id: str, word: str) -> int:
-    stale = 0
-    while True:
-        read = vouchers.lists.get(list_id)
-        try:
-            vouchers.lists.edit(list_id, description=f"{read.description} {word}", version=read.version)
-        except StaleVersion:
-            stale += 1
-        else:
-            return stale
 
 
 def open_and_add(_: Line, place: Place, policy: DuplicatePolicy, partner: str) -> str | None:
@@ -142,30 +135,20 @@ def open_and_add(_: Line, place: Place, policy: DuplicatePolicy, partner: str) -
         storage.close()
 
 
-def link_lists(_: Line, place: Place, list_ids: list[str]) -> list[bool]:
-    """Link lists that another process deletes; return which were linked."""
+def link_or_delete(_: Line, place: Place, list_ids: list[str], what: str) -> list[bool]:
+    """Link lists that another process deletes, or the other way round; return which were linked by the end."""
     storage, vouchers = open_library(place)
     linked: list[bool] = []
     for list_id in list_ids:
         try:
-            vouchers.campaigns.link(list_id, "CMP1")
-            linked.append(True)
-        except UnknownList:
-            linked.append(False)
-    storage.close()
-    return linked
-
-
-def delete_lists(_: Line, place: Place, list_ids: list[str]) -> list[bool]:
-    """Delete lists that another process links; return which were not deleted, because they were linked."""
-    storage, vouchers = open_library(place)
-    linked: list[bool] = []
-    for list_id in list_ids:
-        try:
-            vouchers.lists.delete(list_id)
-            linked.append(False)
-        except ListLinked:
-            linked.append(True)
+            if what == "link":
+                vouchers.campaigns.link(list_id, "CMP1")
+            else:
+                vouchers.lists.delete(list_id)
+        except (UnknownList, ListLinked):
+            linked.append(what == "delete")
+        else:
+            linked.append(what == "link")
     storage.close()
     return linked
 

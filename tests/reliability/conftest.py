@@ -35,7 +35,7 @@ def prepared_with_log(_disk: None, tmp_path_factory: pytest.TempPathFactory) -> 
     return path
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.deep)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """A storage that outlives the processes that use it."""
     with a_place(request.param, tmp_path) as found:
