@@ -15,7 +15,16 @@ except ModuleNotFoundError as _missing:
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{room}"
-        for room in ("suites", "driver", "machine", "model", "modelled", "sinks", "storage", "workers")
+        for room in (
+            "suites",
+            "comparing",
+            "driver",
+            "machine",
+            "model",
+            "model_of_codes",
+            "sinks",
+            "workers",
+        )
     )
 )
 

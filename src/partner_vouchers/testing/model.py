@@ -1,104 +1,373 @@
-"""What a storage should show, as plain dicts: the model beside the state machine."""
+"""What the library should do, in the plainest way: objects in lists, and a walk through all of them.
+
+The machine calls the library and then the model, which says what the answer must be, or raises `Refused` with the
+error that must be raised. Nothing here is shared with the library but names. This module knows lists, campaigns and
+uploads; `model_of_codes` knows what becomes of a code.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
 
-Row = dict[str, Any]
+from attrs import define, field, frozen
+
+from partner_vouchers.domain.campaigns import RepeatPolicy
+from partner_vouchers.domain.lifecycle import Status
+from partner_vouchers.domain.limits import Limit
+from partner_vouchers.domain.uploads import RowFaultKind
+from partner_vouchers.errors import (
+    ActionNotAllowed,
+    ExpiryNotInFuture,
+    FileAlreadyUploaded,
+    ListDistributed,
+    ListLinked,
+    NotLinked,
+    PartnerExists,
+    PartnerVouchersError,
+    StaleVersion,
+    TagTaken,
+    UnknownList,
+    UnknownPartner,
+    UnknownUpload,
+)
+
+AVAILABLE, RESERVED, HELD = "available", "reserved", "held"
+WITHDRAWN, RETIRED, RESTOCKED = "withdrawn", "retired", "restocked"
+ENOUGH, LOW, EXHAUSTED = 0, 1, 2
+
+EDITABLE = (Status.ACTIVE, Status.PAUSED, Status.EXPIRED)
+
+ScopeRule = Callable[[str, str], object]
+"""Says from partner and tag where a code must be unique."""
 
 
-def new_model(now: datetime) -> Row:
-    """Return the model of an empty storage.
+class Refused(Exception):
+    """The library must refuse with exactly this error."""
 
-    The keys: `now`; `lists` by id; `links`, in the order of age; `given`, in the order of assignment; `keys` by
-    idempotency key; `leases` by name; `position` up to which a sink
-    has the events, and their ids, `delivered`.
+    def __init__(self, error: type[PartnerVouchersError]) -> None:
+        super().__init__(error.__name__)
+        self.error: type[PartnerVouchersError] = error
+
+
+@define(eq=False)
+class KnownUpload:
+    """An upload that ended.
+
+    Attributes:
+        list_id: its list.
+        file: its bytes.
+        completed: whether it brought codes.
+        withdrawn: how many codes were taken back.
+        is_withdrawn: whether it was taken back, also if no code was left.
     """
-    return {
-        "now": now,
-        "lists": {},
-        "links": [],
-        "given": [],
-        "keys": {},
-        "leases": {},
-        "position": 0,
-        "delivered": [],
-    }
+
+    list_id: str
+    file: bytes
+    completed: bool
+    withdrawn: int = 0
+    is_withdrawn: bool = False
 
 
-def of_state(each: Row, *states: str) -> list[str]:
-    """Return the codes of a list that are in one of these states: `left`, `given`, `withdrawn` or `retired`."""
-    return [code["code"] for code in each["codes"] if code["state"] in states]
+@define(eq=False)
+class KnownCode:
+    """An entry: one code of one list.
+
+    Attributes:
+        code: the code.
+        list_id: its list.
+        upload: the upload that brought it.
+        state: `RESTOCKED` is an entry that a newer one of the same code replaced.
+        returned: whether it came back, so that it is given before others.
+        lingers: whether it came back because its reservation ran out; a storage may do that late.
+        taken_over: whether another list took its place in the duplicate rule.
+    """
+
+    code: str
+    list_id: str
+    upload: KnownUpload
+    state: str = AVAILABLE
+    returned: bool = False
+    lingers: bool = False
+    taken_over: bool = False
+
+    @property
+    def holds_its_place(self) -> bool:
+        """Whether nobody else in the scope may have the code."""
+        return self.state not in (WITHDRAWN, RESTOCKED)
 
 
-def holders(model: Row, list_id: str) -> dict[str, str]:
-    """Return which list holds each code in the scope of a list."""
-    scope = model["lists"][list_id]["scope"]
-    return {
-        code: other
-        for other, each in model["lists"].items()
-        if each["scope"] == scope and each["state"] != "Archived"
-        for code in of_state(each, "left", "given", "retired")
-    }
+@define(eq=False)
+class KnownList:
+    """A list with its entries in upload order."""
+
+    id: str
+    partner: str
+    tag: str
+    scope: object
+    expires_at: datetime
+    low_stock_at: int | None
+    name: str
+    version: int = 1
+    paused: bool = False
+    archived: bool = False
+    announced: int = ENOUGH
+    had_run_out: bool = False
+    codes: list[KnownCode] = field(factory=list)
+
+    def those(self, *states: str) -> list[KnownCode]:
+        """Return the entries in some states."""
+        return [known for known in self.codes if known.state in states]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The counters of the list."""
+        counted = {state: len(self.those(state)) for state in (AVAILABLE, RESERVED, WITHDRAWN, RETIRED)}
+        uploaded = len(self.codes) - len(self.those(RESTOCKED))
+        return {**counted, "uploaded": uploaded, "distributed": len(self.those(HELD))}
 
 
-def validated(model: Row, list_id: str, codes: Sequence[str]) -> tuple[list[str], list[int]]:
-    """Return the codes of a file that are accepted, and the lines that are refused."""
-    held = set(holders(model, list_id))
-    accepted: list[str] = []
-    refused: list[int] = []
-    for line, code in enumerate(codes, start=1):
-        if code in held or code in accepted:
-            refused.append(line)
-        else:
-            accepted.append(code)
-    return accepted, refused
+@define
+class KnownLink:
+    """A link; `age` is the number of the moment at which it was made."""
+
+    list_id: str
+    campaign_id: str
+    repeat: RepeatPolicy
+    priority: int
+    age: int
 
 
-def candidates(model: Row, source: tuple[str, str]) -> list[str]:
-    """Return the lists that may give a code, in order, whatever their status."""
-    kind, name = source
-    if kind == "list":
-        return [name]
-    links = sorted(
-        (link["priority"], age) for age, link in enumerate(model["links"]) if link["campaign"] == name
-    )
-    return [model["links"][age]["list"] for _, age in links]
+@frozen
+class Verdict:
+    """What an upload of some codes comes to."""
+
+    accepted: tuple[str, ...]
+    errors: dict[RowFaultKind, int]
 
 
-def is_active(model: Row, list_id: str) -> bool:
-    """Tell whether a list gives codes now."""
-    each = model["lists"][list_id]
-    return bool(each["state"] == "Active" and model["now"] <= each["expires_at"])
+class ModelOfLists:
+    """Partners, lists, campaigns and uploads, and each operation on them.
 
+    Attributes:
+        now: the present instant.
+        told: what the outbox must tell since it was looked at last: the name of the event, and what it is about.
+    """
 
-def latest(model: Row, user: str, source: tuple[str, str]) -> Row | None:
-    """Return what a user got last from a source."""
-    found = [given for given in model["given"] if (given["user"], given["source"]) == (user, source)]
-    return found[-1] if found else None
+    def __init__(self, scope_rule: ScopeRule, now: datetime) -> None:
+        self.scope_rule = scope_rule
+        self.now: datetime = now
+        self.partners: set[str] = set()
+        self.lists: dict[str, KnownList] = {}
+        self.links: dict[tuple[str, str], KnownLink] = {}
+        self.limits: dict[str, Sequence[Limit]] = {}
+        self.uploads: dict[str, KnownUpload] = {}
+        self.told: list[tuple[str | None, ...]] = []
+        self._links_made = 0
 
+    # --- partners and lists ---
 
-def give(model: Row, user: str, source: tuple[str, str]) -> Row | None:
-    """Give a user the next code, or return None where there is none."""
-    for list_id in candidates(model, source):
-        if not is_active(model, list_id):
-            continue
-        for code in model["lists"][list_id]["codes"]:
-            if code["state"] == "left":
-                code["state"] = "given"
-                given = {"user": user, "source": source, "list": list_id, "code": code["code"]}
-                model["given"].append(given)
-                return given
-    return None
+    def add_partner(self, name: str) -> None:
+        if name in self.partners:
+            raise Refused(PartnerExists)
+        self.partners.add(name)
+        self.told.append(("partner.added", None))
 
+    def create(
+        self, list_id: str | None, partner: str, tag: str, name: str, expires_at: datetime, low: int | None
+    ) -> None:
+        """Create a list; its id is what the library said, if it made one."""
+        if partner not in self.partners:
+            raise Refused(UnknownPartner)
+        if any((it.partner, it.tag) == (partner, tag) and not it.archived for it in self.lists.values()):
+            raise Refused(TagTaken)
+        if list_id is not None:
+            assert list_id not in self.lists, "an id was used again"
+            scope = self.scope_rule(partner, tag)
+            self.lists[list_id] = KnownList(list_id, partner, tag, scope, expires_at, low, name)
+            self.told.append(("list.created", list_id))
 
-def counts(each: Row) -> tuple[int, ...]:
-    """Return how many codes of a list were uploaded, given out, withdrawn and retired."""
-    return len(each["codes"]), *(len(of_state(each, state)) for state in ("given", "withdrawn", "retired"))
+    def status(self, known: KnownList) -> Status:
+        """Return the status of a list now."""
+        if known.archived:
+            return Status.ARCHIVED
+        if self.now > known.expires_at:
+            return Status.EXPIRED
+        return Status.PAUSED if known.paused else Status.ACTIVE
 
+    def require(self, list_id: str, *statuses: Status) -> KnownList:
+        """Return a list that must be in one of these statuses; any will do if none is named."""
+        known = self.lists.get(list_id)
+        if known is None:
+            raise Refused(UnknownList)
+        if statuses and self.status(known) not in statuses:
+            raise Refused(ActionNotAllowed)
+        return known
 
-def redeemed(each: Row) -> list[bool]:
-    """Return, for each code of a list that was given out, whether it was used."""
-    return [code.get("used", False) for code in each["codes"] if code["state"] == "given"]
+    def pause(self, list_id: str) -> None:
+        known = self.require(list_id, Status.ACTIVE)
+        known.paused = True
+        self._changed(known, "list.paused")
+
+    def activate(self, list_id: str) -> None:
+        known = self.require(list_id, Status.PAUSED)
+        known.paused = False
+        self._changed(known, "list.activated")
+
+    def archive(self, list_id: str) -> list[str]:
+        known = self.require(list_id, *EDITABLE)
+        known.archived = True
+        self._changed(known, "list.archived")
+        return self.campaigns_of(list_id)
+
+    def edit(self, list_id: str, version: int | None, **changes: object) -> None:
+        known = self.require(list_id)
+        if version is not None and version != known.version:
+            raise Refused(StaleVersion)
+        self.require(list_id, *EDITABLE)
+        expires_at = changes.get("expires_at", known.expires_at)
+        assert isinstance(expires_at, datetime)
+        if expires_at != known.expires_at and expires_at <= self.now:
+            raise Refused(ExpiryNotInFuture)
+        if all(getattr(known, name) == value for name, value in changes.items()):
+            return
+        threshold = known.low_stock_at
+        for name, value in changes.items():
+            setattr(known, name, value)
+        self._changed(known, "list.edited")
+        if known.low_stock_at != threshold and known.codes:
+            self._announce(known)
+
+    def delete(self, list_id: str, *, was_used: bool) -> None:
+        known = self.require(list_id, *EDITABLE)
+        if self.campaigns_of(list_id):
+            raise Refused(ListLinked)
+        if was_used or known.those(RESERVED, HELD, RETIRED):
+            raise Refused(ListDistributed)
+        del self.lists[list_id]
+        self.uploads = {key: upload for key, upload in self.uploads.items() if upload.list_id != list_id}
+        self.told.append(("list.deleted", list_id))
+
+    # --- campaigns ---
+
+    def link(self, list_id: str, campaign_id: str, repeat: RepeatPolicy, priority: int) -> None:
+        self.require(list_id)
+        known = self.links.get((list_id, campaign_id))
+        if known is None:
+            self.require(list_id, *EDITABLE)
+            self._links_made += 1
+        elif (known.repeat, known.priority) == (repeat, priority):
+            return
+        age = self._links_made if known is None else known.age
+        self.links[list_id, campaign_id] = KnownLink(list_id, campaign_id, repeat, priority, age)
+        self.told.append(("campaign.linked", list_id))
+
+    def unlink(self, list_id: str, campaign_id: str) -> None:
+        self.require(list_id)
+        if self.links.pop((list_id, campaign_id), None) is None:
+            raise Refused(NotLinked)
+        self.told.append(("campaign.unlinked", list_id))
+
+    def campaigns_of(self, list_id: str) -> list[str]:
+        """Return the campaigns of a list, in order."""
+        return sorted(campaign for linked, campaign in self.links if linked == list_id)
+
+    def lists_of(self, campaign_id: str) -> list[KnownLink]:
+        """Return the links of a campaign in the order in which its lists give their codes."""
+        links = [link for link in self.links.values() if link.campaign_id == campaign_id]
+        return sorted(links, key=lambda link: (link.priority, link.age))
+
+    def set_limits(self, campaign_id: str, limits: Sequence[Limit]) -> None:
+        if list(self.limits.get(campaign_id, ())) != list(limits):
+            self.limits[campaign_id] = limits
+            self.told.append(("campaign.limits_set", None))
+
+    def in_present_window(self, limit: Limit, instant: datetime) -> bool:
+        """Tell whether a code of an instant counts now; periods here are days in UTC."""
+        days: tuple[date, date] = (instant.date(), self.now.date())
+        return limit.period is None or days[0] == days[1]
+
+    # --- uploads ---
+
+    def holder(self, list_id: str, code: str) -> str | None:
+        """Return the list because of which a code is refused in a list."""
+        scope = self.require(list_id).scope
+        found = {
+            it.id
+            for it in self.lists.values()
+            if it.scope == scope and not it.archived
+            for each in it.codes
+            if each.code == code and each.holds_its_place
+        }
+        assert len(found) <= 1, "the model itself let a code in twice"
+        return found.pop() if found else None
+
+    def judge(self, list_id: str, file: bytes, codes: Sequence[str], *, force: bool) -> Verdict:
+        """Return what an upload, or a validation, of a file with these codes comes to."""
+        self.require(list_id, Status.ACTIVE, Status.PAUSED)
+        before = [u for u in self.uploads.values() if u.completed and (u.list_id, u.file) == (list_id, file)]
+        if before and not before[-1].withdrawn and not force:
+            raise Refused(FileAlreadyUploaded)
+        accepted: list[str] = []
+        errors: Counter[RowFaultKind] = Counter()
+        for code in codes:
+            holder = self.holder(list_id, code)
+            if " " in code:
+                errors[RowFaultKind.INVALID_CHARACTER] += 1
+            elif holder == list_id:
+                errors[RowFaultKind.DUPLICATE_IN_LIST] += 1
+            elif holder is not None:
+                errors[RowFaultKind.DUPLICATE_IN_OTHER_LIST] += 1
+            elif code in accepted:
+                errors[RowFaultKind.DUPLICATE_IN_FILE] += 1
+            else:
+                accepted.append(code)
+        return Verdict(tuple(accepted), dict(errors))
+
+    def upload(self, upload_id: str, list_id: str, file: bytes, verdict: Verdict) -> None:
+        """Store an upload."""
+        upload = self.uploads[upload_id] = KnownUpload(list_id, file, bool(verdict.accepted))
+        self.told.append(("upload.completed" if verdict.accepted else "upload.failed", list_id))
+        if verdict.accepted:
+            known = self.lists[list_id]
+            for other in self.lists.values():
+                for each in other.codes:
+                    each.taken_over |= other.scope == known.scope and each.code in verdict.accepted
+            known.codes += [KnownCode(code, list_id, upload) for code in verdict.accepted]
+            self._announce(known)
+
+    def withdraw(self, upload_id: str) -> int:
+        """Return how many codes of the upload are withdrawn by now."""
+        upload = self.uploads.get(upload_id)
+        if upload is None:
+            raise Refused(UnknownUpload)
+        known = self.require(upload.list_id, *EDITABLE)
+        left = [code for code in known.those(AVAILABLE) if code.upload is upload]
+        for code in left:
+            code.state = WITHDRAWN
+        upload.is_withdrawn = True
+        if left:
+            upload.withdrawn += len(left)
+            self.told.append(("upload.withdrawn", known.id))
+            self._announce(known)
+        return upload.withdrawn
+
+    # --- what is told ---
+
+    def _changed(self, known: KnownList, event: str) -> None:
+        known.version += 1
+        self.told.append((event, known.id))
+
+    def _announce(self, known: KnownList, *, falling: bool = False) -> None:
+        """Tell the level of a list's stock once; where codes were taken, it can only fall."""
+        left = len(known.those(AVAILABLE))
+        low = known.low_stock_at is not None and left <= known.low_stock_at
+        level = EXHAUSTED if left == 0 else LOW if low else ENOUGH
+        if falling and level <= known.announced:
+            return
+        if known.announced < LOW <= level and known.low_stock_at is not None:
+            self.told.append(("list.running_low", known.id))
+        if known.announced < EXHAUSTED <= level:
+            self.told.append(("list.exhausted", known.id))
+        known.announced = level

@@ -62,9 +62,8 @@ class StorageContract(
 
     def test_any_sequence_of_operations(self) -> None:
         """Run `StorageMachine`; a Hypothesis profile with more examples makes it search longer."""
-        examples = max(10, settings().max_examples // 3)
         unhurried = settings(
-            max_examples=examples,
+            max_examples=max(10, settings().max_examples // 5),
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

@@ -1,0 +1,157 @@
+"""What a storage must show after each step, by the model."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from attrs import define, field
+
+from partner_vouchers.domain.events import CodeEvent, StockEvent
+from partner_vouchers.domain.promo_events import VoucherRewarded
+from partner_vouchers.domain.reservation import ReservationState
+from partner_vouchers.errors import Unsupported
+from partner_vouchers.ports import OutboxEntry, Storage, Transaction
+from partner_vouchers.testing import driver
+from partner_vouchers.testing.model import AVAILABLE
+from partner_vouchers.testing.model_of_codes import Given, Model
+from partner_vouchers.vouchers import PartnerVouchers
+
+_BY_TIME = ("list.expired", "list.expiring_soon")
+_STOCK = ("list.running_low", "list.exhausted")
+
+
+@define
+class Shown:
+    """What was read of the outbox so far.
+
+    Attributes:
+        has_limits: whether the storage keeps limits.
+        has_reservations: whether it keeps reservations.
+        ids: the ids of all events, in order.
+    """
+
+    has_limits: bool
+    has_reservations: bool
+    ids: list[str] = field(factory=list)
+
+    def read(self, storage: Storage, model: Model) -> None:
+        """Read the outbox: each thing is told once, and each assignment has one event."""
+        entries = driver.outbox(storage)
+        ids = [entry.id for entry in entries]
+        assert ids[: len(self.ids)] == self.ids, "an event is gone, or came before others"
+        assert len(set(ids)) == len(ids)
+        told = Counter(_told(entry) for entry in entries[len(self.ids) :])
+        expected = Counter(model.told)
+        for each in list(told | expected):
+            # These come with time; and of a list of which reservations ran out, the storage knows late.
+            known = model.lists.get(each[1] or "")
+            if each[0] in _BY_TIME or (each[0] in _STOCK and known is not None and known.had_run_out):
+                told.pop(each, None)
+                expected.pop(each, None)
+        assert told == expected, "not everything was told once"
+        self.ids = ids
+        model.told.clear()
+        _require_one_event_for_each_assignment(entries, model)
+
+
+def require_as_modelled(vouchers: PartnerVouchers, storage: Storage, model: Model, shown: Shown) -> None:
+    """Require that the storage shows what the model says."""
+    model.settle()
+    views = {view.id: view for view in vouchers.lists.find(limit=1000)}
+    assert views.keys() == model.lists.keys()
+    for list_id, known in model.lists.items():
+        view = views[list_id]
+        assert view.status is model.status(known)
+        assert (view.version, view.name, view.expires_at) == (known.version, known.name, known.expires_at)
+        assert view.campaigns == len(model.campaigns_of(list_id))
+        assert {name: getattr(view, name) for name in known.counts} == known.counts
+        assert view.uploaded == (
+            view.available + view.reserved + view.distributed + view.withdrawn + view.retired
+        )
+    for campaign_id in model.limits if shown.has_limits else ():
+        usages = vouchers.campaigns.limits(campaign_id, user_id="ann")
+        assert [each.used for each in usages] == model.used(campaign_id, "ann")
+    shown.read(storage, model)
+    with storage.begin(write=False) as tx:
+        for list_id in model.lists:
+            _require_codes(tx, list_id, model, shown)
+        for campaign_id in ("CMP1", "CMP2"):
+            linked = [link.list_id for link, _ in tx.campaigns.of_campaign(campaign_id)]
+            assert linked == [link.list_id for link in model.lists_of(campaign_id)]
+        for user_id in {given.user_id for given in model.given}:
+            _require_user(tx, user_id, model)
+        assert tx.keys.get("key-1-lost") is None
+
+
+def _require_codes(tx: Transaction, list_id: str, model: Model, shown: Shown) -> None:
+    known = model.lists[list_id]
+    by_code = {id(given.code): given for given in model.given}
+    given = [by_code[id(code)] for code in known.codes if id(code) in by_code]
+    found = tx.assignments.of_list(list_id, None, driver.ALL)
+    assert len({each.id for each in found}) == len(found), "an entry has two holders"
+    # In upload order, whoever got the codes when.
+    assert [(each.id, each.code, each.user_id, each.campaign_id) for each in found] == [
+        (each.id, each.code.code, each.user_id, each.campaign_id) for each in given
+    ]
+    for shown_as, each in zip(found, given, strict=True):
+        assert (shown_as.revoked_at is not None, shown_as.redeemed_at is not None) == (
+            each.revoked,
+            each.redemption is not None,
+        )
+    left = driver.codes_of(tx.codes.remaining(list_id, None, driver.ALL))
+    certain = [code.code for code in known.those(AVAILABLE) if not code.lingers]
+    # The codes of reservations that ran out come back now or later.
+    coming = {code.code for code in known.codes if code.lingers}
+    assert [code for code in left if code not in coming] == certain
+    assert len(set(left)) == len(left), "a code is in the list twice"
+    try:
+        days = tx.codes.given(list_id, None, None)
+    except Unsupported:
+        pass
+    else:
+        assert days == Counter(each.given_at.date() for each in given)
+    if shown.has_reservations:
+        opened = tx.reservations.of_list(list_id, None, driver.ALL)
+        assert {each.id for each in opened if each.at(model.now).state is ReservationState.OPEN} == {
+            key for key, each in model.reservations.items() if each.is_open and each.code.list_id == list_id
+        }
+
+
+def _require_user(tx: Transaction, user_id: str, model: Model) -> None:
+    mine = [given for given in model.given if given.user_id == user_id]
+    tray = tx.assignments.of_user(user_id)
+    assert Counter((each.id, each.ordinal) for each in tray) == Counter(
+        (each.id, each.ordinal) for each in mine
+    )
+    for each in mine:
+        assert each.id in {holder.id for holder in tx.assignments.of_code(each.code.code)}
+
+
+def _require_one_event_for_each_assignment(entries: list[OutboxEntry], model: Model) -> None:
+    rewards: dict[tuple[str, str], list[OutboxEntry]] = {}
+    for entry in entries:
+        if isinstance(entry.event, VoucherRewarded):
+            rewards.setdefault((entry.event.list_id, entry.event.voucher_code), []).append(entry)
+    given: dict[tuple[str, str], list[Given]] = {}
+    for each in model.given:
+        given.setdefault((each.code.list_id, each.code.code), []).append(each)
+    assert {key: len(found) for key, found in rewards.items()} == {
+        key: len(found) for key, found in given.items()
+    }, "not one event for each assignment"
+    for key, told in rewards.items():
+        for entry, assigned in zip(told, given[key], strict=True):
+            assert isinstance(entry.event, VoucherRewarded)
+            assert (entry.event.user_id, entry.event.campaign_id) == (assigned.user_id, assigned.campaign_id)
+            assigned.event_id = entry.id
+
+
+def _told(entry: OutboxEntry) -> tuple[str | None, ...]:
+    event = entry.event
+    list_id = getattr(event, "list_id", None)
+    if isinstance(event, VoucherRewarded):
+        return event.event_name, list_id, event.voucher_code, event.user_id
+    if isinstance(event, CodeEvent):
+        return event.event_name, list_id, event.assignment_id
+    if isinstance(event, StockEvent):
+        assert event.available >= 0
+    return event.event_name, list_id

@@ -1,0 +1,48 @@
+"""The invariants of codes, after any sequence of operations: the machine of the kit, under each duplicate policy.
+
+The contract runs it under the default policy on each storage.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from partner_vouchers import Everywhere, PerPartner, PerPartnerAndTag
+from partner_vouchers.domain.duplicates import DuplicatePolicy
+from partner_vouchers.testing import StorageContract, StorageMachine
+from tests.adapters.memory.test_contract import TestMemoryStorage as InMemory
+from tests.adapters.postgres.test_contract import LENT
+from tests.adapters.postgres.test_contract import TestPostgresStorage as InPostgres
+from tests.adapters.sqlite.test_contract import TestSQLiteStorage as InSQLite
+
+
+def search(adapter: type[StorageContract], policy: DuplicatePolicy, **options: Any) -> None:
+    """Run the machine, with these settings instead of those of the profile."""
+    try:
+        run_state_machine_as_test(
+            lambda: StorageMachine(adapter(), policy),  # type: ignore[arg-type]
+            settings=settings(**options),
+        )
+    finally:
+        LENT.give_back(lambda _: True)
+
+
+@pytest.mark.parametrize("policy", [PerPartner(), Everywhere()], ids=lambda policy: policy.name)
+def test_the_invariants_hold_under_each_policy(policy: DuplicatePolicy) -> None:
+    search(InMemory, policy, max_examples=10, stateful_step_count=30)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("adapter", [InMemory, InSQLite, InPostgres])
+@pytest.mark.parametrize(
+    "policy", [PerPartnerAndTag(), PerPartner(), Everywhere()], ids=lambda policy: policy.name
+)
+def test_the_invariants_hold_after_many_more_operations(
+    adapter: type[StorageContract], policy: DuplicatePolicy
+) -> None:
+    examples = {InMemory: 300, InSQLite: 100}.get(adapter, 40)
+    search(adapter, policy, max_examples=examples, stateful_step_count=50, derandomize=False, print_blob=True)
