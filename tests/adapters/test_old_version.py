@@ -142,7 +142,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
     with psycopg.connect(server().conninfo, autocommit=True) as operator:
         yield Place(
-            "7372190",
             [server().conninfo, "old_version"],
             migrated,
             lambda: of_postgres(operator, "old_version"),
