@@ -21,14 +21,15 @@ from partner_vouchers.sinks.memory import MemorySink
 from partner_vouchers.sinks.webhook import WebhookSink
 
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
+CLIENT = HttpClient()
 REQUIRED: Mapping[type, dict[str, Any]] = {
     CallableSink: {"function": print, "name": "f"},
-    CleverTapSink: {"account_id": "a", "passcode": "p", "region": "in1"},
+    CleverTapSink: {"account_id": "a", "passcode": "p", "region": "in1", "client": CLIENT},
     JsonLinesSink: {"path": "events.jsonl"},
     LoggingSink: {},
     MemorySink: {},
-    WebhookSink: {"url": "https://shop.example.com", "secrets": SECRET},
-    Voucherify: {"api_url": "https://api.voucherify.io", "app_id": "a", "app_token": "t"},
+    WebhookSink: {"url": "https://shop.example.com", "secrets": SECRET, "client": CLIENT},
+    Voucherify: {"api_url": "https://api.voucherify.io", "app_id": "a", "app_token": "t", "http": CLIENT},
     VoucherListContent: {"codes": None, "campaign_id": "CMP123456"},
     RateLimit: {"calls": 1, "seconds": 1},
     JsonLinesLog: {"path": "publications.jsonl"},

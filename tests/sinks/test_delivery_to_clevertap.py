@@ -151,7 +151,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
     "events,users,batch_size,relays",
     [
         pytest.param(2_000, 500, 20, 1, id="one relay"),
-        pytest.param(2_000, 500, 20, 3, id="three relays"),
+        pytest.param(2_000, 500, 20, 3, id="three relays", marks=pytest.mark.deep),
         pytest.param(20_000, 4_000, 100, 3, id="many by three relays", marks=pytest.mark.deep),
     ],
 )
