@@ -60,7 +60,7 @@ def test_what_is_stored_in_any_order_is_found_in_order(
 ) -> None:
     part = Assignments(random.sample(whole, len(whole)))
     for start, after in enumerate([None, *(each.id for each in whole)]):
-        assert part.of_list(found.id, after, limit) == whole[start : start + limit]
+        assert part.of_list(whole[0].list_id, after, limit) == whole[start : start + limit]
     assert part.get_many([whole[3].id, "nobody's", whole[0].id]) == [whole[3], whole[0]]
 
     newest_first = [
