@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from partner_vouchers.adapters.postgres import PostgresStorage
-from partner_vouchers.errors import CommitOutcomeUnknown, ConnectionLost, StorageError, StorageUnavailable
+from partner_vouchers.errors import ConnectionLost, StorageError, StorageUnavailable
 from tests.support.postgres import server
 
 
@@ -46,22 +46,6 @@ def cut_connections() -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE pid <> pg_backend_pid() AND application_name = 'to be cut'"
         )
-
-
-def test_a_connection_that_is_lost_at_the_commit_leaves_the_outcome_unknown(schema: str) -> None:
-    conninfo = psycopg.conninfo.make_conninfo(server().conninfo, application_name="to be cut")
-    storage = PostgresStorage(conninfo, schema=schema)
-    with storage.begin() as tx:
-        # From now on the connection knows how to commit.
-        tx.commit()
-    with storage.begin() as tx:
-        tx.settings.put("colour", "red")
-        cut_connections()
-        with pytest.raises(CommitOutcomeUnknown, match="Call again"):
-            tx.commit()
-    with storage.begin(write=False) as tx:
-        assert tx.settings.get("colour") is None
-    storage.close()
 
 
 @pytest.mark.parametrize("calls_before", [0, 1])

@@ -61,17 +61,6 @@ def test_a_database_made_from_that_of_the_storage(database: str) -> None:
             assert Host(storage, FixedClock()).vouchers.using(connection).lists.get(list_id).available == 1
 
 
-def test_a_dump_that_was_restored_on_another_server(database: str) -> None:
-    list_id = stocked(on_database(database), "vouchers")
-    other = Server()
-    try:
-        other.restore(server().dump("vouchers", database=database))
-        with closing(PostgresStorage(on_database(database), schema="vouchers")) as storage:
-            require_refused(storage, other.conninfo, list_id, "vouchers")
-    finally:
-        other.remove()
-
-
 def test_a_dump_that_was_restored_into_another_schema(database: str) -> None:
     conninfo = on_database(database)
     list_id = stocked(conninfo, "one")
@@ -86,15 +75,20 @@ def test_a_dump_that_was_restored_into_another_schema(database: str) -> None:
             assert Host(storage, FixedClock()).vouchers.using(connection).lists.get(list_id).available == 1
 
 
-def test_a_server_that_was_started_anew_is_the_same() -> None:
-    own = Server()
+@pytest.mark.deep
+def test_a_dump_that_was_restored_on_another_server_and_a_server_that_was_started_anew(database: str) -> None:
+    list_id = stocked(on_database(database), "vouchers")
+    other = Server()
     try:
-        list_id = stocked(own.conninfo)
-        with closing(PostgresStorage(own.conninfo)) as storage:
+        other.restore(server().dump("vouchers", database=database))
+        with closing(PostgresStorage(on_database(database), schema="vouchers")) as storage:
+            require_refused(storage, other.conninfo, list_id, "vouchers")
+        options = "-c search_path=vouchers"
+        with closing(PostgresStorage(other.conninfo, schema="vouchers")) as storage:
             host = Host(storage, FixedClock())
             for _ in range(2):
-                with psycopg.connect(own.conninfo) as connection:
+                with psycopg.connect(other.conninfo, options=options) as connection:
                     assert host.vouchers.using(connection).lists.get(list_id).available == 1
-                own.crash()
+                other.crash()
     finally:
-        own.remove()
+        other.remove()

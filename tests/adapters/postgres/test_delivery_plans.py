@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.postgres.names import STATEMENTS
 from tests.support.host import START
@@ -21,17 +19,15 @@ LOOKUPS = {
 }
 
 
-@pytest.mark.parametrize("analyzed", [False, True])
-def test_no_lookup_reads_a_table_from_end_to_end(storage: PostgresStorage, analyzed: bool) -> None:
+def test_no_lookup_reads_a_table_from_end_to_end(storage: PostgresStorage) -> None:
     defer_many(storage, 6000, retry_at=START)
     with storage.begin() as tx:
-        if analyzed:
+        bad = []
+        for _ in range(2):
+            for name, values in LOOKUPS.items():
+                plan = [row[0] for row in tx.session.fetch(f"EXPLAIN {STATEMENTS[name]}", *values)]
+                if any("Seq Scan" in step for step in plan):
+                    bad.append((name, plan))
             for table in ("pv_deferred", "pv_events"):
                 tx.session.execute(f"ANALYZE {table}")
-        bad = {}
-        for name, values in LOOKUPS.items():
-            plan = [row[0] for row in tx.session.fetch(f"EXPLAIN {STATEMENTS[name]}", *values)]
-            if any("Seq Scan" in step for step in plan):
-                bad[name] = plan
-        tx.commit()
-    assert bad == {}
+    assert bad == []

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
+from typing import Any
 
 import psycopg
 import pytest
 
 from partner_vouchers.adapters.postgres import PostgresStorage
+from partner_vouchers.adapters.postgres.driver import Session
+from partner_vouchers.adapters.postgres.names import STATEMENTS
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
-from partner_vouchers.adapters.sql.columns import first_code_id, last_code_id
 from partner_vouchers.errors import CodesExhausted
 from tests.adapters.postgres.conftest import Connect
 from tests.support.host import FixedClock, Host, some_codes
 from tests.support.postgres import server
 
 
-def pages_read_to_take(storage: PostgresStorage, list_id: str) -> int:
+def pages_read_to_take(schema: str, list_id: str, monkeypatch: pytest.MonkeyPatch) -> int:
     """Return how many pages the server reads to take a code, as far as a new process knows."""
-    with storage.begin() as tx:
-        assert isinstance(tx, PostgresTransaction)
-        start = first_code_id(int(list_id))
-        sql = f"EXPLAIN (ANALYZE, BUFFERS) {tx.session.statements['take_codes']}"
-        never = -1
-        asked = (start, never, int(list_id), start, last_code_id(int(list_id)), 1, start, 1, 0, 0)
-        plan = "\n".join(row[0] for row in tx.session.execute(sql, asked).fetchall())
+    asked = list[tuple[Any, ...]]()
+    fetch = Session.fetch
+
+    def listen(session: Session, statement: str, *values: Any) -> Any:
+        if statement == "take_codes":
+            asked.append(values)
+        return fetch(session, statement, *values)
+
+    with closing(PostgresStorage(server().conninfo, schema=schema)) as new, monkeypatch.context() as patch:
+        patch.setattr(Session, "fetch", listen)
+        with new.begin() as tx:
+            tx.codes.take(list_id, 1)
+        with new.begin() as tx:
+            rows = tx.session.fetch(f"EXPLAIN (ANALYZE, BUFFERS) {STATEMENTS['take_codes']}", *asked[0])
+    plan = "\n".join(row[0] for row in rows)
     # The first line about buffers is that of the whole statement.
     pages = re.search(r"Buffers: shared (?:hit=(\d+))?(?: ?read=(\d+))?", plan)
     assert pages is not None
@@ -46,17 +56,17 @@ def empty(host: Host, list_id: str, codes: int) -> None:
 
 
 def test_an_exhausted_list_is_passed_over_without_looking_even_while_an_old_snapshot_is_open(
-    host: Host, storage: PostgresStorage, schema: str
+    host: Host, storage: PostgresStorage, schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = host.a_list(*some_codes(20_000))
+    found = host.a_list(*some_codes(10_000))
     with psycopg.connect(server().conninfo) as old:
         old.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         old.execute("SELECT 1")
-        empty(host, found.id, 19_999)
-        assert pages_read_to_take(storage, found.id) > 50
+        empty(host, found.id, 9_999)
+        assert pages_read_to_take(schema, found.id, monkeypatch) > 50
         host.give(found.id, "last")
         assert marked(storage, found.id)
-        assert pages_read_to_take(storage, found.id) < 20
+        assert pages_read_to_take(schema, found.id, monkeypatch) < 20
         with pytest.raises(CodesExhausted):
             host.vouchers.codes.assign(list_id=found.id, user_id="late")
         host.upload(found.id, "NEW")

@@ -22,7 +22,6 @@ from tests.concurrency.state import codes_like, csv_file, new_list
 from tests.support.forks import Child, in_child
 from tests.support.host import PATIENCE, FixedClock, Host
 from tests.support.postgres import server
-from tests.support.sinks import ScriptedSink
 
 HOUR = timedelta(hours=1)
 
@@ -33,7 +32,7 @@ def a_pool(conninfo: str) -> Iterator[str | ConnectionPool[Any]]:
         yield pool
 
 
-@pytest.fixture(params=["its own", "the host's"])
+@pytest.fixture(params=["its own", pytest.param("the host's", marks=pytest.mark.deep)])
 def storage(request: pytest.FixtureRequest, schema: str) -> Iterator[PostgresStorage]:
     """A storage with each kind of pool, whose connections the server can tell by the name of the schema."""
     conninfo = make_conninfo(server().conninfo, application_name=schema)
@@ -68,18 +67,6 @@ def test_a_transaction_of_the_parent_goes_on(storage: PostgresStorage, schema: s
     deadline = time.monotonic() + PATIENCE
     while not sessions(schema) <= before:
         assert time.monotonic() < deadline
-
-
-def test_a_child_of_a_child(storage: PostgresStorage) -> None:
-    host = Host(storage, FixedClock())
-    list_id = host.a_list("A", "B", "C").id
-
-    def child() -> list[str]:
-        first = host.give(list_id, "ann")
-        return first + in_child(lambda: host.give(list_id, "bob"))
-
-    assert in_child(child) == ["A", "B"]
-    assert host.give(list_id, "cid") == ["C"]
 
 
 def take(storage: PostgresStorage, name: str, owner: str) -> bool:
@@ -154,26 +141,6 @@ def test_an_upload_of_the_parent_goes_on(storage: PostgresStorage) -> None:
     )
     assert (done.accepted, told) == (30_000, [(9, True)])
     assert vouchers.codes.assign(list_id=other, user_id="ann").code == "B-000000"
-
-
-def test_a_relay_of_the_parent_goes_on(storage: PostgresStorage) -> None:
-    host = Host(storage, FixedClock())
-    list_id = host.a_list(*codes_like("A", 50)).id
-    sink = ScriptedSink()
-    relay = host.vouchers.events.relay(sink, interval=0.05)
-    running = threading.Thread(target=relay.run)
-    running.start()
-    try:
-        given = [in_child(lambda user=user: host.give(list_id, user)) for user in ("ann", "bob")]  # type: ignore[misc]
-        given.append(host.give(list_id, "cid"))
-        deadline = time.monotonic() + PATIENCE
-        while sorted(sink.users()) != ["ann", "bob", "cid"]:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-    finally:
-        relay.stop()
-        running.join()
-    assert given == [[code] for code in codes_like("A", 3)]
 
 
 def test_forks_while_other_threads_are_given_codes(storage: PostgresStorage) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import partner_vouchers
 from tests.support.postgres import server
 
@@ -45,6 +47,7 @@ storage.close()
 """
 
 
+@pytest.mark.deep
 def test_killed_greenlets_keep_no_room_of_the_pool(schema: str) -> None:
     sources = str(Path(partner_vouchers.__file__).parents[1])
     done = subprocess.run(

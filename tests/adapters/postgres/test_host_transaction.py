@@ -8,17 +8,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.rows import dict_row
 
 from partner_vouchers import PartnerVouchersError
-from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.domain.events import StockExhausted, StockLow
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists, StorageBusy
 from tests.adapters.postgres.conftest import Connect, Connection
 from tests.support.host import PATIENCE, Host, some_codes
-from tests.support.ids import shown
-from tests.support.postgres import server
 
 
 def place_order(host: Host, connection: Connection, order: str, list_id: str) -> str:
@@ -34,14 +30,9 @@ def orders(connect: Connect) -> list[Any]:
     return connect().execute("SELECT id, code FROM orders ORDER BY id").fetchall()
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"row_factory": dict_row}, {"cursor_factory": psycopg.ClientCursor}], ids=shown
-)
-def test_the_order_the_code_and_the_event_are_committed_together(
-    host: Host, connect: Connect, options: dict[str, Any]
-) -> None:
+def test_the_order_the_code_and_the_event_are_committed_together(host: Host, connect: Connect) -> None:
     found = host.a_list("A", "B")
-    connection = connect(**options)
+    connection = connect()
     with host.nothing_changes():
         assert place_order(host, connection, "order-1", found.id) == "A"
         assert orders(connect) == []
@@ -49,27 +40,6 @@ def test_the_order_the_code_and_the_event_are_committed_together(
     assert orders(connect) == [("order-1", "A")]
     assert [event.user_id for event in host.events(VoucherRewarded)] == ["order-1"]
     assert host.vouchers.lists.get(found.id).distributed == 1
-
-
-def test_they_are_rolled_back_together(host: Host, connect: Connect) -> None:
-    found = host.a_list("A", "B")
-    connection = connect()
-    with host.nothing_changes():
-        place_order(host, connection, "order-1", found.id)
-        connection.rollback()
-    assert orders(connect) == []
-    assert host.give(found.id, "next") == ["A"]
-
-
-def test_a_transaction_of_an_autocommitting_connection(host: Host, connect: Connect) -> None:
-    found = host.a_list("A", "B")
-    connection = connect(autocommit=True)
-    with connection.transaction():
-        place_order(host, connection, "order-1", found.id)
-    with connection.transaction(force_rollback=True):
-        place_order(host, connection, "order-2", found.id)
-    assert orders(connect) == [("order-1", "A")]
-    assert host.left(found.id) == ["B"]
 
 
 def test_a_call_that_fails_leaves_the_hosts_transaction_as_it_was(host: Host, connect: Connect) -> None:
@@ -86,17 +56,6 @@ def test_a_call_that_fails_leaves_the_hosts_transaction_as_it_was(host: Host, co
     assert len(host.events(StockExhausted)) == 1
 
 
-def test_without_a_transaction_that_somebody_commits_it_is_refused(host: Host, connect: Connect) -> None:
-    closed = connect()
-    closed.close()
-    failed = connect()
-    with pytest.raises(psycopg.Error):
-        failed.execute("SELECT 1 / 0")
-    for connection in (connect(autocommit=True), closed, failed, object(), None):
-        with pytest.raises(HostTransactionError):
-            host.vouchers.using(connection)
-
-
 @pytest.mark.parametrize("isolation", list(psycopg.IsolationLevel)[2:], ids=lambda level: level.name)
 def test_a_transaction_that_does_not_see_what_others_commit_is_refused(
     host: Host, connect: Connect, isolation: psycopg.IsolationLevel
@@ -107,48 +66,6 @@ def test_a_transaction_that_does_not_see_what_others_commit_is_refused(
         host.vouchers.using(connection)
     # The host's transaction is as it was.
     assert connection.execute("SELECT 1").fetchone() == (1,)
-
-
-def test_another_storage_is_refused(connect: Connect, host: Host, schema: str) -> None:
-    connection = connect()
-    other = PostgresStorage(server().conninfo, prefix="other_", schema=schema)
-    try:
-        other.migrate()
-        host_of_other = Host(other, host.clock)
-        place = host_of_other.a_list("X").id
-        # Both are in this database, each with a table of settings of its own.
-        assert host_of_other.vouchers.using(connection).lists.get(place).uploaded == 1
-        connection.execute(f'TRUNCATE "{schema}".other_settings')
-        with pytest.raises(HostTransactionError):
-            host_of_other.vouchers.using(connection)
-        connection.rollback()
-        connection.execute(f'DROP TABLE "{schema}".other_settings')
-        with pytest.raises(HostTransactionError):
-            host_of_other.vouchers.using(connection)
-        connection.rollback()
-    finally:
-        other.close()
-        with connect() as cleaner:
-            left = cleaner.execute(
-                "SELECT CASE relkind WHEN 'r' THEN 'TABLE' ELSE 'SEQUENCE' END, relname FROM pg_class "
-                "WHERE relnamespace = %s::regnamespace AND relname LIKE 'other%%' AND relkind IN ('r', 'S')",
-                (schema,),
-            ).fetchall()
-            for kind, name in left:
-                # A sequence may have gone with the table whose column it numbers.
-                cleaner.execute(f'DROP {kind} IF EXISTS "{schema}"."{name}" CASCADE')
-
-
-def test_uploads_are_refused_and_a_joined_storage_is_not_joined_again(host: Host, connect: Connect) -> None:
-    found = host.a_list("A")
-    connection = connect()
-    vouchers = host.vouchers.using(connection)
-    with pytest.raises(HostTransactionError):
-        vouchers.uploads.add(found.id, b"B\n", filename="b.csv", uploaded_by="ops")
-    with pytest.raises(HostTransactionError):
-        vouchers.using(connection)
-    with pytest.raises(HostTransactionError):
-        vouchers.uploads.recover()
 
 
 # --- a host that takes its time ---

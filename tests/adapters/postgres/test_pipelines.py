@@ -164,23 +164,6 @@ def test_who_waits_for_a_lock_that_was_queued_can_be_interrupted(
         assert tx.keys.get("order-1") is None
 
 
-@pytest.mark.usefixtures("ctrl_c")
-def test_who_waits_while_a_statement_is_prepared_can_be_interrupted(
-    named: PostgresStorage, schema: str
-) -> None:
-    with named.begin() as tx:
-        tx.commit()
-    with psycopg.connect(server().conninfo) as operator:
-        operator.execute(f"LOCK TABLE {schema}.pv_idempotency_keys".encode())
-        thread = interrupt_when_waiting(schema)
-        with pytest.raises(KeyboardInterrupt), named.begin() as tx:
-            tx.keys.get("order-991")
-        thread.join()
-        require_nothing_open(schema)
-    with named.begin() as tx:
-        assert tx.keys.get("order-991") is None
-
-
 def require_nothing_open(schema: str) -> None:
     with psycopg.connect(server().conninfo, autocommit=True) as operator:
         sql = "SELECT state FROM pg_stat_activity WHERE application_name = %s AND state <> 'idle'"

@@ -181,16 +181,12 @@ def test_a_deadlock_with_a_transaction_of_the_host_is_not_noticed(
     assert told.startswith("attempt 2 in a new transaction: the transaction got in the way of another one")
 
 
-CONFLICTS = ["40001", "40P01"]
-
-
 def conflict(code: str, *, times: int) -> str:
     """Return what gives a transaction up that has come to the host's trigger, so many times."""
     return f"IF currval('tries') <= {times} THEN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END IF;"
 
 
-@pytest.mark.parametrize("code", CONFLICTS)
-@pytest.mark.parametrize("at_commit", [False, True])
+@pytest.mark.parametrize("code, at_commit", [("40001", False), ("40P01", True)])
 def test_what_the_server_gave_up_is_done_again(
     open_host: Callable[..., Host], triggers: Callable[..., None], schema: str, code: str, at_commit: bool
 ) -> None:
@@ -215,13 +211,12 @@ def test_what_the_server_gives_up_again_and_again_is_told(
     require_given(host, found)
 
 
-@pytest.mark.parametrize("code", CONFLICTS)
 def test_a_transaction_of_the_host_that_was_given_up_is_the_hosts_to_repeat(
-    open_host: Callable[..., Host], connect: Connect, triggers: Callable[..., None], schema: str, code: str
+    open_host: Callable[..., Host], connect: Connect, triggers: Callable[..., None], schema: str
 ) -> None:
     host = open_host()
     found = a_campaign(host)
-    triggers(conflict(code, times=1))
+    triggers(conflict("40001", times=1))
     connection = connect()
     connection.execute("INSERT INTO orders VALUES ('order-991', 'none')")
     joined = host.vouchers.using(connection)
@@ -339,7 +334,13 @@ CALLS: dict[str, Callable[[Host, str, ScriptedSink, int], object]] = {
 }
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.deep] if name in ("uploads.add", "events.deliver") else [])
+        for name in CALLS
+    ],
+)
 def test_no_call_notices_that_the_connection_of_a_transaction_is_lost(
     storage: PostgresStorage, name: str
 ) -> None:

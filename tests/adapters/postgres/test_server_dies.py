@@ -8,19 +8,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from functools import partial
 from random import Random
 from typing import TypeVar
 
-import psycopg
 import pytest
 
 from partner_vouchers import PartnerVouchers, PerPartner, UploadStatus
 from partner_vouchers.adapters.postgres import PostgresStorage
-from partner_vouchers.adapters.postgres.pipeline import Pipeline
 from partner_vouchers.errors import (
-    CodesExhausted,
     CommitOutcomeUnknown,
     FileAlreadyUploaded,
     StorageBusy,
@@ -31,7 +27,6 @@ from partner_vouchers.errors import (
 from tests.concurrency.state import checked, codes_like, csv_file, new_list
 from tests.support.host import PATIENCE
 from tests.support.postgres import Server
-from tests.support.postgres import server as shared_server
 
 T = TypeVar("T")
 
@@ -56,6 +51,7 @@ def insist(call: Callable[[], T], met: Counter[str]) -> T:
             time.sleep(0.02)
 
 
+@pytest.mark.deep
 def test_a_server_that_dies_again_and_again_loses_and_doubles_nothing(
     own_server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -127,86 +123,3 @@ def test_a_server_that_dies_again_and_again_loses_and_doubles_nothing(
     assert sorted(checked(vouchers, storage, other).left) == sorted(uploaded)
     assert again + met.total() > 0
     storage.close()
-
-
-def test_idle_connections_that_broke_are_replaced_without_the_caller_noticing(own_server: Server) -> None:
-    with closing(PostgresStorage(own_server.conninfo)) as storage:
-        storage.migrate()
-        vouchers = PartnerVouchers(storage)
-        list_id = new_list(vouchers, "sale", codes_like("PM", 50))
-        with ThreadPoolExecutor(6) as threads:
-            list(
-                threads.map(
-                    lambda user: vouchers.codes.assign(list_id=list_id, user_id=user), map(str, range(12))
-                )
-            )
-        own_server.crash()
-        assert vouchers.codes.assign(list_id=list_id, user_id="ann").code == "PM-000012"
-
-
-def test_a_connection_that_is_lost_in_the_middle_is_a_typed_error_and_nothing_is_stored(
-    storage: PostgresStorage,
-) -> None:
-    vouchers = PartnerVouchers(storage)
-    list_id = new_list(vouchers, "sale", codes_like("PM", 3))
-
-    def assign_and_lose(statement: str) -> None:
-        with storage.begin() as tx:
-            tx.codes.take(list_id, 1)
-            (pid,) = tx.session.execute("SELECT pg_backend_pid()").fetchall()[0]
-            terminate(pid, storage)
-            if statement == "commit":
-                tx.commit()
-            tx.codes.take(list_id, 1)
-
-    with pytest.raises(StorageUnavailable):
-        assign_and_lose("take")
-    # The server had not been asked to commit, but from here that looks the same.
-    with pytest.raises((CommitOutcomeUnknown, StorageUnavailable)):
-        assign_and_lose("commit")
-    assert [
-        vouchers.codes.assign(list_id=list_id, user_id=user).code for user in ("a", "b", "c")
-    ] == codes_like("PM", 3)
-    with pytest.raises(CodesExhausted):
-        vouchers.codes.assign(list_id=list_id, user_id="d")
-
-
-def terminate(pid: int, storage: PostgresStorage) -> None:
-    """End a connection of the storage, and wait until the server has done so."""
-    with storage.begin(write=False) as tx:
-        tx.session.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,)).fetchall()
-
-
-def test_a_commit_whose_answer_was_lost_says_so(
-    storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    vouchers = PartnerVouchers(storage)
-    list_id = new_list(vouchers, "sale", codes_like("PM", 3))
-    commit = Pipeline.commit
-
-    def lose_the_answer(pipeline: Pipeline) -> bytes | None:
-        commit(pipeline)
-        monkeypatch.undo()
-        pipeline.connection.close()
-        raise psycopg.OperationalError("server closed the connection unexpectedly")
-
-    def ask() -> str:
-        return vouchers.codes.assign(list_id=list_id, user_id="ann", idempotency_key="order-1").code
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Pipeline, "commit", lose_the_answer)
-        with pytest.raises(CommitOutcomeUnknown, match="idempotency key"):
-            ask()
-    assert ask() == "PM-000000"
-    assert vouchers.lists.get(list_id).distributed == 1
-
-
-def test_connections_that_the_server_ended_because_they_were_idle(schema: str) -> None:
-    conninfo = f"{shared_server().conninfo} options='-c idle_session_timeout=50'"
-    with closing(PostgresStorage(conninfo, schema=schema)) as storage:
-        vouchers = PartnerVouchers(storage)
-        list_id = new_list(vouchers, "A", codes_like("A", 3))
-        for user in ("ann", "bob", "cid"):
-            time.sleep(0.2)
-            vouchers.codes.assign(list_id=list_id, user_id=user)
-        assert len(checked(vouchers, storage, list_id).given) == 3

@@ -18,14 +18,14 @@ from tests.concurrency.teams import in_threads
 from tests.concurrency.work import assign_until_exhausted
 
 
-@pytest.mark.parametrize("low_stock_at", [None, 20, 500, PercentUsed(50)], ids=str)
-def test_each_level_is_told_once(storage: PostgresStorage, low_stock_at: LowStock | None) -> None:
+@pytest.mark.parametrize("low_stock_at", [20, PercentUsed(50)], ids=str)
+def test_each_level_is_told_once(storage: PostgresStorage, low_stock_at: LowStock) -> None:
     vouchers = PartnerVouchers(storage)
     vouchers.partners.add("Puma")
     made = vouchers.lists.create(
         partner="Puma", tag="sale", name="Sale", expires_at=FAR, low_stock_at=low_stock_at
     )
-    for round_number in range(3):
+    for round_number in range(2):
         codes = codes_like(f"PM{round_number}", 160)
         vouchers.uploads.add(made.id, csv_file(codes), filename="a.csv", uploaded_by="ops")
         jobs = [
@@ -36,11 +36,8 @@ def test_each_level_is_told_once(storage: PostgresStorage, low_stock_at: LowStoc
         assert sorted(code for _, code in got) == codes
         told = Counter(type(entry.event) for entry in outbox(storage))
         assert told[StockExhausted] == round_number + 1
-        # A threshold above all that was uploaded stays crossed, unless the list was empty in between.
-        assert told[StockLow] <= round_number + 1
-        if low_stock_at in (20, PercentUsed(50)):
-            assert told[StockLow] >= 1
-    assert len(checked(vouchers, storage, made.id).given) == 480
+        assert 1 <= told[StockLow] <= round_number + 1
+    assert len(checked(vouchers, storage, made.id).given) == 320
 
 
 def test_whoever_takes_the_last_code_tells_also_when_many_do_at_once(storage: PostgresStorage) -> None:
@@ -52,7 +49,7 @@ def test_whoever_takes_the_last_code_tells_also_when_many_do_at_once(storage: Po
     def ask(user: str) -> None:
         vouchers.codes.assign(list_id=made.id, user_id=user)
 
-    for round_number in range(12):
+    for round_number in range(4):
         codes = codes_like(f"PM{round_number}", 6)
         vouchers.uploads.add(made.id, csv_file(codes), filename="a.csv", uploaded_by="ops")
         in_threads(storage, [partial(ask, f"user-{round_number}-{number}") for number in range(6)])

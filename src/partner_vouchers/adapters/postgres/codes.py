@@ -158,8 +158,7 @@ class PostgresCodes(SqlCodes):
 class PostgresAssignments(SqlAssignments):
     """Who has which code."""
 
-    def __init__(self, db: Session) -> None:
-        self._db: Session = db
+    _db: Session
 
     def add(self, assignments: Sequence[Assignment]) -> None:
         rows = [
@@ -202,8 +201,7 @@ class PostgresLimits(SqlLimits):
     others do not see. Who has it alone knows the count exactly.
     """
 
-    def __init__(self, db: Session) -> None:
-        self._db: Session = db
+    _db: Session
 
     def get_for_update(self, campaign_id: str) -> tuple[Limit, ...]:
         db = self._db

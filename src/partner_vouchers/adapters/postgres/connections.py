@@ -102,7 +102,6 @@ class Connections:
             if lent is not None:
                 lent.drop_inherited()
         self._lent.clear()
-        self._lent.clear()
         if self._own is not None:
             for connection in self._own.connections():
                 drop_inherited(connection)
@@ -169,7 +168,7 @@ class PooledConnection:
             self.connection = self._own = self._pool.lend()
             return
         self._lent[id(self)] = ref(self)
-        context = _lending(self._pool)
+        context = self._pool.connection()
         self.connection = context.__enter__()
         self._context = context
         self._autocommit = self.connection.autocommit
@@ -202,27 +201,6 @@ class PooledConnection:
             drop_inherited(self.connection)
             _NEVER_ENDED.append(self._context)
         self._own = self._context = None
-
-
-class _FromPsycopg:
-    """Does what `connection()` of `psycopg_pool` does, and nothing at all if it is dropped in a child process."""
-
-    def __init__(self, pool: Any) -> None:
-        self._pool = pool
-
-    def __enter__(self) -> Connection:
-        connection: Connection = self._pool.getconn()
-        self._connection = connection
-        return connection
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.putconn(self._connection)
-
-
-def _lending(pool: Pool) -> AbstractContextManager[Connection]:
-    if hasattr(pool, "getconn") and hasattr(pool, "putconn"):
-        return _FromPsycopg(pool)
-    return pool.connection()
 
 
 _ALL: WeakSet[Connections] = WeakSet()

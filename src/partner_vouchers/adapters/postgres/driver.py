@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from functools import wraps
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import psycopg
 from psycopg import generators
@@ -20,11 +21,9 @@ from partner_vouchers.errors import StorageBusy
 
 Connection = psycopg.Connection[Any]
 
-_SHORTEST_QUEUE, _LONGEST_QUEUE = 0.1, 1.0
-"""Seconds to queue for the lock of a list before other transactions are let through."""
-_PAUSES = 2
-"""For how many times as long as it queued a caller then lets others pass."""
-_LOOK_SECONDS = 0.05
+_QUEUE_SECONDS, _ASIDE_SECONDS, _LOOK_SECONDS = 0.4, 0.8, 0.05
+"""How long to queue for the lock of a list, then to let others pass, looking how often whether it is free."""
+_QUEUE = "partner_vouchers_queue"
 _COPY_BYTES = 128 * 1024
 
 MOST_LOCKS = 1_000
@@ -33,6 +32,24 @@ MOST_LOCKS = 1_000
 # Locks depend on the oid of a table, so two names of the same tables share them.
 TABLES = "'pv_settings'::regclass::oid::bigint"
 KEY = f"(%s::bigint # {TABLES})"
+
+
+Arguments = ParamSpec("Arguments")
+T = TypeVar("T")
+
+
+def _translating(method: Callable[Arguments, T]) -> Callable[Arguments, T]:
+    """Let a method raise errors of this library, which do not refer to those of the driver."""
+
+    @wraps(method)
+    def call(*arguments: Arguments.args, **options: Arguments.kwargs) -> T:
+        try:
+            return method(*arguments, **options)
+        except psycopg.Error as error:
+            failure = translated(error)
+        raise failure
+
+    return call
 
 
 class Copy:
@@ -67,14 +84,9 @@ class Copy:
         """
         self._wait(generators.copy_end(self._connection.pgconn, None))
 
+    @_translating
     def _wait(self, work: Generator[Any, Any, Any]) -> None:
-        try:
-            self._connection.wait(work)
-        except psycopg.Error as error:
-            failure = translated(error)
-        else:
-            return
-        raise failure
+        self._connection.wait(work)
 
 
 class Session:
@@ -106,6 +118,7 @@ class Session:
             self._known_cursor = with_loaders(psycopg.Cursor(self.connection, row_factory=tuple_row))
         return self._known_cursor
 
+    @_translating
     def execute(
         self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
     ) -> psycopg.Cursor[TupleRow]:
@@ -114,13 +127,10 @@ class Session:
         Raises:
             StorageError: the server or the connection failed.
         """
-        try:
-            self._flush()
-            return self._cursor.execute(self._statements(statement), parameters)
-        except psycopg.Error as error:
-            failure = translated(error)
-        raise failure
+        self._flush()
+        return self._cursor.execute(self._statements(statement), parameters)
 
+    @_translating
     def fetch(self, statement: str, *parameters: Value) -> list[TupleRow]:
         """Execute a statement that is often executed, and return its rows.
 
@@ -129,12 +139,9 @@ class Session:
         """
         if self._pipeline is None:
             return self.execute(statement, parameters).fetchall()
-        try:
-            return self._pipeline.fetch(self._statements(statement), parameters)
-        except psycopg.Error as error:
-            failure = translated(error)
-        raise failure
+        return self._pipeline.fetch(self._statements(statement), parameters)
 
+    @_translating
     def queue(self, statement: str, *parameters: Value) -> None:
         """Execute a statement whose answer is not needed: with the next one, or with the commit.
 
@@ -143,14 +150,8 @@ class Session:
         """
         if self._pipeline is None:
             self.execute(statement, parameters)
-            return
-        try:
-            self._pipeline.queue(self._statements(statement), parameters)
-        except psycopg.Error as error:
-            failure = translated(error)
         else:
-            return
-        raise failure
+            self._pipeline.queue(self._statements(statement), parameters)
 
     def change(self, statement: str, *parameters: Value) -> int:
         return self.execute(statement, parameters).rowcount
@@ -172,29 +173,21 @@ class Session:
         """
         return command(self.connection, b"COMMIT") if self._pipeline is None else self._pipeline.commit()
 
+    @_translating
     def run(self, statement: str) -> None:
         """Execute a statement that has neither parameters nor names in it."""
-        try:
-            self._flush()
-            self._cursor.execute(statement.encode(), prepare=False)
-        except psycopg.Error as error:
-            failure = translated(error)
-        else:
-            return
-        raise failure
+        self._flush()
+        self._cursor.execute(statement.encode(), prepare=False)
 
+    @_translating
     def begin_copy(self, statement: str) -> Copy:
         """Begin to copy rows in the server's text format. Nothing else can be executed before `Copy.end`.
 
         Raises:
             StorageError: the server or the connection failed.
         """
-        try:
-            self._flush()
-            return Copy(self.connection, self._statements(statement))
-        except psycopg.Error as error:
-            failure = translated(error)
-        raise failure
+        self._flush()
+        return Copy(self.connection, self._statements(statement))
 
     # After waiting for one of these locks, read the tables with a later statement: the one that waits sees
     # them as they were before.
@@ -242,29 +235,25 @@ class Session:
         key = lock_number("list", str(number))
         if not self.writes or self._try(key):
             return
-        (patience,) = self.execute(
+        ((patience,),) = self.fetch(
             "SELECT setting::integer / 1000.0 FROM pg_settings WHERE name = 'lock_timeout'"
-        ).fetchall()[0]
+        )
         deadline = time.monotonic() + (float(patience) or 30.0)
-        queue = _SHORTEST_QUEUE
         while True:
-            self.run("SAVEPOINT partner_vouchers_queue")
-            self.run(f"SET LOCAL lock_timeout = {int(queue * 1000)}")
+            self.run(f"SAVEPOINT {_QUEUE}; SET LOCAL lock_timeout = {int(_QUEUE_SECONDS * 1000)}")
             try:
-                self.execute(f"SELECT pg_advisory_xact_lock({KEY})", (key,))
+                self.fetch(f"SELECT pg_advisory_xact_lock({KEY})", key)
             except StorageBusy:
-                self.run("ROLLBACK TO SAVEPOINT partner_vouchers_queue")
-                aside = time.monotonic() + _PAUSES * queue
+                self.run(f"ROLLBACK TO SAVEPOINT {_QUEUE}")
+                aside = time.monotonic() + _ASIDE_SECONDS
                 while time.monotonic() < aside:
                     if time.monotonic() >= deadline:
                         raise
                     getattr(self.connection, "sleep", time.sleep)(_LOOK_SECONDS)
                     if self._try(key):
                         return
-                queue = min(2 * queue, _LONGEST_QUEUE)
             else:
-                self.run(f"SET LOCAL lock_timeout = {int(patience * 1000)}")
-                self.run("RELEASE SAVEPOINT partner_vouchers_queue")
+                self.run(f"SET LOCAL lock_timeout = {int(patience * 1000)}; RELEASE SAVEPOINT {_QUEUE}")
                 return
 
     def _flush(self) -> None:

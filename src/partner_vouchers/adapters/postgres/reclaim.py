@@ -16,20 +16,8 @@ from partner_vouchers.adapters.sql.session import first
 Begin = Callable[[], AbstractContextManager[PostgresTransaction]]
 
 _SLICE, _SMALL_SLICE = 20_000, 2_000
-_LAST = (
-    "delete_pieces_of_list",
-    "delete_faults_of_list",
-    "delete_uploads_of_list",
-    "delete_imports_of_list",
-    "delete_position_of_list",
-    "delete_level_of_list",
-    "delete_distributed_of_list",
-    "delete_returned_of_list",
-    "delete_reservations_of_list",
-    "delete_ended_reservations_of_list",
-    "mark_list_reclaimed",
-)
-"""What is left of a list once its codes are gone."""
+_TABLES = ("uploads", "imports", "positions", "announced", "distributed", "ended_reservations")
+"""What else has rows of a list."""
 
 
 def abandon_upload(begin: Begin, upload_id: str) -> None:
@@ -78,8 +66,16 @@ def reclaim_lists(begin: Begin, seconds: float | None) -> None:
             tx.session.lock("import", str(number))
             bounds = first_code_id(number), last_code_id(number)
             if tx.session.fetch("delete_codes_of_list", *bounds, slice_, scope_id)[0][0] < slice_:
-                for statement in _LAST:
+                for statement in (
+                    "delete_pieces_of_list",
+                    "delete_faults_of_list",
+                    "delete_open_reservations",
+                ):
                     tx.session.change(statement, number)
+                tx.session.change("delete_returned_between", *bounds)
+                for table in _TABLES:
+                    tx.session.change(f"DELETE FROM pv_{table} WHERE list_id = ?", number)
+                tx.session.change("mark_list_reclaimed", number)
             tx.commit()
         if time.monotonic() >= deadline:
             return

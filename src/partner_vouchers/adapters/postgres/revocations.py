@@ -21,8 +21,7 @@ class PostgresRevocations(SqlRevocations):
     of its events one by one, and leaves out those that are locked.
     """
 
-    def __init__(self, db: Session) -> None:
-        self._db: Session = db
+    _db: Session
 
     def get_for_update(self, assignment_id: str) -> Assignment | None:
         code_id = to_number(assignment_id)

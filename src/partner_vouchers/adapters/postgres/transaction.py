@@ -16,8 +16,7 @@ from partner_vouchers.adapters.postgres.leases import PostgresLeases
 from partner_vouchers.adapters.postgres.outbox import PostgresOutbox
 from partner_vouchers.adapters.postgres.redemptions import PostgresRedemptions
 from partner_vouchers.adapters.postgres.revocations import PostgresRevocations
-from partner_vouchers.adapters.postgres.users import PostgresUsers
-from partner_vouchers.adapters.sql.transaction import SqlTransaction
+from partner_vouchers.adapters.sql.transaction import Part, SqlTransaction
 
 if TYPE_CHECKING:
     from partner_vouchers.adapters.postgres.shared import Shared
@@ -31,37 +30,16 @@ class PostgresTransaction(SqlTransaction[Session]):
         self.shared: Shared = shared
         self._last_taken: dict[int, int] = {}
 
+    assignments = Part(PostgresAssignments)
+    revocations = Part(PostgresRevocations)
+    reservations = Part(PostgresReservations)
+    limits = Part(PostgresLimits)
+    outbox = Part(PostgresOutbox)
+    redemptions = Part(PostgresRedemptions)
+
     @property
     def codes(self) -> PostgresCodes:
         return PostgresCodes(self.session, self.shared.heads, self._last_taken)
-
-    @property
-    def assignments(self) -> PostgresAssignments:
-        return PostgresAssignments(self.session)
-
-    @property
-    def revocations(self) -> PostgresRevocations:
-        return PostgresRevocations(self.session)
-
-    @property
-    def users(self) -> PostgresUsers:
-        return PostgresUsers(self.session)
-
-    @property
-    def reservations(self) -> PostgresReservations:
-        return PostgresReservations(self.session)
-
-    @property
-    def limits(self) -> PostgresLimits:
-        return PostgresLimits(self.session)
-
-    @property
-    def outbox(self) -> PostgresOutbox:
-        return PostgresOutbox(self.session)
-
-    @property
-    def redemptions(self) -> PostgresRedemptions:
-        return PostgresRedemptions(self.session)
 
     @property
     def leases(self) -> PostgresLeases:

@@ -156,7 +156,7 @@ class SqlLimits:
             period = None if each.period is None else each.period.value
             self._db.change("add_limit", campaign_id, place, each.count, each.per.value, period, each.zone)
         for key, codes in counts.items():
-            self._db.change("put_limit_count", campaign_id, key, codes)
+            self._db.change("raise_limit_count", campaign_id, key, codes)
 
     def given(self, campaign_id: str, window: Window) -> int:
         asked = (origin_of(campaign_id, None), *_bounds(window))

@@ -21,6 +21,19 @@ from partner_vouchers.errors import StorageError
 AnySession = TypeVar("AnySession", bound=Session)
 
 
+Repository = TypeVar("Repository", covariant=True)
+
+
+class Part(Generic[Repository]):
+    """A repository of a transaction, which is made each time it is asked for."""
+
+    def __init__(self, kind: Callable[[Any], Repository]) -> None:
+        self._kind = kind
+
+    def __get__(self, tx: SqlTransaction[Any], owner: object) -> Repository:
+        return self._kind(tx.session)
+
+
 class SqlTransaction(Generic[AnySession]):
     """The repositories of one transaction (`ports.Transaction`). A database adds those in which it differs.
 
@@ -49,65 +62,24 @@ class SqlTransaction(Generic[AnySession]):
         """What the storage remembers of its lists; each storage has one of its own."""
         return self._catalog
 
-    @property
-    def partners(self) -> SqlPartners:
-        return SqlPartners(self.session)
-
-    @property
-    def lists(self) -> SqlLists:
-        return SqlLists(self.session)
+    partners = Part(SqlPartners)
+    lists = Part(SqlLists)
+    keys = Part(SqlIdempotencyKeys)
+    deliveries = Part(SqlDeliveries)
+    reservations = Part(SqlReservations)
+    limits = Part(SqlLimits)
+    refusals = Part(SqlRefusals)
+    audit = Part(SqlAudit)
+    uploads = Part(SqlUploads)
+    revocations = Part(SqlRevocations)
+    users = Part(SqlUsers)
+    redemptions = Part(SqlRedemptions)
+    reports = Part(SqlReports)
+    settings = Part(SqlSettings)
 
     @property
     def campaigns(self) -> SqlCampaigns:
         return SqlCampaigns(self.session, self._catalog)
-
-    @property
-    def keys(self) -> SqlIdempotencyKeys:
-        return SqlIdempotencyKeys(self.session)
-
-    @property
-    def deliveries(self) -> SqlDeliveries:
-        return SqlDeliveries(self.session)
-
-    @property
-    def reservations(self) -> SqlReservations:
-        return SqlReservations(self.session)
-
-    @property
-    def limits(self) -> SqlLimits:
-        return SqlLimits(self.session)
-
-    @property
-    def refusals(self) -> SqlRefusals:
-        return SqlRefusals(self.session)
-
-    @property
-    def audit(self) -> SqlAudit:
-        return SqlAudit(self.session)
-
-    @property
-    def uploads(self) -> SqlUploads:
-        return SqlUploads(self.session)
-
-    @property
-    def revocations(self) -> SqlRevocations:
-        return SqlRevocations(self.session)
-
-    @property
-    def users(self) -> SqlUsers:
-        return SqlUsers(self.session)
-
-    @property
-    def redemptions(self) -> SqlRedemptions:
-        return SqlRedemptions(self.session)
-
-    @property
-    def reports(self) -> SqlReports:
-        return SqlReports(self.session)
-
-    @property
-    def settings(self) -> SqlSettings:
-        return SqlSettings(self.session)
 
     def commit(self) -> None:
         self._commit()

@@ -17,27 +17,25 @@ class SqlUsers:
         self._db = db
 
     def host_events(self, user_id: str) -> list[tuple[int, Event]]:
-        return [(row[0], event_from_json(row[1], row[2])) for row in self._events(user_id)]
+        return [(max(row[0], 0), event_from_json(row[1], row[2])) for row in self._events(user_id)]
 
     def rename(self, user_id: str, new_id: str) -> int:
         db = self._db
         for position, _, payload in self._events(user_id):
-            db.queue("replace_payload", renamed(payload, new_id), position)
+            db.queue("replace_payload", _renamed(payload, new_id), position)
         db.change("rename_assignments", new_id, user_id)
         db.change("rename_deferred", user_key(new_id), user_id, new_id, user_key(user_id))
         ended = db.change("rename_ended_reservations", new_id, user_id)
         return ended + db.change("rename_reservations", new_id, user_id)
 
     def _events(self, user_id: str) -> list[Row]:
-        return list(events_of(user_id, self._db.fetch("events_with_text", quoted(user_id))))
+        # No event gets its position meanwhile.
+        self._db.lock("event order")
+        quoted = json.dumps(user_id, ensure_ascii=False)
+        return list(_events_of(user_id, self._db.fetch("events_with_text", quoted)))
 
 
-def quoted(user_id: str) -> str:
-    """Return an id as it is in the JSON of an event."""
-    return json.dumps(user_id, ensure_ascii=False)
-
-
-def events_of(user_id: str, rows: list[Row]) -> Iterator[Row]:
+def _events_of(user_id: str, rows: list[Row]) -> Iterator[Row]:
     """Yield those rows of events that are about a user; the last column is the JSON."""
     for row in rows:
         try:
@@ -48,6 +46,6 @@ def events_of(user_id: str, rows: list[Row]) -> Iterator[Row]:
             yield row
 
 
-def renamed(payload: str, new_id: str) -> str:
+def _renamed(payload: str, new_id: str) -> str:
     """Return the JSON of an event about another user."""
     return json.dumps(json.loads(payload) | {"user_id": new_id}, ensure_ascii=False, separators=(",", ":"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from partner_vouchers.adapters.sql.outbox import SqlOutbox
-from partner_vouchers.adapters.sql.transaction import SqlTransaction
+from partner_vouchers.adapters.sql.transaction import Part, SqlTransaction
 from partner_vouchers.adapters.sqlite.codes import SQLiteAssignments, SQLiteCodes, SQLiteReservations
 from partner_vouchers.adapters.sqlite.driver import Database
 from partner_vouchers.adapters.sqlite.leases import SQLiteLeases
@@ -19,26 +19,12 @@ class SQLiteTransaction(SqlTransaction[SQLiteSession]):
         """The connection, for the other parts of this adapter."""
         return self.session.connection
 
-    @property
-    def codes(self) -> SQLiteCodes:
-        return SQLiteCodes(self.session)
-
-    @property
-    def assignments(self) -> SQLiteAssignments:
-        return SQLiteAssignments(self.session)
-
-    @property
-    def outbox(self) -> SqlOutbox:
-        return SqlOutbox(self.session)
+    codes = Part(SQLiteCodes)
+    assignments = Part(SQLiteAssignments)
+    outbox = Part(SqlOutbox)
+    revocations = Part(SQLiteRevocations)
+    reservations = Part(SQLiteReservations)
 
     @property
     def leases(self) -> SQLiteLeases:
         return SQLiteLeases(self.db)
-
-    @property
-    def revocations(self) -> SQLiteRevocations:
-        return SQLiteRevocations(self.session)
-
-    @property
-    def reservations(self) -> SQLiteReservations:
-        return SQLiteReservations(self.session)

@@ -86,8 +86,7 @@ WITH parts AS (
 )
 INSERT INTO pv_distributed AS d (list_id, connection, codes, reserved)
 SELECT CAST(? AS bigint), pg_backend_pid(), coalesce(sum(codes), 0), coalesce(sum(reserved), 0) FROM parts
-ON CONFLICT (list_id, connection) DO UPDATE
-SET codes = d.codes + excluded.codes, reserved = d.reserved + excluded.reserved
+{adds_to_counters}
 
 -- range_of_upload --
 SELECT list_id, first_code, last_code FROM pv_uploads WHERE id = ? AND status = 'Completed'

@@ -26,30 +26,8 @@ DELETE FROM pv_upload_pieces WHERE upload_id IN (SELECT id FROM pv_uploads WHERE
 -- delete_faults_of_list --
 DELETE FROM pv_upload_faults WHERE upload_id IN (SELECT id FROM pv_uploads WHERE list_id = ?)
 
--- delete_uploads_of_list --
-DELETE FROM pv_uploads WHERE list_id = ?
-
--- delete_imports_of_list --
-DELETE FROM pv_imports WHERE list_id = ?
-
--- delete_position_of_list --
-DELETE FROM pv_positions WHERE list_id = ?
-
--- delete_level_of_list --
-DELETE FROM pv_announced WHERE list_id = ?
-
--- delete_distributed_of_list --
-DELETE FROM pv_distributed WHERE list_id = ?
-
--- delete_returned_of_list --
-DELETE FROM pv_returned AS r USING (SELECT CAST(? AS bigint) AS number) AS l
-WHERE r.code_id > l.number << 32 AND r.code_id < (l.number + 1) << 32
-
--- delete_reservations_of_list --
+-- delete_open_reservations --
 DELETE FROM pv_reservations WHERE list_id = ? AND state = 'Open'
-
--- delete_ended_reservations_of_list --
-DELETE FROM pv_ended_reservations WHERE list_id = ?
 
 -- mark_list_reclaimed --
 UPDATE pv_lists SET removed = 2 WHERE id = ?

@@ -23,10 +23,14 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 -- Part: what is kept of a reservation when it ends, besides how it ended.
 id, code_id, code, list_id, user_id, origin, reserved_at, expires_at
 
--- count_confirmed --
-INSERT INTO pv_distributed AS d (list_id, connection, codes, reserved) VALUES (?, pg_backend_pid(), 1, -1)
+-- adds_to_counters --
+-- Part: adds to the counters of a list that this connection keeps.
 ON CONFLICT (list_id, connection) DO UPDATE
 SET codes = d.codes + excluded.codes, reserved = d.reserved + excluded.reserved
+
+-- count_confirmed --
+INSERT INTO pv_distributed AS d (list_id, connection, codes, reserved) VALUES (?, pg_backend_pid(), 1, -1)
+{adds_to_counters}
 
 -- count_given --
 -- Counts a code as given on a day.
@@ -35,9 +39,7 @@ ON CONFLICT (list_id, day, connection) DO UPDATE SET codes = g.codes + 1
 
 -- count_returned --
 INSERT INTO pv_distributed AS d (list_id, connection, codes, reserved)
-SELECT n.list_id, pg_backend_pid(), 0, -n.codes
-FROM (VALUES (CAST(? AS bigint), CAST(? AS integer))) AS n (list_id, codes)
-ON CONFLICT (list_id, connection) DO UPDATE SET reserved = d.reserved + excluded.reserved
+VALUES (?, pg_backend_pid(), 0, -CAST(? AS integer)) {adds_to_counters}
 
 -- count_returned_as_withdrawn --
 WITH returned (list_id, codes) AS (VALUES (CAST(? AS bigint), CAST(? AS integer))),
@@ -45,8 +47,7 @@ withdrawn AS (
     UPDATE pv_stock AS s SET withdrawn = s.withdrawn + r.codes FROM returned AS r WHERE s.list_id = r.list_id
 )
 INSERT INTO pv_distributed AS d (list_id, connection, codes, reserved)
-SELECT list_id, pg_backend_pid(), 0, -codes FROM returned
-ON CONFLICT (list_id, connection) DO UPDATE SET reserved = d.reserved + excluded.reserved
+SELECT list_id, pg_backend_pid(), 0, -codes FROM returned {adds_to_counters}
 
 -- add_returned --
 INSERT INTO pv_returned (code_id, code) VALUES (?, ?)
@@ -56,12 +57,13 @@ INSERT INTO pv_returned (code_id, code) VALUES (?, ?)
 SELECT coalesce(sum(codes), 0)::bigint, current_setting('max_connections')::integer
 FROM pv_limit_counts WHERE campaign_id = ? AND span = ?
 
--- put_limit_count --
-INSERT INTO pv_limit_counts (campaign_id, span, part, codes) VALUES (?, ?, mod(pg_backend_pid(), 64), ?)
+-- adds_to_limit_count --
+-- Part: adds to the count of a window that this connection keeps.
+ON CONFLICT (campaign_id, span, part) DO UPDATE SET codes = c.codes + excluded.codes
 
 -- raise_limit_count --
 INSERT INTO pv_limit_counts AS c (campaign_id, span, part, codes) VALUES (?, ?, mod(pg_backend_pid(), 64), ?)
-ON CONFLICT (campaign_id, span, part) DO UPDATE SET codes = c.codes + excluded.codes
+{adds_to_limit_count}
 
 -- lower_limit_count --
 -- Adds a negative number to a window in which codes were counted.
@@ -69,4 +71,4 @@ INSERT INTO pv_limit_counts AS c (campaign_id, span, part, codes)
 SELECT n.campaign_id, n.span, mod(pg_backend_pid(), 64), n.codes
 FROM (VALUES (CAST(? AS text), CAST(? AS text), CAST(? AS integer))) AS n (campaign_id, span, codes)
 WHERE EXISTS (SELECT 1 FROM pv_limit_counts AS k WHERE k.campaign_id = n.campaign_id AND k.span = n.span)
-ON CONFLICT (campaign_id, span, part) DO UPDATE SET codes = c.codes + excluded.codes
+{adds_to_limit_count}

@@ -22,8 +22,8 @@ SELECT (CAST(? AS bigint) << 32) + (1::bigint << 31) + nextval('pv_restocked_ids
 INSERT INTO pv_returned (code_id, code) VALUES (?, ?)
 
 -- count_restocked --
-INSERT INTO pv_distributed AS d (list_id, connection, codes) VALUES (?, pg_backend_pid(), -1)
-ON CONFLICT (list_id, connection) DO UPDATE SET codes = d.codes + excluded.codes
+INSERT INTO pv_distributed AS d (list_id, connection, codes, reserved) VALUES (?, pg_backend_pid(), -1, 0)
+{adds_to_counters}
 
 -- count_revoked --
 UPDATE pv_stock SET retired = retired + 1 WHERE list_id = ?

@@ -63,9 +63,6 @@ UPDATE pv_stock SET next_run_out = (
     ORDER BY r.expires_at LIMIT 1)
 WHERE list_id = ?1
 
--- put_limit_count --
-INSERT INTO pv_limit_counts (campaign_id, span, codes) VALUES (?, ?, ?)
-
 -- raise_limit_count --
 INSERT INTO pv_limit_counts AS c (campaign_id, span, codes) VALUES (?, ?, ?)
 ON CONFLICT (campaign_id, span) DO UPDATE SET codes = c.codes + excluded.codes
