@@ -11,7 +11,7 @@ from partner_vouchers.adapters.sql.uploads import SqlUploads
 from partner_vouchers.domain.events import UploadCompleted, UploadFailed
 from partner_vouchers.usecases.upload_lease import LEASE
 from tests.support.host import MICROSECOND, PATIENCE, Host, some_codes
-from tests.usecases.test_uploads_taken_over import Stop, kill_before_publishing
+from tests.usecases.test_uploads_running import Stop, before_the_codes_were_published, kill
 
 CODES = some_codes(50)
 
@@ -45,10 +45,10 @@ def test_an_upload_that_was_entered_and_killed_meanwhile_is_settled_before_the_n
         uploading = threads.submit(host.upload, found.id, "OTHER")
         try:
             assert looked.reached.wait(PATIENCE)
-            kill_before_publishing(host, found.id)
+            kill(host, before_the_codes_were_published, found.id, *CODES)
             host.clock.now += LEASE + MICROSECOND
         finally:
             looked.go_on.set()
         assert uploading.result(PATIENCE).accepted == 1
-    assert host.left(found.id) == [*some_codes(5_000), "OTHER"]
+    assert host.left(found.id) == [*CODES, "OTHER"]
     assert host.vouchers.uploads.recover() == []
