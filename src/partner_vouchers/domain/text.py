@@ -38,7 +38,10 @@ def require_name(
     Raises:
         InvalidInput: it is not; the error is of the class `error`.
     """
-    text = _require_str(field, value, error)
+    text = value if type(value) is str else _require_str(field, value, error)
+    # Of printable characters only the space is white.
+    if 0 < len(text) <= most and text.isprintable() and not text.isspace():
+        return text
     if not text.strip():
         raise error(field=field, reason="must not be empty")
     _require_length(field, text, most, error)
@@ -77,6 +80,8 @@ def require_id(field: str, value: object) -> str:
     Raises:
         InvalidInput: it is not a string; for a number or an object the reason says what to pass.
     """
+    if type(value) is str:
+        return value
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18:
         raise InvalidInput(
             field=field, reason=f"must be a string, not {type(value).__name__}: pass '{value:d}'"
@@ -92,8 +97,6 @@ def could_be_id(text: str) -> bool:
 
 
 def _require_str(field: str, value: object, error: Callable[..., InvalidInput]) -> str:
-    if type(value) is str:
-        return value
     if isinstance(value, str):
         # Drivers treat a subclass, such as a member of a StrEnum, each in its own way.
         return str.__str__(value)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Protocol
 
 from attrs import frozen
 
+from partner_vouchers.domain.assignment import Candidate
 from partner_vouchers.domain.campaigns import CampaignLink
 from partner_vouchers.domain.lifecycle import State, StatusCriteria
 from partner_vouchers.domain.limits import Limit
@@ -214,6 +216,11 @@ class Offer:
 
     lists: Sequence[tuple[CampaignLink, VoucherList]]
     limits: tuple[Limit, ...] = ()
+
+    @cached_property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The lists as candidates of a request."""
+        return tuple(Candidate(voucher_list, link) for link, voucher_list in self.lists)
 
 
 class Campaigns(Protocol):

@@ -1,21 +1,19 @@
-"""Give codes to users, each once: the work behind `codes.assign` and `codes.assign_many`."""
+"""Give codes to users, each once: the work behind `codes.assign`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from partner_vouchers.domain.assignment import (
     EXHAUSTED,
     Assignment,
-    BatchOutcome,
     Candidate,
     Request,
     Reward,
-    Unserved,
     ineligibility_reason,
     no_code,
     should_replay,
@@ -33,7 +31,6 @@ from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import (
     CampaignNotLinked,
     IdempotencyConflict,
-    NoCodeAvailable,
     UnknownEligibilityRule,
 )
 from partner_vouchers.ports import Holding, Taken, Transaction
@@ -46,7 +43,7 @@ from partner_vouchers.usecases.wiring import EligibilityRule, require_list
 UserContext = Mapping[str, object]
 
 
-@frozen
+@define
 class Assigner:
     """One request for codes, in one transaction.
 
@@ -105,7 +102,8 @@ class Assigner:
             known = self._reward_of(user_id, holding, candidates)
             if known is not None:
                 return known
-        self._require_room(user_id, holding, limiter)
+        if limiter is not None:
+            self._require_room(user_id, holding, limiter)
         voucher_list, taken = self._take_first(candidates, context)
         given = self._assignments(voucher_list, taken, [(user_id, holding.last_ordinal + 1)])
         self._count_and_notify(voucher_list, taken, limiter)
@@ -128,7 +126,8 @@ class Assigner:
             known = self._open_reservation(user_id, candidates)
             if known is not None:
                 return evolve(known, replayed=True)
-        self._require_room(user_id, holding, limiter)
+        if limiter is not None:
+            self._require_room(user_id, holding, limiter)
         expires_at = now + ttl
         voucher_list, taken = self._take_first(candidates, context, expires_at)
         code = taken.codes[0]
@@ -173,96 +172,7 @@ class Assigner:
             reasons.append((list_id, reason or EXHAUSTED))
         return Preview(refusal=no_code(request.campaign_id, tuple(reasons)))
 
-    def serve_many(self, user_ids: Sequence[str], contexts: Mapping[str, UserContext]) -> BatchOutcome:
-        """Give each user a code, or the code that they have, as far as there are codes and limits allow it.
-
-        A user who is in the request twice asks twice.
-
-        Raises:
-            UnknownList: the requested list does not exist.
-            CampaignNotLinked: no list is linked to the campaign.
-        """
-        request = self.request
-        candidates, limiter = self._offer()
-        batch = _Batch(candidates, limiter, contexts)
-        holdings = self.tx.assignments.holdings(
-            list(dict.fromkeys(user_ids)), request.campaign_id, request.list_id
-        )
-        batch.holdings.update(holdings)
-        for part in _parts_without_repeats(user_ids):
-            asking: list[tuple[int, str]] = []
-            for index, user_id in part:
-                holding = batch.holdings.get(user_id, NOTHING)
-                known = None if holding == NOTHING else self._reward_of(user_id, holding, candidates)
-                if known is None:
-                    asking.append((index, user_id))
-                else:
-                    batch.reward(index, known)
-            self._serve_part(asking, batch)
-        return batch.outcome
-
-    def _serve_part(self, asking: list[tuple[int, str]], batch: _Batch) -> None:
-        """Serve users of whom each is there once, in order, within the limits."""
-        limiter = batch.limiter
-        if limiter is None:
-            self._serve_from_lists(asking, batch)
-            return
-        having = {user_id: batch.holdings.get(user_id, NOTHING) for _, user_id in asking}
-        refused = limiter.refusals_of_users(having)
-        for index, user_id in asking:
-            if user_id in refused:
-                batch.refuse(index, user_id, refused[user_id])
-        asking = [(index, user_id) for index, user_id in asking if user_id not in refused]
-        room, refusal = limiter.room(len(asking)) if asking else (0, None)
-        if refusal is None:
-            limiter.count(self._serve_from_lists(asking, batch))
-            return
-        # One after the other: whom no list serves leaves the room to the next.
-        for index, user_id in asking:
-            if room > 0:
-                room -= self._serve_from_lists([(index, user_id)], batch, limiter)
-            else:
-                batch.refuse(index, user_id, refusal)
-
-    def _serve_from_lists(
-        self, asking: list[tuple[int, str]], batch: _Batch, limiter: Limiter | None = None
-    ) -> int:
-        """Serve users from the lists, in order, and return how many were served."""
-        served = 0
-        reasons: dict[int, list[tuple[str, str]]] = {index: [] for index, _ in asking}
-        for candidate in batch.candidates:
-            if not asking:
-                break
-            voucher_list = candidate.voucher_list
-            turned_away: list[tuple[int, str]] = []
-            admitted: list[tuple[int, str]] = []
-            for index, user_id in asking:
-                reason = self._ineligibility_reason(candidate, batch.contexts.get(user_id, {}))
-                if reason is None:
-                    admitted.append((index, user_id))
-                else:
-                    turned_away.append((index, user_id))
-                    reasons[index].append((voucher_list.id, reason))
-            if admitted:
-                taken = self._take(voucher_list, len(admitted))
-                asks = [
-                    (user_id, batch.holdings.get(user_id, NOTHING).last_ordinal + 1)
-                    for _, user_id in admitted
-                ]
-                given = self._assignments(voucher_list, taken, asks)
-                self._count_and_notify(voucher_list, taken, limiter)
-                for (index, _), assignment in zip(admitted, given, strict=False):
-                    batch.reward(index, Reward(assignment))
-                served += len(given)
-                admitted = admitted[len(given) :]
-                for index, _ in admitted:
-                    reasons[index].append((voucher_list.id, EXHAUSTED))
-            asking = sorted(turned_away + admitted)
-        for index, user_id in asking:
-            batch.refuse(index, user_id, no_code(self.request.campaign_id, tuple(reasons[index])))
-        return served
-
-    def _offer(self) -> tuple[list[Candidate], Limiter | None]:
+    def _offer(self) -> tuple[Sequence[Candidate], Limiter | None]:
         """Return the lists that may give a code, in order, at least one; and the limits, if there are any."""
         if self.request.list_id is not None:
             return [Candidate(require_list(self.tx, self.request.list_id))], None
@@ -270,13 +180,11 @@ class Assigner:
         offer = self.tx.campaigns.offer(campaign_id)
         if not offer.lists:
             raise CampaignNotLinked(campaign_id=campaign_id)
-        linked = [Candidate(found, link) for link, found in offer.lists]
-        return linked, Limiter(self.tx, campaign_id, offer.limits, self.now) if offer.limits else None
+        limiter = Limiter(self.tx, campaign_id, offer.limits, self.now) if offer.limits else None
+        return offer.candidates, limiter
 
-    def _require_room(self, user_id: str, holding: Holding, limiter: Limiter | None) -> None:
+    def _require_room(self, user_id: str, holding: Holding, limiter: Limiter) -> None:
         """Check that the limits allow one more code for a user."""
-        if limiter is None:
-            return
         refusal = limiter.refusals_of_users({user_id: holding}).get(user_id) or limiter.room(1)[1]
         if refusal is not None:
             raise refusal
@@ -371,56 +279,3 @@ class Assigner:
         if rule is None:
             raise UnknownEligibilityRule(name=name, registered=tuple(self.rules))
         return bool(rule(context))
-
-
-@define
-class _Batch:
-    """A request for many users.
-
-    Attributes:
-        candidates: the lists that may give codes.
-        limiter: the limits of the campaign, if it has any.
-        contexts: facts about the users.
-        holdings: what the users have, by user id.
-        rewards: who was served, by the place in the request.
-        unserved: who was not, likewise.
-    """
-
-    candidates: Sequence[Candidate]
-    limiter: Limiter | None
-    contexts: Mapping[str, UserContext]
-    holdings: dict[str, Holding] = field(factory=dict)
-    rewards: dict[int, Reward] = field(factory=dict)
-    unserved: dict[int, Unserved] = field(factory=dict)
-
-    def reward(self, index: int, reward: Reward) -> None:
-        """Note that a user is served."""
-        self.rewards[index] = reward
-        before = self.holdings.get(reward.user_id, NOTHING)
-        if not reward.replayed:
-            ordinal = max(before.last_ordinal, reward.assignment.ordinal)
-            self.holdings[reward.user_id] = Holding(reward.assignment, ordinal, before.has_reservation)
-
-    def refuse(self, index: int, user_id: str, error: NoCodeAvailable) -> None:
-        """Note why a user is not served."""
-        self.unserved[index] = Unserved(user_id, error=error)
-
-    @property
-    def outcome(self) -> BatchOutcome:
-        """The outcome, in the order of the request."""
-        rewards = tuple(self.rewards[index] for index in sorted(self.rewards))
-        return BatchOutcome(rewards, tuple(self.unserved[index] for index in sorted(self.unserved)))
-
-
-def _parts_without_repeats(user_ids: Sequence[str]) -> Iterator[list[tuple[int, str]]]:
-    """Cut a request, in its order, into parts in which each user is at most once; with the places in the request."""
-    part: list[tuple[int, str]] = []
-    seen: set[str] = set()
-    for index, user_id in enumerate(user_ids):
-        if user_id in seen:
-            yield part
-            part, seen = [], set()
-        part.append((index, user_id))
-        seen.add(user_id)
-    if part:
-        yield part

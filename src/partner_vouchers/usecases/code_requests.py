@@ -1,12 +1,11 @@
-"""Requests for codes: assign, reserve, confirm, release, and what they would do."""
+"""Requests for codes: assign, and what it would do."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-
-from attrs import evolve
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar, TypeVarTuple
 
 from partner_vouchers.domain.arguments import require_bool, require_each, require_mapping
 from partner_vouchers.domain.assignment import (
@@ -18,23 +17,20 @@ from partner_vouchers.domain.assignment import (
     require_user_id,
 )
 from partner_vouchers.domain.refusals import Refusal
-from partner_vouchers.domain.reservation import Preview, Reservation, ReservationState, new_ttl
-from partner_vouchers.domain.text import require_id, require_own_id
-from partner_vouchers.errors import (
-    AssignmentRevoked,
-    CampaignNotLinked,
-    InvalidInput,
-    NoCodeAvailable,
-)
+from partner_vouchers.domain.reservation import Preview
+from partner_vouchers.domain.text import require_own_id
+from partner_vouchers.errors import AssignmentRevoked, CampaignNotLinked, NoCodeAvailable
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.assigning import Assigner, UserContext
-from partner_vouchers.usecases.reserving import confirm_by_id, release_by_id, require_reservation
+from partner_vouchers.usecases.assigning_many import BatchAssigner
 from partner_vouchers.usecases.revoking import require_not_revoked
-from partner_vouchers.usecases.wiring import Wiring, require_list
+from partner_vouchers.usecases.wiring import Wiring
 
-_PAGE = 1000
-_RESERVATION, _UNSERVED = "r:", "!"
-"""With what the results of an idempotency key begin that are no ids of assignments."""
+T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
+
+_UNSERVED = "!"
+"""With what those results of an idempotency key begin that say why a user was not served."""
 
 
 class CodeRequests:
@@ -90,17 +86,8 @@ class CodeRequests:
             True
         """
         user_id = require_user_id(user_id)
-        request = new_request(campaign_id, list_id, idempotency_key)
-        known = {} if context is None else require_mapping("context", context)
-        fingerprint = None if request.idempotency_key is None else request.fingerprint("one", user_id)
-        now = self._wiring.now()
-        try:
-            return self._wiring.request(
-                now, self._assign, user_id, request, fingerprint, known, now, calls_rules=True
-            )
-        except (NoCodeAvailable, CampaignNotLinked) as refusal:
-            self._count(request, refusal, now)
-            raise
+        request, fingerprint = keyed_request(campaign_id, list_id, idempotency_key, "one", user_id)
+        return self._request(request, self._assign, fingerprint, user_id, require_context(context))
 
     def assign_many(
         self,
@@ -133,20 +120,13 @@ class CodeRequests:
         `assign` lists the other errors.
         """
         users = require_each("user_ids", user_ids, require_own_id, "user ids")
-        request = new_request(campaign_id, list_id, idempotency_key)
         partial = require_bool("partial", partial)
+        request, fingerprint = keyed_request(campaign_id, list_id, idempotency_key, "many", users, partial)
         known = {} if contexts is None else require_mapping("contexts", contexts)
         for context in known.values():
             require_mapping("contexts", context)
-        fingerprint = None if request.idempotency_key is None else request.fingerprint("many", users, partial)
+        outcome = self._request(request, self._assign_many, fingerprint, users, partial, known)
         now = self._wiring.now()
-        try:
-            outcome = self._wiring.request(
-                now, self._assign_many, users, request, fingerprint, partial, known, now, calls_rules=True
-            )
-        except (NoCodeAvailable, CampaignNotLinked) as refusal:
-            self._count(request, refusal, now)
-            raise
         for each in outcome.unserved:
             if isinstance(each.error, NoCodeAvailable):
                 self._count(request, each.error, now)
@@ -186,10 +166,8 @@ class CodeRequests:
             True
         """
         user_id = require_user_id(user_id)
-        request = new_request(campaign_id, list_id, idempotency_key)
-        known = {} if context is None else require_mapping("context", context)
-        fingerprint = None if request.idempotency_key is None else request.fingerprint("one", user_id)
-        now = self._wiring.now()
+        request, fingerprint = keyed_request(campaign_id, list_id, idempotency_key, "one", user_id)
+        known, now = require_context(context), self._wiring.now()
 
         def read(tx: Transaction) -> Preview:
             assigner = Assigner(tx, request, now, self._wiring.eligibility)
@@ -201,129 +179,20 @@ class CodeRequests:
 
         return self._wiring.read(read)
 
-    def reserve(
+    def _request(
         self,
-        *,
-        user_id: str,
-        ttl: timedelta,
-        campaign_id: str | None = None,
-        list_id: str | None = None,
-        idempotency_key: str | None = None,
-        context: UserContext | None = None,
-    ) -> Reservation:
-        """Set a code aside for a user, while a message or an order is in flight.
-
-        It follows the rules of `assign`: the order of the lists, eligibility, limits, and what a user gets who asks
-        again. Nobody else gets the code until the reservation is released or runs out. No event is written.
-
-        Args:
-            user_id: who earns the code.
-            ttl: how long the code is set aside, more than zero and at most 30 days.
-            campaign_id: the campaign; pass either this or `list_id`.
-            list_id: the list.
-            idempotency_key: up to 255 characters. The same key with the same arguments always returns the same
-                reservation, whatever became of it.
-            context: facts about the user, for the eligibility rules of the campaign's links.
-
-        Returns:
-            the reservation. `replayed` is True for one that the user already has, with its `expires_at`, and for a code
-            that the user already holds, with `expires_at=None`.
-
-        Raises:
-            InvalidInput: an argument breaks its rule.
-            UnknownReservation: the key belongs to a reservation that ended more than 30 days ago.
-            Unsupported: the storage keeps no reservations.
-
-        `assign` lists the other errors.
-
-        Example:
-            >>> from datetime import timedelta
-            >>> reservation = vouchers.codes.reserve(
-            ...     campaign_id="CMP123456", user_id="user-42", ttl=timedelta(minutes=15)
-            ... )
-            >>> vouchers.codes.confirm(reservation.id).code
-            'PM500AA'
-        """
-        user_id = require_user_id(user_id)
-        ttl = new_ttl(ttl)
-        request = new_request(campaign_id, list_id, idempotency_key)
-        known = {} if context is None else require_mapping("context", context)
-        fingerprint = None
-        if request.idempotency_key is not None:
-            fingerprint = request.fingerprint("reserve", user_id, ttl // timedelta(microseconds=1))
-        now, token = self._wiring.now(), self._wiring.new_token()
+        request: Request,
+        work: Callable[[Transaction, Request, datetime, *Arguments], T],
+        *arguments: *Arguments,
+    ) -> T:
+        """Run a request for codes in a transaction, and count it if it is refused."""
+        wiring = self._wiring
+        now = wiring.now()
         try:
-            return self._wiring.request(
-                now, self._reserve, user_id, request, fingerprint, known, ttl, now, token, calls_rules=True
-            )
+            return wiring.request(now, work, request, now, *arguments, calls_rules=True)
         except (NoCodeAvailable, CampaignNotLinked) as refusal:
             self._count(request, refusal, now)
             raise
-
-    def confirm(self, reservation_id: str) -> Reward:
-        """Turn a reservation into an assignment with its event, as if the code were assigned now.
-
-        The list may be paused, expired or archived by now, and a limit may be reached.
-
-        Returns:
-            the code; `replayed` is True if it was confirmed before, or if the user held the code already.
-
-        Raises:
-            UnknownReservation: there is none with this id, or it ended more than 30 days ago.
-            ReservationExpired: it has run out.
-            ReservationReleased: it was released.
-            InvalidInput: the id is not a string.
-        """
-        reservation_id, now = require_id("reservation_id", reservation_id), self._wiring.now()
-        return self._wiring.request(now, self._confirm, reservation_id, now)
-
-    def release(self, reservation_id: str) -> Reservation:
-        """Give a reserved code back to its list, where it is given out before all others.
-
-        One that was released, or has run out, stays as it is; so does a code that the user holds already.
-
-        Returns:
-            the reservation as it is now.
-
-        Raises:
-            UnknownReservation: there is none with this id, or it ended more than 30 days ago.
-            AlreadyConfirmed: it was confirmed.
-            InvalidInput: the id is not a string.
-        """
-        reservation_id, now = require_id("reservation_id", reservation_id), self._wiring.now()
-        return self._wiring.request(now, self._release, reservation_id, now)
-
-    def reservations(self, *, user_id: str | None = None, list_id: str | None = None) -> list[Reservation]:
-        """Return the open reservations of a user, the oldest first, or of a list, the first to run out first.
-
-        Args:
-            user_id: the user; pass either this or `list_id`.
-            list_id: the list.
-
-        Raises:
-            UnknownList: there is no such list.
-            InvalidInput: an argument breaks its rule.
-            Unsupported: the storage keeps no reservations.
-        """
-        if (user_id is None) == (list_id is None):
-            raise InvalidInput(field="user_id", reason="pass either user_id or list_id")
-        now = self._wiring.now()
-        if user_id is not None:
-            user = require_user_id(user_id)
-            found = self._wiring.read(lambda tx: tx.reservations.of_user(user))
-        else:
-            found = list(self._stream_reservations(require_id("list_id", list_id)))
-        return [each for each in found if each.at(now).state is ReservationState.OPEN]
-
-    def _stream_reservations(self, list_id: str) -> Iterator[Reservation]:
-        self._wiring.read(require_list, list_id)
-        after: tuple[datetime, str] | None = None
-        while True:
-            page = self._wiring.read(lambda tx, start: tx.reservations.of_list(list_id, start, _PAGE), after)
-            yield from page
-            if len(page) < _PAGE or page[-1].expires_at is None:
-                return
-            after = page[-1].expires_at, page[-1].id
 
     def _count(self, request: Request, refusal: Refusal, now: datetime) -> None:
         if request.campaign_id is not None:
@@ -332,11 +201,11 @@ class CodeRequests:
     def _assign(
         self,
         tx: Transaction,
-        user_id: str,
         request: Request,
-        fingerprint: str | None,
-        context: UserContext,
         now: datetime,
+        fingerprint: str | None,
+        user_id: str,
+        context: UserContext,
     ) -> Reward:
         assigner = Assigner(tx, request, now, self._wiring.eligibility)
         known = assigner.replay(fingerprint)
@@ -355,65 +224,48 @@ class CodeRequests:
     def _assign_many(
         self,
         tx: Transaction,
-        users: Sequence[str],
         request: Request,
+        now: datetime,
         fingerprint: str | None,
+        users: Sequence[str],
         partial: bool,
         contexts: Mapping[str, UserContext],
-        now: datetime,
     ) -> BatchOutcome:
-        assigner = Assigner(tx, request, now, self._wiring.eligibility)
+        assigner = BatchAssigner(tx, request, now, self._wiring.eligibility, contexts)
         known = assigner.replay(fingerprint)
         if known is not None:
             return _replayed(tx, users, known)
-        outcome = assigner.serve_many(users, contexts)
+        outcome = assigner.serve_many(users)
         if outcome.unserved and not partial:
             if all(reward.replayed for reward in outcome.rewards):
                 # Nothing was taken that must be put back, and that a list is empty must not be lost.
                 tx.commit()
             raise outcome.unserved[0].error or NoCodeAvailable(campaign_id=request.campaign_id, lists=())
-        assigner.remember(
-            fingerprint,
-            [reward.id for reward in outcome.rewards]
-            + [f"{_UNSERVED}{each.reason}" for each in outcome.unserved],
-        )
+        unserved = (f"{_UNSERVED}{each.reason}" for each in outcome.unserved)
+        assigner.remember(fingerprint, [*(reward.id for reward in outcome.rewards), *unserved])
         self._wiring.commit(tx)
         return outcome
 
-    def _reserve(
-        self,
-        tx: Transaction,
-        user_id: str,
-        request: Request,
-        fingerprint: str | None,
-        context: UserContext,
-        ttl: timedelta,
-        now: datetime,
-        token: str,
-    ) -> Reservation:
-        assigner = Assigner(tx, request, now, self._wiring.eligibility)
-        known = assigner.replay(fingerprint)
-        if known is not None:
-            found = require_reservation(tx, known[0].removeprefix(_RESERVATION), now)
-            return evolve(found.at(now), replayed=True)
-        try:
-            reservation = assigner.reserve_one(user_id, context, ttl, token)
-        except NoCodeAvailable:
-            tx.commit()
-            raise
-        assigner.remember(fingerprint, [f"{_RESERVATION}{reservation.id}"])
-        self._wiring.commit(tx)
-        return reservation
 
-    def _confirm(self, tx: Transaction, reservation_id: str, now: datetime) -> Reward:
-        reward = confirm_by_id(tx, reservation_id, now)
-        self._wiring.commit(tx)
-        return reward
+def keyed_request(
+    campaign_id: object, list_id: object, idempotency_key: object, *arguments: object
+) -> tuple[Request, str | None]:
+    """Return a request, and the fingerprint of its arguments if it has an idempotency key.
 
-    def _release(self, tx: Transaction, reservation_id: str, now: datetime) -> Reservation:
-        released = release_by_id(tx, reservation_id, now)
-        self._wiring.commit(tx)
-        return released
+    Raises:
+        InvalidInput: see `domain.assignment.new_request`.
+    """
+    request = new_request(campaign_id, list_id, idempotency_key)
+    return request, None if request.idempotency_key is None else request.fingerprint(*arguments)
+
+
+def require_context(context: object) -> UserContext:
+    """Return facts about a user, none for None.
+
+    Raises:
+        InvalidInput: it is no mapping.
+    """
+    return {} if context is None else require_mapping("context", context)
 
 
 def _replayed(tx: Transaction, users: Sequence[str], results: Sequence[str]) -> BatchOutcome:

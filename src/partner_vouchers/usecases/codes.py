@@ -18,8 +18,8 @@ from partner_vouchers.domain.events import CodeRevealed, FieldChange
 from partner_vouchers.domain.text import MAX_TEXT, could_be_id, require_id, require_name
 from partner_vouchers.errors import InvalidInput, UnknownAssignment
 from partner_vouchers.ports import TakenCode, Transaction
-from partner_vouchers.usecases.code_requests import CodeRequests
 from partner_vouchers.usecases.limiting import end_run_out
+from partner_vouchers.usecases.reservation_requests import CodeReservations
 from partner_vouchers.usecases.taking_back import TakingBack
 from partner_vouchers.usecases.wiring import audit_access, audit_download, require_list
 
@@ -29,7 +29,7 @@ _FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
 Row = TypeVar("Row", Assignment, TakenCode)
 
 
-class CodesGroup(CodeRequests, TakingBack):
+class CodesGroup(CodeReservations, TakingBack):
     """The codes and who has them; reached as `vouchers.codes`."""
 
     def of_user(self, user_id: str, *, expired: bool = True, revoked: bool = False) -> list[Assignment]:
@@ -164,18 +164,12 @@ class CodesGroup(CodeRequests, TakingBack):
         remaining, raw = require_bool("remaining", remaining), require_bool("raw", raw)
         found = self._wiring.read(require_list, list_id)
         if remaining and found.counts.reserved:
-            self._wiring.write(self._return_run_out, found.id)
+            self._wiring.write(_return_run_out, found.id, self._wiring.now())
         audit_download(self._wiring, list_id, "remaining codes" if remaining else "distributed codes", actor)
         if remaining:
             codes = (left.code for left in self._stream_remaining(list_id))
             return as_binary_stream(remaining_codes(codes, raw=raw))
         return as_binary_stream(distributed_codes(self._stream_assignments(list_id), raw=raw))
-
-    def _return_run_out(self, tx: Transaction, list_id: str) -> None:
-        now = self._wiring.now()
-        for codes in tx.reservations.run_out([list_id], now).values():
-            end_run_out(tx, list_id, codes, now)
-        tx.commit()
 
     def _stream_assignments(self, list_id: str) -> Iterator[Assignment]:
         return self._stream(lambda tx, after: tx.assignments.of_list(list_id, after, _PAGE))
@@ -192,6 +186,12 @@ class CodesGroup(CodeRequests, TakingBack):
             if len(page) < _PAGE:
                 return
             after = page[-1].id
+
+
+def _return_run_out(tx: Transaction, list_id: str, now: datetime) -> None:
+    for codes in tx.reservations.run_out([list_id], now).values():
+        end_run_out(tx, list_id, codes, now)
+    tx.commit()
 
 
 def _require_age(value: object) -> timedelta:

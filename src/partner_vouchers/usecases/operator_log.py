@@ -17,7 +17,7 @@ SLOW = 1.0
 SUMMARY_EVERY = 60.0
 """Seconds between two lines about refused requests."""
 
-_PARTS_OF_CODES = ("CodeRequests", "TakingBack")
+_PARTS_OF_CODES = ("CodeRequests", "CodeReservations", "TakingBack")
 _SLOW_LOG = logging.getLogger("partner_vouchers.calls")
 _REFUSALS_LOG = logging.getLogger("partner_vouchers.refusals")
 _UPLOADS_LOG = logging.getLogger("partner_vouchers.uploads")

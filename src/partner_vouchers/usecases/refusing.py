@@ -26,31 +26,29 @@ Refused = tuple[str, date, RefusalReason, tuple[tuple[str, str], ...]]
 
 
 class RefusalTally:
-    """The refused requests that are not stored yet. All threads of a process share one, without a lock."""
+    """The refused requests that are not stored yet. All threads of a process share one, without a lock.
+
+    Attributes:
+        pending: empty if there are none, which is nearly always.
+    """
 
     def __init__(self) -> None:
         # Appending to a deque and taking from it cannot be interrupted halfway, so nothing is lost or doubled.
-        self._pending: deque[tuple[Refused, int]] = deque()
+        self.pending: deque[tuple[Refused, int]] = deque()
         self._since: datetime | None = None
         self._process = os.getpid()
         self._supported = True
-
-    def __bool__(self) -> bool:
-        return bool(self._pending) and os.getpid() == self._process
 
     def add(self, campaign_id: str, refusal: Refusal, now: datetime) -> None:
         """Count a refusal."""
         if not self._supported:
             return
-        if os.getpid() != self._process:
-            # A forked child; its parent stores what was counted before.
-            self._pending.clear()
-            self._process = os.getpid()
-        if not self._pending:
+        self._leave_to_parent()
+        if not self.pending:
             self._since = now
         lists = () if isinstance(refusal, CampaignNotLinked) else refusal.lists
-        self._pending.append(((campaign_id, now.date(), refusal_reason(refusal), lists), 1))
-        if len(self._pending) >= _COMPACT_AT:
+        self.pending.append(((campaign_id, now.date(), refusal_reason(refusal), lists), 1))
+        if len(self.pending) >= _COMPACT_AT:
             self.put_back(self.take())
 
     def is_due(self, now: datetime) -> bool:
@@ -59,18 +57,25 @@ class RefusalTally:
 
     def take(self) -> Counter[Refused]:
         """Take all refusals out, to store them."""
+        self._leave_to_parent()
         counts = Counter[Refused]()
-        while self._pending:
+        while self.pending:
             try:
-                refused, requests = self._pending.popleft()
+                refused, requests = self.pending.popleft()
             except IndexError:
                 break
             counts[refused] += requests
         return counts
 
+    def _leave_to_parent(self) -> None:
+        if os.getpid() != self._process:
+            # A forked child; its parent stores what was counted before.
+            self.pending.clear()
+            self._process = os.getpid()
+
     def put_back(self, counts: Counter[Refused]) -> None:
         """Put back what could not be stored."""
-        self._pending.extend(counts.items())
+        self.pending.extend(counts.items())
 
     def store(self, tx: Transaction, counts: Counter[Refused]) -> None:
         """Store refusals in a transaction."""

@@ -100,13 +100,13 @@ class Wiring:
 
     def read(self, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments) -> T:
         """Run work that only reads in a transaction, and return its result (see `run_in_transaction`)."""
-        if self.refusal_tally and self.refusal_tally.is_due(self.now()):
+        if self.refusal_tally.pending and self.refusal_tally.is_due(self.now()):
             self.store_refusals()
         return run_in_transaction(self, work, arguments, write=False)
 
     def commit(self, tx: Transaction) -> None:
         """Commit, and store what was refused meanwhile along with it, unless the transaction is a host's."""
-        if self.in_host_transaction or not self.refusal_tally:
+        if self.in_host_transaction or not self.refusal_tally.pending:
             tx.commit()
             return
         counts = self.refusal_tally.take()
@@ -119,7 +119,7 @@ class Wiring:
 
     def store_refusals(self) -> None:
         """Store what was refused, in a transaction of its own; nothing within a host's transaction."""
-        if self.refusal_tally and not self.in_host_transaction:
+        if self.refusal_tally.pending and not self.in_host_transaction:
             try:
                 run_in_transaction(self, self.commit, (), write=True)
             except PartnerVouchersError as error:
@@ -136,7 +136,7 @@ class Wiring:
 
         With `calls_rules` it does what `write_alone` does, if there are any eligibility rules.
         """
-        if self.refusal_tally and self.refusal_tally.is_due(now):
+        if self.refusal_tally.pending and self.refusal_tally.is_due(now):
             self.store_refusals()
         alone = calls_rules and bool(self.eligibility)
         return run_in_transaction(self, work, arguments, write=True, alone=alone)
@@ -147,14 +147,12 @@ class Wiring:
         Another thread may run it, so that several calls share one durable commit. So it calls nothing that the host
         passed, such as the clock, and does not take long; `write_alone` is for other work.
         """
-        if self.refusal_tally:
-            self.store_refusals()
+        self.store_refusals()
         return run_in_transaction(self, work, arguments, write=True)
 
     def write_alone(self, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments) -> T:
         """Do what `write` does in the thread of the caller, with a commit of its own."""
-        if self.refusal_tally:
-            self.store_refusals()
+        self.store_refusals()
         return run_in_transaction(self, work, arguments, write=True, alone=True)
 
 

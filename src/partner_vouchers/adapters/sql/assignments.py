@@ -39,12 +39,20 @@ class SqlAssignments:
         origin = origin_of(campaign_id, list_id)
         # Until the transaction ends nobody else asks for this user there.
         self._db.lock("user", user_id, origin)
-        code_id, reserves = self._db.fetch("holding_of_user", user_id, origin, user_id, origin)[0]
-        if code_id is None:
-            return RESERVES if reserves else NOTHING
-        last = assignments_from_rows(self._db.fetch("assignment_by_id", code_id))[0]
+        rows = self._db.fetch("holding_of_user", user_id, origin, user_id, origin)
+        if not rows:
+            return NOTHING
+        given, reserves = None, False
+        for code_id, is_reserved in rows:
+            if is_reserved:
+                reserves = True
+            else:
+                given = code_id
+        if given is None:
+            return RESERVES
+        last = assignments_from_rows(self._db.fetch("assignment_by_id", given))[0]
         held = last if last.revoked_at is None else self._held([user_id], origin).get(user_id)
-        return Holding(held, last.ordinal, bool(reserves))
+        return Holding(held, last.ordinal, reserves)
 
     def holdings(
         self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None

@@ -177,8 +177,11 @@ class SqlLimits:
         return int(self._db.fetch("run_out_in_window", *asked)[0][0])
 
     def counts(self, campaign_id: str, keys: Collection[str]) -> dict[str, int]:
-        rows = ((key, self._db.fetch("limit_count", campaign_id, key)) for key in keys)
-        return {key: int(found[0][0]) if found else 0 for key, found in rows}
+        counts: dict[str, int] = {}
+        for key in keys:
+            rows = self._db.fetch("limit_count", campaign_id, key)
+            counts[key] = int(rows[0][0]) if rows else 0
+        return counts
 
     def counts_for_update(self, campaign_id: str, most: Mapping[str, int], codes: int) -> dict[str, int]:
         del codes

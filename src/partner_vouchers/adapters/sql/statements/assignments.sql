@@ -23,9 +23,10 @@ l.id, a.list_version, l.partner, l.tag, t.name, t.description, t.expires_at,
 SELECT code_id FROM pv_assignments WHERE user_id = ? AND origin = ? ORDER BY ordinal DESC LIMIT 1
 
 -- holding_of_user --
--- What `latest_code_of_user` finds, or NULL, and whether the user has an open reservation there.
-SELECT (SELECT code_id FROM pv_assignments WHERE user_id = ? AND origin = ? ORDER BY ordinal DESC LIMIT 1),
-       EXISTS (SELECT 1 FROM pv_reservations WHERE user_id = ? AND origin = ? AND state = 'Open')
+-- What `latest_code_of_user` finds with 0, and with 1 the code of each open reservation of the user there.
+SELECT code_id, 0 FROM (
+    SELECT code_id FROM pv_assignments WHERE user_id = ? AND origin = ? ORDER BY ordinal DESC LIMIT 1) AS a
+UNION ALL SELECT code_id, 1 FROM pv_reservations WHERE user_id = ? AND origin = ? AND state = 'Open'
 
 -- latest_of_users --
 -- What `latest_code_of_user` finds for many users, as assignments.
