@@ -1,3 +1,5 @@
+"""Which codes a message takes from real voucher lists."""
+
 from collections.abc import Callable
 
 import pytest
@@ -9,122 +11,115 @@ from partner_vouchers.linked.voucher_list import VoucherListContent
 from partner_vouchers.messages import MessageTemplate, Recipient, Rendered, Skipped
 from tests.support.host import FixedClock, Host
 
-LOOK = '{{ Linked["Winter"].code | default: "contact us" }}'
+LOOK = '{{ Linked["Puma"].code | default: "contact us" }}'
+NIKE = '{{ Linked["Puma"].code | default: Linked["Nike"].code | default: "sold out" }}'
+Render = Callable[..., str | None]
 
 
 @pytest.fixture
 def host() -> Host:
-    return Host(MemoryStorage(), FixedClock())
+    return Host(MemoryStorage(), FixedClock(), eligibility={"gold": lambda user: user.get("tier") == "gold"})
 
 
-def content(host: Host, *codes: str, repeat: RepeatPolicy = RepeatPolicy.SAME_CODE) -> VoucherListContent:
-    found = host.a_list(*codes)
-    host.vouchers.campaigns.link(found.id, "CMP", repeat=repeat)
+def of_campaign(host: Host, *codes: str, repeat: RepeatPolicy = RepeatPolicy.SAME_CODE) -> VoucherListContent:
+    host.a_list(*codes, campaign="CMP", repeat=repeat)
     return VoucherListContent(host.vouchers.codes, campaign_id="CMP")
 
 
-def renders(linked: VoucherListContent) -> Callable[..., str | None]:
+def renders(**linked: VoucherListContent) -> Render:
     def render(user: str, source: str = LOOK, **parameters: str) -> str | None:
-        return MessageTemplate(source).render(
-            event={},
-            profile={"vip": False},
-            linked={"Winter": linked},
-            parameters={"user_id": user, **parameters},
+        template, profile = MessageTemplate(source), {"gold": user == "gold"}
+        return template.render(
+            event={}, profile=profile, linked=linked, parameters={"user_id": user, **parameters}
         )
 
     return render
 
 
-def distributed(host: Host) -> int:
-    return sum(each.distributed for each in host.vouchers.lists.find().items)
+@pytest.fixture
+def render(host: Host) -> Render:
+    """Render from two lists, of which the first has one code."""
+    ids = host.a_list("PU-1", tag="puma").id, host.a_list("NI-1", "NI-2", tag="nike").id
+    puma, nike = (VoucherListContent(host.vouchers.codes, list_id=list_id) for list_id in ids)
+    return renders(Puma=puma, Nike=nike)
 
 
-def test_each_user_gets_a_code_when_the_message_looks(host: Host) -> None:
-    render = renders(content(host, "CODE-1", "CODE-2"))
-
-    assert render("u1", "{% if Profile.vip %}" + LOOK + "{% else %}none{% endif %}") == "none"
-    assert distributed(host) == 0
-    assert render("u1", LOOK + " " + LOOK) == "CODE-1 CODE-1"
-    assert render("u2") == "CODE-2"
-    assert render("u1") == "CODE-1"
-    assert distributed(host) == 2
+def taken(host: Host) -> dict[str, int]:
+    return {each.tag: each.distributed for each in host.vouchers.lists.find().items}
 
 
-def test_default_stands_in_where_the_list_has_no_code(host: Host) -> None:
-    render = renders(content(host, "CODE-1"))
-
-    assert render("u1") == "CODE-1"
-    assert render("u2") == "contact us"
-    host.vouchers.lists.pause(host.vouchers.lists.find().items[0].id)
-    assert render("u3") == "contact us"
-
-
-def test_object_has_the_properties_of_the_event(host: Host) -> None:
-    render = renders(content(host, "CODE-1"))
-    source = (
-        '{{ Linked["Winter"].partner }}, {{ Linked["Winter"].listDescription }}, {{ Linked["Winter"].code }}'
-    )
-
-    assert render("u1", source) == "Puma, ₹500 off, CODE-1"
+@pytest.mark.parametrize(
+    "source,users,messages,codes",
+    [
+        (LOOK + " " + LOOK, ["u1", "u1"], ["PU-1 PU-1"] * 2, {"puma": 1, "nike": 0}),
+        (LOOK, ["u1", "u2"], ["PU-1", "contact us"], {"puma": 1, "nike": 0}),
+        # The second list gives a code only when the first has none.
+        (NIKE, ["u1", "u2", "u1"], ["PU-1", "NI-1", "PU-1"], {"puma": 1, "nike": 1}),
+        (
+            "{% if Profile.gold %}" + LOOK + "{% endif %}",
+            ["u1", "gold"],
+            ["", "PU-1"],
+            {"puma": 1, "nike": 0},
+        ),
+        # A variable takes a code only for the users who read it.
+        (
+            '{% assign code = Linked["Nike"].code %}{% capture line %}Your code: {{ code }}{% endcapture %}'
+            "{% if Profile.gold %}{{ line }}{% else %}Hello{% endif %}",
+            ["u1", "gold", "u2"],
+            ["Hello", "Your code: NI-1", "Hello"],
+            {"puma": 0, "nike": 1},
+        ),
+        (
+            '{% if Linked["Puma"].code == blank %}sorry{% else %}{{ Linked["Puma"].code }}{% endif %}',
+            ["u1", "u2"],
+            ["PU-1", "sorry"],
+            {"puma": 1, "nike": 0},
+        ),
+        (
+            '{{ Linked["Puma"].partner }}, {{ Linked["Puma"].listDescription }}, {{ Linked["Puma"].code }}',
+            ["u1"],
+            ["Puma, ₹500 off, PU-1"],
+            {"puma": 1, "nike": 0},
+        ),
+    ],
+)
+def test_a_message_takes_the_codes_that_it_shows(
+    host: Host, render: Render, source: str, users: list[str], messages: list[str], codes: dict[str, int]
+) -> None:
+    assert [render(user, source) for user in users] == messages
+    assert taken(host) == codes
 
 
 def test_new_codes_are_the_same_when_the_message_is_rendered_again(host: Host) -> None:
-    render = renders(content(host, "CODE-1", "CODE-2", "CODE-3", "CODE-4", repeat=RepeatPolicy.NEW_CODE))
-
-    assert render("u1", message_id="m-1") == "CODE-1"
-    assert render("u1", message_id="m-1") == "CODE-1"
-    assert render("u2", message_id="m-1") == "CODE-2"
-    assert render("u1", message_id="m-2") == "CODE-3"
-    assert render("u1", message_id="m" * 1000) == "CODE-4"
-    assert render("u1", message_id="m-1") == "CODE-1"
-
-
-def test_without_a_message_id_new_codes_are_new_each_time(host: Host) -> None:
-    render = renders(content(host, "CODE-1", "CODE-2", repeat=RepeatPolicy.NEW_CODE))
-
-    assert [render("u1"), render("u1"), render("u1")] == ["CODE-1", "CODE-2", "contact us"]
-
-
-def test_list_without_a_campaign(host: Host) -> None:
-    found = host.a_list("CODE-1")
-    render = renders(VoucherListContent(host.vouchers.codes, list_id=found.id))
-
-    assert render("u1") == "CODE-1"
+    codes = [f"CODE-{number}" for number in range(1, 7)]
+    render = renders(Puma=of_campaign(host, *codes, repeat=RepeatPolicy.NEW_CODE))
+    requests = [("u1", "m-1"), ("u1", "m-1"), ("u2", "m-1"), ("u1", "m-2"), ("u1", "m" * 1000), ("u1", "m-1")]
+    found = [render(user, message_id=message) for user, message in requests]
+    assert found == ["CODE-1", "CODE-1", "CODE-2", "CODE-3", "CODE-4", "CODE-1"]
+    # Without a message id they are new each time.
+    assert [render("u1"), render("u1"), render("u1")] == ["CODE-5", "CODE-6", "contact us"]
 
 
 def test_campaign_without_lists_is_a_failure_and_no_lack_of_codes(host: Host) -> None:
-    render = renders(VoucherListContent(host.vouchers.codes, campaign_id="CMP"))
-
     with pytest.raises(LinkedContentFailed) as caught:
-        render("u1")
+        renders(Puma=VoucherListContent(host.vouchers.codes, campaign_id="CMP"))("u1")
     assert isinstance(caught.value.cause, CampaignNotLinked)
 
 
 def test_parameters_are_the_context_of_eligibility_rules(host: Host) -> None:
-    strict = Host(
-        MemoryStorage(), FixedClock(), eligibility={"gold": lambda user: user.get("tier") == "gold"}
-    )
-    found = strict.a_list("CODE-1")
-    strict.vouchers.campaigns.link(found.id, "CMP", eligibility="gold")
-    render = renders(VoucherListContent(strict.vouchers.codes, campaign_id="CMP"))
-
-    assert render("u1", tier="silver") == "contact us"
-    assert render("u1", tier="gold") == "CODE-1"
+    host.vouchers.campaigns.link(host.a_list("CODE-1").id, "CMP", eligibility="gold")
+    render = renders(Puma=VoucherListContent(host.vouchers.codes, campaign_id="CMP"))
+    assert [render("u1", tier=tier) for tier in ("silver", "gold")] == ["contact us", "CODE-1"]
 
 
 def test_a_campaign_of_messages(host: Host) -> None:
-    linked = {"Winter": content(host, "CODE-1", "CODE-2")}
+    linked = {"Winter": of_campaign(host, "CODE-1", "CODE-2")}
     template = MessageTemplate(
         '{% assign code = Linked["Winter"].code | default: "" %}{% if code == "" %}{% abort "sold out" %}{% endif %}'
         "{{ code }}"
     )
-    users = [Recipient(user_id=f"u{number}") for number in (1, 2, 3)]
-
-    assert list(template.render_many(users, linked=linked)) == [
-        Rendered("u1", "CODE-1"),
-        Rendered("u2", "CODE-2"),
-        Skipped("u3", "sold out"),
-    ]
+    outcomes = template.render_many([Recipient(user_id=f"u{number}") for number in (1, 2, 3)], linked=linked)
+    assert list(outcomes) == [Rendered("u1", "CODE-1"), Rendered("u2", "CODE-2"), Skipped("u3", "sold out")]
 
 
 @pytest.mark.parametrize("where", [{}, {"campaign_id": "CMP", "list_id": "1"}])
