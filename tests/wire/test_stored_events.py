@@ -87,13 +87,11 @@ def types_in(event: AuditedEvent) -> list[tuple[type, type]]:
     return [(type(change.before), type(change.after)) for change in event.changes]
 
 
-@pytest.mark.parametrize("name", EVENT_TYPES)
 @given(data=st.data())
-def test_an_event_comes_back_as_it_was_stored(name: str, data: st.DataObject) -> None:
+def test_an_event_comes_back_as_it_was_stored(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(EVENT_TYPES)))
     event = data.draw(events_of(EVENT_TYPES[name]))
-
     found = event_from_json(name, event_to_json(event))
-
     assert found == event
     assert type(found) is type(event)
     if isinstance(found, AuditedEvent) and isinstance(event, AuditedEvent):
@@ -175,30 +173,24 @@ def stored(event: Event, **changed: object) -> str:
 @pytest.mark.parametrize(
     "name,text",
     [
-        pytest.param("list.edited", stored(EDITED, extra=1), id="unknown key"),
-        pytest.param("list.running_low", stored(LOW, changes=[]), id="key of another event"),
-        pytest.param("list.edited", stored(LOW), id="another event"),
-        pytest.param(
-            "list.edited",
-            stored(EDITED, changes=[{"field": "name", "before": 1, "after": 2, "by": "ops"}]),
-            id="unknown key of a change",
-        ),
-        pytest.param(
-            "list.edited", stored(EDITED, changes=[{"field": "name", "before": 1}]), id="half a change"
-        ),
-        pytest.param("list.running_low", "{}", id="missing keys"),
-        pytest.param("list.running_low", stored(LOW, list_id=None), id="None for a text"),
-        pytest.param("list.running_low", stored(LOW, list_id=1837), id="number for a text"),
-        pytest.param("list.edited", stored(EDITED, list_id=1837), id="number for a text or None"),
-        pytest.param("list.running_low", stored(LOW, available=5.9), id="fraction for a number"),
-        pytest.param("list.running_low", stored(LOW, available="5"), id="text for a number"),
-        pytest.param("list.running_low", stored(LOW, available=True), id="truth for a number"),
-        pytest.param("list.running_low", stored(LOW, occurred_at="yesterday"), id="no instant"),
-        pytest.param("CT Coupon Redeemed", stored(REDEEMED, cashback_points=True), id="truth for points"),
-        pytest.param("CT Coupon Redeemed", stored(REDEEMED, cashback_points="20"), id="text for points"),
-        pytest.param("CT Coupon Redeemed", stored(REDEEMED, cashback_points=float("nan")), id="NaN"),
-        pytest.param("CT Coupon Redeemed", stored(REDEEMED, order_id=None), id="None for an id"),
-        pytest.param("CT Coupon Redeemed", stored(REDEEMED, coupon_code=1), id="number for a code"),
+        ("list.edited", stored(EDITED, extra=1)),
+        ("list.running_low", stored(LOW, changes=[])),
+        ("list.edited", stored(LOW)),
+        ("list.edited", stored(EDITED, changes=[{"field": "name", "before": 1, "after": 2, "by": "ops"}])),
+        ("list.edited", stored(EDITED, changes=[{"field": "name", "before": 1}])),
+        ("list.running_low", "{}"),
+        ("list.running_low", stored(LOW, list_id=None)),
+        ("list.running_low", stored(LOW, list_id=1837)),
+        ("list.edited", stored(EDITED, list_id=1837)),
+        ("list.running_low", stored(LOW, available=5.9)),
+        ("list.running_low", stored(LOW, available="5")),
+        ("list.running_low", stored(LOW, available=True)),
+        ("list.running_low", stored(LOW, occurred_at="yesterday")),
+        ("CT Coupon Redeemed", stored(REDEEMED, cashback_points=True)),
+        ("CT Coupon Redeemed", stored(REDEEMED, cashback_points="20")),
+        ("CT Coupon Redeemed", stored(REDEEMED, cashback_points=float("nan"))),
+        ("CT Coupon Redeemed", stored(REDEEMED, order_id=None)),
+        ("CT Coupon Redeemed", stored(REDEEMED, coupon_code=1)),
     ],
 )
 def test_what_does_not_fit_is_refused_and_not_bent(name: str, text: str) -> None:
