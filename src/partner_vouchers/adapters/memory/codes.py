@@ -52,14 +52,12 @@ class Codes(Repository, ports.Codes):
             found.extend(TakenCode(str(batch.first_id + place), batch.codes[place]) for place in places)
             log.set(batch, "taken", places[-1] + 1)
         counts = voucher_list.counts
-        if found:
-            if reserve_until is None:
-                counts = evolve(counts, distributed=counts.distributed + len(found))
-            else:
-                counts = evolve(counts, reserved=counts.reserved + len(found))
-                log.set(stock, "next_run_out", min(filter(None, (stock.next_run_out, reserve_until))))
-            log.put(tables.lists, list_id, evolve(voucher_list, counts=counts))
-            if now is not None and reserve_until is None:
+        if found and reserve_until is not None:
+            counts = self._unit.count(list_id, reserved=len(found))
+            log.set(stock, "next_run_out", min(filter(None, (stock.next_run_out, reserve_until))))
+        elif found:
+            counts = self._unit.count(list_id, distributed=len(found))
+            if now is not None:
                 log.put(stock.given, now.date(), stock.given.get(now.date(), 0) + len(found))
         return Taken(found, counts, voucher_list.notified)
 
@@ -85,9 +83,7 @@ class Codes(Repository, ports.Codes):
                 log.drop(stock.returned, code_id)
                 log.put(found.lost, number(code_id) - found.first_id, None)
                 withdrawn += 1
-        voucher_list = tables.list(batch.list_id)
-        counts = evolve(voucher_list.counts, withdrawn=voucher_list.counts.withdrawn + withdrawn)
-        log.put(tables.lists, batch.list_id, evolve(voucher_list, counts=counts))
+        self._unit.count(batch.list_id, withdrawn=withdrawn)
         log.set(batch, "withdrawn", True)
         return withdrawn
 
@@ -124,43 +120,31 @@ class Assignments(Repository, ports.Assignments):
 
     def add(self, assignments: Sequence[Assignment]) -> None:
         tables, log = self._unit.tables, self._unit.log
-        for assignment in assignments:
-            asked = _asked(assignment.user_id, assignment.campaign_id, assignment.list_id)
-            ordinal = (*asked, assignment.ordinal)
-            if assignment.id in tables.assignments:
-                raise StorageError(reason=f"code {assignment.id} is assigned already; take another")
-            if ordinal in tables.ordinals:
+        for new in assignments:
+            if new.id in tables.assignments:
+                raise StorageError(reason=f"code {new.id} is assigned already; take another")
+            if any(each.ordinal == new.ordinal for each in self._asked(new.user_id, *_origin(new))):
                 raise StorageError(reason="this ordinal of the user is assigned already; read `latest` again")
-            if assignment.campaign_id is not None:
-                log.append(tables.of_campaign.setdefault(assignment.campaign_id, []), assignment)
-            log.put(tables.assignments, assignment.id, assignment)
-            log.put(tables.ordinals, ordinal, assignment.id)
-            latest = tables.latest.get(asked)
-            if latest is None or latest.ordinal < assignment.ordinal:
-                log.put(tables.latest, asked, assignment)
-            log.append(tables.of_user.setdefault(assignment.user_id, []), assignment)
-            log.append(tables.of_code.setdefault(assignment.code, []), assignment)
+            log.put(tables.assignments, new.id, new)
+            log.append(tables.of_user.setdefault(new.user_id, []), new.id)
+            log.append(tables.of_code.setdefault(new.code, []), new.id)
         self._outbox.append([assignment.event for assignment in assignments])
         for assignment, entry in zip(reversed(assignments), reversed(tables.outbox), strict=False):
             log.put(tables.event_positions, assignment.id, entry.position)
 
-    def latest(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Assignment | None:
-        return self.latest_of_many([user_id], campaign_id, list_id).get(user_id)
+    def latest_of_many(
+        self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
+    ) -> dict[str, Assignment]:
+        found = {user_id: self._asked(user_id, campaign_id, list_id) for user_id in user_ids}
+        return {user_id: self._shown(each[-1:])[0] for user_id, each in found.items() if each}
 
     def holding(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Holding:
-        held = last = self.latest(user_id, campaign_id, list_id)
-        if last is not None and last.revoked_at is not None:
-            asked = _asked(user_id, campaign_id, list_id)
-            earlier = (
-                each
-                for each in self.of_user(user_id)
-                if each.revoked_at is None and _asked(each.user_id, each.campaign_id, each.list_id) == asked
-            )
-            held = max(earlier, key=lambda each: each.ordinal, default=None)
+        given, tables = self._asked(user_id, campaign_id, list_id), self._unit.tables
+        held = self._shown([each for each in given if each.id not in tables.revocations][-1:])
         return Holding(
-            held,
-            0 if last is None else last.ordinal,
-            bool(open_reservations(self._unit.tables, user_id, campaign_id, list_id)),
+            held[0] if held else None,
+            given[-1].ordinal if given else 0,
+            bool(open_reservations(tables, user_id, campaign_id, list_id)),
         )
 
     def holdings(
@@ -169,25 +153,18 @@ class Assignments(Repository, ports.Assignments):
         found = {user_id: self.holding(user_id, campaign_id, list_id) for user_id in user_ids}
         return {user_id: each for user_id, each in found.items() if each != NOTHING}
 
-    def latest_of_many(
-        self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
-    ) -> dict[str, Assignment]:
-        latest = self._unit.tables.latest
-        found = ((user_id, latest.get(_asked(user_id, campaign_id, list_id))) for user_id in user_ids)
-        return {each.user_id: each for each in self._shown(given for _, given in found if given is not None)}
-
     def get_many(self, ids: Sequence[str]) -> list[Assignment]:
         assignments = self._unit.tables.assignments
         return self._shown(assignments[each] for each in ids if each in assignments)
 
     def of_user(self, user_id: str) -> list[Assignment]:
-        found = self._shown(self._unit.tables.of_user.get(user_id, ()))
+        found = self.get_many(self._unit.tables.of_user.get(user_id, ()))
         return sorted(
             found, key=lambda each: (each.assigned_at, each.ordinal, number(each.list_id), number(each.id))
         )
 
     def of_code(self, code: str) -> list[Assignment]:
-        found = self._shown(self._unit.tables.of_code.get(code, ()))
+        found = self.get_many(self._unit.tables.of_code.get(code, ()))
         return sorted(found, key=lambda each: (number(each.list_id), number(each.id)))
 
     def of_list(self, list_id: str, after: str | None, limit: int) -> list[Assignment]:
@@ -202,6 +179,13 @@ class Assignments(Repository, ports.Assignments):
             for code_id in range(max(start, batch.first_id), batch.first_id + batch.taken)
         )
         return self._shown(islice((assignment for assignment in taken if assignment is not None), limit))
+
+    def _asked(self, user_id: str, campaign_id: str | None, list_id: str | None) -> list[Assignment]:
+        """Return the assignments of a user in a campaign or, without one, from a list, by ordinal."""
+        tables = self._unit.tables
+        asked = campaign_id, list_id if campaign_id is None else None
+        given = (tables.assignments[each] for each in tables.of_user.get(user_id, ()))
+        return sorted((each for each in given if _origin(each) == asked), key=lambda each: each.ordinal)
 
     def _shown(self, assignments: Iterable[Assignment]) -> list[Assignment]:
         """Return assignments with what became of their codes."""
@@ -222,6 +206,6 @@ def _by_age(code: TakenCode) -> int:
     return number(code.id)
 
 
-def _asked(user_id: str, campaign_id: str | None, list_id: str | None) -> tuple[str, str | None, str | None]:
+def _origin(given: Assignment) -> tuple[str | None, str | None]:
     """Return what the ordinals of a user are counted by: the campaign, and only without one the list."""
-    return user_id, campaign_id, list_id if campaign_id is None else None
+    return given.campaign_id, given.list_id if given.campaign_id is None else None

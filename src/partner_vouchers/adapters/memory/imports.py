@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from attrs import evolve
-
 from partner_vouchers import ports
 from partner_vouchers.adapters.memory.tables import Batch, Place, Tables
 from partner_vouchers.adapters.memory.transaction import MemoryTransaction
@@ -125,13 +123,11 @@ class MemoryImport(Recoverable, ports.CodeImport):
             raise StorageError(reason="publish once, after claim has come to its end")
         self._require_not_given_up()
         tables, log, batch = self._tables, tx.unit.log, self._batch
-        voucher_list = tables.list(batch.list_id)
-        counts = evolve(voucher_list.counts, uploaded=voucher_list.counts.uploaded + len(batch.codes))
+        tx.unit.count(batch.list_id, uploaded=len(batch.codes))
         batch.first_id = tables.next_code_id
         tables.next_code_id += len(batch.codes)
         log.set(batch, "published", True)
         log.append(tables.stocks[batch.list_id].batches, batch)
-        log.put(tables.lists, batch.list_id, evolve(voucher_list, counts=counts))
         return len(batch.codes)
 
     def __enter__(self) -> MemoryImport:
@@ -173,7 +169,8 @@ class MemoryImport(Recoverable, ports.CodeImport):
 
     def _was_given(self, code: str) -> bool:
         lists = self._tables.lists
-        found = (lists[each.list_id] for each in self._tables.of_code.get(code, ()))
+        assignments = self._tables.assignments
+        found = (lists[assignments[each].list_id] for each in self._tables.of_code.get(code, ()))
         given = any(each.scope == self._scope and not self._counts(each.state) for each in found)
         retired = any(
             lists[list_id].scope == self._scope and not self._counts(lists[list_id].state)

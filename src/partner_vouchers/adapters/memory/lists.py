@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import cast
 
 from attrs import evolve
 
@@ -10,7 +11,6 @@ from partner_vouchers import ports
 from partner_vouchers.adapters.memory.tables import Stock, number
 from partner_vouchers.adapters.memory.unit import Repository
 from partner_vouchers.domain.campaigns import CampaignLink
-from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.stock import Counts, StockLevel
 from partner_vouchers.domain.voucher_list import VoucherList
@@ -55,16 +55,9 @@ class Lists(Repository, ports.Lists):
         log.put(tables.ids_of_lists, empty.id, None)
         log.put(tables.stocks, empty.id, Stock())
         log.put(tables.links, empty.id, {})
-        log.put(tables.uploads_of_list, empty.id, [])
 
     def get(self, list_id: str) -> VoucherList | None:
         return self._unit.tables.lists.get(list_id)
-
-    def with_tag(self, partner: str, tag: str) -> VoucherList | None:
-        for found in self._unit.tables.lists.values():
-            if found.tag == tag and found.partner == partner and found.state is not State.ARCHIVED:
-                return found
-        return None
 
     def save(self, voucher_list: VoucherList) -> None:
         stored = self._unit.tables.list(voucher_list.id)
@@ -81,22 +74,17 @@ class Lists(Repository, ports.Lists):
 
     def remove(self, list_id: str) -> None:
         tables, log = self._unit.tables, self._unit.log
-        for reservation_id in list(tables.open_of_list.get(list_id, ())):
-            gone = tables.reservations[reservation_id]
-            log.drop(tables.reservations, reservation_id)
-            log.drop(tables.open_of_user[gone.user_id], reservation_id)
-            log.drop(tables.open_of_list[list_id], reservation_id)
-            if gone.campaign_id is not None:
-                log.drop(tables.open_of_campaign[gone.campaign_id], reservation_id)
+        for each in list(tables.open_reservations()):
+            if each.list_id == list_id:
+                log.drop(tables.reservations, each.id)
+                log.drop(tables.open_of_user[each.user_id], each.id)
         log.drop(tables.lists, list_id)
         log.drop(tables.stocks, list_id)
         for campaign_id in log.drop(tables.links, list_id) or {}:
             log.drop(tables.lists_of_campaign[campaign_id], list_id)
-        for upload_id in log.drop(tables.uploads_of_list, list_id) or []:
-            log.drop(tables.uploads, upload_id)
-            log.drop(tables.batches, upload_id)
-            log.drop(tables.pieces, upload_id)
-            log.drop(tables.faults, upload_id)
+        for upload_id in [each.id for each in tables.uploads.values() if each.list_id == list_id]:
+            for table in (tables.uploads, tables.batches, tables.pieces, tables.faults):
+                log.drop(cast(dict[str, object], table), upload_id)
 
     def find(self, query: ListQuery) -> list[VoucherList]:
         return query.pick(self._unit.tables.lists.values())

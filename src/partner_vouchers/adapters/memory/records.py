@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 
 from partner_vouchers import ports
 from partner_vouchers.adapters import simple
-from partner_vouchers.adapters.memory.tables import number
 from partner_vouchers.adapters.memory.unit import Repository, Unit
 from partner_vouchers.domain.events import AuditedEvent, Event
-from partner_vouchers.domain.uploads import RowFault, Upload, UploadStatus
+from partner_vouchers.domain.uploads import RowFault, Upload
 from partner_vouchers.errors import StorageError
 from partner_vouchers.ports import AuditEntry, OutboxEntry
 
@@ -46,10 +45,6 @@ class Outbox(Repository, ports.Outbox):
     def read(self, after: int, limit: int) -> list[OutboxEntry]:
         start = self._index(after)
         return self._unit.tables.outbox[start : start + limit]
-
-    def get_many(self, positions: Sequence[int]) -> list[OutboxEntry]:
-        found = ((position, self.read(position - 1, 1)) for position in positions)
-        return [entry for position, read in found for entry in read if entry.position == position]
 
     def count(self, after: int, until: int, limit: int) -> int:
         return min(max(self._index(until) - self._index(after), 0), limit)
@@ -91,7 +86,7 @@ class Audit(Repository, ports.Audit):
         return list(islice(found, limit))
 
 
-class Uploads(Repository, ports.Uploads):
+class Uploads(Repository, simple.SimpleUploads[ports.Transaction]):
     """The upload log, with the files and the refused rows."""
 
     def new_id(self) -> str:
@@ -106,48 +101,19 @@ class Uploads(Repository, ports.Uploads):
             )
         log.put(tables.uploads, upload.id, upload)
         log.put(tables.ids_of_uploads, upload.id, None)
-        log.append(tables.uploads_of_list[upload.list_id], upload.id)
         log.put(tables.pieces, upload.id, {})
 
-    def save(self, upload: Upload) -> None:
-        self._unit.tables.upload(upload.id)
+    def replace(self, upload: Upload) -> None:
         self._unit.log.put(self._unit.tables.uploads, upload.id, upload)
 
     def get(self, upload_id: str) -> Upload | None:
         return self._unit.tables.uploads.get(upload_id)
 
-    def find(
-        self, list_id: str | None, status: UploadStatus | None, before: str | None, limit: int
-    ) -> list[Upload]:
-        uploads = self._unit.tables.uploads
-        newest_first = (
-            sorted(uploads.values(), key=lambda upload: number(upload.id), reverse=True)
-            if list_id is None
-            else self._newest_first(list_id)
-        )
-        found = (
-            upload
-            for upload in newest_first
-            if status in (None, upload.status) and (before is None or number(upload.id) < number(before))
-        )
-        return list(islice(found, limit))
+    def all_stored(self) -> Iterable[Upload]:
+        return self._unit.tables.uploads.values()
 
-    def running(self) -> list[Upload]:
-        found = [upload for upload in self._unit.tables.uploads.values() if upload.is_running]
-        return sorted(found, key=lambda upload: number(upload.id))
-
-    def completed_with(self, list_id: str, sha256: str) -> Upload | None:
-        for upload in self._newest_first(list_id):
-            if upload.status is UploadStatus.COMPLETED and upload.sha256 == sha256:
-                return upload
-        return None
-
-    def add_piece(self, upload_id: str, index: int, data: bytes) -> None:
-        self._unit.tables.upload(upload_id)
-        pieces = self._unit.tables.pieces[upload_id]
-        if index in pieces:
-            raise StorageError(reason=f"piece {index} of upload {upload_id} is stored already")
-        self._unit.log.put(pieces, index, bytes(data))
+    def insert_piece(self, upload_id: str, index: int, data: bytes) -> None:
+        self._unit.log.put(self._unit.tables.pieces[upload_id], index, bytes(data))
 
     def piece(self, upload_id: str, index: int) -> bytes | None:
         return self._unit.tables.pieces.get(upload_id, {}).get(index)
@@ -156,11 +122,6 @@ class Uploads(Repository, ports.Uploads):
         faults = self._unit.tables.faults.get(upload_id, [])
         start = bisect_right(faults, after_line, key=lambda fault: fault.line)
         return faults[start : start + limit]
-
-    def _newest_first(self, list_id: str) -> list[Upload]:
-        tables = self._unit.tables
-        ids = sorted(tables.uploads_of_list.get(list_id, ()), key=number, reverse=True)
-        return [tables.uploads[upload_id] for upload_id in ids]
 
 
 class Leases(Repository, simple.SimpleLeases):

@@ -17,7 +17,6 @@ from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.reconciliation import ReconciledRow, ReconciliationReport, RowKind
 from partner_vouchers.domain.redemption import Entry, EntryState, Redemption
-from partner_vouchers.domain.reservation import ReservationState
 from partner_vouchers.errors import StorageError
 
 
@@ -33,8 +32,8 @@ class Redemptions(Repository, ports.Redemptions):
         self, codes: Sequence[str], partner: str | None, list_id: str | None
     ) -> dict[str, list[Entry]]:
         found: dict[str, list[Entry]] = {code: list(self._entries(code)) for code in codes}
-        for each in self._unit.tables.reserved_codes.values():
-            if each.code in found and each.state is ReservationState.OPEN:
+        for each in self._unit.tables.open_reservations():
+            if each.code in found:
                 found[each.code].append(self._entry(each.code_id, each.list_id, EntryState.RESERVED))
         return {code: entries for code, entries in found.items() if entries}
 
@@ -58,15 +57,14 @@ class Redemptions(Repository, ports.Redemptions):
     def retire(self, entries: Sequence[Entry]) -> None:
         tables, log = self._unit.tables, self._unit.log
         for entry in entries:
-            voucher_list, code_id = tables.list(entry.list_id), number(entry.id)
+            code_id = number(entry.id)
             stock = tables.stocks[entry.list_id]
             batch = stock.batch_of(code_id)
             place = code_id - batch.first_id
             log.drop(stock.returned, entry.id)
             log.put(batch.retired, place, None)
             log.append(tables.retired.setdefault(batch.codes[place], []), (entry.list_id, entry.id))
-            counts = evolve(voucher_list.counts, retired=voucher_list.counts.retired + 1)
-            log.put(tables.lists, entry.list_id, evolve(voucher_list, counts=counts))
+            self._unit.count(entry.list_id, retired=1)
 
     def of_assignments(self, assignment_ids: Collection[str]) -> dict[str, tuple[Redemption, ...]]:
         redemptions = self._unit.tables.redemptions
@@ -96,7 +94,7 @@ class Redemptions(Repository, ports.Redemptions):
 
     def _entries(self, code: str) -> Iterator[Entry]:
         tables = self._unit.tables
-        for given in tables.of_code.get(code, ()):
+        for given in (tables.assignments[each] for each in tables.of_code.get(code, ())):
             yield self._entry(
                 given.id,
                 given.list_id,

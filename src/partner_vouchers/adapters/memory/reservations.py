@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from attrs import evolve
@@ -11,7 +11,6 @@ from attrs import evolve
 from partner_vouchers import ports
 from partner_vouchers.adapters.memory.tables import Tables, number
 from partner_vouchers.adapters.memory.unit import Repository
-from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.limits import Limit, Window
 from partner_vouchers.domain.refusals import RefusalCount
 from partner_vouchers.domain.reservation import Reservation, ReservationState
@@ -30,9 +29,8 @@ class Reservations(Repository, ports.Reservations):
             if each.id in tables.reservations or each.code_id in tables.reserved_codes:
                 raise StorageError(reason="the code is reserved already; take another")
             log.put(tables.reservations, each.id, each)
-            log.put(tables.reserved_codes, each.code_id, each)
-            for opened in self._opened(each):
-                log.put(opened, each.id, None)
+            log.put(tables.reserved_codes, each.code_id, each.id)
+            log.put(tables.open_of_user.setdefault(each.user_id, {}), each.id, None)
 
     def get(self, reservation_id: str) -> Reservation | None:
         return self._unit.tables.reservations.get(reservation_id)
@@ -44,41 +42,34 @@ class Reservations(Repository, ports.Reservations):
             raise StorageError(reason="the reservation is not open; read it with get_for_update")
         ended = evolve(stored, state=state, ended_at=at)
         log.put(tables.reservations, ended.id, ended)
-        for opened in self._opened(ended):
-            log.drop(opened, ended.id)
-        if state is ReservationState.CONFIRMED:
-            log.put(tables.reserved_codes, ended.code_id, ended)
-            self._count(ended.list_id, reserved=-1, distributed=1)
-            given = tables.stocks[ended.list_id].given
-            log.put(given, at.date(), given.get(at.date(), 0) + 1)
-            return
-        log.drop(tables.reserved_codes, ended.code_id)
+        log.drop(tables.open_of_user[ended.user_id], ended.id)
         stock = tables.stocks.get(ended.list_id)
         if stock is None:
             return
+        if state is ReservationState.CONFIRMED:
+            self._unit.count(ended.list_id, reserved=-1, distributed=1)
+            log.put(stock.given, at.date(), stock.given.get(at.date(), 0) + 1)
+            return
+        log.drop(tables.reserved_codes, ended.code_id)
         code_id = number(ended.code_id)
         batch = stock.batch_of(code_id)
         if batch.source.withdrawn:
             log.put(batch.lost, code_id - batch.first_id, None)
-            self._count(ended.list_id, reserved=-1, withdrawn=1)
+            self._unit.count(ended.list_id, reserved=-1, withdrawn=1)
         else:
             log.put(stock.returned, ended.code_id, TakenCode(ended.code_id, ended.code))
-            self._count(ended.list_id, reserved=-1)
-        left = (tables.reservations[each].expires_at for each in tables.open_of_list[ended.list_id])
+            self._unit.count(ended.list_id, reserved=-1)
+        left = (each.expires_at for each in self._open(ended.list_id))
         log.set(stock, "next_run_out", min(filter(None, left), default=None))
 
     def end_run_out(
         self, now: datetime, limit: int, *, list_id: str | None = None, campaign_id: str | None = None
     ) -> list[Reservation]:
-        tables = self._unit.tables
         if campaign_id is not None:
-            ids = tables.open_of_campaign.get(campaign_id, {})
+            asked = [each for each in self._open() if each.campaign_id == campaign_id]
         else:
-            ids = tables.open_of_list.get(list_id or "", {})
-        found = sorted(
-            (each for each in self._all(ids) if each.at(now).state is ReservationState.EXPIRED),
-            key=_by_expiry,
-        )
+            asked = self._open(list_id)
+        found = sorted((each for each in asked if _has_run_out(each, now)), key=_by_expiry)
         ended = [each.at(now) for each in found[:limit]]
         for each in ended:
             self.end(each, each.state, each.ended_at or now)
@@ -91,23 +82,19 @@ class Reservations(Repository, ports.Reservations):
         )
 
     def of_user(self, user_id: str) -> list[Reservation]:
-        found = self._all(self._unit.tables.open_of_user.get(user_id, {}))
+        found = (each for each in self._open() if each.user_id == user_id)
         return sorted(found, key=lambda each: (each.reserved_at, each.id))
 
     def of_list(self, list_id: str, after: tuple[datetime, str] | None, limit: int) -> list[Reservation]:
-        found = sorted(self._all(self._unit.tables.open_of_list.get(list_id, {})), key=_by_expiry)
+        found = sorted(self._open(list_id), key=_by_expiry)
         return [each for each in found if after is None or _by_expiry(each) > after][:limit]
 
     def run_out(self, list_ids: Collection[str], now: datetime) -> dict[str, int]:
-        opened = self._unit.tables.open_of_list
-        found = {list_id: list(self._all(opened.get(list_id, {}))) for list_id in list_ids}
-        counted = Counter(
-            list_id
-            for list_id, reservations in found.items()
-            for each in reservations
-            if each.at(now).state is ReservationState.EXPIRED
+        return dict(
+            Counter(
+                each.list_id for each in self._open() if each.list_id in list_ids and _has_run_out(each, now)
+            )
         )
-        return dict(counted)
 
     def remove_ended(self, before: datetime, limit: int) -> int:
         kept = ReservationState.OPEN, ReservationState.CONFIRMED
@@ -120,32 +107,10 @@ class Reservations(Repository, ports.Reservations):
             self._unit.log.drop(self._unit.tables.reservations, reservation_id)
         return len(gone)
 
-    def _all(self, ids: Iterable[str]) -> Iterable[Reservation]:
-        return (self._unit.tables.reservations[each] for each in ids)
-
-    def _opened(self, each: Reservation) -> list[dict[str, None]]:
-        """Return the collections of open reservations that one belongs to."""
-        tables = self._unit.tables
-        found = [
-            tables.open_of_user.setdefault(each.user_id, {}),
-            tables.open_of_list.setdefault(each.list_id, {}),
-        ]
-        if each.campaign_id is not None:
-            found.append(tables.open_of_campaign.setdefault(each.campaign_id, {}))
-        return found
-
-    def _count(self, list_id: str, *, reserved: int, distributed: int = 0, withdrawn: int = 0) -> None:
-        tables = self._unit.tables
-        voucher_list = tables.lists.get(list_id)
-        if voucher_list is None:
-            return
-        counts = evolve(
-            voucher_list.counts,
-            reserved=voucher_list.counts.reserved + reserved,
-            distributed=voucher_list.counts.distributed + distributed,
-            withdrawn=voucher_list.counts.withdrawn + withdrawn,
-        )
-        self._unit.log.put(tables.lists, list_id, evolve(voucher_list, counts=counts))
+    def _open(self, list_id: str | None = None) -> list[Reservation]:
+        """Return the open reservations of a list, or of all."""
+        found = self._unit.tables.open_reservations()
+        return [each for each in found if list_id in (None, each.list_id)]
 
 
 class Limits(Repository, ports.Limits):
@@ -161,12 +126,13 @@ class Limits(Repository, ports.Limits):
 
     def given(self, campaign_id: str, window: Window) -> int:
         tables = self._unit.tables
-        reserved = (tables.reservations[each] for each in tables.open_of_campaign.get(campaign_id, ()))
-        return sum(
-            window.contains(self._counts_at(each))
-            for each in tables.of_campaign.get(campaign_id, ())
-            if each.id not in tables.revocations
-        ) + sum(window.contains(each.reserved_at) for each in reserved)
+        given = sum(
+            window.contains(tables.counts_at(each))
+            for each in tables.assignments.values()
+            if each.campaign_id == campaign_id and each.id not in tables.revocations
+        )
+        reserved = (each for each in tables.open_reservations() if each.campaign_id == campaign_id)
+        return given + sum(window.contains(each.reserved_at) for each in reserved)
 
     def given_to(
         self, user_ids: Collection[str], campaign_id: str, window: Window, now: datetime
@@ -174,20 +140,19 @@ class Limits(Repository, ports.Limits):
         tables = self._unit.tables
         found = Counter[str]()
         for user_id in user_ids:
-            for each in tables.of_user.get(user_id, ()):
+            for each in (tables.assignments[one] for one in tables.of_user.get(user_id, ())):
                 if each.campaign_id == campaign_id and each.id not in tables.revocations:
-                    found[user_id] += window.contains(self._counts_at(each))
+                    found[user_id] += window.contains(tables.counts_at(each))
             for reservation in open_reservations(tables, user_id, campaign_id, None):
                 is_open = reservation.at(now).state is ReservationState.OPEN
                 found[user_id] += is_open and window.contains(reservation.reserved_at)
         return dict(+found)
 
     def run_out(self, campaign_id: str, window: Window, now: datetime) -> int:
-        tables = self._unit.tables
-        reserved = (tables.reservations[each] for each in tables.open_of_campaign.get(campaign_id, ()))
         return sum(
-            window.contains(each.reserved_at) and each.at(now).state is ReservationState.EXPIRED
-            for each in reserved
+            window.contains(each.reserved_at) and _has_run_out(each, now)
+            for each in self._unit.tables.open_reservations()
+            if each.campaign_id == campaign_id
         )
 
     def counts(self, campaign_id: str, keys: Collection[str]) -> dict[str, int]:
@@ -200,10 +165,6 @@ class Limits(Repository, ports.Limits):
         for key in keys:
             if codes > 0 or key in counted:
                 log.put(counted, key, counted.get(key, 0) + codes)
-
-    def _counts_at(self, assignment: Assignment) -> datetime:
-        reservation = self._unit.tables.reserved_codes.get(assignment.id)
-        return assignment.assigned_at if reservation is None else reservation.reserved_at
 
 
 class Refusals(Repository, ports.Refusals):
@@ -238,3 +199,7 @@ def open_reservations(
 
 def _by_expiry(each: Reservation) -> tuple[datetime, str]:
     return each.expires_at or _NEVER, each.id
+
+
+def _has_run_out(each: Reservation, now: datetime) -> bool:
+    return each.at(now).state is ReservationState.EXPIRED

@@ -46,9 +46,7 @@ class Revocations(Repository, ports.Revocations):
         return position if self._outbox.get_many([position]) else None
 
     def counted_at(self, assignment_id: str) -> datetime:
-        reservation = self._unit.tables.reserved_codes.get(assignment_id)
-        given = self._unit.tables.assignments[assignment_id]
-        return given.assigned_at if reservation is None else reservation.reserved_at
+        return self._unit.tables.counts_at(self._unit.tables.assignments[assignment_id])
 
     def add(self, revocation: Revocation) -> None:
         tables, log, given = self._unit.tables, self._unit.log, revocation.assignment
@@ -56,13 +54,11 @@ class Revocations(Repository, ports.Revocations):
             raise StorageError(reason="the assignment was revoked before; read it with get_for_update")
         log.put(tables.revocations, given.id, revocation)
         self._outbox.append([revocation.event])
-        voucher_list = tables.list(given.list_id)
-        counts = evolve(voucher_list.counts, distributed=voucher_list.counts.distributed - 1)
-        if not revocation.restocked:
-            counts = evolve(counts, retired=counts.retired + 1)
-        log.put(tables.lists, given.list_id, evolve(voucher_list, counts=counts))
         if revocation.restocked:
-            self._restock(given, voucher_list.scope)
+            self._unit.count(given.list_id, distributed=-1)
+            self._restock(given, tables.list(given.list_id).scope)
+        else:
+            self._unit.count(given.list_id, distributed=-1, retired=1)
 
     def unsent(self, positions: Collection[int]) -> Unsent:
         tables = self._unit.tables

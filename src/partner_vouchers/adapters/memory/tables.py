@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from itertools import count, islice
 from operator import attrgetter
@@ -127,11 +127,8 @@ class Tables:
         owners: by scope, then code, where the code stands. An entry is never removed: whoever looks one up
             asks `is_held`. So archiving, withdrawing and removing cost the same for any number of codes.
         assignments: by id.
-        ordinals: by (user, campaign, list, ordinal), the list only where there is no campaign.
-        latest: by (user, campaign, list), the assignment with the greatest ordinal.
-        of_user: by user.
-        of_code: by code, in all lists.
-        of_campaign: by campaign.
+        of_user: by user, the ids of their assignments.
+        of_code: by code, likewise, in all lists.
         redemptions: by assignment id, by number.
         retired: by code, the list and the id of each entry that was used without having been given out.
         reports: by id.
@@ -142,21 +139,16 @@ class Tables:
         keys: by idempotency key, the fingerprint and the ids of the assignments.
         reservations: by id.
         open_of_user: by user, the ids of open reservations, as the keys of a dict.
-        open_of_list: by list id, likewise.
-        open_of_campaign: by campaign, likewise.
-        reserved_codes: by the id of a code, its reservation, if that is open or confirmed.
+        reserved_codes: by the id of a code, the id of its reservation, if that is open or confirmed.
         limits: by campaign.
         limit_counts: by campaign, then the key of a window.
         refusals: by campaign, then day, reason and list.
         outbox: by growing position.
         progress: by sink.
         deferred: by sink, then position.
-        deferred_keys: by sink and ordering key, the positions of what is deferred and not dead, as the keys of a dict.
-        due: by sink, then position, the `retry_at` of what has one.
         audit: by growing position.
         uploads: by id.
         ids_of_uploads: the ids of all uploads that ever were, as the keys of a dict.
-        uploads_of_list: by list id, the ids of its uploads.
         batches: by upload id, from the moment the first code is claimed.
         pieces: by upload id, then index.
         faults: by upload id, in the order of lines.
@@ -173,11 +165,8 @@ class Tables:
         self.stocks: dict[str, Stock] = {}
         self.owners: dict[str, dict[str, Place]] = {}
         self.assignments: dict[str, Assignment] = {}
-        self.ordinals: dict[tuple[str, str | None, str | None, int], str] = {}
-        self.latest: dict[tuple[str, str | None, str | None], Assignment] = {}
-        self.of_user: dict[str, list[Assignment]] = {}
-        self.of_code: dict[str, list[Assignment]] = {}
-        self.of_campaign: dict[str, list[Assignment]] = {}
+        self.of_user: dict[str, list[str]] = {}
+        self.of_code: dict[str, list[str]] = {}
         self.redemptions: dict[str, tuple[Redemption, ...]] = {}
         self.retired: dict[str, list[tuple[str, str]]] = {}
         self.reports: dict[str, ReconciliationReport] = {}
@@ -188,21 +177,16 @@ class Tables:
         self.keys: dict[str, tuple[str, tuple[str, ...]]] = {}
         self.reservations: dict[str, Reservation] = {}
         self.open_of_user: dict[str, dict[str, None]] = {}
-        self.open_of_list: dict[str, dict[str, None]] = {}
-        self.open_of_campaign: dict[str, dict[str, None]] = {}
-        self.reserved_codes: dict[str, Reservation] = {}
+        self.reserved_codes: dict[str, str] = {}
         self.limits: dict[str, tuple[Limit, ...]] = {}
         self.limit_counts: dict[str, dict[str, int]] = {}
         self.refusals: dict[str, dict[tuple[date, RefusalReason, str], int]] = {}
         self.outbox: list[OutboxEntry] = []
         self.progress: dict[str, SinkProgress] = {}
         self.deferred: dict[str, dict[int, Deferred]] = {}
-        self.deferred_keys: dict[tuple[str, str], dict[int, None]] = {}
-        self.due: dict[str, dict[int, datetime]] = {}
         self.audit: list[AuditEntry] = []
         self.uploads: dict[str, Upload] = {}
         self.ids_of_uploads: dict[str, None] = {}
-        self.uploads_of_list: dict[str, list[str]] = {}
         self.batches: dict[str, Batch] = {}
         self.pieces: dict[str, dict[int, bytes]] = {}
         self.faults: dict[str, list[RowFault]] = {}
@@ -227,6 +211,22 @@ class Tables:
             return self.lists[list_id]
         except KeyError:
             raise UnknownList(list_id=list_id) from None
+
+    def reservation_of(self, code_id: str) -> Reservation | None:
+        """Return the open or confirmed reservation of a code."""
+        reservation_id = self.reserved_codes.get(code_id)
+        return None if reservation_id is None else self.reservations[reservation_id]
+
+    def open_reservations(self) -> Iterator[Reservation]:
+        """Yield the open reservations of all users."""
+        for ids in self.open_of_user.values():
+            for reservation_id in ids:
+                yield self.reservations[reservation_id]
+
+    def counts_at(self, assignment: Assignment) -> datetime:
+        """Return the instant at which an assignment counts in limits."""
+        reservation = self.reservation_of(assignment.id)
+        return assignment.assigned_at if reservation is None else reservation.reserved_at
 
     def upload(self, upload_id: str) -> Upload:
         """Return an upload that must be there.

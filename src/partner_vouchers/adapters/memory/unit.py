@@ -6,7 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+from attrs import evolve
+
 from partner_vouchers.adapters.memory.tables import Tables
+from partner_vouchers.domain.stock import Counts
 from partner_vouchers.errors import StorageError
 
 K = TypeVar("K")
@@ -118,6 +121,18 @@ class Unit:
         if not self.write:
             raise StorageError(reason="the transaction only reads; open one with begin(write=True)")
         return self._log
+
+    def count(self, list_id: str, **changes: int) -> Counts:
+        """Add to counters of a list, by name, and return all of them.
+
+        Raises:
+            UnknownList: there is no such list.
+        """
+        voucher_list = self.tables.list(list_id)
+        added = {name: getattr(voucher_list.counts, name) + change for name, change in changes.items()}
+        counts = evolve(voucher_list.counts, **added)
+        self.log.put(self.tables.lists, list_id, evolve(voucher_list, counts=counts))
+        return counts
 
     def require_open(self) -> None:
         """Check that the unit has not ended.

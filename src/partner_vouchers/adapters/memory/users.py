@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from attrs import evolve
 
 from partner_vouchers import ports
 from partner_vouchers.adapters.memory.unit import Repository
-from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.events import Event, user_key
 from partner_vouchers.domain.promo_events import HostEvent
 
@@ -25,43 +22,21 @@ class Users(Repository, ports.Users):
 
     def rename(self, user_id: str, new_id: str) -> int:
         tables, log = self._unit.tables, self._unit.log
-        renamed: dict[str, Assignment] = {
-            each.id: evolve(each, user_id=new_id) for each in tables.of_user.get(user_id, ())
-        }
-
-        def change(table: dict[Any, Any], key: Any, value: Any) -> None:
-            if key in table:
-                log.put(table, key, value)
-
-        for each in renamed.values():
-            log.put(tables.assignments, each.id, each)
-            asked = each.campaign_id, each.list_id if each.campaign_id is None else None
-            ordinal = (*asked, each.ordinal)
-            log.drop(tables.ordinals, (user_id, *ordinal))
-            log.put(tables.ordinals, (new_id, *ordinal), each.id)
-            if (
-                log.drop(tables.latest, (user_id, *asked)) is not None
-                or tables.latest[new_id, *asked].ordinal < each.ordinal
-            ):
-                log.put(tables.latest, (new_id, *asked), each)
-            for table, key in ((tables.of_code, each.code), (tables.of_campaign, each.campaign_id)):
-                if key in table:
-                    log.put(table, key, [renamed.get(other.id, other) for other in table[key]])
-            if each.id in tables.redemptions:
-                used = tables.redemptions[each.id]
-                log.put(tables.redemptions, each.id, tuple(evolve(use, user_id=new_id) for use in used))
-            if each.id in tables.revocations:
-                change(tables.revocations, each.id, evolve(tables.revocations[each.id], assignment=each))
-        if log.drop(tables.of_user, user_id) is not None:
-            log.put(tables.of_user, new_id, list(renamed.values()))
+        for assignment_id in tables.of_user.get(user_id, ()):
+            renamed = evolve(tables.assignments[assignment_id], user_id=new_id)
+            log.put(tables.assignments, assignment_id, renamed)
+            if assignment_id in tables.redemptions:
+                used = tables.redemptions[assignment_id]
+                log.put(tables.redemptions, assignment_id, tuple(evolve(use, user_id=new_id) for use in used))
+            if assignment_id in tables.revocations:
+                revocation = evolve(tables.revocations[assignment_id], assignment=renamed)
+                log.put(tables.revocations, assignment_id, revocation)
         reservations = [each for each in tables.reservations.values() if each.user_id == user_id]
-        for reservation in reservations:
-            moved = evolve(reservation, user_id=new_id)
-            log.put(tables.reservations, moved.id, moved)
-            reserved = tables.reserved_codes.get(moved.code_id)
-            if reserved is not None and reserved.id == moved.id:
-                log.put(tables.reserved_codes, moved.code_id, moved)
-        opened = log.drop(tables.open_of_user, user_id)
+        for each in reservations:
+            log.put(tables.reservations, each.id, evolve(each, user_id=new_id))
+        given, opened = log.drop(tables.of_user, user_id), log.drop(tables.open_of_user, user_id)
+        if given is not None:
+            log.put(tables.of_user, new_id, given)
         if opened is not None:
             log.put(tables.open_of_user, new_id, opened)
         self._rename_events(user_id, new_id)
@@ -78,11 +53,8 @@ class Users(Repository, ports.Users):
                 for entry in tables.outbox
             ],
         )
-        for sink, rows in tables.deferred.items():
+        for rows in tables.deferred.values():
             for position, row in list(rows.items()):
                 if row.key == user_key(user_id):
                     reason = row.reason.replace(user_id, new_id)
                     log.put(rows, position, evolve(row, key=user_key(new_id), reason=reason))
-            waiting = log.drop(tables.deferred_keys, (sink, user_key(user_id)))
-            if waiting is not None:
-                log.put(tables.deferred_keys, (sink, user_key(new_id)), waiting)
