@@ -2,23 +2,29 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from partner_vouchers import PartnerVouchers
+from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.cli import main
 from partner_vouchers.cli.app import app
 from partner_vouchers.cli.context import Exit
+from tests.support.sinks import ScriptedSink, reject
 
 CODE = "PM500FF-2026-XYZ"
+NOW = datetime.now(UTC)  # noqa: TID251 - the command has the machine's clock
 FAULTY = f"code\n{CODE}\nPM500FF-2026-ABC\nwrong code\n"
 
 Run = Callable[..., tuple[int, str, str]]
@@ -96,10 +102,19 @@ def test_an_upload_shows_its_errors_and_writes_the_error_file(run: Run, winter: 
 def test_an_error_file_replaces_no_other_file(run: Run, winter: str) -> None:
     Path("codes.csv").write_text(FAULTY)
     Path("codes-errors.csv").write_text("mine")
+    code, _, err = run("upload", winter, "codes.csv", "--error-file", "codes-errors.csv")
+    assert (code, "codes-errors.csv exists" in err) == (Exit.USAGE, True)
+    assert from_json(run("uploads", "--json")[1])["items"] == []
+
     code, _, err = run("upload", winter, "codes.csv")
-    assert code == Exit.USAGE
-    assert "codes-errors.csv exists" in err
+    assert (code, "codes-errors-2.csv" in err) == (Exit.FAULTS, True)
     assert Path("codes-errors.csv").read_text() == "mine"
+    assert "wrong code" in Path("codes-errors-2.csv").read_text()
+    for command in (
+        ("export", winter, "-o"),
+        ("reconcile", "codes.csv", "--partner", "Puma", "--error-file"),
+    ):
+        assert run(*command, "codes-errors.csv")[0] == Exit.USAGE
 
 
 def test_a_file_is_refused_as_a_whole(run: Run, winter: str) -> None:
@@ -186,6 +201,27 @@ def test_doctor_finds_what_needs_attention(run: Run, filled: str) -> None:
     ]
 
 
+def test_doctor_finds_events_that_wait_dead_letters_and_a_clock_that_is_off(run: Run, filled: str) -> None:
+    sink = ScriptedSink("crm")
+    sink.always = reject("asha", final=True)
+    with closing(SQLiteStorage("vouchers.db")) as storage:
+        yesterday = PartnerVouchers(storage, clock=lambda: NOW - timedelta(days=1))
+        tomorrow = PartnerVouchers(storage, clock=lambda: NOW + timedelta(days=1))
+        for user_id in ("asha", "ravi"):
+            yesterday.codes.assign(list_id=filled, user_id=user_id)
+        while not yesterday.events.dead_letters().items:
+            yesterday.events.deliver(sink)
+        yesterday.lists.pause(filled)
+        tomorrow.lists.edit(filled, name="Edited tomorrow")
+    findings = {found["problem"]: found for found in from_json(run("doctor", "--json")[1])}
+    assert set(findings) == {
+        "the newest change is dated in the future",
+        "dead letters",
+        "events wait for too long",
+    }
+    assert "events dead crm" in findings["dead letters"]["advice"]
+
+
 def test_doctor_finds_a_damaged_file(run: Run, filled: str) -> None:
     with closing(sqlite3.connect("vouchers.db")) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -203,6 +239,11 @@ def test_doctor_finds_a_damaged_file(run: Run, filled: str) -> None:
     [
         (("lists", "--db", "missing.db"), Exit.USAGE),
         (("lists", "--db", "no-database.db"), Exit.STORAGE),
+        (("lists", "--db", "mysql://somewhere/x"), Exit.USAGE),
+        (("lists", "--db", "."), Exit.STORAGE),
+        (("partners", "--add", ""), Exit.USAGE),
+        (("reserve", "--user", "u", "--list", "1", "--minutes", "99999999"), Exit.USAGE),
+        (("link", "1", "CMP1", "--repeat", "sometimes"), Exit.USAGE),
         (("show", "99"), Exit.REFUSED),
         (("create", "--partner", "P", "--tag", "t", "--expires", "2001-01-01"), Exit.USAGE),
         (("create", "--partner", "P", "--tag", "t", "--expires", "soon"), Exit.USAGE),
@@ -229,7 +270,8 @@ def test_a_mistake_has_an_exit_code_and_a_message(
     found, _, err = run(*arguments)
     assert found == code
     assert err.startswith("error: ")
-    assert "Traceback" not in err
+    for word in ("Traceback", "Value error", "_id", "ttl", "expires_at"):
+        assert word not in err
     assert from_json(run("lists", "--json")[1])["items"][0]["version"] == 1
 
 
@@ -279,5 +321,27 @@ def test_ctrl_c_during_an_upload_stores_nothing_and_says_what_to_do(run: Run, wi
         message = upload.stderr.read()
     assert upload.returncode in (Exit.INTERRUPTED, -signal.SIGINT)
     assert b"Traceback" not in message
+    assert upload.returncode < 0 or message.startswith(b"Stopped. `partner-vouchers uploads --recover`")
     assert run("uploads", "--recover")[0] == Exit.OK
     assert from_json(run("show", winter, "--json")[1])["available"] == 0
+
+
+def test_on_a_terminal_an_upload_shows_how_far_it_is(run: Run, winter: str) -> None:
+    Path("many.csv").write_text("".join(f"CODE-{number:06}\n" for number in range(20_000)))
+    ours, terminal = pty.openpty()
+    with process("upload", winter, "many.csv", stdout=terminal, stderr=terminal) as upload:
+        os.close(terminal)
+        shown = b""
+        # Linux reports the end of a terminal as an error.
+        with suppress(OSError):
+            while more := os.read(ours, 4096):
+                shown += more
+    os.close(ours)
+    assert upload.returncode == Exit.OK
+    assert b"20,000 rows" in shown
+    assert b"Completed: 20,000 of 20,000 codes accepted" in shown
+
+
+def test_without_a_command_the_help_is_shown_and_no_error(run: Run) -> None:
+    code, out, err = run()
+    assert (code, "Usage" in out, err) == (Exit.USAGE, True, "")

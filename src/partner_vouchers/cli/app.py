@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -48,6 +49,9 @@ for _room in (
     _room.register(app)
 
 
+_SILENCE = logging.NullHandler()
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit code.
 
@@ -58,6 +62,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal may not know the ₹ sign; better a question mark than no answer.
             stream.reconfigure(errors="replace")
+    # What a person must know is said by the commands.
+    logging.getLogger("partner_vouchers").addHandler(_SILENCE)
     try:
         result = app(args=None if arguments is None else list(arguments), standalone_mode=False)
         sys.stdout.flush()
@@ -67,10 +73,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except typer.Exit as ended:
         return ended.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        warn(
-            "Stopped. `partner-vouchers uploads --recover` resumes or rolls back an upload that was not complete."
-        )
-        return Exit.INTERRUPTED
+        result = Exit.INTERRUPTED
     except SystemExit as ended:
         if not isinstance(ended.__context__, BrokenPipeError):
             raise
@@ -82,7 +85,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         # A wrong argument: Typer carries a copy of Click, or uses it, as its version has it.
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
-            warn(f"error: {error.format_message().rstrip('.')}; see --help")
+            # Without a message it has shown the help.
+            if message := error.format_message().replace("Value error, ", "").rstrip("."):
+                warn(f"error: {message}; see --help")
             return int(error.exit_code)
         raise
+    if result == Exit.INTERRUPTED:
+        # Typer turns Ctrl-C into this code.
+        warn(
+            "Stopped. `partner-vouchers uploads --recover` resumes or rolls back an upload that was not complete."
+        )
     return result if isinstance(result, int) else Exit.OK

@@ -51,6 +51,9 @@ Actor = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
+_PATIENCE = 10.0
+"""Seconds to wait for a server, and for a lock of others: a person sits in front of it."""
+
 DEFAULT_DATABASE = "vouchers.db"
 
 
@@ -76,7 +79,13 @@ def open_storage(database: str, *, create: bool = False) -> Storage:
             raise InvalidInput(
                 field="--db", reason="PostgreSQL needs an extra: pip install 'partner-vouchers[postgres]'"
             ) from None
-        return PostgresStorage(database, max_connections=4)
+        return PostgresStorage(database, max_connections=4, timeout=_PATIENCE)
+    if "://" in database:
+        scheme = database.partition("://")[0]
+        raise InvalidInput(
+            field="--db",
+            reason=f"a database at {scheme}:// is not known; name an SQLite file, or postgresql://…",
+        )
     from partner_vouchers.adapters.sqlite import SQLiteStorage
 
     if not create and not Path(database).exists():
@@ -118,9 +127,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not typer.get_text_stream("stdin").isatty():
-        raise InvalidInput(
-            field="--yes", reason=f"this asks for a confirmation and there is no terminal: {question}"
-        )
+        raise InvalidInput(field="--yes", reason=f"add it, since there is no terminal to ask at: {question}")
     typer.confirm(question, abort=True)
 
 

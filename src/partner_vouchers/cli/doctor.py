@@ -79,14 +79,17 @@ def _integrity(path: str) -> Iterator[Finding]:
 
 
 def _clock(vouchers: PartnerVouchers, now: datetime) -> Iterator[Finding]:
-    for entry in vouchers.audit.entries(limit=1):
-        ahead = entry.event.occurred_at - now
-        if ahead > _FUTURE:
-            yield Finding(
-                "the newest change is dated in the future",
-                f"by {ahead}",
-                "compare the clocks of this machine and of those that run your backend",
-            )
+    newest = [
+        *(found.updated_at for found in vouchers.lists.find(sort="-updated_at", limit=1)),
+        *(upload.started_at for upload in vouchers.uploads.find(limit=1)),
+    ]
+    ahead = max(newest, default=now) - now
+    if ahead > _FUTURE:
+        yield Finding(
+            "the newest change is dated in the future",
+            f"by {ahead}",
+            "compare the clocks of this machine and of those that run your backend",
+        )
 
 
 def _uploads(vouchers: PartnerVouchers, now: datetime, patience: timedelta) -> Iterator[Finding]:

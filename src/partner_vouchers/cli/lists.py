@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def partners(
-    add: Annotated[str, typer.Option(help="Add this partner first.")] = "",
+    add: Annotated[str | None, typer.Option(help="Add this partner first.")] = None,
     db: Database = DEFAULT_DATABASE,
     json: AsJson = False,
     actor: Actor = DEFAULT_ACTOR,
@@ -45,8 +45,8 @@ def partners(
 
     Example: `partner-vouchers partners --add Puma`
     """
-    with opened(db, create=bool(add)) as vouchers:
-        if add:
+    with opened(db, create=add is not None) as vouchers:
+        if add is not None:
             vouchers.partners.add(add, actor=actor)
         found = vouchers.partners.all()
         if json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import socket
 from datetime import timedelta
@@ -108,6 +109,8 @@ def page(
         raise InvalidInput(
             field="--port", reason=f"{port} cannot be used ({error.strerror}); name another"
         ) from None
+    # A server has an operator, who reads its log.
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     password = secrets.token_urlsafe(12)
     with listening, opened(db) as vouchers:
         vouchers.check()

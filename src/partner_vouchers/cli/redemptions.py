@@ -20,7 +20,7 @@ from partner_vouchers.cli.context import (
 )
 from partner_vouchers.cli.lists import parse_instant
 from partner_vouchers.cli.output import print_json, print_table, say
-from partner_vouchers.cli.uploads import File, given, open_source, show_progress, write_file
+from partner_vouchers.cli.uploads import File, given, open_source, require_new, show_progress, write_file
 from partner_vouchers.domain.codes import mask
 from partner_vouchers.errors import InvalidInput
 
@@ -93,6 +93,7 @@ def reconcile(
         place = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidInput(field="--zone", reason=f"there is no time zone {zone!r}") from None
+    require_new(error_file)
     with opened(db) as vouchers, open_source(file) as (source, name), show_progress() as progress:
         report = vouchers.redemptions.upload(
             source,

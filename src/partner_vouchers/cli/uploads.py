@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -30,6 +31,7 @@ from partner_vouchers.cli.output import print_facts, print_json, print_table, sa
 from partner_vouchers.domain.codes import mask
 from partner_vouchers.domain.uploads import UploadStatus
 from partner_vouchers.errors import InvalidInput
+from partner_vouchers.usecases.importing import UploadProgress
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="A .csv file; - for the standard input.")]
 _FIRST = 10
@@ -94,6 +96,7 @@ def upload(
 
     Example: `partner-vouchers upload 1 codes.csv`
     """
+    require_new(error_file)
     with opened(db) as vouchers:
         with open_source(file) as (source, name), show_progress() as progress:
             entry = vouchers.uploads.add(
@@ -107,7 +110,7 @@ def upload(
             )
         written = None
         if entry.error_count:
-            written = error_file or Path(f"{Path(name).stem}-errors.csv")
+            written = error_file or _free(f"{Path(name).stem}-errors")
             with vouchers.uploads.error_file(entry.id) as stream:
                 write_file(stream, written)
         if json:
@@ -238,6 +241,7 @@ def export(
 
     Example: `partner-vouchers export 1 --remaining -o left.csv`
     """
+    require_new(output)
     with (
         opened(db) as vouchers,
         vouchers.codes.export(list_id, remaining=remaining, raw=raw, actor=actor) as stream,
@@ -264,7 +268,7 @@ def open_source(file: str) -> Iterator[tuple[Path | BinaryIO, str]]:
 
 
 @contextmanager
-def show_progress() -> Iterator[Any]:
+def show_progress() -> Iterator[Callable[[UploadProgress], None] | None]:
     """Show how far a file is, on a terminal."""
     shown = Console(stderr=True)
     if not shown.is_terminal:
@@ -274,30 +278,37 @@ def show_progress() -> Iterator[Any]:
     with Progress(*columns, console=shown, transient=True) as bar:
         task = bar.add_task("Reading", total=None)
 
-        def update(progress: Any) -> None:
+        def update(progress: UploadProgress) -> None:
             bar.update(
                 task,
                 completed=progress.bytes_read,
-                total=progress.total_bytes,
+                total=progress.bytes_total,
                 description=f"{progress.rows:,} rows",
             )
 
         yield update
 
 
-def write_file(stream: BinaryIO, path: Path) -> None:
-    """Write a stream to a new file.
+def require_new(path: Path | None) -> None:
+    """Refuse a file that exists, before any work is done for it.
 
     Raises:
-        InvalidInput: the file exists.
+        InvalidInput: it exists.
     """
-    try:
-        with path.open("xb") as file:
-            shutil.copyfileobj(stream, file)
-    except FileExistsError:
-        raise InvalidInput(
-            field="file", reason=f"{path} exists; name another file, or move it away"
-        ) from None
+    if path is not None and path.exists():
+        raise InvalidInput(field="file", reason=f"{path} exists; name another file, or move it away")
+
+
+def write_file(stream: BinaryIO, path: Path) -> None:
+    """Write a stream to a new file."""
+    with path.open("xb") as file:
+        shutil.copyfileobj(stream, file)
+
+
+def _free(stem: str) -> Path:
+    """Return a name of a .csv file that is free."""
+    names = (Path(f"{stem}{'' if number == 1 else f'-{number}'}.csv") for number in count(1))
+    return next(name for name in names if not name.exists())
 
 
 def _print_rows(rows: list[tuple[int, str, str]], reveal: bool) -> None:

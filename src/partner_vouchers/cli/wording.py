@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from partner_vouchers.cli.context import Exit
 from partner_vouchers.errors import (
     AlreadyConfirmed,
@@ -54,8 +56,27 @@ _ADVICE: dict[type[PartnerVouchersError], str] = {
 """What to do after an error, where the library's own advice names a method."""
 
 
+_OPTIONS = {
+    "campaign_id": "--campaign",
+    "expires_at": "--expires",
+    "idempotency_key": "--key",
+    "list_id": "--list",
+    "low_stock_at": "--low-stock",
+    "order_id": "--order",
+    "redeemed_at": "--at",
+    "ttl": "--minutes",
+    "uploaded_by": "--actor",
+    "user_id": "--user",
+}
+"""The arguments of the library, as people write them here."""
+
+_ARGUMENT = re.compile(rf"\b(?:{'|'.join(_OPTIONS)})\b")
+
+
 def message_of(error: PartnerVouchersError) -> str:
     """Return the message of an error for the person at the terminal."""
+    if isinstance(error, InvalidInput):
+        return _ARGUMENT.sub(lambda found: _OPTIONS[found[0]], str(error))
     message, advice = str(error), _ADVICE.get(type(error))
     return message if advice is None else f"{message.split('; ')[0]}; {advice}"
 
