@@ -11,9 +11,8 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
-
-from attrs import frozen
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from partner_vouchers.domain.assignment import BatchOutcome, Reward
 from partner_vouchers.domain.uploads import Upload, Validation
@@ -38,8 +37,7 @@ COUNTERS: Mapping[str, str] = {
 """What `Call.counts` can contain, and what each number is."""
 
 
-@frozen
-class Call:
+class Call(NamedTuple):
     """A call of the library that has ended.
 
     Attributes:
@@ -103,26 +101,33 @@ def observe(group: object, name: str, observers: Sequence[Observer]) -> None:
             setattr(group, method_name, _observed(method, f"{name}.{method_name}", guarded))
 
 
-def counts_of(result: object) -> dict[str, int]:
+_NONE: Mapping[str, int] = MappingProxyType({})
+_NEW: Mapping[str, int] = MappingProxyType({"codes": 1})
+_REPLAYED: Mapping[str, int] = MappingProxyType({"codes": 0})
+
+
+def counts_of(result: object) -> Mapping[str, int]:
     """Return the numbers of a result that metrics can add up."""
-    match result:
-        case Reward():
-            return {"codes": 0 if result.replayed else 1}
-        case BatchOutcome():
-            new = sum(not reward.replayed for reward in result.rewards)
-            return {"codes": new, "unserved": len(result.unserved)}
-        case Upload() | Validation():
-            return {"rows": result.total, "errors": result.error_count}
+    # The hot path builds nothing.
+    if isinstance(result, Reward):
+        return _REPLAYED if result.replayed else _NEW
+    if isinstance(result, BatchOutcome):
+        new = sum(not reward.replayed for reward in result.rewards)
+        return {"codes": new, "unserved": len(result.unserved)}
+    if isinstance(result, Upload | Validation):
+        return {"rows": result.total, "errors": result.error_count}
     delivered = getattr(result, "delivered", None)
-    return {"events": delivered} if isinstance(delivered, int) else {}
+    return {"events": delivered} if isinstance(delivered, int) else _NONE
 
 
 def _observed(method: Callable[..., Any], name: str, observers: Sequence[_Guarded]) -> Callable[..., Any]:
+    backwards = tuple(reversed(observers))
+
     @functools.wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
         tokens = [each.started(name) for each in observers]
         begun = time.perf_counter()
-        outcome, counts = FAILED, dict[str, int]()
+        outcome, counts = FAILED, _NONE
         try:
             result = method(*args, **kwargs)
             outcome, counts = OK, counts_of(result)
@@ -132,8 +137,8 @@ def _observed(method: Callable[..., Any], name: str, observers: Sequence[_Guarde
             raise
         finally:
             ended = Call(name, outcome, time.perf_counter() - begun, counts)
-            for each, token in zip(reversed(observers), reversed(tokens), strict=True):
-                each.ended(token, ended)
+            for each in backwards:
+                each.ended(tokens.pop(), ended)
 
     return call
 
@@ -141,20 +146,23 @@ def _observed(method: Callable[..., Any], name: str, observers: Sequence[_Guarde
 class _Guarded:
     """An observer whose failures are logged once."""
 
+    __slots__ = ("_ended", "_has_failed", "_name", "_started")
+
     def __init__(self, observer: Observer) -> None:
-        self._observer = observer
+        self._started, self._ended = observer.started, observer.ended
+        self._name = type(observer).__name__
         self._has_failed = False
 
     def started(self, name: str) -> object:
         try:
-            return self._observer.started(name)
+            return self._started(name)
         except Exception as error:  # noqa: BLE001 - an observer may not disturb a call
             self._log(error)
             return None
 
     def ended(self, token: object, call: Call) -> None:
         try:
-            self._observer.ended(token, call)
+            self._ended(token, call)
         except Exception as error:  # noqa: BLE001
             self._log(error)
 
@@ -162,7 +170,5 @@ class _Guarded:
         if not self._has_failed:
             self._has_failed = True
             _LOG.warning(
-                "the observer %s failed with %s; this is logged once",
-                type(self._observer).__name__,
-                type(error).__name__,
+                "the observer %s failed with %s; this is logged once", self._name, type(error).__name__
             )

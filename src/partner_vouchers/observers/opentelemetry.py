@@ -52,6 +52,9 @@ class OpenTelemetryObserver:
         self._duration = meter.create_histogram(
             "partner_vouchers.call.duration", unit="s", description="Duration of calls of the library"
         )
+        self._record = self._duration.record
+        # The SDK takes most of a call's time, so nothing is built for it twice.
+        self._attributes: dict[tuple[str, str], dict[str, str]] = {}
         # Summed up here and read when metrics are collected: a counter of the SDK costs as much as the histogram.
         self._lock = Lock()
         self._totals: dict[str, dict[str, int]] = {name: {} for name in COUNTERS}
@@ -69,10 +72,10 @@ class OpenTelemetryObserver:
 
     def ended(self, token: object, call: Call) -> None:
         """End the span, and count."""
-        attributes = {_CALL: call.name}
-        if call.outcome != OK:
-            attributes[_ERROR] = call.outcome
-        self._duration.record(call.seconds, attributes)
+        attributes = self._attributes.get((call.name, call.outcome))
+        if attributes is None:
+            attributes = self._new_attributes(call)
+        self._record(call.seconds, attributes)
         for name, count in call.counts.items():
             if count:
                 with self._lock:
@@ -87,6 +90,13 @@ class OpenTelemetryObserver:
                 span.set_attribute(_ERROR, call.outcome)
                 span.set_status(Status(StatusCode.ERROR, call.outcome))
             span.end()
+
+    def _new_attributes(self, call: Call) -> dict[str, str]:
+        attributes = {_CALL: call.name}
+        if call.outcome != OK:
+            attributes[_ERROR] = call.outcome
+        self._attributes[call.name, call.outcome] = attributes
+        return attributes
 
     def _observe(self, name: str, _options: CallbackOptions) -> list[Observation]:
         with self._lock:
