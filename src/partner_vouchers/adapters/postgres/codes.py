@@ -176,7 +176,7 @@ class PostgresAssignments(SqlAssignments):
         if len(rows) == 1:
             self._db.queue("add_assignment", *rows[0])
         elif rows:
-            self._db.execute("add_assignments", [list(column) for column in zip(*rows, strict=True)])
+            self._db.insert_rows("add_assignments", rows)
 
 
 class PostgresReservations(SqlReservations):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 from weakref import WeakSet, ref
@@ -19,10 +19,12 @@ from partner_vouchers.adapters.postgres.pool import (
     drop_inherited,
     is_clean,
 )
+from partner_vouchers.domain.arguments import is_whole, require_seconds
 from partner_vouchers.errors import InvalidInput, StorageUnavailable
 
 FEWEST = 3
 """An upload has two connections and, beside them, short transactions."""
+_MOST_CONNECTIONS, _LONGEST_TIMEOUT = 10_000, 86_400.0
 
 
 class Pool(Protocol):
@@ -40,20 +42,27 @@ class Connections:
         after_fork: what else to do in a child process, which has none of the connections of its parent.
     """
 
-    def __init__(self, source: object, *, max_connections: object, timeout: object) -> None:
-        self._timeout = _checked_timeout(timeout)
-        size = _checked_size(max_connections)
+    def __init__(self, source: object, *, max_connections: int, timeout: object) -> None:
+        self._timeout = float(min(require_seconds("timeout", timeout), _LONGEST_TIMEOUT))
+        if not is_whole(max_connections, FEWEST, _MOST_CONNECTIONS):
+            raise InvalidInput(
+                field="max_connections",
+                reason=f"must be an int of {FEWEST} or more: an upload alone needs that many",
+            )
         self.after_fork: list[Callable[[], None]] = []
         self._lent: dict[int, ref[PooledConnection]] = {}
-        self._host_pool: Pool | None = None
-        self._own: ConnectionPool | None = None
+        self._pool: ConnectionPool | Pool
         if isinstance(source, str):
             _require_conninfo(source)
-            self._own = ConnectionPool(
-                lambda: source, dict, configure=self._configure, max_size=size, timeout=self._timeout
+            self._pool = ConnectionPool(
+                lambda: source,
+                dict,
+                configure=self._configure,
+                max_size=max_connections,
+                timeout=self._timeout,
             )
         elif callable(getattr(source, "connection", None)):
-            self._host_pool = source  # type: ignore[assignment]  # what it must have was checked
+            self._pool = source  # type: ignore[assignment]  # what it must have was checked
         else:
             raise InvalidInput(
                 field="conninfo", reason="must be a connection string, or a pool with a method connection()"
@@ -66,7 +75,7 @@ class Connections:
         Raises:
             StorageUnavailable: the pool has none.
         """
-        lent = PooledConnection(self.source(), self._lent)
+        lent = PooledConnection(self._pool, self._lent)
         try:
             lent.begin()
         except psycopg.Error as error:
@@ -77,23 +86,17 @@ class Connections:
 
     def check(self) -> None:
         """Drop the idle connections that may be broken, as far as the pool can do so."""
-        if self._own is not None:
-            self._own.discard_idle()
+        if isinstance(self._pool, ConnectionPool):
+            self._pool.discard_idle()
         else:
-            check = getattr(self._host_pool, "check", None)
+            check = getattr(self._pool, "check", None)
             if callable(check):
                 check()
 
     def close(self) -> None:
         """Close our own pool; a host's is left alone."""
-        if self._own is not None:
-            self._own.close()
-
-    def source(self) -> ConnectionPool | Pool:
-        """Return the pool that connections are taken from."""
-        pool = self._own or self._host_pool
-        assert pool is not None
-        return pool
+        if isinstance(self._pool, ConnectionPool):
+            self._pool.close()
 
     def forget(self) -> None:
         """Drop what this process inherited from its parent."""
@@ -102,41 +105,40 @@ class Connections:
             if lent is not None:
                 lent.drop_inherited()
         self._lent.clear()
-        if self._own is not None:
-            for connection in self._own.connections():
+        if isinstance(self._pool, ConnectionPool):
+            for connection in self._pool.connections():
                 drop_inherited(connection)
-            self._own.forget()
+            self._pool.forget()
         else:
-            self._own = self._replacement(self._host_pool)
+            self._pool = self._replacement(self._pool)
         for call in self.after_fork:
             call()
 
-    def _replacement(self, pool: object) -> ConnectionPool | None:
+    def _replacement(self, pool: Any) -> ConnectionPool | Pool:
         """Return a pool for a child process like the one that its parent has open, which the child cannot use.
 
-        None for a pool that was not open when the process forked: the host opens it in the child.
+        One that was not open when the process forked is the host's to open in the child.
         """
         if getattr(pool, "closed", False) or not hasattr(pool, "conninfo"):
-            return None
-        given: Any = pool
+            return pool  # type: ignore[no-any-return]
 
-        def conninfo() -> str:
-            found = given.conninfo
-            return str(found() if callable(found) else found or "")
-
-        def options() -> Mapping[str, Any]:
-            found = getattr(given, "kwargs", None)
-            return dict(found() if callable(found) else found or {})
+        def current(name: str, default: Any) -> Any:
+            found = getattr(pool, name, None)
+            return found() if callable(found) else found or default
 
         def configure(connection: psycopg.Connection[Any]) -> None:
-            host_configures = getattr(given, "_configure", None)
+            host_configures = getattr(pool, "_configure", None)
             if host_configures is not None:
                 host_configures(connection)
             self._configure(connection)
 
-        size = max(FEWEST, getattr(given, "max_size", None) or FEWEST)
-        timeout = float(getattr(given, "timeout", self._timeout))
-        return ConnectionPool(conninfo, options, configure=configure, max_size=size, timeout=timeout)
+        return ConnectionPool(
+            lambda: str(current("conninfo", "")),
+            lambda: dict(current("kwargs", {})),
+            configure=configure,
+            max_size=max(FEWEST, current("max_size", FEWEST)),
+            timeout=float(current("timeout", self._timeout)),
+        )
 
     def _configure(self, connection: Connection) -> None:
         # The statements are few and look up by key: planning them again would cost more than executing them.
@@ -231,20 +233,3 @@ def _require_conninfo(conninfo: str) -> None:
             reason="must be a connection string of PostgreSQL's, such as 'host=db.example dbname=shop' or "
             "'postgresql://shop@db.example/shop', without the '+psycopg' of SQLAlchemy",
         )
-
-
-def _checked_size(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < FEWEST:
-        raise InvalidInput(
-            field="max_connections",
-            reason=f"must be an int of {FEWEST} or more: an upload alone needs that many",
-        )
-    return value
-
-
-def _checked_timeout(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 86_400:
-        raise InvalidInput(
-            field="timeout", reason="must be a number of seconds, more than 0 and at most a day"
-        )
-    return float(value)

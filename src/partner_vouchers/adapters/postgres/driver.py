@@ -38,7 +38,7 @@ Arguments = ParamSpec("Arguments")
 T = TypeVar("T")
 
 
-def _translating(method: Callable[Arguments, T]) -> Callable[Arguments, T]:
+def translating(method: Callable[Arguments, T]) -> Callable[Arguments, T]:
     """Let a method raise errors of this library, which do not refer to those of the driver."""
 
     @wraps(method)
@@ -84,7 +84,7 @@ class Copy:
         """
         self._wait(generators.copy_end(self._connection.pgconn, None))
 
-    @_translating
+    @translating
     def _wait(self, work: Generator[Any, Any, Any]) -> None:
         self._connection.wait(work)
 
@@ -118,7 +118,7 @@ class Session:
             self._known_cursor = with_loaders(psycopg.Cursor(self.connection, row_factory=tuple_row))
         return self._known_cursor
 
-    @_translating
+    @translating
     def execute(
         self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
     ) -> psycopg.Cursor[TupleRow]:
@@ -130,7 +130,7 @@ class Session:
         self._flush()
         return self._cursor.execute(self._statements(statement), parameters)
 
-    @_translating
+    @translating
     def fetch(self, statement: str, *parameters: Value) -> list[TupleRow]:
         """Execute a statement that is often executed, and return its rows.
 
@@ -141,7 +141,7 @@ class Session:
             return self.execute(statement, parameters).fetchall()
         return self._pipeline.fetch(self._statements(statement), parameters)
 
-    @_translating
+    @translating
     def queue(self, statement: str, *parameters: Value) -> None:
         """Execute a statement whose answer is not needed: with the next one, or with the commit.
 
@@ -173,13 +173,13 @@ class Session:
         """
         return command(self.connection, b"COMMIT") if self._pipeline is None else self._pipeline.commit()
 
-    @_translating
+    @translating
     def run(self, statement: str) -> None:
         """Execute a statement that has neither parameters nor names in it."""
         self._flush()
         self._cursor.execute(statement.encode(), prepare=False)
 
-    @_translating
+    @translating
     def begin_copy(self, statement: str) -> Copy:
         """Begin to copy rows in the server's text format. Nothing else can be executed before `Copy.end`.
 

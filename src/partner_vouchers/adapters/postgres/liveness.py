@@ -13,8 +13,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from partner_vouchers.adapters.postgres.connections import Connections, PooledConnection
-from partner_vouchers.adapters.postgres.driver import Connection
-from partner_vouchers.adapters.postgres.errors import translated
+from partner_vouchers.adapters.postgres.driver import Connection, translating
 
 _STARTED = "(extract(epoch FROM p.backend_start) * 1000000)::bigint"
 _CLOSED_BY_SERVER = getattr(select, "POLLRDHUP", 0)
@@ -32,6 +31,7 @@ def is_dead(backend: str) -> str:
           AND (p.backend_start IS NULL OR {_STARTED} = split_part({backend}, ' ', 2)::bigint))"""
 
 
+@translating
 def backend_of(connection: Connection) -> str:
     """Return the name of a connection for `is_dead`.
 
@@ -39,12 +39,8 @@ def backend_of(connection: Connection) -> str:
         StorageError: the connection failed.
     """
     sql = f"SELECT p.pid || ' ' || {_STARTED} FROM pg_stat_activity AS p WHERE p.pid = pg_backend_pid()"
-    try:
-        # A host's pool may have other ideas of rows.
-        return str(psycopg.Cursor(connection, row_factory=tuple_row).execute(sql.encode()).fetchall()[0][0])
-    except psycopg.Error as error:
-        failure = translated(error)
-    raise failure
+    # A host's pool may have other ideas of rows.
+    return str(psycopg.Cursor(connection, row_factory=tuple_row).execute(sql.encode()).fetchall()[0][0])
 
 
 class Liveness:
