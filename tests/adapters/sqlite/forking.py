@@ -237,16 +237,13 @@ def parent_exits(path: str, list_id: str) -> None:
     host.storage.close()  # type: ignore[attr-defined]
 
 
-def _in_a_process(path: str, list_id: str, host: Host | None) -> None:
-    give("child", host or opened(path), list_id, f"child {os.getpid()}")
-
-
-def multiprocessing_starts(method: str, path: str, list_id: str) -> None:
+def multiprocessing_forks(path: str, list_id: str) -> None:
     host = opened(path)
     give("parent", host, list_id, "before")
-    context = multiprocessing.get_context(method)
-    handed = host if method == "fork" else None
-    children = [context.Process(target=_in_a_process, args=(path, list_id, handed)) for _ in range(3)]  # type: ignore[attr-defined]
+    context = multiprocessing.get_context("fork")
+    children = [
+        context.Process(target=give, args=("child", host, list_id, f"child {number}")) for number in range(3)
+    ]
     for child in children:
         child.start()
     give("parent", host, list_id, "meanwhile")
@@ -256,9 +253,6 @@ def multiprocessing_starts(method: str, path: str, list_id: str) -> None:
 
 
 SCENES: dict[str, Callable[[str, str], None]] = {
-    method: partial(multiprocessing_starts, method) for method in ("fork", "forkserver", "spawn")
-}
-SCENES |= {
     scene.__name__: scene
     for scene in (
         unopened,
@@ -273,6 +267,7 @@ SCENES |= {
         thread_forks,
         signal_handler_forks,
         daemon,
+        multiprocessing_forks,
         parent_exits,
     )
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,7 +14,7 @@ from partner_vouchers import PartnerVouchersError, UploadStatus
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.errors import NotAPartnerVouchersStorage, StorageError, StorageFull
 from tests.adapters.sqlite.conftest import a_connection, each_connection
-from tests.support.host import FixedClock, Host, some_codes
+from tests.support.host import Host, some_codes
 
 
 def pragma(connection: sqlite3.Connection, name: str) -> int:
@@ -198,61 +198,6 @@ def test_a_damaged_file_is_told(host: Host, storage: SQLiteStorage, database: Pa
     assert NotAPartnerVouchersStorage in seen
 
 
-def test_what_may_be_stored_only_once_is_a_storage_error_the_second_time(host: Host) -> None:
-    found = host.a_list("A", "B")
-    reward = host.vouchers.codes.assign(list_id=found.id, user_id="ann", idempotency_key="k")
-    with host.nothing_changes():
-        with pytest.raises(StorageError), host.storage.begin() as tx:
-            tx.assignments.add([reward.assignment])
-        with pytest.raises(StorageError), host.storage.begin() as tx:
-            tx.keys.put("k", "other", ())
-
-
-# Python can hold what UTF-8, and so SQLite, cannot.
-LONE_SURROGATE = "\ud800"
-
-
-@pytest.mark.parametrize(
-    "look_up",
-    [
-        lambda host, list_id: host.vouchers.partners.get(LONE_SURROGATE),
-        lambda host, list_id: host.vouchers.lists.find(partner=LONE_SURROGATE),
-        lambda host, list_id: host.vouchers.lists.find(text=LONE_SURROGATE),
-        lambda host, list_id: host.vouchers.audit.entries(actor=LONE_SURROGATE),
-        lambda host, list_id: host.vouchers.campaigns.unlink(list_id, LONE_SURROGATE),
-        lambda host, list_id: host.vouchers.uploads.explain_duplicate(list_id, LONE_SURROGATE),
-        lambda host, list_id: host.vouchers.codes.holders(LONE_SURROGATE),
-        lambda host, list_id: host.vouchers.codes.of_user(LONE_SURROGATE),
-        lambda host, list_id: host.vouchers.campaigns.lists_of(LONE_SURROGATE),
-        lambda host, list_id: host.a_list(partner=LONE_SURROGATE),
-        lambda host, list_id: host.vouchers.lists.create(
-            partner=LONE_SURROGATE, tag="t", name="n", expires_at=host.clock.now
-        ),
-        lambda host, list_id: host.upload(list_id, "A", filename=f"{LONE_SURROGATE}.csv"),
-    ],
-    ids=[
-        "partners.get",
-        "lists.find partner",
-        "lists.find text",
-        "audit.entries",
-        "campaigns.unlink",
-        "explain_duplicate",
-        "holders",
-        "of_user",
-        "lists_of",
-        "partners.add",
-        "lists.create",
-        "filename",
-    ],
-)
-def test_a_text_that_cannot_be_stored_never_reaches_the_driver(
-    host: Host, look_up: Callable[[Host, str], object]
-) -> None:
-    found = host.a_list("OLD")
-    with suppress(PartnerVouchersError):
-        look_up(host, found.id)
-
-
 @pytest.mark.parametrize("line", [-1, -(2**32), 2**40, 2**63, 10**30, True, "5", 1.5, None])
 def test_a_line_that_cannot_be_is_refused_or_leads_nowhere(host: Host, line: Any) -> None:
     found = host.a_list()
@@ -282,19 +227,3 @@ def test_an_upload_that_cannot_open_its_connection_leaves_an_entry_that_is_settl
     entries = list(host.vouchers.uploads.find(list_id=found.id))
     assert entries
     assert all(entry.status is UploadStatus.COMPLETED for entry in entries)
-
-
-def test_clocks_are_of_the_host(database: Path) -> None:
-    """The adapter reads no clock of its own: a lease ends when the host's clock says so."""
-    storage = SQLiteStorage(database)
-    host = Host(storage, FixedClock())
-    with storage.begin() as tx:
-        assert tx.leases.take("thing", "one", host.clock.now, host.clock.now)
-        assert not tx.leases.take("thing", "two", host.clock.now, host.clock.now)
-        tx.commit()
-    host.clock.advance(seconds=1)
-    with storage.begin() as tx:
-        assert tx.leases.take("thing", "two", host.clock.now, host.clock.now)
-        assert not tx.leases.held("thing", "one")
-        tx.commit()
-    storage.close()

@@ -58,9 +58,7 @@ def play(host: Host, database: Path, list_id: str) -> Iterator[Play]:
         ("thread_ends_its_transaction", 2, 1),
         ("thread_forks", 2, 3),
         ("daemon", 3, 3),
-        ("fork", 3, 3),
-        ("forkserver", 3, 3),
-        ("spawn", 3, 3),
+        ("multiprocessing_forks", 3, 3),
     ],
 )
 def test_both_sides_go_on_with_connections_of_their_own(

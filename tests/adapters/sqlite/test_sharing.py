@@ -14,7 +14,7 @@ import pytest
 
 from partner_vouchers import Status, UploadStatus
 from partner_vouchers.adapters.sqlite import SQLiteStorage
-from partner_vouchers.errors import PartnerVouchersError, StorageBusy, StorageError
+from partner_vouchers.errors import PartnerVouchersError, StorageBusy
 from tests.adapters.sqlite.conftest import Run, Start
 from tests.support.host import PATIENCE, FixedClock, Host, some_codes
 
@@ -265,14 +265,3 @@ def test_changes_of_a_transaction_that_was_rolled_back_are_forgotten(host: Host)
         (candidate,) = tx.campaigns.of_campaign("CMP")
         assert candidate[1].status_at(host.clock.now) is Status.PAUSED
     assert codes.assign(campaign_id="CMP", user_id="ben").code == "B"
-
-
-def test_a_transaction_that_has_ended_cannot_be_used(host: Host) -> None:
-    with host.storage.begin() as tx:
-        tx.commit()
-        with pytest.raises(StorageError, match="has ended"):
-            tx.partners.all()
-        with pytest.raises(StorageError, match="has ended"):
-            tx.commit()
-    with pytest.raises(StorageError, match="has ended"):
-        tx.partners.all()
