@@ -12,7 +12,7 @@ import pytest
 from partner_vouchers import PartnerVouchersError
 from partner_vouchers.domain.events import StockExhausted, StockLow
 from partner_vouchers.domain.promo_events import VoucherRewarded
-from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists, StorageBusy
+from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists
 from tests.adapters.postgres.conftest import Connect, Connection
 from tests.support.host import PATIENCE, Host, some_codes
 
@@ -154,27 +154,3 @@ def test_archiving_waits_for_a_host_that_holds_a_code_and_keeps_nobody_else_wait
         assert waiting.result(PATIENCE) == 21
     with pytest.raises(PartnerVouchersError):
         host.give(found.id, "late")
-
-
-def test_hosts_that_wait_for_each_other_hear_of_it(host: Host, connect: Connect) -> None:
-    found = host.a_list(*some_codes(10))
-    users = {"ann": "bob", "bob": "ann"}
-    both = threading.Barrier(2)
-
-    def ask(first: str) -> str:
-        connection = connect()
-        assign = host.vouchers.using(connection).codes.assign
-        assign(list_id=found.id, user_id=first)
-        both.wait(PATIENCE)
-        try:
-            assign(list_id=found.id, user_id=users[first])
-        except StorageBusy:
-            connection.rollback()
-            return "rolled back"
-        connection.commit()
-        return "committed"
-
-    with ThreadPoolExecutor(2) as threads:
-        outcomes = [threads.submit(ask, user) for user in users]
-        assert sorted(outcome.result(PATIENCE) for outcome in outcomes) == ["committed", "rolled back"]
-    assert host.vouchers.lists.get(found.id).distributed == 2

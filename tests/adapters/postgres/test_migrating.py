@@ -74,7 +74,7 @@ def test_migrating_again_changes_nothing(new_schema: str) -> None:
             storage.migrate()
 
 
-def test_what_the_sinks_have_is_kept_from_version_1(new_schema: str) -> None:
+def test_codes_and_what_the_sinks_have_are_kept_from_version_1(new_schema: str) -> None:
     written = Path(__file__).parent / "upgrades" / "version_1.sql"
     with opened(new_schema) as storage, psycopg.connect(server().conninfo) as connection:
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(new_schema)))
@@ -85,6 +85,11 @@ def test_what_the_sinks_have_is_kept_from_version_1(new_schema: str) -> None:
         connection.commit()
         storage.migrate()
         require_deliveries_kept(storage, written.with_suffix(".json"))
+        vouchers = Host(storage, FixedClock()).vouchers
+        found = vouchers.lists.get("1")
+        assert (found.uploaded, found.available, found.distributed, found.retired) == (60, 30, 30, 0)
+        assert sum(vouchers.lists.distribution("1").values()) == 30
+        assert vouchers.codes.assign(list_id="1", user_id="late").code == "PM000030"
 
 
 def test_processes_that_migrate_at_once(new_schema: str) -> None:

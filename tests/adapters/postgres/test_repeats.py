@@ -409,17 +409,6 @@ def test_what_has_waited_for_its_time_out_does_not_wait_again(
     assert tries(schema) == 1
 
 
-def test_what_an_operator_cancelled_is_not_done_again(
-    open_host: Callable[..., Host], triggers: Callable[..., None], schema: str
-) -> None:
-    host = open_host()
-    a_campaign(host)
-    triggers("PERFORM pg_cancel_backend(pg_backend_pid()); PERFORM pg_sleep(10);")
-    with pytest.raises(StorageBusy):
-        host.vouchers.codes.assign(campaign_id="CMP", user_id="ann")
-    assert tries(schema) == 1
-
-
 @pytest.mark.parametrize(
     "error,kind",
     [

@@ -5,39 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from functools import partial
 
-import pytest
-
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
 from partner_vouchers.domain.events import StockExhausted, StockLow
-from partner_vouchers.domain.stock import LowStock, PercentUsed
 from partner_vouchers.testing.driver import outbox
-from tests.concurrency.state import FAR, checked, codes_like, csv_file
+from tests.concurrency.state import FAR, codes_like, csv_file
 from tests.concurrency.teams import in_threads
-from tests.concurrency.work import assign_until_exhausted
-
-
-@pytest.mark.parametrize("low_stock_at", [20, PercentUsed(50)], ids=str)
-def test_each_level_is_told_once(storage: PostgresStorage, low_stock_at: LowStock) -> None:
-    vouchers = PartnerVouchers(storage)
-    vouchers.partners.add("Puma")
-    made = vouchers.lists.create(
-        partner="Puma", tag="sale", name="Sale", expires_at=FAR, low_stock_at=low_stock_at
-    )
-    for round_number in range(2):
-        codes = codes_like(f"PM{round_number}", 160)
-        vouchers.uploads.add(made.id, csv_file(codes), filename="a.csv", uploaded_by="ops")
-        jobs = [
-            partial(assign_until_exhausted, vouchers, made.id, f"user-{round_number}-{number}")
-            for number in range(6)
-        ]
-        got = [one for answers in in_threads(storage, jobs) for one in answers]
-        assert sorted(code for _, code in got) == codes
-        told = Counter(type(entry.event) for entry in outbox(storage))
-        assert told[StockExhausted] == round_number + 1
-        assert 1 <= told[StockLow] <= round_number + 1
-    assert len(checked(vouchers, storage, made.id).given) == 320
 
 
 def test_whoever_takes_the_last_code_tells_also_when_many_do_at_once(storage: PostgresStorage) -> None:
