@@ -16,7 +16,7 @@ from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import StorageBusy
 from partner_vouchers.ports import OutboxEntry, Rejection, Storage
 from partner_vouchers.testing.driver import outbox
-from partner_vouchers.usecases.delivery import lease
+from partner_vouchers.usecases.delivery import calls
 from partner_vouchers.usecases.delivery.relay import Relay
 from tests.support.host import PATIENCE, FixedClock, Host, some_codes
 from tests.support.sinks import ScriptedSink
@@ -133,7 +133,7 @@ def test_answers_are_kept_where_the_storage_fails_in_between(
 def test_leases_are_renewed_while_a_sink_takes_its_time(
     storage: Storage, vouchers: PartnerVouchers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "_RENEW_SECONDS", 0.005)
+    monkeypatch.setattr(calls, "_RENEW_SECONDS", 0.005)
     clock, sink = FixedClock(), ScriptedSink(batch_size=1000)
     others = list[int]()
 

@@ -11,7 +11,7 @@ from partner_vouchers.domain.delivery import DeliveryState
 from partner_vouchers.domain.erasure import ErasureReport
 from partner_vouchers.domain.pseudonym import new_pseudonym
 from partner_vouchers.ports import Transaction
-from partner_vouchers.usecases.delivery.cancelling import ERASURES
+from partner_vouchers.usecases.delivery.run import ERASURES
 from partner_vouchers.usecases.revoking import delivery_states
 
 _SENT = frozenset((DeliveryState.DELIVERED, DeliveryState.IN_FLIGHT))

@@ -17,9 +17,8 @@ from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.domain.delivery import Deferred
 from partner_vouchers.errors import StorageBusy
 from partner_vouchers.ports import OutboxEntry, Rejection, Storage
-from partner_vouchers.usecases.delivery import calls, lease
-from partner_vouchers.usecases.delivery.calls import Calls
-from partner_vouchers.usecases.delivery.lease import SinkLease
+from partner_vouchers.usecases.delivery import calls
+from partner_vouchers.usecases.delivery.calls import Calls, SinkLease
 from tests.support.host import PATIENCE, FixedClock, Host
 from tests.support.sinks import ScriptedSink, fail, reject, take_all
 from tests.support.storages import CountingStorage
@@ -284,7 +283,7 @@ class BusyAtFirst(MemoryStorage):
 
 
 def test_a_lease_is_renewed_by_one_thread_until_the_run_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "_RENEW_SECONDS", 0.001)
+    monkeypatch.setattr(calls, "_RENEW_SECONDS", 0.001)
     storage = BusyAtFirst()
     stage = Stage(Host(storage, FixedClock()))
     stage.emit("ann")

@@ -3,43 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from enum import Enum
-from functools import partial
 
-from attrs import define, evolve, frozen
+from attrs import evolve, frozen
 
-from partner_vouchers.domain.delivery import Deferred, DeliveryState, RetryPolicy, SinkProgress
+from partner_vouchers.domain.delivery import Deferred, RetryPolicy, SinkProgress
 from partner_vouchers.domain.pseudonym import is_of_forgotten_user
-from partner_vouchers.errors import StorageBusy, StorageError
-from partner_vouchers.ports import EventSink, Transaction
-from partner_vouchers.usecases.delivery.calls import Answer, Calls, one_line
-from partner_vouchers.usecases.delivery.cancelling import ERASURES, unsent_events
-from partner_vouchers.usecases.delivery.lease import SinkLease
+from partner_vouchers.errors import StorageBusy, StorageError, Unsupported
+from partner_vouchers.ports import EventSink, Transaction, Unsent
+from partner_vouchers.usecases.delivery.blame import Blame, Tally
+from partner_vouchers.usecases.delivery.calls import Calls, SinkLease
 from partner_vouchers.usecases.delivery.queue import Batch, Changes, Queue, key_of
 from partner_vouchers.usecases.wiring import Wiring
+
+ERASURES = "erasures"
+"""The name of the setting that changes whenever a user is forgotten."""
 
 _LOG = logging.getLogger("partner_vouchers.delivery")
 
 _BUSY_RETRIES = 3
 _UNCERTAIN_FOR = timedelta(seconds=1)
-
-
-@define
-class Tally:
-    """What a delivery run did.
-
-    Attributes:
-        delivered: how many events the sink took.
-        not_taken: how often it did not take one.
-        failure: why the sink was paused; None if it was not.
-    """
-
-    delivered: int = 0
-    not_taken: int = 0
-    failure: str | None = None
 
 
 class Deliverer:
@@ -58,32 +43,30 @@ class Deliverer:
             StorageError: the storage cannot be used.
         """
         tally = Tally()
-        found = self._look()
-        if found is not None:
-            _Run(self._wiring, self._sink, self._policy, found, tally).run(stopping)
+        work = self._look()
+        if work is not None:
+            _Run(self._wiring, self._sink, self._policy, work, tally).run(stopping)
         return tally
 
     def _look(self) -> _Work | None:
         """Look for work. If there is none, that is one transaction that only reads."""
-        found = self._wiring.read(self._find)
-        if found is _Missing.SINK:
-            self._wiring.write_alone(self._register)
-            found = self._wiring.read(self._find)
-        if found is _Missing.ORDER:
-            while self._wiring.write_alone(_order):
+        ordered = False
+        while not isinstance(found := self._wiring.read(self._find, ordered), _Work | None):
+            while self._wiring.write_alone(found):
                 pass
-            found = self._wiring.read(partial(self._find, ordered=True))
-        return found if isinstance(found, _Work) else None
+            ordered = found is _order
+        return found
 
-    def _find(self, tx: Transaction, *, ordered: bool = False) -> _Work | _Missing | None:
+    def _find(self, tx: Transaction, ordered: bool) -> _Work | Callable[[Transaction], bool] | None:
+        """Return the work, what must be written first, or None if there is nothing to do."""
         now, name = self._wiring.now(), self._sink.name
         progress = tx.deliveries.progress(name)
         if progress is None:
-            return _Missing.SINK
+            return self._register
         if progress.pause.holds(now):
             return None
         if not ordered and tx.outbox.can_order():
-            return _Missing.ORDER
+            return _order
         last = tx.outbox.last_position()
         if progress.position >= last and not tx.deliveries.due(name, now, 1):
             return None
@@ -91,26 +74,22 @@ class Deliverer:
         suspected = next((row for row in suspect if not row.is_dead), None)
         return _Work(progress, last, suspected, tx.settings.get(ERASURES))
 
-    def _register(self, tx: Transaction) -> None:
+    def _register(self, tx: Transaction) -> bool:
+        """Make the sink known."""
         if tx.deliveries.progress(self._sink.name) is None:
             while tx.outbox.order():
                 pass
             last = tx.outbox.last_position() if self._from_now else 0
             tx.deliveries.save_progress(self._sink.name, SinkProgress(last, sent=last))
         tx.commit()
+        return False
 
 
 def _order(tx: Transaction) -> bool:
+    """Give new events their positions; return whether there may be more."""
     has_more = tx.outbox.order()
     tx.commit()
     return has_more
-
-
-class _Missing(Enum):
-    """What must be done first: make the sink known, or give new events their positions."""
-
-    SINK = 1
-    ORDER = 2
 
 
 @frozen
@@ -130,25 +109,6 @@ class _Work:
     erasures: str | None
 
 
-@frozen
-class _Refusal:
-    """An event that the sink did not take, of which nobody knows yet whether it is to blame.
-
-    Attributes:
-        sent: when it was sent: the number of the call, and its place in it.
-        row: the event, as it is deferred.
-        final: whether another attempt would end in the same way.
-        by_failure: whether it was alone in a call that failed as a whole.
-        is_blameless: whether the receiver refused the sender, and not the event.
-    """
-
-    sent: tuple[int, int]
-    row: Deferred
-    final: bool = False
-    by_failure: bool = False
-    is_blameless: bool = False
-
-
 class _Run:
     """One delivery run of a sink's owner.
 
@@ -161,23 +121,18 @@ class _Run:
     ) -> None:
         self._wiring = wiring
         self._sink = sink
-        self._policy = policy
         self._tally = tally
         self._lease = SinkLease(wiring, sink.name)
         self._calls: Calls[Batch] = Calls(sink)
         self._queue = Queue(sink, work.progress, work.target)
+        pause = work.progress.pause
+        self._blame = Blame(sink.name, self._queue, policy, wiring.chance, pause, work.suspect)
+        # What was found, until the lease is taken.
         self._found: SinkProgress | None = work.progress
-        self._pause = work.progress.pause
-        self._paused_before = self._pause
-        self._unproven: list[_Refusal] = []
-        if work.suspect is not None:
-            self._unproven.append(_Refusal((0, 0), work.suspect, by_failure=True))
-        self._last_taken = (0, 0)
-        self._may_ask_another = self._pause.failures > 0
-        self._delivered = self._not_taken = self._cancelled = 0
+        self._paused_before = pause
+        self._cancelled = 0
         self._erasures = work.erasures
         self._to_send: list[Batch] = []
-        self._warnings: list[str] = []
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Work until nothing is left to do.
@@ -191,7 +146,7 @@ class _Run:
             if self._found is None:
                 with suppress(StorageError):
                     while len(self._calls):
-                        self._judge(self._calls.collect())
+                        self._collect()
                     self._store([], release=True)
             raise
         finally:
@@ -200,12 +155,12 @@ class _Run:
 
     def _turn(self, stopping: Callable[[], bool]) -> bool:
         now = self._wiring.now()
-        stops = stopping() or self._pause.holds(now)
+        stops = stopping() or self._blame.pause.holds(now)
         if not stops and self._queue.wants_more():
             self._queue.add(self._wiring.read(self._queue.read, now))
         batches = self._next_batches(now, stops=stops)
         ends = not batches and not len(self._calls)
-        goes_on = ends and not (stops or self._pause.holds(now)) and self._queue.may_go_on()
+        goes_on = ends and not (stops or self._blame.pause.holds(now)) and self._queue.may_go_on()
         if not self._store(batches, release=ends and not goes_on):
             return False
         batches = [batch for batch in self._to_send if batch.entries]
@@ -213,141 +168,36 @@ class _Run:
             self._lease.keep()
             for batch in batches:
                 self._calls.start(batch.entries, batch)
-            self._judge(self._calls.collect())
+            self._collect()
         return not ends or goes_on
 
+    def _collect(self) -> None:
+        answered = self._calls.collect()
+        self._blame.judge(answered, self._wiring.now())
+
     def _next_batches(self, now: datetime, *, stops: bool) -> list[Batch]:
-        if any(not refusal.by_failure for refusal in self._unproven):
-            # The sink is paused, unless a call that was sent later is still in flight.
+        pause = self._blame.pause
+        if self._blame.needs_proof:
+            # The sink is paused, unless a call that was sent later is still in flight, or one event that the sink
+            # never refused shows that it takes something.
             if len(self._calls):
                 return []
-            batch = None if stops else self._one_more(now)
+            asks = not stops and self._blame.may_ask_another()
+            batch = self._queue.next_batch(now, pause.failures, None, new_only=True) if asks else None
             if batch is None:
-                self._refused(now)
+                self._blame.pause_for_refusals(now)
             return [] if batch is None else [batch]
         if stops:
             return []
-        slots = 1 if self._pause.failures else self._sink.concurrency
+        slots = 1 if pause.failures else self._sink.concurrency
         batches = list[Batch]()
         while len(batches) + len(self._calls) < slots:
-            batch = self._queue.next_batch(now, self._pause.failures, self._pause.suspect)
+            batch = self._queue.next_batch(now, pause.failures, pause.suspect)
             if batch is None:
                 break
-            self._may_ask_another = self._may_ask_another and not batch.is_new
-            self._unproven = [
-                refusal
-                for refusal in self._unproven
-                if all(refusal.row.position != entry.position for entry in batch.entries)
-            ]
+            self._blame.sent(batch)
             batches.append(batch)
         return batches
-
-    def _one_more(self, now: datetime) -> Batch | None:
-        """Return one event that the sink never refused, if those it refused since the pause can be judged by it."""
-        if not self._may_ask_another:
-            return None
-        self._may_ask_another = False
-        return self._queue.next_batch(now, self._pause.failures, None, new_only=True)
-
-    # --- answers -------------------------------------------------------------------------------------------------
-
-    def _judge(self, answered: Sequence[tuple[Batch, Answer]]) -> None:
-        """Decide what becomes of events whose calls have ended."""
-        now = self._wiring.now()
-        taken = False
-        for batch, answer in answered:
-            self._queue.landed(batch)
-            if answer.failure is not None:
-                self._failed(batch, answer, now)
-            else:
-                taken = self._read_answer(batch, answer, now) or taken
-        if taken:
-            self._pause = self._pause.answered(now)
-            self._blame(now)
-            if not any(refusal.by_failure for refusal in self._unproven):
-                self._pause = evolve(self._pause, suspect=None)
-
-    def _read_answer(self, batch: Batch, answer: Answer, now: datetime) -> bool:
-        refused, taken = set[str](), False
-        for place, entry in enumerate(batch.entries):
-            row = batch.row(entry)
-            rejection = answer.rejections.get(entry.id)
-            if row.key in refused:
-                # A sink that takes batches in order rejects it for the earlier event, or has taken it too early.
-                self._queue.defer(evolve(row, state=DeliveryState.DEFERRED, retry_at=None))
-                self._not_taken += 1
-            elif rejection is None:
-                self._queue.acknowledge(batch, entry)
-                self._delivered += 1
-                self._last_taken = max(self._last_taken, (batch.number, place))
-                taken = True
-            else:
-                refused.add(row.key)
-                reason = one_line(rejection.reason)
-                blameless = rejection.sender_refused is True
-                failures = row.failures + 1 if blameless else 0
-                row = evolve(
-                    row, state=DeliveryState.DEFERRED, failures=failures, retry_at=now, reason=reason
-                )
-                self._queue.defer(row)
-                self._unproven.append(
-                    _Refusal((batch.number, place), row, rejection.final, is_blameless=blameless)
-                )
-                self._not_taken += 1
-        return taken
-
-    def _failed(self, batch: Batch, answer: Answer, now: datetime) -> None:
-        """Defer a batch of which nothing is known, and leave the sink alone."""
-        alone = batch.entries[0].position if len(batch.entries) == 1 and not answer.sender_refused else None
-        if self._pause.failures and alone != self._pause.suspect:
-            # Several failed: the sink is at fault.
-            alone = None
-        if alone is None:
-            self._unproven = [refusal for refusal in self._unproven if not refusal.by_failure]
-        reason = answer.failure or ""
-        for entry in batch.entries:
-            row = batch.row(entry)
-            failures = row.failures + (not answer.sender_refused)
-            row = evolve(row, state=DeliveryState.DEFERRED, failures=failures, retry_at=now, reason=reason)
-            self._queue.defer(row)
-            self._not_taken += 1
-            if alone is not None:
-                self._unproven.append(_Refusal((batch.number, 0), row, by_failure=True))
-        self._set_pause(now, reason, answer.retry_after)
-        self._pause = evolve(self._pause, suspect=alone)
-
-    def _refused(self, now: datetime) -> None:
-        """Pause a sink that refused events, and took none that was sent after them."""
-        reason = self._unproven[-1].row.reason
-        self._unproven = [refusal for refusal in self._unproven if refusal.by_failure]
-        self._set_pause(now, f"it takes nothing, and refused an event: {reason}", None)
-
-    def _set_pause(self, now: datetime, reason: str, retry_after: float | None) -> None:
-        self._tally.failure = reason
-        if not self._pause.holds(now):
-            self._warnings.append(f"the sink {self._sink.name!r} is paused: {reason}")
-        self._pause = self._pause.failed(self._policy, now, self._wiring.chance(), retry_after)
-
-    def _blame(self, now: datetime) -> None:
-        """Count the refusals of events that were sent before another one that the sink took."""
-        unproven, self._unproven = self._unproven, []
-        for refusal in unproven:
-            if refusal.sent >= self._last_taken:
-                self._unproven.append(refusal)
-                continue
-            chance = self._wiring.chance()
-            if refusal.is_blameless:
-                row = evolve(refusal.row, retry_at=now + self._policy.wait(refusal.row.failures, chance))
-            else:
-                row = self._policy.counted(refusal.row, now, chance, final=refusal.final)
-            self._queue.defer(row)
-            if row.is_dead:
-                self._warnings.append(
-                    f"the event {row.id} is a dead letter of the sink {self._sink.name!r} after {row.attempts} "
-                    f"attempts: {row.reason}"
-                )
-
-    # --- storing -------------------------------------------------------------------------------------------------
 
     def _store(self, batches: Sequence[Batch], *, release: bool) -> bool:
         """Store what was answered and what is sent next; return False if another process has taken over."""
@@ -366,13 +216,14 @@ class _Run:
         if stored is None:
             return False
         self._queue.stored(*stored)
-        self._found, self._paused_before = None, self._pause
-        self._tally.delivered += self._delivered
-        self._tally.not_taken += self._not_taken
-        self._delivered = self._not_taken = self._cancelled = 0
-        for warning in self._warnings:
+        self._found, self._paused_before = None, self._blame.pause
+        counted, self._blame.tally, self._cancelled = self._blame.tally, Tally(), 0
+        self._tally.delivered += counted.delivered
+        self._tally.not_taken += counted.not_taken
+        self._tally.failure = counted.failure or self._tally.failure
+        for warning in self._blame.warnings:
             _LOG.warning("%s", warning)
-        self._warnings = []
+        self._blame.warnings.clear()
         return True
 
     def _store_in(self, tx: Transaction, release: bool) -> tuple[SinkProgress, set[str]] | None:
@@ -381,8 +232,9 @@ class _Run:
         found = tx.deliveries.progress(self._sink.name) if is_ours else None
         if found is None or self._found not in (None, found):
             return None
-        if self._pause != self._paused_before:
-            found = evolve(found, pause=self._pause)
+        pause = self._blame.pause
+        if pause != self._paused_before:
+            found = evolve(found, pause=pause)
         if self._to_send:
             self._leave_out(tx)
         progress = self._queue.progress(evolve(found, cancelled=found.cancelled + self._cancelled))
@@ -392,7 +244,7 @@ class _Run:
         changes = self._with_present_keys(tx, changes)
         tx.deliveries.put(name, changes.put)
         keys = tx.deliveries.promote(name, changes.keys, self._wiring.now()) if changes.keys else set[str]()
-        if progress != found or self._pause != self._paused_before:
+        if progress != found or pause != self._paused_before:
             tx.deliveries.save_progress(name, progress)
         if release:
             self._lease.release(tx)
@@ -412,11 +264,10 @@ class _Run:
         """Leave out of the next calls what was cancelled. This changes the queue; doing it again changes no more."""
         entries = [entry for batch in self._to_send for entry in batch.entries]
         positions = [entry.position for entry in entries]
-        erasures = tx.settings.get(ERASURES)
-        if erasures != self._erasures:
+        if tx.settings.get(ERASURES) != self._erasures:
             # A user was forgotten since the events were read.
             entries = tx.outbox.get_many(positions)
-        unsent = unsent_events(tx, positions)
+        unsent = _unsent_events(tx, positions)
         cancelled = {entry.position for entry in entries if is_of_forgotten_user(entry.event)}
         cancelled.update(unsent.cancelled)
         if not (cancelled or unsent.uncertain):
@@ -426,3 +277,11 @@ class _Run:
             self._queue.leave_out(batch, cancelled, unsent.uncertain, retry_at) for batch in self._to_send
         ]
         self._cancelled += len(cancelled.intersection(positions))
+
+
+def _unsent_events(tx: Transaction, positions: Collection[int]) -> Unsent:
+    """Return which events must not be sent; none in a storage without revocations."""
+    try:
+        return tx.revocations.unsent(positions)
+    except Unsupported:
+        return Unsent()
