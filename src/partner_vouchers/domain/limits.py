@@ -96,8 +96,9 @@ class Limit:
         Args:
             instant: an aware datetime.
         """
-        calendar = self._calendar
-        return _ALL_TIME if calendar is None else _calendar_window(*calendar, instant)
+        if self.period is None or self.zone is None:
+            return _ALL_TIME
+        return _calendar_window(self.period, self.zone, instant)
 
 
 @frozen

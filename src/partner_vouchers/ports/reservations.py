@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from partner_vouchers.domain.limits import Limit, Window
 from partner_vouchers.domain.refusals import RefusalCount
 from partner_vouchers.domain.reservation import Reservation, ReservationState
+from partner_vouchers.domain.voucher_list import ListSnapshot
+
+
+class LockedReservation(NamedTuple):
+    """A reservation that a transaction may end, with all that an assignment of its code needs.
+
+    Attributes:
+        reservation: the reservation.
+        last_ordinal: the greatest ordinal of its user's assignments where it was asked for; 0 for none.
+        snapshot: the list that its code came from, as it is now.
+    """
+
+    reservation: Reservation
+    last_ordinal: int
+    snapshot: ListSnapshot
 
 
 class Reservations(Protocol):
@@ -32,13 +47,13 @@ class Reservations(Protocol):
         """Return a reservation."""
         ...
 
-    def get_for_update(self, reservation_id: str) -> Reservation | None:
-        """Return a reservation that this transaction will end.
+    def get_for_update(self, reservation_id: str) -> LockedReservation | None:
+        """Return a reservation that this transaction may end.
 
-        Until then no other transaction ends it, gives its user a code where it was asked for, or changes its list. It
-        has a body for storages with one writer at a time: `get`.
+        Until the transaction ends, no other one ends it, gives its user a code where it was asked for, or changes its
+        list.
         """
-        return self.get(reservation_id)
+        ...
 
     def end(self, reservation: Reservation, state: ReservationState, at: datetime) -> None:
         """End an open reservation.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -33,7 +33,7 @@ from partner_vouchers.errors import (
     IdempotencyConflict,
     UnknownEligibilityRule,
 )
-from partner_vouchers.ports import Holding, Taken, Transaction
+from partner_vouchers.ports import Holding, LockedReservation, Taken, Transaction
 from partner_vouchers.ports.codes import NOTHING
 from partner_vouchers.usecases.limiting import Limiter, end_run_out
 from partner_vouchers.usecases.reserving import confirm
@@ -125,7 +125,7 @@ class Assigner:
         if holding.has_reservation:
             known = self._open_reservation(user_id, candidates)
             if known is not None:
-                return evolve(known, replayed=True)
+                return evolve(known.reservation, replayed=True)
         if limiter is not None:
             self._require_room(user_id, holding, limiter)
         expires_at = now + ttl
@@ -156,7 +156,7 @@ class Assigner:
         if holding.held is not None and self._is_replay(holding.held, candidates):
             return Preview(holding.held.list_id, replay=holding.held)
         if holding.has_reservation:
-            known = self._open_reservation(user_id, candidates, for_update=False)
+            known = next(self._open_reservations(user_id, candidates), None)
             if known is not None:
                 return Preview(known.list_id, reservation=known)
         if limiter is not None:
@@ -196,19 +196,21 @@ class Assigner:
         if holding.has_reservation:
             known = self._open_reservation(user_id, candidates)
             if known is not None:
-                return Reward(confirm(self.tx, known, holding.last_ordinal, self.now))
+                return Reward(confirm(self.tx, known, self.now))
         return None
 
-    def _open_reservation(
-        self, user_id: str, candidates: Sequence[Candidate], *, for_update: bool = True
-    ) -> Reservation | None:
+    def _open_reservations(self, user_id: str, candidates: Sequence[Candidate]) -> Iterator[Reservation]:
+        """Yield the reservations of a user that are open, if they get the code that they reserved."""
         request = self.request
         for each in self.tx.reservations.open_of_user(user_id, request.campaign_id, request.list_id):
-            if not self._is_replay(each, candidates):
-                continue
-            # Another transaction may have ended it since.
-            locked = self.tx.reservations.get_for_update(each.id) if for_update else each
-            if locked is not None and locked.at(self.now).state is ReservationState.OPEN:
+            if self._is_replay(each, candidates) and each.at(self.now).state is ReservationState.OPEN:
+                yield each
+
+    def _open_reservation(self, user_id: str, candidates: Sequence[Candidate]) -> LockedReservation | None:
+        """Return the first of them that no other transaction has ended since, locked."""
+        for each in self._open_reservations(user_id, candidates):
+            locked = self.tx.reservations.get_for_update(each.id)
+            if locked is not None and locked.reservation.at(self.now).state is ReservationState.OPEN:
                 return locked
         return None
 

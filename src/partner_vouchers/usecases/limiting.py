@@ -34,8 +34,10 @@ class Limiter:
 
     def refusals_of_users(self, holdings: Mapping[str, Holding]) -> dict[str, LimitReached]:
         """Return why users get no further code, by user id, without those who get one."""
+        if not self._per_user:
+            return {}
         having = [user_id for user_id, holding in holdings.items() if holding != NOTHING]
-        if not having or not self._per_user:
+        if not having:
             return {}
         usages: dict[str, list[LimitUsage]] = {user_id: [] for user_id in having}
         for limit in self._per_user:
@@ -78,8 +80,10 @@ class Limiter:
             return codes, None
         while True:
             counts = self._tx.limits.counts_for_update(self.campaign_id, windows, codes)
-            left = min(most - counts[key] for key, most in windows.items())
-            if left >= codes:
+            left = codes
+            for key, most in windows.items():
+                left = min(left, most - counts[key])
+            if left == codes:
                 return codes, None
             if not self._end_run_out():
                 return max(left, 0), self._reached(counts, codes)

@@ -162,7 +162,8 @@ class CodeReservations(CodeRequests):
         except NoCodeAvailable:
             tx.commit()
             raise
-        assigner.remember(fingerprint, [f"{_RESERVATION}{reservation.id}"])
+        if fingerprint is not None:
+            assigner.remember(fingerprint, [f"{_RESERVATION}{reservation.id}"])
         self._wiring.commit(tx)
         return reservation
 

@@ -13,31 +13,48 @@ from partner_vouchers.domain.reservation import (
     held_code,
 )
 from partner_vouchers.domain.text import could_be_id
-from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import UnknownReservation
-from partner_vouchers.ports import Transaction
+from partner_vouchers.ports import LockedReservation, Transaction
 from partner_vouchers.usecases.limiting import remove_old, uncount_reservations
 from partner_vouchers.usecases.revoking import require_not_revoked
-from partner_vouchers.usecases.wiring import require_list
 
 
-def require_reservation(
-    tx: Transaction, reservation_id: str, now: datetime, *, for_update: bool = False
-) -> Reservation:
+def require_reservation(tx: Transaction, reservation_id: str, now: datetime) -> Reservation:
     """Return a reservation as it is stored.
 
     Raises:
         UnknownReservation: there is none with this id, or it ended more than 30 days before `now`.
     """
+    held = _held(tx, reservation_id)
+    found = tx.reservations.get(reservation_id) if held is None else held_code(held)
+    return _kept(found, reservation_id, now)
+
+
+def _held(tx: Transaction, reservation_id: str) -> Assignment | None:
+    """Return the assignment of a user who held the code already."""
     assignment_id = held_assignment_id(reservation_id)
-    found: Reservation | None
-    if assignment_id is not None:
-        held = tx.assignments.get_many([assignment_id]) if could_be_id(assignment_id) else []
-        found = held_code(held[0]) if held else None
-    elif for_update:
-        found = tx.reservations.get_for_update(reservation_id)
-    else:
-        found = tx.reservations.get(reservation_id)
+    if assignment_id is None or not could_be_id(assignment_id):
+        return None
+    return next(iter(tx.assignments.get_many([assignment_id])), None)
+
+
+def _require_locked(tx: Transaction, reservation_id: str, now: datetime) -> LockedReservation:
+    """Return a reservation that this transaction may end, or that of a user who holds the code already.
+
+    Raises:
+        UnknownReservation: see `require_reservation`.
+    """
+    held = _held(tx, reservation_id)
+    if held is not None:
+        return LockedReservation(held_code(held), held.ordinal, held.snapshot)
+    found = tx.reservations.get_for_update(reservation_id)
+    if found is None:
+        raise UnknownReservation(reservation_id=reservation_id)
+    _kept(found.reservation, reservation_id, now)
+    return found
+
+
+def _kept(found: Reservation | None, reservation_id: str, now: datetime) -> Reservation:
     if found is None or not found.is_kept(now):
         raise UnknownReservation(reservation_id=reservation_id)
     return found
@@ -52,16 +69,16 @@ def confirm_by_id(tx: Transaction, reservation_id: str, now: datetime) -> Reward
         ReservationReleased: it was released.
         AssignmentRevoked: it was confirmed, and its code revoked since.
     """
-    found = require_reservation(tx, reservation_id, now, for_update=True)
+    locked = _require_locked(tx, reservation_id, now)
+    found = locked.reservation
     if found.expires_at is None or found.next_state(ReservationAction.CONFIRM, now) is None:
         return Reward(require_not_revoked(tx.assignments.get_many([found.code_id])[0]), replayed=True)
-    asked = None if found.campaign_id is not None else found.list_id
-    holding = tx.assignments.holding(found.user_id, found.campaign_id, asked)
-    return Reward(confirm(tx, found, holding.last_ordinal, now))
+    return Reward(confirm(tx, locked, now))
 
 
-def confirm(tx: Transaction, reservation: Reservation, last_ordinal: int, now: datetime) -> Assignment:
-    """Turn an open reservation, which this transaction has locked, into an assignment."""
+def confirm(tx: Transaction, locked: LockedReservation, now: datetime) -> Assignment:
+    """Turn an open reservation into an assignment."""
+    reservation, last_ordinal, snapshot = locked
     given = Assignment(
         reservation.code_id,
         reservation.code,
@@ -69,7 +86,7 @@ def confirm(tx: Transaction, reservation: Reservation, last_ordinal: int, now: d
         reservation.campaign_id,
         last_ordinal + 1,
         now,
-        _list_of(tx, reservation).snapshot,
+        snapshot,
     )
     tx.reservations.end(reservation, ReservationState.CONFIRMED, now)
     tx.assignments.add([given])
@@ -83,7 +100,7 @@ def release_by_id(tx: Transaction, reservation_id: str, now: datetime) -> Reserv
         UnknownReservation: there is none with this id.
         AlreadyConfirmed: it was confirmed.
     """
-    found = require_reservation(tx, reservation_id, now, for_update=True)
+    found = _require_locked(tx, reservation_id, now).reservation
     if found.expires_at is None:
         return found
     released = found.after(ReservationAction.RELEASE, now)
@@ -92,12 +109,3 @@ def release_by_id(tx: Transaction, reservation_id: str, now: datetime) -> Reserv
         uncount_reservations(tx, [found])
         remove_old(tx, now)
     return released
-
-
-def _list_of(tx: Transaction, reservation: Reservation) -> VoucherList:
-    # A storage knows the lists of a campaign by heart.
-    if reservation.campaign_id is not None:
-        for _, voucher_list in tx.campaigns.offer(reservation.campaign_id).lists:
-            if voucher_list.id == reservation.list_id:
-                return voucher_list
-    return require_list(tx, reservation.list_id)

@@ -15,7 +15,7 @@ from partner_vouchers.domain.limits import Limit, Window
 from partner_vouchers.domain.refusals import RefusalCount
 from partner_vouchers.domain.reservation import Reservation, ReservationState
 from partner_vouchers.errors import StorageError
-from partner_vouchers.ports import TakenCode
+from partner_vouchers.ports import LockedReservation, TakenCode
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -34,6 +34,18 @@ class Reservations(Repository, ports.Reservations):
 
     def get(self, reservation_id: str) -> Reservation | None:
         return self._unit.tables.reservations.get(reservation_id)
+
+    def get_for_update(self, reservation_id: str) -> LockedReservation | None:
+        tables, found = self._unit.tables, self.get(reservation_id)
+        if found is None:
+            return None
+        ordinals = (
+            each.ordinal
+            for each in map(tables.assignments.__getitem__, tables.of_user.get(found.user_id, ()))
+            if each.campaign_id == found.campaign_id
+            and (found.campaign_id is not None or each.list_id == found.list_id)
+        )
+        return LockedReservation(found, max(ordinals, default=0), tables.list(found.list_id).snapshot)
 
     def end(self, reservation: Reservation, state: ReservationState, at: datetime) -> None:
         tables, log = self._unit.tables, self._unit.log

@@ -24,15 +24,15 @@ from partner_vouchers.adapters.sql.columns import (
     to_low_stock,
     to_number,
 )
-from partner_vouchers.adapters.sql.reservations import SqlLimits, SqlReservations, code_of, from_rows
+from partner_vouchers.adapters.sql.reservations import SqlLimits, SqlReservations
 from partner_vouchers.adapters.sql.rows import LEVELS, origin_of
 from partner_vouchers.adapters.sql.session import Row, first
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.limits import Limit
-from partner_vouchers.domain.reservation import Reservation, ReservationState
+from partner_vouchers.domain.reservation import ReservationState
 from partner_vouchers.domain.stock import Counts, LowStock, StockLevel, stock_level
 from partner_vouchers.errors import UnknownList
-from partner_vouchers.ports import Taken, TakenCode
+from partner_vouchers.ports import LockedReservation, Taken, TakenCode
 
 NEAR = 128
 """How near to the next stock level, in codes, the takers of a list queue to count exactly."""
@@ -182,16 +182,13 @@ class PostgresAssignments(SqlAssignments):
 class PostgresReservations(SqlReservations):
     """Codes that are set aside for users."""
 
-    def get_for_update(self, reservation_id: str) -> Reservation | None:
+    def get_for_update(self, reservation_id: str) -> LockedReservation | None:
         found = self.get(reservation_id)
-        if found is None or found.state is not ReservationState.OPEN:
-            return found
-        asked = code_of(reservation_id), reservation_id
-        # In the order in which these locks are taken where a code is assigned.
-        self._db.share_list(to_list_number(found.list_id))
-        self._db.lock("user", found.user_id, origin_of(found.campaign_id, found.list_id))
-        rows = self._db.fetch("reservation_for_update", *asked)
-        return first(from_rows(rows)) or self.get(reservation_id)
+        if found is not None and found.state is ReservationState.OPEN:
+            # In the order in which these locks are taken where a code is assigned.
+            self._db.share_list(to_list_number(found.list_id))
+            self._db.lock("user", found.user_id, origin_of(found.campaign_id, found.list_id))
+        return super().get_for_update(reservation_id)
 
 
 class PostgresLimits(SqlLimits):

@@ -14,12 +14,13 @@ from partner_vouchers.adapters.sql.columns import (
     to_list_number,
     to_number,
 )
-from partner_vouchers.adapters.sql.rows import campaign_of, origin_of
+from partner_vouchers.adapters.sql.rows import campaign_of, origin_of, snapshot_from_row
 from partner_vouchers.adapters.sql.session import Row, Session, first
 from partner_vouchers.domain.limits import Limit, Window
 from partner_vouchers.domain.refusals import RefusalCount, RefusalReason
 from partner_vouchers.domain.reservation import Reservation, ReservationState
 from partner_vouchers.errors import StorageError
+from partner_vouchers.ports import LockedReservation
 
 HELD_BY_USER = """(
     EXISTS (SELECT 1 FROM pv_assignments AS g WHERE g.code_id = a.code_id)
@@ -28,6 +29,10 @@ HELD_BY_USER = """(
 """
 """A condition: a user has, has reserved, or has used the code of the entry `a`."""
 
+RESERVATION_COLUMNS = 10
+"""How many columns a reservation has, where others follow."""
+
+_STATES = {state.value: state for state in ReservationState}
 _EPOCH = date(1970, 1, 1)
 _ALWAYS = 2**62
 """Microseconds that no instant reaches."""
@@ -57,8 +62,12 @@ class SqlReservations:
         rows = self._db.fetch("reservation_by_id", code_of(reservation_id), reservation_id)
         return first(from_rows(rows or self._db.fetch("ended_reservation", reservation_id)))
 
-    def get_for_update(self, reservation_id: str) -> Reservation | None:
-        return self.get(reservation_id)
+    def get_for_update(self, reservation_id: str) -> LockedReservation | None:
+        rows = self._db.fetch("reservation_for_update", code_of(reservation_id), reservation_id)
+        row = first(rows or self._db.fetch("ended_reservation_for_update", reservation_id))
+        if row is None:
+            return None
+        return LockedReservation(from_row(row), row[RESERVATION_COLUMNS] or 0, snapshot_from_row(row[-7:]))
 
     def end(self, reservation: Reservation, state: ReservationState, at: datetime) -> None:
         code_id = to_number(reservation.code_id)
@@ -250,18 +259,20 @@ def _expiry(each: Reservation) -> int:
 
 def from_rows(rows: Iterable[Row]) -> list[Reservation]:
     """Return the reservations of rows."""
-    return [
-        Reservation(
-            id=row[0],
-            code=row[1],
-            code_id=str(row[2]),
-            user_id=row[3],
-            campaign_id=campaign_of(row[4]),
-            list_id=str(row[5]),
-            reserved_at=to_instant(row[6]),
-            expires_at=to_instant(row[7]),
-            state=ReservationState(row[8]),
-            ended_at=None if row[9] is None else to_instant(row[9]),
-        )
-        for row in rows
-    ]
+    return [from_row(row) for row in rows]
+
+
+def from_row(row: Row) -> Reservation:
+    """Return the reservation of a row."""
+    return Reservation(
+        id=row[0],
+        code=row[1],
+        code_id=str(row[2]),
+        user_id=row[3],
+        campaign_id=campaign_of(row[4]),
+        list_id=str(row[5]),
+        reserved_at=to_instant(row[6]),
+        expires_at=to_instant(row[7]),
+        state=_STATES[row[8]],
+        ended_at=None if row[9] is None else to_instant(row[9]),
+    )

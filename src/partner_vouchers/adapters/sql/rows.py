@@ -94,6 +94,11 @@ def _failure_or_none(text: str | None) -> FileFault | None:
     return FileFault(FileFaultKind(kind), message, line)
 
 
+def snapshot_from_row(row: tuple[Any, ...]) -> ListSnapshot:
+    """Return what a list said, of a row: its id and version, then the rest in the order of a snapshot."""
+    return ListSnapshot(str(row[0]), row[1], row[2], row[3], row[4], row[5], to_instant(row[6]))
+
+
 class _SnapshotCache:
     """Makes assignments of rows; many of them share what their list said."""
 
@@ -104,10 +109,7 @@ class _SnapshotCache:
         key = (row[6], row[7])
         snapshot = self._known.get(key)
         if snapshot is None:
-            snapshot = ListSnapshot(
-                str(row[6]), row[7], row[8], row[9], row[10], row[11], to_instant(row[12])
-            )
-            self._known[key] = snapshot
+            snapshot = self._known[key] = snapshot_from_row(row[6:13])
         campaign_id = campaign_of(row[3])
         given = (str(row[0]), row[1], row[2], campaign_id, row[4], to_instant(row[5]), snapshot)
         return Assignment(*given, _instant_or_none(row[13]), _instant_or_none(row[14]))

@@ -16,7 +16,7 @@ from partner_vouchers.domain.refusals import RefusalCount, RefusalReason
 from partner_vouchers.domain.reservation import Reservation, ReservationState, new_reservation_id
 from partner_vouchers.domain.stock import Counts
 from partner_vouchers.errors import StorageError, Unsupported
-from partner_vouchers.ports import Holding, Storage, Transaction
+from partner_vouchers.ports import Holding, LockedReservation, Storage, Transaction
 from partner_vouchers.testing import driver
 from partner_vouchers.testing.driver import START
 from partner_vouchers.testing.hooks import StorageHooks, must_refuse
@@ -189,10 +189,10 @@ class ReservationSuite(StorageHooks):
 
         def confirm(tx: Transaction) -> Assignment:
             held = tx.reservations.get_for_update(ours.id)
-            assert held == ours
+            snapshot = driver.require_list(tx, list_id).snapshot
+            assert held == LockedReservation(ours, 0, snapshot)
             tx.reservations.end(ours, ReservationState.CONFIRMED, START)
-            terms = driver.require_list(tx, list_id).snapshot
-            given = Assignment(ours.code_id, ours.code, "user-1", None, 1, START, terms)
+            given = Assignment(ours.code_id, ours.code, "user-1", None, 1, START, snapshot)
             tx.assignments.add([given])
             return given
 
@@ -203,6 +203,24 @@ class ReservationSuite(StorageHooks):
             assert tx.assignments.holding("user-1", None, list_id) == Holding(given, 1)
             stored = tx.reservations.get(ours.id)
         assert stored == evolve(ours, state=ReservationState.CONFIRMED, ended_at=START)
+
+    @needs("reservations")
+    def test_a_locked_reservation_comes_with_what_its_assignment_needs(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, ["A", "B", "C", "D"])
+        for _ in range(2):
+            driver.assign(storage, "user-1", list_id=list_id, again=True)
+        driver.assign(storage, "user-2", list_id=list_id)
+        first = reserved(storage, list_id, "user-1")
+        driver.change(storage, list_id, name="changed")
+        end(storage, first, ReservationState.RELEASED)
+        gone = evolve(first, state=ReservationState.RELEASED, ended_at=START)
+        again = reserved(storage, list_id, "user-1", now=START + HOUR)
+        with storage.begin() as tx:
+            snapshot = driver.require_list(tx, list_id).snapshot
+            assert snapshot.name == "changed"
+            found = [tx.reservations.get_for_update(each.id) for each in (again, gone)]
+            assert found == [LockedReservation(each, 2, snapshot) for each in (again, gone)]
+            assert tx.reservations.get_for_update("1-x") is None
 
     @needs("reservations")
     def test_a_reservation_ends_once(self, storage: Storage) -> None:

@@ -29,8 +29,19 @@ id, code_id, list_id, user_id, origin, reserved_at, expires_at
 -- reservation_by_id --
 {reservation_rows} WHERE r.code_id = ? AND r.id = ?
 
+-- assignment_needs --
+-- Part: what an assignment of a reserved code needs: the ordinal of the user's last code there, and the list.
+(SELECT max(g.ordinal) FROM pv_assignments AS g WHERE g.user_id = r.user_id AND g.origin = r.origin),
+l.id, l.version, l.partner, l.tag, l.name, l.description, l.expires_at
+
 -- reservation_for_update --
-{reservation_rows} WHERE r.code_id = ? AND r.id = ? {lock_rows}
+SELECT {reservation_columns}, {assignment_needs}
+FROM pv_reservations AS r {reservation_tables} JOIN pv_lists AS l ON l.id = r.list_id
+WHERE r.code_id = ? AND r.id = ? {lock_rows}
+
+-- ended_reservation_for_update --
+SELECT {reservation_columns}, {assignment_needs}
+FROM pv_ended_reservations AS r {reservation_tables} JOIN pv_lists AS l ON l.id = r.list_id WHERE r.id = ?
 
 -- ended_reservation --
 SELECT {reservation_columns} FROM pv_ended_reservations AS r {reservation_tables} WHERE r.id = ?
