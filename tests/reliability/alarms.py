@@ -16,12 +16,9 @@ from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.errors import UploadRunning
 from tests.support.host import FixedClock, Host, some_codes
+from tests.support.interrupts import TimeLimit
 
 _CODES = 60_000
-
-
-class TimeLimit(Exception):
-    """What a task queue raises when a task has taken too long."""
 
 
 def main(place: str, alarms: int) -> None:

@@ -22,7 +22,7 @@ from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.events import ListEdited
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from tests.support.host import PATIENCE, FixedClock, Host, some_codes
-from tests.support.interrupts import AROUND_TRANSACTIONS, Interrupt, interrupted_at
+from tests.support.interrupts import AROUND_TRANSACTIONS, interrupted_at
 from tests.support.scratch import tmp_path as tmp_path
 
 SAMPLE = 60
@@ -40,10 +40,10 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
 
 
 @pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.deep)], ids=["sample", "all"])
-def tried(request: pytest.FixtureRequest) -> Callable[[Callable[[int], Interrupt | None]], None]:
+def tried(request: pytest.FixtureRequest) -> Callable[[Callable[[int], BaseException | None]], None]:
     """Try a call with each instruction, or with some."""
 
-    def try_some(call: Callable[[int], Interrupt | None]) -> None:
+    def try_some(call: Callable[[int], BaseException | None]) -> None:
         if request.param:
             instruction = 1
             while call(instruction) is not None:
@@ -60,7 +60,7 @@ def tried(request: pytest.FixtureRequest) -> Callable[[Callable[[int], Interrupt
     return try_some
 
 
-Tried = Callable[[Callable[[int], Interrupt | None]], None]
+Tried = Callable[[Callable[[int], BaseException | None]], None]
 
 
 def everybody_goes_on(host: Host, list_id: str) -> None:
@@ -84,7 +84,7 @@ def test_an_assignment_is_made_whole_or_not_at_all(host: Host, tried: Tried) -> 
     found = host.a_list(*some_codes(60_000), campaign="CMP")
     numbers = iter(range(60_000))
 
-    def call(instruction: int) -> Interrupt | None:
+    def call(instruction: int) -> BaseException | None:
         user = f"ann {next(numbers)}"
 
         def assign() -> str:
@@ -112,7 +112,7 @@ def test_a_change_of_a_list_is_made_whole_or_not_at_all(host: Host, tried: Tried
     found = host.a_list(*some_codes(30_000))
     names = iter(f"Name {number}" for number in range(60_000))
 
-    def call(instruction: int) -> Interrupt | None:
+    def call(instruction: int) -> BaseException | None:
         before = host.vouchers.lists.get(found.id)
         name = next(names)
         interrupt = interrupted_at(instruction, lambda: host.vouchers.lists.edit(found.id, name=name))
@@ -128,7 +128,7 @@ def test_a_change_of_a_list_is_made_whole_or_not_at_all(host: Host, tried: Tried
 def test_reading_keeps_nobody_waiting(host: Host, tried: Tried) -> None:
     found = host.a_list(*some_codes(30_000))
 
-    def call(instruction: int) -> Interrupt | None:
+    def call(instruction: int) -> BaseException | None:
         interrupt = interrupted_at(instruction, lambda: host.vouchers.lists.get(found.id))
         everybody_goes_on(host, found.id)
         return interrupt
@@ -141,7 +141,7 @@ def test_an_upload_is_made_whole_or_not_at_all(host: Host, tried: Tried) -> None
     found = host.a_list(*some_codes(60_000), expires_at=datetime(2100, 1, 1, tzinfo=UTC))
     left = [f"{prefix}{number}" for prefix in "XYZ" for number in range(60_000)]
 
-    def call(instruction: int) -> Interrupt | None:
+    def call(instruction: int) -> BaseException | None:
         code, taken = left.pop(), left.pop()
         interrupt = interrupted_at(
             instruction, lambda: host.upload(found.id, code, "PM000000", taken), AROUND_TRANSACTIONS
@@ -170,7 +170,7 @@ def test_a_hosts_transaction_goes_on(host: Host, tried: Tried, tmp_path: Path) -
     found = host.a_list(*some_codes(60_000), campaign="CMP")
     numbers = iter(range(60_000))
 
-    def within(connection: Any, commit: Callable[[], None], instruction: int) -> Interrupt | None:
+    def within(connection: Any, commit: Callable[[], None], instruction: int) -> BaseException | None:
         user = f"ann {next(numbers)}"
 
         def assign() -> str:
@@ -188,7 +188,7 @@ def test_a_hosts_transaction_goes_on(host: Host, tried: Tried, tmp_path: Path) -
         everybody_goes_on(host, found.id)
         return interrupt
 
-    def call(instruction: int) -> Interrupt | None:
+    def call(instruction: int) -> BaseException | None:
         if isinstance(host.storage, MemoryStorage):
             with host.storage.begin() as tx:
                 return within(tx, tx.commit, instruction)
@@ -228,7 +228,7 @@ def test_a_leader_of_a_shared_commit_loses_its_own_call_alone(tmp_path: Path, tr
 
     with ThreadPoolExecutor(4) as threads:
 
-        def call(instruction: int) -> Interrupt | None:
+        def call(instruction: int) -> BaseException | None:
             first, *others = (f"user {next(numbers)}" for _ in range(4))
             with storage.begin():
                 last = storage._connections.writers._last

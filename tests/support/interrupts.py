@@ -24,18 +24,26 @@ AROUND_TRANSACTIONS = (
 
 
 class Interrupt(BaseException):
-    """What the handler raises."""
+    """What a handler raises, as for Ctrl-C."""
+
+
+class TimeLimit(Exception):
+    """What the handler of a task queue raises when a task has taken too long."""
 
 
 def interrupted_at(
-    instruction: int, call: Callable[[], object], of: tuple[str, ...] = EVERYWHERE
-) -> Interrupt | None:
+    instruction: int,
+    call: Callable[[], object],
+    of: tuple[str, ...] = EVERYWHERE,
+    kind: type[BaseException] = Interrupt,
+) -> BaseException | None:
     """Make a call that is interrupted before one of its instructions.
 
     Args:
         instruction: which one, counted from 1 over all that the library executes.
         call: the call.
-        of: the beginnings of the names of files whose instructions count.
+        of: the beginnings of the names of files whose instructions count; `("",)` for all.
+        kind: the class of the exception.
 
     Returns:
         The exception that came out of the call; None where it came to its end before that instruction.
@@ -43,7 +51,7 @@ def interrupted_at(
     Raises:
         AssertionError: the exception was swallowed, or came out as another one.
     """
-    raised: Interrupt | None = None
+    raised: BaseException | None = None
     left = instruction
 
     def at_instruction(frame: FrameType, event: str, _argument: object) -> Any:
@@ -51,7 +59,7 @@ def interrupted_at(
         if event == "opcode":
             left -= 1
             if left == 0:
-                raised = Interrupt()
+                raised = kind()
                 sys.settrace(None)
                 raise raised
         return at_instruction

@@ -14,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.postgres import PostgresStorage
 from tests.concurrency.state import codes_like, new_list
-from tests.support.opcodes import Strike, TimeLimit, instructions_of
+from tests.support.interrupts import TimeLimit, interrupted_at
 from tests.support.postgres import server
 
 SIZE = 3
@@ -33,11 +33,6 @@ def open_transactions(schema: str) -> int:
     with psycopg.connect(server().conninfo, autocommit=True) as operator:
         sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND state <> 'idle'"
         return int(operator.execute(sql, (schema,)).fetchall()[0][0])
-
-
-def sample(instructions: int, step: int) -> range:
-    """Return some instructions, other ones for each number of instructions."""
-    return range(instructions % step, instructions, step)
 
 
 def require_room(storage: PostgresStorage) -> None:
@@ -61,24 +56,19 @@ def test_an_assignment(storage: PostgresStorage, schema: str, step: int) -> None
 
     for _ in range(3):
         assign(next(NUMBERS))
-    instructions = instructions_of(lambda: assign(next(NUMBERS)))
-    kept: list[BaseException] = []
-    for at in sample(instructions, step):
+    at = step
+    while True:
         number = next(NUMBERS)
-        strike = Strike(at)
-        try:
-            strike.call(lambda number=number: assign(number))  # type: ignore[misc]
-        except TimeLimit as error:
-            # While it is handled, and so with all frames of the call.
-            kept[:] = [error]
-            assert assign(number), at
-            assert assign(next(NUMBERS)), at
-            assert open_transactions(schema) == 0, at
-        else:
-            # One call has fewer instructions than another.
-            assert not strike.struck, at
+        # Those of the driver count too.
+        interrupt = interrupted_at(at, lambda number=number: assign(number), of=("",), kind=TimeLimit)  # type: ignore[misc]
+        if interrupt is None:
+            break
+        # The exception is still there, and so are all frames of the call.
+        assert assign(number), at
+        assert assign(next(NUMBERS)), at
+        assert open_transactions(schema) == 0, at
+        at += step
     # Other threads get the connection at the latest once the exception has been handled.
-    kept.clear()
     require_room(storage)
     state = vouchers.lists.get(list_id)
     assert state.distributed == len(list(vouchers.codes.assignments(list_id)))
