@@ -197,6 +197,8 @@ class Trial:
 
     def _require_all_or_nothing(self, host: Host, error: Exception | None) -> None:
         expected = self._after if error is None else self._before
+        if self._job.in_parts and error is not None:
+            return
         if self._job.in_steps:
             assert goods(host) == expected.goods, f"neither all nor nothing: {error}"
         else:
@@ -211,7 +213,9 @@ class Trial:
             with closing(SQLiteStorage(self._killed)) as storage:
                 host = Host(storage, later())
                 there = goods(host)
-                assert there in (self._before.goods, self._after.goods), "neither all nor nothing, killed"
+                assert self._job.in_parts or there in (self._before.goods, self._after.goods), (
+                    "neither all nor nothing, killed"
+                )
                 require_sound(host, self._killed)
                 return there == self._after.goods != self._before.goods
         finally:
@@ -228,6 +232,8 @@ class Trial:
         if goods(host) != self._after.settled:
             assert error is not None
             self._job.act(host)
+            # Whatever a call leaves behind on a slow machine.
+            host.vouchers.uploads.recover()
         assert goods(host) == self._after.settled
         require_sound(host, self._path)
         require_no_leftovers(host, self._path)

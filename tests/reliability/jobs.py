@@ -7,11 +7,16 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, timedelta
 from pathlib import Path
 from unittest.mock import patch
+from uuid import UUID
 
+from partner_vouchers import Assignment, Limit
 from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.domain.events import CodeRedeemedUndistributed, CodeRevoked
 from partner_vouchers.domain.uploads import UploadStatus
+from partner_vouchers.usecases import reconciling
 from partner_vouchers.usecases.upload_entries import UploadEntries
 from tests.concurrency.state import checked
 from tests.support.host import EXPIRY, FixedClock, Host, some_codes
@@ -35,11 +40,13 @@ class Job:
         name: what is done.
         act: does it.
         in_steps: whether it works in several transactions, so that it can stop between two.
+        in_parts: whether a part of it may be there then, which a repeat completes.
     """
 
     name: str
     act: Callable[[Host], object]
     in_steps: bool = False
+    in_parts: bool = False
 
 
 def _codes(number: int, prefix: str) -> list[str]:
@@ -53,6 +60,39 @@ def _small_file(host: Host) -> object:
 def _large_file(host: Host) -> object:
     with slices_of(16):
         return host.upload(WINTER, *_codes(60, "LARGE"), *["not a code"] * 20, *_codes(20, "W"))
+
+
+def _reserve(host: Host, user_id: str) -> str:
+    return host.vouchers.codes.reserve(list_id=SPRING, user_id=user_id, ttl=timedelta(hours=1)).id
+
+
+def _reserved(host: Host, user_id: str) -> str:
+    """Return the id of a reservation in the prepared storage."""
+    (reservation,) = host.vouchers.codes.reservations(user_id=user_id)
+    return reservation.id
+
+
+def _held(host: Host, user_id: str, list_id: str = WINTER) -> Assignment:
+    (held,) = [each for each in host.vouchers.codes.of_user(user_id) if each.list_id == list_id]
+    return held
+
+
+def _reconcile(host: Host) -> object:
+    codes = [*_codes(4, "W")[3:], *_codes(1, "A"), "SECRET-UNKNOWN", *_codes(30, "W")[20:]]
+    rows = [f"{code},2026-11-01T12:00:00Z,order-{code}\n" for code in codes]
+    with slices_of_rows(4):
+        return host.vouchers.redemptions.upload(
+            "".join(["code,redeemed_at,order_id\n", *rows]).encode(),
+            partner="Puma",
+            filename="used.csv",
+            uploaded_by="ops",
+        )
+
+
+def _forget(host: Host) -> object:
+    # The pseudonym has a random part.
+    with patch("partner_vouchers.usecases.taking_back.uuid4", return_value=UUID(int=1)):
+        return host.vouchers.codes.forget_user("dan")
 
 
 def _recover(host: Host) -> object:
@@ -82,6 +122,27 @@ JOBS = {
             "assign many",
             lambda host: host.vouchers.codes.assign_many([f"user-{n}" for n in range(30)], campaign_id="CMP"),
         ),
+        Job("reserve", lambda host: _reserve(host, "zoe")),
+        Job("confirm", lambda host: host.vouchers.codes.confirm(_reserved(host, "rob"))),
+        Job("release", lambda host: host.vouchers.codes.release(_reserved(host, "ron"))),
+        Job("revoke", lambda host: host.vouchers.codes.revoke(_held(host, "bob").id, reason="refund")),
+        Job(
+            "restock",
+            lambda host: host.vouchers.codes.revoke(_held(host, "cid").id, restock=True, force=True),
+        ),
+        Job("redeem", lambda host: host.vouchers.redemptions.add(_held(host, "ann").code, "order-1")),
+        Job(
+            "revert",
+            lambda host: host.vouchers.redemptions.revert(_held(host, "ann", SPRING).code, "order-2"),
+        ),
+        Job("reconcile", _reconcile, in_steps=True, in_parts=True),
+        Job("forget a user", _forget),
+        Job(
+            "limit a campaign",
+            lambda host: host.vouchers.campaigns.set_limits(
+                "CMP", [Limit(9, per="campaign", period="day", zone=UTC)]
+            ),
+        ),
         Job("withdraw an upload", lambda host: host.vouchers.uploads.withdraw(SECOND_UPLOAD)),
         Job("pause a list", lambda host: host.vouchers.lists.pause(WINTER)),
         Job("archive a list", lambda host: host.vouchers.lists.archive(WINTER)),
@@ -107,9 +168,12 @@ def prepare(path: Path, *, checkpoint_due: bool) -> None:
     host.a_list(*_codes(10, "S"))
     host.a_list(*_codes(12, "D"))
     host.a_list(*_codes(2, "A"), low_stock_at=1)
-    host.give(WINTER, "ann", "bob")
+    host.give(WINTER, "ann", "bob", "cid", "dan")
     host.give(SPRING, "ann")
     host.give(AUTUMN, "ann")
+    host.vouchers.redemptions.add(_held(host, "ann", SPRING).code, "order-2")
+    _reserve(host, "rob")
+    _reserve(host, "ron")
     _break_off_an_upload(host)
     if checkpoint_due:
         log = Path(f"{making}-wal")
@@ -157,6 +221,13 @@ def slices_of(rows: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def slices_of_rows(rows: int) -> Iterator[None]:
+    """Let a reconciliation take so many rows in a transaction."""
+    with patch.multiple(reconciling, _SMALLEST=rows, _FIRST=rows, _LARGEST=rows, _PAUSE_SECONDS=0):
+        yield
+
+
 def later() -> FixedClock:
     """Return a clock at which the leases of whatever was broken off have ended."""
     clock = FixedClock()
@@ -183,7 +254,7 @@ def goods(host: Host) -> dict[str, object]:
     lists = host.vouchers.lists.find(sort="created_at", limit=1000).items
     return {
         view.id: (
-            (view.uploaded, view.available, view.distributed, view.withdrawn),
+            (view.uploaded, view.available, view.reserved, view.distributed, view.withdrawn, view.retired),
             host.left(view.id),
             list(host.vouchers.codes.assignments(view.id)),
         )
@@ -207,7 +278,10 @@ def require_no_leftovers(host: Host, path: Path) -> None:
         for upload in host.vouchers.uploads.find(list_id=view.id).items
     ]
     assert all(not upload.is_running for upload in uploads)
-    standing = sum(upload.accepted for upload in uploads if upload.status is UploadStatus.COMPLETED)
+    stored = sum(upload.accepted for upload in uploads if upload.status is UploadStatus.COMPLETED)
+    # A code that returned has a new entry, and a leaked one has none.
+    stored += sum(event.restocked for event in host.events(CodeRevoked))
+    stored -= len(host.events(CodeRedeemedUndistributed))
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT count(*) FROM pv_codes").fetchone() == (standing,)
+        assert connection.execute("SELECT count(*) FROM pv_codes").fetchone() == (stored,)
         assert connection.execute("SELECT count(*) FROM pv_lists WHERE removed = 1").fetchone() == (0,)

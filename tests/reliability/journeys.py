@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, timedelta
-from unittest.mock import patch
 
 from partner_vouchers import Limit, PartnerVouchers, ReservationState
 from partner_vouchers.domain.promo_events import VoucherRewarded
@@ -25,8 +23,8 @@ from partner_vouchers.errors import (
     ReservationExpired,
 )
 from partner_vouchers.ports import OutboxEntry, Storage
-from partner_vouchers.usecases import reconciling
 from tests.concurrency.state import ListState
+from tests.reliability.jobs import slices_of_rows
 
 Say = Callable[..., None]
 """Writes down a step of a user, and facts that are the same whenever the step is repeated."""
@@ -217,13 +215,6 @@ def require_reconciled(answer: Sequence[Sequence[str]]) -> None:
         RowKind.UNKNOWN_CODE.value: 1,
         RowKind.MALFORMED.value: 1,
     }
-
-
-@contextmanager
-def slices_of_rows(rows: int) -> Iterator[None]:
-    """Let a reconciliation take so many rows in a transaction."""
-    with patch.multiple(reconciling, _SMALLEST=rows, _FIRST=rows, _LARGEST=rows):
-        yield
 
 
 # --- what must be so ---

@@ -25,7 +25,7 @@ from tests.support.host import PATIENCE, FixedClock, Host, some_codes
 from tests.support.interrupts import AROUND_TRANSACTIONS, interrupted_at
 from tests.support.scratch import tmp_path as tmp_path
 
-SAMPLE = 60
+SAMPLE = 30
 """How many instructions of a call the quick suite tries."""
 
 
@@ -201,7 +201,7 @@ def test_a_hosts_transaction_goes_on(host: Host, tried: Tried, tmp_path: Path) -
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
 @pytest.mark.parametrize("place", ["memory", "sqlite"])
-@pytest.mark.parametrize("alarms", [100, pytest.param(3_000, marks=pytest.mark.deep)])
+@pytest.mark.parametrize("alarms", [30, pytest.param(3_000, marks=pytest.mark.deep)])
 def test_an_alarm_may_go_off_at_any_time(tmp_path: Path, place: str, alarms: int) -> None:
     where = "memory" if place == "memory" else str(tmp_path / "alarms.db")
     ran = subprocess.run(

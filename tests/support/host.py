@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from itertools import chain, count
 from threading import Event as Signal
 from typing import Any, TypeVar
+
+from attrs import evolve
 
 from partner_vouchers import ListView, PartnerVouchers, PointsDebited, RepeatPolicy, Status, Upload
 from partner_vouchers.adapters.sqlite import SQLiteStorage
@@ -137,7 +139,7 @@ class Host:
         """Return the events of a kind in the outbox."""
         return [entry.event for entry in self.outbox() if isinstance(entry.event, kind)]
 
-    def everything(self) -> dict[str, object]:
+    def everything(self) -> dict[str, Any]:
         """Return all that can be read from the storage."""
         everywhere = ListQuery(None, None, None, ListOrder.CREATED, False, None, _ALL)
         events = self.outbox()
@@ -151,6 +153,7 @@ class Host:
                 "links": {each.id: tx.campaigns.of_list(each.id) for each in lists},
                 "left": {each.id: tx.codes.remaining(each.id, None, _ALL) for each in lists},
                 "assignments": {each.id: tx.assignments.of_list(each.id, None, _ALL) for each in lists},
+                "reservations": {each.id: tx.reservations.of_list(each.id, None, _ALL) for each in lists},
                 "uploads": uploads,
                 "faults": {
                     upload.id: tx.uploads.faults(upload.id, 0, _ALL)
@@ -161,9 +164,12 @@ class Host:
                 "audit": tx.audit.entries(None, None, 0, _ALL),
             }
 
-    def everything_but_ids(self) -> dict[str, object]:
-        """Return `everything`, without the ids of events, which have a random part."""
-        return self.everything() | {"outbox": [(entry.position, entry.event) for entry in self.outbox()]}
+    def everything_but_ids(self) -> dict[str, Any]:
+        """Return `everything`, without the ids of events and of reservations, which have a random part."""
+        found = self.everything()
+        reservations = [evolve(each, id="") for each in chain(*found["reservations"].values())]
+        events = [(entry.position, entry.event) for entry in self.outbox()]
+        return found | {"outbox": events, "reservations": reservations}
 
     @contextmanager
     def nothing_changes(self) -> Iterator[None]:

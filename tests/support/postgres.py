@@ -138,19 +138,6 @@ class Server:
         """Make what was dumped, here."""
         self._client("psql", database, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", stdin=dump)
 
-    def pass_transactions(self, number: int) -> None:
-        """Let the server use up this many transaction numbers."""
-        with psycopg.connect(self.conninfo, autocommit=True) as connection:
-            connection.execute(
-                f"DO $$ BEGIN FOR i IN 1..{number} LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$"
-            )
-
-    def next_transaction(self) -> int:
-        """Return the number of the server's next transaction."""
-        with psycopg.connect(self.conninfo) as connection:
-            sql = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
-            return int(connection.execute(sql).fetchall()[0][0])
-
     def remove(self) -> None:
         if (self._data / "postmaster.pid").exists():
             self.stop("immediate")
