@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from partner_vouchers import PartnerVouchers
+from partner_vouchers import PartnerVouchers, RepeatPolicy
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.erasure import ErasureReport
@@ -146,3 +146,16 @@ def test_forgetting_twice_finds_nothing(host: Host) -> None:
 def test_a_wrong_id(vouchers: PartnerVouchers, wrong: Any) -> None:
     with pytest.raises(InvalidInput):
         vouchers.codes.forget_user(wrong)
+
+
+@pytest.mark.every_storage
+def test_promo_events_are_counted_as_cancelled_also_before_they_have_positions(host: Host) -> None:
+    host.vouchers.events.deliver(MemorySink(name="crm"))
+    found = host.a_list("A", "B", campaign="CMP", repeat=RepeatPolicy.NEW_CODE)
+    assert found.available == 2
+    first, _ = [host.vouchers.codes.assign(campaign_id="CMP", user_id=USER) for _ in range(2)]
+    host.emit_for(USER)
+    host.vouchers.codes.revoke(first.assignment.id, reason="fraud")
+    report = host.vouchers.codes.forget_user(USER)
+    # That of the revoked code was cancelled before.
+    assert (report.cancelled, report.delivered) == ({"crm": 2}, {})

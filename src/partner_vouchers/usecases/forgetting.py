@@ -29,15 +29,18 @@ def forget(tx: Transaction, user_id: str, now: datetime, token: str) -> ErasureR
     users = tx.users
     given = tx.assignments.of_user(user_id)
     cancelled, delivered = Counter[str](), Counter[str]()
-    positions = [position for position, _ in users.host_events(user_id)]
-    told = {each.id: tx.revocations.event_position(each.id) for each in given}
-    revoked = {told[each.id] for each in given if each.revoked_at is not None}
-    positions += [position for position in told.values() if position is not None]
-    for position in positions:
+    # Positions, and whether the event would be sent. Several events may have none yet, and with it the position 0.
+    told = [(position, True) for position, _ in users.host_events(user_id)]
+    told += [
+        (position, each.revoked_at is None)
+        for each in given
+        if (position := tx.revocations.event_position(each.id)) is not None
+    ]
+    for position, would_be_sent in told:
         for sink, state in delivery_states(tx, position).items():
             if state in _SENT:
                 delivered[sink] += 1
-            elif position not in revoked:
+            elif would_be_sent:
                 cancelled[sink] += 1
             if state is DeliveryState.DEAD:
                 # The owner of the sink then cancels it.
