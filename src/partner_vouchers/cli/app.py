@@ -9,45 +9,22 @@ from collections.abc import Sequence
 
 import typer
 
-from partner_vouchers.cli import (
-    campaigns,
-    codes,
-    events,
-    lists,
-    operate,
-    redemptions,
-    reservations,
-    revocations,
-    templates,
-    uploads,
-)
+# Importing a module adds its commands.
+from partner_vouchers.cli import campaigns, codes, events, lists, operate, redemptions, templates, uploads  # noqa: F401
 from partner_vouchers.cli.context import Exit
 from partner_vouchers.cli.output import warn
+from partner_vouchers.cli.root import app
+from partner_vouchers.cli.root import events as _events
+from partner_vouchers.cli.root import templates as _templates
 from partner_vouchers.cli.wording import exit_code_of, message_of
 from partner_vouchers.errors import PartnerVouchersError
 
-app: typer.Typer = typer.Typer(
-    name="partner-vouchers",
-    help="Give each user who earned one a voucher code, exactly once.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for _room in (
-    operate,
-    lists,
-    uploads,
-    campaigns,
-    codes,
-    reservations,
-    revocations,
-    redemptions,
-    events,
-    templates,
-):
-    _room.register(app)
+_PANELS = ("Operation", "Lists", "Files", "Campaigns", "Codes")
+"""The headings of the help, in their order."""
 
+app.registered_commands.sort(key=lambda each: _PANELS.index(str(each.rich_help_panel)))
+app.add_typer(_events, name="events", rich_help_panel="Events and messages")
+app.add_typer(_templates, name="template", rich_help_panel="Events and messages")
 
 _SILENCE = logging.NullHandler()
 

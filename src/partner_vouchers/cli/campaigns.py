@@ -6,30 +6,19 @@ from typing import Annotated
 
 import typer
 
-from partner_vouchers.cli.context import (
-    DEFAULT_ACTOR,
-    DEFAULT_DATABASE,
-    Actor,
-    AsJson,
-    Database,
-    opened,
-)
-from partner_vouchers.cli.lists import ListId
-from partner_vouchers.cli.output import print_json, print_table, say
+from partner_vouchers.cli.context import CampaignId, ListId, Terminal, command
+from partner_vouchers.cli.output import say
+from partner_vouchers.cli.root import app
 from partner_vouchers.domain.campaigns import RepeatPolicy
 from partner_vouchers.domain.limits import Limit
 from partner_vouchers.errors import InvalidInput
 
-CampaignId = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="The id of the campaign.")]
+_PANEL = "Campaigns"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    for command in (link, unlink, limits):
-        app.command(rich_help_panel="Campaigns")(command)
-
-
+@command(app, _PANEL, "json actor")
 def link(
+    at: Terminal,
     list_id: ListId,
     campaign_id: CampaignId,
     repeat: Annotated[
@@ -37,34 +26,30 @@ def link(
     ] = RepeatPolicy.SAME_CODE,
     priority: Annotated[int, typer.Option(help="Lists with a lower number give their codes first.")] = 0,
     eligibility: Annotated[str | None, typer.Option(help="The name of a rule of your backend.")] = None,
-    db: Database = DEFAULT_DATABASE,
-    json: AsJson = False,
-    actor: Actor = DEFAULT_ACTOR,
 ) -> None:
     """Link a list to a campaign, or change the link.
 
     Example: `partner-vouchers link 1 CMP123456`
     """
-    with opened(db) as vouchers:
-        made = vouchers.campaigns.link(
-            list_id, campaign_id, repeat=repeat, priority=priority, eligibility=eligibility, actor=actor
-        )
-        print_json(made) if json else say(f"List {list_id} gives its codes to campaign {campaign_id}.")
+    made = at.vouchers.campaigns.link(
+        list_id, campaign_id, repeat=repeat, priority=priority, eligibility=eligibility, actor=at.actor
+    )
+    at.answer(made, f"List {list_id} gives its codes to campaign {campaign_id}.")
 
 
-def unlink(
-    list_id: ListId, campaign_id: CampaignId, db: Database = DEFAULT_DATABASE, actor: Actor = DEFAULT_ACTOR
-) -> None:
+@command(app, _PANEL, "actor")
+def unlink(at: Terminal, list_id: ListId, campaign_id: CampaignId) -> None:
     """Unlink a list from a campaign.
 
     Example: `partner-vouchers unlink 1 CMP123456`
     """
-    with opened(db) as vouchers:
-        vouchers.campaigns.unlink(list_id, campaign_id, actor=actor)
-        say(f"Campaign {campaign_id} gets no more codes from list {list_id}.")
+    at.vouchers.campaigns.unlink(list_id, campaign_id, actor=at.actor)
+    say(f"Campaign {campaign_id} gets no more codes from list {list_id}.")
 
 
+@command(app, _PANEL, "json actor")
 def limits(
+    at: Terminal,
     campaign_id: CampaignId,
     set_: Annotated[
         list[str] | None,
@@ -76,39 +61,27 @@ def limits(
     ] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Remove all limits.")] = False,
     user_id: Annotated[str | None, typer.Option("--user", help="Also show what this user has used.")] = None,
-    db: Database = DEFAULT_DATABASE,
-    json: AsJson = False,
-    actor: Actor = DEFAULT_ACTOR,
 ) -> None:
     """Show or replace the limits of a campaign.
 
     Example: `partner-vouchers limits CMP123456 --set 1/user --set 5000/campaign`
     """
-    with opened(db) as vouchers:
-        if set_ or clear:
-            vouchers.campaigns.set_limits(
-                campaign_id, [parse_limit(text) for text in set_ or ()], actor=actor
-            )
-        usages = vouchers.campaigns.limits(campaign_id, user_id=user_id)
-        if json:
-            print_json(usages)
-            return
-        print_table(
-            ["#Limit", "Per", "Period", "Zone", "#Used", "#Left", "Frees at"],
-            [
-                (
-                    each.limit.count,
-                    each.limit.per,
-                    each.limit.period,
-                    each.limit.zone,
-                    each.used,
-                    each.left,
-                    each.frees_at,
-                )
-                for each in usages
-            ],
-            empty="The campaign has no limits.",
-        )
+    if set_ or clear:
+        wanted = [parse_limit(text) for text in set_ or ()]
+        at.vouchers.campaigns.set_limits(campaign_id, wanted, actor=at.actor)
+    at.table(
+        at.vouchers.campaigns.limits(campaign_id, user_id=user_id),
+        {
+            "#Limit": "limit.count",
+            "Per": "limit.per",
+            "Period": "limit.period",
+            "Zone": "limit.zone",
+            "#Used": "used",
+            "#Left": "left",
+            "Frees at": "frees_at",
+        },
+        empty="The campaign has no limits.",
+    )
 
 
 def parse_limit(text: str) -> Limit:

@@ -2,64 +2,45 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, tzinfo
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-from partner_vouchers.cli.context import (
-    DEFAULT_ACTOR,
-    DEFAULT_DATABASE,
-    Actor,
-    AsJson,
-    Database,
-    Yes,
-    confirm,
-    opened,
-)
-from partner_vouchers.cli.output import print_facts, print_json, print_table, say
+from partner_vouchers.cli.context import After, Limit, ListId, OfList, Terminal, command
+from partner_vouchers.cli.output import say
+from partner_vouchers.cli.root import app
 from partner_vouchers.domain.events import FieldChange
 from partner_vouchers.domain.stock import LowStock, PercentUsed
 from partner_vouchers.errors import InvalidInput
 
-ListId = Annotated[str, typer.Argument(metavar="LIST", help="The id of the list.")]
+_PANEL = "Lists"
 Zone = Annotated[
     str, typer.Option("--zone", help="The time zone of a date without one, such as Asia/Kolkata.")
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    for command in (partners, lists, show, create, edit, pause, activate, archive, delete, stock, audit):
-        app.command(rich_help_panel="Lists")(command)
-
-
+@command(app, _PANEL, "json actor", create="add")
 def partners(
-    add: Annotated[str | None, typer.Option(help="Add this partner first.")] = None,
-    db: Database = DEFAULT_DATABASE,
-    json: AsJson = False,
-    actor: Actor = DEFAULT_ACTOR,
+    at: Terminal, add: Annotated[str | None, typer.Option(help="Add this partner first.")] = None
 ) -> None:
     """Show the partners, or add one.
 
     Example: `partner-vouchers partners --add Puma`
     """
-    with opened(db, create=add is not None) as vouchers:
-        if add is not None:
-            vouchers.partners.add(add, actor=actor)
-        found = vouchers.partners.all()
-        if json:
-            print_json(found)
-        else:
-            print_table(
-                ["Partner", "Added on"],
-                [(each.name, each.created_at) for each in found],
-                empty="There is no partner yet; add one with --add NAME.",
-            )
+    if add is not None:
+        at.vouchers.partners.add(add, actor=at.actor)
+    at.table(
+        at.vouchers.partners.all(),
+        {"Partner": "name", "Added on": "created_at"},
+        empty="There is no partner yet; add one with --add NAME.",
+    )
 
 
+@command(app, _PANEL, "json")
 def lists(
+    at: Terminal,
     partner: Annotated[str | None, typer.Option(help="Only lists of this partner.")] = None,
     tag: Annotated[str | None, typer.Option(help="Only lists with this tag.")] = None,
     status: Annotated[str | None, typer.Option(help="Active, Paused, Expired or Archived.")] = None,
@@ -70,17 +51,15 @@ def lists(
         str,
         typer.Option(help="A column, such as partner or -uploaded; with a - before it the greatest first."),
     ] = "-updated_at",
-    limit: Annotated[int, typer.Option(help="How many lists at the most.")] = 50,
-    after: Annotated[str | None, typer.Option(help="The cursor of the next page.")] = None,
-    db: Database = DEFAULT_DATABASE,
-    json: AsJson = False,
+    limit: Limit = 50,
+    after: After = None,
 ) -> None:
     """Show the voucher lists.
 
     Example: `partner-vouchers lists --partner Puma --status Active`
     """
-    with opened(db) as vouchers:
-        page = vouchers.lists.find(
+    at.table(
+        at.vouchers.lists.find(
             partner=partner,
             tag=tag,
             status=status and status.capitalize(),
@@ -88,73 +67,54 @@ def lists(
             sort=sort,
             after=after,
             limit=limit,
-        )
-        if json:
-            print_json(page)
-            return
-        print_table(
-            [
-                "List ID",
-                "Partner",
-                "List tag",
-                "Updated on",
-                "Status",
-                "#Campaigns",
-                "#Uploaded",
-                "#Distributed",
-            ],
-            [
-                (
-                    each.id,
-                    each.partner,
-                    each.tag,
-                    each.updated_at,
-                    each.status,
-                    each.campaigns,
-                    each.uploaded,
-                    each.distributed,
-                )
-                for each in page
-            ],
-            empty="No list fits.",
-        )
-        if page.next:
-            say(f"There are more: --after {page.next}")
+        ),
+        {
+            "List ID": "id",
+            "Partner": "partner",
+            "List tag": "tag",
+            "Updated on": "updated_at",
+            "Status": "status",
+            "#Campaigns": "campaigns",
+            "#Uploaded": "uploaded",
+            "#Distributed": "distributed",
+        },
+        empty="No list fits.",
+    )
 
 
-def show(list_id: ListId, db: Database = DEFAULT_DATABASE, json: AsJson = False) -> None:
+@command(app, _PANEL, "json")
+def show(at: Terminal, list_id: ListId) -> None:
     """Show a list.
 
     Example: `partner-vouchers show 1`
     """
-    with opened(db) as vouchers:
-        found = vouchers.lists.get(list_id)
-        if json:
-            print_json(found)
-            return
-        print_facts(
-            {
-                "List": found.id,
-                "Partner": found.partner,
-                "Tag": found.tag,
-                "Name": found.name,
-                "Description": found.description,
-                "Status": found.status,
-                "Allowed": ", ".join(found.allowed) or "nothing",
-                "Expires": found.expires_at,
-                "Campaigns": ", ".join(link.campaign_id for link in vouchers.campaigns.of_list(list_id)),
-                "Uploaded": found.uploaded,
-                "Available": found.available,
-                "Reserved": found.reserved,
-                "Distributed": found.distributed,
-                "Withdrawn": found.withdrawn,
-                "Retired": found.retired,
-                "Updated": found.updated_at,
-            }
-        )
+    links = at.vouchers.campaigns.of_list(list_id)
+    at.facts(
+        at.vouchers.lists.get(list_id),
+        {
+            "List": "id",
+            "Partner": "partner",
+            "Tag": "tag",
+            "Name": "name",
+            "Description": "description",
+            "Status": "status",
+            "Allowed": lambda found: ", ".join(found.allowed) or "nothing",
+            "Expires": "expires_at",
+            "Campaigns": lambda _: ", ".join(link.campaign_id for link in links),
+            "Uploaded": "uploaded",
+            "Available": "available",
+            "Reserved": "reserved",
+            "Distributed": "distributed",
+            "Withdrawn": "withdrawn",
+            "Retired": "retired",
+            "Updated": "updated_at",
+        },
+    )
 
 
+@command(app, _PANEL, "json actor", create=True)
 def create(
+    at: Terminal,
     partner: Annotated[str, typer.Option(help="The partner; it is added if it is new.")],
     tag: Annotated[str, typer.Option(help="Unique within the partner, without spaces.")],
     expires: Annotated[str, typer.Option(help="A date (the end of that day), or a date and time.")],
@@ -165,35 +125,29 @@ def create(
         typer.Option(help="Warn at this number of codes left, or at a percentage used, such as 80%."),
     ] = None,
     zone: Zone = "UTC",
-    db: Database = DEFAULT_DATABASE,
-    json: AsJson = False,
-    actor: Actor = DEFAULT_ACTOR,
 ) -> None:
     """Create a voucher list.
 
     Example: `partner-vouchers create --partner Puma --tag winter --expires 2027-03-31 --zone Asia/Kolkata`
     """
-    with opened(db, create=True) as vouchers:
-        vouchers.partners.ensure(partner, actor=actor)
-        created = vouchers.lists.create(
-            partner=partner,
-            tag=tag,
-            name=name or tag,
-            description=description,
-            expires_at=parse_instant(expires, zone),
-            low_stock_at=parse_low_stock(low_stock),
-            actor=actor,
-        )
-        if json:
-            print_json(created)
-        else:
-            say(
-                f"Created list {created.id}: {created.partner}, {created.tag}, "
-                f"expires {created.expires_at:%Y-%m-%d %H:%M:%S} UTC."
-            )
+    expires_at, low_stock_at = parse_instant(expires, zone), parse_low_stock(low_stock)
+    at.vouchers.partners.ensure(partner, actor=at.actor)
+    made = at.vouchers.lists.create(
+        partner=partner,
+        tag=tag,
+        name=name or tag,
+        description=description,
+        expires_at=expires_at,
+        low_stock_at=low_stock_at,
+        actor=at.actor,
+    )
+    expiry = f"{made.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+    at.answer(made, f"Created list {made.id}: {made.partner}, {made.tag}, expires {expiry}.")
 
 
+@command(app, _PANEL, "json actor")
 def edit(
+    at: Terminal,
     list_id: ListId,
     name: Annotated[str | None, typer.Option(help="The new name.")] = None,
     description: Annotated[str | None, typer.Option(help="The new description.")] = None,
@@ -202,9 +156,6 @@ def edit(
         str | None, typer.Option(help="The new warning: codes left, a percentage used, or none.")
     ] = None,
     zone: Zone = "UTC",
-    db: Database = DEFAULT_DATABASE,
-    json: AsJson = False,
-    actor: Actor = DEFAULT_ACTOR,
 ) -> None:
     """Change the name, description, expiry or stock warning of a list.
 
@@ -223,129 +174,110 @@ def edit(
         raise InvalidInput(
             field="edit", reason="name what to change: --name, --description, --expires or --low-stock"
         )
-    with opened(db) as vouchers:
-        changed = vouchers.lists.edit(list_id, actor=actor, **changes)  # type: ignore[arg-type]
-        print_json(changed) if json else say(f"List {list_id} is {changed.status.value}.")
+    changed = at.vouchers.lists.edit(list_id, actor=at.actor, **changes)  # type: ignore[arg-type]
+    at.answer(changed, f"List {list_id} is {changed.status.value}.")
 
 
-def pause(
-    list_id: ListId, db: Database = DEFAULT_DATABASE, json: AsJson = False, actor: Actor = DEFAULT_ACTOR
-) -> None:
+@command(app, _PANEL, "json actor")
+def pause(at: Terminal, list_id: ListId) -> None:
     """Pause a list, so that campaigns get no codes from it.
 
     Example: `partner-vouchers pause 1`
     """
-    with opened(db) as vouchers:
-        changed = vouchers.lists.pause(list_id, actor=actor)
-        print_json(changed) if json else say(f"List {list_id} is paused.")
+    at.answer(at.vouchers.lists.pause(list_id, actor=at.actor), f"List {list_id} is paused.")
 
 
-def activate(
-    list_id: ListId, db: Database = DEFAULT_DATABASE, json: AsJson = False, actor: Actor = DEFAULT_ACTOR
-) -> None:
+@command(app, _PANEL, "json actor")
+def activate(at: Terminal, list_id: ListId) -> None:
     """Activate a paused list.
 
     Example: `partner-vouchers activate 1`
     """
-    with opened(db) as vouchers:
-        changed = vouchers.lists.activate(list_id, actor=actor)
-        print_json(changed) if json else say(f"List {list_id} is active.")
+    at.answer(at.vouchers.lists.activate(list_id, actor=at.actor), f"List {list_id} is active.")
 
 
-def archive(
-    list_id: ListId,
-    db: Database = DEFAULT_DATABASE,
-    json: AsJson = False,
-    yes: Yes = False,
-    actor: Actor = DEFAULT_ACTOR,
-) -> None:
+@command(app, _PANEL, "json yes actor")
+def archive(at: Terminal, list_id: ListId) -> None:
     """Archive a list for good. Its tag and codes are free to be used again.
 
     Example: `partner-vouchers archive 1 --yes`
     """
-    with opened(db) as vouchers:
-        found = vouchers.lists.get(list_id)
-        confirm(
-            f"Archive list {list_id} ({found.name}) for good, with {found.available:,} codes left?", yes=yes
-        )
-        changed = vouchers.lists.archive(list_id, actor=actor)
-        if json:
-            print_json(changed)
-            return
-        say(f"List {list_id} is archived.")
-        if changed.campaign_ids:
-            say(f"These campaigns get no more codes from it: {', '.join(changed.campaign_ids)}.")
+    found = at.vouchers.lists.get(list_id)
+    at.confirm(f"Archive list {list_id} ({found.name}) for good, with {found.available:,} codes left?")
+    changed = at.vouchers.lists.archive(list_id, actor=at.actor)
+    at.answer(changed, f"List {list_id} is archived.")
+    if changed.campaign_ids and not at.json:
+        say(f"These campaigns get no more codes from it: {', '.join(changed.campaign_ids)}.")
 
 
-def delete(
-    list_id: ListId, db: Database = DEFAULT_DATABASE, yes: Yes = False, actor: Actor = DEFAULT_ACTOR
-) -> None:
+@command(app, _PANEL, "yes actor")
+def delete(at: Terminal, list_id: ListId) -> None:
     """Delete a list of which no code was given out.
 
     Example: `partner-vouchers delete 1 --yes`
     """
-    with opened(db) as vouchers:
-        found = vouchers.lists.get(list_id)
-        confirm(f"Delete list {list_id} ({found.name}) with its {found.uploaded:,} codes?", yes=yes)
-        vouchers.lists.delete(list_id, actor=actor)
-        say(f"List {list_id} is deleted.")
+    found = at.vouchers.lists.get(list_id)
+    at.confirm(f"Delete list {list_id} ({found.name}) with its {found.uploaded:,} codes?")
+    at.vouchers.lists.delete(list_id, actor=at.actor)
+    say(f"List {list_id} is deleted.")
 
 
-def stock(list_id: ListId, db: Database = DEFAULT_DATABASE, json: AsJson = False) -> None:
+@command(app, _PANEL, "json")
+def stock(at: Terminal, list_id: ListId) -> None:
     """Show how fast a list is used, and when it will have no code left.
 
     Example: `partner-vouchers stock 1`
     """
-    with opened(db) as vouchers:
-        found = vouchers.lists.stock(list_id)
-        if json:
-            print_json(found)
-            return
-        print_facts(
-            {
-                "Available": found.counts.available,
-                "Per day, last 7 days": found.per_day_7,
-                "Per day, last 28 days": found.per_day_28,
-                "Runs dry on": found.runs_dry_on,
-                "Earliest": found.earliest,
-                "Latest": found.latest,
-                "Outlasts its expiry": found.outlasts_expiry,
-            }
-        )
+    at.facts(
+        at.vouchers.lists.stock(list_id),
+        {
+            "Available": "counts.available",
+            "Per day, last 7 days": "per_day_7",
+            "Per day, last 28 days": "per_day_28",
+            "Runs dry on": "runs_dry_on",
+            "Earliest": "earliest",
+            "Latest": "latest",
+            "Outlasts its expiry": "outlasts_expiry",
+        },
+    )
 
 
+@command(app, _PANEL, "json")
 def audit(
-    list_id: Annotated[str | None, typer.Option("--list", help="Only changes of this list.")] = None,
-    actor: Annotated[str | None, typer.Option(help="Only changes by this person.")] = None,
-    limit: Annotated[int, typer.Option(help="How many entries at the most.")] = 50,
-    after: Annotated[str | None, typer.Option(help="The cursor of the next page.")] = None,
-    db: Database = DEFAULT_DATABASE,
-    json: AsJson = False,
+    at: Terminal,
+    list_id: OfList = None,
+    by: Annotated[str | None, typer.Option("--actor", help="Only changes by this person.")] = None,
+    limit: Limit = 50,
+    after: After = None,
 ) -> None:
     """Show who changed what, from what to what.
 
     Example: `partner-vouchers audit --list 1`
     """
-    with opened(db) as vouchers:
-        page = vouchers.audit.entries(list_id=list_id, actor=actor, after=after, limit=limit)
-        if json:
-            print_json(page)
-            return
-        print_table(
-            ["When", "Who", "What", "From → to"],
-            [
-                (
-                    each.event.occurred_at,
-                    each.actor,
-                    each.event.event_name,
-                    "; ".join(map(_shown, each.event.changes)),
-                )
-                for each in page
-            ],
-            empty="Nothing was changed.",
-        )
-        if page.next:
-            say(f"There are more: --after {page.next}")
+    at.table(
+        at.vouchers.audit.entries(list_id=list_id, actor=by, after=after, limit=limit),
+        {
+            "When": "event.occurred_at",
+            "Who": "actor",
+            "What": "event.event_name",
+            "From → to": lambda entry: "; ".join(map(_shown, entry.event.changes)),
+        },
+        empty="Nothing was changed.",
+    )
+
+
+def parse_zone(zone: str) -> tzinfo:
+    """Return a time zone.
+
+    Raises:
+        InvalidInput: there is none of this name.
+    """
+    try:
+        return UTC if zone == "UTC" else ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput(
+            field="--zone", reason=f"there is no time zone {zone!r}; name one such as Asia/Kolkata"
+        ) from None
 
 
 def parse_instant(text: str, zone: str) -> datetime:
@@ -354,12 +286,7 @@ def parse_instant(text: str, zone: str) -> datetime:
     Raises:
         InvalidInput: it is neither, or there is no such zone.
     """
-    try:
-        place = UTC if zone == "UTC" else ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidInput(
-            field="--zone", reason=f"there is no time zone {zone!r}; name one such as Asia/Kolkata"
-        ) from None
+    place = parse_zone(zone)
     try:
         if len(text.strip()) <= 10:
             return datetime.combine(date.fromisoformat(text.strip()), time(23, 59, 59, fold=1), place)

@@ -26,15 +26,13 @@ from partner_vouchers.cli.context import (
 from partner_vouchers.cli.demo import run_demo
 from partner_vouchers.cli.doctor import examine
 from partner_vouchers.cli.output import print_json, print_table, say
+from partner_vouchers.cli.root import app
 from partner_vouchers.errors import InvalidInput
 
-
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    for command in (demo, migrate, doctor, page, version):
-        app.command(rich_help_panel="Operation")(command)
+_PANEL = "Operation"
 
 
+@app.command(rich_help_panel=_PANEL)
 def demo(
     directory: Annotated[
         Path | None, typer.Option(help="Work in this directory, and keep the files.")
@@ -49,6 +47,7 @@ def demo(
     run_demo(directory, rows, keep=keep)
 
 
+@app.command(rich_help_panel=_PANEL)
 def migrate(db: Database = DEFAULT_DATABASE) -> None:
     """Create the tables, or bring them to the version of this library.
 
@@ -62,6 +61,7 @@ def migrate(db: Database = DEFAULT_DATABASE) -> None:
     say("The storage is up to date.")
 
 
+@app.command(rich_help_panel=_PANEL)
 def doctor(
     days: Annotated[
         int, typer.Option(help="Warn of lists that run dry or expire within this many days.")
@@ -86,6 +86,7 @@ def doctor(
     return Exit.FINDINGS if findings else Exit.OK
 
 
+@app.command(rich_help_panel=_PANEL)
 def page(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any that is free.")] = 8000,
     actor: Actor = DEFAULT_ACTOR,
@@ -114,14 +115,15 @@ def page(
     password = secrets.token_urlsafe(12)
     with listening, opened(db) as vouchers:
         vouchers.check()
-        app = create_app(vouchers, authorize=basic_authentication({actor: password}))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+        served = create_app(vouchers, authorize=basic_authentication({actor: password}))
+        server = uvicorn.Server(uvicorn.Config(served, log_level="warning", lifespan="off"))
         say(
             f"Open http://127.0.0.1:{listening.getsockname()[1]}/ and sign in as {actor} with the password {password}"
         )
         server.run(sockets=[listening])
 
 
+@app.command(rich_help_panel=_PANEL)
 def version() -> None:
     """Show the version.
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from partner_vouchers.cli import root
 from partner_vouchers.cli.context import AsJson, Exit
 from partner_vouchers.cli.output import print_json, print_table, say
 from partner_vouchers.errors import InvalidInput, SourceUnreadable
@@ -16,14 +17,7 @@ from partner_vouchers.messages import MessageTemplate
 Template = Annotated[Path, typer.Argument(metavar="FILE", help="The file of the template.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    group = typer.Typer(no_args_is_help=True, help="Check and try message templates.")
-    for command in (check, render):
-        group.command()(command)
-    app.add_typer(group, name="template", rich_help_panel="Events and messages")
-
-
+@root.templates.command()
 def check(file: Template, json: AsJson = False) -> int:
     """Find what is wrong with a template before a campaign uses it.
 
@@ -41,6 +35,7 @@ def check(file: Template, json: AsJson = False) -> int:
     return Exit.FINDINGS if findings else Exit.OK
 
 
+@root.templates.command()
 def render(
     file: Template,
     event: Annotated[Path | None, typer.Option(help="A JSON file with the properties of the event.")] = None,
