@@ -19,8 +19,8 @@ import pytest
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.cli import main
+from partner_vouchers.cli.app import app
 from partner_vouchers.cli.context import Exit
-from partner_vouchers.cli.root import app
 from tests.support.sinks import ScriptedSink, reject
 
 CODE = "PM500FF-2026-XYZ"

@@ -19,6 +19,8 @@ from partner_vouchers.cli.root import templates as _templates
 from partner_vouchers.cli.wording import exit_code_of, message_of
 from partner_vouchers.errors import PartnerVouchersError
 
+__all__ = ["app", "run"]
+
 _PANELS = ("Operation", "Lists", "Files", "Campaigns", "Codes")
 """The headings of the help, in their order."""
 
