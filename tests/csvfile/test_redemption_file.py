@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 from io import BytesIO
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partner_vouchers.csvfile.redemptions import HEADER, RedemptionFile, RedemptionRow, redemption_error_file
+from partner_vouchers.csvfile.cells import unguard
+from partner_vouchers.csvfile.chunks import Chunks
+from partner_vouchers.csvfile.redemptions import HEADER, RedemptionFile, redemption_error_file
 from partner_vouchers.csvfile.refusals import FileRefused
 from partner_vouchers.domain import uploads
 from partner_vouchers.domain.codes import CodeFormat
@@ -18,8 +21,21 @@ from partner_vouchers.domain.reconciliation import ReconciledRow, RowKind
 from partner_vouchers.domain.titles import COLUMN_TITLES
 
 
-def read(data: bytes, **options: str) -> list[RedemptionRow]:
-    return list(RedemptionFile(BytesIO(data), CodeFormat(), **options))
+class Row(NamedTuple):
+    line: int
+    code: str
+    redeemed_at: str
+    order_id: str
+    amount: str
+    surplus: bool = False
+
+
+def rows_of(file: RedemptionFile) -> list[Row]:
+    return [Row(*cells) for rows in file for cells in zip(*rows, strict=True)]
+
+
+def read(data: bytes, **options: str) -> list[Row]:
+    return rows_of(RedemptionFile(BytesIO(data), CodeFormat(), **options))
 
 
 def refused(data: bytes, **options: str) -> tuple[str, int | None]:
@@ -28,7 +44,7 @@ def refused(data: bytes, **options: str) -> tuple[str, int | None]:
     return error.value.fault.kind.value, error.value.fault.line
 
 
-FULL = RedemptionRow(2, "PM500AA", "2026-11-20", "991", "9.90")
+FULL = Row(2, "PM500AA", "2026-11-20", "991", "9.90")
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -48,14 +64,14 @@ def test_a_table_is_read_with_any_separator_encoding_and_line_end(
     text = line_end.join(row.replace(",", separator) for row in rows)
     assert read(text.encode(encoding)) == [
         FULL,
-        RedemptionRow(5, "PM500BB", "", "", ""),
-        RedemptionRow(6, "PM500CC", "", "", ""),
+        Row(5, "PM500BB", "", "", ""),
+        Row(6, "PM500CC", "", "", ""),
     ]
 
 
 @pytest.mark.parametrize("title", sorted(COLUMN_TITLES))
 def test_every_known_title_names_the_column_of_codes(title: str) -> None:
-    assert read(f'order_id,"{title}"\n991,PM500AA\n'.encode()) == [RedemptionRow(2, "PM500AA", "", "991", "")]
+    assert read(f'order_id,"{title}"\n991,PM500AA\n'.encode()) == [Row(2, "PM500AA", "", "991", "")]
 
 
 @pytest.mark.parametrize(
@@ -78,20 +94,20 @@ def test_of_several_known_titles_the_clearest_counts(titles: str, code: int) -> 
 def test_a_host_adds_titles() -> None:
     rules = CodeFormat(titles=COLUMN_TITLES | {"Glückszahl"})
     file = RedemptionFile(BytesIO("glückszahl\nA\n".encode()), rules)
-    assert [row.code for row in file] == ["A"]
+    assert [row.code for row in rows_of(file)] == ["A"]
 
 
 def test_a_sep_line_and_blank_lines_come_before_the_titles() -> None:
-    assert read(b"sep=;\r\n\r\n;;\r\ncode;order_id\r\nA,B;1\r\n") == [RedemptionRow(5, "A,B", "", "1", "")]
+    assert read(b"sep=;\r\n\r\n;;\r\ncode;order_id\r\nA,B;1\r\n") == [Row(5, "A,B", "", "1", "")]
 
 
 def test_quotes_enclose_separators_quotes_and_line_breaks() -> None:
     data = b'code,order_id,note\n"A","1,""2""","two\nlines"\nB,3,\n'
-    assert read(data) == [RedemptionRow(2, "A", "", '1,"2"', ""), RedemptionRow(4, "B", "", "3", "")]
+    assert read(data) == [Row(2, "A", "", '1,"2"', ""), Row(4, "B", "", "3", "")]
 
 
 def test_the_protection_of_spreadsheets_is_removed() -> None:
-    assert read(b"code,order_id\n'-50OFF,'=991\n") == [RedemptionRow(2, "-50OFF", "", "=991", "")]
+    assert read(b"code,order_id\n'-50OFF,'=991\n") == [Row(2, "-50OFF", "", "=991", "")]
 
 
 def test_only_line_feeds_end_a_row() -> None:
@@ -164,3 +180,26 @@ def test_an_error_file_is_read_back() -> None:
     assert b"'-50OFF" in data
     assert [row[1:5] for row in read(data)] == [row[2:6] for row in rows]
     assert b"'-50OFF" not in b"".join(redemption_error_file(iter(rows), raw=True))
+
+
+LINES = st.lists(
+    st.sampled_from(
+        ("A,1", "B,2,x", "C", "", " , ", "'=D,4", '"E",5', '"F\nG",6', "H I,'7'", ",8", '"J","9,""0"""')
+    ),
+    max_size=9,
+)
+
+
+@given(LINES, st.integers(1, 12), st.booleans())
+def test_a_file_is_read_the_same_however_it_is_cut(lines: list[str], size: int, ends: bool) -> None:
+    data = "\n".join(["code,order_id", *lines]).encode() + b"\n" * ends
+    file = RedemptionFile(BytesIO(data), CodeFormat())
+    file._chunks = Chunks(BytesIO(data), "utf-8", size)
+    expected, line = [], 2
+    for text in lines:
+        cells = next(csv.reader(io.StringIO(text), strict=True), [])
+        if any(map(str.strip, cells)):
+            code, order, *more = [*map(unguard, cells), "", ""][: max(len(cells), 2)]
+            expected.append((line, code.strip(), order.strip(), any(more)))
+        line += 1 + text.count("\n")
+    assert [(row.line, row.code, row.order_id, row.surplus) for row in rows_of(file)] == expected

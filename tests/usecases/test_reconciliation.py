@@ -61,7 +61,7 @@ def kinds(report: ReconciliationReport) -> list[str]:
 @pytest.fixture(params=[1, 3, 5_000])
 def batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows come in batches of every size."""
-    for name in ("_SMALLEST", "_FIRST", "_LARGEST"):
+    for name in ("_SMALLEST", "_FIRST", "_LARGEST", "_SPAN"):
         monkeypatch.setattr(reconciling, name, request.param)
 
 
@@ -380,7 +380,7 @@ def test_wrong_arguments_are_named(host: Host) -> None:
 
 
 def test_progress_is_reported_and_can_end_the_upload(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_SMALLEST", "_FIRST", "_LARGEST"):
+    for name in ("_SMALLEST", "_FIRST", "_LARGEST", "_SPAN"):
         monkeypatch.setattr(reconciling, name, 2)
     host.give(host.a_list(*"ABCDEF").id, *"abcdef")
     seen: list[UploadProgress] = []

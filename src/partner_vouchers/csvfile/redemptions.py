@@ -1,21 +1,21 @@
 """Read a partner's file of redemptions, with bounded memory.
 
-The layer below is that of code files: `chunks` makes clean UTF-8 of any bytes. The rows are read by `csv`, which is
-told the separator, since a file of several columns says by its titles what it is separated by.
+The layer below is that of code files: `chunks` makes clean UTF-8 of any bytes. A file of several columns says by its
+titles what it is separated by. Lines without quotes are rows, and are split at once; `csv` reads those with quotes.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from partner_vouchers.csvfile.cells import csv_bytes, unguard
 from partner_vouchers.csvfile.chunks import BadEncoding, Chunks
 from partner_vouchers.csvfile.refusals import (
-    FileRefused,
     bad_encoding,
     broken_quoting,
     no_known_title,
@@ -74,24 +74,34 @@ _VAGUE = title_keys(
 )
 
 
-class RedemptionRow(NamedTuple):
-    """A row of a partner's file, as text.
+class RedemptionRows(NamedTuple):
+    """Some rows of a partner's file as columns of text: a list for each column, because a file can have very many rows.
 
     Attributes:
-        line: the line of the file on which it begins, from 1.
-        code: the code, trimmed.
-        redeemed_at: when it was used; empty where the file does not say.
-        order_id: in which order; likewise.
-        amount: how much; likewise.
-        surplus: whether the row has more columns than the first row names.
+        lines: the line of the file on which each row begins, from 1.
+        codes: the codes, trimmed.
+        redeemed_at: when they were used; empty where the file does not say.
+        order_ids: in which orders; likewise.
+        amounts: how much; likewise.
+        surplus: whether each row has more columns than the first row names.
     """
 
-    line: int
-    code: str
-    redeemed_at: str
-    order_id: str
-    amount: str
-    surplus: bool = False
+    lines: list[int]
+    codes: list[str]
+    redeemed_at: list[str]
+    order_ids: list[str]
+    amounts: list[str]
+    surplus: list[bool]
+
+    def only(self, indexes: Sequence[int]) -> RedemptionRows:
+        """Return some of the rows."""
+        return RedemptionRows._make([column[index] for index in indexes] for column in self)
+
+    def add(self, more: RedemptionRows) -> None:
+        """Add rows that follow."""
+        columns: zip[tuple[list[Any], list[Any]]] = zip(self, more, strict=True)
+        for column, cells in columns:
+            column.extend(cells)
 
 
 class RedemptionFile:
@@ -100,14 +110,14 @@ class RedemptionFile:
     The size of the file is not checked here. `check` reads the file too, so use an object of its own for it.
 
     Raises:
-        FileRefused: on iterating: the file is refused as a whole. The rows before were already yielded.
+        FileRefused: on iterating: the file is refused as a whole. Rows before were already yielded.
 
     Example:
         >>> from io import BytesIO
         >>> from partner_vouchers.domain.codes import CodeFormat
         >>> file = RedemptionFile(BytesIO(b"Order ID;Voucher Code\\r\\n991;PM500AA\\r\\n"), CodeFormat())
-        >>> [(row.line, row.code, row.order_id) for row in file]
-        [(2, 'PM500AA', '991')]
+        >>> [(rows.lines, rows.codes, rows.order_ids) for rows in file]
+        [([2], ['PM500AA'], ['991'])]
     """
 
     def __init__(self, source: BinaryIO, rules: CodeRules, *, encoding: str = "utf-8") -> None:
@@ -122,10 +132,10 @@ class RedemptionFile:
             InvalidInput: `encoding` is unknown.
         """
         self._chunks = Chunks(source, encoding)
+        self._blocks = self._read_blocks()
         self._rules = rules
         self._titles = title_keys(getattr(rules, "titles", COLUMN_TITLES))
         self._line = 0
-        self._row_line = 1
         self._rows = 0
 
     @property
@@ -139,51 +149,91 @@ class RedemptionFile:
         Raises:
             FileRefused: it is.
         """
-        _, reader = self._open()
+        separator, _, _ = self._open()
         is_empty = True
-        for cells in self._rows_of(reader):
-            if is_empty:
-                is_empty = not any(map(str.strip, cells))
+        for block in iter(self._next_block, ""):
+            if '"' in block:
+                _, rows = self._by_csv(block, separator)
+                is_empty = is_empty and not any(any(map(str.strip, cells)) for cells in rows)
+            else:
+                self._count_lines(block)
+                is_empty = is_empty and not block.replace(separator, "").strip()
         if is_empty:
             raise no_redemption()
 
-    def __iter__(self) -> Iterator[RedemptionRow]:
-        (most, code, at, order, amount), reader = self._open()
-        trim = self._rules.trim
-        missing = [""] * (most + 1)
-        for cells in self._rows_of(reader):
-            surplus = False
-            if len(cells) != most:
-                surplus = any(map(str.strip, cells[most:]))
-                # Where a row is shorter, the cells are empty.
-                cells = cells[:most] + missing
+    def __iter__(self) -> Iterator[RedemptionRows]:
+        separator, most, places = self._open()
+        for block in iter(self._next_block, ""):
+            first = self._line + 1
+            if '"' in block:
+                found = self._of_cells(*self._by_csv(block, separator), most, places)
             else:
-                # Where the file has no such column.
-                cells.append("")
-            text, redeemed_at, order_id, said = cells[code], cells[at], cells[order], cells[amount]
-            if "'" in text or "'" in redeemed_at or "'" in order_id or "'" in said:
-                text, redeemed_at, order_id, said = map(unguard, (text, redeemed_at, order_id, said))
-            if not text.isalnum():
-                text = trim(text)
-                if not text and not surplus and not any(map(str.strip, cells)):
-                    continue
-            yield RedemptionRow(
-                self._row_line, text, redeemed_at.strip(), order_id.strip(), said.strip(), surplus
-            )
+                count = self._count_lines(block)
+                lines = list(range(first, first + count))
+                columns = _regular_columns(block, count, separator, most)
+                found = self._of_columns(lines, columns or [[]] * most, places)
+                if columns is None or "" in found.codes:
+                    rows = [line.split(separator) for line in block.split("\n")[:count]]
+                    found = self._of_cells(lines, rows, most, places)
+            if found.lines:
+                yield found
 
-    def _open(self) -> tuple[tuple[int, int, int, int, int], Iterator[list[str]]]:
-        """Read up to the titles; return how many there are, where each column is, and a reader of the rows."""
-        lines = self._lines()
+    def _of_cells(
+        self, lines: list[int], rows: list[list[str]], most: int, places: Sequence[int]
+    ) -> RedemptionRows:
+        """Return rows of any form, without blank ones."""
+        filled = [index for index, cells in enumerate(rows) if any(map(str.strip, cells))]
+        if not filled:
+            return RedemptionRows([], [], [], [], [], [])
+        rows = [rows[index] for index in filled]
+        # Where a row is shorter, the cells are empty.
+        missing = [""] * most
+        columns = list(map(list, zip(*((cells + missing)[:most] for cells in rows), strict=True)))
+        found = self._of_columns([lines[index] for index in filled], columns, places)
+        return found._replace(surplus=[any(map(str.strip, cells[most:])) for cells in rows])
+
+    def _of_columns(
+        self, lines: list[int], columns: list[list[str]], places: Sequence[int]
+    ) -> RedemptionRows:
+        # The last one is that of a column which the file does not have.
+        columns = [*columns, [""] * len(lines)]
+        codes, redeemed_at, order_ids, amounts = (_unguarded(columns[place]) for place in places)
+        if not "".join(codes).isalnum():
+            codes = list(map(self._rules.trim, codes))
+        return RedemptionRows(
+            lines,
+            codes,
+            list(map(str.strip, redeemed_at)),
+            list(map(str.strip, order_ids)),
+            list(map(str.strip, amounts)),
+            [False] * len(lines),
+        )
+
+    def _open(self) -> tuple[str, int, list[int]]:
+        """Read up to the titles; return the separator, how many titles there are, and where each column is."""
         separators: Sequence[str] = _SEPARATORS
-        for line in lines:
-            self._count_row()
-            named = _SEPARATOR_LINE.fullmatch(line.rstrip("\n")) if self._line == 1 else None
-            if named is not None:
-                separators = named[1] if named[1] in _SEPARATORS else separators
-            elif line.strip(" \n\t,;"):
-                break
-        else:
-            raise no_redemption()
+        for block in self._blocks:
+            text = io.StringIO(block, newline="\n")
+            for each in text:
+                line = each[:-1]
+                self._line += 1
+                self._count(1)
+                named = _SEPARATOR_LINE.fullmatch(line) if self._line == 1 else None
+                if named is not None:
+                    separators = named[1] if named[1] in _SEPARATORS else separators
+                elif line.strip(" \t,;"):
+                    self._put_back(text.read())
+                    return self._columns_of(line, separators)
+        raise no_redemption()
+
+    def _next_block(self) -> str:
+        return next(filter(None, self._blocks), "")
+
+    def _put_back(self, rest: str) -> None:
+        if rest:
+            self._blocks = chain([rest], self._blocks)
+
+    def _columns_of(self, line: str, separators: Sequence[str]) -> tuple[str, int, list[int]]:
         separator, titles = max(
             ((each, _cells(line, each)) for each in separators), key=lambda found: self._known(found[1])
         )
@@ -191,51 +241,70 @@ class RedemptionFile:
         if code is None:
             raise no_known_title(self._line)
         most = len(titles)
-        at, order, amount = (others.get(name, most) for name in _COLUMNS)
-        return (most, code, at, order, amount), csv.reader(lines, delimiter=separator, strict=True)
+        return separator, most, [code, *(others.get(name, most) for name in _COLUMNS)]
 
-    def _rows_of(self, reader: Iterator[list[str]]) -> Iterator[list[str]]:
-        """Yield the cells of rows that are not empty; `_row_line` is where the row begins."""
-        most = uploads.MAX_ROWS
-        while True:
-            self._row_line = self._line + 1
-            try:
-                cells = next(reader, None)
-            except csv.Error:
-                break
-            if cells is None:
-                return
-            self._rows += 1
-            if self._rows > most:
-                raise too_many_rows()
-            if cells:
-                yield cells
+    def _by_csv(self, block: str, separator: str) -> tuple[list[int], list[list[str]]]:
+        """Return the lines and the cells of rows with quotes. The last row may take lines of the next block."""
+        own, begun, text = block.count("\n"), self._line, io.StringIO()
+        start = begun + 1
+
+        def lines() -> Iterator[str]:
+            nonlocal text
+            for part in chain([block], self._blocks):
+                text = io.StringIO(part, newline="\n")
+                for line in text:
+                    self._line += 1
+                    if self._line - start > _MOST_LINES:
+                        raise broken_quoting(start)
+                    yield line
+
+        reader = csv.reader(lines(), delimiter=separator, strict=True)
+        numbers: list[int] = []
+        rows: list[list[str]] = []
+        try:
+            while reader.line_num < own:
+                start = begun + reader.line_num + 1
+                cells = next(reader)
+                self._count(1)
+                numbers.append(start)
+                rows.append(cells)
+        except csv.Error:
+            pass
+        else:
+            self._put_back(text.read())
+            return numbers, rows
         # Out of reach of the driver's error, which may quote the row.
-        raise broken_quoting(self._row_line)
+        raise broken_quoting(start)
 
-    def _lines(self) -> Iterator[str]:
-        rest, longest = "", _LONGEST_LINE
+    def _read_blocks(self) -> Iterator[str]:
+        """Yield the text of the file, some thousand lines at a time, each with a line feed at its end."""
+        rest, line = "", 0
         try:
             for chunk in self._chunks:
-                *lines, rest = (rest + chunk.decode()).split("\n")
-                for line in lines:
-                    self._line += 1
-                    if len(line) > longest or self._line - self._row_line > _MOST_LINES:
-                        raise self._not_a_row(line)
-                    yield line + "\n"
-                if len(rest) > longest:
-                    raise row_too_long(self._line + 1)
+                text, end, rest = (rest + chunk.decode()).rpartition("\n")
+                start = 0
+                while len(text) - start > _LONGEST_LINE:
+                    after = text.rfind("\n", start, start + _LONGEST_LINE + 1) + 1
+                    if not after:
+                        yield text[:start]
+                        raise row_too_long(line + text.count("\n", 0, start) + 1)
+                    start = after
+                line += text.count("\n") + len(end)
+                yield text + end
+                if len(rest) > _LONGEST_LINE:
+                    raise row_too_long(line + 1)
         except BadEncoding as error:
-            raise bad_encoding(self._line + 1, str(error)) from None
-        if rest:
-            self._line += 1
-            yield rest
+            raise bad_encoding(line + 1, str(error)) from None
+        yield rest and rest + "\n"
 
-    def _not_a_row(self, line: str) -> FileRefused:
-        return row_too_long(self._line) if len(line) > _LONGEST_LINE else broken_quoting(self._row_line)
+    def _count_lines(self, block: str) -> int:
+        count = block.count("\n")
+        self._line += count
+        self._count(count)
+        return count
 
-    def _count_row(self) -> None:
-        self._rows += 1
+    def _count(self, rows: int) -> None:
+        self._rows += rows
         if self._rows > uploads.MAX_ROWS:
             raise too_many_rows()
 
@@ -263,6 +332,19 @@ def _cells(line: str, separator: str) -> list[str]:
         return next(csv.reader(chain([line]), delimiter=separator, strict=True), [])
     except csv.Error:
         return []
+
+
+def _regular_columns(block: str, count: int, separator: str, most: int) -> list[list[str]] | None:
+    """Return the columns of a block without quotes; None unless each line has as many cells as there are columns."""
+    cells = block.replace("\n", f"{separator}\n{separator}").split(separator)
+    # As all lines have, every line feed is where it is expected.
+    if len(cells) != count * (most + 1) + 1 or cells[most :: most + 1] != ["\n"] * count:
+        return None
+    return [cells[column : -1 : most + 1] for column in range(most)]
+
+
+def _unguarded(column: list[str]) -> list[str]:
+    return list(map(unguard, column)) if "'" in "".join(column) else column
 
 
 def redemption_error_file(rows: Iterator[ReconciledRow], *, raw: bool = False) -> Iterator[bytes]:

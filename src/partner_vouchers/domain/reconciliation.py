@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from attrs import field, frozen
 
@@ -104,6 +104,10 @@ _KIND_OF_STATE: Final = {
 }
 
 
+FIRST_USE: Final = _KIND_OF_STATE[EntryState.HELD]
+"""The kind of a row about a code whose only entry a user holds, and that was never redeemed, as of most rows."""
+
+
 def alarm(
     entry: Entry, code: str, order_id: str | None, redeemed_at: datetime, report_id: str, now: datetime
 ) -> CodeRedeemedUndistributed:
@@ -121,6 +125,10 @@ def alarm(
     )
 
 
+T = TypeVar("T")
+
+_PLAIN = 200
+"""Up to which length a printable text is surely valid."""
 _AMOUNT = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?")
 
 
@@ -171,14 +179,13 @@ def read_time(text: str, zone: tzinfo, now: datetime) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError("redeemed_at is no time in ISO 8601, such as 2026-03-31T23:59:59+01:00") from None
+    return _in_utc(found, zone, now)
+
+
+def _in_utc(found: datetime, zone: tzinfo, now: datetime) -> datetime:
     try:
         if found.tzinfo is None:
-            if zone is UTC:
-                found = found.replace(tzinfo=UTC)
-                if found <= now:
-                    return found
-            else:
-                found = in_zone(found, zone)
+            found = found.replace(tzinfo=UTC) if zone is UTC else in_zone(found, zone)
         return new_redeemed_at(found, now)
     except (InvalidInput, OverflowError) as error:
         reason = (
@@ -208,6 +215,75 @@ def read_amount(text: str) -> Decimal | None:
         return new_amount(Decimal(text))
     except InvalidInput as error:
         raise ValueError(f"amount {error.reason}") from None
+
+
+class ReadCells(NamedTuple):
+    """The cells of rows that were read, as columns.
+
+    Attributes:
+        redeemed_at: when the codes were used.
+        order_ids: in which orders, or None.
+        faults: why rows cannot be read, by their index.
+    """
+
+    redeemed_at: list[datetime]
+    order_ids: list[str | None]
+    faults: dict[int, str]
+
+
+def read_cells(
+    codes: Sequence[str],
+    redeemed_at: Sequence[str],
+    order_ids: Sequence[str],
+    amounts: Sequence[str],
+    zone: tzinfo,
+    now: datetime,
+) -> ReadCells:
+    """Read the cells of many rows by `read_code`, `read_order`, `read_time` and `read_amount`.
+
+    A row that cannot be read has the reason of its first cell that cannot. Whole columns are looked at first, because
+    nearly all are plain and a file can have very many rows.
+    """
+    faults: dict[int, str] = {}
+    if "" in codes or not _are_plain(codes):
+        _read_each(codes, read_code, faults)
+    orders = [each or None for each in order_ids]
+    if not _are_plain(order_ids):
+        orders = _read_each(order_ids, read_order, faults)
+    times: Sequence[datetime | None]
+    if not any(redeemed_at):
+        times = [now] * len(redeemed_at)
+    else:
+        try:
+            times = [
+                found if found.tzinfo is UTC and found <= now else _in_utc(found, zone, now)
+                for found in map(datetime.fromisoformat, redeemed_at)
+            ]
+        except ValueError:
+            times = _read_each(redeemed_at, lambda text: read_time(text, zone, now), faults)
+    try:
+        for text in set(amounts):
+            read_amount(text)
+    except ValueError:
+        _read_each(amounts, read_amount, faults)
+    return ReadCells([each or now for each in times], orders, faults)
+
+
+def _are_plain(texts: Sequence[str]) -> bool:
+    """Return whether texts are short printable ASCII."""
+    joined = "".join(texts)
+    return joined.isascii() and joined.isprintable() and len(max(texts, key=len, default="")) <= _PLAIN
+
+
+def _read_each(texts: Sequence[str], read: Callable[[str], T], faults: dict[int, str]) -> list[T | None]:
+    found: list[T | None] = []
+    for index, text in enumerate(texts):
+        try:
+            found.append(read(text))
+        except ValueError as error:
+            faults.setdefault(index, str(error))
+            found.append(None)
+    return found
 
 
 class ReconciledRow(NamedTuple):

@@ -48,7 +48,7 @@ from partner_vouchers.ports.deliveries import Deliveries
 from partner_vouchers.ports.imports import CodeImport, Judge
 from partner_vouchers.ports.journal import Audit, AuditEntry, Leases, Outbox, OutboxEntry, Settings, Unordered
 from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists, Offer, Partners, SortKey
-from partner_vouchers.ports.redemptions import Redemptions, Reports, Unused, Use
+from partner_vouchers.ports.redemptions import Redemptions, Reports, Uses
 from partner_vouchers.ports.reservations import Limits, LockedReservation, Refusals, Reservations
 from partner_vouchers.ports.revocations import Revocations, Unsent
 from partner_vouchers.ports.sinks import EventSink, Rejection
@@ -97,8 +97,7 @@ __all__ = [
     "Transaction",
     "Unordered",
     "Unsent",
-    "Unused",
     "Uploads",
-    "Use",
     "Users",
+    "Uses",
 ]

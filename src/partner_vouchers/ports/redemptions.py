@@ -12,36 +12,24 @@ from partner_vouchers.domain.redemption import Entry, Redemption
 from partner_vouchers.errors import StorageError
 
 
-class Unused(NamedTuple):
-    """A code that a user holds, and that was never redeemed. A plain tuple, because a file can have very many.
+class Uses(NamedTuple):
+    """First redemptions of assignments, as columns: a list for each, because a file can have very many.
 
     Attributes:
-        assignment_id: its assignment.
-        expires_at: the expiry of its list.
+        lines: the line of the file that tells each.
+        places: the assignment of each, as `Redemptions.places` returned it.
+        order_ids: the orders, or None.
+        redeemed_at: when the codes were used.
+        amounts: decimal numbers as text, or None.
+        late: whether each was used after the expiry of its list.
     """
 
-    assignment_id: str
-    expires_at: datetime
-
-
-class Use(NamedTuple):
-    """The first redemption of an assignment. A plain tuple, because a file can have very many.
-
-    Attributes:
-        assignment_id: the assignment.
-        order_id: the order, or None.
-        redeemed_at: when the code was used.
-        recorded_at: when this is recorded.
-        amount: a decimal number as text, or None.
-        late: whether it was used after the expiry of its list.
-    """
-
-    assignment_id: str
-    order_id: str | None
-    redeemed_at: datetime
-    recorded_at: datetime
-    amount: str | None
-    late: bool
+    lines: Sequence[int]
+    places: Sequence[int]
+    order_ids: Sequence[str | None]
+    redeemed_at: Sequence[datetime]
+    amounts: Sequence[str | None]
+    late: Sequence[bool]
 
 
 class Redemptions(Protocol):
@@ -64,28 +52,35 @@ class Redemptions(Protocol):
         """
         ...
 
-    def unused(
-        self,
-        codes: Sequence[str],
-        partner: str | None,  # noqa: ARG002 - for those that look
-        list_id: str | None,  # noqa: ARG002
-    ) -> dict[str, Unused]:
-        """Return codes of which users hold exactly one entry, and that were never redeemed, by code.
+    def places(self, codes: Sequence[str], partner: str | None, list_id: str | None) -> dict[str, int | None]:
+        """Return where codes may have an entry, by code: its id as a number, or None to have `entries` look at it.
 
-        It is what most rows of a partner's file are about, so it should be fast; codes may be left out. The arguments
-        and the locks are those of `entries`. It has a body, which leaves out all.
+        It takes no locks, so other transactions may change what it says at once. A code with several entries has None;
+        one without an entry is left out, or has None. The arguments are those of `entries`. It has a body, which is
+        None for each code.
         """
-        del codes
+        del partner, list_id
+        return dict.fromkeys(codes)
+
+    def unused(self, places: Sequence[int]) -> dict[int, datetime]:
+        """Return the entries that users hold, not revoked and never redeemed, with the expiry of their list.
+
+        It is what most rows of a partner's file are about, so it should be fast; entries may be left out. The locks are
+        those of `entries`. It has a body, which leaves out all.
+        """
+        del places
         return {}
 
-    def record(self, uses: Sequence[Use]) -> None:
-        """Store the first redemption of each of some assignments that `unused` returned in this transaction.
+    def record(self, report_id: str, recorded_at: datetime, uses: Uses) -> None:
+        """Store the first redemption of each of some entries that `unused` returned in this transaction.
 
-        Each is stored with its event, as by `add`. It has a body, for a storage that has no `unused` of its own.
+        Each is stored with its event, as by `add`, and with its row of the report, as by `Reports.add_rows`. It has a
+        body, for a storage that has no `unused` of its own.
         """
-        if uses:
+        del report_id, recorded_at
+        if uses.places:
             raise StorageError(
-                reason="`unused` returned none of these codes; a storage that has it has `record`"
+                reason="`unused` returned none of these entries; a storage that has it has `record`"
             )
 
     def add(self, redemptions: Sequence[Redemption]) -> None:

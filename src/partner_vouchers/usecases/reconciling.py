@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
-from decimal import Decimal
-from typing import BinaryIO, NamedTuple
+from itertools import compress
+from typing import BinaryIO, TypeVar, TypeVarTuple
 
 from attrs import evolve, field, frozen
 
 from partner_vouchers.csvfile.chunks import require_encoding
 from partner_vouchers.csvfile.reader import is_error_file
-from partner_vouchers.csvfile.redemptions import RedemptionFile, RedemptionRow
+from partner_vouchers.csvfile.redemptions import RedemptionFile, RedemptionRows
 from partner_vouchers.csvfile.refusals import FileRefused
 from partner_vouchers.csvfile.streams import CodeSource, open_source, source_filename
 from partner_vouchers.domain.arguments import require_callable
 from partner_vouchers.domain.reconciliation import (
     ERROR_KINDS,
+    FIRST_USE,
     ReconciledRow,
     ReconciliationReport,
     RowKind,
     alarm,
     read_amount,
-    read_code,
-    read_order,
-    read_time,
+    read_cells,
     reconciled,
 )
 from partner_vouchers.domain.redemption import Entry, EntryState, Redemption
 from partner_vouchers.domain.text import MAX_TEXT, require_name
-from partner_vouchers.domain.uploads import FileFault, require_uploader, size_limit, too_large
+from partner_vouchers.domain.uploads import MAX_ROWS, FileFault, require_uploader, size_limit, too_large
 from partner_vouchers.errors import (
     HostTransactionError,
     InvalidInput,
@@ -41,11 +40,14 @@ from partner_vouchers.errors import (
     StorageError,
     UnknownPartner,
 )
-from partner_vouchers.ports import Transaction, Use
+from partner_vouchers.ports import Transaction, Uses
 from partner_vouchers.usecases.importing import OnProgress, UploadProgress
 from partner_vouchers.usecases.limiting import end_run_out
 from partner_vouchers.usecases.stock import notify_falling_stock
 from partner_vouchers.usecases.wiring import Wiring, require_list
+
+T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
 
 LEASE = timedelta(seconds=30)
 """How long a reconciliation may be silent before another upload of the same file goes on with it."""
@@ -53,17 +55,57 @@ LEASE = timedelta(seconds=30)
 _TARGET_SECONDS = 0.008
 _PAUSE_SECONDS = 0.0007
 _SMALLEST, _FIRST, _LARGEST = 400, 1_000, 5_000
+_SPAN = 50_000
+"""How many rows are looked up at once."""
 _KEPT = 300
 
 
-class _Read(NamedTuple):
-    """A row of a file whose cells were read."""
+class _Span:
+    """Rows of a file whose codes are looked up together.
 
-    row: RedemptionRow
-    order_id: str | None
-    redeemed_at: datetime
-    amount: Decimal | None
-    fault: str | None
+    Attributes:
+        rows: the rows, as text.
+        redeemed_at: when their codes were used.
+        order_ids: in which orders, or None.
+        faults: why rows cannot be read, by index.
+        places: where the entries of their codes are; see `ports.Redemptions.places`.
+    """
+
+    def __init__(self, rows: RedemptionRows, zone: tzinfo, now: datetime) -> None:
+        _, codes, redeemed_at, order_ids, amounts, surplus = rows
+        self.rows = rows
+        self.redeemed_at, self.order_ids, self.faults = read_cells(
+            codes, redeemed_at, order_ids, amounts, zone, now
+        )
+        for index in compress(range(len(surplus)), surplus):
+            self.faults[index] = "the row has more columns than the first row names"
+        self.places: dict[str, int | None] = {}
+
+    def look_up(self, tx: Transaction, partner: str | None, list_id: str | None) -> None:
+        """Find the places of the codes."""
+        codes: Iterable[str] = self.rows.codes
+        if self.faults:
+            codes = (code for index, code in enumerate(codes) if index not in self.faults)
+        self.places = tx.redemptions.places(list(dict.fromkeys(codes)), partner, list_id)
+
+    def split(self) -> tuple[list[int], list[int]]:
+        """Return the rows whose code has one place and is in no other row, and all others, by their indexes.
+
+        The first are in the order of the places, in which a storage writes them fastest; the others in that of lines.
+        """
+        codes, faults = self.rows.codes, self.faults
+        places = [self.places.get(code) or 0 for code in codes]
+        single, others = list(range(len(codes))), list[int]()
+        if 0 in places or len(self.places) < len(codes):
+            times = Counter(codes)
+            is_single = [
+                place > 0 and times[code] == 1 and index not in faults
+                for index, (code, place) in enumerate(zip(codes, places, strict=True))
+            ]
+            single = list(compress(range(len(codes)), is_single))
+            others = [index for index in range(len(codes)) if not is_single[index]]
+        single.sort(key=places.__getitem__)
+        return single, others
 
 
 @frozen
@@ -149,9 +191,9 @@ class Reconciliation:
                 fault = refused.fault
             else:
                 opened.stream.seek(0)
-                report = self.wiring.write_alone(self._begin, opened.sha256, name)
+                report, done = self.wiring.write_alone(self._begin, opened.sha256, name)
                 try:
-                    return self._reconcile(report, opened.stream, opened.size)
+                    return self._reconcile(report, done, opened.stream, opened.size)
                 except BaseException:
                     # Whoever uploads the file again must not wait for the lease of this process.
                     with suppress(StorageError):
@@ -165,8 +207,13 @@ class Reconciliation:
     def _file(self, stream: BinaryIO) -> RedemptionFile:
         return RedemptionFile(stream, self.wiring.code_format, encoding=self.encoding)
 
-    def _begin(self, tx: Transaction, sha256: str, filename: str) -> ReconciliationReport:
-        """Return the report to go on with: that of the same file whose process was killed, or else a new one."""
+    def _begin(
+        self, tx: Transaction, sha256: str, filename: str
+    ) -> tuple[ReconciliationReport, frozenset[int]]:
+        """Return the report to go on with, and the lines after its last one that were done before.
+
+        It is that of the same file whose process was killed, or else a new one.
+        """
         now = self.wiring.now()
         found = tx.reports.unfinished(sha256, self.partner, self.list_id)
         if found is None or not tx.leases.take(_lease(found), self.token, now, now + LEASE):
@@ -181,77 +228,130 @@ class Reconciliation:
             )
             tx.reports.add(found)
             tx.leases.take(_lease(found), self.token, now, now + LEASE)
+        done = tx.reports.rows(found.id, tuple(RowKind), found.last_line, MAX_ROWS)
         tx.commit()
-        return found
+        return found, frozenset(row.line for row in done)
 
-    def _reconcile(self, report: ReconciliationReport, stream: BinaryIO, size: int) -> ReconciliationReport:
-        file, rows = self._file(stream), _SliceSize()
-        batch: list[_Read] = []
-        done, now = 0, self.wiring.now()
-        for row in file:
-            done += 1
-            if row.line <= report.last_line:
-                continue
-            batch.append(self._read(row, now))
-            if len(batch) >= rows.count:
-                report = self._take(report, batch, rows)
-                batch, now = [], self.wiring.now()
+    def _reconcile(
+        self, report: ReconciliationReport, done: frozenset[int], stream: BinaryIO, size: int
+    ) -> ReconciliationReport:
+        file, slices = self._file(stream), _SliceSize()
+        rows_before = 0
+        for rows in self._spans(file):
+            last = rows.lines[-1]
+            if done or rows.lines[0] <= report.last_line:
+                count = len(rows.lines)
+                rows = rows.only(
+                    [
+                        index
+                        for index, line in enumerate(rows.lines)
+                        if line > report.last_line and line not in done
+                    ]
+                )
+                rows_before += count - len(rows.lines)
+            span = _Span(rows, self.zone, self.wiring.now())
+            self.wiring.read(span.look_up, self.partner, self.list_id)
+            for saved, taken in self._take(report, span, slices):
+                report = saved
+                rows_before += taken
                 if self.on_progress is not None:
-                    self.on_progress(UploadProgress(done, file.bytes_read, size))
-        if batch:
-            report = self._take(report, batch, rows)
+                    self.on_progress(UploadProgress(rows_before, file.bytes_read, size))
+            # It is stored with what follows.
+            report = evolve(report, last_line=max(last, report.last_line))
         return self.wiring.write_alone(self._finish, report)
 
-    def _read(self, row: RedemptionRow, now: datetime) -> _Read:
-        try:
-            if row.surplus:
-                raise ValueError("the row has more columns than the first row names")
-            code, order_id = row.code, row.order_id or None
-            if not (code.isascii() and code.isalnum()):
-                read_code(code)
-            if order_id is not None and not (
-                order_id.isascii() and order_id.isprintable() and len(order_id) < 200
-            ):
-                order_id = read_order(order_id)
-            return _Read(
-                row, order_id, read_time(row.redeemed_at, self.zone, now), read_amount(row.amount), None
-            )
-        except ValueError as error:
-            return _Read(row, None, now, None, str(error))
+    def _spans(self, file: RedemptionFile) -> Iterator[RedemptionRows]:
+        """Yield the rows of a file, so many at once that few pages of a storage are written twice."""
+        span: RedemptionRows | None = None
+        for rows in file:
+            if span is None:
+                span = rows
+            else:
+                span.add(rows)
+            if len(span.lines) >= _SPAN:
+                yield span
+                span = None
+        if span is not None and span.lines:
+            yield span
 
     def _take(
-        self, report: ReconciliationReport, batch: Sequence[_Read], rows: _SliceSize
-    ) -> ReconciliationReport:
+        self, report: ReconciliationReport, span: _Span, slices: _SliceSize
+    ) -> Iterator[tuple[ReconciliationReport, int]]:
+        """Reconcile a span in short transactions; yield the report and the number of rows after each."""
+        single, others = span.split()
+        while single:
+            some = single[: slices.count]
+            del single[: slices.count]
+            report, left = self._in_slice(slices, self._record_first_uses, report, span, some)
+            others += left
+            yield report, len(some) - len(left)
+        others.sort()
+        while others:
+            indexes = others[: slices.count]
+            del others[: slices.count]
+            report = self._in_slice(slices, self._decide, report, span, indexes)
+            yield report, len(indexes)
+
+    def _in_slice(
+        self, slices: _SliceSize, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments
+    ) -> T:
         started = time.perf_counter()
-        taken = self.wiring.write_alone(self._take_in, report, batch)
-        rows.learn(time.perf_counter() - started)
+        done = self.wiring.write_alone(work, *arguments)
+        slices.learn(time.perf_counter() - started)
         # Whoever waits for the storage looks at it from time to time only, and must find it free.
         self.wiring.pause(_PAUSE_SECONDS)
-        return taken
+        return done
 
-    def _take_in(
-        self, tx: Transaction, report: ReconciliationReport, batch: Sequence[_Read]
-    ) -> ReconciliationReport:
-        """Reconcile rows in one transaction."""
+    def _record_first_uses(
+        self, tx: Transaction, report: ReconciliationReport, span: _Span, some: Sequence[int]
+    ) -> tuple[ReconciliationReport, list[int]]:
+        """Record what most rows say: that a code was used which a user has. Return the indexes of the other rows."""
         now = self.wiring.now()
         self._keep_lease(tx, report, now)
-        recorded, others = self._record_unused(tx, batch, now)
-        batch_of = _Batch(self, report, now)
-        batch_of.rows += recorded
-        if others:
-            codes = list(dict.fromkeys(each.row.code for each in others if each.fault is None))
-            entries = self._entries(tx, codes, now) if codes else {}
-            is_once = len(codes) == len(others)
-            for each in others:
-                batch_of.add(each, entries, is_once)
-            batch_of.store(tx)
-        counts = Counter(report.counts)
-        counts.update(row.kind for row in batch_of.rows)
-        taken = evolve(report, last_line=batch[-1].row.line, counts=dict(counts))
-        tx.reports.add_rows(report.id, batch_of.rows)
-        tx.reports.save(taken)
+        places = [span.places[span.rows.codes[index]] or 0 for index in some]
+        unused = tx.redemptions.unused(places)
+        left: list[int] = []
+        if len(unused) < len(places):
+            left = [index for index, place in zip(some, places, strict=True) if place not in unused]
+            some = [index for index, place in zip(some, places, strict=True) if place in unused]
+            places = [place for place in places if place in unused]
+        redeemed_at = [span.redeemed_at[index] for index in some]
+        tx.redemptions.record(
+            report.id,
+            now,
+            Uses(
+                [span.rows.lines[index] for index in some],
+                places,
+                [span.order_ids[index] for index in some],
+                redeemed_at,
+                [span.rows.amounts[index] or None for index in some],
+                [at > unused[place] for at, place in zip(redeemed_at, places, strict=True)],
+            ),
+        )
+        return self._save(tx, report, {FIRST_USE: len(some)}), left
+
+    def _decide(
+        self, tx: Transaction, report: ReconciliationReport, span: _Span, indexes: Sequence[int]
+    ) -> ReconciliationReport:
+        """Reconcile rows of any kind."""
+        now = self.wiring.now()
+        self._keep_lease(tx, report, now)
+        rows = _Batch(self, report, span, now)
+        codes = [span.rows.codes[index] for index in indexes if index not in span.faults]
+        codes = [code for code in dict.fromkeys(codes) if code in span.places]
+        entries = self._entries(tx, codes, now) if codes else {}
+        for index in indexes:
+            rows.add(index, entries)
+        rows.store(tx)
+        return self._save(tx, report, Counter(row.kind for row in rows.rows))
+
+    def _save(
+        self, tx: Transaction, report: ReconciliationReport, counts: Mapping[RowKind, int]
+    ) -> ReconciliationReport:
+        saved = evolve(report, counts=dict(Counter(report.counts) + Counter(counts)))
+        tx.reports.save(saved)
         tx.commit()
-        return taken
+        return saved
 
     def _entries(self, tx: Transaction, codes: Sequence[str], now: datetime) -> dict[str, list[Entry]]:
         """Return the entries of codes. A code whose reservation has run out is in the pool."""
@@ -268,32 +368,6 @@ class Reconciliation:
         for list_id, count in sorted(run_out.items()):
             end_run_out(tx, list_id, count, now)
         return tx.redemptions.entries(codes, self.partner, self.list_id)
-
-    def _record_unused(
-        self, tx: Transaction, batch: Sequence[_Read], now: datetime
-    ) -> tuple[list[ReconciledRow], list[_Read]]:
-        """Record what most rows say: that a code was used which a user has. Return these rows, and the others."""
-        codes = list(dict.fromkeys([each.row.code for each in batch if each.fault is None]))
-        unused = tx.redemptions.unused(codes, self.partner, self.list_id) if codes else {}
-        if not unused:
-            return [], list(batch)
-        uses: list[Use] = []
-        rows: list[ReconciledRow] = []
-        others: list[_Read] = []
-        for each in batch:
-            row, order_id, redeemed_at, _, fault = each
-            # Of several rows with the code, the first.
-            found = unused.pop(row.code, None) if fault is None else None
-            if found is None:
-                others.append(each)
-                continue
-            assignment_id, expires_at = found
-            uses.append(
-                Use(assignment_id, order_id, redeemed_at, now, row.amount or None, redeemed_at > expires_at)
-            )
-            rows.append(ReconciledRow(row.line, RowKind.RECORDED, row.code, assignment_id=assignment_id))
-        tx.redemptions.record(uses)
-        return rows, others
 
     def _keep_lease(self, tx: Transaction, report: ReconciliationReport, now: datetime) -> None:
         if not tx.leases.held(_lease(report), self.token):
@@ -323,56 +397,71 @@ class _Batch:
         rows: the rows, with what became of them.
     """
 
-    def __init__(self, run: Reconciliation, report: ReconciliationReport, now: datetime) -> None:
+    def __init__(self, run: Reconciliation, report: ReconciliationReport, span: _Span, now: datetime) -> None:
         self.rows: list[ReconciledRow] = []
         self._run = run
         self._report = report
+        self._span = span
         self._now = now
         self._new: dict[tuple[str, int], Redemption] = {}
         self._completed: dict[tuple[str, int], Redemption] = {}
-        self._leaked: list[tuple[Entry, _Read]] = []
+        self._leaked: list[tuple[Entry, int]] = []
 
-    def add(self, read: _Read, entries: dict[str, list[Entry]], is_once: bool) -> None:
-        """Decide what becomes of a row.
-
-        Args:
-            read: the row.
-            entries: the entries of its code, which follow what earlier rows changed.
-            is_once: whether each code of the batch is in it once, so that nothing has to follow.
-        """
-        row = read.row
-        if read.fault is not None:
-            self.rows.append(_kept(row, RowKind.MALFORMED, None, read.fault))
+    def add(self, index: int, entries: dict[str, list[Entry]]) -> None:
+        """Decide what becomes of a row; the entries of its code follow what it changes."""
+        fault = self._span.faults.get(index)
+        if fault is not None:
+            self._keep(index, RowKind.MALFORMED, None, fault)
             return
-        found = entries.get(row.code, ())
-        kind, entry = reconciled(found, read.order_id, partner=self._run.partner, list_id=self._run.list_id)
-        changed = None
-        if entry is not None:
-            changed = self._change(kind, entry, read)
-        if changed is not None and not is_once:
-            entries[row.code] = [changed if each.id == changed.id else each for each in found]
-        held = entry is not None and entry.user_id is not None
-        self.rows.append(_kept(row, kind, entry.id if entry is not None and held else None, None))
+        code = self._span.rows.codes[index]
+        found = entries.get(code, ())
+        kind, entry = reconciled(
+            found, self._span.order_ids[index], partner=self._run.partner, list_id=self._run.list_id
+        )
+        if entry is None:
+            self._keep(index, kind, None, None)
+            return
+        changed = self._change(kind, entry, index)
+        if changed is not None:
+            entries[code] = [changed if each.id == changed.id else each for each in found]
+        self._keep(index, kind, None if entry.user_id is None else entry.id, None)
 
-    def _change(self, kind: RowKind, entry: Entry, read: _Read) -> Entry | None:
+    def _change(self, kind: RowKind, entry: Entry, index: int) -> Entry | None:
         """Return the entry as the row changes it, or None where it does not."""
+        span = self._span
+        order_id = span.order_ids[index]
         if kind is RowKind.RECORDED:
-            new = entry.redeemed(read.row.code, read.order_id, read.redeemed_at, read.amount, self._now)
+            amount = read_amount(span.rows.amounts[index])
+            new = entry.redeemed(span.rows.codes[index], order_id, span.redeemed_at[index], amount, self._now)
             self._new[entry.id, new.number] = new
             return evolve(entry, redemptions=(*entry.redemptions, new))
         known = entry.redemption
-        if kind is RowKind.KNOWN_ALREADY and known is not None and known.order_id is None and read.order_id:
-            completed = evolve(known, order_id=read.order_id)
+        if kind is RowKind.KNOWN_ALREADY and known is not None and known.order_id is None and order_id:
+            completed = evolve(known, order_id=order_id)
             key = (entry.id, known.number)
             (self._new if key in self._new else self._completed)[key] = completed
             return evolve(entry, redemptions=(*entry.redemptions[:-1], completed))
         if kind is RowKind.NEVER_DISTRIBUTED and entry.state is EntryState.AVAILABLE:
-            self._leaked.append((entry, read))
+            self._leaked.append((entry, index))
             return evolve(entry, state=EntryState.RETIRED)
         return None
 
+    def _keep(self, index: int, kind: RowKind, assignment_id: str | None, fault: str | None) -> None:
+        texts = self._span.rows
+        at, order_id, amount = "", "", ""
+        if kind in ERROR_KINDS:
+            at, order_id, amount = (
+                _shortened(column[index], _KEPT)
+                for column in (texts.redeemed_at, texts.order_ids, texts.amounts)
+            )
+        code = _shortened(texts.codes[index], MAX_TEXT)
+        self.rows.append(
+            ReconciledRow(texts.lines[index], kind, code, at, order_id, amount, assignment_id, fault)
+        )
+
     def store(self, tx: Transaction) -> None:
-        """Store what the rows change."""
+        """Store the rows, and what they change."""
+        tx.reports.add_rows(self._report.id, self.rows)
         if self._new:
             tx.redemptions.add(list(self._new.values()))
         if self._completed:
@@ -380,10 +469,18 @@ class _Batch:
         if not self._leaked:
             return
         tx.redemptions.retire([entry for entry, _ in self._leaked])
+        span, report_id = self._span, self._report.id
         tx.outbox.append(
             [
-                alarm(entry, read.row.code, read.order_id, read.redeemed_at, self._report.id, self._now)
-                for entry, read in self._leaked
+                alarm(
+                    entry,
+                    span.rows.codes[at],
+                    span.order_ids[at],
+                    span.redeemed_at[at],
+                    report_id,
+                    self._now,
+                )
+                for entry, at in self._leaked
             ]
         )
         for list_id in dict.fromkeys(entry.list_id for entry, _ in self._leaked):
@@ -402,22 +499,6 @@ class _SliceSize:
         fitting = self.count * _TARGET_SECONDS / max(seconds, 1e-4)
         # Growing slowly and shrinking at once keeps the longest ones rare.
         self.count = int(max(_SMALLEST, min(_LARGEST, fitting, self.count * 1.5)))
-
-
-def _kept(row: RedemptionRow, kind: RowKind, assignment_id: str | None, fault: str | None) -> ReconciledRow:
-    code = _shortened(row.code, MAX_TEXT)
-    if kind not in ERROR_KINDS:
-        return ReconciledRow(row.line, kind, code, assignment_id=assignment_id)
-    return ReconciledRow(
-        row.line,
-        kind,
-        code,
-        _shortened(row.redeemed_at, _KEPT),
-        _shortened(row.order_id, _KEPT),
-        _shortened(row.amount, _KEPT),
-        assignment_id,
-        fault,
-    )
 
 
 def _shortened(cell: str, most: int) -> str:

@@ -34,8 +34,10 @@ LARGE = (
 )
 """The tables that grow with the codes, or with time."""
 
-SCANS = {"codes_in_window", "events_with_text", "rename_deferred"}
-"""The statements that may read a whole table: a new limit counts what was given before; users are seldom forgotten."""
+SCANS = {"codes_in_window", "events_with_text", "rename_deferred", "superseded_places"}
+"""The statements that may read a whole table: a new limit counts what was given before; users are seldom forgotten; a
+reconciliation asks for one row first.
+"""
 
 Plans = Callable[[str], str]
 

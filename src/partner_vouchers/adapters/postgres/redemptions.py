@@ -12,15 +12,19 @@ from partner_vouchers.adapters.sql.redemptions import SqlRedemptions
 class PostgresRedemptions(SqlRedemptions):
     """Which codes were used."""
 
-    def _lock(self, code_ids: Sequence[int]) -> bool:
+    def _lock(self, code_ids: Sequence[int]) -> None:
+        # In this order: a code that was being taken is assigned when its lock is free.
+        self._lock_rows(code_ids, "lock_available", "lock_returned", "lock_assigned")
+
+    def _lock_assigned(self, code_ids: Sequence[int]) -> None:
+        self._lock_rows(code_ids, "lock_assigned")
+
+    def _lock_rows(self, code_ids: Sequence[int], *statements: str) -> None:
         db = self._db
         if not db.writes or not code_ids:
-            return False
+            return
         for number in sorted({code_id >> POSITION_BITS for code_id in code_ids}):
             db.share_list(number)
-        # In this order: a code that was being taken is assigned when its lock is free.
         ids = json.dumps(code_ids)
-        db.fetch("lock_available", ids)
-        db.fetch("lock_returned", ids)
-        db.fetch("lock_assigned", ids)
-        return True
+        for statement in statements:
+            db.fetch(statement, ids)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import cycle, repeat
 from typing import Any
 
 from attrs import evolve
@@ -32,9 +34,10 @@ from partner_vouchers.domain.reconciliation import (
     RowKind,
 )
 from partner_vouchers.domain.redemption import Entry, EntryState, Redemption
-from partner_vouchers.ports import Unused, Use
+from partner_vouchers.ports import Uses
 
 _LINE_BITS = 32
+_PAGE = 5_000
 _ERRORS = frozenset(ERROR_KINDS)
 _REDEEMED, _REVERTED = CodeRedeemed.event_name, CodeRedemptionReverted.event_name
 
@@ -48,9 +51,7 @@ class SqlRedemptions:
     def entries(
         self, codes: Sequence[str], partner: str | None, list_id: str | None
     ) -> dict[str, list[Entry]]:
-        wanted = json.dumps(codes, ensure_ascii=False)
-        scopes = json.dumps(self._scopes(partner, list_id))
-        places = self._db.fetch("places_of_codes", scopes, wanted, wanted)
+        places = self._places(codes, self._scopes(partner, list_id))
         code_ids = [code_id for _, code_id in places]
         self._lock(code_ids)
         lists = self._lists({code_id >> POSITION_BITS for code_id in code_ids})
@@ -81,38 +82,52 @@ class SqlRedemptions:
             found.setdefault(code, []).append(entry)
         return found
 
-    def unused(self, codes: Sequence[str], partner: str | None, list_id: str | None) -> dict[str, Unused]:
-        scopes = json.dumps(self._scopes(partner, list_id))
-        wanted = json.dumps(codes, ensure_ascii=False)
-        rows = self._db.fetch("unused_codes", scopes, wanted)
-        if self._lock([row[1] for row in rows]):
-            rows = self._db.fetch("unused_codes", scopes, wanted)
-        lists = self._lists({row[1] >> POSITION_BITS for row in rows})
-        found: dict[str, Unused] = {}
-        several: set[str] = set()
-        for code, code_id, is_redeemed in rows:
-            said = lists.get(code_id >> POSITION_BITS)
-            if said is None or partner not in (None, said[1]) or list_id not in (None, said[0]):
-                continue
-            if code in found or code in several or is_redeemed:
-                # Of several that users have, the rules choose.
-                several.add(code)
-                found.pop(code, None)
-            else:
-                found[code] = Unused(str(code_id), said[2])
+    def places(self, codes: Sequence[str], partner: str | None, list_id: str | None) -> dict[str, int | None]:
+        lists: set[int] | None = None
+        if list_id is not None:
+            lists = {to_list_number(list_id)}
+        elif partner is not None:
+            lists = {number for (number,) in self._db.fetch("lists_of_partner", partner)}
+        scopes, ordered = self._scopes(partner, list_id), sorted(codes)
+        found: dict[str, int | None] = {}
+        for start in range(0, len(codes), _PAGE):
+            places = self._places(ordered[start : start + _PAGE], scopes)
+            if lists is not None:
+                places = [place for place in places if place[1] >> POSITION_BITS in lists]
+            some: dict[str, int | None] = dict(places)
+            if len(some) < len(places):
+                times = Counter(code for code, _ in places)
+                some |= dict.fromkeys(code for code in some if times[code] > 1)
+            found |= some
         return found
 
-    def record(self, uses: Sequence[Use]) -> None:
-        recorded_at = from_instant(uses[0].recorded_at)
-        code_ids = [int(use[0]) for use in uses]
+    def unused(self, places: Sequence[int]) -> dict[int, datetime]:
+        self._lock_assigned(places)
+        lists = self._lists({place >> POSITION_BITS for place in places})
+        [(found,)] = self._db.fetch("unused_codes", json.dumps(places))
+        return {place: lists[place >> POSITION_BITS][2] for place in json.loads(found or "[]")}
+
+    def record(self, report_id: str, recorded_at: datetime, uses: Uses) -> None:
+        start = int(report_id) << _LINE_BITS
         self._db.insert_rows(
-            "add_redemptions",
-            [
-                (code_id, 1, order_id, from_instant(at), recorded_at, amount, late, None)
-                for code_id, (_, order_id, at, _, amount, late) in zip(code_ids, uses, strict=True)
-            ],
+            "add_first_redemptions",
+            list(
+                zip(
+                    uses.places,
+                    uses.order_ids,
+                    map(from_instant, uses.redeemed_at),
+                    repeat(from_instant(recorded_at)),
+                    uses.amounts,
+                    uses.late,
+                    strict=False,
+                )
+            ),
         )
-        self._db.insert_rows("add_code_events", [(code_id, _REDEEMED, "1") for code_id in code_ids])
+        self._db.change("add_redeemed_events", json.dumps(uses.places))
+        self._db.insert_rows(
+            "add_recorded_rows",
+            [(start + line, place) for line, place in zip(uses.lines, uses.places, strict=True)],
+        )
 
     def add(self, redemptions: Sequence[Redemption]) -> None:
         rows = [
@@ -178,6 +193,16 @@ class SqlRedemptions:
             rows = self._db.fetch("unredeemed_of_list", start, last_code_id(number), until, limit)
         return assignments_from_rows(rows)
 
+    def _places(self, codes: Sequence[str], scopes: Sequence[int]) -> list[tuple[str, int]]:
+        """Return codes with the ids that scopes have of them, and of those whose place in a scope was taken over."""
+        wanted = json.dumps(codes, ensure_ascii=False)
+        [(ids,)] = self._db.fetch("places_of_codes", json.dumps(scopes), wanted)
+        found = [
+            (code, place) for code, place in zip(cycle(codes), json.loads(ids or "[]")) if place is not None
+        ]
+        superseded: list[Any] = self._db.fetch("superseded_places", wanted)
+        return found + superseded
+
     def _scopes(self, partner: str | None, list_id: str | None) -> list[int]:
         if list_id is not None:
             rows = self._db.fetch("scopes_of_list", to_list_number(list_id))
@@ -187,9 +212,11 @@ class SqlRedemptions:
             rows = self._db.fetch("all_scopes")
         return [row[0] for row in rows]
 
-    def _lock(self, code_ids: Sequence[int]) -> bool:
-        """Keep other transactions from changing what becomes of codes; return whether they could have changed it."""
-        return False
+    def _lock(self, code_ids: Sequence[int]) -> None:
+        """Keep other transactions from changing what becomes of codes."""
+
+    def _lock_assigned(self, code_ids: Sequence[int]) -> None:
+        """Keep other transactions from redeeming and revoking codes that users have."""
 
     def _lists(self, numbers: Collection[int]) -> dict[int, tuple[str, str, datetime, bool]]:
         rows = self._db.fetch("lists_of_entries", json.dumps(sorted(numbers)))
@@ -310,14 +337,13 @@ def _report(row: Row) -> ReconciliationReport:
 
 
 def _cells(row: ReconciledRow) -> str:
-    if row.kind in _ERRORS:
-        return json.dumps(row[2:6])
-    code = row.code
-    return f'["{code}"]' if code.isascii() and code.isalnum() else json.dumps([code])
+    return json.dumps(row[2:6] if row.kind in _ERRORS else [row.code])
 
 
-def _row(line: int, kind: str, cells: str, code_id: int | None, fault: str | None) -> ReconciledRow:
-    code, redeemed_at, order_id, amount = [*json.loads(cells), "", "", ""][:4]
+def _row(
+    line: int, kind: str, cells: str, code_id: int | None, fault: str | None, given: str | None
+) -> ReconciledRow:
+    code, redeemed_at, order_id, amount = [*(json.loads(cells) if cells else [given]), "", "", ""][:4]
     assignment_id = None if code_id is None else str(code_id)
     return ReconciledRow(line, RowKind(kind), code, redeemed_at, order_id, amount, assignment_id, fault)
 

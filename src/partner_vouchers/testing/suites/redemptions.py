@@ -15,7 +15,7 @@ from partner_vouchers.domain.redemption import Entry, EntryState, Redemption
 from partner_vouchers.domain.reservation import Reservation, ReservationState
 from partner_vouchers.domain.stock import Counts
 from partner_vouchers.errors import StorageError
-from partner_vouchers.ports import Storage, Transaction, Unused, Use
+from partner_vouchers.ports import Storage, Transaction, Uses
 from partner_vouchers.testing import driver
 from partner_vouchers.testing.driver import FAR, START
 from partner_vouchers.testing.hooks import StorageHooks, must_refuse
@@ -132,25 +132,41 @@ class RedemptionSuite(StorageHooks):
         _used(storage, given[3])
         asked = [*driver.some_codes(6), "no such code"]
         with storage.begin() as tx:
-            found = tx.redemptions.unused(asked, None, list_id)
-            plain = {each.code: Unused(each.id, FAR) for each in given[:3]}
-            # Codes may be left out; what is returned is certain.
-            assert found.items() <= plain.items()
-            uses = [
-                Use(each.assignment_id, f"order-{code}", START, START, "9.90", late=False)
-                for code, each in found.items()
-            ]
-            tx.redemptions.record(uses)
-            assert tx.redemptions.unused(asked, None, list_id) == {}
+            places = tx.redemptions.places(asked, None, list_id)
+            known = {each.code: {int(each.id), None} for each in given}
+            assert all(places[code] in known.get(code, {None}) for code in asked[:4])
+            assert places.get("no such code") is None
+            found = tx.redemptions.unused(sorted(place for place in places.values() if place is not None))
+            # Entries may be left out; what is returned is certain.
+            assert found.items() <= {int(each.id): FAR for each in given[:3]}.items()
+            report_id = tx.reports.new_id()
+            tx.redemptions.record(
+                report_id,
+                START,
+                Uses(
+                    list(range(2, 2 + len(found))),
+                    list(found),
+                    [f"order-{place}" for place in found],
+                    [START] * len(found),
+                    ["9.90"] * len(found),
+                    [False] * len(found),
+                ),
+            )
+            assert tx.redemptions.unused(list(found)) == {}
             tx.commit()
         with storage.begin(write=False) as tx:
-            stored = tx.redemptions.of_assignments([use.assignment_id for use in uses])
+            stored = tx.redemptions.of_assignments([str(place) for place in found])
+            rows = tx.reports.rows(report_id, [RowKind.RECORDED], 0, 9)
         events = [entry.event for entry in driver.outbox(storage)]
-        for use in uses:
-            [redemption] = stored[use.assignment_id]
+        codes = {int(each.id): each.code for each in given}
+        assert [(row.line, row.code, row.assignment_id) for row in rows] == [
+            (line, codes[place], str(place)) for line, place in enumerate(found, start=2)
+        ]
+        for place in found:
+            [redemption] = stored[str(place)]
             assert (redemption.number, redemption.order_id, redemption.redeemed_at) == (
                 1,
-                use.order_id,
+                f"order-{place}",
                 START,
             )
             assert (redemption.recorded_at, redemption.amount, redemption.late) == (

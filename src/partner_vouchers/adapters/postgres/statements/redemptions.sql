@@ -1,21 +1,17 @@
 -- What differs in PostgreSQL: rows come as columns, and are locked before they are looked at.
 
 -- places_of_codes --
--- The ids under which scopes have codes, and those of codes whose place in a scope was taken over. `LIMIT` keeps the
--- server to the index.
-SELECT i.value, c.code_id
-FROM json_each(?) AS s CROSS JOIN json_each(?) AS i CROSS JOIN LATERAL (
-    SELECT code_id FROM pv_active_codes WHERE scope_id = CAST(s.value AS bigint) AND code = i.value LIMIT 1) AS c
-UNION ALL
-SELECT i.value, c.code_id FROM json_each(?) AS i CROSS JOIN pv_superseded_codes AS c WHERE c.code = i.value
+-- The ids that scopes have of codes: those of all codes in the first scope, then in the next one; null where it has none.
+SELECT CAST(json_agg((SELECT c.code_id FROM pv_active_codes AS c WHERE c.scope_id = CAST(s.value AS bigint) AND c.code = i.value)
+    ORDER BY s.key, i.key) AS text)
+FROM json_each(?) AS s CROSS JOIN json_each(?) AS i
 
 -- unused_codes --
--- Codes of scopes that users have, with whether they were redeemed. A code that other entries have had is left out.
-SELECT i.value, c.code_id, EXISTS (SELECT 1 FROM pv_redemptions AS r WHERE r.code_id = c.code_id)
-FROM json_each(?) AS s CROSS JOIN json_each(?) AS i CROSS JOIN LATERAL (
-    SELECT code_id FROM pv_active_codes WHERE scope_id = CAST(s.value AS bigint) AND code = i.value LIMIT 1) AS c
-CROSS JOIN LATERAL (SELECT code_id FROM pv_assignments WHERE code_id = c.code_id LIMIT 1) AS a
-WHERE NOT {is_revoked} AND NOT EXISTS (SELECT 1 FROM pv_superseded_codes AS u WHERE u.code = i.value)
+SELECT CAST(json_agg(a.code_id) AS text) FROM {unused_of_codes}
+
+-- code_of_report_row --
+-- Part: the code of the assignment of a report's row.
+(SELECT a.code FROM pv_assignments AS a WHERE a.code_id = r.code_id)
 
 -- lock_available --
 -- Keeps codes that nobody has from being taken. One that another transaction is taking is waited for.
@@ -59,8 +55,24 @@ INSERT INTO pv_outbox (code_id, name, payload)
 SELECT code_id, name, payload FROM unnest(?::bigint[], ?::text[], ?::text[])
     WITH ORDINALITY AS g (code_id, name, payload, place) ORDER BY place
 
+-- add_first_redemptions --
+INSERT INTO pv_redemptions (code_id, number, order_id, redeemed_at, recorded_at, amount, late)
+SELECT code_id, 1, order_id, redeemed_at, recorded_at, amount, late
+FROM unnest(?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::boolean[])
+    AS g (code_id, order_id, redeemed_at, recorded_at, amount, late)
+
+-- add_redeemed_events --
+-- The events of the first redemptions of codes.
+INSERT INTO pv_outbox (code_id, name, payload)
+SELECT CAST(i.value AS bigint), 'code.redeemed', '1' FROM json_each(?) AS i ORDER BY i.key
+
 -- next_report_id --
 SELECT nextval('pv_report_ids')
+
+-- add_recorded_rows --
+-- Rows of a report about redemptions that were recorded.
+INSERT INTO pv_report_rows (id, kind, cells, code_id)
+SELECT id, 'recorded', '', code_id FROM unnest(?::bigint[], ?::bigint[]) AS g (id, code_id)
 
 -- add_report_rows --
 INSERT INTO pv_report_rows (id, kind, cells, code_id, fault)

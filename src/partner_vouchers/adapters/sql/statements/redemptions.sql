@@ -9,20 +9,20 @@ SELECT DISTINCT scope_id FROM pv_lists WHERE partner = ? AND removed = 0
 -- all_scopes --
 SELECT id FROM pv_scopes
 
--- places_of_codes --
--- The ids under which scopes have codes, and those of codes whose place in a scope was taken over.
-SELECT i.value, c.code_id
-FROM json_each(?) AS s CROSS JOIN json_each(?) AS i CROSS JOIN pv_active_codes AS c
-WHERE c.scope_id = CAST(s.value AS bigint) AND c.code = i.value
-UNION ALL
-SELECT i.value, c.code_id FROM json_each(?) AS i CROSS JOIN pv_superseded_codes AS c WHERE c.code = i.value
+-- lists_of_partner --
+SELECT id FROM pv_lists WHERE partner = ? AND removed = 0
 
--- unused_codes --
--- Codes of scopes that users have, with whether they were redeemed. A code that other entries have had is left out.
-SELECT i.value, c.code_id, EXISTS (SELECT 1 FROM pv_redemptions AS r WHERE r.code_id = c.code_id)
-FROM json_each(?) AS s CROSS JOIN json_each(?) AS i CROSS JOIN pv_active_codes AS c CROSS JOIN pv_assignments AS a
-WHERE c.scope_id = CAST(s.value AS bigint) AND c.code = i.value AND a.code_id = c.code_id AND NOT {is_revoked}
-  AND NOT EXISTS (SELECT 1 FROM pv_superseded_codes AS u WHERE u.code = i.value)
+-- superseded_places --
+-- The ids of codes whose place in a scope was taken over, if any was.
+SELECT i.value, c.code_id
+FROM (SELECT 1 FROM pv_superseded_codes LIMIT 1) AS x CROSS JOIN json_each(?) AS i CROSS JOIN pv_superseded_codes AS c
+WHERE c.code = i.value
+
+-- unused_of_codes --
+-- Part: those of codes that users have and that were never redeemed.
+json_each(?) AS i CROSS JOIN pv_assignments AS a
+WHERE a.code_id = CAST(i.value AS bigint) AND NOT {is_revoked}
+  AND NOT EXISTS (SELECT 1 FROM pv_redemptions AS r WHERE r.code_id = a.code_id)
 
 -- owners_of_codes --
 -- Who was given codes, and whether they were revoked.
@@ -87,5 +87,7 @@ SELECT {report_columns} FROM pv_reports WHERE id = ?
 SELECT {report_columns} FROM pv_reports WHERE sha256 = ? AND finished_at IS NULL ORDER BY id DESC
 
 -- report_rows --
-SELECT id, kind, cells, code_id, fault FROM pv_report_rows
-WHERE id > ? AND id < ? AND kind IN (SELECT k.value FROM json_each(?) AS k) ORDER BY id LIMIT ?
+-- Rows of a report. One about a redemption that was recorded with many others has the code of its assignment.
+SELECT r.id, r.kind, r.cells, r.code_id, r.fault, CASE WHEN r.cells = '' THEN {code_of_report_row} END
+FROM pv_report_rows AS r
+WHERE r.id > ? AND r.id < ? AND r.kind IN (SELECT k.value FROM json_each(?) AS k) ORDER BY r.id LIMIT ?

@@ -1,4 +1,12 @@
--- What differs in SQLite: rows come one by one.
+-- What differs in SQLite: rows come one by one. Many answers come as one JSON list, which costs less than rows.
+
+-- places_of_codes --
+-- The ids that scopes have of codes: those of all codes in the first scope, then in the next one; null where it has none.
+SELECT json_group_array((SELECT c.code_id FROM pv_active_codes AS c WHERE c.scope_id = s.value AND c.code = i.value))
+FROM json_each(?) AS s CROSS JOIN json_each(?) AS i
+
+-- unused_codes --
+SELECT json_group_array(a.code_id) FROM {unused_of_codes}
 
 -- states_of_codes --
 -- What became of codes that nobody was given; NULL for one that was withdrawn or is not published.
@@ -25,8 +33,24 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 -- Events that what is stored about a code tells; `payload` says which of its redemptions.
 INSERT INTO pv_events (code_id, name, payload, nonce) VALUES (?, ?, ?, random())
 
+-- add_first_redemptions --
+INSERT INTO pv_redemptions (code_id, number, order_id, redeemed_at, recorded_at, amount, late)
+VALUES (?, 1, ?, ?, ?, ?, ?)
+
+-- add_redeemed_events --
+-- The events of the first redemptions of codes.
+INSERT INTO pv_events (code_id, name, payload, nonce) SELECT i.value, 'code.redeemed', '1', random() FROM json_each(?) AS i
+
 -- next_report_id --
 UPDATE pv_sequences SET last = last + 1 WHERE name = 'report' RETURNING last
+
+-- code_of_report_row --
+-- Part: the code of the assignment of a report's row.
+(SELECT c.code FROM pv_codes AS c WHERE c.id = r.code_id)
+
+-- add_recorded_rows --
+-- Rows of a report about redemptions that were recorded.
+INSERT INTO pv_report_rows (id, kind, cells, code_id) VALUES (?, 'recorded', '', ?)
 
 -- add_report_rows --
 INSERT INTO pv_report_rows (id, kind, cells, code_id, fault) VALUES (?, ?, ?, ?, ?)

@@ -1,0 +1,64 @@
+"""How fast and how quiet the reconciliation of a million rows is, beside the upload of as many codes.
+
+One list, SQLite with `synchronous=FULL`, user and system CPU of this process. Each round uploads a million codes, gives
+them to users, and reconciles files about them.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from partner_vouchers import PartnerVouchers
+from tests.benchmarks.measure import new_library, new_list, random_codes, write_codes
+
+MILLION = 1_000_000
+
+
+def cpu(action: Callable[[], object]) -> float:
+    """Return the CPU seconds of an action; on a shared machine they say more than the wall clock."""
+    started = time.process_time()
+    action()
+    return time.process_time() - started
+
+
+def write_redemptions(path: Path, codes: Sequence[str]) -> Path:
+    with path.open("w", encoding="ascii") as file:
+        file.write("code,redeemed_at,order_id,amount\n")
+        for number, code in enumerate(codes):
+            minute, second = divmod(number, 60)
+            at = f"2026-01-{minute // 1440 % 28 + 1:02}T{minute // 60 % 24:02}:{minute % 60:02}:{second:02}Z"
+            file.write(f"{code},{at},order-{number},{number % 50}.90\n")
+    return path
+
+
+def given_list(vouchers: PartnerVouchers, source: Path, count: int) -> tuple[str, float]:
+    """Return a list whose codes users have, and the CPU seconds of its upload."""
+    list_id = new_list(vouchers, "winter").id
+    taken = cpu(lambda: vouchers.uploads.add(list_id, source, uploaded_by="ops@example.com"))
+    for start in range(0, count, 10_000):
+        vouchers.codes.assign_many(
+            [f"user-{number}" for number in range(start, start + 10_000)], list_id=list_id
+        )
+    return list_id, taken
+
+
+def test_a_million_rows_cost_at_most_twice_an_upload(tmp_path: Path) -> None:
+    codes = random_codes(MILLION, seed=1)
+    source = write_codes(tmp_path / "codes.csv", codes)
+    shuffled = random.Random(2).sample(codes, len(codes))
+    unknown = write_redemptions(tmp_path / "unknown.csv", random_codes(MILLION, seed=3))
+    ratios = {}
+    for name, rows in (("in order", codes), ("shuffled", shuffled)):
+        vouchers = new_library(tmp_path / "vouchers.db")
+        list_id, upload = given_list(vouchers, source, MILLION)
+        used = write_redemptions(tmp_path / "used.csv", rows)
+        for what, file in ((name, used), (f"{name}, known", used), ("unknown", unknown)):
+            taken = cpu(
+                lambda: vouchers.redemptions.upload(file, list_id=list_id, uploaded_by="ops@example.com")  # noqa: B023
+            )
+            ratios[what] = taken / upload
+            print(f"\n{what}: {taken:.1f} s CPU, {taken / upload:.2f} x an upload of {upload:.1f} s")
+    assert max(ratios.values()) <= 2.0
