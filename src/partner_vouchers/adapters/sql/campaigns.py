@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from partner_vouchers.adapters.sql.columns import from_instant, to_list_number
+from partner_vouchers.adapters.sql.columns import to_list_number
 from partner_vouchers.adapters.sql.lists import require_list
 from partner_vouchers.adapters.sql.reservations import SqlLimits
-from partner_vouchers.adapters.sql.rows import LINK_COLUMNS, link_from_row, list_from_row
+from partner_vouchers.adapters.sql.rows import LINK_COLUMNS, LINKS, list_from_row
 from partner_vouchers.adapters.sql.session import Row, Session, first
 from partner_vouchers.domain.campaigns import CampaignLink
 from partner_vouchers.domain.voucher_list import VoucherList
@@ -54,15 +54,8 @@ class SqlCampaigns:
         self._catalog = catalog
 
     def put(self, link: CampaignLink) -> None:
-        self._db.change(
-            "put_link",
-            link.campaign_id,
-            require_list(self._db, link.list_id),
-            link.repeat.value,
-            link.priority,
-            link.eligibility,
-            from_instant(link.linked_at),
-        )
+        require_list(self._db, link.list_id)
+        self._db.change("put_link", *LINKS.row(link))
 
     def remove(self, list_id: str, campaign_id: str) -> bool:
         return self._db.change("delete_link", campaign_id, to_list_number(list_id)) == 1
@@ -71,10 +64,10 @@ class SqlCampaigns:
         # Until the transaction ends, no other one changes the links of the campaign.
         self._db.lock("links", campaign_id)
         row = first(self._db.fetch("link", campaign_id, to_list_number(list_id)))
-        return None if row is None else link_from_row(row)
+        return None if row is None else LINKS.entity(row)
 
     def of_list(self, list_id: str) -> list[CampaignLink]:
-        return [link_from_row(row) for row in self._db.fetch("links_of_list", to_list_number(list_id))]
+        return [LINKS.entity(row) for row in self._db.fetch("links_of_list", to_list_number(list_id))]
 
     def ids(self, after: str | None, limit: int) -> list[str]:
         return [row[0] for row in self._db.fetch("ids_of_campaigns", after or "", limit)]
@@ -92,7 +85,7 @@ class SqlCampaigns:
             if known is not None and known.versions == versions:
                 return known.offer
             rows = self._db.fetch("lists_of_campaign", campaign_id)
-            lists = [(link_from_row(row), list_from_row(row[LINK_COLUMNS:])) for row in rows]
+            lists = [(LINKS.entity(row), list_from_row(row[LINK_COLUMNS:])) for row in rows]
             offer = Offer(lists, SqlLimits(self._db).get(campaign_id))
             if not lists:
                 return offer

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from partner_vouchers.adapters.sql.columns import LAST_ID, from_instant, to_instant
+from partner_vouchers.adapters.sql.rows import DEFERRED
 from partner_vouchers.adapters.sql.session import Row, Session, first
-from partner_vouchers.domain.delivery import Deferred, DeliveryState, Pause, SinkProgress
+from partner_vouchers.domain.delivery import Deferred, Pause, SinkProgress
 
 
 class SqlDeliveries:
@@ -47,20 +48,7 @@ class SqlDeliveries:
             self._db.queue(statement, sink)
 
     def put(self, sink: str, deferred: Sequence[Deferred]) -> None:
-        rows = [
-            (
-                sink,
-                row.position,
-                row.id,
-                row.key,
-                row.state.value,
-                row.attempts,
-                row.failures,
-                _number(row.retry_at),
-                row.reason,
-            )
-            for row in deferred
-        ]
+        rows = [(sink, *DEFERRED.row(row)) for row in deferred]
         self._db.queue_many("put_deferred", rows)
 
     def remove(self, sink: str, positions: Collection[int]) -> None:
@@ -100,12 +88,7 @@ class SqlDeliveries:
 
 
 def _deferred(rows: Iterable[Row]) -> list[Deferred]:
-    return [
-        Deferred(
-            position, event_id, key, DeliveryState(state), attempts, failures, _instant(retry_at), reason
-        )
-        for position, event_id, key, state, attempts, failures, retry_at, reason in rows
-    ]
+    return [DEFERRED.entity(row) for row in rows]
 
 
 def _instant(microseconds: int | None) -> datetime | None:

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from partner_vouchers.adapters.sql.columns import (
     first_code_id,
     from_instant,
-    from_low_stock,
     to_instant,
     to_list_number,
 )
-from partner_vouchers.adapters.sql.rows import list_from_row
+from partner_vouchers.adapters.sql.rows import list_from_row, list_to_row
 from partner_vouchers.adapters.sql.session import Session, Value, first
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.stock import StockLevel
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import StaleVersion, UnknownList
 from partner_vouchers.ports import ListOrder, ListQuery
+
+_FIXED = "id", "partner", "tag", "scope", "created_at"
+_CHANGING = (
+    "name",
+    "description",
+    "expires_at",
+    "state",
+    "low_stock_at",
+    "expiring_soon",
+    "updated_at",
+    "search_text",
+    "version",
+)
 
 
 def require_list(db: Session, list_id: str) -> int:
@@ -63,23 +75,7 @@ class SqlLists:
     def add(self, voucher_list: VoucherList) -> None:
         number = to_list_number(voucher_list.id)
         self._db.change("add_scope", voucher_list.scope)
-        self._db.change(
-            "add_list",
-            number,
-            voucher_list.partner,
-            voucher_list.tag,
-            voucher_list.name,
-            voucher_list.description,
-            from_instant(voucher_list.expires_at),
-            voucher_list.state.value,
-            from_low_stock(voucher_list.low_stock_at),
-            voucher_list.scope,
-            from_instant(voucher_list.created_at),
-            from_instant(voucher_list.updated_at),
-            voucher_list.version,
-            voucher_list.search_text,
-            _microseconds(voucher_list.expiring_soon),
-        )
+        self._db.change("add_list", *list_to_row(voucher_list, *_FIXED, *_CHANGING))
         self._db.change("add_stock", number, first_code_id(number))
         self._keep_terms(number, voucher_list)
 
@@ -105,20 +101,8 @@ class SqlLists:
 
     def save(self, voucher_list: VoucherList) -> None:
         number = to_list_number(voucher_list.id)
-        changed = self._db.change(
-            "save_list",
-            voucher_list.name,
-            voucher_list.description,
-            from_instant(voucher_list.expires_at),
-            voucher_list.state.value,
-            from_low_stock(voucher_list.low_stock_at),
-            from_instant(voucher_list.updated_at),
-            voucher_list.version,
-            voucher_list.search_text,
-            _microseconds(voucher_list.expiring_soon),
-            number,
-            voucher_list.version - 1,
-        )
+        values = list_to_row(voucher_list, *_CHANGING)
+        changed = self._db.change("save_list", *values, number, voucher_list.version - 1)
         if not changed:
             stored = self._one("list_by_id", number)
             if stored is None:
@@ -185,15 +169,5 @@ class SqlLists:
         return None if row is None else list_from_row(row)
 
     def _keep_terms(self, number: int, voucher_list: VoucherList) -> None:
-        self._db.queue(
-            "keep_terms",
-            number,
-            voucher_list.version,
-            voucher_list.name,
-            voucher_list.description,
-            from_instant(voucher_list.expires_at),
-        )
-
-
-def _microseconds(length: timedelta | None) -> int | None:
-    return None if length is None else length // timedelta(microseconds=1)
+        terms = list_to_row(voucher_list, "version", "name", "description", "expires_at")
+        self._db.queue("keep_terms", number, *terms)

@@ -6,9 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from decimal import Decimal
 from itertools import cycle, repeat
-from typing import Any
 
 from attrs import evolve
 
@@ -22,7 +20,13 @@ from partner_vouchers.adapters.sql.columns import (
     to_list_number,
     to_number,
 )
-from partner_vouchers.adapters.sql.rows import assignments_from_rows, campaign_of, origin_of
+from partner_vouchers.adapters.sql.rows import (
+    REDEMPTIONS,
+    REPORTS,
+    assignments_from_rows,
+    campaign_of,
+    origin_of,
+)
 from partner_vouchers.adapters.sql.session import Row, Session
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.events import CodeRedeemed, CodeRedemptionReverted, Event
@@ -130,19 +134,7 @@ class SqlRedemptions:
         )
 
     def add(self, redemptions: Sequence[Redemption]) -> None:
-        rows = [
-            (
-                int(each.assignment_id),
-                each.number,
-                each.order_id,
-                from_instant(each.redeemed_at),
-                from_instant(each.recorded_at),
-                None if each.amount is None else str(each.amount),
-                each.late,
-                None if each.reverted_at is None else from_instant(each.reverted_at),
-            )
-            for each in redemptions
-        ]
+        rows = [(int(each.assignment_id), *REDEMPTIONS.row(each)) for each in redemptions]
         self._db.insert_rows("add_redemptions", rows)
         self._db.insert_rows("add_code_events", [(row[0], _REDEEMED, str(row[1])) for row in rows])
 
@@ -260,29 +252,20 @@ class SqlReports:
         return str(self._db.fetch("next_report_id")[0][0])
 
     def add(self, report: ReconciliationReport) -> None:
-        self._db.change(
-            "add_report",
-            int(report.id),
-            report.partner,
-            None if report.list_id is None else to_list_number(report.list_id),
-            report.uploaded_by,
-            report.filename,
-            report.sha256,
-            from_instant(report.started_at),
-            *_progress(report),
-        )
+        self._db.change("add_report", *REPORTS.row(report))
 
     def save(self, report: ReconciliationReport) -> None:
-        self._db.change("save_report", *_progress(report), int(report.id))
+        progress = REPORTS.row(report, "finished_at", "last_line", "counts")
+        self._db.change("save_report", *progress, int(report.id))
 
     def get(self, report_id: str) -> ReconciliationReport | None:
         rows = self._db.fetch("report_by_id", to_number(report_id))
-        return _report(rows[0]) if rows else None
+        return REPORTS.entity(rows[0]) if rows else None
 
     def unfinished(
         self, sha256: str, partner: str | None, list_id: str | None
     ) -> ReconciliationReport | None:
-        found = (_report(row) for row in self._db.fetch("unfinished_reports", sha256))
+        found = (REPORTS.entity(row) for row in self._db.fetch("unfinished_reports", sha256))
         return next((each for each in found if (each.partner, each.list_id) == (partner, list_id)), None)
 
     def add_rows(self, report_id: str, rows: Sequence[ReconciledRow]) -> None:
@@ -313,29 +296,6 @@ class SqlReports:
         return [_row(row_id - start, *values) for row_id, *values in rows]
 
 
-def _progress(report: ReconciliationReport) -> tuple[Any, ...]:
-    return (
-        None if report.finished_at is None else from_instant(report.finished_at),
-        report.last_line,
-        json.dumps({kind.value: count for kind, count in report.counts.items()}),
-    )
-
-
-def _report(row: Row) -> ReconciliationReport:
-    return ReconciliationReport(
-        id=str(row[0]),
-        partner=row[1],
-        list_id=None if row[2] is None else str(row[2]),
-        uploaded_by=row[3],
-        filename=row[4],
-        sha256=row[5],
-        started_at=to_instant(row[6]),
-        finished_at=None if row[7] is None else to_instant(row[7]),
-        last_line=row[8],
-        counts={RowKind(kind): count for kind, count in json.loads(row[9]).items()},
-    )
-
-
 def _cells(row: ReconciledRow) -> str:
     return json.dumps(row[2:6] if row.kind in _ERRORS else [row.code])
 
@@ -362,18 +322,11 @@ def _of_entry(row: Row, entry: Entry, code: str) -> Redemption:
 def _redemption(
     row: Row, assignment_id: str, code: str, list_id: str, campaign_id: str | None, user_id: str
 ) -> Redemption:
-    number, order_id, redeemed_at, recorded_at, amount, late, reverted_at = row
-    return Redemption(
+    return REDEMPTIONS.entity(
+        row,
         assignment_id=assignment_id,
-        number=number,
         code=code,
         list_id=list_id,
         campaign_id=campaign_id,
         user_id=user_id,
-        order_id=order_id,
-        redeemed_at=to_instant(redeemed_at),
-        recorded_at=to_instant(recorded_at),
-        amount=None if amount is None else Decimal(amount),
-        late=bool(late),
-        reverted_at=None if reverted_at is None else to_instant(reverted_at),
     )

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from collections.abc import Mapping as AbcMapping
 from datetime import datetime, timedelta
-from typing import Any
+from decimal import Decimal
+from enum import Enum
+from operator import attrgetter
+from types import NoneType
+from typing import Any, Generic, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
-from partner_vouchers.adapters.sql.columns import from_instant, to_instant, to_low_stock, to_number
+from partner_vouchers.adapters.sql.columns import (
+    from_instant,
+    from_low_stock,
+    to_instant,
+    to_low_stock,
+    to_number,
+)
 from partner_vouchers.domain.assignment import Assignment
-from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
-from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.campaigns import CampaignLink
+from partner_vouchers.domain.delivery import Deferred
+from partner_vouchers.domain.reconciliation import ReconciliationReport
+from partner_vouchers.domain.redemption import Redemption
 from partner_vouchers.domain.stock import Counts, StockLevel
 from partner_vouchers.domain.uploads import (
     FileFault,
     FileFaultKind,
-    RowFaultKind,
     Upload,
-    UploadStatus,
-    WarningKind,
 )
 from partner_vouchers.domain.voucher_list import ListSnapshot, VoucherList
+
+E = TypeVar("E")
 
 LEVELS = {int(level): level for level in StockLevel}
 """The stock levels by their numbers."""
@@ -28,70 +40,120 @@ LEVELS = {int(level): level for level in StockLevel}
 LINK_COLUMNS = 6
 """How many columns a link has, where its list follows."""
 
+_LIST_COLUMNS = 15
 _CAMPAIGN, _LIST = "c:", "l:"
+_MICROSECOND = timedelta(microseconds=1)
 
 
-def upload_to_row(upload: Upload) -> tuple[Any, ...]:
-    """Return an upload as columns, in the order of `upload_from_row`."""
-    failure = upload.failure
-    return (
-        to_number(upload.id),
-        to_number(upload.list_id),
-        upload.uploaded_by,
-        upload.filename,
-        from_instant(upload.started_at),
-        upload.status.value,
-        None if upload.finished_at is None else from_instant(upload.finished_at),
-        upload.size,
-        upload.sha256,
-        upload.encoding,
-        upload.header,
-        upload.header_skipped,
-        upload.total,
-        upload.accepted,
-        json.dumps({kind.value: count for kind, count in upload.errors.items()}),
-        upload.withdrawn,
-        None if failure is None else json.dumps([failure.kind.value, failure.message, failure.line]),
-        # As JSON, since no text of PostgreSQL may hold every character of a row.
-        None if upload.first_row is None else json.dumps(upload.first_row),
-        json.dumps({kind.value: count for kind, count in upload.warnings.items()}),
+class Column(NamedTuple):
+    """How a value is stored. None is NULL in every column.
+
+    Attributes:
+        write: returns what is stored of a value.
+        read: returns the value of what is stored.
+    """
+
+    write: Callable[[Any], Any]
+    read: Callable[[Any], Any]
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _enum(kind: type[Enum]) -> Column:
+    return Column(attrgetter("value"), kind)
+
+
+def _counts_by(kind: type[Enum]) -> Column:
+    return Column(
+        lambda counts: json.dumps({each.value: count for each, count in counts.items()}),
+        lambda text: {kind(each): count for each, count in json.loads(text).items()},
     )
 
 
-def upload_from_row(row: tuple[Any, ...]) -> Upload:
-    """Return the upload of a row."""
-    return Upload(
-        id=str(row[0]),
-        list_id=str(row[1]),
-        uploaded_by=row[2],
-        filename=row[3],
-        started_at=to_instant(row[4]),
-        status=UploadStatus(row[5]),
-        finished_at=_instant_or_none(row[6]),
-        size=row[7],
-        sha256=row[8],
-        encoding=row[9],
-        header=None if row[10] is None else bool(row[10]),
-        header_skipped=bool(row[11]),
-        total=row[12],
-        accepted=row[13],
-        errors={RowFaultKind(kind): count for kind, count in json.loads(row[14]).items()},
-        withdrawn=row[15],
-        failure=_failure_or_none(row[16]),
-        first_row=None if row[17] is None else json.loads(row[17]),
-        warnings={WarningKind(kind): count for kind, count in json.loads(row[18]).items()},
-    )
+def _failure(kind: str, message: str, line: int | None) -> FileFault:
+    return FileFault(FileFaultKind(kind), message, line)
+
+
+_PLAIN = Column(_as_it_is, _as_it_is)
+_NUMBER = Column(to_number, str)
+_OF_TYPE = {
+    bool: Column(_as_it_is, bool),
+    datetime: Column(from_instant, to_instant),
+    timedelta: Column(lambda length: length // _MICROSECOND, lambda number: timedelta(microseconds=number)),
+    Decimal: Column(str, Decimal),
+}
+
+
+def _column(hint: Any) -> Column:
+    """Return how values of a type are stored."""
+    kind = next((each for each in get_args(hint) if each is not NoneType), hint)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return _counts_by(kind) if get_origin(hint) is AbcMapping else _enum(kind)
+    return _OF_TYPE.get(kind, _PLAIN)
+
+
+class Mapping(Generic[E]):
+    """The columns of an entity, in the order in which statements have them.
+
+    A column has the name of an attribute, and is stored as its type says, unless something else is said.
+    """
+
+    def __init__(self, entity: Callable[..., E], names: str, **others: Column) -> None:
+        hints = get_type_hints(entity)
+        self._entity = entity
+        self._columns = {name: others.get(name) or _column(hints[name]) for name in names.split()}
+
+    def row(self, entity: E, *names: str) -> tuple[Any, ...]:
+        """Return an entity as columns: all, or those of some attributes."""
+        values = ((name, getattr(entity, name)) for name in names or self._columns)
+        return tuple(
+            None if value is None else self._columns.get(name, _PLAIN).write(value) for name, value in values
+        )
+
+    def entity(self, row: Iterable[Any], **others: Any) -> E:
+        """Return the entity of a row that begins with its columns, with other attributes of it."""
+        values = {
+            name: None if value is None else column.read(value)
+            for (name, column), value in zip(self._columns.items(), row, strict=False)
+        }
+        return self._entity(**values, **others)
+
+
+UPLOADS = Mapping(
+    Upload,
+    "id list_id uploaded_by filename started_at status finished_at size sha256 encoding header header_skipped total "
+    "accepted errors withdrawn failure first_row warnings",
+    id=_NUMBER,
+    list_id=_NUMBER,
+    failure=Column(
+        lambda fault: json.dumps([fault.kind.value, fault.message, fault.line]),
+        lambda text: _failure(*json.loads(text)),
+    ),
+    # As JSON, since no text of PostgreSQL may hold every character of a row.
+    first_row=Column(json.dumps, json.loads),
+)
+_LISTS = Mapping(
+    VoucherList,
+    "id partner tag name description expires_at state low_stock_at scope campaigns created_at updated_at version "
+    "used_before expiring_soon",
+    id=_NUMBER,
+    low_stock_at=Column(from_low_stock, to_low_stock),
+)
+LINKS = Mapping(CampaignLink, "list_id campaign_id repeat priority eligibility linked_at", list_id=_NUMBER)
+DEFERRED = Mapping(Deferred, "position id key state attempts failures retry_at reason")
+REPORTS = Mapping(
+    ReconciliationReport,
+    "id partner list_id uploaded_by filename sha256 started_at finished_at last_line counts",
+    id=_NUMBER,
+    list_id=_NUMBER,
+)
+REDEMPTIONS = Mapping(Redemption, "number order_id redeemed_at recorded_at amount late reverted_at")
 
 
 def _instant_or_none(microseconds: int | None) -> datetime | None:
     return None if microseconds is None else to_instant(microseconds)
-
-
-def _failure_or_none(text: str | None) -> FileFault | None:
-    if text is None:
-        return None
-    kind, message, line = json.loads(text)
-    return FileFault(FileFaultKind(kind), message, line)
 
 
 def snapshot_from_row(row: tuple[Any, ...]) -> ListSnapshot:
@@ -131,39 +193,15 @@ def campaign_of(origin: str) -> str | None:
     return origin[2:] if origin.startswith(_CAMPAIGN) else None
 
 
+def list_to_row(voucher_list: VoucherList, *names: str) -> tuple[Any, ...]:
+    """Return some attributes of a list as columns."""
+    return _LISTS.row(voucher_list, *names)
+
+
 def list_from_row(row: tuple[Any, ...]) -> VoucherList:
-    """Return the list of a row: its own columns, then its counters."""
-    return VoucherList(
-        id=str(row[0]),
-        partner=row[1],
-        tag=row[2],
-        name=row[3],
-        description=row[4],
-        expires_at=to_instant(row[5]),
-        state=State(row[6]),
-        low_stock_at=to_low_stock(row[7]),
-        scope=row[8],
-        campaigns=row[9],
-        created_at=to_instant(row[10]),
-        updated_at=to_instant(row[11]),
-        version=row[12],
-        counts=Counts(*row[13:18]),
-        notified=LEVELS[row[18]],
-        used_before=row[19],
-        expiring_soon=None if row[20] is None else timedelta(microseconds=row[20]),
-    )
-
-
-def link_from_row(row: tuple[Any, ...]) -> CampaignLink:
-    """Return the link of a row."""
-    return CampaignLink(
-        list_id=str(row[0]),
-        campaign_id=row[1],
-        repeat=RepeatPolicy(row[2]),
-        priority=row[3],
-        eligibility=row[4],
-        linked_at=to_instant(row[5]),
-    )
+    """Return the list of a row: its own columns, then its counters and the stock level notified last."""
+    counts, level = Counts(*row[_LIST_COLUMNS:-1]), LEVELS[row[-1]]
+    return _LISTS.entity(row, counts=counts, notified=level)
 
 
 def raw_text(raw: str | bytes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from partner_vouchers.adapters.sql.columns import LAST_ID, to_list_number, to_number
 from partner_vouchers.adapters.sql.lists import require_list
-from partner_vouchers.adapters.sql.rows import raw_text, upload_from_row, upload_to_row
+from partner_vouchers.adapters.sql.rows import UPLOADS, raw_text
 from partner_vouchers.adapters.sql.session import Session, Value
 from partner_vouchers.domain.uploads import RowFault, RowFaultKind, Upload, UploadStatus
 from partner_vouchers.errors import UnknownUpload
@@ -21,10 +21,10 @@ class SqlUploads:
 
     def add(self, upload: Upload) -> None:
         require_list(self._db, upload.list_id)
-        self._db.change("add_upload", *upload_to_row(upload))
+        self._db.change("add_upload", *UPLOADS.row(upload))
 
     def save(self, upload: Upload) -> None:
-        number, _, *values = upload_to_row(upload)
+        number, _, *values = UPLOADS.row(upload)
         self._require(upload.id)
         self._db.change("save_upload", *values, number)
 
@@ -69,7 +69,7 @@ class SqlUploads:
         ]
 
     def _all(self, statement: str, *parameters: Value) -> list[Upload]:
-        return [upload_from_row(row) for row in self._db.fetch(statement, *parameters)]
+        return [UPLOADS.entity(row) for row in self._db.fetch(statement, *parameters)]
 
     def _require(self, upload_id: str) -> int:
         number = to_number(upload_id)

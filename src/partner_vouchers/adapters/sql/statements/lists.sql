@@ -23,8 +23,8 @@ s.distributed
 l.id, l.partner, l.tag, l.name, l.description, l.expires_at, l.state, l.low_stock_at,
 (SELECT key FROM pv_scopes WHERE id = l.scope_id),
 (SELECT count(*) FROM pv_links WHERE list_id = l.id),
-l.created_at, l.updated_at, l.version,
-{counters}, l.used_before, l.expiring_soon
+l.created_at, l.updated_at, l.version, l.used_before, l.expiring_soon,
+{counters}
 
 -- list_rows --
 -- Part: all lists that are not deleted, with their counters; `Lists.find` adds conditions and the order.
@@ -49,9 +49,9 @@ SELECT 1 FROM pv_lists WHERE id = ? AND removed = 0
 INSERT INTO pv_scopes (key) VALUES (?) ON CONFLICT DO NOTHING
 
 -- add_list --
-INSERT INTO pv_lists (id, partner, tag, name, description, expires_at, state, low_stock_at, scope_id,
-                      created_at, updated_at, version, search_text, expiring_soon)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM pv_scopes WHERE key = ?), ?, ?, ?, ?, ?)
+INSERT INTO pv_lists (id, partner, tag, scope_id, created_at,
+                      name, description, expires_at, state, low_stock_at, expiring_soon, updated_at, search_text, version)
+VALUES (?, ?, ?, (SELECT id FROM pv_scopes WHERE key = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- keep_terms --
 -- Keeps what a list says at a version, for the events of its assignments.
@@ -60,8 +60,8 @@ INSERT INTO pv_terms (list_id, version, name, description, expires_at) VALUES (?
 -- save_list --
 -- Replaces a list by its next version.
 UPDATE pv_lists
-SET name = ?, description = ?, expires_at = ?, state = ?, low_stock_at = ?, updated_at = ?, version = ?, search_text = ?,
-    expiring_soon = ?
+SET name = ?, description = ?, expires_at = ?, state = ?, low_stock_at = ?, expiring_soon = ?, updated_at = ?,
+    search_text = ?, version = ?
 WHERE id = ? AND removed = 0 AND version = ?
 
 -- expiring_lists --
@@ -95,7 +95,7 @@ k.list_id, k.campaign_id, k.repeat, k.priority, k.eligibility, k.linked_at
 
 -- put_link --
 -- Adds a link, or changes the one of the same list and campaign; its age stays.
-INSERT INTO pv_links (campaign_id, list_id, repeat, priority, eligibility, linked_at) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO pv_links (list_id, campaign_id, repeat, priority, eligibility, linked_at) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (campaign_id, list_id) DO UPDATE
 SET repeat = excluded.repeat, priority = excluded.priority, eligibility = excluded.eligibility
 
