@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import cycle, repeat
+from typing import Any
 
 from attrs import evolve
 
