@@ -82,7 +82,7 @@ class SQLiteCodes(SqlCodes):
             db.queue_many("add_dead_range", _ranges(returned))
             db.change("count_returned_withdrawn", len(returned), number)
         start = max(first_id, cursor + 1)
-        codes: int = db.fetch("count_codes_between", start, last_id)[0][0] if start <= last_id else 0
+        codes: int = db.fetch("codes_left_of_upload", upload)[0][0] if start <= last_id else 0
         if codes:
             db.change("add_dead_range", start, last_id)
             db.change("count_withdrawn", codes, number)

@@ -109,13 +109,17 @@ class ReadContext(TransactionContext):
             return None
         if self._pool.generation != self._generation:
             return None if self._checked else _forked()
-        if self._files and not (self._checked and error is None):
+        if self._files and not (self._checked and (error is None or self._is_committed)):
             # Also what was only read may come from a file that is not there any more.
             try:
                 self._pool.file.require_same(self._files)
             except StorageReplaced as replaced:
                 return replaced
         return None
+
+    @property
+    def _is_committed(self) -> bool:
+        return self._tx is not None and self._tx.expired
 
     def _require_this_process(self) -> None:
         if self._pool.generation != self._generation:

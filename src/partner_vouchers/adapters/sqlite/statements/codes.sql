@@ -80,8 +80,18 @@ WHERE u.id = ? AND u.status = 'Completed'
 -- mark_withdrawn --
 UPDATE pv_uploads SET is_withdrawn = 1 WHERE id = ? AND NOT is_withdrawn
 
--- count_codes_between --
-SELECT count(*) FROM pv_codes WHERE id BETWEEN ? AND ?
+-- codes_kept --
+-- Part: how many codes of a completed upload there are, unless some were taken: retired ones are deleted.
+u.accepted - (SELECT count(*) FROM pv_retired WHERE code_id BETWEEN u.first_code AND u.last_code)
+
+-- codes_left_of_upload --
+-- How many codes of an upload the cursor of its list has not reached, without looking at them: all of an upload that
+-- lies behind it, or else what is available without the uploads that lie behind it, and without codes that came back.
+SELECT CASE WHEN u.first_code > s.cursor THEN {codes_kept} ELSE
+    s.uploaded - s.distributed - s.reserved - s.withdrawn - s.retired - s.returned - (
+        SELECT coalesce(sum({codes_kept}), 0) FROM pv_uploads AS u
+        WHERE u.list_id = s.list_id AND u.status = 'Completed' AND NOT u.is_withdrawn AND u.first_code > s.cursor) END
+FROM pv_uploads AS u JOIN pv_stock AS s ON s.list_id = u.list_id WHERE u.id = ?
 
 -- add_dead_range --
 INSERT INTO pv_dead_ranges (first, last) VALUES (?, ?)
