@@ -53,7 +53,7 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_memory_is_bounded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("partner_vouchers.csvfile.reader.MAX_ROWS", 50_000)
+    monkeypatch.setattr("partner_vouchers.csvfile.collecting.MAX_ROWS", 50_000)
     start, then, refusal = FILES[name]
     if refusal == "multiple_columns":
         monkeypatch.undo()

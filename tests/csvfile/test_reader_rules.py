@@ -167,7 +167,7 @@ def test_the_reason_names_the_separator(separator: bytes, name: str) -> None:
 
 def test_a_file_has_a_largest_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     # The true number is in `tests/domain/test_uploads.py`.
-    monkeypatch.setattr("partner_vouchers.csvfile.reader.MAX_ROWS", 50)
+    monkeypatch.setattr("partner_vouchers.csvfile.collecting.MAX_ROWS", 50)
     most = b"A1\n" + b"\n" * 48 + b"B2\n"
     assert read(most).rows == 50
     for more in (most + b"C3", most + b"\n", b"\n" * 51, b"code\n" + most, b'"A1"\n' * 51):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from partner_vouchers.csvfile.refusals import too_many_rows
 from partner_vouchers.csvfile.validation import ValidatedRows, blank_lines
-from partner_vouchers.domain.uploads import RowFault, RowWarning
+from partner_vouchers.domain.uploads import MAX_ROWS, RowFault, RowWarning
 
 _BATCH_ROWS = 10_000
 
@@ -15,16 +16,37 @@ class Collector:
 
     Blank lines wait as a number, since a file may end with millions of them. They count as refused rows once
     another row follows.
+
+    Attributes:
+        line: the line of the file of the first row that was not taken yet.
     """
 
     def __init__(self) -> None:
+        self.line: int = 1
+        self._rows_taken = 0
         self._parts: list[ValidatedRows] = []
         self._size = 0
         self._first_blank = 0
         self._blanks = 0
 
-    def add_blanks(self, line: int, count: int) -> None:
-        """Add blank lines, of which the first is `line`. They wait for the next row."""
+    def pass_over(self, *, rows: int, lines: int) -> None:
+        """Take note of rows that were taken.
+
+        Raises:
+            FileRefused: the file has too many.
+        """
+        self.line += lines
+        self._rows_taken += rows
+        if self._rows_taken > MAX_ROWS:
+            raise too_many_rows()
+
+    def add_blanks(self, count: int) -> None:
+        """Add blank lines, one row each. They wait for the next row."""
+        self.add_held_blanks(self.line, count)
+        self.pass_over(rows=count, lines=count)
+
+    def add_held_blanks(self, line: int, count: int) -> None:
+        """Add blank lines that were passed over before, of which the first is `line`."""
         if not self._blanks:
             self._first_blank = line
         self._blanks += count
@@ -33,8 +55,13 @@ class Collector:
         """Forget the blank lines that wait: they are no errors."""
         self._blanks = 0
 
-    def add(self, validated: ValidatedRows) -> Iterator[ValidatedRows]:
-        """Add rows, after the blank lines before them; yield full batches."""
+    def add(self, validated: ValidatedRows, lines: int) -> Iterator[ValidatedRows]:
+        """Add rows, which take so many lines, after the blank lines before them; yield full batches."""
+        yield from self.add_held(validated)
+        self.pass_over(rows=len(validated), lines=lines)
+
+    def add_held(self, validated: ValidatedRows) -> Iterator[ValidatedRows]:
+        """Add rows that were passed over before; yield full batches."""
         if self._blanks:
             yield from self.release_blanks()
         self._put(validated)

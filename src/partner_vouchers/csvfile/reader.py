@@ -19,27 +19,21 @@ from attrs import field, frozen
 
 from partner_vouchers.csvfile.chunks import CHUNK_BYTES, BadEncoding, Chunks, require_encoding
 from partner_vouchers.csvfile.collecting import Collector
-from partner_vouchers.csvfile.error_file import (
-    ErrorFileColumns,
-    error_file_columns,
-    is_shortened,
-    shortened,
-)
+from partner_vouchers.csvfile.corrected import take_corrected
+from partner_vouchers.csvfile.error_file import ErrorFileColumns, error_file_columns, shortened
 from partner_vouchers.csvfile.first_row import FirstRowCheck
 from partner_vouchers.csvfile.refusals import (
     SEPARATORS,
     FileRefused,
     bad_encoding,
     broken_quoting,
-    no_code_column,
     several_columns,
     split_columns,
-    too_many_rows,
 )
-from partner_vouchers.csvfile.rows import QUOTE, Overlong, Row, quoted_cells, read_row
+from partner_vouchers.csvfile.rows import COMMA, QUOTE, Overlong, Row, quoted_cells, read_row
 from partner_vouchers.csvfile.validation import RowValidator, ValidatedRows, only_length, refused
 from partner_vouchers.domain.codes import CodeFormat, CodeRules
-from partner_vouchers.domain.uploads import MAX_ROWS, FileFaultKind, RowFault, RowFaultKind, RowWarning
+from partner_vouchers.domain.uploads import FileFaultKind, RowFault, RowWarning
 
 __all__ = ["Batch", "CodeFile", "FileRefused", "is_error_file", "require_encoding"]
 
@@ -48,10 +42,7 @@ _ROW_BYTES = 64 * 1024
 
 _STRETCH_BYTES = 32 * 1024
 _SPLIT_ROWS = 100
-_ELLIPSIS = "…".encode()
-_WHOLE_CODE_NEEDED = "the row was shortened when it was refused; put the whole code here"
 _SEPARATOR_LINE = re.compile(r'"?sep=."?[ \t]*', re.IGNORECASE)
-_LONGEST_SEPARATOR_LINE = 40
 _BLANK_LINES = re.compile(rb"\n++")
 
 
@@ -132,8 +123,6 @@ class CodeFile:
         self._validator = RowValidator(rules, self._row_limit, refuses_titles=header is not False)
         self._collector = Collector()
         self._columns: ErrorFileColumns | None = None
-        self._rows_read = 0
-        self._line = 1  # of the first row that was not taken yet
         self._overlong: Overlong | None = None  # the row in the middle of which the next chunk begins
         # The first rows are taken one by one: they show the kind of file.
         self._is_opening = True
@@ -184,11 +173,11 @@ class CodeFile:
             for chunk in self._chunks:
                 rest = yield from self._take(rest + chunk)
         except BadEncoding as error:
-            raise bad_encoding(self._line + rest.count(b"\n"), str(error)) from None
+            raise bad_encoding(self._collector.line + rest.count(b"\n"), str(error)) from None
         if rest or self._overlong:
             rest = yield from self._take(rest + b"\n")
         if rest:
-            raise broken_quoting(self._line)
+            raise broken_quoting(self._collector.line)
         if self._split:
             raise self._all_split()
 
@@ -205,16 +194,21 @@ class CodeFile:
             if taken == position:
                 break
             position = taken
-        if not self._is_opening:
-            take = self._take_codes if self._columns is None else self._take_error_file
-            position = yield from take(complete, position)
+        if self._columns is not None:
+            position = yield from take_corrected(
+                complete, position, self._columns, self._validator, self._collector
+            )
+        elif not self._is_opening:
+            position = yield from self._take_codes(complete, position)
         yield from self._collector.flush()
         rest = complete[position:] + rest
         if len(rest) <= self._row_limit:
             return rest
         if self._columns is not None or rest.startswith(QUOTE):
-            self._read_row(rest, 0)
-            raise broken_quoting(self._line)
+            delimiter = COMMA if self._columns is None else self._columns.delimiter
+            line, single = self._collector.line, self._columns is None
+            read_row(rest, 0, line, limit=self._row_limit, delimiter=delimiter, single=single)
+            raise broken_quoting(line)
         self._overlong = Overlong(rest)
         return b""
 
@@ -224,21 +218,21 @@ class CodeFile:
         """Take one of the first rows; return where the next one begins, or `position` where it is incomplete."""
         blanks = _BLANK_LINES.match(data, position)
         if blanks and not self._split:
-            self._add_blanks(blanks.end() - position)
+            self._collector.add_blanks(blanks.end() - position)
             return blanks.end()
         line_end = data.find(b"\n", position)
         line = data[position:line_end]
-        if self._line == 1 and _is_separator_line(line):
-            self._pass_over(rows=1, lines=1)
+        if self._collector.line == 1 and _SEPARATOR_LINE.fullmatch(line.decode()):
+            self._collector.pass_over(rows=1, lines=1)
             return line_end + 1
         row: Row | None = Row([line], line_end + 1, 1)
         if self.first_row is None and self._header is not False and len(line) <= self._row_limit:
             self._columns = error_file_columns(line)
         if self._columns is None:
             if data.startswith(QUOTE, position):
-                row = self._read_row(data, position)
+                row = read_row(data, position, self._collector.line, limit=self._row_limit, single=True)
             elif b"," in line:
-                raise several_columns(self._line)
+                raise several_columns(self._collector.line)
         if row is None:
             return position
         yield from self._add_opening(row.cells[0], row.lines)
@@ -251,7 +245,7 @@ class CodeFile:
         """
         if len(content) > self._row_limit:
             if self.first_row is None:
-                self.first_row = self._validator.overlong(content, self._line).raw
+                self.first_row = self._validator.overlong(content, self._collector.line).raw
                 if self._header:
                     self._skip_header(lines)
                     return
@@ -263,12 +257,12 @@ class CodeFile:
             if self._split:
                 yield from self._end_opening()
             else:
-                self._add_blanks(1)
+                self._collector.add_blanks(1)
             return
         if not trimmed and self.first_row is None:
             # A quoted row of several blank lines, which says nothing about the kind of file but that it has one column.
             self._separators.clear()
-            yield from self._add(self._validator.row(text, self._line), lines)
+            yield from self._add(self._validator.row(text, self._collector.line), lines)
             return
         is_first = self.first_row is None
         if is_first:
@@ -280,18 +274,18 @@ class CodeFile:
         if self._separators:
             if len(self._split) >= _SPLIT_ROWS:
                 raise self._all_split()
-            self._split.append((self._line, text))
-            self._pass_over(rows=1, lines=lines)
+            self._split.append((self._collector.line, text))
+            self._collector.pass_over(rows=1, lines=lines)
             return
         if is_first and self._header is None:
-            self._unchecked_line = self._line
+            self._unchecked_line = self._collector.line
         yield from self._end_opening()
 
     def _skip_header(self, lines: int) -> None:
         self._collector.drop_blanks()
         self.header_skipped = True
         self._is_opening = self._columns is None
-        self._pass_over(rows=1, lines=lines)
+        self._collector.pass_over(rows=1, lines=lines)
 
     def _end_opening(self) -> Iterator[ValidatedRows]:
         """Add the rows that seemed to split into columns; the row that follows shows that they do not."""
@@ -299,9 +293,9 @@ class CodeFile:
         split, self._split = self._split, []
         for line, text in split:
             if self._validator.trim(text) or "\n" in text:
-                yield from self._collector.add(self._validator.row(text, line))
+                yield from self._collector.add_held(self._validator.row(text, line))
             else:
-                self._collector.add_blanks(line, 1)
+                self._collector.add_held_blanks(line, 1)
 
     def _all_split(self) -> FileRefused:
         separator = min(self._separators, key=list(SEPARATORS).index)
@@ -311,7 +305,7 @@ class CodeFile:
 
     def _take_codes(self, data: bytes, position: int) -> Generator[ValidatedRows, None, int]:
         """Take rows of one column; return where the first incomplete row begins."""
-        clean = self._validator.clean(data[position:], self._line) if position < len(data) else None
+        clean = self._validator.clean(data[position:], self._collector.line) if position < len(data) else None
         if clean is not None:
             yield from self._add(clean, len(clean))
             return len(data)
@@ -323,12 +317,14 @@ class CodeFile:
             elif quoted := quoted_cells(data, position, self._row_limit):
                 cells, position = quoted
                 yield from self._take_lines(cells)
-            elif row := self._read_row(data, position):
+            elif row := read_row(data, position, self._collector.line, limit=self._row_limit, single=True):
                 position = row.end
                 if row.lines == 1 and self._validator.is_blank(row.cells[0]):
-                    self._add_blanks(1)
+                    self._collector.add_blanks(1)
                 else:
-                    yield from self._add(self._validator.row(row.cells[0].decode(), self._line), row.lines)
+                    yield from self._add(
+                        self._validator.row(row.cells[0].decode(), self._collector.line), row.lines
+                    )
             else:
                 break
         return position
@@ -339,64 +335,15 @@ class CodeFile:
             data = data[: data.rfind(b"\n", 0, comma) + 1]
         yield from self._take_lines(data)
         if comma >= 0:
-            raise several_columns(self._line)
+            raise several_columns(self._collector.line)
 
     def _take_lines(self, data: bytes) -> Iterator[ValidatedRows]:
         """Take lines of one row each; those at the end that are blank wait, since they may end the file."""
         content, blanks = self._validator.without_blank_end(data)
         if content:
-            validated = self._validator.lines(content, self._line)
+            validated = self._validator.lines(content, self._collector.line)
             yield from self._add(validated, len(validated))
-        self._add_blanks(blanks)
-
-    def _take_error_file(self, data: bytes, position: int) -> Generator[ValidatedRows, None, int]:
-        """Take rows of a corrected error file; return where the first incomplete row begins."""
-        codes: list[bytes] = []  # of rows that are validated together, one line each
-        while position < len(data):
-            try:
-                row = self._read_row(data, position, self._line + len(codes))
-                code = self._corrected_code(row, self._line + len(codes)) if row else None
-            except FileRefused:
-                yield from self._add_lines(codes)
-                raise
-            if row is None:
-                break
-            position = row.end
-            if code and row.lines == 1 and not code.endswith(_ELLIPSIS):
-                codes.append(code)
-                continue
-            yield from self._add_lines(codes)
-            codes = []
-            if code is None:
-                # A row that was cleared in a spreadsheet keeps its separators.
-                self._add_blanks(1)
-                continue
-            text = code.decode()
-            if is_shortened(text):
-                validated = refused(RowFault(self._line, text, RowFaultKind.TOO_LONG, _WHOLE_CODE_NEEDED))
-            else:
-                validated = self._validator.row(text, self._line)
-            yield from self._add(validated, row.lines)
-        yield from self._add_lines(codes)
-        return position
-
-    def _add_lines(self, codes: list[bytes]) -> Iterator[ValidatedRows]:
-        if codes:
-            validated = self._validator.lines(b"\n".join(codes) + b"\n", self._line)
-            yield from self._add(validated, len(validated))
-
-    def _corrected_code(self, row: Row, line: int) -> bytes | None:
-        """Return the code cell of a row of a corrected error file; None for a row that was cleared."""
-        columns, is_blank = self._columns, self._validator.is_blank
-        if columns is None:
-            raise RuntimeError("only a corrected error file has a column of codes")
-        cells = row.cells
-        code = cells[columns.code] if columns.code < len(cells) else None
-        if row.lines == 1 and (not code or is_blank(code)) and all(map(is_blank, cells)):
-            return None
-        if code is None or not all(map(is_blank, cells[columns.titles :])):
-            raise no_code_column(line)
-        return code
+        self._collector.add_blanks(blanks)
 
     def _skip(self, row: Overlong, data: bytes) -> Generator[ValidatedRows, None, bytes]:
         """Skip what belongs to an overlong row; return what follows."""
@@ -406,8 +353,8 @@ class CodeFile:
             return b""
         self._overlong = None
         if row.has_comma:
-            raise several_columns(self._line)
-        fault = self._validator.overlong(row.head, self._line)
+            raise several_columns(self._collector.line)
+        fault = self._validator.overlong(row.head, self._collector.line)
         if self.first_row is None:
             self.first_row = fault.raw
             if self._header:
@@ -417,30 +364,13 @@ class CodeFile:
         yield from self._add(refused(fault), 1)
         return data[line_end + 1 :]
 
-    def _read_row(self, data: bytes, start: int, line: int | None = None) -> Row | None:
-        line = self._line if line is None else line
-        if self._columns is None:
-            return read_row(data, start, line, limit=self._row_limit, single=True)
-        return read_row(data, start, line, limit=self._row_limit, delimiter=self._columns.delimiter)
-
     def _add(self, validated: ValidatedRows, lines: int) -> Iterator[ValidatedRows]:
         if self._first_row_check:
             self._first_row_check.add(validated.codes)
         elif validated.codes and validated.lines[0] == self._unchecked_line:
             self._first_row_check = FirstRowCheck(validated.lines[0], validated.codes[0])
             self._first_row_check.add(validated.codes[1:])
-        yield from self._collector.add(validated)
-        self._pass_over(rows=len(validated), lines=lines)
-
-    def _add_blanks(self, count: int) -> None:
-        self._collector.add_blanks(self._line, count)
-        self._pass_over(rows=count, lines=count)
-
-    def _pass_over(self, *, rows: int, lines: int) -> None:
-        self._line += lines
-        self._rows_read += rows
-        if self._rows_read > MAX_ROWS:
-            raise too_many_rows()
+        yield from self._collector.add(validated, lines)
 
 
 def is_error_file(head: bytes, encoding: str) -> bool:
@@ -454,10 +384,6 @@ def is_error_file(head: bytes, encoding: str) -> bool:
     with suppress(FileRefused):
         next(iter(file), None)
     return file.is_error_file
-
-
-def _is_separator_line(line: bytes) -> bool:
-    return len(line) <= _LONGEST_SEPARATOR_LINE and bool(_SEPARATOR_LINE.fullmatch(line.decode()))
 
 
 def _end_of_unquoted(data: bytes, start: int) -> int:

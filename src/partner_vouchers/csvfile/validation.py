@@ -53,11 +53,15 @@ class ValidatedRows:
 
 
 class RowValidator:
-    """Applies the rules for codes to rows."""
+    """Applies the rules for codes to rows.
+
+    Attributes:
+        row_limit: how many bytes a row may have.
+    """
 
     def __init__(self, rules: CodeRules, row_limit: int, *, refuses_titles: bool) -> None:
         self._rules = rules
-        self._row_limit = row_limit
+        self.row_limit: int = row_limit
         # A host's own rules may promise more than they may: these never belong to a plain code.
         self._plain = bytes(
             ord(c) for c in rules.plain if c.isascii() and c.isprintable() and c not in '",\\'
@@ -134,7 +138,7 @@ class RowValidator:
 
     def is_blank(self, line: bytes) -> bool:
         """Return whether a line has nothing but white space."""
-        return len(line) <= self._row_limit and not self._rules.trim(line.decode())
+        return len(line) <= self.row_limit and not self._rules.trim(line.decode())
 
     def _has_words(self, data: bytes) -> bool:
         """Return whether a row of these lines may be the title of a column, or how programs write no value."""
@@ -177,7 +181,7 @@ class RowValidator:
     def _validated(self, raw: str, line: int) -> str | RowFault:
         """Return the code of a row, or its error."""
         # A character has at most four bytes, so most rows need not be encoded to know that they fit.
-        if len(raw) * 4 > self._row_limit and len(raw.encode()) > self._row_limit:
+        if len(raw) * 4 > self.row_limit and len(raw.encode()) > self.row_limit:
             return self.overlong(raw.encode(), line)
         # The protection that our own files add; any other apostrophe is a quote.
         raw = unguard(raw)
