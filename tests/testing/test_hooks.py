@@ -38,11 +38,11 @@ class TestEmpty(StorageContract):
 
 
 class TestBackward(TestForgetful):
-    def test_partners_are_ordered_by_code_points(self, storage, monkeypatch):
+    def test_partners_and_sinks_are_ordered_by_code_points(self, storage, monkeypatch):
         monkeypatch.setattr(lists.Partners, "all", lambda self: in_order(self)[::-1])
-        StorageContract.test_partners_are_ordered_by_code_points(self, storage)
+        StorageContract.test_partners_and_sinks_are_ordered_by_code_points(self, storage)
 
-    test_partners_are_ordered_by_code_points.__contract_override__ = "so that it fails"
+    test_partners_and_sinks_are_ordered_by_code_points.__contract_override__ = "so that it fails"
 '''
 
 
@@ -66,10 +66,12 @@ def test_what_is_missing_fails_and_what_is_declared_is_skipped(tmp_path: Path) -
 
 
 def test_a_test_of_the_contract_is_not_replaced_without_a_reason() -> None:
-    with pytest.raises(TypeError, match="test_a_code_is_assigned_once replaces a test of the contract"):
+    with pytest.raises(
+        TypeError, match="test_a_code_and_an_ordinal_are_assigned_once replaces a test of the contract"
+    ):
 
         class Careless(StorageContract):
-            def test_a_code_is_assigned_once(self) -> None:  # type: ignore[override]
+            def test_a_code_and_an_ordinal_are_assigned_once(self) -> None:  # type: ignore[override]
                 pass
 
     class Mixin:
@@ -84,13 +86,13 @@ def test_a_test_of_the_contract_is_not_replaced_without_a_reason() -> None:
 def test_a_test_is_replaced_with_a_reason() -> None:
     class Careful(StorageContract):
         @overrides_contract(reason="codes of this host may be shared")
-        def test_a_code_is_assigned_once(self) -> None:  # type: ignore[override]
+        def test_a_code_and_an_ordinal_are_assigned_once(self) -> None:  # type: ignore[override]
             pass
 
     class Heir(Careful):
         pass
 
-    Heir().test_a_code_is_assigned_once()
+    Heir().test_a_code_and_an_ordinal_are_assigned_once()
 
 
 def test_a_test_that_is_not_there_is_not_replaced() -> None:

@@ -1,32 +1,25 @@
-"""The few things that every test does, done through the ports in the way in which the library does them."""
+"""What the tests do to a storage: through the library, or through the ports where only these can tell."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-from partner_vouchers.domain.assignment import Assignment, Request
+from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
 from partner_vouchers.domain.duplicates import PerPartnerAndTag, counts_for_duplicates, refusal
 from partner_vouchers.domain.events import AuditedEvent, Event
-from partner_vouchers.domain.lifecycle import State, Status, StatusCriteria
+from partner_vouchers.domain.lifecycle import State, StatusCriteria
 from partner_vouchers.domain.promo_events import VoucherRewarded
-from partner_vouchers.domain.uploads import RowFaultKind, Tally, Upload, interrupted, list_is_full
+from partner_vouchers.domain.uploads import Upload, list_is_full
 from partner_vouchers.domain.voucher_list import VoucherList, new_list
-from partner_vouchers.errors import (
-    CodesExhausted,
-    IdempotencyConflict,
-    NoActiveList,
-    StorageBusy,
-    UnknownList,
-    UploadInterrupted,
-)
+from partner_vouchers.errors import StorageBusy
 from partner_vouchers.ports import (
     CodeImport,
     ListOrder,
@@ -36,6 +29,7 @@ from partner_vouchers.ports import (
     TakenCode,
     Transaction,
 )
+from partner_vouchers.vouchers import PartnerVouchers
 
 T = TypeVar("T")
 
@@ -51,7 +45,67 @@ ALL = 100_000
 PATIENCE = 60.0
 """Seconds after which a thread or process is taken to hang."""
 
-_LEASE = timedelta(seconds=30)
+
+# --- the library ---
+
+
+def library(storage: Storage, now: datetime = START) -> PartnerVouchers:
+    """Return the library on a storage, with a clock that stands still."""
+    return PartnerVouchers(storage, clock=lambda: now, keep_events=None)
+
+
+class _Inside:
+    """A storage whose transactions are all the one that is open: its owner commits, or does not."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+
+    @contextmanager
+    def begin(self, *, write: bool = True) -> Iterator[_Uncommitted]:
+        yield _Uncommitted(self._tx)
+
+    def join(self, connection: object) -> Storage:
+        """Take part in no other transaction."""
+        raise NotImplementedError
+
+
+class _Uncommitted:
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tx, name)
+
+    def commit(self) -> None:
+        """Leave it to the owner."""
+
+
+def inside(tx: Transaction, now: datetime = START) -> PartnerVouchers:
+    """Return the library within an open transaction, which it does not commit."""
+    return library(cast(Storage, _Inside(tx)), now)
+
+
+def patiently(work: Callable[[], T]) -> T:
+    """Do work, and repeat it while the storage is busy, as a caller would."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return work()
+        except StorageBusy:
+            if time.monotonic() > deadline:
+                raise
+
+
+def in_transaction(storage: Storage, work: Callable[[Transaction], T]) -> T:
+    """Do work in a transaction and commit; repeat it while the storage is busy."""
+
+    def run() -> T:
+        with storage.begin() as tx:
+            done = work(tx)
+            tx.commit()
+        return done
+
+    return patiently(run)
 
 
 # --- lists ---
@@ -63,24 +117,22 @@ def a_list(
     *,
     tag: str = "winter",
     partner: str = "Puma",
-    expires_at: datetime = FAR,
     state: State = State.ACTIVE,
 ) -> str:
-    """Store a list, upload codes to it, and bring it into a state; return its id."""
-    with storage.begin() as tx:
-        made = unstored_list(tx, tag=tag, partner=partner, expires_at=expires_at)
-        tx.lists.add(made)
-        tx.commit()
+    """Create a list, upload codes to it, and bring it into a state; return its id."""
+    vouchers = library(storage)
+    vouchers.partners.ensure(partner)
+    made = vouchers.lists.create(
+        partner=partner, tag=tag, name="Winter Sale", description="₹500 off", expires_at=FAR
+    )
     if codes:
-        upload(storage, made.id, codes)
+        assert upload(storage, made.id, codes).accepted == len(codes)
     if state is not State.ACTIVE:
         change(storage, made.id, state=state)
     return made.id
 
 
-def unstored_list(
-    tx: Transaction, *, tag: str = "winter", partner: str = "Puma", expires_at: datetime = FAR
-) -> VoucherList:
+def unstored_list(tx: Transaction, *, tag: str = "winter", partner: str = "Puma") -> VoucherList:
     """Return a list with an id of the storage, not stored yet."""
     made, _ = new_list(
         id=tx.lists.new_id(),
@@ -88,18 +140,27 @@ def unstored_list(
         tag=tag,
         name="Winter Sale",
         description="₹500 off",
-        expires_at=expires_at,
+        expires_at=FAR,
         now=START,
     )
     return evolve(made, scope=PerPartnerAndTag().scope(made))
 
 
+def a_list_in(storage: Storage, scope: str, *, tag: str = "other") -> str:
+    """Store a list whose codes must be unique in a scope; return its id."""
+
+    def add(tx: Transaction) -> str:
+        made = evolve(unstored_list(tx, tag=tag), scope=scope)
+        tx.lists.add(made)
+        return made.id
+
+    return in_transaction(storage, add)
+
+
 def stored(storage: Storage, list_id: str) -> VoucherList:
     """Return a list as it is stored."""
     with storage.begin(write=False) as tx:
-        found = tx.lists.get(list_id)
-    assert found is not None, f"list {list_id} is not there"
-    return found
+        return require_list(tx, list_id)
 
 
 def require_list(tx: Transaction, list_id: str) -> VoucherList:
@@ -110,18 +171,20 @@ def require_list(tx: Transaction, list_id: str) -> VoucherList:
 
 
 def change(storage: Storage, list_id: str, **fields: Any) -> VoucherList:
-    """Save the next version of a list, with these fields changed."""
-    with storage.begin() as tx:
-        found = read_to_change(tx, list_id)
+    """Save the next version of a list, with these fields changed, whatever the rules say."""
+
+    def save(tx: Transaction) -> VoucherList:
+        found = tx.lists.get_for_update(list_id)
         assert found is not None, f"list {list_id} is not there"
         changed = evolve(found, version=found.version + 1, **fields)
         tx.lists.save(changed)
-        tx.commit()
-    return changed
+        return changed
+
+    return in_transaction(storage, save)
 
 
 def a_link(list_id: str, campaign_id: str = "CMP1", *, priority: int = 0, days: int = 0) -> CampaignLink:
-    """Return a link."""
+    """Return a link, not stored yet."""
     return CampaignLink(
         list_id=list_id,
         campaign_id=campaign_id,
@@ -132,41 +195,35 @@ def a_link(list_id: str, campaign_id: str = "CMP1", *, priority: int = 0, days: 
     )
 
 
-def read_to_change(tx: Transaction, list_id: str) -> VoucherList | None:
-    """Return a list, in a transaction that will change it by what it reads."""
-    return tx.lists.get_for_update(list_id)
+def link(storage: Storage, list_id: str, campaign_id: str = "CMP1", **settings: Any) -> None:
+    """Link a list to a campaign."""
+    library(storage).campaigns.link(list_id, campaign_id, **settings)
 
 
 # --- uploads ---
 
 
-@frozen
-class Outcome:
-    """What became of an upload.
-
-    Attributes:
-        upload: the entry, as it ended.
-        refused: how many rows were refused, by reason.
-    """
-
-    upload: Upload
-    refused: Mapping[RowFaultKind, int]
-
-    @property
-    def accepted(self) -> int:
-        """How many codes became available."""
-        return self.upload.accepted
+def upload(storage: Storage, list_id: str, codes: Sequence[str]) -> Upload:
+    """Upload codes, and return what became of them."""
+    file = "".join(f"{code}\n" for code in codes).encode()
+    return patiently(
+        lambda: library(storage).uploads.add(
+            list_id, file, filename="codes.csv", uploaded_by="ops", header=False, force=True
+        )
+    )
 
 
 def enter_upload(storage: Storage, list_id: str, filename: str = "codes.csv") -> Upload:
     """Store the entry of an upload that begins."""
-    with storage.begin() as tx:
+
+    def add(tx: Transaction) -> Upload:
         entry = Upload(
             id=tx.uploads.new_id(), list_id=list_id, uploaded_by="ops", filename=filename, started_at=START
         )
         tx.uploads.add(entry)
-        tx.commit()
-    return entry
+        return entry
+
+    return in_transaction(storage, add)
 
 
 @contextmanager
@@ -185,77 +242,12 @@ def claim(
     opened.claim(partial(refusal, list_id), list_is_full, keep_alive)
 
 
-def publish(storage: Storage, opened: CodeImport, entry: Upload, rows: int) -> Upload:
-    """End an upload: publish its codes where there are any."""
-    with storage.begin() as tx:
-        ended = publish_in(tx, opened, entry, rows)
-        tx.commit()
-    return ended
-
-
-def publish_in(tx: Transaction, opened: CodeImport, entry: Upload, rows: int) -> Upload:
-    """Publish the codes of an upload in a transaction, and end its entry."""
-    tally = Tally(rows, opened.refused)
-    if tally.error_count == rows:
-        ended, events = entry.failed(tally, interrupted("no code is left"), START)
-    else:
-        ended, events = entry.completed(tally, opened.publish(tx), START)
-    tx.uploads.save(ended)
-    record(tx, events)
-    return ended
-
-
-def record(tx: Transaction, events: Sequence[Event]) -> None:
-    """Store events, and those of them that are changes in the audit log."""
-    tx.outbox.append(events)
-    tx.audit.append("ops", [event for event in events if isinstance(event, AuditedEvent)])
-
-
-def upload(storage: Storage, list_id: str, codes: Sequence[str]) -> Outcome:
-    """Upload codes, waiting for other uploads to the scope, and return what became of them."""
-    entry = enter_upload(storage, list_id)
-    scope = f"upload scope {stored(storage, list_id).scope}"
-
-    def keep_alive(tx: Transaction) -> None:
-        if not tx.leases.held(scope, entry.id):
-            raise UploadInterrupted(upload_id=entry.id)
-
-    with importing(storage, entry, codes) as opened:
-        _wait_for_lease(storage, scope, entry.id)
-        claim(opened, list_id, keep_alive)
-        opened.save_faults(keep_alive)
-
-        def end(tx: Transaction) -> Upload:
-            keep_alive(tx)
-            ended = publish_in(tx, opened, entry, len(codes))
-            tx.leases.release(scope, entry.id)
-            return ended
-
-        return Outcome(in_transaction(storage, end), opened.refused)
-
-
-def _wait_for_lease(storage: Storage, name: str, holder: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not in_transaction(storage, lambda tx: tx.leases.take(name, holder, START, START + _LEASE)):
-        assert time.monotonic() < deadline, f"the lease {name!r} was never free"
-        time.sleep(0.002)
+def publish(storage: Storage, opened: CodeImport) -> int:
+    """Publish the codes of an import; return how many."""
+    return in_transaction(storage, opened.publish)
 
 
 # --- assignments ---
-
-
-def in_transaction(storage: Storage, work: Callable[[Transaction], T]) -> T:
-    """Do work in a transaction and commit; repeat it while the storage is busy, as a caller would."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            with storage.begin() as tx:
-                done = work(tx)
-                tx.commit()
-            return done
-        except StorageBusy:
-            if time.monotonic() > deadline:
-                raise
 
 
 def assign(
@@ -265,89 +257,46 @@ def assign(
     list_id: str | None = None,
     campaign_id: str | None = None,
     key: str | None = None,
-    again: bool = False,
     now: datetime = START,
-) -> tuple[Assignment, bool]:
-    """Give a user a code in a transaction; see `assign_in`."""
-    return in_transaction(
-        storage,
-        lambda tx: assign_in(
-            tx, user_id, list_id=list_id, campaign_id=campaign_id, key=key, again=again, now=now
-        ),
+) -> Assignment:
+    """Give a user a code by the rules of the library, or return the one that they have."""
+    codes = library(storage, now).codes
+    return patiently(
+        lambda: (
+            codes.assign(
+                user_id=user_id, list_id=list_id, campaign_id=campaign_id, idempotency_key=key
+            ).assignment
+        )
     )
 
 
-def assign_in(
+def take(
     tx: Transaction,
-    user_id: str,
+    list_id: str,
+    user_ids: Sequence[str],
     *,
-    list_id: str | None = None,
     campaign_id: str | None = None,
-    key: str | None = None,
-    again: bool = False,
+    ordinal: int = 1,
     now: datetime = START,
-) -> tuple[Assignment, bool]:
-    """Give a user a code from a list, or the lists of a campaign.
-
-    Args:
-        tx: the transaction.
-        user_id: the user.
-        list_id: the list, or None.
-        campaign_id: the campaign, or None.
-        key: the idempotency key, or None.
-        again: whether a user who has a code gets another one.
-        now: the present instant.
-
-    Returns:
-        the assignment, and whether the user had it before.
-
-    Raises:
-        IdempotencyConflict: the key was used for another request.
-        UnknownList: there is no such list.
-        NoActiveList: no list is active.
-        CodesExhausted: no active list has a code.
-    """
-    fingerprint = Request(campaign_id, list_id, key).fingerprint(user_id)
-    if key is not None:
-        known = tx.keys.get(key)
-        if known is not None:
-            if known[0] != fingerprint:
-                raise IdempotencyConflict(key=key)
-            return tx.assignments.get_many(known[1])[0], True
-    given, replayed = _serve(tx, user_id, list_id, campaign_id, again, now)
-    if key is not None:
-        tx.keys.put(key, fingerprint, (given.id,))
-    return given, replayed
+) -> list[Assignment]:
+    """Take codes of a list for users, whatever the rules say; the assignments are not stored yet."""
+    taken = tx.codes.take(list_id, len(user_ids), now).codes
+    snapshot = require_list(tx, list_id).snapshot
+    return [
+        Assignment(code.id, code.code, user_id, campaign_id, ordinal, now, snapshot)
+        for code, user_id in zip(taken, user_ids, strict=True)
+    ]
 
 
-def _serve(
-    tx: Transaction, user_id: str, list_id: str | None, campaign_id: str | None, again: bool, now: datetime
-) -> tuple[Assignment, bool]:
-    held = tx.assignments.latest(user_id, campaign_id, list_id)
-    if held is not None and not again:
-        return held, True
-    ordinal = 1 if held is None else held.ordinal + 1
-    candidates = _lists(tx, list_id, campaign_id)
-    active = [found for found in candidates if found.status_at(now) is Status.ACTIVE]
-    for candidate in active:
-        taken = tx.codes.take(candidate.id, 1).codes
-        if taken:
-            given = Assignment(
-                taken[0].id, taken[0].code, user_id, campaign_id, ordinal, now, candidate.snapshot
-            )
-            tx.assignments.add([given])
-            return given, False
-    refusal_type = CodesExhausted if active else NoActiveList
-    raise refusal_type(campaign_id=campaign_id, lists=tuple((found.id, "") for found in candidates))
+def give(storage: Storage, list_id: str, user_id: str, **options: Any) -> Assignment:
+    """Give a user a code of a list, whatever the rules say; see `take`."""
 
+    def add(tx: Transaction) -> Assignment:
+        (given,) = take(tx, list_id, [user_id], **options)
+        tx.assignments.add([given])
+        return given
 
-def _lists(tx: Transaction, list_id: str | None, campaign_id: str | None) -> list[VoucherList]:
-    if list_id is None:
-        return [found for _, found in tx.campaigns.of_campaign(campaign_id or "")]
-    found = tx.lists.get(list_id)
-    if found is None:
-        raise UnknownList(list_id=list_id)
-    return [found]
+    return in_transaction(storage, add)
 
 
 # --- what a storage shows ---
@@ -370,6 +319,12 @@ def all_lists(
         after=None,
         limit=limit,
     )
+
+
+def record(tx: Transaction, events: Sequence[Event]) -> None:
+    """Store events, and those of them that are changes in the audit log."""
+    tx.outbox.append(events)
+    tx.audit.append("ops", [event for event in events if isinstance(event, AuditedEvent)])
 
 
 def outbox(storage: Storage) -> list[OutboxEntry]:
@@ -405,24 +360,31 @@ def some_codes(number: int, prefix: str = "PM") -> list[str]:
     return [f"{prefix}{index:04}" for index in range(number)]
 
 
+def pages(read: Callable[[Any, int], Sequence[T]], size: int, after: Any, key: Callable[[T], Any]) -> list[T]:
+    """Read all pages of a size, and return what is on them; no page is longer, and none is read for ever."""
+    found: list[T] = []
+    while part := read(after, size):
+        assert len(part) <= size, f"{len(part)} on a page of {size}"
+        found += part
+        assert len(found) < ALL, "the pages have no end"
+        assert key(part[-1]) != after, "a page begins where the one before did"
+        after = key(part[-1])
+    return found
+
+
 def require_consistent(storage: Storage, list_id: str) -> list[Assignment]:
     """Check that counters, codes, assignments and events of a list agree; return its assignments."""
     with storage.begin(write=False) as tx:
         counts = tx.codes.counts(list_id)
         found = require_list(tx, list_id)
         assert found.counts == counts, "a list shows other counters than its codes"
-        assert found in tx.lists.find(evolve(all_lists(), tag=found.tag)), (
-            "a list is found otherwise on a page"
-        )
         given = tx.assignments.of_list(list_id, None, ALL)
         left = codes_of(tx.codes.remaining(list_id, None, ALL))
     assert counts.distributed == len(given), "the counter of distributed codes differs from the assignments"
-    assert counts.available == len(left), (
-        "the counter of available codes differs from the codes that are left"
-    )
+    assert counts.available == len(left), "the counter of available codes differs from those that are left"
     assert len({found.id for found in given}) == len(given), "a code was assigned twice"
     codes = codes_of(given) + left
-    assert len(set(codes)) == len(codes), "a code stands twice in the list"
+    assert len(set(codes)) == len(codes), "a code is in the list twice"
     told = sorted(
         (event.voucher_code, event.user_id) for event in rewards(storage) if event.list_id == list_id
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn, TypeVar
@@ -13,6 +14,7 @@ from attrs import field, frozen
 from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import SearchStrategy
 
+from partner_vouchers.errors import Unsupported
 from partner_vouchers.ports import Storage, Transaction
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -226,6 +228,29 @@ def able(found: T | Unable) -> T:
     if isinstance(found, Unable):
         pytest.skip(found.reason)
     return found
+
+
+def require_ability(storage: Storage, ability: str) -> None:
+    """Skip the test where the storage leaves an optional part of its transactions out."""
+    with storage.begin(write=False) as tx:
+        try:
+            getattr(tx, ability)
+        except Unsupported as error:
+            pytest.skip(str(error))
+
+
+def needs(ability: str) -> Callable[[Callable[[Any, Storage], None]], Callable[[Any, Storage], None]]:
+    """Mark a test of an optional part."""
+
+    def decorate(test: Callable[[Any, Storage], None]) -> Callable[[Any, Storage], None]:
+        @wraps(test)
+        def run(self: StorageHooks, storage: Storage) -> None:
+            require_ability(storage, ability)
+            test(self, storage)
+
+        return run
+
+    return decorate
 
 
 def must_raise(error: type[E] | tuple[type[E], ...], work: Callable[[], object]) -> E:

@@ -6,24 +6,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from partner_vouchers.testing.machine import StorageMachine
-from partner_vouchers.testing.suites.campaigns import CampaignSuite, PartnerSuite
-from partner_vouchers.testing.suites.codes import AssignmentSuite, CodeSuite, IdempotencySuite
+from partner_vouchers.testing.suites.codes import AssignmentSuite, CodeSuite
 from partner_vouchers.testing.suites.concurrency import ProcessSuite, ThreadSuite
 from partner_vouchers.testing.suites.deliveries import DeliverySuite, OutboxSuite
 from partner_vouchers.testing.suites.exact_values import CompleteAnswerSuite, ExactValueSuite
 from partner_vouchers.testing.suites.imports import ImportSuite
 from partner_vouchers.testing.suites.joining import JoiningSuite
-from partner_vouchers.testing.suites.lists import ListSuite
+from partner_vouchers.testing.suites.lists import CampaignSuite, ListSuite
 from partner_vouchers.testing.suites.lookups import LookUpSuite
 from partner_vouchers.testing.suites.records import JournalSuite, LeaseSuite, UploadSuite
-from partner_vouchers.testing.suites.redemptions import RedemptionSuite
-from partner_vouchers.testing.suites.reservations import (
-    DaySuite,
-    LimitSuite,
-    RefusalSuite,
-    ReservationSuite,
-)
-from partner_vouchers.testing.suites.revocations import RevocationSuite
+from partner_vouchers.testing.suites.reservations import LimitSuite, ReservationSuite
+from partner_vouchers.testing.suites.revocations import RedemptionSuite, RevocationSuite
 from partner_vouchers.testing.suites.transactions import TransactionSuite
 
 
@@ -37,12 +30,9 @@ class StorageContract(
     RedemptionSuite,
     DeliverySuite,
     OutboxSuite,
-    RefusalSuite,
     LimitSuite,
     RevocationSuite,
     ReservationSuite,
-    DaySuite,
-    IdempotencySuite,
     AssignmentSuite,
     ImportSuite,
     CodeSuite,
@@ -52,7 +42,6 @@ class StorageContract(
     CampaignSuite,
     LookUpSuite,
     ListSuite,
-    PartnerSuite,
     LeaseSuite,
 ):
     """The tests that every storage passes. Subclass it as `Test…` and implement the hooks.

@@ -80,10 +80,9 @@ def assign_until_exhausted(storage: Storage, list_id: str, name: str) -> list[tu
     while True:
         user_id = f"{name}-{len(got)}"
         try:
-            given, _ = driver.assign(storage, user_id, list_id=list_id)
+            got.append((user_id, driver.assign(storage, user_id, list_id=list_id).code))
         except CodesExhausted:
             return got
-        got.append((user_id, given.code))
 
 
 # --- processes ---
@@ -143,18 +142,13 @@ def in_processes(
 def die_in_a_transaction(storage: Storage, list_id: str) -> None:
     """Assign a code, and die before the commit, as if killed."""
     with storage.begin() as tx:
-        driver.assign_in(tx, "user-1", list_id=list_id, key="order-1")
+        driver.inside(tx).codes.assign(user_id="user-1", list_id=list_id, idempotency_key="order-1")
         os._exit(1)
 
 
 def upload(storage: Storage, list_id: str, codes: Sequence[str]) -> int:
     """Upload codes; return how many were accepted."""
     return driver.upload(storage, list_id, codes).accepted
-
-
-def ask(storage: Storage, list_id: str, key: str, times: int) -> list[str]:
-    """Ask again and again with the same key; return the codes."""
-    return [driver.assign(storage, "user-1", list_id=list_id, key=key)[0].code for _ in range(times)]
 
 
 def _work(

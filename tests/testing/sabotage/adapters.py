@@ -29,6 +29,9 @@ from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.ports import Taken
 
+THE_MACHINE = "the machine"
+"""Finds what only a sequence of calls of the library shows."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -36,7 +39,7 @@ class Fault:
 
     Attributes:
         name: what is wrong, in a few words.
-        named_test: the test of the contract that is named for it.
+        named_test: the test of the contract that is named for it, with its parameter, or `THE_MACHINE`.
         targets: what is replaced: a class, the name of a method, and the method.
     """
 
@@ -93,7 +96,7 @@ def last_write_wins(self: lists.Lists, voucher_list: VoucherList) -> None:
 _save = lists.Lists.save
 
 
-@fault("test_an_expired_list_gives_no_code", lists.Lists, "save")
+@fault("test_every_field_of_a_list_comes_back", lists.Lists, "save")
 def expired_list_still_assigning(self: lists.Lists, voucher_list: VoucherList) -> None:
     # The column was forgotten in the UPDATE.
     _save(self, evolve(voucher_list, expires_at=self._unit.tables.list(voucher_list.id).expires_at))
@@ -142,7 +145,7 @@ def removed_list_that_leaves_its_links(self: lists.Lists, list_id: str) -> None:
 _put_link = lists.Campaigns.put
 
 
-@fault("test_a_link_comes_back_and_can_be_replaced", lists.Campaigns, "put")
+@fault("test_a_link_comes_back_and_can_be_replaced_and_removed", lists.Campaigns, "put")
 def replaced_link_that_becomes_young(self: lists.Campaigns, link: Any) -> None:
     self.remove(link.list_id, link.campaign_id)
     _put_link(self, link)
@@ -153,13 +156,13 @@ def replaced_link_that_becomes_young(self: lists.Campaigns, link: Any) -> None:
 _take = codes.Codes.take
 
 
-@fault("test_codes_go_out_in_upload_order", codes.Codes, "take")
+@fault("test_taking_tells_the_counters_and_the_notified_level", codes.Codes, "take")
 def codes_in_the_order_of_the_alphabet(self: codes.Codes, list_id: str, limit: int) -> Taken:
     taken = _take(self, list_id, limit)
     return evolve(taken, codes=sorted(taken.codes, key=lambda each: each.code))
 
 
-@fault("test_counters_follow_the_codes", codes.Codes, "withdraw")
+@fault(THE_MACHINE, codes.Codes, "withdraw")
 def count_drift(self: codes.Codes, upload_id: str) -> int:
     batch = self._unit.tables.batches.get(upload_id)
     if batch is None or batch.withdrawn:
@@ -173,12 +176,10 @@ def withdrawn_codes_still_going_out(batch: tables.Batch) -> range:
     return range(batch.taken, len(batch.codes))
 
 
-fault("test_withdrawn_codes_do_not_go_out", tables.Batch, "available")(
-    property(withdrawn_codes_still_going_out)
-)
+fault(THE_MACHINE, tables.Batch, "available")(property(withdrawn_codes_still_going_out))
 
 
-@fault("test_each_assignment_has_one_event", codes.Assignments, "add")
+@fault(THE_MACHINE, codes.Assignments, "add")
 def lost_outbox_row(self: codes.Assignments, assignments: Sequence[Assignment]) -> None:
     box = self._outbox
     self._outbox = _OnlyTheFirst(box)  # type: ignore[assignment]
@@ -202,7 +203,7 @@ class _OnlyTheFirst:
 _latest = codes.Assignments.latest
 
 
-@fault("test_a_replay_has_no_second_event", codes.Assignments, "latest")
+@fault(THE_MACHINE, codes.Assignments, "latest")
 def replay_that_emits_a_second_event(self: codes.Assignments, *asked: Any) -> Assignment | None:
     found = _latest(self, *asked)
     if found is not None and self._unit.write:
@@ -219,7 +220,7 @@ def assignment_that_says_what_its_list_says_now(
     return [evolve(each, snapshot=known.list(each.list_id).snapshot) for each in found]
 
 
-@fault("test_a_code_is_assigned_once", codes.Assignments, "add")
+@fault("test_a_code_and_an_ordinal_are_assigned_once", codes.Assignments, "add")
 def code_assigned_to_whoever_asks(self: codes.Assignments, assignments: Sequence[Assignment]) -> None:
     for each in assignments:
         self._unit.log.drop(self._unit.tables.assignments, each.id)
@@ -236,9 +237,7 @@ def vouchers_of_a_user_in_any_order(self: codes.Assignments, user_id: str) -> li
 # --- idempotency keys ---
 
 
-@fault(
-    "test_a_key_that_is_used_for_another_request_is_told_by_its_fingerprint", records.IdempotencyKeys, "get"
-)
+@fault(THE_MACHINE, records.IdempotencyKeys, "get")
 def key_reuse_undetected(self: records.IdempotencyKeys, key: str) -> tuple[str, tuple[str, ...]] | None:
     known = self._unit.tables.keys.get(key)
     return None if known is None else (_Anything(), known[1])
@@ -278,12 +277,12 @@ _import_codes = MemoryStorage.import_codes
 FAULTS += [
     Fault(
         "duplicate check that forgets paused lists",
-        "test_codes_of_paused_lists_of_the_scope_are_refused",
+        "test_codes_of_other_lists_of_the_scope_are_refused_until_those_are_archived[Paused]",
         ((MemoryStorage, "import_codes", _counting(lambda state: state is State.ACTIVE)),),
     ),
     Fault(
         "archived codes still blocking",
-        "test_codes_of_archived_lists_are_free",
+        "test_codes_of_other_lists_of_the_scope_are_refused_until_those_are_archived[Archived]",
         ((MemoryStorage, "import_codes", _counting(lambda state: True)),),
     ),
 ]
@@ -291,7 +290,7 @@ FAULTS += [
 _holder = imports.MemoryImport._holder
 
 
-@fault("test_a_code_stands_once_in_a_list_also_after_a_top_up", imports.MemoryImport, "_holder")
+@fault(THE_MACHINE, imports.MemoryImport, "_holder")
 def in_list_duplicate_after_a_top_up(self: imports.MemoryImport, batch: tables.Batch, place: int) -> Any:
     if batch is not self._batch and batch.list_id == self._batch.list_id:
         return None
@@ -315,7 +314,7 @@ def tail_moved_too_early(self: imports.MemoryImport, judge: Any, full: Any, keep
     self._tables.lists[known.id] = evolve(known, counts=fewer)
 
 
-@fault("test_leftovers_of_failed_uploads_are_free", tables.Batch, "give_up")
+@fault("test_nothing_of_an_import_that_was_not_published_remains", tables.Batch, "give_up")
 def leftovers_of_a_failed_upload_that_block(self: tables.Batch) -> None:
     return None
 
@@ -328,7 +327,7 @@ def import_given_up_that_still_holds(self: tables.Batch, place: int) -> bool:
 # --- transactions ---
 
 
-@fault("test_a_code_that_was_taken_and_not_committed_is_given_out_again", unit.UndoLog, "set")
+@fault("test_leaving_without_commit_undoes_everything", unit.UndoLog, "set")
 def rollback_that_keeps_the_code(self: unit.UndoLog, target: object, name: str, value: object) -> None:
     setattr(target, name, value)
 
@@ -403,7 +402,7 @@ def removal_of_what_a_sink_needs(self: records.Outbox, until: int) -> int:
     return removed
 
 
-@fault("test_entries_of_the_outbox_are_counted_between_two_positions", records.Outbox, "count")
+@fault("test_entries_of_the_outbox_are_counted_and_found_by_position", records.Outbox, "count")
 def count_without_a_limit(self: records.Outbox, after: int, until: int, limit: int) -> int:
     return sum(after < entry.position <= until for entry in self._unit.tables.outbox)
 

@@ -15,7 +15,7 @@ from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.stock import Counts
 from partner_vouchers.ports import TakenCode
-from tests.testing.sabotage.adapters import Fault
+from tests.testing.sabotage.adapters import THE_MACHINE, Fault
 
 ANSWERS: list[Fault] = []
 
@@ -91,17 +91,23 @@ def _once(found: list[Any], *_asked: object) -> list[Any]:
 
 _TWICE = "test_what_is_asked_for_twice_is_returned_twice"
 _enter("assignments without repeats", _TWICE, codes.Assignments, "get_many", _once)
-_enter("entries without repeats", _TWICE, records.Outbox, "get_many", _once)
+_enter(
+    "entries without repeats",
+    "test_entries_of_the_outbox_are_counted_and_found_by_position",
+    records.Outbox,
+    "get_many",
+    _once,
+)
 _enter(
     "assignments in the order of storing",
-    "test_assignments_are_returned_in_the_order_of_the_ids_asked_for",
+    "test_a_lists_assignments_are_paged_in_the_order_of_their_codes",
     codes.Assignments,
     "get_many",
     lambda found, *_: sorted(found, key=lambda given: int(given.id)),
 )
 _enter(
     "entries in the order of positions",
-    "test_entries_of_the_outbox_are_found_by_position",
+    "test_entries_of_the_outbox_are_counted_and_found_by_position",
     records.Outbox,
     "get_many",
     lambda found, *_: sorted(found, key=lambda entry: entry.position),
@@ -114,7 +120,7 @@ def _sorted_results(found: Any, *_asked: object) -> Any:
 
 _enter(
     "results of a key as a set",
-    "test_idempotency_keys_that_look_alike_are_told_apart",
+    "test_a_key_is_stored_once",
     records.IdempotencyKeys,
     "get",
     _sorted_results,
@@ -164,8 +170,6 @@ _enter(
 
 # --- counters that drift ---
 
-_COUNTERS = "test_counters_follow_the_codes"
-
 
 def _without_withdrawn(found: Any, *_asked: object) -> Any:
     def change(each: Any) -> Any:
@@ -175,7 +179,7 @@ def _without_withdrawn(found: Any, *_asked: object) -> Any:
 
 
 for _name in ("get", "find"):
-    _enter(f"withdrawn codes forgotten in {_name}", _COUNTERS, lists.Lists, _name, _without_withdrawn)
+    _enter(f"withdrawn codes forgotten in {_name}", THE_MACHINE, lists.Lists, _name, _without_withdrawn)
 
 
 def _given_codes_too(found: int, self: codes.Codes, upload_id: str) -> int:
@@ -190,7 +194,7 @@ def _given_codes_too(found: int, self: codes.Codes, upload_id: str) -> int:
 
 _enter(
     "given codes that count as withdrawn",
-    "test_withdrawn_codes_do_not_go_out",
+    THE_MACHINE,
     codes.Codes,
     "withdraw",
     _given_codes_too,
@@ -207,7 +211,7 @@ def _of_every_list(taken: Any, self: codes.Codes, list_id: str, *_asked: object)
 
 _enter(
     "counter of another list",
-    _COUNTERS,
+    THE_MACHINE,
     codes.Codes,
     "take",
     _of_every_list,
@@ -223,7 +227,7 @@ def _links_that_only_grow(found: bool, self: lists.Campaigns, list_id: str, _cam
 
 _enter(
     "number of campaigns that only grows",
-    "test_a_link_can_be_removed",
+    "test_a_link_comes_back_and_can_be_replaced_and_removed",
     lists.Campaigns,
     "remove",
     _links_that_only_grow,
@@ -281,7 +285,7 @@ def _touching_version(
 
 _enter(
     "version that moves when a list is touched",
-    "test_touching_moves_the_instant_and_not_the_version",
+    "test_saving_leaves_alone_what_the_storage_keeps",
     lists.Lists,
     "touch",
     _touching_version,
@@ -301,14 +305,14 @@ _enter(
 )
 _enter(
     "piece of a file without its last line end",
-    "test_pieces_of_a_file_come_back_byte_for_byte",
+    "test_pieces_of_a_file_are_stored_once_and_come_back_byte_for_byte",
     records.Uploads,
     "piece",
     lambda found, *_: found and found.rstrip(b"\r\n"),
 )
 _enter(
     "piece of a file that ends at a NUL",
-    "test_pieces_of_a_file_come_back_byte_for_byte",
+    "test_pieces_of_a_file_are_stored_once_and_come_back_byte_for_byte",
     records.Uploads,
     "piece",
     lambda found, *_: found and found.partition(b"\0")[0],

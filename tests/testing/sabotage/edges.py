@@ -28,7 +28,7 @@ def new_list_that_was_announced_before(self: lists.Lists, voucher_list: VoucherL
     self.set_notified_level(voucher_list.id, voucher_list.notified)
 
 
-@fault("test_the_id_of_a_removed_list_is_not_used_again", lists.Lists, "add")
+@fault("test_a_list_is_stored_once_and_its_id_never_again", lists.Lists, "add")
 def list_that_comes_back_from_the_dead(self: lists.Lists, voucher_list: VoucherList) -> None:
     if self.get(voucher_list.id) is None:
         self._unit.log.drop(self._unit.tables.ids_of_lists, voucher_list.id)
@@ -38,7 +38,7 @@ def list_that_comes_back_from_the_dead(self: lists.Lists, voucher_list: VoucherL
 _add_upload = records.Uploads.add
 
 
-@fault("test_the_id_of_a_removed_list_is_not_used_again", records.Uploads, "add")
+@fault("test_a_list_is_stored_once_and_its_id_never_again", records.Uploads, "add")
 def upload_that_comes_back_from_the_dead(self: records.Uploads, upload: Any) -> None:
     if self.get(upload.id) is None:
         self._unit.log.drop(self._unit.tables.ids_of_uploads, upload.id)
@@ -56,7 +56,7 @@ def links_whose_age_is_what_a_clock_said(self: lists.Campaigns, campaign_id: str
 _add_piece = records.Uploads.add_piece
 
 
-@fault("test_a_piece_of_a_file_is_stored_once_be_it_empty", records.Uploads, "add_piece")
+@fault("test_pieces_of_a_file_are_stored_once_and_come_back_byte_for_byte", records.Uploads, "add_piece")
 def empty_piece_that_is_taken_for_none(
     self: records.Uploads, upload_id: str, index: int, data: bytes
 ) -> None:
@@ -68,13 +68,15 @@ def empty_piece_that_is_taken_for_none(
 # --- assignments ---
 
 
-@fault("test_equal_assignments_are_ordered_by_the_age_of_their_lists", codes.Assignments, "of_user")
+@fault(
+    "test_a_users_assignments_are_ordered_by_time_ordinal_and_age_of_the_list", codes.Assignments, "of_user"
+)
 def vouchers_by_the_text_of_their_lists(self: codes.Assignments, user_id: str) -> list[Assignment]:
     found = self._unit.tables.of_user.get(user_id, ())
     return sorted(found, key=lambda each: (each.assigned_at, each.ordinal, each.list_id))
 
 
-@fault("test_equal_assignments_are_ordered_by_the_age_of_their_lists", codes.Assignments, "of_code")
+@fault("test_holders_of_a_code_are_found_in_all_lists_the_oldest_first", codes.Assignments, "of_code")
 def holders_by_the_text_of_their_lists(self: codes.Assignments, code: str) -> list[Assignment]:
     return sorted(self._unit.tables.of_code.get(code, ()), key=lambda each: each.list_id)
 
@@ -105,25 +107,6 @@ def code_that_is_only_looked_for_in_what_was_stored_before(
         _add(self, [each])
 
 
-_latest_of_many = codes.Assignments.latest_of_many
-_WHICHEVER = "test_the_latest_assignment_of_a_campaign_is_the_same_whichever_list_is_named"
-
-
-@fault(_WHICHEVER, codes.Assignments, "latest_of_many")
-def list_that_counts_in_a_campaign_too(
-    self: codes.Assignments, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
-) -> dict[str, Assignment]:
-    found = _latest_of_many(self, user_ids, campaign_id, list_id)
-    return {user: each for user, each in found.items() if list_id in (None, each.list_id)}
-
-
-@fault(_WHICHEVER, codes.Assignments, "latest_of_many")
-def list_that_counts_before_its_campaign(
-    self: codes.Assignments, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
-) -> dict[str, Assignment]:
-    return _latest_of_many(self, user_ids, None if list_id is not None else campaign_id, list_id)
-
-
 # --- pages ---
 
 
@@ -138,7 +121,7 @@ def _from_the_start(page: Any) -> Any:
 EDGES += [
     Fault(
         f"{name} that begin anew behind a text that is no id",
-        "test_nothing_comes_after_a_text_that_is_no_id",
+        "test_nothing_comes_after_a_string_that_is_no_id",
         ((owner, method, _from_the_start(getattr(owner, method))),),
     )
     for name, owner, method in (
@@ -193,7 +176,7 @@ EDGES += [
             records.Uploads,
             "find",
             _from_the_last_id,
-            "test_uploads_of_a_list_are_paged_from_the_newest",
+            "test_uploads_are_paged_from_the_newest_and_run_from_the_oldest",
         ),
         (
             "entries of the outbox",
@@ -231,7 +214,11 @@ def page_that_ends_where_its_code_was_taken(
 _publish = imports.MemoryImport.publish
 
 
-@fault("test_a_publishing_that_was_undone_can_be_repeated", imports.MemoryImport, "publish")
+@fault(
+    "test_codes_become_available_when_their_publishing_commits_and_not_before",
+    imports.MemoryImport,
+    "publish",
+)
 def publishing_once_whatever_became_of_it(self: imports.MemoryImport, tx: Any) -> int:
     if "asked" in vars(self):
         raise StorageError(reason="publish once")

@@ -78,32 +78,38 @@ def _bent(owner: type, bend: Bend) -> list[tuple[type, str, Any]]:
     return [(owner, name, _bending(method, bend)) for name, method in methods.items() if isfunction(method)]
 
 
-_ALIKE = "test_{}_that_look_alike_are_told_apart"
 _STORED = [
-    ("partners", (lists.Partners,), _ALIKE.format("partners"), STRINGS | INSTANTS),
-    ("lists", (lists.Lists,), _ALIKE.format("lists"), STRINGS | INSTANTS),
-    ("links", (lists.Campaigns,), _ALIKE.format("campaigns"), STRINGS | INSTANTS),
-    ("assignments", (codes.Assignments,), _ALIKE.format("users"), STRINGS | INSTANTS),
-    ("codes", (imports.MemoryImport, codes.Codes), _ALIKE.format("codes"), CODES),
-    ("idempotency keys", (records.IdempotencyKeys,), _ALIKE.format("idempotency_keys"), STRINGS),
-    ("settings", (records.Settings,), _ALIKE.format("settings_and_leases"), STRINGS),
-    ("leases", (records.Leases,), _ALIKE.format("settings_and_leases"), STRINGS | INSTANTS),
-    ("uploads", (records.Uploads,), _ALIKE.format("uploads"), STRINGS | INSTANTS),
-    ("refused rows", (imports.MemoryImport,), _ALIKE.format("refused_rows"), STRINGS),
-    ("events", (records.Outbox,), _ALIKE.format("events_and_actors"), STRINGS | INSTANTS),
-    ("audited events", (records.Audit,), _ALIKE.format("events_and_actors"), STRINGS | INSTANTS),
-    ("deliveries", (deliveries.Deliveries,), _ALIKE.format("sinks_and_keys"), STRINGS | INSTANTS),
-    ("reservations", (reservations.Reservations,), _ALIKE.format("reservations"), STRINGS | INSTANTS),
-    ("limits", (reservations.Limits,), _ALIKE.format("limits_of_campaigns"), STRINGS),
-    ("refusals", (reservations.Refusals,), _ALIKE.format("refusals_of_campaigns"), STRINGS),
+    ("partners", (lists.Partners,), "names[partners]", STRINGS | INSTANTS),
+    ("lists", (lists.Lists,), "lists", STRINGS | INSTANTS),
+    ("links", (lists.Campaigns,), "campaigns_and_users", STRINGS | INSTANTS),
+    ("assignments", (codes.Assignments,), "campaigns_and_users", STRINGS | INSTANTS),
+    ("codes", (imports.MemoryImport, codes.Codes), "codes_and_scopes", CODES),
+    ("idempotency keys", (records.IdempotencyKeys,), "names[idempotency_keys]", STRINGS),
+    ("settings", (records.Settings,), "names[settings]", STRINGS),
+    ("leases", (records.Leases,), "names[leases]", STRINGS),
+    ("uploads", (records.Uploads,), "uploads", STRINGS | INSTANTS),
+    ("refused rows", (imports.MemoryImport,), "refused_rows", STRINGS),
+    ("events", (records.Outbox,), "events", STRINGS | INSTANTS),
+    ("audited events", (records.Audit,), "names[actors]", STRINGS | INSTANTS),
+    ("progress", (deliveries.Deliveries,), "names[sinks]", STRINGS | INSTANTS),
+    ("deferred events", (deliveries.Deliveries,), "keys_of_deferred_events", STRINGS | INSTANTS),
+    ("reservations", (reservations.Reservations,), "reservations", STRINGS | INSTANTS),
+    ("limits", (reservations.Limits,), "names[limits]", STRINGS),
+    ("refusals", (reservations.Refusals,), "names[refusals]", STRINGS),
 ]
+
+
+def _named_test(about: str) -> str:
+    subject, _, kind = about.partition("[")
+    return f"test_{subject}_that_look_alike_are_told_apart" + (f"[{kind}" if kind else "")
+
 
 VALUES = [
     Fault(
         f"{what} {how}",
-        named_test,
+        _named_test(about),
         tuple(target for owner in owners for target in _bent(owner, bend)),
     )
-    for what, owners, named_test, ways in _STORED
+    for what, owners, about, ways in _STORED
     for how, bend in ways.items()
 ]

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain, cycle
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from attrs import evolve
 
+from partner_vouchers.domain.assignment import Reward
+from partner_vouchers.domain.campaigns import RepeatPolicy
 from partner_vouchers.domain.events import CampaignLinked, ListArchived, PartnerAdded
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.partner import Partner
@@ -54,10 +56,10 @@ class ThreadSuite(StorageHooks):
         list_id = driver.a_list(storage, ["A", "B", "C"])
         mine, theirs = overlapping(
             storage,
-            lambda tx: driver.assign_in(tx, "user-1", list_id=list_id, again=True),
-            lambda: driver.assign(other, "user-2", list_id=list_id),
+            lambda tx: _ask(tx, "user-1", list_id=list_id),
+            lambda: _reward(other, "user-2", list_id=list_id),
         )
-        assert mine[0].code != theirs[0].code
+        assert mine.code != theirs.code
         driver.require_consistent(storage, list_id)
 
     def test_the_last_code_goes_to_one_of_two(self, storage: Storage, other: Storage) -> None:
@@ -65,7 +67,7 @@ class ThreadSuite(StorageHooks):
 
         def ask(tx: Transaction, user_id: str) -> str | None:
             try:
-                return driver.assign_in(tx, user_id, list_id=list_id)[0].code
+                return _ask(tx, user_id, list_id=list_id).code
             except CodesExhausted:
                 return None
 
@@ -93,27 +95,20 @@ class ThreadSuite(StorageHooks):
         assert sorted((each.user_id, each.code) for each in given) == sorted(_flat(got))
         assert driver.codes_of(given) == codes
 
-    def test_one_key_used_twice_at_once_has_one_result(self, storage: Storage, other: Storage) -> None:
+    @pytest.mark.parametrize("key", [None, "order-1"])
+    def test_a_user_or_a_key_that_asks_twice_at_once_gets_one_code(
+        self, storage: Storage, other: Storage, key: str | None
+    ) -> None:
         list_id = driver.a_list(storage, driver.some_codes(9))
-        (mine, replayed), (theirs, too) = overlapping(
+        driver.link(storage, list_id, repeat=RepeatPolicy.SAME_CODE if key is None else RepeatPolicy.NEW_CODE)
+        mine, theirs = overlapping(
             storage,
-            lambda tx: driver.assign_in(tx, "user-1", list_id=list_id, key="order-1", again=True),
-            lambda: driver.assign(other, "user-1", list_id=list_id, key="order-1", again=True),
+            lambda tx: _ask(tx, "user-1", campaign_id="CMP1", idempotency_key=key),
+            lambda: _reward(other, "user-1", campaign_id="CMP1", idempotency_key=key),
         )
-        assert theirs == mine
-        assert {replayed, too} == {True, False}
-        assert driver.require_consistent(storage, list_id) == [mine]
-
-    def test_a_user_who_asks_twice_at_once_gets_one_code(self, storage: Storage, other: Storage) -> None:
-        list_id = driver.a_list(storage, driver.some_codes(9))
-        (mine, replayed), (theirs, too) = overlapping(
-            storage,
-            lambda tx: driver.assign_in(tx, "user-1", list_id=list_id),
-            lambda: driver.assign(other, "user-1", list_id=list_id),
-        )
-        assert theirs == mine
-        assert {replayed, too} == {True, False}
-        assert driver.require_consistent(storage, list_id) == [mine]
+        assert theirs.assignment == mine.assignment
+        assert {mine.replayed, theirs.replayed} == {True, False}
+        assert driver.require_consistent(storage, list_id) == [mine.assignment]
 
     def test_of_two_changes_of_one_version_one_is_stale(self, storage: Storage, other: Storage) -> None:
         read = driver.stored(storage, driver.a_list(storage))
@@ -163,7 +158,7 @@ class ThreadSuite(StorageHooks):
         overlapping(
             storage,
             lambda tx: tx.lists.save(evolve(found, name=f"name {found.version}", version=found.version + 1)),
-            lambda: driver.assign(other, "user-1", list_id=list_id),
+            lambda: _reward(other, "user-1", list_id=list_id),
         )
         assert driver.stored(storage, list_id).name == f"name {found.version}"
         assert len(driver.require_consistent(storage, list_id)) == 1
@@ -172,12 +167,8 @@ class ThreadSuite(StorageHooks):
         self, storage: Storage, connections: list[Storage]
     ) -> None:
         lists = [driver.a_list(storage)]
-        with storage.begin() as tx:
-            for number in range(1, 3):
-                made = evolve(driver.unstored_list(tx, tag=f"t{number}"), scope="winter Puma")
-                tx.lists.add(made)
-                lists.append(made.id)
-            tx.commit()
+        scope = driver.stored(storage, lists[0]).scope
+        lists += [driver.a_list_in(storage, scope, tag=f"t{number}") for number in range(2)]
         users = cycle(connections)
         codes = driver.some_codes(150)
         files = [codes[:100], codes[50:][::-1], codes[::2]]
@@ -195,36 +186,31 @@ class ThreadSuite(StorageHooks):
         self, storage: Storage, other: Storage
     ) -> None:
         first = driver.a_list(storage)
-        with storage.begin() as tx:
-            made = evolve(driver.unstored_list(tx, tag="other"), scope="winter Puma")
-            tx.lists.add(made)
-            tx.commit()
-        entries = [driver.enter_upload(storage, list_id) for list_id in (first, made.id)]
+        second = driver.a_list_in(storage, driver.stored(storage, first).scope)
+        entries = [driver.enter_upload(storage, list_id) for list_id in (first, second)]
         with (
             driver.importing(storage, entries[0], ["A", "B"]) as mine,
             driver.importing(other, entries[1], ["B", "C"]) as theirs,
         ):
-            driver.claim(theirs, made.id)
-            driver.publish(other, theirs, entries[1], 2)
+            driver.claim(theirs, second)
+            driver.publish(other, theirs)
             driver.claim(mine, first)
-            driver.publish(storage, mine, entries[0], 2)
+            driver.publish(storage, mine)
         assert driver.remaining(storage, first) == ["A"]
-        assert driver.remaining(storage, made.id) == ["B", "C"]
+        assert driver.remaining(storage, second) == ["B", "C"]
 
     def test_assigning_goes_on_while_codes_are_imported(self, storage: Storage, other: Storage) -> None:
         list_id = driver.a_list(storage, driver.some_codes(20))
         entry = driver.enter_upload(storage, list_id)
         codes = driver.some_codes(500, "N")
         with driver.importing(storage, entry, codes) as opened:
-            driver.assign(other, "user-1", list_id=list_id)
+            _reward(other, "user-1", list_id=list_id)
             driver.claim(opened, list_id)
-            driver.assign(other, "user-2", list_id=list_id)
-            ended, (given, _) = overlapping(
-                storage,
-                lambda tx: driver.publish_in(tx, opened, entry, len(codes)),
-                lambda: driver.assign(other, "user-3", list_id=list_id),
+            _reward(other, "user-2", list_id=list_id)
+            published, given = overlapping(
+                storage, opened.publish, lambda: _reward(other, "user-3", list_id=list_id)
             )
-        assert (ended.accepted, given.code) == (500, "PM0002")
+        assert (published, given.code) == (500, "PM0002")
         driver.require_consistent(storage, list_id)
         assert driver.remaining(storage, list_id) == driver.some_codes(20)[3:] + codes
 
@@ -232,11 +218,11 @@ class ThreadSuite(StorageHooks):
         self, storage: Storage, other: Storage
     ) -> None:
         list_id = driver.a_list(storage)
-        upload_id = driver.upload(storage, list_id, ["A", "B"]).upload.id
+        upload_id = driver.upload(storage, list_id, ["A", "B"]).id
 
         def ask() -> int:
             try:
-                driver.assign(other, "user-1", list_id=list_id)
+                _reward(other, "user-1", list_id=list_id)
             except CodesExhausted:
                 return 0
             return 1
@@ -250,7 +236,7 @@ class ThreadSuite(StorageHooks):
 
         def ask() -> bool:
             try:
-                driver.assign(other, "user-1", list_id=list_id)
+                _reward(other, "user-1", list_id=list_id)
             except NoActiveList:
                 return False
             return True
@@ -383,12 +369,8 @@ class ProcessSuite(StorageHooks):
     ) -> None:
         open_storage = able(self.second_process(storage, tmp_path))
         first = driver.a_list(storage)
-        with storage.begin() as tx:
-            made = evolve(driver.unstored_list(tx, tag="other"), scope="winter Puma")
-            tx.lists.add(made)
-            tx.commit()
+        lists = (first, driver.a_list_in(storage, driver.stored(storage, first).scope))
         codes = driver.some_codes(600)
-        lists = (first, made.id)
         accepted = workers.in_processes(
             open_storage, [(workers.upload, (list_id, codes)) for list_id in lists]
         )
@@ -406,12 +388,21 @@ class ProcessSuite(StorageHooks):
         assert victim.died()
         assert driver.require_consistent(storage, list_id) == []
         assert driver.remaining(storage, list_id) == ["A", "B"]
-        given, replayed = driver.assign(storage, "user-1", list_id=list_id, key="order-1")
-        assert (given.code, replayed) == ("A", False)
+        assert driver.assign(storage, "user-1", list_id=list_id, key="order-1").code == "A"
+
+
+def _ask(tx: Transaction, user_id: str, **asked: Any) -> Reward:
+    """Ask for a code within an open transaction."""
+    return driver.inside(tx).codes.assign(user_id=user_id, **asked)
+
+
+def _reward(storage: Storage, user_id: str, **asked: Any) -> Reward:
+    """Ask for a code in a transaction, which is all that the second of two does."""
+    return driver.in_transaction(storage, lambda tx: _ask(tx, user_id, **asked))
 
 
 def _archive(tx: Transaction, list_id: str) -> bool:
-    found = driver.read_to_change(tx, list_id)
+    found = tx.lists.get_for_update(list_id)
     assert found is not None
     tx.lists.save(evolve(found, state=State.ARCHIVED, version=found.version + 1))
     driver.record(tx, [ListArchived(occurred_at=START, list_id=list_id)])
@@ -419,7 +410,7 @@ def _archive(tx: Transaction, list_id: str) -> bool:
 
 
 def _link(tx: Transaction, list_id: str) -> bool:
-    found = driver.read_to_change(tx, list_id)
+    found = tx.lists.get_for_update(list_id)
     if found is None or found.state is State.ARCHIVED:
         return False
     tx.campaigns.put(driver.a_link(list_id))
@@ -428,7 +419,7 @@ def _link(tx: Transaction, list_id: str) -> bool:
 
 
 def _remove(tx: Transaction, list_id: str) -> bool:
-    if driver.read_to_change(tx, list_id) is None or tx.campaigns.of_list(list_id):
+    if tx.lists.get_for_update(list_id) is None or tx.campaigns.of_list(list_id):
         return False
     tx.lists.remove(list_id)
     return True

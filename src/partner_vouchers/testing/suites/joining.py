@@ -48,12 +48,11 @@ class JoiningSuite(StorageHooks):
         with self._host(storage, tmp_path) as (host, joined):
             driver.assign(joined, "user-1", list_id=list_id)
             with joined.begin() as tx:
-                driver.assign_in(tx, "user-2", list_id=list_id)
+                tx.assignments.add(driver.take(tx, list_id, ["user-2"]))
             with pytest.raises(ZeroDivisionError), joined.begin() as tx:
-                driver.assign_in(tx, "user-3", list_id=list_id)
+                tx.assignments.add(driver.take(tx, list_id, ["user-3"]))
                 raise ZeroDivisionError
-            given, _ = driver.assign(joined, "user-4", list_id=list_id)
-            assert given.code == "B"
+            assert driver.assign(joined, "user-4", list_id=list_id).code == "B"
             host.commit()
         found = driver.require_consistent(storage, list_id)
         assert [each.user_id for each in found] == ["user-1", "user-4"]
@@ -63,10 +62,10 @@ class JoiningSuite(StorageHooks):
     ) -> None:
         list_id = driver.a_list(storage, ["A", "B"])
         with self._host(storage, tmp_path) as (_, joined):
-            given, _ = driver.assign(joined, "user-1", list_id=list_id)
+            given = driver.assign(joined, "user-1", list_id=list_id)
             with joined.begin(write=False) as tx:
                 assert tx.assignments.of_user("user-1") == [given]
-            assert driver.assign(joined, "user-1", list_id=list_id) == (given, True)
+            assert driver.assign(joined, "user-1", list_id=list_id) == given
         assert driver.require_consistent(storage, list_id) == []
 
     def test_what_works_in_transactions_of_its_own_is_refused(self, storage: Storage, tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from attrs import evolve
@@ -40,9 +41,8 @@ class LookUpSuite(StorageHooks):
 
     def test_lists_are_ordered_by_their_counters(self, storage: Storage) -> None:
         for number in range(4):
-            list_id = driver.a_list(
-                storage, driver.some_codes(3 - number % 3, f"{number}-"), tag=f"t{number}"
-            )
+            codes = driver.some_codes(3 - number % 3, f"{number}-")
+            list_id = driver.a_list(storage, codes, tag=f"t{number}")
             for user in range(number % 2):
                 driver.assign(storage, f"user-{user}", list_id=list_id)
         with storage.begin(write=False) as tx:
@@ -52,49 +52,51 @@ class LookUpSuite(StorageHooks):
                 _check_pages(tx, known, order, 1)
 
     def test_equal_lists_are_ordered_by_the_age_of_their_ids(self, storage: Storage) -> None:
+        # The tenth and those after it come late as numbers, and early as strings.
         ids = [driver.a_list(storage, tag=f"t{number}") for number in range(12)]
+        query = driver.all_lists(order=ListOrder.CREATED, limit=9)
         with storage.begin(write=False) as tx:
-            assert [found.id for found in tx.lists.find(driver.all_lists(order=ListOrder.CREATED))] == ids
-            first = tx.lists.find(driver.all_lists(order=ListOrder.CREATED, limit=9))
-            after = (first[-1].created_at, first[-1].id)
-            rest = tx.lists.find(evolve(driver.all_lists(order=ListOrder.CREATED), after=after))
+            first = tx.lists.find(query)
+            rest = tx.lists.find(evolve(query, after=(first[-1].created_at, first[-1].id)))
             assert [found.id for found in first + rest] == ids
 
 
 def _key(found: VoucherList, order: ListOrder) -> tuple[Any, int]:
-    match order:
-        case ListOrder.UPLOADED:
-            return found.counts.uploaded, int(found.id)
-        case ListOrder.DISTRIBUTED:
-            return found.counts.distributed, int(found.id)
-        case _:
-            return getattr(found, order.value), int(found.id)
+    counted = order in (ListOrder.UPLOADED, ListOrder.DISTRIBUTED)
+    return getattr(found.counts if counted else found, order.value), int(found.id)
 
 
-def _check_pages(tx: Transaction, known: Sequence[VoucherList], order: ListOrder, page: int) -> None:
+def _check_pages(tx: Transaction, known: Sequence[VoucherList], order: ListOrder, size: int) -> None:
     for descending in (False, True):
         expected = sorted(known, key=lambda each: _key(each, order), reverse=descending)
-        query, found = driver.all_lists(order=order, descending=descending, limit=page), list[VoucherList]()
-        while part := tx.lists.find(query):
-            assert len(part) <= page
-            found += part
-            assert len(found) <= len(expected), f"a list is on two pages, by {order}"
-            query = evolve(query, after=(_key(part[-1], order)[0], part[-1].id))
+        query = driver.all_lists(order=order, descending=descending)
+        found = driver.pages(
+            lambda after, limit, query=query: tx.lists.find(evolve(query, after=after, limit=limit)),  # type: ignore[misc]
+            size,
+            None,
+            lambda each: (_key(each, order)[0], each.id),
+        )
         assert [each.id for each in found] == [each.id for each in expected], f"pages by {order}"
 
 
 def _check_filters(tx: Transaction, known: Sequence[VoucherList], text: str) -> None:
     now = START + timedelta(days=1)
+
+    def require(asked: dict[str, Any], wanted: Callable[[VoucherList], bool]) -> None:
+        found = tx.lists.find(evolve(driver.all_lists(), **asked))
+        assert {each.id for each in found} == {each.id for each in known if wanted(each)}, asked
+
     for status in Status:
-        found = tx.lists.find(driver.all_lists(criteria=criteria_for(status, now)))
-        assert {each.id for each in found} == {each.id for each in known if each.status_at(now) is status}, (
-            status
-        )
-    for partner in {each.partner for each in known}:
-        found = tx.lists.find(evolve(driver.all_lists(), partner=partner))
-        assert {each.id for each in found} == {each.id for each in known if each.partner == partner}
-    for tag in {each.tag for each in known}:
-        found = tx.lists.find(evolve(driver.all_lists(), tag=tag))
-        assert {each.id for each in found} == {each.id for each in known if each.tag == tag}
-    found = tx.lists.find(evolve(driver.all_lists(), text=text))
-    assert {each.id for each in found} == {each.id for each in known if text in each.search_text}
+        require({"criteria": criteria_for(status, now)}, partial(_has_status, status, now))
+    for name in ("partner", "tag"):
+        for value in {getattr(each, name) for each in known}:
+            require({name: value}, partial(_has, name, value))
+    require({"text": text}, lambda each: text in each.search_text)
+
+
+def _has(name: str, value: object, each: VoucherList) -> bool:
+    return bool(getattr(each, name) == value)
+
+
+def _has_status(status: Status, now: datetime, each: VoucherList) -> bool:
+    return each.status_at(now) is status

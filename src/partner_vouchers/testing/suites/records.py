@@ -18,7 +18,7 @@ from partner_vouchers.domain.uploads import (
     WarningKind,
 )
 from partner_vouchers.errors import StorageError, UnknownList, UnknownUpload
-from partner_vouchers.ports import Storage, Transaction
+from partner_vouchers.ports import Storage
 from partner_vouchers.testing import driver, strategies
 from partner_vouchers.testing.driver import FAR, START
 from partner_vouchers.testing.hooks import StorageHooks, for_all, must_refuse
@@ -60,50 +60,50 @@ class UploadSuite(StorageHooks):
                 assert tx.uploads.get(first.id) == saved
                 assert tx.uploads.find(list_id, None, None, 9) == [saved]
 
-    def test_uploads_of_a_list_are_paged_from_the_newest(self, storage: Storage) -> None:
-        lists = [driver.a_list(storage, tag=f"t{number}") for number in range(2)]
-        entries = [driver.enter_upload(storage, lists[number % 2]) for number in range(24)]
-        expected = entries[-2::-2]
-        for page in (1, 5, 99):
-            found: list[Upload] = []
-            with storage.begin(write=False) as tx:
-                while part := tx.uploads.find(lists[0], None, found[-1].id if found else None, page):
-                    assert len(part) <= page
-                    found += part
-                    assert len(found) <= len(expected), "an upload is on two pages"
-            assert found == expected, f"pages of {page}"
-
-    def test_running_uploads_are_found_the_oldest_first(self, storage: Storage) -> None:
+    def test_uploads_are_paged_from_the_newest_and_run_from_the_oldest(self, storage: Storage) -> None:
         lists = [driver.a_list(storage, tag=f"t{number}") for number in range(2)]
         entries = [driver.enter_upload(storage, lists[number % 2]) for number in range(12)]
         with storage.begin() as tx:
-            for entry in entries[:3]:
-                tx.uploads.save(evolve(entry, status=UploadStatus.FAILED))
+            ended = [evolve(entry, status=UploadStatus.FAILED) for entry in entries[:3]]
+            for entry in ended:
+                tx.uploads.save(entry)
             tx.commit()
+        known = [*ended, *entries[3:]]
         with storage.begin(write=False) as tx:
             assert tx.uploads.running() == entries[3:]
+            for list_id, status, expected in (
+                (lists[0], None, known[-2::-2]),
+                (None, None, known[::-1]),
+                (None, UploadStatus.FAILED, ended[::-1]),
+                (lists[1], UploadStatus.IN_PROGRESS, known[:2:-2]),
+            ):
+                for size in (1, 5, 99):
+                    read = partial(tx.uploads.find, list_id, status)
+                    found = driver.pages(read, size, None, lambda each: each.id)
+                    assert found == expected, f"pages of {size}"
 
     def test_a_completed_upload_is_found_by_its_file(self, storage: Storage) -> None:
         lists = [driver.a_list(storage, tag=f"t{number}") for number in range(2)]
-        same = [evolve(driver.enter_upload(storage, lists[0]), sha256="a" * 64) for _ in range(4)]
-        statuses = [
-            UploadStatus.COMPLETED,
-            UploadStatus.COMPLETED,
-            UploadStatus.FAILED,
-            UploadStatus.IN_PROGRESS,
-        ]
+        completed, failed = UploadStatus.COMPLETED, UploadStatus.FAILED
         with storage.begin() as tx:
-            for entry, status in zip(same, statuses, strict=True):
-                tx.uploads.save(evolve(entry, status=status))
+            for status in (completed, completed, failed, UploadStatus.IN_PROGRESS):
+                latest = Upload(
+                    id=tx.uploads.new_id(),
+                    list_id=lists[0],
+                    uploaded_by="ops",
+                    filename="codes.csv",
+                    started_at=START,
+                )
+                tx.uploads.add(latest)
+                tx.uploads.save(evolve(latest, sha256="a" * 64, status=status))
             tx.commit()
         with storage.begin(write=False) as tx:
-            found = tx.uploads.completed_with(lists[0], "a" * 64)
-            assert found is not None
-            assert found.id == same[1].id
+            newest, second, *_ = tx.uploads.find(lists[0], completed, None, 9)
+            assert tx.uploads.completed_with(lists[0], "a" * 64) == newest != second
             assert tx.uploads.completed_with(lists[1], "a" * 64) is None
             assert tx.uploads.completed_with(lists[0], "b" * 64) is None
 
-    def test_pieces_of_a_file_come_back_byte_for_byte(self, storage: Storage) -> None:
+    def test_pieces_of_a_file_are_stored_once_and_come_back_byte_for_byte(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)
         pieces = [bytes(range(256)) * 40, b"", b"\0", "Пума\r\n".encode()]
         entries = [driver.enter_upload(storage, list_id) for _ in range(2)]
@@ -111,27 +111,16 @@ class UploadSuite(StorageHooks):
             for index, piece in enumerate(pieces):
                 tx.uploads.add_piece(entries[0].id, index, piece)
             tx.commit()
-        with storage.begin(write=False) as tx:
-            found = [tx.uploads.piece(entries[0].id, index) for index in range(5)]
-            assert found == [*pieces, None]
-            assert tx.uploads.piece(entries[1].id, 0) is None
-
-    def test_a_piece_of_a_file_is_stored_once_be_it_empty(self, storage: Storage) -> None:
-        entry = driver.enter_upload(storage, driver.a_list(storage))
-        pieces = [b"A\n", b""]
-        with storage.begin() as tx:
-            for index, piece in enumerate(pieces):
-                tx.uploads.add_piece(entry.id, index, piece)
-            tx.commit()
-
-        def add(tx: Transaction, index: int, data: bytes) -> None:
-            tx.uploads.add_piece(entry.id, index, data)
-
         for index in range(2):
             for data in (b"again", b""):
-                must_refuse(StorageError, storage, partial(add, index=index, data=data))
+                must_refuse(
+                    StorageError,
+                    storage,
+                    lambda tx, piece=(index, data): tx.uploads.add_piece(entries[0].id, *piece),  # type: ignore[misc]
+                )
         with storage.begin(write=False) as tx:
-            assert [tx.uploads.piece(entry.id, index) for index in range(3)] == [*pieces, None]
+            assert [tx.uploads.piece(entries[0].id, index) for index in range(5)] == [*pieces, None]
+            assert tx.uploads.piece(entries[1].id, 0) is None
 
     def test_an_abandoned_upload_keeps_its_file_only_where_it_is_whole(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)
@@ -144,9 +133,6 @@ class UploadSuite(StorageHooks):
             storage.abandon(entry.id)
         with storage.begin(write=False) as tx:
             assert [tx.uploads.piece(entry.id, 0) for entry in entries] == [b"A\n", None]
-            assert [upload.status for upload in tx.uploads.find(list_id, None, None, 9)] == [
-                UploadStatus.FAILED
-            ] * 2
 
     def test_an_upload_belongs_to_a_list_and_is_stored_once(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)
@@ -191,14 +177,14 @@ class JournalSuite(StorageHooks):
         told: list[Event] = []
         for number in range(9):
             with storage.begin() as tx:
-                lost = PartnerAdded(occurred_at=FAR)
-                tx.outbox.append([lost])
+                tx.outbox.append([PartnerAdded(occurred_at=FAR)])
             with storage.begin() as tx:
                 before, after = (
                     ListPaused(occurred_at=START, list_id=str(each + 1)) for each in (number, 99)
                 )
                 tx.outbox.append([before])
-                given, _ = driver.assign_in(tx, f"user-{number}", list_id=list_id)
+                (given,) = driver.take(tx, list_id, [f"user-{number}"])
+                tx.assignments.add([given])
                 tx.outbox.append([after])
                 tx.commit()
             told += [before, given.event, after]
@@ -206,15 +192,10 @@ class JournalSuite(StorageHooks):
         assert [entry.event for entry in entries] == told
         positions = [entry.position for entry in entries]
         assert positions == sorted(set(positions))
-        for page in (1, 4):
-            found, last = list[str](), positions[0] - 1
-            with storage.begin(write=False) as tx:
-                while part := tx.outbox.read(last, page):
-                    assert len(part) <= page
-                    found += [entry.id for entry in part]
-                    assert len(found) <= len(entries), "an entry is on two pages"
-                    last = part[-1].position
-            assert found == [entry.id for entry in entries], f"pages of {page}"
+        with storage.begin(write=False) as tx:
+            for size in (1, 4):
+                found = driver.pages(tx.outbox.read, size, positions[0] - 1, lambda each: each.position)
+                assert found == entries, f"pages of {size}"
 
     def test_ids_of_events_are_unique_among_storages_and_never_change(self, storage: Storage) -> None:
         def tell(told: Storage) -> list[str]:
@@ -234,27 +215,18 @@ class JournalSuite(StorageHooks):
         for number in range(12):
             actor = (None, "ops", "Ops")[number % 3]
             change = ListPaused(occurred_at=START, list_id=("7", "70", None, "7")[number % 4])
-            with storage.begin() as tx:
-                tx.audit.append(actor, [change])
-                tx.commit()
+            driver.in_transaction(storage, lambda tx, entry=(actor, [change]): tx.audit.append(*entry))  # type: ignore[misc]
             written.append((actor, change))
         with storage.begin() as tx:
             tx.audit.append("rolled back", [written[0][1]])
-        for list_id in (None, "7", "70"):
-            for actor in (None, "ops", "Ops"):
-                expected = [
+        with storage.begin(write=False) as tx:
+            for of in ((list_id, actor) for list_id in (None, "7", "70") for actor in (None, "ops", "Ops")):
+                found = driver.pages(partial(tx.audit.entries, *of), 2, 0, lambda each: each.position)
+                assert [(entry.actor, entry.event) for entry in found] == [
                     (by, change)
                     for by, change in written
-                    if list_id in (None, change.list_id) and actor in (None, by)
-                ]
-                found, after = list[tuple[str | None, AuditedEvent]](), 0
-                with storage.begin(write=False) as tx:
-                    while part := tx.audit.entries(list_id, actor, after, 2):
-                        assert len(part) <= 2
-                        assert all(after < entry.position for entry in part)
-                        found += [(entry.actor, entry.event) for entry in part]
-                        after = part[-1].position
-                assert found == expected, (list_id, actor)
+                    if of[0] in (None, change.list_id) and of[1] in (None, by)
+                ], of
 
 
 class LeaseSuite(StorageHooks):

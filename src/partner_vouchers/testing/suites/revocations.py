@@ -1,193 +1,282 @@
-"""Codes that were taken back. A storage that raises `Unsupported` for them is not asked about them."""
+"""Revocations and redemptions: what the machine cannot see through the library."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from attrs import evolve
 
 from partner_vouchers.domain.assignment import Assignment
-from partner_vouchers.domain.duplicates import counts_for_duplicates
-from partner_vouchers.domain.limits import Window
+from partner_vouchers.domain.events import Event
+from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.reconciliation import ERROR_KINDS, ReconciledRow, ReconciliationReport, RowKind
+from partner_vouchers.domain.redemption import Entry, EntryState, Redemption
 from partner_vouchers.domain.revocation import Revocation
-from partner_vouchers.domain.stock import Counts
 from partner_vouchers.errors import StorageError
-from partner_vouchers.ports import Storage, Transaction
+from partner_vouchers.ports import Storage, Transaction, Uses
 from partner_vouchers.testing import driver
-from partner_vouchers.testing.driver import START
-from partner_vouchers.testing.hooks import StorageHooks, must_refuse
-from partner_vouchers.testing.suites.reservations import counts, needs
+from partner_vouchers.testing.driver import FAR, START
+from partner_vouchers.testing.hooks import StorageHooks, must_refuse, needs
 
-LATER = START + timedelta(hours=1)
-
-
-def give(
-    storage: Storage, list_id: str, user_id: str, *, campaign_id: str | None = None, ordinal: int = 1
-) -> Assignment:
-    """Take a code of a list and assign it, without any rules."""
-
-    def work(tx: Transaction) -> Assignment:
-        found = tx.lists.get(list_id)
-        assert found is not None
-        [taken] = tx.codes.take(list_id, 1, START).codes
-        given = Assignment(taken.id, taken.code, user_id, campaign_id, ordinal, START, found.snapshot)
-        tx.assignments.add([given])
-        return given
-
-    return driver.in_transaction(storage, work)
+DAY = timedelta(days=1)
+LATER = START + DAY
 
 
-def revoke(
-    storage: Storage, given: Assignment, *, restocked: bool = False, at: datetime = LATER
-) -> Revocation:
-    """Revoke an assignment, without any rules."""
+def revoke(storage: Storage, given: Assignment) -> Revocation:
+    """Revoke an assignment, whatever the rules say."""
 
     def work(tx: Transaction) -> Revocation:
         found = tx.revocations.get_for_update(given.id)
-        assert found is not None
-        revocation = Revocation(found, at, "ops@example.com", "refünd", restocked)
+        assert found == given
+        revocation = Revocation(given, LATER, "ops@example.com", "refünd", False)
         tx.revocations.add(revocation)
         return revocation
 
     return driver.in_transaction(storage, work)
 
 
+def redeem(storage: Storage, given: Assignment, **fields: Any) -> Redemption:
+    """Redeem a code, whatever the rules say."""
+    used = Redemption(
+        assignment_id=given.id,
+        code=given.code,
+        list_id=given.list_id,
+        campaign_id=given.campaign_id,
+        user_id=given.user_id,
+        **{"order_id": "order-1", "redeemed_at": LATER, "recorded_at": LATER + DAY, **fields},
+        amount=Decimal("9.90"),
+        late=True,
+    )
+
+    def work(tx: Transaction) -> None:
+        tx.redemptions.entries([given.code], None, None)
+        tx.redemptions.add([used])
+
+    driver.in_transaction(storage, work)
+    return used
+
+
+def shown_everywhere(tx: Transaction, given: Assignment) -> Assignment:
+    """Return an assignment, which all look-ups must show in the same way."""
+    (found,) = tx.assignments.get_many([given.id])
+    assert found in tx.assignments.of_user(given.user_id)
+    assert found in tx.assignments.of_list(given.list_id, None, driver.ALL)
+    assert found in tx.assignments.of_code(given.code)
+    return found
+
+
+def last_event(storage: Storage) -> Event:
+    """Return the newest event."""
+    return driver.outbox(storage)[-1].event
+
+
 class RevocationSuite(StorageHooks):
     """What `ports.Revocations` owes."""
 
     @needs("revocations")
-    def test_a_revocation_is_kept_as_it_is_added(self, storage: Storage) -> None:
+    def test_a_revocation_is_kept_as_it_is_added_once(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, ["A", "B"])
-        given = give(storage, list_id, "user-1")
-        kept = give(storage, list_id, "user-2")
+        given, kept = (driver.give(storage, list_id, user) for user in ("user-1", "user-2"))
         made = revoke(storage, given)
-        assert made.assignment == given
+        must_refuse(StorageError, storage, lambda tx: tx.revocations.add(made))
         with storage.begin(write=False) as tx:
             found = tx.revocations.get(given.id)
             assert found is not None
-            assert (found.revoked_at, found.actor, found.reason, found.restocked) == (
-                LATER,
-                "ops@example.com",
-                "refünd",
-                False,
-            )
-            assert [tx.revocations.get(kept.id), tx.revocations.get("7"), tx.revocations.get("x")] == [
-                None
-            ] * 3
-            shown = tx.assignments.of_user("user-1")
-            assert [each.revoked_at for each in shown] == [LATER]
-            assert tx.assignments.get_many([given.id, kept.id]) == [*shown, kept]
-            assert tx.assignments.of_list(list_id, None, 9) == [*shown, kept]
-            assert tx.assignments.of_code("A") == shown
-        assert counts(storage, list_id) == Counts(uploaded=2, distributed=1, retired=1)
-        assert [entry.event for entry in driver.outbox(storage)][-1] == found.event
-
-    @needs("revocations")
-    def test_an_assignment_is_revoked_once(self, storage: Storage) -> None:
-        list_id = driver.a_list(storage, ["A"])
-        given = give(storage, list_id, "user-1")
-        again = revoke(storage, given)
-        must_refuse(StorageError, storage, lambda tx: tx.revocations.add(again))
-        assert counts(storage, list_id) == Counts(uploaded=1, retired=1)
-
-    @needs("revocations")
-    def test_a_retired_code_is_never_taken_and_stays_a_duplicate(self, storage: Storage) -> None:
-        list_id = driver.a_list(storage, ["A"])
-        revoke(storage, give(storage, list_id, "user-1"))
-        with storage.begin() as tx:
-            assert tx.codes.take(list_id, 1).codes == []
-            found = tx.lists.get(list_id)
-            assert found is not None
-            holder = tx.codes.holder(found.scope, "A", counts_for_duplicates)
-            assert holder is not None
-            assert holder.list_id == list_id
-
-    @needs("revocations")
-    def test_a_restocked_code_is_a_new_entry_that_is_taken_first(self, storage: Storage) -> None:
-        list_id = driver.a_list(storage, ["A", "B"])
-        first = give(storage, list_id, "user-1")
-        revoke(storage, first, restocked=True)
-        assert counts(storage, list_id) == Counts(uploaded=2)
-        with storage.begin(write=False) as tx:
-            assert {each.code for each in tx.codes.remaining(list_id, None, 9)} == {"A", "B"}
-        second = give(storage, list_id, "user-2")
-        assert (second.code, second.id == first.id) == ("A", False)
-        revoke(storage, second, restocked=True)
-        third = give(storage, list_id, "user-3")
-        assert (third.code, {third.id} & {first.id, second.id}) == ("A", set())
-        with storage.begin(write=False) as tx:
-            assert [each.user_id for each in tx.assignments.of_code("A")] == ["user-1", "user-2", "user-3"]
-            assert [each.user_id for each in tx.assignments.of_list(list_id, None, 9)] == [
-                "user-1",
-                "user-2",
-                "user-3",
-            ]
-            found = tx.lists.get(list_id)
-            assert found is not None
-            holder = tx.codes.holder(found.scope, "A", counts_for_duplicates)
-            assert holder is not None
-            assert holder.list_id == list_id
-        told = [entry.event for entry in driver.outbox(storage)]
-        assert [first.event, second.event, third.event] == [
-            each for each in told if each in (first.event, second.event, third.event)
-        ]
-        assert counts(storage, list_id) == Counts(uploaded=2, distributed=1)
-
-    @needs("revocations")
-    def test_a_restocked_code_is_withdrawn_with_its_upload(self, storage: Storage) -> None:
-        list_id = driver.a_list(storage, [])
-        upload_id = driver.upload(storage, list_id, ["A", "B"]).upload.id
-        given = give(storage, list_id, "user-1")
-        revoke(storage, given, restocked=True)
-        with storage.begin() as tx:
-            assert not tx.revocations.upload_is_withdrawn(given.id)
-            assert tx.codes.withdraw(upload_id) == 2
-            assert tx.revocations.upload_is_withdrawn(given.id)
-            tx.commit()
-        assert counts(storage, list_id) == Counts(uploaded=2, withdrawn=2)
-        with storage.begin() as tx:
-            assert tx.codes.take(list_id, 1).codes == []
-            found = tx.lists.get(list_id)
-            assert found is not None
-            assert tx.codes.holder(found.scope, "A", counts_for_duplicates) is None
-
-    @needs("revocations")
-    def test_the_latest_code_that_is_not_revoked_is_held(self, storage: Storage) -> None:
-        list_id = driver.a_list(storage, ["A", "B", "C"])
-        given = [give(storage, list_id, "user-1", campaign_id="CMP", ordinal=number) for number in (1, 2, 3)]
-        expected = [(given[2], 3), (given[1], 3), (given[0], 3), (None, 3)]
-        for held, last in expected:
-            with storage.begin() as tx:
-                found = tx.assignments.holding("user-1", "CMP", None)
-                assert (found.held, found.last_ordinal) == (held, last)
-                assert tx.assignments.holdings(["user-1", "user-2"], "CMP", None) == {"user-1": found}
-            if held is not None:
-                revoke(storage, held)
-
-    @needs("revocations")
-    @needs("limits")
-    def test_a_revoked_code_counts_against_no_limit(self, storage: Storage) -> None:
-        list_id = driver.a_list(storage, ["A", "B"])
-        given = give(storage, list_id, "user-1", campaign_id="CMP")
-        give(storage, list_id, "user-1", campaign_id="CMP", ordinal=2)
-        revoke(storage, given)
-        all_time = Window("", None, None)
-        with storage.begin() as tx:
-            assert tx.limits.given("CMP", all_time) == 1
-            assert tx.limits.given_to(["user-1"], "CMP", all_time, LATER) == {"user-1": 1}
+            assert found == evolve(made, assignment=found.assignment)
+            assert evolve(found.assignment, revoked_at=None) == given
+            assert [tx.revocations.get(each) for each in (kept.id, "7", "x")] == [None] * 3
+            assert shown_everywhere(tx, given).revoked_at == LATER
+            assert shown_everywhere(tx, kept) == kept
+        assert last_event(storage) == made.event
 
     @needs("revocations")
     def test_the_event_of_an_assignment_is_found_until_it_is_removed(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, ["A", "B", "C"])
-        given = [give(storage, list_id, f"user-{number}") for number in range(3)]
+        given = [driver.give(storage, list_id, f"user-{number}") for number in range(3)]
         entries = driver.outbox(storage)
-        places = {entry.event: entry.position for entry in entries}
+        positions = {entry.event: entry.position for entry in entries}
+        places = [positions[each.event] for each in given]
         revoke(storage, given[0])
         with storage.begin() as tx:
-            positions = [tx.revocations.event_position(each.id) for each in given]
-            assert positions == [places[each.event] for each in given]
+            assert [tx.revocations.event_position(each.id) for each in given] == places
             unsent = tx.revocations.unsent([entry.position for entry in entries])
-            assert unsent.cancelled == {places[given[0].event]}
-            assert not unsent.uncertain
-            assert tx.revocations.unsent([places[given[1].event]]).cancelled == frozenset()
-            tx.outbox.remove(places[given[1].event])
-            assert tx.revocations.event_position(given[1].id) is None
-            assert tx.revocations.event_position(given[2].id) == places[given[2].event]
+            assert (set(unsent.cancelled), set(unsent.uncertain)) == ({places[0]}, set())
+            assert tx.revocations.unsent(places[1:2]).cancelled == frozenset()
+            tx.outbox.remove(places[1])
+            found = [tx.revocations.event_position(each.id) for each in given[1:]]
+            assert found == [None, places[2]]
+
+
+class RedemptionSuite(StorageHooks):
+    """What `ports.Redemptions` and `ports.Reports` owe."""
+
+    @needs("redemptions")
+    def test_the_entries_of_a_code_are_found_in_all_lists(self, storage: Storage) -> None:
+        old = driver.a_list(storage, ["A", "B", "C"])
+        driver.assign(storage, "user-0", list_id=old)
+        with storage.begin() as tx:
+            tx.redemptions.retire(tx.redemptions.entries(["B"], None, None)["B"])
+            tx.commit()
+        driver.change(storage, old, state=State.ARCHIVED)
+        new = driver.a_list(storage, ["A", "B"])
+        given = driver.assign(storage, "user-1", list_id=new)
+        other = driver.a_list(storage, ["A", "W"], partner="Amazon")
+        driver.library(storage).uploads.withdraw(driver.upload(storage, other, ["X"]).id)
+
+        def facts(each: Entry) -> tuple[object, ...]:
+            return each.list_id, each.state, each.user_id, each.partner, each.archived
+
+        with storage.begin(write=False) as tx:
+            found = tx.redemptions.entries(["A", "B", "X", "a", "no such code"], None, None)
+            narrower = tx.redemptions.entries(["A"], "Amazon", None)["A"]
+        assert {code: set(map(facts, entries)) for code, entries in found.items()} == {
+            "A": {
+                (old, EntryState.HELD, "user-0", "Puma", True),
+                (new, EntryState.HELD, "user-1", "Puma", False),
+                (other, EntryState.AVAILABLE, None, "Amazon", False),
+            },
+            "B": {
+                (old, EntryState.RETIRED, None, "Puma", True),
+                (new, EntryState.AVAILABLE, None, "Puma", False),
+            },
+        }
+        assert given.id in {entry.id for entry in found["A"]}
+        assert {entry.expires_at for entry in found["A"]} == {FAR}
+        assert other in {entry.list_id for entry in narrower}
+
+    @needs("redemptions")
+    def test_redemptions_come_back_as_they_were_stored_with_their_events(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, ["A"])
+        given = driver.assign(storage, "user-1", list_id=list_id)
+
+        def require(*redemptions: Redemption, event: Event | None) -> None:
+            live = None if redemptions[-1].reverted_at else redemptions[-1].redeemed_at
+            with storage.begin(write=False) as tx:
+                assert tx.redemptions.of_assignments([given.id, "12345"]) == {given.id: redemptions}
+                (entry,) = tx.redemptions.entries(["A"], None, None)["A"]
+                assert entry.redemptions == redemptions
+                assert shown_everywhere(tx, given).redeemed_at == live
+                latest = tx.assignments.latest("user-1", None, list_id)
+                assert latest is not None
+                assert latest.redeemed_at == live
+            assert event in (None, last_event(storage))
+
+        used = redeem(storage, given, order_id=None)
+        require(used, event=used.event)
+        must_refuse(StorageError, storage, lambda tx: tx.redemptions.add([evolve(used, order_id="other")]))
+        known = evolve(used, order_id="order-7")
+        driver.in_transaction(storage, lambda tx: tx.redemptions.set_order([known]))
+        # Its event may tell the order that came later, or not.
+        require(known, event=None)
+        undone = evolve(known, reverted_at=LATER + 5 * DAY)
+        driver.in_transaction(storage, lambda tx: tx.redemptions.revert(undone))
+        require(undone, event=undone.reverted_event)
+        again = redeem(storage, given, order_id="order-8", redeemed_at=START, number=2)
+        require(undone, again, event=again.event)
+
+    @needs("redemptions")
+    def test_the_first_redemptions_of_many_codes_are_stored_at_once(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, driver.some_codes(6))
+        driver.assign(storage, "user-9", list_id=driver.a_list(storage, ["PM0000"], partner="Amazon"))
+        given = [driver.assign(storage, f"user-{n}", list_id=list_id) for n in range(4)]
+        redeem(storage, given[3])
+        asked = [*driver.some_codes(6), "no such code"]
+        known = {each.code: int(each.id) for each in given}
+        with storage.begin() as tx:
+            places = tx.redemptions.places(asked, None, list_id)
+            assert all(places[code] in (place, None) for code, place in known.items())
+            assert places.get("no such code") is None
+            found = tx.redemptions.unused(sorted(place for place in places.values() if place is not None))
+            # Entries may be left out; what is returned is certain.
+            assert found.items() <= dict.fromkeys([int(each.id) for each in given[:3]], FAR).items()
+            report_id, used = tx.reports.new_id(), len(found)
+            lines, orders = range(2, 2 + used), [f"order-{place}" for place in found]
+            uses = Uses(lines, list(found), orders, [START] * used, ["9.90"] * used, [False] * used)
+            tx.redemptions.record(report_id, START, uses)
+            assert tx.redemptions.unused(list(found)) == {}
+            tx.commit()
+        with storage.begin(write=False) as tx:
+            stored = tx.redemptions.of_assignments([str(place) for place in found])
+            rows = tx.reports.rows(report_id, [RowKind.RECORDED], 0, 9)
+        codes = {place: code for code, place in known.items()}
+        assert [(row.line, row.code, row.assignment_id) for row in rows] == [
+            (line, codes[place], str(place)) for line, place in zip(lines, found, strict=True)
+        ]
+        events = [entry.event for entry in driver.outbox(storage)]
+        for place, order_id in zip(found, orders, strict=True):
+            (new,) = stored[str(place)]
+            assert (new.number, new.order_id, new.redeemed_at, new.recorded_at) == (1, order_id, START, START)
+            assert (str(new.amount), new.late) == ("9.90", False)
+            assert new.event in events
+
+    @needs("redemptions")
+    def test_assignments_without_a_redemption_are_paged(self, storage: Storage) -> None:
+        first = driver.a_list(storage, driver.some_codes(5, "X"))
+        second = driver.a_list(storage, driver.some_codes(5, "Y"), tag="summer")
+        driver.link(storage, first, "CMP1")
+        driver.link(storage, second, "CMP2")
+        given = [
+            driver.assign(storage, f"user-{n}", campaign_id=f"CMP{n % 2 + 1}", now=START + n * DAY)
+            for n in range(8)
+        ]
+        redeem(storage, given[2])
+        until = START + 5 * DAY
+        for campaign_id, list_id, expected in (
+            ("CMP1", None, ["user-0", "user-4"]),
+            (None, second, ["user-1", "user-3", "user-5"]),
+            (None, "no id", []),
+        ):
+            for size in (1, 2, 9):
+                with storage.begin(write=False) as tx:
+                    read = partial(tx.redemptions.unredeemed, campaign_id, list_id, until)
+                    found = driver.pages(read, size, None, lambda each: each.id)
+                assert [each.user_id for each in found] == expected
+
+    @needs("redemptions")
+    def test_a_report_and_its_rows_come_back(self, storage: Storage) -> None:
+        with storage.begin() as tx:
+            report = ReconciliationReport(
+                id=tx.reports.new_id(),
+                partner="Puma",
+                list_id=None,
+                uploaded_by="ops",
+                filename="used.csv",
+                sha256="ab" * 32,
+                started_at=START,
+            )
+            other = evolve(report, id=tx.reports.new_id(), partner=None, list_id="7")
+            tx.reports.add(report)
+            tx.reports.add(other)
+            tx.commit()
+        assert int(other.id) > int(report.id)
+        rows = [
+            ReconciledRow(2, RowKind.RECORDED, "A", assignment_id="77"),
+            ReconciledRow(3, RowKind.OTHER_ORDER, "B", "2026-01-01", "order-1", "9.90", "78"),
+            ReconciledRow(5, RowKind.MALFORMED, "x\0\u2028\"'", "yesterday", fault="no time"),
+            ReconciledRow(2**31, RowKind.UNKNOWN_CODE, "C"),
+        ]
+        saved = evolve(report, last_line=5, counts={RowKind.RECORDED: 1, RowKind.MALFORMED: 2})
+        with storage.begin() as tx:
+            for part in (rows[:3], rows[3:]):
+                tx.reports.add_rows(report.id, part)
+            tx.reports.add_rows(other.id, rows[:1])
+            tx.reports.save(saved)
+            tx.commit()
+        with storage.begin() as tx:
+            assert (tx.reports.get(report.id), tx.reports.get("no id")) == (saved, None)
+            for about, expected in (
+                (("ab" * 32, "Puma", None), saved),
+                (("ab" * 32, None, "7"), other),
+                (("ab" * 32, "Puma", "7"), None),
+                (("cd" * 32, "Puma", None), None),
+            ):
+                assert tx.reports.unfinished(*about) == expected
+            assert tx.reports.rows(report.id, tuple(RowKind), 0, 9) == rows
+            assert tx.reports.rows(report.id, tuple(RowKind), 2, 2) == rows[1:3]
+            assert tx.reports.rows(report.id, ERROR_KINDS, 3, 9) == rows[2:]
+            assert tx.reports.rows("no id", ERROR_KINDS, 0, 9) == []
+            tx.reports.save(evolve(saved, finished_at=LATER))
+            assert tx.reports.unfinished("ab" * 32, "Puma", None) is None

@@ -20,12 +20,11 @@ from partner_vouchers.testing.workers import started
 def change_everything(tx: Transaction, list_id: str) -> None:
     """Write through each repository of a transaction."""
     tx.partners.add(Partner("Amazon", START))
-    found = tx.lists.get(list_id)
-    assert found is not None
+    found = driver.require_list(tx, list_id)
     tx.lists.save(evolve(found, name="changed", version=found.version + 1))
     tx.lists.add(driver.unstored_list(tx, tag="spring"))
     tx.campaigns.put(driver.a_link(list_id))
-    driver.assign_in(tx, "user-1", list_id=list_id, key="order-1")
+    driver.inside(tx).codes.assign(user_id="user-1", list_id=list_id, idempotency_key="order-1")
     driver.record(tx, [PartnerAdded(occurred_at=START)])
     upload = tx.uploads.find(list_id, None, None, 1)[0]
     tx.uploads.save(evolve(upload, withdrawn=1))
@@ -65,58 +64,42 @@ class TransactionSuite(StorageHooks):
         with storage.begin() as tx:
             change_everything(tx, list_id)
         assert everything(storage, list_id) == before
-
-    def test_an_exception_undoes_everything(self, storage: Storage) -> None:
-        list_id = driver.a_list(storage, ["A", "B"])
-        before = everything(storage, list_id)
         with pytest.raises(ZeroDivisionError), storage.begin() as tx:
             change_everything(tx, list_id)
             raise ZeroDivisionError
         assert everything(storage, list_id) == before
-
-    def test_a_commit_keeps_everything(self, storage: Storage) -> None:
-        list_id = driver.a_list(storage, ["A", "B"])
-        with storage.begin() as tx:
-            change_everything(tx, list_id)
-            tx.commit()
-        with storage.begin(write=False) as tx:
-            changed = tx.lists.get(list_id)
-            assert changed is not None
-            assert (changed.name, changed.version, changed.campaigns) == ("changed", 2, 1)
-            assert [partner.name for partner in tx.partners.all()] == ["Amazon"]
-            assert tx.lists.with_tag("Puma", "spring") is not None
-            assert [link.campaign_id for link in tx.campaigns.of_list(list_id)] == ["CMP1"]
-            assert tx.keys.get("order-1") is not None
-            assert tx.leases.held("upload", "somebody")
-            assert tx.settings.get("colour") == "green"
-            assert tx.uploads.find(list_id, None, None, 1)[0].withdrawn == 1
-            assert "partner.added" in [entry.event.event_name for entry in tx.audit.entries(None, None, 0, 9)]
-        assert driver.codes_of(driver.require_consistent(storage, list_id)) == ["A"]
-
-    def test_a_code_that_was_taken_and_not_committed_is_given_out_again(self, storage: Storage) -> None:
-        list_id = driver.a_list(storage, ["A", "B"])
-        with storage.begin() as tx:
-            assert driver.codes_of(tx.codes.take(list_id, 1).codes) == ["A"]
-        with pytest.raises(ZeroDivisionError), storage.begin() as tx:
-            driver.assign_in(tx, "user-1", list_id=list_id)
-            raise ZeroDivisionError
-        assert driver.remaining(storage, list_id) == ["A", "B"]
-        given, replayed = driver.assign(storage, "user-2", list_id=list_id)
-        assert (given.code, replayed) == ("A", False)
+        # A code that was taken and not committed is given out again.
+        assert driver.assign(storage, "user-2", list_id=list_id).code == "A"
         driver.require_consistent(storage, list_id)
 
-    def test_what_was_written_is_read_within_the_transaction(self, storage: Storage) -> None:
+    def test_what_was_written_is_read_within_the_transaction_and_kept_by_a_commit(
+        self, storage: Storage
+    ) -> None:
         list_id = driver.a_list(storage, ["A", "B"])
-        with storage.begin() as tx:
-            change_everything(tx, list_id)
-            changed = tx.lists.get(list_id)
-            assert changed is not None
-            assert (changed.name, changed.counts.distributed, changed.campaigns) == ("changed", 1, 1)
+
+        def require_changed(tx: Transaction) -> None:
+            changed = driver.require_list(tx, list_id)
+            assert (changed.name, changed.version) == ("changed", 2)
+            assert (changed.counts.distributed, changed.campaigns) == (1, 1)
+            assert [partner.name for partner in tx.partners.all()] == ["Amazon", "Puma"]
+            assert tx.lists.with_tag("Puma", "spring") is not None
+            assert [link.campaign_id for link in tx.campaigns.of_list(list_id)] == ["CMP1"]
             assert tx.codes.counts(list_id).distributed == 1
             assert driver.codes_of(tx.codes.remaining(list_id, None, 9)) == ["B"]
             assert driver.codes_of(tx.assignments.of_user("user-1")) == ["A"]
             assert tx.keys.get("order-1") is not None
+            assert tx.leases.held("upload", "somebody")
             assert tx.settings.get("colour") == "green"
+            assert tx.uploads.find(list_id, None, None, 1)[0].withdrawn == 1
+            assert tx.audit.entries(None, None, 0, 99)[-1].event == PartnerAdded(occurred_at=START)
+
+        with storage.begin() as tx:
+            change_everything(tx, list_id)
+            require_changed(tx)
+            tx.commit()
+        with storage.begin(write=False) as tx:
+            require_changed(tx)
+        assert driver.codes_of(driver.require_consistent(storage, list_id)) == ["A"]
 
     def test_a_transaction_that_has_ended_cannot_be_used(self, storage: Storage) -> None:
         with storage.begin() as committed:
@@ -161,7 +144,7 @@ class TransactionSuite(StorageHooks):
         list_id = driver.a_list(storage, ["A", "B"])
         seen: list[list[str]] = []
         with storage.begin() as tx:
-            driver.assign_in(tx, "user-1", list_id=list_id)
+            tx.assignments.add(driver.take(tx, list_id, ["user-1"]))
             reader = started(lambda: seen.append(driver.remaining(storage, list_id)))
             reader.join(0.2)
         reader.join(driver.PATIENCE)
@@ -173,15 +156,13 @@ class TransactionSuite(StorageHooks):
         list_id = driver.a_list(storage, ["A", "B", "C"])
         other = able(self.second_connection(storage, tmp_path))
         try:
-            with storage.begin() as tx:
-                tx.campaigns.put(driver.a_link(list_id))
-                tx.commit()
+            driver.link(storage, list_id)
             for version, name in enumerate(["one", "two", "three"], start=2):
                 driver.change(storage, list_id, name=name)
                 with other.begin(write=False) as tx:
                     [(_, linked)] = tx.campaigns.of_campaign("CMP1")
                 assert (linked.name, linked.version) == (name, version)
-                given, _ = driver.assign(other, f"user-{version}", campaign_id="CMP1")
+                given = driver.assign(other, f"user-{version}", campaign_id="CMP1")
                 assert given.snapshot.name == name
                 assert driver.rewards(storage)[-1] == given.event
             assert driver.remaining(storage, list_id) == []
@@ -196,7 +177,7 @@ class TransactionSuite(StorageHooks):
         kept = everything(storage, list_id)
         with storage.begin() as tx:
             tx.settings.put("colour", "red")
-            driver.assign_in(tx, "user-2", list_id=list_id)
+            tx.codes.take(list_id, 1)
         reopened = able(self.reopen(storage, tmp_path))
         try:
             assert everything(reopened, list_id) == kept
@@ -205,8 +186,7 @@ class TransactionSuite(StorageHooks):
                 assert tx.uploads.new_id() not in [
                     upload.id for upload in tx.uploads.find(list_id, None, None, driver.ALL)
                 ]
-            given, _ = driver.assign(reopened, "user-3", list_id=list_id)
-            assert given.code == "B"
+            assert driver.assign(reopened, "user-3", list_id=list_id).code == "B"
             driver.require_consistent(reopened, list_id)
         finally:
             self.close(reopened)
