@@ -200,14 +200,14 @@ class _OnlyTheFirst:
         self._outbox.append(events[:1])
 
 
-_latest = codes.Assignments.latest
+_holding = codes.Assignments.holding
 
 
-@fault(THE_MACHINE, codes.Assignments, "latest")
-def replay_that_emits_a_second_event(self: codes.Assignments, *asked: Any) -> Assignment | None:
-    found = _latest(self, *asked)
-    if found is not None and self._unit.write:
-        self._outbox.append([found.event])
+@fault(THE_MACHINE, codes.Assignments, "holding")
+def replay_that_emits_a_second_event(self: codes.Assignments, *asked: Any) -> Any:
+    found = _holding(self, *asked)
+    if found.held is not None and self._unit.write:
+        self._outbox.append([found.held.event])
     return found
 
 
@@ -231,7 +231,7 @@ def code_assigned_to_whoever_asks(self: codes.Assignments, assignments: Sequence
     "test_a_users_assignments_are_ordered_by_time_ordinal_and_age_of_the_list", codes.Assignments, "of_user"
 )
 def vouchers_of_a_user_in_any_order(self: codes.Assignments, user_id: str) -> list[Assignment]:
-    return list(self._unit.tables.of_user.get(user_id, ()))
+    return self.get_many(self._unit.tables.of_user.get(user_id, ()))
 
 
 # --- idempotency keys ---

@@ -255,11 +255,10 @@ def _by_time(
     found: dict[str, Assignment], self: codes.Assignments, users: Sequence[str], *asked: str | None
 ) -> dict[str, Assignment]:
     campaign_id, list_id = asked
-    every = self._unit.tables.of_user
     mine = {
         user: [
             given
-            for given in every.get(user, ())
+            for given in self.of_user(user)
             if given.campaign_id == campaign_id and (campaign_id is not None or given.list_id == list_id)
         ]
         for user in found

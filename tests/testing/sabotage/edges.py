@@ -72,28 +72,22 @@ def empty_piece_that_is_taken_for_none(
     "test_a_users_assignments_are_ordered_by_time_ordinal_and_age_of_the_list", codes.Assignments, "of_user"
 )
 def vouchers_by_the_text_of_their_lists(self: codes.Assignments, user_id: str) -> list[Assignment]:
-    found = self._unit.tables.of_user.get(user_id, ())
+    found = self.get_many(self._unit.tables.of_user.get(user_id, ()))
     return sorted(found, key=lambda each: (each.assigned_at, each.ordinal, each.list_id))
 
 
 @fault("test_holders_of_a_code_are_found_in_all_lists_the_oldest_first", codes.Assignments, "of_code")
 def holders_by_the_text_of_their_lists(self: codes.Assignments, code: str) -> list[Assignment]:
-    return sorted(self._unit.tables.of_code.get(code, ()), key=lambda each: each.list_id)
+    return sorted(self.get_many(self._unit.tables.of_code.get(code, ())), key=lambda each: each.list_id)
 
 
 _add = codes.Assignments.add
 _TOGETHER = "test_assignments_that_are_stored_together_repeat_no_code_and_no_ordinal"
 
 
-@fault(_TOGETHER, codes.Assignments, "add")
-def ordinal_that_is_only_looked_for_in_what_was_stored_before(
-    self: codes.Assignments, assignments: Sequence[Assignment]
-) -> None:
-    before = set(self._unit.tables.ordinals)
-    for each in assignments:
-        for ordinal in set(self._unit.tables.ordinals) - before:
-            self._unit.log.drop(self._unit.tables.ordinals, ordinal)
-        _add(self, [each])
+@fault("test_a_code_and_an_ordinal_are_assigned_once", codes.Assignments, "_asked")
+def ordinal_that_is_not_looked_for(self: codes.Assignments, *asked: str | None) -> list[Assignment]:
+    return []
 
 
 @fault(_TOGETHER, codes.Assignments, "add")

@@ -46,7 +46,7 @@ def _fault(name: str, named_test: str, *tables: str) -> Fault:
     return Fault(name, named_test, ((MemoryStorage, "begin", _reading_too_early(*tables)),))
 
 
-_GIVEN = ("batches", "assignments", "ordinals", "latest", "of_user", "of_code", "keys", "outbox")
+_GIVEN = ("batches", "assignments", "of_user", "of_code", "keys", "outbox")
 
 
 class _EarlyOwners(imports.MemoryImport):
@@ -105,8 +105,7 @@ RACES = [
     _fault(
         "two codes for a user who asks twice at once",
         "test_a_user_or_a_key_that_asks_twice_at_once_gets_one_code[None]",
-        "latest",
-        "ordinals",
+        "of_user",
     ),
     _fault("lost update", "test_of_two_changes_of_one_version_one_is_stale", "lists"),
     _fault(
