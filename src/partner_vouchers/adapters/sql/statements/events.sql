@@ -50,26 +50,6 @@ DELETE FROM pv_deferred WHERE sink = ? AND state = 'dead'
 -- Part: an event that a sink has not taken.
 d.position, d.event_id, d.key, d.state, d.attempts, d.failures, d.retry_at, d.reason
 
--- deferred_by_key --
--- Part: deferred events, found by their key.
-pv_deferred AS d
-
--- deferred_by_time --
--- Part: deferred events, found by when they are due.
-pv_deferred AS d
-
--- earlier_deferred --
--- Part: deferred events of the same key, found by it.
-pv_deferred AS e
-
--- dead_by_position --
--- Part: dead letters, found by position.
-pv_deferred AS d
-
--- dead_by_id --
--- Part: dead letters, found by the id of the event.
-pv_deferred AS d
-
 -- put_deferred --
 INSERT INTO pv_deferred (sink, position, event_id, key, state, attempts, failures, retry_at, reason)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -87,34 +67,34 @@ WHERE d.position = CAST(p.value AS bigint) AND d.sink = ? ORDER BY d.position
 -- due --
 -- Events to be sent now. One that is not the first of its key must wait: a dead letter that is sent again may have
 -- come before it.
-SELECT {deferred_columns} FROM {deferred_by_time}
+SELECT {deferred_columns} FROM pv_deferred AS d
 WHERE d.sink = ? AND d.retry_at <= ? AND d.position = (
-    SELECT min(e.position) FROM {earlier_deferred} WHERE e.sink = d.sink AND e.key = d.key AND e.state <> 'dead')
+    SELECT min(e.position) FROM pv_deferred AS e WHERE e.sink = d.sink AND e.key = d.key AND e.state <> 'dead')
 ORDER BY d.retry_at, d.position LIMIT ?
 
 -- first_of_keys --
 -- The first event of each key; none for a key without a deferred event.
 SELECT k.value, (
-    SELECT min(d.position) FROM {deferred_by_key} WHERE d.sink = CAST(? AS text) AND d.key = k.value AND d.state <> 'dead')
+    SELECT min(d.position) FROM pv_deferred AS d WHERE d.sink = CAST(? AS text) AND d.key = k.value AND d.state <> 'dead')
 FROM json_each(?) AS k
 
 -- has_deferred --
 -- The order makes the database use the index, and not look through what belongs to other sinks.
-SELECT 1 FROM {deferred_by_key} WHERE d.sink = ? AND d.state <> 'dead' ORDER BY d.key LIMIT 1
+SELECT 1 FROM pv_deferred AS d WHERE d.sink = ? AND d.state <> 'dead' ORDER BY d.key LIMIT 1
 
 -- promote --
 UPDATE pv_deferred SET retry_at = ? WHERE position = ? AND sink = ? AND retry_at IS NULL
 
 -- count_deferred --
-SELECT count(*), min(d.position) FROM {deferred_by_key} WHERE d.sink = ? AND d.state <> 'dead'
+SELECT count(*), min(d.position) FROM pv_deferred AS d WHERE d.sink = ? AND d.state <> 'dead'
 
 -- dead_letters_after --
-SELECT {deferred_columns} FROM {dead_by_position}
+SELECT {deferred_columns} FROM pv_deferred AS d
 WHERE d.sink = ? AND d.state = 'dead' AND d.position > ? ORDER BY d.position LIMIT ?
 
 -- dead_letters_with_ids --
-SELECT {deferred_columns} FROM json_each(?) AS i CROSS JOIN {dead_by_id}
+SELECT {deferred_columns} FROM json_each(?) AS i CROSS JOIN pv_deferred AS d
 WHERE d.sink = ? AND d.state = 'dead' AND d.event_id = i.value ORDER BY d.position
 
 -- count_dead --
-SELECT count(*) FROM {dead_by_position} WHERE d.sink = ? AND d.state = 'dead'
+SELECT count(*) FROM pv_deferred AS d WHERE d.sink = ? AND d.state = 'dead'
