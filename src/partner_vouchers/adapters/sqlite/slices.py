@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -45,8 +46,11 @@ def one_slice(begin: Begin, work: Callable[[SQLiteTransaction, int], None], size
     return rows
 
 
-def in_slices(begin: Begin, work: Callable[[SQLiteTransaction, int], bool]) -> None:
-    """Call `work` with a number of rows, each time in a new transaction, until it returns False."""
+def in_slices(begin: Begin, work: Callable[[SQLiteTransaction, int], bool], until: float = math.inf) -> bool:
+    """Call `work` with a number of rows, each time in a new transaction, until it returns False.
+
+    Return False if the time `until`, of `time.monotonic`, has come before.
+    """
     size = SliceSize()
     more = True
 
@@ -54,5 +58,9 @@ def in_slices(begin: Begin, work: Callable[[SQLiteTransaction, int], bool]) -> N
         nonlocal more
         more = work(tx, rows)
 
-    while more:
+    while True:
         one_slice(begin, do, size)
+        if not more:
+            return True
+        if time.monotonic() >= until:
+            return False
