@@ -15,6 +15,10 @@ IMMEDIATE = "sqlite with IMMEDIATE"
 
 # For tests to which the engine is all the same.
 databases = pytest.mark.parametrize("kind", [LATE, POSTGRES], indirect=True)
+# For tests that start processes: on PostgreSQL in the deep run only.
+databases_by_turns = pytest.mark.parametrize(
+    "kind", [LATE, pytest.param(POSTGRES, marks=pytest.mark.deep)], indirect=True
+)
 postgres = pytest.mark.parametrize("kind", [POSTGRES], indirect=True)
 # For tests of SQLite alone, and for those of savepoints, which need a transaction around them.
 sqlite = pytest.mark.parametrize("kind", [LATE], indirect=True)
