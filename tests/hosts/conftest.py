@@ -12,14 +12,18 @@ from sqlalchemy import URL, Engine, create_engine
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.ports import Storage
-from tests.hosts.kinds import AT_ONCE, KINDS, LISTENER, POSTGRES
+from tests.hosts.kinds import AT_ONCE, KINDS, LATE, LISTENER, POSTGRES
 from tests.hosts.shop import Base, Place, begins_by_itself
 from tests.support.host import FixedClock, Host
 from tests.support.postgres import a_storage, server
 from tests.support.scratch import tmp_path as tmp_path
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(
+    params=[
+        each if each in (LATE, POSTGRES) else pytest.param(each, marks=pytest.mark.deep) for each in KINDS
+    ]
+)
 def kind(request: pytest.FixtureRequest) -> str:
     """Which database, and how the engine is set up."""
     return str(request.param)

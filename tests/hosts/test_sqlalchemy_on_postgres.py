@@ -24,14 +24,20 @@ pytestmark = postgres
 @pytest.mark.parametrize(
     "options",
     [
-        {"connect_args": {"prepare_threshold": 0}},
-        {"connect_args": {"prepare_threshold": None}},
-        {"json_deserializer": lambda text: json.loads(text, parse_float=Decimal)},
-        {"isolation_level": "READ COMMITTED"},
-        {"pool_pre_ping": True, "pool_reset_on_return": None},
-        {"use_native_hstore": False, "client_encoding": "utf8"},
+        {
+            "connect_args": {"prepare_threshold": 0},
+            "json_deserializer": lambda text: json.loads(text, parse_float=Decimal),
+            "isolation_level": "READ COMMITTED",
+        },
+        {
+            "connect_args": {"prepare_threshold": None},
+            "pool_pre_ping": True,
+            "pool_reset_on_return": None,
+            "use_native_hstore": False,
+            "client_encoding": "utf8",
+        },
     ],
-    ids=lambda options: ", ".join(options),
+    ids=["prepares all", "prepares nothing"],
 )
 def test_an_engines_options_do_not_disturb(host: Host, place: Place, options: dict[str, Any]) -> None:
     found = host.a_list("A", "B", "C", "D")
