@@ -1,7 +1,7 @@
 """Long searches for what breaks the promises, which print what they saw.
 
-Run `python -m tests.reliability` with `faults`, `power`, `kills` or `schedules`. What they do stands in
-docs/explanation/reliability.md.
+Run `python -m tests.reliability` with `faults`, `power`, `kills` or `schedules`. docs/explanation/reliability.md says
+what they do.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def faults(directory: Path, options: argparse.Namespace) -> None:
         figures = Figures()
         for path in prepared.values():
             for job in JOBS.values():
-                Trial(job, path, directory).with_each_call_failing(make, figures)
-            run_delivery(path, directory, make, figures)
-        run_opening(directory, make, figures)
+                Trial(job, path, directory).with_each_call_failing(make, figures, step=options.step)
+            run_delivery(path, directory, make, figures, step=options.step)
+        run_opening(directory, make, figures, step=options.step)
         print(f"{fault}: {figures.faults.total()} runs failed at {_told(figures.faults)}")
         print(
             f"    the call ended as {_told(figures.outcomes)}; there after a kill all the same: {figures.came_true}"
@@ -126,6 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.reliability")
     parser.add_argument("run", choices=RUNS)
     parser.add_argument("--seed", type=int, default=1, help="of all chance (default: %(default)s)")
+    parser.add_argument("--step", type=int, default=1, help="of `faults`: of so many calls one fails")
     parser.add_argument("--rounds", type=int, default=10, help="of `power` (default: %(default)s)")
     parser.add_argument("--kills", type=int, default=1000, help="of `kills` (default: %(default)s)")
     parser.add_argument(

@@ -7,16 +7,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from itertools import permutations
 from pathlib import Path
 
 from attrs import evolve
 
-from partner_vouchers import Assignment, PerPartner, RepeatPolicy, Reward, Status
+from partner_vouchers import Assignment, Limit, PerPartner, RepeatPolicy, Reservation, Reward, Status
 from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.assignment import BatchOutcome
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import PartnerVouchersError, StorageError
 from partner_vouchers.ports import OutboxEntry, Rejection, Storage
 from tests.concurrency.state import checked
@@ -28,11 +30,18 @@ ONE, TWO = "1", "2"
 
 
 class Shop(Host):
-    """A backend that has a sink, which remembers what arrives."""
+    """A backend that has a sink, which remembers what arrives.
+
+    Attributes:
+        reserved: the id of the reservation that it has at first.
+        given: the id of the assignment that it has at first, of the code A2.
+    """
 
     def __init__(self, storage: Storage) -> None:
         super().__init__(storage, FixedClock(), duplicates=PerPartner())
         self.sink = _Sink()
+        self.reserved = "".join(each.id for each in self.vouchers.codes.reservations(user_id="rob"))
+        self.given = "".join(each.id for each in self.vouchers.codes.of_user("amy"))
 
 
 class _Sink:
@@ -49,11 +58,16 @@ class _Sink:
 Act = Callable[[Shop], object]
 
 
+def _reserve(host: Shop, user_id: str) -> Reservation:
+    return host.vouchers.codes.reserve(campaign_id="CMP", user_id=user_id, ttl=timedelta(hours=1))
+
+
 def _create(host: Shop) -> str:
     return host.vouchers.lists.create(partner="Puma", tag="new", name="New", expires_at=EXPIRY).id
 
 
-# The lists of the shop: ONE with three codes and a campaign, TWO with two, in the same campaign, of the same scope.
+# The lists of the shop: ONE with five codes and a campaign, TWO with two, in the same campaign, of the same scope. Of
+# ONE, a code is reserved and another one is given out.
 SINGLE: dict[str, Act] = {
     "assign to ann": lambda host: host.vouchers.codes.assign(campaign_id="CMP", user_id="ann"),
     "assign to ann too": lambda host: host.vouchers.codes.assign(campaign_id="CMP", user_id="ann"),
@@ -66,6 +80,16 @@ SINGLE: dict[str, Act] = {
     ),
     "assign to many": lambda host: host.vouchers.codes.assign_many(["ann", "dan"], campaign_id="CMP"),
     "assign to all or nobody": lambda host: host.vouchers.codes.assign_many(["e1", "e2", "e3"], list_id=ONE),
+    "reserve": lambda host: _reserve(host, "cleo"),
+    "reserve too": lambda host: _reserve(host, "cleo"),
+    "confirm": lambda host: host.vouchers.codes.confirm(host.reserved),
+    "release": lambda host: host.vouchers.codes.release(host.reserved),
+    "assign what is reserved": lambda host: host.vouchers.codes.assign(list_id=ONE, user_id="rob"),
+    "revoke": lambda host: host.vouchers.codes.revoke(host.given, reason="refund"),
+    "restock": lambda host: host.vouchers.codes.revoke(host.given, restock=True, force=True),
+    "redeem": lambda host: host.vouchers.redemptions.add("A2", "order-1"),
+    "redeem for another order": lambda host: host.vouchers.redemptions.add("A2", "order-2"),
+    "limit": lambda host: host.vouchers.campaigns.set_limits("CMP", [Limit(1, per="campaign")]),
     "edit": lambda host: host.vouchers.lists.edit(ONE, name="A", version=1),
     "edit too": lambda host: host.vouchers.lists.edit(ONE, name="B", version=1),
     "pause": lambda host: host.vouchers.lists.pause(ONE),
@@ -182,7 +206,9 @@ def _act(act: Act, host: Shop) -> object:
 
 
 def _furnish(host: Shop) -> None:
-    host.a_list("A1", "A2", "A3", tag="one", campaign="CMP", priority=0)
+    host.a_list("A1", "A2", "A3", "A4", "A5", tag="one", campaign="CMP", priority=0)
+    host.vouchers.codes.reserve(list_id=ONE, user_id="rob", ttl=timedelta(hours=1))
+    host.give(ONE, "amy")
     host.a_list("B1", "B2", tag="two", campaign="CMP", priority=1)
 
 
@@ -192,7 +218,11 @@ def _outcome(host: Shop, results: Sequence[object]) -> object:
         (
             view,
             host.left(view.id),
-            [(held.user_id, held.code) for held in host.vouchers.codes.assignments(view.id)],
+            [
+                (held.user_id, held.code, held.revoked_at, held.redeemed_at)
+                for held in host.vouchers.codes.assignments(view.id)
+            ],
+            [(made.user_id, made.code) for made in host.vouchers.codes.reservations(list_id=view.id)],
         )
         for view in host.vouchers.lists.find(sort="created_at", limit=1000).items
     ]
@@ -205,6 +235,8 @@ def _answer(result: object) -> object:
             return result.code
         case Reward():
             return result.user_id, result.code, result.replayed
+        case Reservation():
+            return result.user_id, result.code, result.state, result.replayed
         case BatchOutcome():
             return [_answer(reward) for reward in result.rewards], result.unserved
         case _:
@@ -218,7 +250,13 @@ def _require_invariants(host: Shop, results: Sequence[object]) -> None:
     host.vouchers.uploads.recover()
     host.vouchers.events.deliver(host.sink)
     arrived = [entry.id for entry in host.sink.arrived]
-    assert sorted(arrived) == sorted(entry.id for entry in host.outbox()), "not each event once"
+    revoked = {(each.user_id, each.code) for each in _all_held(host) if each.revoked_at is not None}
+    missing = [entry.event for entry in host.outbox() if entry.id not in arrived]
+    assert len(set(arrived)) == len(arrived), "an event came again"
+    assert all(
+        isinstance(event, VoucherRewarded) and (event.user_id, event.voucher_code) in revoked
+        for event in missing
+    ), "an event was lost"
     latest: dict[str, int] = {}
     for entry in host.sink.arrived:
         assert latest.get(entry.event.ordering_key, 0) < entry.position, "events came in the wrong order"
@@ -228,7 +266,7 @@ def _require_invariants(host: Shop, results: Sequence[object]) -> None:
     for view in host.vouchers.lists.find(limit=1000).items:
         state = checked(host.vouchers, host.storage, view.id)
         if view.status is not Status.ARCHIVED:
-            counted.update(state.codes)
+            counted.update(state.known_codes)
         users.update((held.user_id, held.campaign_id) for held in state.given if held.campaign_id)
         uploads = host.vouchers.uploads.find(list_id=view.id).items
         assert not any(upload.is_running for upload in uploads)

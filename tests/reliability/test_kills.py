@@ -17,7 +17,7 @@ from tests.support.postgres import Server
 
 
 def test_what_was_told_stands_after_kills(tmp_path: Path) -> None:
-    town = run_kills(f"sqlite {tmp_path / 'vouchers.db'}", tmp_path, random.Random(), 40, check_every=20)
+    town = run_kills(f"sqlite {tmp_path / 'vouchers.db'}", tmp_path, random.Random(1), 40, check_every=20)
     assert town.kills.total() >= 40
     assert town.told.keys() == town.in_flight.keys() == set(STAFF.values())
 
@@ -26,7 +26,7 @@ def test_what_was_told_stands_after_kills(tmp_path: Path) -> None:
 def test_what_was_told_stands_after_kills_of_processes_and_of_their_server(
     tmp_path: Path, own_server: Server
 ) -> None:
-    town = run_server_kills(own_server, tmp_path, random.Random(), 24, strikes=1, check_every=24)
+    town = run_server_kills(own_server, tmp_path, random.Random(1), 24, strikes=1, check_every=24)
     assert town.kills.total() >= 24
     assert town.strikes is not None
     assert town.strikes.kills.total() >= 1
@@ -42,7 +42,7 @@ def test_a_server_that_tells_of_commits_before_they_are_on_disk_would_be_found(
         run_server_kills(
             own_server,
             tmp_path,
-            random.Random(),
+            random.Random(1),
             6,
             strikes=20,
             check_every=6,
@@ -53,5 +53,5 @@ def test_a_server_that_tells_of_commits_before_they_are_on_disk_would_be_found(
 def test_a_storage_that_gives_what_it_took_in_another_transaction_would_be_found(tmp_path: Path) -> None:
     path = tmp_path / "vouchers.db"
     with pytest.raises(AssertionError) as found:
-        run_kills(f"sqlite {path}", tmp_path, random.Random(), 300, check_every=20, of_workers=f"torn {path}")
+        run_kills(f"sqlite {path}", tmp_path, random.Random(1), 300, check_every=20, of_workers=f"torn {path}")
     assert found.traceback[-1].name == "checked"

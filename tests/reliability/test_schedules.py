@@ -23,10 +23,13 @@ BACKENDS = ["memory", "sqlite"]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_calls_made_at_once_come_to_what_they_come_to_in_some_order(backend: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scenes", [6, pytest.param(40, marks=pytest.mark.deep)])
+def test_calls_made_at_once_come_to_what_they_come_to_in_some_order(
+    backend: str, scenes: int, tmp_path: Path
+) -> None:
     figures = Figures()
-    explore(Shops(backend, tmp_path), random.Random(), figures, scenes=10, schedules=5)
-    assert figures.schedules[backend] == 50
+    explore(Shops(backend, tmp_path), random.Random(scenes), figures, scenes=scenes, schedules=5)
+    assert figures.schedules[backend] == 5 * scenes
 
 
 # --- would it be seen? -----------------------------------------------------------------------------------------
