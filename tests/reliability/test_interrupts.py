@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -24,6 +24,13 @@ from partner_vouchers.domain.promo_events import VoucherRewarded
 from tests.support.host import PATIENCE, FixedClock, Host, some_codes
 from tests.support.interrupts import AROUND_TRANSACTIONS, interrupted_at
 from tests.support.scratch import tmp_path as tmp_path
+
+
+class Tried(Protocol):
+    """Makes calls, each interrupted at another instruction."""
+
+    def __call__(self, call: Callable[[int], BaseException | None], step: int = 1) -> None: ...
+
 
 SAMPLE = 30
 """How many instructions of a call the quick suite tries."""
@@ -40,14 +47,14 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
 
 
 @pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.deep)], ids=["sample", "all"])
-def tried(request: pytest.FixtureRequest) -> Callable[[Callable[[int], BaseException | None]], None]:
-    """Try a call with each instruction, or with some."""
+def tried(request: pytest.FixtureRequest) -> Tried:
+    """Try a call with each of its instructions, or every `step`-th one, or with a few."""
 
-    def try_some(call: Callable[[int], BaseException | None]) -> None:
+    def try_some(call: Callable[[int], BaseException | None], step: int = 1) -> None:
         if request.param:
-            instruction = 1
+            instruction = step
             while call(instruction) is not None:
-                instruction += 1
+                instruction += step
             return
         # The first ones and the last ones, where transactions begin and end, and some in between.
         last = 1
@@ -58,9 +65,6 @@ def tried(request: pytest.FixtureRequest) -> Callable[[Callable[[int], BaseExcep
             call(chosen.randrange(1, 2 * last))
 
     return try_some
-
-
-Tried = Callable[[Callable[[int], BaseException | None]], None]
 
 
 def everybody_goes_on(host: Host, list_id: str) -> None:
@@ -121,7 +125,7 @@ def test_a_change_of_a_list_is_made_whole_or_not_at_all(host: Host, tried: Tried
         everybody_goes_on(host, found.id)
         return interrupt
 
-    tried(call)
+    tried(call, step=5)
     assert len(host.events(ListEdited)) == host.vouchers.lists.get(found.id).version - 1
 
 
@@ -133,7 +137,7 @@ def test_reading_keeps_nobody_waiting(host: Host, tried: Tried) -> None:
         everybody_goes_on(host, found.id)
         return interrupt
 
-    tried(call)
+    tried(call, step=5)
 
 
 @pytest.mark.timeout(1800)
@@ -163,7 +167,7 @@ def test_an_upload_is_made_whole_or_not_at_all(host: Host, tried: Tried) -> None
         assert host.vouchers.uploads.explain_duplicate(found.id, taken) is not None
         return interrupt
 
-    tried(call)
+    tried(call, step=5)
 
 
 def test_a_hosts_transaction_goes_on(host: Host, tried: Tried, tmp_path: Path) -> None:
@@ -195,13 +199,13 @@ def test_a_hosts_transaction_goes_on(host: Host, tried: Tried, tmp_path: Path) -
         with closing(sqlite3.connect(tmp_path / "vouchers.db")) as connection:
             return within(connection, connection.commit, instruction)
 
-    tried(call)
+    tried(call, step=5)
     nothing_is_half_done(host, found.id)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
 @pytest.mark.parametrize("place", ["memory", "sqlite"])
-@pytest.mark.parametrize("alarms", [30, pytest.param(3_000, marks=pytest.mark.deep)])
+@pytest.mark.parametrize("alarms", [30, pytest.param(500, marks=pytest.mark.deep)])
 def test_an_alarm_may_go_off_at_any_time(tmp_path: Path, place: str, alarms: int) -> None:
     where = "memory" if place == "memory" else str(tmp_path / "alarms.db")
     ran = subprocess.run(
@@ -244,6 +248,6 @@ def test_a_leader_of_a_shared_commit_loses_its_own_call_alone(tmp_path: Path, tr
             assert [assign(user) for user in others] == codes[:3]
             return interrupt
 
-        tried(call)
+        tried(call, step=5)
     nothing_is_half_done(host, found.id)
     storage.close()

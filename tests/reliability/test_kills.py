@@ -53,5 +53,7 @@ def test_a_server_that_tells_of_commits_before_they_are_on_disk_would_be_found(
 def test_a_storage_that_gives_what_it_took_in_another_transaction_would_be_found(tmp_path: Path) -> None:
     path = tmp_path / "vouchers.db"
     with pytest.raises(AssertionError) as found:
-        run_kills(f"sqlite {path}", tmp_path, random.Random(1), 300, check_every=20, of_workers=f"torn {path}")
+        run_kills(
+            f"sqlite {path}", tmp_path, random.Random(1), 300, check_every=20, of_workers=f"torn {path}"
+        )
     assert found.traceback[-1].name == "checked"
