@@ -7,6 +7,7 @@ what they do.
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 import sqlite3
 import time
@@ -141,6 +142,8 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=400, help="of `schedules` (default: %(default)s)")
     parser.add_argument("--schedules", type=int, default=25, help="of each scene (default: %(default)s)")
     options = parser.parse_args()
+    # Refusals and recoveries are what these runs are about.
+    logging.disable()
     started = time.monotonic()
     with TemporaryDirectory() as directory:
         RUNS[options.run](Path(directory), options)
