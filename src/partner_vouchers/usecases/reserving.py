@@ -26,7 +26,9 @@ def require_reservation(tx: Transaction, reservation_id: str, now: datetime) -> 
         UnknownReservation: there is none with this id, or it ended more than 30 days before `now`.
     """
     held = _held(tx, reservation_id)
-    found = tx.reservations.get(reservation_id) if held is None else held_code(held)
+    if held is not None:
+        return held_code(held)
+    found = tx.reservations.get(reservation_id) if could_be_id(reservation_id) else None
     return _kept(found, reservation_id, now)
 
 
@@ -47,7 +49,7 @@ def _require_locked(tx: Transaction, reservation_id: str, now: datetime) -> Lock
     held = _held(tx, reservation_id)
     if held is not None:
         return LockedReservation(held_code(held), held.ordinal, held.snapshot)
-    found = tx.reservations.get_for_update(reservation_id)
+    found = tx.reservations.get_for_update(reservation_id) if could_be_id(reservation_id) else None
     if found is None:
         raise UnknownReservation(reservation_id=reservation_id)
     _kept(found.reservation, reservation_id, now)
