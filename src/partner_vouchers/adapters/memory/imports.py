@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from typing import cast
 
 from partner_vouchers import ports
 from partner_vouchers.adapters.memory.tables import Batch, Place, Tables
 from partner_vouchers.adapters.memory.transaction import MemoryTransaction
+from partner_vouchers.adapters.memory.unit import UndoLog
+from partner_vouchers.adapters.simple import SimpleImport
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.domain.uploads import MAX_KEPT_FAULTS, RowFault, RowFaultKind, Upload
+from partner_vouchers.domain.uploads import RowFault, RowFaultKind, Upload
 from partner_vouchers.errors import StorageError, UploadInterrupted
 from partner_vouchers.locks import Recoverable
 from partner_vouchers.ports import Judge
@@ -24,7 +24,7 @@ Full = Callable[[], tuple[RowFaultKind, str]]
 KeepAlive = Callable[[ports.Transaction], None]
 
 
-class MemoryImport(Recoverable, ports.CodeImport):
+class MemoryImport(Recoverable, SimpleImport):
     """The codes of one upload on their way into a list.
 
     A claimed code is entered among the owners of its scope at once, as one of a batch that is not published.
@@ -34,77 +34,43 @@ class MemoryImport(Recoverable, ports.CodeImport):
 
     def __init__(
         self,
+        storage: ports.Storage,
         tables: Tables,
-        begin: Callable[[], AbstractContextManager[MemoryTransaction]],
         upload: Upload,
         scope: str,
         counts: Callable[[State], bool],
     ) -> None:
+        super().__init__(storage, upload, scope, counts)
         self._tables = tables
-        self._begin = begin
-        self._upload = upload
-        self._scope = scope
-        self._counts = counts
-        self._lines: list[int] = []
-        self._codes: list[str] = []
-        self._faults: list[RowFault] = []
-        self._refused: Counter[RowFaultKind] = Counter()
         self._batch = Batch(upload.list_id)
-        self._batch_lines: list[int] = []
-        self._accepted: list[tuple[int, str]] = []
         self._surplus: dict[str, int] = {}
         self._reserved: set[str] = set()
-        self._is_claimed = False
-
-    def add(self, lines: Sequence[int], codes: Sequence[str]) -> None:
-        self._lines.extend(lines)
-        self._codes.extend(codes)
-
-    def refuse(self, faults: Sequence[RowFault]) -> None:
-        self._refused.update(fault.kind for fault in faults)
-        self._faults.extend(faults[: MAX_KEPT_FAULTS - len(self._faults)])
 
     def check(self, judge: Judge, full: Full) -> None:
         own: dict[str, Place] = {}
-        for start in range(0, len(self._codes), SLICE):
-            with self._begin():
+        for start in range(0, len(self._rows), SLICE):
+            with self.storage.begin():
                 self._sift(start, own, judge, full)
 
     def claim(self, judge: Judge, full: Full, keep_alive: KeepAlive) -> None:
-        for start in range(0, len(self._codes), SLICE):
-            with self._begin() as tx:
+        for start in range(0, len(self._rows), SLICE):
+            with self.storage.begin() as tx:
                 if start == 0:
                     keep_alive(tx)
-                    earlier = self._tables.batches.get(self._upload.id)
+                    earlier = self._tables.batches.get(self.upload.id)
                     if earlier is not None:
                         earlier.give_up()
-                    tx.unit.log.put(self._tables.batches, self._upload.id, self._batch)
+                    _log(tx).put(self._tables.batches, self.upload.id, self._batch)
                 self._require_not_given_up()
-                self._sift(start, self._tables.owners.setdefault(self._scope, {}), judge, full)
+                self._sift(start, self._tables.owners.setdefault(self.scope, {}), judge, full)
                 keep_alive(tx)
                 tx.commit()
         self._is_claimed = True
 
-    def held_before(self, limit: int) -> tuple[int, list[tuple[int, str]]]:
-        with self._begin():
-            found = [(line, code) for line, code in self._accepted if self._was_given(code)]
-        return len(found), found[:limit]
-
-    @property
-    def refused(self) -> dict[RowFaultKind, int]:
-        return dict(self._refused)
-
-    def sample(self, limit: int) -> list[RowFault]:
-        return heapq.nsmallest(limit, self._faults, key=_line)
-
-    def save_faults(self, keep_alive: KeepAlive) -> None:
-        in_order = sorted(self._faults, key=_line)
-        with self._begin() as tx:
-            # A list takes its uploads with it: without it there is no entry to keep anything with.
-            self._tables.list(self._upload.list_id)
-            tx.unit.log.put(self._tables.faults, self._upload.id, in_order)
-            keep_alive(tx)
-            tx.commit()
+    def store_faults(self, tx: ports.Transaction, faults: Sequence[RowFault]) -> None:
+        # A list takes its uploads with it: without it there is no entry to keep anything with.
+        self._tables.list(self.upload.list_id)
+        _log(tx).put(self._tables.faults, self.upload.id, list(faults))
 
     def publish(self, tx: ports.Transaction) -> int:
         """Make the claimed codes available when `tx` commits.
@@ -140,10 +106,9 @@ class MemoryImport(Recoverable, ports.CodeImport):
     def _sift(self, start: int, claimed: dict[str, Place], judge: Judge, full: Full) -> None:
         """Enter the free ones of a slice of the codes into `claimed` and the batch, and refuse the others."""
         batch = self._batch
-        owners = self._tables.owners.get(self._scope, {})
+        owners = self._tables.owners.get(self.scope, {})
         room = self._tables.list(batch.list_id).counts.capacity_left - len(batch.codes)
-        for index in range(start, min(start + SLICE, len(self._codes))):
-            line, code = self._lines[index], self._codes[index]
+        for line, code in self._rows[start : start + SLICE]:
             place = claimed.get(code) or owners.get(code)
             holder = None if place is None else self._holder(*place)
             if holder is None and code in self._surplus:
@@ -158,25 +123,19 @@ class MemoryImport(Recoverable, ports.CodeImport):
                     self._reserved.add(code)
                 claimed[code] = (batch, len(batch.codes))
                 batch.codes.append(code)
-                self._batch_lines.append(line)
                 self._accepted.append((line, code))
                 room -= 1
 
     def _holder(self, batch: Batch, place: int) -> Holder | None:
         if batch is self._batch:
-            return Holder(batch.list_id, self._batch_lines[place])
-        return Holder(batch.list_id) if self._tables.is_held(batch, place, self._counts) else None
+            return Holder(batch.list_id, self._accepted[place][0])
+        return Holder(batch.list_id) if self._tables.is_held(batch, place, self.counts) else None
 
-    def _was_given(self, code: str) -> bool:
-        lists = self._tables.lists
-        assignments = self._tables.assignments
-        found = (lists[assignments[each].list_id] for each in self._tables.of_code.get(code, ()))
-        given = any(each.scope == self._scope and not self._counts(each.state) for each in found)
-        retired = any(
-            lists[list_id].scope == self._scope and not self._counts(lists[list_id].state)
-            for list_id, _ in self._tables.retired.get(code, ())
-        )
-        return given or retired or code in self._reserved
+    def _was_given(self, tx: ports.Transaction, code: str) -> bool:
+        retired = (self._tables.lists[list_id] for list_id, _ in self._tables.retired.get(code, ()))
+        used = any(each.scope == self.scope and not self.counts(each.state) for each in retired)
+        held = code in self._tables.of_code and super()._was_given(tx, code)
+        return used or held or code in self._reserved
 
     def _is_reserved(self, batch: Batch, place: int) -> bool:
         return (
@@ -187,8 +146,8 @@ class MemoryImport(Recoverable, ports.CodeImport):
 
     def _require_not_given_up(self) -> None:
         if self._batch.given_up:
-            raise UploadInterrupted(upload_id=self._upload.id)
+            raise UploadInterrupted(upload_id=self.upload.id)
 
 
-def _line(fault: RowFault) -> int:
-    return fault.line
+def _log(tx: ports.Transaction) -> UndoLog:
+    return cast(MemoryTransaction, tx).unit.log

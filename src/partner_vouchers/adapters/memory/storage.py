@@ -75,7 +75,7 @@ class MemoryStorage(ports.Storage):
 
     def import_codes(self, upload: Upload, scope: str, counts: Callable[[State], bool]) -> MemoryImport:
         """Open the import of an upload's codes."""
-        return MemoryImport(self._tables, self.begin, upload, scope, counts)
+        return MemoryImport(self, self._tables, upload, scope, counts)
 
     def reclaim(self, seconds: float | None = None) -> None:
         """Do nothing: what a removed list leaves behind are entries of its codes, which are taken over."""
