@@ -160,6 +160,11 @@ class Host:
                     for log in uploads.values()
                     for upload in log
                 },
+                "limits": {
+                    link.campaign_id: tx.limits.get(link.campaign_id)
+                    for each in lists
+                    for link in tx.campaigns.of_list(each.id)
+                },
                 "outbox": events,
                 "audit": tx.audit.entries(None, None, 0, _ALL),
             }
