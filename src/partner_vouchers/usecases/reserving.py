@@ -25,6 +25,7 @@ def require_reservation(tx: Transaction, reservation_id: str, now: datetime) -> 
     Raises:
         UnknownReservation: there is none with this id, or it ended more than 30 days before `now`.
     """
+    _require_possible(reservation_id)
     held = _held(tx, reservation_id)
     if held is not None:
         return held_code(held)
@@ -32,10 +33,15 @@ def require_reservation(tx: Transaction, reservation_id: str, now: datetime) -> 
     return _kept(found, reservation_id, now)
 
 
+def _require_possible(reservation_id: str) -> None:
+    if not could_be_id(reservation_id):
+        raise UnknownReservation(reservation_id=reservation_id)
+
+
 def _held(tx: Transaction, reservation_id: str) -> Assignment | None:
     """Return the assignment of a user who held the code already."""
     assignment_id = held_assignment_id(reservation_id)
-    if assignment_id is None or not could_be_id(assignment_id):
+    if assignment_id is None:
         return None
     return next(iter(tx.assignments.get_many([assignment_id])), None)
 
@@ -46,6 +52,7 @@ def _require_locked(tx: Transaction, reservation_id: str, now: datetime) -> Lock
     Raises:
         UnknownReservation: see `require_reservation`.
     """
+    _require_possible(reservation_id)
     held = _held(tx, reservation_id)
     if held is not None:
         return LockedReservation(held_code(held), held.ordinal, held.snapshot)
