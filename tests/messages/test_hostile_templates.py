@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs limits on a process")
 
 
-@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.deep)])
+@pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.deep)])
 def test_hostile_templates_end_in_one_typed_error(step: int) -> None:
     from tests.support.hostile import HARMLESS, SOURCES
 
