@@ -77,7 +77,7 @@ def reconciled(
         partner: the partner whose file it is, or None.
         list_id: the list that the file is about, or None.
     """
-    left = narrowed(entries, partner=partner, list_id=list_id)
+    left = narrowed(entries, partner=partner, list_id=list_id) if entries else ()
     if not left:
         return RowKind.UNKNOWN_CODE, None
     if len(left) > 1:
@@ -88,8 +88,7 @@ def reconciled(
         if order_id is not None and entry.reverted(order_id):
             return RowKind.REVERTED, entry
         if known is not None:
-            same = order_id is None or known.order_id in (None, order_id)
-            return (RowKind.KNOWN_ALREADY if same else RowKind.OTHER_ORDER), entry
+            return kind_of_repeat(known.order_id, order_id), entry
         if order_id is None:
             return RowKind.REVERTED, entry
     return _KIND_OF_STATE[entry.state], entry
@@ -102,6 +101,12 @@ _KIND_OF_STATE: Final = {
     EntryState.RESERVED: RowKind.RESERVED,
     EntryState.REVOKED: RowKind.REVOKED,
 }
+
+
+def kind_of_repeat(known_order_id: str | None, order_id: str | None) -> RowKind:
+    """Return the kind of a row about a code that was redeemed with an order, or without one."""
+    same = order_id is None or known_order_id in (None, order_id)
+    return RowKind.KNOWN_ALREADY if same else RowKind.OTHER_ORDER
 
 
 FIRST_USE: Final = _KIND_OF_STATE[EntryState.HELD]

@@ -16,7 +16,6 @@ class Uses(NamedTuple):
     """First redemptions of assignments, as columns: a list for each, because a file can have very many.
 
     Attributes:
-        lines: the line of the file that tells each.
         places: the assignment of each, as `Redemptions.places` returned it.
         order_ids: the orders, or None.
         redeemed_at: when the codes were used.
@@ -24,7 +23,6 @@ class Uses(NamedTuple):
         late: whether each was used after the expiry of its list.
     """
 
-    lines: Sequence[int]
     places: Sequence[int]
     order_ids: Sequence[str | None]
     redeemed_at: Sequence[datetime]
@@ -71,13 +69,21 @@ class Redemptions(Protocol):
         del places
         return {}
 
-    def record(self, report_id: str, recorded_at: datetime, uses: Uses) -> None:
+    def used(self, places: Sequence[int]) -> dict[int, str | None]:
+        """Return the orders of entries whose only redemption was not reverted; None for one that has no order.
+
+        It follows `unused` in the same transaction, which has locked the entries. Entries may be left out. It has a
+        body, which leaves out all.
+        """
+        del places
+        return {}
+
+    def record(self, recorded_at: datetime, uses: Uses) -> None:
         """Store the first redemption of each of some entries that `unused` returned in this transaction.
 
-        Each is stored with its event, as by `add`, and with its row of the report, as by `Reports.add_rows`. It has a
-        body, for a storage that has no `unused` of its own.
+        Each is stored with its event, as by `add`. It has a body, for a storage that has no `unused` of its own.
         """
-        del report_id, recorded_at
+        del recorded_at
         if uses.places:
             raise StorageError(
                 reason="`unused` returned none of these entries; a storage that has it has `record`"
@@ -155,6 +161,26 @@ class Reports(Protocol):
     def add_rows(self, report_id: str, rows: Sequence[ReconciledRow]) -> None:
         """Store rows of a report, each with a line that no stored row has."""
         ...
+
+    def add_found(
+        self,
+        report_id: str,
+        kind: RowKind,
+        lines: Sequence[int],
+        codes: Sequence[str],
+        places: Sequence[int],
+    ) -> None:
+        """Store rows of one kind about codes that users have, as columns; `places` are their assignments as numbers.
+
+        It has a body, which calls `add_rows`.
+        """
+        self.add_rows(
+            report_id,
+            [
+                ReconciledRow(line, kind, code, assignment_id=str(place))
+                for line, code, place in zip(lines, codes, places, strict=True)
+            ],
+        )
 
     def rows(
         self, report_id: str, kinds: Collection[RowKind], after_line: int, limit: int

@@ -25,6 +25,7 @@ from partner_vouchers.domain.reconciliation import (
     ReconciliationReport,
     RowKind,
     alarm,
+    kind_of_repeat,
     read_amount,
     read_cells,
     reconciled,
@@ -69,6 +70,7 @@ class _Span:
         order_ids: in which orders, or None.
         faults: why rows cannot be read, by index.
         places: where the entries of their codes are; see `ports.Redemptions.places`.
+        place_of_row: the place of the code of each row, or 0.
     """
 
     def __init__(self, rows: RedemptionRows, zone: tzinfo, now: datetime) -> None:
@@ -80,6 +82,7 @@ class _Span:
         for index in compress(range(len(surplus)), surplus):
             self.faults[index] = "the row has more columns than the first row names"
         self.places: dict[str, int | None] = {}
+        self.place_of_row: list[int] = []
 
     def look_up(self, tx: Transaction, partner: str | None, list_id: str | None) -> None:
         """Find the places of the codes."""
@@ -87,14 +90,14 @@ class _Span:
         if self.faults:
             codes = (code for index, code in enumerate(codes) if index not in self.faults)
         self.places = tx.redemptions.places(list(dict.fromkeys(codes)), partner, list_id)
+        self.place_of_row = [self.places.get(code) or 0 for code in self.rows.codes]
 
     def split(self) -> tuple[list[int], list[int]]:
         """Return the rows whose code has one place and is in no other row, and all others, by their indexes.
 
         The first are in the order of the places, in which a storage writes them fastest; the others in that of lines.
         """
-        codes, faults = self.rows.codes, self.faults
-        places = [self.places.get(code) or 0 for code in codes]
+        codes, places, faults = self.rows.codes, self.place_of_row, self.faults
         single, others = list(range(len(codes))), list[int]()
         if 0 in places or len(self.places) < len(codes):
             times = Counter(codes)
@@ -282,7 +285,7 @@ class Reconciliation:
         while single:
             some = single[: slices.count]
             del single[: slices.count]
-            report, left = self._in_slice(slices, self._record_first_uses, report, span, some)
+            report, left = self._in_slice(slices, self._take_common, report, span, some)
             others += left
             yield report, len(some) - len(left)
         others.sort()
@@ -302,33 +305,44 @@ class Reconciliation:
         self.wiring.pause(_PAUSE_SECONDS)
         return done
 
-    def _record_first_uses(
-        self, tx: Transaction, report: ReconciliationReport, span: _Span, some: Sequence[int]
+    def _take_common(
+        self, tx: Transaction, report: ReconciliationReport, span: _Span, indexes: Sequence[int]
     ) -> tuple[ReconciliationReport, list[int]]:
-        """Record what most rows say: that a code was used which a user has. Return the indexes of the other rows."""
+        """Reconcile what most rows say: a code that a user has was used, or is known to be. Return the other rows."""
         now = self.wiring.now()
         self._keep_lease(tx, report, now)
-        places = [span.places[span.rows.codes[index]] or 0 for index in some]
-        unused = tx.redemptions.unused(places)
-        left: list[int] = []
-        if len(unused) < len(places):
-            left = [index for index, place in zip(some, places, strict=True) if place not in unused]
-            some = [index for index, place in zip(some, places, strict=True) if place in unused]
-            places = [place for place in places if place in unused]
-        redeemed_at = [span.redeemed_at[index] for index in some]
+        places = span.place_of_row
+        unused = tx.redemptions.unused([places[index] for index in indexes])
+        known, left = list[int](), list[int]()
+        if len(unused) < len(indexes):
+            others = [index for index in indexes if places[index] not in unused]
+            indexes = [index for index in indexes if places[index] in unused]
+            used = tx.redemptions.used([places[index] for index in others])
+            for index in others:
+                order_id, place = span.order_ids[index], places[index]
+                is_known = place in used and kind_of_repeat(used[place], order_id) is RowKind.KNOWN_ALREADY
+                # An order that was missing is filled in.
+                is_same = is_known and (order_id is None or used[place] is not None)
+                (known if is_same else left).append(index)
+        redeemed_at = [span.redeemed_at[index] for index in indexes]
         tx.redemptions.record(
-            report.id,
             now,
             Uses(
-                [span.rows.lines[index] for index in some],
-                places,
-                [span.order_ids[index] for index in some],
+                [places[index] for index in indexes],
+                [span.order_ids[index] for index in indexes],
                 redeemed_at,
-                [span.rows.amounts[index] or None for index in some],
-                [at > unused[place] for at, place in zip(redeemed_at, places, strict=True)],
+                [span.rows.amounts[index] or None for index in indexes],
+                [at > unused[places[index]] for at, index in zip(redeemed_at, indexes, strict=True)],
             ),
         )
-        return self._save(tx, report, {FIRST_USE: len(some)}), left
+        counts: dict[RowKind, int] = {}
+        for kind, found in ((FIRST_USE, indexes), (RowKind.KNOWN_ALREADY, known)):
+            if found:
+                counts[kind] = len(found)
+                lines = [span.rows.lines[index] for index in found]
+                codes = [span.rows.codes[index] for index in found]
+                tx.reports.add_found(report.id, kind, lines, codes, [places[index] for index in found])
+        return self._save(tx, report, counts), left
 
     def _decide(
         self, tx: Transaction, report: ReconciliationReport, span: _Span, indexes: Sequence[int]
@@ -450,10 +464,9 @@ class _Batch:
         texts = self._span.rows
         at, order_id, amount = "", "", ""
         if kind in ERROR_KINDS:
-            at, order_id, amount = (
-                _shortened(column[index], _KEPT)
-                for column in (texts.redeemed_at, texts.order_ids, texts.amounts)
-            )
+            at = _shortened(texts.redeemed_at[index], _KEPT)
+            order_id = _shortened(texts.order_ids[index], _KEPT)
+            amount = _shortened(texts.amounts[index], _KEPT)
         code = _shortened(texts.codes[index], MAX_TEXT)
         self.rows.append(
             ReconciledRow(texts.lines[index], kind, code, at, order_id, amount, assignment_id, fault)

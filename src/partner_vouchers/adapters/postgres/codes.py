@@ -176,7 +176,7 @@ class PostgresAssignments(SqlAssignments):
         if len(rows) == 1:
             self._db.queue("add_assignment", *rows[0])
         elif rows:
-            self._db.insert_rows("add_assignments", rows)
+            self._db.insert_columns("add_assignments", *zip(*rows, strict=True))
 
 
 class PostgresReservations(SqlReservations):

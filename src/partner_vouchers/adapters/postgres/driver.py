@@ -160,9 +160,9 @@ class Session:
         for row in rows:
             self.queue(statement, *row)
 
-    def insert_rows(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
-        if rows:
-            self.execute(statement, [list(column) for column in zip(*rows, strict=True)])
+    def insert_columns(self, statement: str, *columns: Sequence[Value]) -> None:
+        if columns[0]:
+            self.execute(statement, list(map(list, columns)))
 
     def commit(self) -> bytes | None:
         """Commit a transaction of our own, and return the command tag.

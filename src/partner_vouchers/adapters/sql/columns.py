@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
@@ -24,6 +25,11 @@ NO_DAY = 0
 def from_instant(instant: datetime) -> int:
     """Return an aware instant as microseconds since 1970."""
     return (instant - _EPOCH) // _MICROSECOND
+
+
+def from_instants(instants: Iterable[datetime]) -> list[int]:
+    """Return many instants as `from_instant` does."""
+    return [(instant - _EPOCH) // _MICROSECOND for instant in instants]
 
 
 def to_instant(microseconds: int) -> datetime:

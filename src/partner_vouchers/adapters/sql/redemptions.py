@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import cycle, repeat
-from typing import Any
+from json.encoder import encode_basestring_ascii
 
 from attrs import evolve
 
@@ -16,6 +14,7 @@ from partner_vouchers.adapters.sql.columns import (
     code_id_after,
     first_code_id,
     from_instant,
+    from_instants,
     last_code_id,
     to_instant,
     to_list_number,
@@ -43,7 +42,6 @@ from partner_vouchers.ports import Uses
 
 _LINE_BITS = 32
 _PAGE = 5_000
-_ERRORS = frozenset(ERROR_KINDS)
 _REDEEMED, _REVERTED = CodeRedeemed.event_name, CodeRedemptionReverted.event_name
 
 
@@ -56,7 +54,8 @@ class SqlRedemptions:
     def entries(
         self, codes: Sequence[str], partner: str | None, list_id: str | None
     ) -> dict[str, list[Entry]]:
-        places = self._places(codes, self._scopes(partner, list_id))
+        found_in = self._places(codes, self._scopes(partner, list_id))
+        places = [place for places in found_in for place in places.items()]
         code_ids = [code_id for _, code_id in places]
         self._lock(code_ids)
         lists = self._lists({code_id >> POSITION_BITS for code_id in code_ids})
@@ -96,14 +95,13 @@ class SqlRedemptions:
         scopes, ordered = self._scopes(partner, list_id), sorted(codes)
         found: dict[str, int | None] = {}
         for start in range(0, len(codes), _PAGE):
-            places = self._places(ordered[start : start + _PAGE], scopes)
-            if lists is not None:
-                places = [place for place in places if place[1] >> POSITION_BITS in lists]
-            some: dict[str, int | None] = dict(places)
-            if len(some) < len(places):
-                times = Counter(code for code, _ in places)
-                some |= dict.fromkeys(code for code in some if times[code] > 1)
-            found |= some
+            for some in self._places(ordered[start : start + _PAGE], scopes):
+                if lists is not None:
+                    some = {code: place for code, place in some.items() if place >> POSITION_BITS in lists}
+                if found.keys().isdisjoint(some):
+                    found |= some
+                else:
+                    found |= some | dict.fromkeys(found.keys() & some.keys())
         return found
 
     def unused(self, places: Sequence[int]) -> dict[int, datetime]:
@@ -112,32 +110,27 @@ class SqlRedemptions:
         [(found,)] = self._db.fetch("unused_codes", json.dumps(places))
         return {place: lists[place >> POSITION_BITS][2] for place in json.loads(found or "[]")}
 
-    def record(self, report_id: str, recorded_at: datetime, uses: Uses) -> None:
-        start = int(report_id) << _LINE_BITS
-        self._db.insert_rows(
+    def used(self, places: Sequence[int]) -> dict[int, str | None]:
+        [(found,)] = self._db.fetch("orders_of_only_redemptions", json.dumps(places))
+        return {int(place): order_id for place, order_id in json.loads(found or "{}").items()}
+
+    def record(self, recorded_at: datetime, uses: Uses) -> None:
+        self._db.insert_columns(
             "add_first_redemptions",
-            list(
-                zip(
-                    uses.places,
-                    uses.order_ids,
-                    map(from_instant, uses.redeemed_at),
-                    repeat(from_instant(recorded_at)),
-                    uses.amounts,
-                    uses.late,
-                    strict=False,
-                )
-            ),
+            uses.places,
+            uses.order_ids,
+            from_instants(uses.redeemed_at),
+            [from_instant(recorded_at)] * len(uses.places),
+            uses.amounts,
+            uses.late,
         )
         self._db.change("add_redeemed_events", json.dumps(uses.places))
-        self._db.insert_rows(
-            "add_recorded_rows",
-            [(start + line, place) for line, place in zip(uses.lines, uses.places, strict=True)],
-        )
 
     def add(self, redemptions: Sequence[Redemption]) -> None:
         rows = [(int(each.assignment_id), *REDEMPTIONS.row(each)) for each in redemptions]
-        self._db.insert_rows("add_redemptions", rows)
-        self._db.insert_rows("add_code_events", [(row[0], _REDEEMED, str(row[1])) for row in rows])
+        self._db.insert_columns("add_redemptions", *zip(*rows, strict=True))
+        numbers = [str(row[1]) for row in rows]
+        self._db.insert_columns("add_code_events", [row[0] for row in rows], [_REDEEMED] * len(rows), numbers)
 
     def set_order(self, redemptions: Sequence[Redemption]) -> None:
         self._db.queue_many(
@@ -148,7 +141,7 @@ class SqlRedemptions:
         at = None if redemption.reverted_at is None else from_instant(redemption.reverted_at)
         code_id, number = int(redemption.assignment_id), redemption.number
         self._db.queue("set_reverted", at, code_id, number)
-        self._db.insert_rows("add_code_events", [(code_id, _REVERTED, str(number))])
+        self._db.insert_columns("add_code_events", [code_id], [_REVERTED], [str(number)])
 
     def retire(self, entries: Sequence[Entry]) -> None:
         of_list: dict[int, list[int]] = {}
@@ -186,15 +179,16 @@ class SqlRedemptions:
             rows = self._db.fetch("unredeemed_of_list", start, last_code_id(number), until, limit)
         return assignments_from_rows(rows)
 
-    def _places(self, codes: Sequence[str], scopes: Sequence[int]) -> list[tuple[str, int]]:
-        """Return codes with the ids that scopes have of them, and of those whose place in a scope was taken over."""
+    def _places(self, codes: Sequence[str], scopes: Sequence[int]) -> Iterator[dict[str, int]]:
+        """Yield which ids each scope has of codes, and then those of codes whose place in a scope was taken over."""
         wanted = json.dumps(codes, ensure_ascii=False)
-        [(ids,)] = self._db.fetch("places_of_codes", json.dumps(scopes), wanted)
-        found = [
-            (code, place) for code, place in zip(cycle(codes), json.loads(ids or "[]")) if place is not None
-        ]
-        superseded: list[Any] = self._db.fetch("superseded_places", wanted)
-        return found + superseded
+        [(found,)] = self._db.fetch("places_of_codes", json.dumps(scopes), wanted)
+        ids = json.loads(found or "[]")
+        for start in range(0, len(ids), len(codes) or 1):
+            places = zip(codes, ids[start : start + len(codes)], strict=True)
+            yield {code: place for code, place in places if place is not None}
+        for code, place in self._db.fetch("superseded_places", wanted):
+            yield {code: place}
 
     def _scopes(self, partner: str | None, list_id: str | None) -> list[int]:
         if list_id is not None:
@@ -271,19 +265,27 @@ class SqlReports:
 
     def add_rows(self, report_id: str, rows: Sequence[ReconciledRow]) -> None:
         start = int(report_id) << _LINE_BITS
-        self._db.insert_rows(
+        self._db.insert_columns(
             "add_report_rows",
-            [
-                (
-                    start + row.line,
-                    row.kind.value,
-                    _cells(row),
-                    None if row.assignment_id is None else int(row.assignment_id),
-                    row.fault,
-                )
-                for row in rows
-            ],
+            [start + row.line for row in rows],
+            [row.kind.value for row in rows],
+            list(map(_cells, rows)),
+            [None if row.assignment_id is None else int(row.assignment_id) for row in rows],
+            [row.fault for row in rows],
         )
+
+    def add_found(
+        self,
+        report_id: str,
+        kind: RowKind,
+        lines: Sequence[int],
+        codes: Sequence[str],
+        places: Sequence[int],
+    ) -> None:
+        del codes
+        start = int(report_id) << _LINE_BITS
+        kinds = [kind.value] * len(lines)
+        self._db.insert_columns("add_found_rows", [start + line for line in lines], kinds, places)
 
     def rows(
         self, report_id: str, kinds: Collection[RowKind], after_line: int, limit: int
@@ -298,7 +300,8 @@ class SqlReports:
 
 
 def _cells(row: ReconciledRow) -> str:
-    return json.dumps(row[2:6] if row.kind in _ERRORS else [row.code])
+    cells = row[2:6] if row.kind in ERROR_KINDS else row[2:3]
+    return f"[{', '.join(map(encode_basestring_ascii, cells))}]"
 
 
 def _row(

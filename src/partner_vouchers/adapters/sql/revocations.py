@@ -57,7 +57,7 @@ class SqlRevocations:
             self._retire(number)
         revoked_at = from_instant(revocation.revoked_at)
         db.queue("add_revocation", code_id, revoked_at, revocation.actor, revocation.reason, new_id)
-        db.insert_rows("add_code_events", [(code_id, revocation.event.event_name, "1")])
+        db.insert_columns("add_code_events", [code_id], [revocation.event.event_name], ["1"])
 
     def unsent(self, positions: Collection[int]) -> Unsent:
         return Unsent(self._cancelled(positions))

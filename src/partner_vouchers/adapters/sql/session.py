@@ -44,8 +44,8 @@ class Session(Protocol):
         """Do what `queue` does for each row of parameters."""
         ...
 
-    def insert_rows(self, statement: str, rows: Sequence[Sequence[Value]]) -> None:
-        """Insert rows at once, with a statement that the database takes them by: one by one, or as columns."""
+    def insert_columns(self, statement: str, *columns: Sequence[Value]) -> None:
+        """Insert rows at once, given as columns, with a statement that the database takes them by."""
         ...
 
     # Locks last until the transaction ends. After waiting for one, read with a later statement. Where the database

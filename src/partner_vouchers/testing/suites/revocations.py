@@ -194,14 +194,18 @@ class RedemptionSuite(StorageHooks):
             assert found.items() <= dict.fromkeys([int(each.id) for each in given[:3]], FAR).items()
             report_id, used = tx.reports.new_id(), len(found)
             lines, orders = range(2, 2 + used), [f"order-{place}" for place in found]
-            uses = Uses(lines, list(found), orders, [START] * used, ["9.90"] * used, [False] * used)
-            tx.redemptions.record(report_id, START, uses)
+            uses = Uses(list(found), orders, [START] * used, ["9.90"] * used, [False] * used)
+            tx.redemptions.record(START, uses)
+            codes = {place: code for code, place in known.items()}
+            in_lines = [codes[place] for place in found]
+            tx.reports.add_found(report_id, RowKind.RECORDED, lines, in_lines, list(found))
             assert tx.redemptions.unused(list(found)) == {}
+            told = dict(zip(found, orders, strict=True)) | {known[given[3].code]: "order-1"}
+            assert tx.redemptions.used(list(told)).items() <= told.items()
             tx.commit()
         with storage.begin(write=False) as tx:
             stored = tx.redemptions.of_assignments([str(place) for place in found])
             rows = tx.reports.rows(report_id, [RowKind.RECORDED], 0, 9)
-        codes = {place: code for code, place in known.items()}
         assert [(row.line, row.code, row.assignment_id) for row in rows] == [
             (line, codes[place], str(place)) for line, place in zip(lines, found, strict=True)
         ]

@@ -9,6 +9,9 @@ FROM json_each(?) AS s CROSS JOIN json_each(?) AS i
 -- unused_codes --
 SELECT CAST(json_agg(a.code_id) AS text) FROM {unused_of_codes}
 
+-- orders_of_only_redemptions --
+SELECT CAST(json_object_agg(r.code_id, r.order_id) AS text) FROM {only_redemptions}
+
 -- code_of_report_row --
 -- Part: the code of the assignment of a report's row.
 (SELECT a.code FROM pv_assignments AS a WHERE a.code_id = r.code_id)
@@ -69,10 +72,10 @@ SELECT CAST(i.value AS bigint), 'code.redeemed', '1' FROM json_each(?) AS i ORDE
 -- next_report_id --
 SELECT nextval('pv_report_ids')
 
--- add_recorded_rows --
--- Rows of a report about redemptions that were recorded.
+-- add_found_rows --
+-- Rows of a report whose codes users have; `cells` are empty.
 INSERT INTO pv_report_rows (id, kind, cells, code_id)
-SELECT id, 'recorded', '', code_id FROM unnest(?::bigint[], ?::bigint[]) AS g (id, code_id)
+SELECT id, kind, '', code_id FROM unnest(?::bigint[], ?::text[], ?::bigint[]) AS g (id, kind, code_id)
 
 -- add_report_rows --
 INSERT INTO pv_report_rows (id, kind, cells, code_id, fault)

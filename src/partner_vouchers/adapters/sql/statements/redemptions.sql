@@ -24,6 +24,11 @@ json_each(?) AS i CROSS JOIN pv_assignments AS a
 WHERE a.code_id = CAST(i.value AS bigint) AND NOT {is_revoked}
   AND NOT EXISTS (SELECT 1 FROM pv_redemptions AS r WHERE r.code_id = a.code_id)
 
+-- only_redemptions --
+-- Part: the only redemptions of those of codes that were redeemed once, and not reverted.
+json_each(?) AS i CROSS JOIN pv_redemptions AS r
+WHERE r.code_id = CAST(i.value AS bigint) AND r.number = 1 AND r.reverted_at IS NULL
+
 -- owners_of_codes --
 -- Who was given codes, and whether they were revoked.
 SELECT a.code_id, a.user_id, a.origin, {is_revoked}
@@ -87,7 +92,7 @@ SELECT {report_columns} FROM pv_reports WHERE id = ?
 SELECT {report_columns} FROM pv_reports WHERE sha256 = ? AND finished_at IS NULL ORDER BY id DESC
 
 -- report_rows --
--- Rows of a report. One about a redemption that was recorded with many others has the code of its assignment.
+-- Rows of a report. One without cells has the code of its assignment.
 SELECT r.id, r.kind, r.cells, r.code_id, r.fault, CASE WHEN r.cells = '' THEN {code_of_report_row} END
 FROM pv_report_rows AS r
 WHERE r.id > ? AND r.id < ? AND r.kind IN (SELECT k.value FROM json_each(?) AS k) ORDER BY r.id LIMIT ?

@@ -8,6 +8,9 @@ FROM json_each(?) AS s CROSS JOIN json_each(?) AS i
 -- unused_codes --
 SELECT json_group_array(a.code_id) FROM {unused_of_codes}
 
+-- orders_of_only_redemptions --
+SELECT json_group_object(r.code_id, r.order_id) FROM {only_redemptions}
+
 -- states_of_codes --
 -- What became of codes that nobody was given; NULL for one that was withdrawn or is not published.
 SELECT i.value, CASE
@@ -48,9 +51,9 @@ UPDATE pv_sequences SET last = last + 1 WHERE name = 'report' RETURNING last
 -- Part: the code of the assignment of a report's row.
 (SELECT c.code FROM pv_codes AS c WHERE c.id = r.code_id)
 
--- add_recorded_rows --
--- Rows of a report about redemptions that were recorded.
-INSERT INTO pv_report_rows (id, kind, cells, code_id) VALUES (?, 'recorded', '', ?)
+-- add_found_rows --
+-- Rows of a report whose codes users have; `cells` are empty.
+INSERT INTO pv_report_rows (id, kind, cells, code_id) VALUES (?, ?, '', ?)
 
 -- add_report_rows --
 INSERT INTO pv_report_rows (id, kind, cells, code_id, fault) VALUES (?, ?, ?, ?, ?)
