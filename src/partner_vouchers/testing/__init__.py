@@ -12,21 +12,8 @@ except ModuleNotFoundError as _missing:
     ) from _missing
 
 # Before they are imported: so a failed assertion tells the values.
-pytest.register_assert_rewrite(
-    *(
-        f"{__name__}.{room}"
-        for room in (
-            "suites",
-            "comparing",
-            "driver",
-            "machine",
-            "model",
-            "model_of_codes",
-            "sinks",
-            "workers",
-        )
-    )
-)
+_ROOMS = "suites calling comparing driver machine model model_of_codes model_of_requests sinks workers"
+pytest.register_assert_rewrite(*(f"{__name__}.{room}" for room in _ROOMS.split()))
 
 from partner_vouchers.testing.fakes import FailingSink, FixedClock, MovingClock, RecordingSink  # noqa: E402
 from partner_vouchers.testing.hooks import HostConnection, Unable, overrides_contract, unable  # noqa: E402

@@ -13,7 +13,8 @@ from partner_vouchers.errors import Unsupported
 from partner_vouchers.ports import OutboxEntry, Storage, Transaction
 from partner_vouchers.testing import driver
 from partner_vouchers.testing.model import AVAILABLE
-from partner_vouchers.testing.model_of_codes import Given, Model
+from partner_vouchers.testing.model_of_codes import Model
+from partner_vouchers.testing.model_of_requests import Given
 from partner_vouchers.vouchers import PartnerVouchers
 
 _BY_TIME = ("list.expired", "list.expiring_soon")
@@ -80,7 +81,7 @@ def require_as_modelled(vouchers: PartnerVouchers, storage: Storage, model: Mode
             assert linked == [link.list_id for link in model.lists_of(campaign_id)]
         for user_id in {given.user_id for given in model.given}:
             _require_user(tx, user_id, model)
-        assert tx.keys.get("key-1-lost") is None
+        assert tx.keys.get("key-lost") is None
 
 
 def _require_codes(tx: Transaction, list_id: str, model: Model, shown: Shown) -> None:

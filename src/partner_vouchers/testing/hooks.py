@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import SearchStrategy
 
 from partner_vouchers.errors import Unsupported
-from partner_vouchers.ports import Storage, Transaction
+from partner_vouchers.ports import OptionalParts, Storage, Transaction
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -232,11 +232,22 @@ def able(found: T | Unable) -> T:
 
 def require_ability(storage: Storage, ability: str) -> None:
     """Skip the test where the storage leaves an optional part of its transactions out."""
-    with storage.begin(write=False) as tx:
+    if ability not in abilities(storage):
+        pytest.skip(f"this storage does not support {ability}")
+
+
+def abilities(storage: Storage) -> set[str]:
+    """Return the optional parts that a storage has."""
+
+    def is_there(tx: Transaction, ability: str) -> bool:
         try:
             getattr(tx, ability)
-        except Unsupported as error:
-            pytest.skip(str(error))
+        except Unsupported:
+            return False
+        return True
+
+    with storage.begin(write=False) as tx:
+        return {each for each in vars(OptionalParts) if not each.startswith("_") and is_there(tx, each)}
 
 
 def needs(ability: str) -> Callable[[Callable[[Any, Storage], None]], Callable[[Any, Storage], None]]:

@@ -2,7 +2,7 @@
 
 The machine calls the library and then the model, which says what the answer must be, or raises `Refused` with the
 error that must be raised. Nothing here is shared with the library but names. This module knows lists, campaigns and
-uploads; `model_of_codes` knows what becomes of a code.
+uploads; `model_of_requests` who is given a code; `model_of_codes` what becomes of it then.
 """
 
 from __future__ import annotations
@@ -168,14 +168,21 @@ class ModelOfLists:
 
     # --- partners and lists ---
 
-    def add_partner(self, name: str) -> None:
+    def add(self, name: str) -> None:
         if name in self.partners:
             raise Refused(PartnerExists)
         self.partners.add(name)
         self.told.append(("partner.added", None))
 
     def create(
-        self, list_id: str | None, partner: str, tag: str, name: str, expires_at: datetime, low: int | None
+        self,
+        list_id: str | None,
+        partner: str,
+        tag: str,
+        *,
+        name: str,
+        expires_at: datetime,
+        low_stock_at: int | None,
     ) -> None:
         """Create a list; its id is what the library said, if it made one."""
         if partner not in self.partners:
@@ -185,7 +192,7 @@ class ModelOfLists:
         if list_id is not None:
             assert list_id not in self.lists, "an id was used again"
             scope = self.scope_rule(partner, tag)
-            self.lists[list_id] = KnownList(list_id, partner, tag, scope, expires_at, low, name)
+            self.lists[list_id] = KnownList(list_id, partner, tag, scope, expires_at, low_stock_at, name)
             self.told.append(("list.created", list_id))
 
     def status(self, known: KnownList) -> Status:
@@ -221,7 +228,7 @@ class ModelOfLists:
         self._changed(known, "list.archived")
         return self.campaigns_of(list_id)
 
-    def edit(self, list_id: str, version: int | None, **changes: object) -> None:
+    def edit(self, list_id: str, *, version: int | None, **changes: object) -> None:
         known = self.require(list_id)
         if version is not None and version != known.version:
             raise Refused(StaleVersion)
@@ -239,11 +246,12 @@ class ModelOfLists:
         if known.low_stock_at != threshold and known.codes:
             self._announce(known)
 
-    def delete(self, list_id: str, *, was_used: bool) -> None:
+    def delete(self, list_id: str) -> None:
         known = self.require(list_id, *EDITABLE)
         if self.campaigns_of(list_id):
             raise Refused(ListLinked)
-        if was_used or known.those(RESERVED, HELD, RETIRED):
+        # A code was given to somebody also if it was taken back since.
+        if known.those(RESERVED, HELD, RETIRED, RESTOCKED):
             raise Refused(ListDistributed)
         del self.lists[list_id]
         self.uploads = {key: upload for key, upload in self.uploads.items() if upload.list_id != list_id}
@@ -251,7 +259,7 @@ class ModelOfLists:
 
     # --- campaigns ---
 
-    def link(self, list_id: str, campaign_id: str, repeat: RepeatPolicy, priority: int) -> None:
+    def link(self, list_id: str, campaign_id: str, *, repeat: RepeatPolicy, priority: int) -> None:
         self.require(list_id)
         known = self.links.get((list_id, campaign_id))
         if known is None:
