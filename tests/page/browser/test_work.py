@@ -177,7 +177,9 @@ def test_a_partners_file_is_reconciled(page: Page, vouchers: PartnerVouchers) ->
     assert vouchers.lists.get("1").retired == 1
 
 
-@pytest.mark.parametrize("javascript", [True, False], ids=["with-javascript", "without"])
+@pytest.mark.parametrize(
+    "javascript", [True, pytest.param(False, marks=pytest.mark.deep)], ids=["with-javascript", "without"]
+)
 def test_a_reconciliation_goes_on_when_the_page_is_left(
     open_page: Opener, vouchers: PartnerVouchers, gate: threading.Event, javascript: bool
 ) -> None:
