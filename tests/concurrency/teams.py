@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.ports import Storage
+from tests.support.places import Place, wait_until_gone
 from tests.support.processes import PROCESSES
 
 T = TypeVar("T")
@@ -69,11 +70,23 @@ class Process:
         """Say something to the process."""
         self.line.send(what)
 
+    def kill(self, place: Place) -> None:
+        """Kill the process with SIGKILL, and wait until the server of a place has noticed."""
+        self._process.kill()
+        self._process.join(PATIENCE)
+        wait_until_gone(place, name_of(self._process.pid))
+        self.line.close()
+
     def end(self) -> None:
         """Wait for the end of the process."""
         self._process.join(PATIENCE)
         assert self._process.exitcode == 0
         self.line.close()
+
+
+def name_of(pid: int | None) -> str:
+    """Return how the connections of a process that will be killed are called on a server."""
+    return f"victim {pid}"
 
 
 class Line:

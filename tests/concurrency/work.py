@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from contextlib import suppress
 from datetime import datetime
 from typing import Required, TypedDict
@@ -19,7 +20,7 @@ from partner_vouchers.errors import (
     UploadRunning,
 )
 from tests.concurrency.state import csv_file
-from tests.concurrency.teams import Line, in_threads
+from tests.concurrency.teams import Line, in_threads, name_of
 from tests.concurrency.watched import WatchedStorage
 from tests.support.places import Place, SharedStorage, opened
 
@@ -153,20 +154,27 @@ def link_or_delete(_: Line, place: Place, list_ids: list[str], what: str) -> lis
     return linked
 
 
-def upload_with_stops(line: Line, place: Place, list_id: str, file: bytes) -> tuple[int, int]:
-    """Upload a file; stop where the first rows are read, and where all codes are claimed but none is published."""
-    storage = opened(place)
-    stops = ["reading", "claimed"]
+def upload_with_stops(
+    line: Line, place: Place, list_id: str, file: bytes, stops: list[str]
+) -> tuple[int, int, dict[str, int]]:
+    """Upload a file; stop at steps, such as `claiming` or `2 claiming` for the second of that name.
+
+    Return accepted, refused, and how often each step was taken.
+    """
+    os.environ["PGAPPNAME"] = name_of(os.getpid())
+    storage = opened(place, synchronous="FULL")
+    reached = Counter[str]()
 
     def reach(step: str) -> None:
-        if stops and step == stops[0]:
+        reached[step] += 1
+        if stops and stops[0] in (step, f"{reached[step]} {step}"):
             line.say(stops.pop(0))
             assert line.hear() == "go on"
 
     vouchers = PartnerVouchers(WatchedStorage(storage, reach), duplicates=PerPartner())
     done = vouchers.uploads.add(list_id, file, filename="large.csv", uploaded_by="ops")
     storage.close()
-    return done.accepted, done.error_count
+    return done.accepted, done.error_count, dict(reached)
 
 
 def revoke_each(_: Line, place: Place, assignment_ids: list[str]) -> list[tuple[str, str]]:

@@ -261,38 +261,6 @@ class CooperativeBell:
         self._rung -= 1
 
 
-class CooperativeLock:
-    """A lock as `threading.Lock` makes them, whose waiting the adversary knows of."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-        self._held = False
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        self._scheduler.pause()
-        while self._held:
-            if not blocking:
-                return False
-            self._scheduler.wait()
-        self._held = True
-        return True
-
-    def release(self) -> None:
-        assert self._held, "released, and not held"
-        self._held = False
-        self._scheduler.wake()
-        self._scheduler.pause()
-
-    def locked(self) -> bool:
-        return self._held
-
-    def __enter__(self) -> bool:
-        return self.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-
-
 @contextmanager
 def patched(modules: Sequence[str], name: str, value: object) -> Iterator[None]:
     """Replace what modules of the library import under a name."""

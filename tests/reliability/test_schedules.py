@@ -16,7 +16,7 @@ import pytest
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.locks import QueueLock
 from partner_vouchers.ports.codes import NOTHING, Holding
-from tests.reliability.scheduler import AtRandom, CooperativeLock, Deadlock, Scheduler
+from tests.reliability.scheduler import AtRandom, CooperativeBell, Deadlock, Scheduler
 from tests.reliability.schedules import Figures, Scene, Shops, explore
 
 BACKENDS = ["memory", "sqlite"]
@@ -109,18 +109,7 @@ def test_a_seed_tells_the_whole_schedule(tmp_path: Path) -> None:
 
 
 def test_threads_that_wait_for_one_another_are_found() -> None:
-    def take_both(first: CooperativeLock, second: CooperativeLock) -> None:
-        with first, second:
-            pass
-
-    def play(seed: int) -> None:
-        scheduler = Scheduler(AtRandom(random.Random(seed)), "calls")
-        one, two = CooperativeLock(scheduler), CooperativeLock(scheduler)
-        scheduler.run([lambda: take_both(one, two), lambda: take_both(two, one)])
-
-    def play_many() -> None:
-        for seed in range(50):
-            play(seed)
-
+    scheduler = Scheduler(AtRandom(random.Random(1)), "calls")
+    one, two = CooperativeBell(scheduler), CooperativeBell(scheduler)
     with pytest.raises(Deadlock):
-        play_many()
+        scheduler.run([one.get, two.get])

@@ -6,6 +6,4 @@ import multiprocessing
 
 PROCESSES = multiprocessing.get_context("forkserver")
 # Each process imports the main module of this one, which is pytest.
-PROCESSES.set_forkserver_preload(
-    ["pytest", "tests.concurrency.work", "tests.reliability.lives", "tests.reliability.victims"]
-)
+PROCESSES.set_forkserver_preload(["pytest", "tests.concurrency.work", "tests.reliability.lives"])
