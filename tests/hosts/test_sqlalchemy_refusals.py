@@ -79,21 +79,6 @@ def test_asynchronous_ones_are_told_to_use_run_sync(host: Host, url: str) -> Non
     assert {"run_sync" in each for each in told} == {True}
 
 
-@databases
-def test_an_asynchronous_host_assigns_in_a_thread(host: Host, engine: Engine) -> None:
-    found = host.a_list("A", "B")
-
-    def order(order_id: str) -> str:
-        with Session(engine) as session, session.begin():
-            return place_order(host.vouchers, session, order_id, found.id)
-
-    async def serve() -> list[str]:
-        return await asyncio.gather(*(asyncio.to_thread(order, name) for name in ("order-1", "order-2")))
-
-    assert sorted(asyncio.run(serve())) == ["A", "B"]
-    assert [name for name, _code in orders(engine)] == ["order-1", "order-2"]
-
-
 # --- nobody would commit -------------------------------------------------------------------------------------------
 
 
