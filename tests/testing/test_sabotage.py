@@ -92,7 +92,7 @@ def run_test(contract: StorageContract, named_test: str, place: Path) -> None:
         given: dict[str, Any] = {"tmp_path": place}
         for mark in getattr(test, "pytestmark", ()):
             known = {str(each): each for each in mark.args[1]}
-            given[mark.args[0]] = known[value] if value else next(iter(known.values()))
+            given[mark.args[0]] = known.get(value, next(iter(known.values())))
         if "storage" in wanted:
             storage = given["storage"] = contract.new_storage(place)
             stack.callback(contract.close, storage)

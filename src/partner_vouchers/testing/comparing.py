@@ -100,10 +100,13 @@ def _require_codes(tx: Transaction, list_id: str, model: Model, shown: Shown) ->
             each.redemption is not None,
         )
     left = driver.codes_of(tx.codes.remaining(list_id, None, driver.ALL))
-    certain = [code.code for code in known.those(AVAILABLE) if not code.lingers]
-    # The codes of reservations that ran out come back now or later.
+    waiting = [code for code in known.those(AVAILABLE) if not code.lingers]
+    # The codes of reservations that ran out come back now or later, and where among the others is open.
     coming = {code.code for code in known.codes if code.lingers}
-    assert [code for code in left if code not in coming] == certain
+    assert sorted(code for code in left if code not in coming) == sorted(code.code for code in waiting)
+    returned = coming | {code.code for code in waiting if code.returned}
+    fresh = [code.code for code in waiting if not code.returned]
+    assert [code for code in left if code not in returned] == fresh, "codes are not left in upload order"
     assert len(set(left)) == len(left), "a code is in the list twice"
     try:
         days = tx.codes.given(list_id, None, None)

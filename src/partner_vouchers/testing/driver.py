@@ -68,6 +68,9 @@ class _Inside:
         """Take part in no other transaction."""
         raise NotImplementedError
 
+    def reclaim(self, seconds: float | None = None) -> None:
+        """Leave it to the owner, like all that works in transactions of its own."""
+
 
 class _Uncommitted:
     def __init__(self, tx: Transaction) -> None:

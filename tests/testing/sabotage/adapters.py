@@ -305,7 +305,7 @@ _claim = imports.MemoryImport.claim
 )
 def tail_moved_too_early(self: imports.MemoryImport, judge: Any, full: Any, keep_alive: Any) -> None:
     _claim(self, judge, full, keep_alive)
-    with self._begin() as tx:
+    with self.storage.begin() as tx:
         imports.MemoryImport.publish(self, tx)
         tx.commit()
     self._batch.published = False

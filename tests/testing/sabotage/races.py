@@ -62,14 +62,14 @@ class _EarlyOwners(imports.MemoryImport):
     def _sift(self, start: int, own: Any, judge: Any, full: Any) -> None:
         shared, self._tables = self._tables, self._early
         try:
-            super()._sift(start, self._early.owners.setdefault(self._scope, {}), judge, full)
+            super()._sift(start, self._early.owners.setdefault(self.scope, {}), judge, full)
         finally:
             self._tables = shared
-            shared.owners.setdefault(self._scope, {}).update(self._early.owners[self._scope])
+            shared.owners.setdefault(self.scope, {}).update(self._early.owners[self.scope])
 
 
 def _import_codes(self: MemoryStorage, upload: Any, scope: str, counts: Any) -> imports.MemoryImport:
-    return _EarlyOwners(self._tables, self.begin, upload, scope, counts)
+    return _EarlyOwners(self, self._tables, upload, scope, counts)
 
 
 @contextmanager
@@ -96,7 +96,11 @@ def _begin_at_once(self: MemoryStorage, *, write: bool = True) -> Iterator[Memor
 
 RACES = [
     _fault("double assignment in a race", "test_two_assigners_at_once_get_two_codes", *_GIVEN),
-    _fault("last code given twice", "test_the_last_code_goes_to_one_of_two", *_GIVEN),
+    _fault(
+        "last code given twice",
+        "test_of_two_calls_that_exclude_each_other_one_is_refused[the last code]",
+        *_GIVEN,
+    ),
     _fault(
         "idempotency key used twice at once",
         "test_a_user_or_a_key_that_asks_twice_at_once_gets_one_code[order-1]",
@@ -107,7 +111,7 @@ RACES = [
         "test_a_user_or_a_key_that_asks_twice_at_once_gets_one_code[None]",
         "of_user",
     ),
-    _fault("lost update", "test_of_two_changes_of_one_version_one_is_stale", "lists"),
+    _fault("lost update", "test_of_two_calls_that_exclude_each_other_one_is_refused[one version]", "lists"),
     _fault(
         "assignment that undoes a change of its list",
         "test_a_change_of_a_list_and_an_assignment_at_once_are_both_kept",
@@ -116,17 +120,27 @@ RACES = [
     _fault(
         "code given out and withdrawn", "test_a_withdrawn_code_is_not_given_out_at_the_same_time", "lists"
     ),
-    _fault("code of an archived list", "test_no_code_goes_out_after_its_list_was_archived", "lists"),
-    _fault("link to an archived list", "test_linking_and_archiving_at_once_leave_an_order", "lists"),
+    _fault(
+        "code of an archived list", "test_nothing_is_done_with_a_list_after_it_was_archived[assign]", "lists"
+    ),
+    _fault(
+        "link to an archived list", "test_nothing_is_done_with_a_list_after_it_was_archived[link]", "lists"
+    ),
     _fault(
         "link to a removed list",
-        "test_linking_and_removing_at_once_leave_no_link_without_a_list",
+        "test_of_two_calls_that_exclude_each_other_one_is_refused[delete, and link]",
         "lists",
         "links",
         "stocks",
     ),
-    _fault("tag given to two lists", "test_two_lists_of_one_tag_are_not_created_at_once", "lists"),
-    _fault("partner added twice", "test_a_partner_is_added_once_by_two_at_once", "partners"),
+    _fault(
+        "tag given to two lists", "test_of_two_calls_that_exclude_each_other_one_is_refused[one tag]", "lists"
+    ),
+    _fault(
+        "partner added twice",
+        "test_of_two_calls_that_exclude_each_other_one_is_refused[one partner]",
+        "partners",
+    ),
     _fault("lease given twice", "test_a_lease_goes_to_one_of_two", "leases"),
     Fault(
         "duplicate check as of the opening of the import",

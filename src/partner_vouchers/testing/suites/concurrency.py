@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain, cycle
 from pathlib import Path
@@ -13,20 +13,63 @@ from attrs import evolve
 
 from partner_vouchers.domain.assignment import Reward
 from partner_vouchers.domain.campaigns import RepeatPolicy
-from partner_vouchers.domain.events import CampaignLinked, ListArchived, PartnerAdded
-from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.domain.partner import Partner
+from partner_vouchers.domain.events import PartnerAdded
 from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.errors import CodesExhausted, NoActiveList, StaleVersion, StorageError
+from partner_vouchers.errors import CodesExhausted, PartnerVouchersError, StaleVersion, StorageBusy
 from partner_vouchers.ports import OutboxEntry, Storage, Transaction
 from partner_vouchers.testing import driver, workers
 from partner_vouchers.testing.driver import FAR, START
 from partner_vouchers.testing.hooks import StorageHooks, Unable, able
 from partner_vouchers.testing.workers import at_once, overlapping
+from partner_vouchers.vouchers import PartnerVouchers
 
 T = TypeVar("T")
 
 THREADS = 6
+
+
+Call = Callable[[str, PartnerVouchers], object]
+
+
+def _assign(list_id: str, vouchers: PartnerVouchers, user_id: str = "user-1") -> object:
+    return vouchers.codes.assign(list_id=list_id, user_id=user_id)
+
+
+def _link(list_id: str, vouchers: PartnerVouchers) -> object:
+    return vouchers.campaigns.link(list_id, "CMP1")
+
+
+def _archive(list_id: str, vouchers: PartnerVouchers) -> object:
+    return vouchers.lists.archive(list_id)
+
+
+def _delete(list_id: str, vouchers: PartnerVouchers) -> None:
+    vouchers.lists.delete(list_id)
+
+
+def _create(_list_id: str, vouchers: PartnerVouchers) -> object:
+    return vouchers.lists.create(partner="Puma", tag="sale", name="Sale", expires_at=FAR)
+
+
+def _add(_list_id: str, vouchers: PartnerVouchers) -> object:
+    return vouchers.partners.add("Amazon")
+
+
+def _edit(list_id: str, vouchers: PartnerVouchers, name: str = "mine") -> object:
+    return vouchers.lists.edit(list_id, version=1, name=name)
+
+
+EXCLUSIVE: dict[str, tuple[Call, Call]] = {
+    "the last code": (_assign, partial(_assign, user_id="user-2")),
+    "one version": (_edit, partial(_edit, name="theirs")),
+    "one tag": (_create, _create),
+    "one partner": (_add, _add),
+    "link, and delete": (_link, _delete),
+    "delete, and link": (_delete, _link),
+    "assign, and delete": (_assign, _delete),
+    "delete, and assign": (_delete, _assign),
+}
+"""Calls of which the first that commits keeps the second from being done."""
 
 
 class ThreadSuite(StorageHooks):
@@ -62,23 +105,6 @@ class ThreadSuite(StorageHooks):
         assert mine.code != theirs.code
         driver.require_consistent(storage, list_id)
 
-    def test_the_last_code_goes_to_one_of_two(self, storage: Storage, other: Storage) -> None:
-        list_id = driver.a_list(storage, ["A"])
-
-        def ask(tx: Transaction, user_id: str) -> str | None:
-            try:
-                return _ask(tx, user_id, list_id=list_id).code
-            except CodesExhausted:
-                return None
-
-        got = overlapping(
-            storage,
-            lambda tx: ask(tx, "user-1"),
-            lambda: driver.in_transaction(other, lambda tx: ask(tx, "user-2")),
-        )
-        assert set(got) == {"A", None}
-        driver.require_consistent(storage, list_id)
-
     def test_many_assigners_empty_a_list_and_each_code_goes_out_once(
         self, storage: Storage, connections: list[Storage]
     ) -> None:
@@ -109,24 +135,6 @@ class ThreadSuite(StorageHooks):
         assert theirs.assignment == mine.assignment
         assert {mine.replayed, theirs.replayed} == {True, False}
         assert driver.require_consistent(storage, list_id) == [mine.assignment]
-
-    def test_of_two_changes_of_one_version_one_is_stale(self, storage: Storage, other: Storage) -> None:
-        read = driver.stored(storage, driver.a_list(storage))
-
-        def change(tx: Transaction, name: str) -> str | None:
-            try:
-                tx.lists.save(evolve(read, name=name, version=2))
-            except StaleVersion:
-                return None
-            return name
-
-        saved = overlapping(
-            storage,
-            lambda tx: change(tx, "mine"),
-            lambda: driver.in_transaction(other, lambda tx: change(tx, "theirs")),
-        )
-        assert None in saved, "both changes of one version were accepted, and one of them is lost"
-        assert driver.stored(storage, read.id).name in saved
 
     def test_no_update_is_lost(self, storage: Storage, connections: list[Storage]) -> None:
         list_id = driver.a_list(storage)
@@ -231,80 +239,37 @@ class ThreadSuite(StorageHooks):
         assert withdrawn + given == 2
         assert len(driver.require_consistent(storage, list_id)) == given
 
-    def test_no_code_goes_out_after_its_list_was_archived(self, storage: Storage, other: Storage) -> None:
-        list_id = driver.a_list(storage, ["A", "B"])
-
-        def ask() -> bool:
-            try:
-                _reward(other, "user-1", list_id=list_id)
-            except NoActiveList:
-                return False
-            return True
-
-        _, given = overlapping(storage, lambda tx: _archive(tx, list_id), ask)
-        names = [entry.event.event_name for entry in driver.outbox(storage)]
-        assert not given or names[-1] == "list.archived", "a code went out after its list was archived"
+    @pytest.mark.parametrize("race", EXCLUSIVE)
+    def test_of_two_calls_that_exclude_each_other_one_is_refused(
+        self, storage: Storage, other: Storage, race: str
+    ) -> None:
+        list_id = driver.a_list(storage, ["A"])
+        first, second = EXCLUSIVE[race]
+        done = _at_once(storage, other, partial(first, list_id), partial(second, list_id))
+        assert sorted(done) == [False, True], "both calls were done, or neither"
+        with storage.begin(write=False) as tx:
+            linked = [link.list_id for link, _ in tx.campaigns.of_campaign("CMP1")]
+            is_there = tx.lists.get(list_id) is not None
+            assert is_there or not linked, "a list was removed that is linked"
+            assert linked == [link.list_id for link in tx.campaigns.of_list(list_id)]
+        if is_there:
+            driver.require_consistent(storage, list_id)
 
     @pytest.mark.parametrize("archive_first", [True, False])
-    def test_linking_and_archiving_at_once_leave_an_order(
-        self, storage: Storage, other: Storage, archive_first: bool
+    @pytest.mark.parametrize("call", ["assign", "link"])
+    def test_nothing_is_done_with_a_list_after_it_was_archived(
+        self, storage: Storage, other: Storage, call: str, archive_first: bool
     ) -> None:
-        list_id = driver.a_list(storage)
-        steps = [partial(_archive, list_id=list_id), partial(_link, list_id=list_id)]
-        first, second = steps if archive_first else steps[::-1]
-        overlapping(storage, first, lambda: driver.in_transaction(other, second))
-        names = [
-            entry.event.event_name
-            for entry in driver.outbox(storage)
-            if isinstance(entry.event, ListArchived | CampaignLinked) and entry.event.list_id == list_id
+        list_id = driver.a_list(storage, ["A", "B"])
+        calls = [partial(_archive, list_id), partial(_assign if call == "assign" else _link, list_id)]
+        archived, done = _at_once(storage, other, *(calls if archive_first else calls[::-1]))[
+            :: 1 if archive_first else -1
         ]
-        assert names in (["list.archived"], ["campaign.linked", "list.archived"]), (
-            "a list was linked after it was archived"
-        )
+        assert archived
+        names = [entry.event.event_name for entry in driver.outbox(storage)]
+        assert names[-1] == "list.archived" or not done, f"{call} came after the list was archived"
         with storage.begin(write=False) as tx:
-            linked = tx.campaigns.of_list(list_id)
-        assert len(linked) == len(names) - 1
-
-    @pytest.mark.parametrize("remove_first", [True, False])
-    def test_linking_and_removing_at_once_leave_no_link_without_a_list(
-        self, storage: Storage, other: Storage, remove_first: bool
-    ) -> None:
-        list_id = driver.a_list(storage)
-        steps = [partial(_remove, list_id=list_id), partial(_link, list_id=list_id)]
-        first, second = steps if remove_first else steps[::-1]
-        done = overlapping(storage, first, lambda: driver.in_transaction(other, second))
-        removed, linked = done if remove_first else done[::-1]
-        assert removed is not linked
-        with storage.begin(write=False) as tx:
-            assert (tx.lists.get(list_id) is None) is removed
-            assert bool(tx.campaigns.of_campaign("CMP1")) is linked
-            assert bool(tx.campaigns.of_list(list_id)) is linked
-
-    def test_two_lists_of_one_tag_are_not_created_at_once(self, storage: Storage, other: Storage) -> None:
-        tag = "sale"
-
-        def create(tx: Transaction) -> bool:
-            if tx.lists.with_tag("Puma", tag) is not None:
-                return False
-            tx.lists.add(driver.unstored_list(tx, tag=tag))
-            return True
-
-        def second() -> bool:
-            try:
-                return driver.in_transaction(other, create)
-            except StorageError:
-                return False
-
-        assert sorted(overlapping(storage, create, second)) == [False, True]
-
-    def test_a_partner_is_added_once_by_two_at_once(self, storage: Storage, other: Storage) -> None:
-        partner = Partner("Puma", START)
-        added = overlapping(
-            storage,
-            lambda tx: tx.partners.add(partner),
-            lambda: driver.in_transaction(other, lambda tx: tx.partners.add(partner)),
-        )
-        assert sorted(added) == [False, True]
+            assert bool(tx.campaigns.of_list(list_id) or tx.assignments.of_list(list_id, None, 9)) is done
 
     def test_a_lease_goes_to_one_of_two(self, storage: Storage, other: Storage) -> None:
         name = "list 1"
@@ -401,28 +366,28 @@ def _reward(storage: Storage, user_id: str, **asked: Any) -> Reward:
     return driver.in_transaction(storage, lambda tx: _ask(tx, user_id, **asked))
 
 
-def _archive(tx: Transaction, list_id: str) -> bool:
-    found = tx.lists.get_for_update(list_id)
-    assert found is not None
-    tx.lists.save(evolve(found, state=State.ARCHIVED, version=found.version + 1))
-    driver.record(tx, [ListArchived(occurred_at=START, list_id=list_id)])
-    return True
+def _at_once(
+    storage: Storage,
+    other: Storage,
+    first: Callable[[PartnerVouchers], object],
+    second: Callable[[PartnerVouchers], object],
+) -> tuple[bool, bool]:
+    """Do two calls that overlap; return which of them were done, and not refused."""
 
+    def is_done(work: Callable[[], object]) -> bool:
+        try:
+            work()
+        except StorageBusy:
+            raise
+        except PartnerVouchersError:
+            return False
+        return True
 
-def _link(tx: Transaction, list_id: str) -> bool:
-    found = tx.lists.get_for_update(list_id)
-    if found is None or found.state is State.ARCHIVED:
-        return False
-    tx.campaigns.put(driver.a_link(list_id))
-    driver.record(tx, [CampaignLinked(occurred_at=START, list_id=list_id)])
-    return True
-
-
-def _remove(tx: Transaction, list_id: str) -> bool:
-    if tx.lists.get_for_update(list_id) is None or tx.campaigns.of_list(list_id):
-        return False
-    tx.lists.remove(list_id)
-    return True
+    return overlapping(
+        storage,
+        lambda tx: is_done(lambda: first(driver.inside(tx))),
+        lambda: is_done(lambda: driver.in_transaction(other, lambda tx: second(driver.inside(tx)))),
+    )
 
 
 def _flat(parts: Iterable[Iterable[T]]) -> list[T]:
