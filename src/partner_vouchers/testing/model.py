@@ -82,6 +82,7 @@ class KnownCode:
         returned: whether it came back, so that it is given before others.
         lingers: whether it came back because its reservation ran out; a storage may do that late.
         taken_over: whether another list took its place in the duplicate rule.
+        is_second: whether it is the entry of a code that was taken back; it is behind the others in any place.
     """
 
     code: str
@@ -91,6 +92,7 @@ class KnownCode:
     returned: bool = False
     lingers: bool = False
     taken_over: bool = False
+    is_second: bool = False
 
     @property
     def holds_its_place(self) -> bool:

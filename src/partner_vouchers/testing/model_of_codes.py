@@ -61,7 +61,7 @@ class Model(ModelOfRequests):
                 raise Refused(RestockNotAllowed)
             if may_be_known and not force:
                 raise Refused(CodeMayBeKnown)
-            known.codes.append(KnownCode(code.code, code.list_id, code.upload, returned=True))
+            known.codes.append(KnownCode(code.code, code.list_id, code.upload, returned=True, is_second=True))
         code.state = RESTOCKED if restock else RETIRED
         given.revoked, given.cancelled = True, not is_sent
         self.told.append(("code.revoked", code.list_id, given.id))
