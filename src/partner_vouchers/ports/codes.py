@@ -172,17 +172,13 @@ class Assignments(Protocol):
         """
         ...
 
-    def latest(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Assignment | None:
-        """Return the assignment of a user with the greatest ordinal in a campaign or, without one, in a list.
-
-        With a campaign, the list is ignored. It has a body.
-        """
-        return self.latest_of_many([user_id], campaign_id, list_id).get(user_id)
-
     def latest_of_many(
         self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
     ) -> dict[str, Assignment]:
-        """Return `latest` for many users, by user id, without those who have none."""
+        """Return the assignment with the greatest ordinal of each user who has one, by user id.
+
+        It is that in a campaign or, without one, in a list. With a campaign, the list is ignored.
+        """
         ...
 
     def holding(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Holding:
@@ -191,7 +187,7 @@ class Assignments(Protocol):
         Until the transaction ends, no other transaction gives this user a code there, or ends a reservation of theirs.
         It has a body for storages without reservations and revocations.
         """
-        held = self.latest(user_id, campaign_id, list_id)
+        held = self.latest_of_many([user_id], campaign_id, list_id).get(user_id)
         return NOTHING if held is None else Holding(held, held.ordinal)
 
     def holdings(

@@ -219,7 +219,7 @@ def postgres_plan(request: pytest.FixtureRequest) -> Iterator[Plans]:
 
 
 SQLITE_PLANS = {
-    "latest_code_of_user": "SEARCH pv_assignments USING COVERING INDEX sqlite_autoindex_pv_assignments_1 "
+    "holding_of_user": "SEARCH pv_assignments USING COVERING INDEX sqlite_autoindex_pv_assignments_1 "
     "(user_id=? AND origin=?)",
     "latest_of_users": "SEARCH a USING INDEX sqlite_autoindex_pv_assignments_1 (user_id=? AND origin=? AND ordinal=?)",
     "assignments_by_ids": "SEARCH a USING INTEGER PRIMARY KEY (rowid=?)",
@@ -298,7 +298,7 @@ def test_what_is_built_at_run_time_takes_its_index_and_sorts_nothing(
 
 
 POSTGRES_PLANS = {
-    "latest_code_of_user": "pv_assignments_user_id_origin_ordinal_key",
+    "holding_of_user": "pv_assignments_user_id_origin_ordinal_key",
     "latest_of_users": "pv_assignments_user_id_origin_ordinal_key",
     "assignments_by_ids": "pv_assignments_pkey",
     "assignments_of_user": "pv_assignments_user_id_origin_ordinal_key",

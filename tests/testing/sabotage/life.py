@@ -67,7 +67,7 @@ def returned_code_that_waits_for_all_others(
 
 @fault(THE_MACHINE, codes.Assignments, "holding")
 def revoked_code_that_is_still_held(self: codes.Assignments, *asked: Any) -> Any:
-    return evolve(_holding(self, *asked), held=self.latest(*asked))
+    return evolve(_holding(self, *asked), held=self.latest_of_many([asked[0]], *asked[1:]).get(asked[0]))
 
 
 @fault(THE_MACHINE, revocations.Revocations, "add")

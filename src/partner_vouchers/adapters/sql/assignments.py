@@ -26,15 +26,6 @@ class SqlAssignments:
     def __init__(self, db: Session) -> None:
         self._db = db
 
-    def latest(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Assignment | None:
-        origin = origin_of(campaign_id, list_id)
-        # Until the transaction ends nobody else asks for this user there.
-        self._db.lock("user", user_id, origin)
-        row = first(self._db.fetch("latest_code_of_user", user_id, origin))
-        if row is None:
-            return None
-        return assignments_from_rows(self._db.fetch("assignment_by_id", row[0]))[0]
-
     def holding(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Holding:
         origin = origin_of(campaign_id, list_id)
         # Until the transaction ends nobody else asks for this user there.

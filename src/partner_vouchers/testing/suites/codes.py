@@ -116,7 +116,7 @@ class AssignmentSuite(StorageHooks):
         assert [first.snapshot.name, second.snapshot.name] == ["Winter Sale", "changed"]
         with storage.begin(write=False) as tx:
             assert tx.assignments.get_many([second.id, first.id]) == [second, first]
-            assert tx.assignments.latest("user-1", None, list_id) == first
+            assert tx.assignments.latest_of_many(["user-1"], None, list_id).get("user-1") == first
             users = ["user-1", "user-2"]
             assert tx.assignments.latest_of_many(users, None, list_id) == {"user-1": first, "user-2": second}
             assert [tx.assignments.of_user(user) for user in users] == [[first], [second]]
@@ -178,10 +178,10 @@ class AssignmentSuite(StorageHooks):
         other = driver.give(storage, lists[0], "user-2", campaign_id="CMP2")
         with storage.begin(write=False) as tx:
             for (campaign_id, list_id), given in asked.items():
-                assert tx.assignments.latest("user-1", campaign_id, list_id) == given
+                assert tx.assignments.latest_of_many(["user-1"], campaign_id, list_id).get("user-1") == given
                 assert tx.assignments.holding("user-1", campaign_id, list_id).last_ordinal == 2
-            assert tx.assignments.latest("user-2", "CMP1", None) is None
-            assert tx.assignments.latest("USER-2", "CMP2", None) is None
+            assert tx.assignments.latest_of_many(["user-2"], "CMP1", None).get("user-2") is None
+            assert tx.assignments.latest_of_many(["USER-2"], "CMP2", None).get("USER-2") is None
             users = ["user-2", "nobody", "user-1"]
             assert tx.assignments.latest_of_many(users, "CMP2", None) == {
                 "user-1": asked["CMP2", None],

@@ -159,7 +159,7 @@ class RedemptionSuite(StorageHooks):
                 (entry,) = tx.redemptions.entries(["A"], None, None)["A"]
                 assert entry.redemptions == redemptions
                 assert shown_everywhere(tx, given).redeemed_at == live
-                latest = tx.assignments.latest("user-1", None, list_id)
+                latest = tx.assignments.latest_of_many(["user-1"], None, list_id).get("user-1")
                 assert latest is not None
                 assert latest.redeemed_at == live
             assert event in (None, last_event(storage))

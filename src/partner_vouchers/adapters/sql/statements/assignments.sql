@@ -17,19 +17,15 @@ l.id, a.list_version, l.partner, l.tag, t.name, t.description, t.expires_at,
 (SELECT used.redeemed_at FROM pv_redemptions AS used WHERE used.code_id = a.code_id AND used.reverted_at IS NULL),
 (SELECT v.revoked_at FROM pv_revocations AS v WHERE v.code_id = a.code_id)
 
--- latest_code_of_user --
--- The code that a user was given last in a campaign or, without one, from a list. Nearly always there is none, so
--- nothing is joined.
-SELECT code_id FROM pv_assignments WHERE user_id = ? AND origin = ? ORDER BY ordinal DESC LIMIT 1
-
 -- holding_of_user --
--- What `latest_code_of_user` finds with 0, and with 1 the code of each open reservation of the user there.
+-- With 0 the code that a user was given last in a campaign or, without one, from a list, and with 1 that of each open
+-- reservation of the user there. Nearly always there is none, so nothing is joined.
 SELECT code_id, 0 FROM (
     SELECT code_id FROM pv_assignments WHERE user_id = ? AND origin = ? ORDER BY ordinal DESC LIMIT 1) AS a
 UNION ALL SELECT code_id, 1 FROM pv_reservations WHERE user_id = ? AND origin = ? AND state = 'Open'
 
 -- latest_of_users --
--- What `latest_code_of_user` finds for many users, as assignments.
+-- The assignment of each of many users that was made last.
 SELECT {assignment_columns}
 FROM json_each(?) AS u CROSS JOIN pv_assignments AS a {assignment_tables}
 WHERE a.user_id = u.value AND a.origin = ? AND a.ordinal = (
