@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -10,7 +11,7 @@ import psycopg
 import pytest
 
 from partner_vouchers.adapters.postgres import PostgresStorage
-from tests.support.host import FixedClock, Host
+from tests.support.host import PATIENCE, FixedClock, Host
 from tests.support.postgres import schemas, server
 
 Connection = psycopg.Connection[Any]
@@ -51,3 +52,13 @@ def connect(schema: str) -> Iterator[Connect]:
         connection.close()
     with psycopg.connect(server().conninfo) as connection:
         connection.execute("DROP TABLE orders")
+
+
+def wait_until_waiting(connection: Connection) -> None:
+    """Wait until a connection waits for a lock."""
+    deadline = time.monotonic() + PATIENCE
+    with psycopg.connect(server().conninfo, autocommit=True) as operator:
+        sql = "SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s"
+        while operator.execute(sql, (connection.info.backend_pid,)).fetchall() != [("Lock",)]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,10 +12,11 @@ import psycopg
 import pytest
 
 from partner_vouchers import PartnerVouchersError
+from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.domain.events import StockExhausted, StockLow
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists
-from tests.adapters.postgres.conftest import Connect, Connection
+from tests.adapters.postgres.conftest import Connect, Connection, wait_until_waiting
 from tests.support.host import PATIENCE, Host, some_codes
 
 
@@ -154,3 +157,38 @@ def test_archiving_waits_for_a_host_that_holds_a_code_and_keeps_nobody_else_wait
         assert waiting.result(PATIENCE) == 21
     with pytest.raises(PartnerVouchersError):
         host.give(found.id, "late")
+
+
+class TimeLimit(Exception):
+    """What the handler of a signal raises, such as the time limit of a task queue."""
+
+
+def test_a_signal_while_a_call_waits_leaves_the_hosts_transaction_as_it_was(
+    host: Host, storage: PostgresStorage, connect: Connect
+) -> None:
+    found = host.a_list("A")
+    connection = connect()
+    connection.execute("INSERT INTO orders VALUES ('order-1', 'none')")
+
+    def interrupt() -> None:
+        wait_until_waiting(connection)
+        os.kill(os.getpid(), signal.SIGALRM)
+
+    def raise_time_limit(*_: object) -> None:
+        raise TimeLimit
+
+    before = signal.signal(signal.SIGALRM, raise_time_limit)
+    try:
+        with storage.begin() as tx, ThreadPoolExecutor(1) as threads:
+            tx.keys.get("order-1")
+            interrupting = threads.submit(interrupt)
+            with pytest.raises(TimeLimit):
+                place_order(host, connection, "order-1", found.id)
+            interrupting.result(PATIENCE)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert connection.execute("SELECT code FROM orders").fetchall() == [("none",)]
+    connection.execute("DELETE FROM orders")
+    assert place_order(host, connection, "order-1", found.id) == "A"
+    connection.commit()
+    assert orders(connect) == [("order-1", "A")]

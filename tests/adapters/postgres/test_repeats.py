@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from partner_vouchers.errors import (
     StorageUnavailable,
     TransactionConflict,
 )
-from tests.adapters.postgres.conftest import Connect, Connection
+from tests.adapters.postgres.conftest import Connect, Connection, wait_until_waiting
 from tests.support.host import PATIENCE, FixedClock, Host
 from tests.support.postgres import server
 from tests.support.promo import an_event
@@ -124,16 +123,6 @@ def require_given(host: Host, list_id: str, **users: str) -> None:
 
 
 # --- conflicts -------------------------------------------------------------------------------------------------
-
-
-def wait_until_waiting(connection: Connection) -> None:
-    """Wait until a connection waits for a lock."""
-    deadline = time.monotonic() + PATIENCE
-    with psycopg.connect(server().conninfo, autocommit=True) as operator:
-        sql = "SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s"
-        while operator.execute(sql, (connection.info.backend_pid,)).fetchall() != [("Lock",)]:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
 
 
 @pytest.mark.parametrize("host_commits", [True, False])

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import ClassVar
 
 import psycopg
+from psycopg import generators
 from psycopg.pq import PipelineStatus, TransactionStatus
 
 from partner_vouchers.adapters.postgres.bridge import BridgedConnection
@@ -14,7 +15,7 @@ from partner_vouchers.adapters.postgres.connections import Connections, PooledCo
 from partner_vouchers.adapters.postgres.driver import Connection, Session
 from partner_vouchers.adapters.postgres.errors import is_lost, translated
 from partner_vouchers.adapters.postgres.pipeline import OwnConnection, command
-from partner_vouchers.adapters.postgres.pool import roll_back
+from partner_vouchers.adapters.postgres.pool import CANCEL_SECONDS, roll_back
 from partner_vouchers.adapters.postgres.shared import Shared
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
 from partner_vouchers.adapters.sql.context import SqlContext
@@ -134,12 +135,13 @@ class HostContext(TransactionContext):
         self._connection = connection
         self._check = check
         self._write = write
-        self._open = False
+        self._joined = self._open = False
 
     def _begin(self) -> Session:
         require_transaction(self._connection)
         if isinstance(self._connection, BridgedConnection):
             self._connection.enter()
+        self._joined = True
         session = Session(self._connection, self._shared.names, writes=self._write, joined=True)
         session.run(f"SAVEPOINT {_UNIT}")
         self._open = True
@@ -153,6 +155,9 @@ class HostContext(TransactionContext):
 
     def _end(self) -> None:
         try:
+            # An exception of a signal handler may have left a statement under way. The driver stops it only for
+            # `KeyboardInterrupt` and cancelled tasks.
+            self._take_answer(cancel=True)
             if self._open and not self._connection.closed:
                 # Not with a cursor: an exception may have left the lock of the driver's connection locked. And at
                 # once: a task that is cancelled in between would leave the savepoint open.
@@ -160,8 +165,16 @@ class HostContext(TransactionContext):
                 command(self._connection, undo.encode(), whole=True)
         finally:
             self._open = False
+            self._take_answer(cancel=False)
             if isinstance(self._connection, BridgedConnection):
                 self._connection.leave()
+
+    def _take_answer(self, *, cancel: bool) -> None:
+        """Take the answer to a statement under way, so that the host can use its connection."""
+        if self._joined and self._connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
+            if cancel:
+                self._connection.cancel_safe(timeout=CANCEL_SECONDS)
+            self._connection.wait(generators.execute(self._connection.pgconn))
 
 
 def require_transaction(connection: Connection) -> None:

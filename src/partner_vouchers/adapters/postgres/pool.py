@@ -32,7 +32,7 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 """Seconds between two attempts to connect: doubled after each one."""
 
 _MOST_IDLE_SECONDS = 600.0
-_CANCEL_SECONDS = 2.0
+CANCEL_SECONDS = 2.0
 
 
 class Room:
@@ -211,7 +211,7 @@ def close(connection: psycopg.Connection[Any]) -> None:
         return
     if not connection.closed and connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
         with suppress(psycopg.Error):
-            connection.cancel_safe(timeout=_CANCEL_SECONDS)
+            connection.cancel_safe(timeout=CANCEL_SECONDS)
     connection.close()
 
 
