@@ -15,7 +15,6 @@ from partner_vouchers.domain.lifecycle import (
     State,
     Status,
     StatusCriteria,
-    allowed_actions,
     criteria_for,
     require_allowed,
 )
@@ -51,11 +50,6 @@ def test_the_table_is_the_specified_one() -> None:
     ]
 
     assert shown == rows_of(SPECIFIED)[2:]
-
-
-def test_every_status_has_one_row_and_every_action_is_tried_here() -> None:
-    assert [rule.status for rule in STATUS_TABLE] == list(Status)
-    assert set(DO) == set(Action)
 
 
 @pytest.mark.parametrize("status,action", list(product(Status, Action)), ids=str)
@@ -106,10 +100,6 @@ def test_a_list_expires_by_itself_a_microsecond_after_its_expiry(
     assert found.status_at(EXPIRY + timedelta(days=36500)) is afterwards
 
 
-def test_expired_is_never_stored() -> None:
-    assert [state.value for state in State] == ["Active", "Paused", "Archived"]
-
-
 @pytest.mark.parametrize("before", [State.ACTIVE, State.PAUSED], ids=str)
 def test_an_expired_list_that_is_extended_returns_to_what_it_was(before: State) -> None:
     found = a_list(state=before, expires_at=NOW - MICROSECOND)
@@ -129,14 +119,6 @@ def test_a_paused_list_that_expired_is_extended_before_it_is_activated() -> None
     activated, _ = extended.activate(NOW)
 
     assert activated.status_at(NOW) is Status.ACTIVE
-
-
-@pytest.mark.parametrize("status", [Status.ACTIVE, Status.PAUSED, Status.EXPIRED], ids=str)
-def test_archived_is_for_good(status: Status) -> None:
-    archived, _ = a_list_that_is(status).archive(NOW)
-
-    assert archived.status_at(NOW) is Status.ARCHIVED
-    assert allowed_actions(Status.ARCHIVED) == ()
 
 
 def finds(criteria: StatusCriteria, found: VoucherList) -> bool:

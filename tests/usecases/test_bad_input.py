@@ -38,7 +38,19 @@ pytestmark = pytest.mark.every_storage
 
 MINUTE = timedelta(minutes=1)
 USERS = ("ann", "ben", "cleo", "dan", "eve", "fay")
-UNKNOWN_IDS = ("", "r", "1-nothing", "held-", "held-7777", "held-x", "x", "7777", "9" * 40, "9" * 400, "\ud800")
+UNKNOWN_IDS = (
+    "",
+    "r",
+    "1-nothing",
+    "held-",
+    "held-7777",
+    "held-x",
+    "x",
+    "7777",
+    "9" * 40,
+    "9" * 400,
+    "\ud800",
+)
 
 Ids = dict[str, str]
 Row = tuple[str, Callable[[Any, Ids], object], type[PartnerVouchersError], str | None]

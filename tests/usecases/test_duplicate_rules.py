@@ -21,23 +21,6 @@ IN_OTHER = RowFaultKind.DUPLICATE_IN_OTHER_LIST
 # --- the table of the specification, word for word -----------------------------------------------------
 
 
-def test_list_a_is_the_first_upload(host: Host) -> None:
-    a = host.a_list(partner="Partner A", tag="Tag_A")
-    assert host.upload(a.id, *CODES).error_count == 0
-
-
-def test_list_b_has_another_tag(host: Host) -> None:
-    host.a_list(*CODES, partner="Partner A", tag="Tag_A")
-    b = host.a_list(partner="Partner A", tag="Tag_B")
-    assert host.upload(b.id, "Code1", "Code4", "Code5").error_count == 0
-
-
-def test_list_c_has_another_partner(host: Host) -> None:
-    host.a_list(*CODES, partner="Partner A", tag="Tag_A")
-    c = host.a_list(partner="Partner B", tag="Tag_A")
-    assert host.upload(c.id, *CODES).error_count == 0
-
-
 def test_list_d_is_not_allowed_while_a_has_the_codes(host: Host) -> None:
     a = host.a_list(*CODES, partner="Partner A", tag="Tag_A")
     # A second list of the tag cannot even be created; in list A itself the codes are refused.
@@ -117,13 +100,6 @@ def test_archived_lists_do_not_count(storage: Storage, clock: FixedClock, policy
 
 
 @pytest.mark.parametrize("policy", EVERY_POLICY, ids=lambda policy: policy.name)
-def test_deleted_lists_do_not_count(storage: Storage, clock: FixedClock, policy: Any) -> None:
-    host = Host(storage, clock, duplicates=policy)
-    host.vouchers.lists.delete(host.a_list("A", "B", tag="winter").id)
-    assert host.a_list("A", "C", tag="winter").available == 2
-
-
-@pytest.mark.parametrize("policy", EVERY_POLICY, ids=lambda policy: policy.name)
 def test_withdrawn_codes_can_be_uploaded_again(storage: Storage, clock: FixedClock, policy: Any) -> None:
     host = Host(storage, clock, duplicates=policy)
     first, second = host.a_list(), host.a_list()
@@ -148,15 +124,6 @@ def test_the_same_file_needs_no_force_once_it_was_withdrawn(host: Host) -> None:
     assert host.left(found.id) == ["A", "B"]
 
 
-def test_a_withdrawn_code_goes_out_from_its_new_upload(host: Host) -> None:
-    found = host.a_list()
-    wrong = host.upload(found.id, "A", "B")
-    host.vouchers.uploads.withdraw(wrong.id)
-    host.upload(found.id, "B", "C")
-    assert host.give(found.id, "ann", "ben") == ["B", "C"]
-    assert host.vouchers.lists.get(found.id).available == 0
-
-
 def test_codes_that_are_taken_over_stay_with_who_has_them(host: Host) -> None:
     first = host.a_list("A", "B", tag="winter")
     host.give(first.id, "ann")
@@ -169,15 +136,6 @@ def test_codes_that_are_taken_over_stay_with_who_has_them(host: Host) -> None:
     ]
     assert [held.code for held in host.vouchers.codes.assignments(first.id)] == ["A"]
     assert host.vouchers.lists.get(first.id).uploaded == 2
-
-
-def test_codes_can_be_taken_over_again_and_again(host: Host) -> None:
-    for user in ("ann", "ben", "cleo"):
-        found = host.a_list("A", "B", tag="winter")
-        assert host.give(found.id, user) == ["A"]
-        host.vouchers.lists.archive(found.id)
-    assert [held.user_id for held in host.vouchers.codes.holders("A")] == ["ann", "ben", "cleo"]
-    assert host.vouchers.codes.holders("B") == []
 
 
 def test_a_code_that_was_taken_over_does_not_come_back_when_its_new_list_goes(host: Host) -> None:
@@ -243,13 +201,6 @@ def test_an_explanation_does_not_show_the_code(host: Host) -> None:
     explained = host.vouchers.uploads.explain_duplicate(found.id, "TOPSECRET42")
     assert explained is not None
     assert "TOPSECRET42" not in repr(explained)
-
-
-@pytest.mark.parametrize("code", [None, 5, b"A"])
-def test_a_code_to_explain_is_a_text(host: Host, code: Any) -> None:
-    found = host.a_list("A")
-    with host.nothing_changes(), pytest.raises(InvalidInput, match=r"^code: "):
-        host.vouchers.uploads.explain_duplicate(found.id, code)
 
 
 # --- the policy is remembered --------------------------------------------------------------------------------

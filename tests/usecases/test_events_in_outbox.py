@@ -49,22 +49,6 @@ def test_an_event_in_the_outbox_stays_as_it_was(host: Host) -> None:
     assert host.events(VoucherRewarded) == [reward.event]
 
 
-def test_entries_are_in_order_and_have_ids_of_their_own(host: Host) -> None:
-    found = host.a_list("A", "B", campaign="CMP")
-    host.give(found.id, "ann", "ben")
-    entries = host.outbox()
-    assert [entry.position for entry in entries] == sorted({entry.position for entry in entries})
-    assert len({entry.id for entry in entries}) == len(entries)
-    with host.storage.begin(write=False) as tx:
-        assert tx.outbox.read(entries[2].position, 2) == entries[3:5]
-
-
-def test_what_was_rolled_back_is_not_in_the_outbox(host: Host) -> None:
-    found = host.a_list("A")
-    with host.nothing_changes(), pytest.raises(CodesExhausted):
-        host.vouchers.codes.assign_many(["ann", "ben"], list_id=found.id)
-
-
 # --- stock ---------------------------------------------------------------------------------------------------
 
 
@@ -92,13 +76,6 @@ def test_a_list_that_never_had_a_code_is_announced_when_one_is_asked_for(host: H
     assert event.list_id == found.id
 
 
-def test_a_batch_that_finds_no_code_at_all_announces_it_too(host: Host) -> None:
-    found = host.a_list()
-    with pytest.raises(CodesExhausted):
-        host.vouchers.codes.assign_many(["ann"], list_id=found.id)
-    assert len(host.events(StockExhausted)) == 1
-
-
 def test_a_top_up_arms_the_announcement_again(host: Host) -> None:
     found = host.a_list("A")
     host.give(found.id, "ann")
@@ -106,15 +83,6 @@ def test_a_top_up_arms_the_announcement_again(host: Host) -> None:
     assert len(host.events(StockExhausted)) == 1
     host.give(found.id, "ben")
     assert len(host.events(StockExhausted)) == 2
-
-
-def test_a_list_that_runs_dry_while_a_campaign_goes_on_is_announced(host: Host) -> None:
-    first, second = host.a_list("A", campaign="CMP"), host.a_list("B", "C", campaign="CMP")
-    for user in ("ann", "ben"):
-        host.vouchers.codes.assign(campaign_id="CMP", user_id=user)
-    assert [event.list_id for event in host.events(StockExhausted)] == [first.id]
-    host.vouchers.codes.assign_many(["cleo", "dora"], campaign_id="CMP", partial=True)
-    assert [event.list_id for event in host.events(StockExhausted)] == [first.id, second.id]
 
 
 def test_codes_left_are_announced_once_for_each_crossing(host: Host) -> None:
@@ -129,17 +97,6 @@ def test_codes_left_are_announced_once_for_each_crossing(host: Host) -> None:
     host.upload(found.id, *some_codes(3, "N"))
     host.give(found.id, "u5")
     assert [event.available for event in host.events(StockLow)] == [2, 2]
-
-
-@pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "as a batch"])
-def test_a_percentage_used_is_announced(host: Host, at_once: bool) -> None:
-    found = host.a_list(*some_codes(10), low_stock_at=PercentUsed(80))
-    users = [f"user-{number}" for number in range(9)]
-    if at_once:
-        host.vouchers.codes.assign_many(users, list_id=found.id)
-    else:
-        host.give(found.id, *users)
-    assert [event.available for event in host.events(StockLow)] == [1 if at_once else 2]
 
 
 @pytest.mark.parametrize("campaign", [None, "CMP"], ids=["of the list", "in a campaign"])
@@ -163,24 +120,6 @@ def test_a_withdrawal_does_not_use_a_percentage_up(host: Host) -> None:
     assert host.events(StockLow) == []
     host.give(found.id, "user-7")
     assert [event.available for event in host.events(StockLow)] == [2]
-
-
-def test_a_batch_that_takes_everything_announces_both_levels_in_order(host: Host) -> None:
-    found = host.a_list(*some_codes(5), low_stock_at=2)
-    host.vouchers.codes.assign_many([f"user-{number}" for number in range(5)], list_id=found.id)
-    assert names(host)[-2:] == ["list.running_low", "list.exhausted"]
-
-
-def test_a_top_up_that_is_too_small_does_not_arm_it(host: Host) -> None:
-    found = host.a_list(*some_codes(6), low_stock_at=5)
-    host.give(found.id, "u1")
-    assert len(host.events(StockLow)) == 1
-    wrong = host.upload(found.id, "N1")
-    host.give(found.id, "u2")
-    # Six were left for a moment: that was a top-up, and the stock fell again.
-    assert len(host.events(StockLow)) == 2
-    host.vouchers.uploads.withdraw(wrong.id)
-    assert len(host.events(StockLow)) == 2
 
 
 def test_withdrawing_can_make_a_list_run_low(host: Host) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from partner_vouchers import PartnerVouchersError, RepeatPolicy
+from partner_vouchers import RepeatPolicy
 from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.promo_events import VoucherRewarded
@@ -23,7 +23,7 @@ from partner_vouchers.errors import (
     StorageError,
     UnknownList,
 )
-from tests.support.host import FixedClock, Host
+from tests.support.host import Host
 
 pytestmark = pytest.mark.every_storage
 
@@ -113,20 +113,6 @@ def test_they_are_rolled_back_together(host: Host, connect: Connect, options: di
         connection.rollback()
     assert orders(connect) == []
     assert host.give(found.id, "next") == ["A"]
-
-
-@pytest.mark.parametrize("order_first", [True, False])
-def test_the_host_may_write_before_or_after(host: Host, connect: Connect, order_first: bool) -> None:
-    found = host.a_list("A")
-    connection = connect()
-    steps: list[Callable[[], object]] = [
-        lambda: connection.execute("INSERT INTO orders VALUES ('order-1', 'A')"),
-        lambda: host.vouchers.using(connection).codes.assign(list_id=found.id, user_id="ann"),
-    ]
-    for step in steps if order_first else steps[::-1]:
-        step()
-    connection.commit()
-    assert (orders(connect), host.left(found.id)) == ([("order-1", "A")], [])
 
 
 @pytest.mark.parametrize("begin_with", ["BEGIN", "BEGIN DEFERRED", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
@@ -292,15 +278,6 @@ def test_a_connection_with_autocommit_on_is_refused(host: Host, connect: Connect
         host.vouchers.using(connect(autocommit=True)).codes.assign(list_id=found.id, user_id="ann")
 
 
-def test_another_database_is_refused(host: Host, tmp_path: Path) -> None:
-    SQLiteStorage(tmp_path / "other.db").close()
-    for name in (tmp_path / "other.db", tmp_path / "empty.db", ":memory:"):
-        connection = sqlite3.connect(name)
-        with host.nothing_changes(), pytest.raises(HostTransactionError, match=r"shop\.db"):
-            host.vouchers.using(connection)
-        connection.close()
-
-
 def test_another_way_to_the_same_file_is_fine(host: Host, database: Path, tmp_path: Path) -> None:
     found = host.a_list("A")
     link = tmp_path / "link.db"
@@ -309,39 +286,6 @@ def test_another_way_to_the_same_file_is_fine(host: Host, database: Path, tmp_pa
         assert place_order(host, connection, "order-1", found.id) == "A"
     with closing(sqlite3.connect(link)) as connection:
         assert place_order(host, connection, "order-1", found.id) == "A"
-
-
-def test_what_is_no_connection_is_refused(host: Host, connect: Connect, database: Path) -> None:
-    closed = connect()
-    closed.close()
-    for given in (None, str(database), connect().cursor(), host.storage, closed):
-        with pytest.raises(HostTransactionError):
-            host.vouchers.using(given)
-
-
-def test_uploads_are_refused(host: Host, connect: Connect) -> None:
-    found = host.a_list()
-    connection = connect()
-    joined = host.vouchers.using(connection)
-    with host.nothing_changes():
-        for call in (
-            lambda: joined.uploads.add(found.id, b"A\n", filename="x.csv", uploaded_by="ops"),
-            lambda: joined.uploads.validate(found.id, b"A\n", filename="x.csv"),
-            lambda: joined.uploads.recover(),
-        ):
-            with pytest.raises(HostTransactionError) as told:
-                call()
-            assert told.value.reason == (
-                "an upload cannot be part of a host's transaction, because it works in many short ones; "
-                "call it on the PartnerVouchers object itself, not on using(connection)"
-            )
-
-
-def test_a_joined_object_cannot_be_joined_again(host: Host, connect: Connect) -> None:
-    connection = connect()
-    joined = host.vouchers.using(connection)
-    with pytest.raises(HostTransactionError, match="within"):
-        joined.using(connection)
 
 
 # --- others ------------------------------------------------------------------------------------------------------
@@ -424,37 +368,6 @@ def test_a_host_may_stream_while_it_writes(host: Host, connect: Connect) -> None
 
 
 # --- the storage in memory, where a transaction of its own stands in for the host's --------------------------------
-
-
-def test_in_memory_a_transaction_stands_in_for_the_hosts() -> None:
-    host = Host(MemoryStorage(), FixedClock())
-    found = host.a_list("A", "B")
-    with host.storage.begin() as tx:
-        joined = host.vouchers.using(tx)
-        assert joined.codes.assign(list_id=found.id, user_id="ann").code == "A"
-        with pytest.raises(CodesExhausted):
-            joined.codes.assign_many(["b", "c"], list_id=found.id)
-        with pytest.raises(HostTransactionError):
-            joined.uploads.add(found.id, b"C\n", filename="x.csv", uploaded_by="ops")
-        with pytest.raises(HostTransactionError):
-            joined.using(tx)
-    assert host.left(found.id) == ["A", "B"]
-    with host.storage.begin() as tx:
-        host.vouchers.using(tx).codes.assign(list_id=found.id, user_id="ann")
-        tx.commit()
-    assert host.left(found.id) == ["B"]
-    with pytest.raises(PartnerVouchersError):
-        host.vouchers.using(tx)
-
-
-def test_in_memory_other_things_are_refused() -> None:
-    host = Host(MemoryStorage(), FixedClock())
-    with MemoryStorage().begin() as other, pytest.raises(HostTransactionError):
-        host.vouchers.using(other)
-    with host.storage.begin(write=False) as tx, pytest.raises(HostTransactionError):
-        host.vouchers.using(tx)
-    with pytest.raises(HostTransactionError):
-        host.vouchers.using(None)
 
 
 def test_a_thread_that_would_wait_for_itself_is_told(host: Host) -> None:

@@ -27,22 +27,6 @@ from tests.support.host import FixedClock, Host, a_file, some_codes
 
 SURROGATE = "\ud800"
 NO_IDS = ["", "\0", SURROGATE, "9" * 5000, "x" * 255, "x" * 256, "01", "\u0661", "nobody's id"]
-NO_STRINGS: list[Any] = [
-    5,
-    -1,
-    True,
-    1.5,
-    float("nan"),
-    b"x",
-    10**30,
-    10**5000,
-    None,
-    [],
-    {},
-    (),
-    object(),
-    "1".join,
-]
 
 
 @pytest.mark.parametrize("odd", NO_IDS, ids=ascii)
@@ -57,25 +41,6 @@ def test_any_string_is_an_id_that_nobody_has(host: Host, odd: str) -> None:
         with pytest.raises(UnknownUpload):
             of_upload(odd)
     assert vouchers.audit.entries(list_id=odd).items == ()
-
-
-@pytest.mark.parametrize("odd", NO_STRINGS, ids=lambda odd: type(odd).__name__)
-def test_an_id_is_a_string(host: Host, odd: Any) -> None:
-    host.a_list("A")
-    vouchers = host.vouchers
-    of_list: list[Callable[[Any], object]] = [
-        vouchers.lists.get, vouchers.lists.pause, vouchers.lists.delete, vouchers.campaigns.of_list,
-        lambda list_id: vouchers.uploads.find(list_id=list_id or 0),  # type: ignore[arg-type]
-        vouchers.codes.assignments, vouchers.codes.export,
-    ]  # fmt: skip
-    of_upload: list[Callable[[Any], object]] = [
-        vouchers.uploads.get, vouchers.uploads.error_file, vouchers.uploads.withdraw
-    ]  # fmt: skip
-    for calls, field in ((of_list, "list_id"), (of_upload, "upload_id")):
-        for call in calls:
-            with pytest.raises(InvalidInput, match="must be a string") as refused:
-                call(odd)
-            assert refused.value.field == field
 
 
 def test_a_number_or_an_object_for_an_id_says_what_to_pass(host: Host) -> None:
@@ -97,33 +62,6 @@ def test_a_number_or_an_object_for_an_id_says_what_to_pass(host: Host) -> None:
         with pytest.raises(InvalidInput) as refused:
             call()
         assert str(refused.value) == text
-
-
-@pytest.mark.parametrize("odd", [SURROGATE, "\0", 5, True, 10**30])
-def test_a_name_that_cannot_be_is_refused_by_every_look_up(host: Host, odd: Any) -> None:
-    found = host.a_list("A", campaign="5")
-    vouchers = host.vouchers
-    with pytest.raises(InvalidInput):
-        vouchers.partners.get(odd)
-    with pytest.raises(InvalidInput):
-        vouchers.lists.find(partner=odd)
-    with pytest.raises(InvalidInput):
-        vouchers.campaigns.unlink(found.id, odd)
-    with pytest.raises(InvalidInput):
-        vouchers.audit.entries(actor=odd)
-    with pytest.raises(InvalidInput):
-        vouchers.uploads.explain_duplicate(found.id, odd)
-    with pytest.raises(InvalidInput):
-        vouchers.lists.create(partner=odd, tag="t", name="n", expires_at=found.expires_at)
-
-
-@pytest.mark.parametrize("odd", [5, -1, 1.5, b"1", "x", "-1", "9" * 19, "\u0661"])
-def test_a_position_in_a_log_that_cannot_be(host: Host, odd: Any) -> None:
-    found = host.a_list("A")
-    with pytest.raises(InvalidCursor):
-        host.vouchers.audit.entries(after=odd)
-    with pytest.raises(InvalidCursor):
-        host.vouchers.uploads.find(list_id=found.id, after=odd)
 
 
 @pytest.mark.parametrize(
@@ -270,16 +208,18 @@ def steps(work: Callable[[], object]) -> int:
     return taken
 
 
+@pytest.mark.every_storage
+@pytest.mark.parametrize("storage", ["sqlite"], indirect=True)
 def test_a_batch_of_one_user_costs_as_much_as_it_is_long(host: Host) -> None:
-    host.a_list(*some_codes(700), campaign="CMP", repeat=RepeatPolicy.NEW_CODE)
+    host.a_list(*some_codes(280), campaign="CMP", repeat=RepeatPolicy.NEW_CODE)
     ordinals: list[int] = []
 
     def ask(length: int) -> None:
         outcome = host.vouchers.codes.assign_many(["ann"] * length, campaign_id="CMP")
         ordinals.extend(reward.assignment.ordinal for reward in outcome.rewards)
 
-    ask(100)
-    short, long = steps(lambda: ask(100)), steps(lambda: ask(500))
-    assert ordinals == list(range(1, 701))
+    ask(40)
+    short, long = steps(lambda: ask(40)), steps(lambda: ask(200))
+    assert ordinals == list(range(1, 281))
     # A fixed part and one for each user: less than five times as much, where each repeat going through all would be 25.
     assert long < 6 * short

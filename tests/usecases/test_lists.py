@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,9 +11,7 @@ from partner_vouchers import ListView, PartnerVouchers, PercentUsed, Status
 from partner_vouchers.domain.events import (
     ListActivated,
     ListArchived,
-    ListCreated,
     ListDeleted,
-    ListEdited,
     ListPaused,
 )
 from partner_vouchers.domain.lifecycle import STATUS_TABLE, Action
@@ -21,11 +19,8 @@ from partner_vouchers.errors import (
     ActionNotAllowed,
     ExpiryNotInFuture,
     InvalidInput,
-    InvalidTag,
     ListDistributed,
     ListLinked,
-    NaiveDatetime,
-    PartnerVouchersError,
     StaleVersion,
     StorageBusy,
     TagTaken,
@@ -36,7 +31,7 @@ from partner_vouchers.errors import (
 from tests.support.host import EXPIRY, MICROSECOND, START, Host
 
 NAIVE = datetime(2027, 3, 31, 23, 59, 59)  # noqa: DTZ001 - the point of it
-NO_IDS = ["", "0", "7", "-1", "01", "1.0", " 1", "x", "١", "9" * 18, "9" * 40, "1; DROP TABLE pv_lists"]  # noqa: RUF001
+NO_IDS = ["", "7", "01", "9" * 40, "1; DROP TABLE pv_lists"]
 
 
 @pytest.fixture
@@ -70,36 +65,6 @@ def test_a_new_list_is_active_and_empty(vouchers: PartnerVouchers, puma: str) ->
     assert vouchers.lists.get(created.id) == created
 
 
-def test_a_list_needs_no_description(vouchers: PartnerVouchers, puma: str) -> None:
-    assert create(vouchers, partner=puma).description == ""
-
-
-@pytest.mark.parametrize(
-    "given, stored",
-    [
-        ("WINTER", "winter"),
-        ("ÄÖÜ_İ", "äöü_i̇"),
-        ("50%-off!/ü'\"", "50%-off!/ü'\""),
-        ("ΣΑΣ", "σας"),
-        ("₹500", "₹500"),
-    ],
-)
-def test_a_tag_is_lower_cased_and_may_hold_special_characters(
-    vouchers: PartnerVouchers, puma: str, given: str, stored: str
-) -> None:
-    assert create(vouchers, tag=given).tag == stored
-
-
-@pytest.mark.parametrize(
-    "tag",
-    ["", "winter sale", " winter", "a\tb", "a\u00a0b", "a\u2003b", "a\u2028b", "a\0", "a\ud800", None, 5],
-)
-def test_a_tag_with_white_space_is_refused(host: Host, puma: str, tag: Any) -> None:
-    with host.nothing_changes(), pytest.raises(InvalidTag) as refused:
-        create(host.vouchers, tag=tag)
-    assert (refused.value.code, refused.value.field) == ("invalid_tag", "tag")
-
-
 @pytest.mark.parametrize("status", [Status.ACTIVE, Status.PAUSED, Status.EXPIRED])
 def test_a_tag_is_unique_within_the_partner(host: Host, status: Status) -> None:
     taken = host.a_list(tag="winter", status=status)
@@ -122,114 +87,33 @@ def test_an_archived_list_frees_its_tag(host: Host) -> None:
         create(host.vouchers, tag="winter")
 
 
-def test_a_deleted_list_frees_its_tag(host: Host) -> None:
-    host.vouchers.lists.delete(host.a_list(tag="winter").id)
-    assert host.a_list(tag="winter").status is Status.ACTIVE
-
-
 def test_a_list_needs_an_existing_partner(host: Host, puma: str) -> None:
     with host.nothing_changes(), pytest.raises(UnknownPartner) as unknown:
         create(host.vouchers, partner="puma")
     assert unknown.value.name == "puma"
 
 
-@pytest.mark.parametrize("partner", ["", "a\nb", None], ids=["empty", "line break", "none"])
-def test_the_partner_of_a_list_is_a_name(host: Host, puma: str, partner: Any) -> None:
-    with host.nothing_changes(), pytest.raises(InvalidInput) as refused:
-        create(host.vouchers, partner=partner)
-    assert refused.value.field == "partner"
-
-
-def test_who_creates_a_list_stands_in_the_audit_log(host: Host, puma: str) -> None:
-    create(host.vouchers, actor="amy")
-    assert [entry.actor for entry in host.vouchers.audit.entries()][-1] == "amy"
-
-
-@pytest.mark.parametrize("zone", [UTC, ZoneInfo("Asia/Kolkata"), timezone(timedelta(hours=-8))])
-def test_an_expiry_is_kept_in_utc(vouchers: PartnerVouchers, puma: str, zone: Any) -> None:
-    created = create(vouchers, expires_at=EXPIRY.astimezone(zone))
-    assert (created.expires_at, created.expires_at.tzinfo) == (EXPIRY, UTC)
-
-
-def test_a_bare_date_ends_with_its_day_in_the_zone_that_is_named(
-    vouchers: PartnerVouchers, puma: str
-) -> None:
-    created = create(vouchers, expires_at=date(2027, 3, 31), zone=ZoneInfo("Asia/Kolkata"))
-    assert created.expires_at == datetime(2027, 3, 31, 18, 29, 59, tzinfo=UTC)
-
-
-BAD_EXPIRIES = [
-    pytest.param({"expires_at": NAIVE}, NaiveDatetime, "naive_datetime", id="naive"),
-    pytest.param({"expires_at": date(2027, 3, 31)}, NaiveDatetime, "naive_datetime", id="date without zone"),
-    pytest.param({"expires_at": START}, ExpiryNotInFuture, "expiry_not_in_future", id="now"),
-    pytest.param(
-        {"expires_at": START - MICROSECOND}, ExpiryNotInFuture, "expiry_not_in_future", id="just past"
-    ),
-    pytest.param(
-        {"expires_at": date(2026, 11, 20), "zone": UTC},
-        ExpiryNotInFuture,
-        "expiry_not_in_future",
-        id="past day",
-    ),
-    pytest.param({"expires_at": "2027-03-31"}, InvalidInput, "invalid_input", id="text"),
-    pytest.param({"expires_at": None}, InvalidInput, "invalid_input", id="none"),
-    pytest.param({"expires_at": EXPIRY, "zone": UTC}, InvalidInput, "invalid_input", id="zone with datetime"),
-    pytest.param(
-        {"expires_at": date(2027, 3, 31), "zone": "Asia/Kolkata"},
-        InvalidInput,
-        "invalid_input",
-        id="zone by name",
-    ),
-]
-
-
-@pytest.mark.parametrize("expiry, error, code", BAD_EXPIRIES)
-def test_an_expiry_that_breaks_the_rule_is_refused(
-    host: Host, puma: str, expiry: Any, error: type[PartnerVouchersError], code: str
-) -> None:
-    known = host.a_list()
-    with host.nothing_changes():
-        with pytest.raises(error) as refused:
-            create(host.vouchers, **expiry)
-        assert refused.value.code == code
-        with pytest.raises(error):
-            host.vouchers.lists.edit(known.id, **expiry)
-
-
 @pytest.mark.parametrize(
     "field, value",
     [
+        ("tag", "winter sale"),
         ("name", ""),
-        ("name", "a\nb"),
-        ("name", None),
         ("description", "a\0b"),
-        ("description", None),
-        ("low_stock_at", -1),
-        ("low_stock_at", True),
-        ("low_stock_at", 1.5),
-        ("low_stock_at", PercentUsed(0)),
+        ("expires_at", START),
+        ("expires_at", NAIVE),
+        ("zone", UTC),
         ("low_stock_at", PercentUsed(101)),
+        ("expiring_soon", timedelta(0)),
+        ("partner", "a\nb"),
         ("actor", ""),
     ],
 )
-def test_other_values_that_break_their_rule_are_refused(
+def test_a_value_that_breaks_its_rule_is_refused_by_its_name(
     host: Host, puma: str, field: str, value: Any
 ) -> None:
     with host.nothing_changes(), pytest.raises(InvalidInput) as refused:
         create(host.vouchers, **{field: value})
     assert refused.value.field == field
-
-
-def test_a_description_may_have_lines(vouchers: PartnerVouchers, puma: str) -> None:
-    created = create(vouchers, description="One a user.\r\n\tNot on sale items.")
-    assert vouchers.lists.get(created.id).description == "One a user.\r\n\tNot on sale items."
-
-
-@pytest.mark.parametrize("threshold", [None, 0, 25, PercentUsed(1), PercentUsed(100)])
-def test_a_stock_threshold_is_a_number_or_a_percentage(
-    vouchers: PartnerVouchers, puma: str, threshold: Any
-) -> None:
-    assert vouchers.lists.get(create(vouchers, low_stock_at=threshold).id).low_stock_at == threshold
 
 
 # --- get ---------------------------------------------------------------------------------------------
@@ -279,12 +163,6 @@ def test_a_list_expires_after_the_instant_of_its_expiry(host: Host) -> None:
     host.clock.now = EXPIRY + MICROSECOND
     with host.nothing_changes():
         assert host.vouchers.lists.get(created.id).status is Status.EXPIRED
-
-
-def test_a_paused_list_expires_too(host: Host) -> None:
-    created = host.a_list(status=Status.PAUSED)
-    host.clock.now = EXPIRY + MICROSECOND
-    assert host.vouchers.lists.get(created.id).status is Status.EXPIRED
 
 
 def do(host: Host, action: Action, list_id: str) -> object:
@@ -345,25 +223,6 @@ def test_an_edit_changes_what_is_named_and_nothing_else(host: Host) -> None:
     assert host.vouchers.lists.get(before.id) == after
 
 
-def test_each_field_of_an_edit_is_stored_and_told(host: Host) -> None:
-    found = host.a_list(low_stock_at=10)
-    later = EXPIRY + timedelta(days=1)
-    host.vouchers.lists.edit(
-        found.id, name="N", description="", expires_at=later, low_stock_at=PercentUsed(80)
-    )
-    edited = host.vouchers.lists.get(found.id)
-    assert (edited.name, edited.description, edited.expires_at) == ("N", "", later)
-    assert edited.low_stock_at == PercentUsed(80)
-    (event,) = host.events(ListEdited)
-    assert {(change.field, change.before, change.after) for change in event.changes} == {
-        ("name", "Winter Sale", "N"),
-        ("description", "₹500 off", ""),
-        ("expires_at", EXPIRY.isoformat(), later.isoformat()),
-        ("low_stock_at", 10, "80% used"),
-    }
-    assert host.vouchers.lists.edit(found.id, low_stock_at=None).low_stock_at is None
-
-
 def test_an_edit_that_changes_nothing_leaves_no_trace(host: Host) -> None:
     found = host.a_list()
     host.clock.advance(hours=1)
@@ -371,36 +230,6 @@ def test_an_edit_that_changes_nothing_leaves_no_trace(host: Host) -> None:
         assert host.vouchers.lists.edit(found.id) == found
         same = host.vouchers.lists.edit(found.id, name=found.name, expires_at=found.expires_at)
     assert same == found
-
-
-@pytest.mark.parametrize("field", ["partner", "tag", "id", "status"])
-def test_nothing_else_can_be_edited(host: Host, field: str) -> None:
-    found = host.a_list()
-    arguments: dict[str, Any] = {field: "x"}
-    with host.nothing_changes(), pytest.raises(TypeError):
-        host.vouchers.lists.edit(found.id, **arguments)
-
-
-@pytest.mark.parametrize("status", [Status.ACTIVE, Status.PAUSED])
-def test_an_expired_list_that_is_extended_returns_to_what_it_was(host: Host, status: Status) -> None:
-    found = host.a_list(status=status)
-    host.clock.now = EXPIRY + MICROSECOND
-    extended = host.vouchers.lists.edit(found.id, expires_at=host.clock.now + timedelta(days=1))
-    assert extended.status is status
-
-
-def test_an_expired_list_can_be_renamed_without_being_extended(host: Host) -> None:
-    found = host.a_list(status=Status.EXPIRED)
-    assert host.vouchers.lists.edit(found.id, name="Past").status is Status.EXPIRED
-
-
-def test_a_paused_list_must_be_extended_before_it_is_activated(host: Host) -> None:
-    found = host.a_list(status=Status.PAUSED)
-    host.clock.now = EXPIRY + MICROSECOND
-    with host.nothing_changes(), pytest.raises(ActionNotAllowed):
-        host.vouchers.lists.activate(found.id)
-    host.vouchers.lists.edit(found.id, expires_at=host.clock.now + timedelta(days=1))
-    assert host.vouchers.lists.activate(found.id).status is Status.ACTIVE
 
 
 @pytest.mark.parametrize(
@@ -414,7 +243,7 @@ def test_a_paused_list_must_be_extended_before_it_is_activated(host: Host) -> No
     ],
     ids=["edit", "pause", "activate", "archive", "delete"],
 )
-@pytest.mark.parametrize("version", [0, 1, 3])
+@pytest.mark.parametrize("version", [1, 3])
 def test_a_change_of_something_that_was_changed_since_is_refused(
     host: Host, change: Callable[..., object], version: int
 ) -> None:
@@ -474,24 +303,6 @@ def test_archiving_says_which_campaigns_are_linked(host: Host) -> None:
     assert len(host.events(ListArchived)) == 1
 
 
-def test_archiving_is_for_good(host: Host) -> None:
-    found = host.a_list("A", status=Status.ARCHIVED)
-    assert found.allowed == ()
-    with host.nothing_changes():
-        for action in Action:
-            with pytest.raises(ActionNotAllowed):
-                do(host, action, found.id)
-        with pytest.raises(ActionNotAllowed) as refused:
-            host.vouchers.lists.delete(found.id)
-    assert (refused.value.status, refused.value.action) == ("Archived", "delete")
-
-
-def test_an_archived_list_stays_archived_when_its_expiry_passes(host: Host) -> None:
-    found = host.a_list(status=Status.ARCHIVED)
-    host.clock.now = EXPIRY + MICROSECOND
-    assert host.vouchers.lists.get(found.id).status is Status.ARCHIVED
-
-
 @pytest.mark.parametrize("status", [Status.ACTIVE, Status.PAUSED, Status.EXPIRED])
 def test_a_list_that_nobody_had_a_code_of_can_be_deleted(host: Host, status: Status) -> None:
     found = host.a_list("A", "B", status=status)
@@ -526,12 +337,6 @@ def test_a_list_is_deleted_also_where_its_space_cannot_be_freed_now(
         host.vouchers.lists.get(found.id)
 
 
-def test_the_id_of_a_deleted_list_is_never_used_again(host: Host) -> None:
-    first = host.a_list()
-    host.vouchers.lists.delete(first.id)
-    assert host.a_list().id != first.id
-
-
 def test_a_linked_list_is_not_deleted(host: Host) -> None:
     found = host.a_list("A", campaign="CMP1")
     with host.nothing_changes(), pytest.raises(ListLinked) as refused:
@@ -551,25 +356,6 @@ def test_a_list_that_somebody_has_a_code_of_is_not_deleted(host: Host) -> None:
 
 
 # --- events ------------------------------------------------------------------------------------------
-
-
-def test_the_events_of_a_list_tell_what_was_changed(host: Host) -> None:
-    found = host.a_list(tag="winter")
-    host.vouchers.lists.pause(found.id)
-    (created,) = host.events(ListCreated)
-    assert created.list_id == found.id
-    assert {change.field: (change.before, change.after) for change in created.changes} == {
-        "partner": (None, "Puma"),
-        "tag": (None, "winter"),
-        "name": (None, "Winter Sale"),
-        "description": (None, "₹500 off"),
-        "expires_at": (None, EXPIRY.isoformat()),
-        "state": (None, "Active"),
-    }
-    (paused,) = host.events(ListPaused)
-    assert [(change.field, change.before, change.after) for change in paused.changes] == [
-        ("state", "Active", "Paused")
-    ]
 
 
 # --- ensure ------------------------------------------------------------------------------------------------------
@@ -654,18 +440,6 @@ def test_a_form_can_be_saved_as_it_is(host: Host, status: Status) -> None:
         assert host.vouchers.lists.edit(found.id, **form).version == found.version
     renamed = host.vouchers.lists.edit(found.id, **{**form, "name": "Renamed"})
     assert (renamed.name, renamed.status, renamed.expires_at) == ("Renamed", status, found.expires_at)
-
-
-def test_an_expired_list_keeps_its_bare_date(host: Host) -> None:
-    zone = ZoneInfo("Asia/Kolkata")
-    host.vouchers.partners.add("Puma")
-    found = create(host.vouchers, expires_at=date(2027, 3, 31), zone=zone)
-    host.clock.now = found.expires_at + MICROSECOND
-    edit = host.vouchers.lists.edit
-    assert edit(found.id, name="Renamed", expires_at=date(2027, 3, 31), zone=zone).name == "Renamed"
-    for late, there in ((date(2027, 3, 30), zone), (date(2027, 3, 31), ZoneInfo("Asia/Tokyo"))):
-        with host.nothing_changes(), pytest.raises(ExpiryNotInFuture):
-            edit(found.id, name="Again", expires_at=late, zone=there)
 
 
 def test_a_value_that_only_looks_equal_is_checked(host: Host) -> None:

@@ -9,9 +9,8 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from partner_vouchers import ListView, PartnerVouchers, RepeatPolicy, Status
+from partner_vouchers import ListView, PartnerVouchers, Status
 from partner_vouchers.errors import InvalidCursor, InvalidInput, PartnerVouchersError
-from partner_vouchers.ports import ListOrder
 from tests.support.host import EXPIRY, MICROSECOND, START, Host, some_codes
 from tests.support.storages import CountingStorage
 
@@ -110,50 +109,6 @@ def test_the_status_filter_follows_the_clock(host: Host) -> None:
     assert len(host.vouchers.lists.find(status="Active")) == 0
 
 
-def a_varied_shelf(host: Host) -> list[ListView]:
-    """Create lists that differ, and are equal, in each field that can be sorted by."""
-    for number in range(6):
-        found = host.a_list(
-            *some_codes(number % 3),
-            partner=("Puma", "amazon", "Zoo")[number % 3],
-            tag=f"{'ba'[number % 2]}{number}",
-            name=("Same", "Same", "Änderung", "same", "Z", "A")[number],
-            expires_at=EXPIRY + timedelta(days=number % 2),
-        )
-        if number % 3 == 2:
-            host.give(found.id, "ann")
-        if number % 2:
-            host.clock.advance(seconds=1)
-    return list(host.vouchers.lists.find())
-
-
-SORT_KEYS = {
-    ListOrder.UPDATED: lambda row: row.updated_at,
-    ListOrder.CREATED: lambda row: row.created_at,
-    ListOrder.EXPIRES: lambda row: row.expires_at,
-    ListOrder.PARTNER: lambda row: row.partner,
-    ListOrder.TAG: lambda row: row.tag,
-    ListOrder.NAME: lambda row: row.name,
-    ListOrder.UPLOADED: lambda row: row.uploaded,
-    ListOrder.DISTRIBUTED: lambda row: row.distributed,
-}
-
-
-@pytest.mark.parametrize("order", ListOrder)
-def test_lists_are_sorted_and_paged_also_where_they_tie(host: Host, order: ListOrder) -> None:
-    shelf = a_varied_shelf(host)
-    for descending in (False, True):
-        expected = sorted(shelf, key=lambda row: (SORT_KEYS[order](row), int(row.id)), reverse=descending)
-        for limit in (1, 2, 4, 6, 7):
-            found = pages(host, limit, sort=f"-{order}" if descending else order.value)
-            assert [row.id for row in found] == [row.id for row in expected], (descending, limit)
-
-
-def test_ids_of_equal_lists_are_compared_as_numbers(host: Host) -> None:
-    ids = [host.a_list().id for _ in range(12)]
-    assert [row.id for row in pages(host, 5, sort="created_at")] == ids
-
-
 def test_the_latest_change_comes_first_by_default(host: Host) -> None:
     first = host.a_list()
     host.clock.advance(seconds=1)
@@ -230,32 +185,7 @@ def test_a_cursor_of_another_order_is_refused(host: Host) -> None:
             host.vouchers.lists.find(sort=sort, after=after)
 
 
-def test_a_deleted_list_is_on_no_page(host: Host) -> None:
-    host.vouchers.lists.delete(host.a_list("A").id)
-    for order in ListOrder:
-        assert len(host.vouchers.lists.find(sort=order.value)) == 0
-
-
 # --- users and codes -----------------------------------------------------------------------------------
-
-
-def test_the_vouchers_of_a_user_the_oldest_first(host: Host) -> None:
-    second = host.a_list("C", "D", partner="Amazon", campaign="CMP", repeat=RepeatPolicy.NEW_CODE)
-    first = host.a_list("A", "B")
-    host.give(first.id, "ann")
-    host.clock.advance(seconds=1)
-    host.vouchers.codes.assign(campaign_id="CMP", user_id="ann")
-    host.give(first.id, "ben")
-    host.clock.advance(seconds=1)
-    host.vouchers.codes.assign(campaign_id="CMP", user_id="ann")
-    tray = host.vouchers.codes.of_user("ann")
-    assert [(held.code, held.list_id, held.campaign_id) for held in tray] == [
-        ("A", first.id, None),
-        ("C", second.id, "CMP"),
-        ("D", second.id, "CMP"),
-    ]
-    assert [held.assigned_at for held in tray] == [START + timedelta(seconds=n) for n in range(3)]
-    assert host.vouchers.codes.of_user("ANN") == []
 
 
 def test_expired_vouchers_can_be_left_out(host: Host) -> None:
@@ -275,44 +205,10 @@ def test_expired_vouchers_can_be_left_out(host: Host) -> None:
     assert [held.code for held in codes.of_user("ann", expired=False)] == ["A", "B", "C"]
 
 
-def test_the_holders_of_a_code_in_all_lists(host: Host) -> None:
-    first, second = host.a_list("A", tag="winter"), host.a_list("A", "B", partner="Amazon")
-    host.give(second.id, "ben")
-    host.give(first.id, "ann")
-    host.vouchers.lists.archive(first.id)
-    third = host.a_list("A", tag="winter")
-    assert [(held.user_id, held.list_id) for held in host.vouchers.codes.holders(" A ")] == [
-        ("ann", first.id),
-        ("ben", second.id),
-    ]
-    host.give(third.id, "cleo")
-    assert [held.user_id for held in host.vouchers.codes.holders("A")] == ["ann", "ben", "cleo"]
-    assert host.vouchers.codes.holders("B") == host.vouchers.codes.holders("a") == []
-
-
-@pytest.mark.parametrize("value", ["", None, 5, "a\nb"])
-def test_a_user_or_a_code_to_look_up_is_a_name(host: Host, value: Any) -> None:
-    with pytest.raises(InvalidInput, match="user_id"):
-        host.vouchers.codes.of_user(value)
-    with pytest.raises(InvalidInput, match="code"):
-        host.vouchers.codes.holders(value)
-
-
 # --- whole lists -----------------------------------------------------------------------------------------
 
 
 PAGE_BORDERS = [0, 1, 999, 1000, 1001, 2000, 2500]
-
-
-@pytest.mark.parametrize("number", PAGE_BORDERS)
-def test_the_assignments_of_a_list_come_in_the_order_of_its_codes(host: Host, number: int) -> None:
-    codes = some_codes(number)
-    found, other = host.a_list(*codes, "LAST"), host.a_list("OTHER")
-    host.give(other.id, "ann")
-    host.vouchers.codes.assign_many([f"user-{n}" for n in range(number)], list_id=found.id)
-    seen = list(host.vouchers.codes.assignments(found.id))
-    assert [held.code for held in seen] == codes
-    assert [held.user_id for held in seen] == [f"user-{n}" for n in range(number)]
 
 
 def test_assignments_can_be_made_while_the_iterator_is_read(host: Host) -> None:
@@ -360,15 +256,6 @@ def test_an_export_is_safe_to_open_in_a_spreadsheet_and_a_raw_one_exists(host: H
     assert rows_of(codes.export(found.id, raw=True))[1][:2] == ["=1+1", "@ann"]
     assert rows_of(codes.export(found.id, remaining=True))[1] == ["'-5"]
     assert rows_of(codes.export(found.id, remaining=True, raw=True))[1] == ["-5"]
-
-
-@pytest.mark.parametrize("status", Status)
-def test_lists_of_every_status_are_exported(host: Host, status: Status) -> None:
-    found = host.a_list("A", "B", status=Status.ACTIVE)
-    host.give(found.id, "ann")
-    host.bring(found.id, status)
-    assert len(rows_of(host.vouchers.codes.export(found.id))) == 2
-    assert len(rows_of(host.vouchers.codes.export(found.id, remaining=True))) == 2
 
 
 @pytest.mark.parametrize("number", PAGE_BORDERS)

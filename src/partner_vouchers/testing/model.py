@@ -14,6 +14,7 @@ from datetime import date, datetime
 from attrs import define, field, frozen
 
 from partner_vouchers.domain.campaigns import RepeatPolicy
+from partner_vouchers.domain.codes import mask
 from partner_vouchers.domain.lifecycle import Status
 from partner_vouchers.domain.limits import Limit
 from partner_vouchers.domain.uploads import RowFaultKind
@@ -85,7 +86,7 @@ class KnownCode:
         is_second: whether it is the entry of a code that was taken back; it is behind the others in any place.
     """
 
-    code: str
+    code: str = field(repr=mask)
     list_id: str
     upload: KnownUpload
     state: str = AVAILABLE
