@@ -132,9 +132,6 @@ def ids_compared_as_texts(self: lists.Lists, query: Any) -> list[VoucherList]:
     return found[start : start + query.limit]
 
 
-_remove = lists.Lists.remove
-
-
 @fault("test_a_removed_list_takes_everything_with_it", lists.Lists, "remove")
 def removed_list_that_leaves_its_links(self: lists.Lists, list_id: str) -> None:
     listed, log = self._unit.tables, self._unit.log
@@ -209,15 +206,6 @@ def replay_that_emits_a_second_event(self: codes.Assignments, *asked: Any) -> An
     if found.held is not None and self._unit.write:
         self._outbox.append([found.held.event])
     return found
-
-
-@fault("test_an_assignment_says_what_its_list_said_then", codes.Assignments, "get_many")
-def assignment_that_says_what_its_list_says_now(
-    self: codes.Assignments, ids: Sequence[str]
-) -> list[Assignment]:
-    known = self._unit.tables
-    found = [known.assignments[each] for each in ids if each in known.assignments]
-    return [evolve(each, snapshot=known.list(each.list_id).snapshot) for each in found]
 
 
 @fault("test_a_code_and_an_ordinal_are_assigned_once", codes.Assignments, "add")

@@ -21,21 +21,25 @@ from partner_vouchers.testing.hooks import StorageHooks, for_all
 class LookUpSuite(StorageHooks):
     """What `Lists.find` owes."""
 
-    def test_pages_of_lists_are_complete_and_in_order(self) -> None:
-        @for_all(st.lists(strategies.voucher_lists(), max_size=7), st.integers(1, 3), st.sampled_from("apx"))
-        def check(drawn: list[VoucherList], page: int, text: str) -> None:
-            with self.fresh() as (storage, _):
-                with storage.begin() as tx:
-                    for number, each in enumerate(drawn):
-                        # Dates and names repeat, so that equal keys meet.
-                        tx.lists.add(evolve(each, id=tx.lists.new_id(), tag=f"{each.tag}{number}", version=1))
-                    tx.commit()
-                with storage.begin(write=False) as tx:
-                    known = tx.lists.find(driver.all_lists())
-                    assert len(known) == len(drawn)
-                    for order in ListOrder:
-                        _check_pages(tx, known, order, page)
-                    _check_filters(tx, known, text)
+    def test_pages_of_lists_are_complete_and_in_order(self, storage: Storage) -> None:
+        orders = st.sampled_from(ListOrder)
+
+        @for_all(
+            st.lists(strategies.voucher_lists(), max_size=7),
+            orders,
+            st.integers(1, 3),
+            st.sampled_from("apx"),
+        )
+        def check(drawn: list[VoucherList], order: ListOrder, page: int, text: str) -> None:
+            # It is not committed: the next example begins with an empty storage.
+            with storage.begin() as tx:
+                for number, each in enumerate(drawn):
+                    # Dates and names repeat, so that equal keys meet.
+                    tx.lists.add(evolve(each, id=tx.lists.new_id(), tag=f"{each.tag}{number}", version=1))
+                known = tx.lists.find(driver.all_lists())
+                assert len(known) == len(drawn)
+                _check_pages(tx, known, order, page)
+                _check_filters(tx, known, text)
 
         check()
 
