@@ -124,7 +124,9 @@ class Assignments(Repository, ports.Assignments):
             if new.id in tables.assignments:
                 raise StorageError(reason=f"code {new.id} is assigned already; take another")
             if any(each.ordinal == new.ordinal for each in self._asked(new.user_id, *_origin(new))):
-                raise StorageError(reason="this ordinal of the user is assigned already; read `holding` again")
+                raise StorageError(
+                    reason="this ordinal of the user is assigned already; read `holding` again"
+                )
             log.put(tables.assignments, new.id, new)
             log.append(tables.of_user.setdefault(new.user_id, []), new.id)
             log.append(tables.of_code.setdefault(new.code, []), new.id)

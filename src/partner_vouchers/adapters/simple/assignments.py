@@ -51,7 +51,9 @@ class SimpleAssignments(Part[Tx], Assignments):
         for new in assignments:
             ordinal = (*_asked(new), new.ordinal)
             if ordinal in known:
-                raise StorageError(reason="this ordinal of the user is assigned already; read `holding` again")
+                raise StorageError(
+                    reason="this ordinal of the user is assigned already; read `holding` again"
+                )
             known.add(ordinal)
             self.insert(new)
         self.append_events(assignments)

@@ -56,8 +56,8 @@ class _Batch:
         self.failure: StorageError | None = None
 
     @property
-    def is_over(self) -> bool:
-        return bool(self.committed) or self.failure is not None or self.leader.finished
+    def is_resolved(self) -> bool:
+        return bool(self.committed) or self.failure is not None
 
 
 class _Call(Place, Generic[T]):
@@ -82,12 +82,7 @@ class _Call(Place, Generic[T]):
     @property
     def is_resolved(self) -> bool:
         """Whether another thread has brought the call to its end."""
-        batch = self.batch
-        return (
-            batch is not None
-            and self.outcome is not None
-            and (bool(batch.committed) or batch.failure is not None)
-        )
+        return self.batch is not None and self.outcome is not None and self.batch.is_resolved
 
     def result(self) -> Any:
         """Return what the work returned.
@@ -157,7 +152,7 @@ class SharedWrite(WriteContext, Generic[T]):
         except StorageBusy:
             # A leader may have begun to run it in this very moment.
             batch = call.batch
-            while batch is not None and not batch.is_over:
+            while batch is not None and not (batch.is_resolved or batch.leader.finished):
                 time.sleep(_LOOK_AGAIN)
             if not call.is_resolved:
                 raise
@@ -228,14 +223,7 @@ class SharedWrite(WriteContext, Generic[T]):
         return True
 
     def _attempt(self, work: Work[T], connection: Connection) -> tuple[bool, Any]:
-        committed = False
-
-        def commit() -> None:
-            nonlocal committed
-            committed = True
-            tx.expire()
-
-        tx = SQLiteTransaction(SQLiteSession(connection, True), self._catalog, commit)
+        tx = SQLiteTransaction(SQLiteSession(connection, True), self._catalog, lambda: tx.expire())
         connection.execute("SAVEPOINT pv_call")
         outcome: tuple[bool, Any]
         try:
@@ -243,9 +231,10 @@ class SharedWrite(WriteContext, Generic[T]):
         except PartnerVouchersError as error:
             outcome = False, error
         finally:
+            is_committed = tx.expired
             tx.expire()
             if connection.in_transaction:
-                if not committed:
+                if not is_committed:
                     connection.execute("ROLLBACK TO pv_call")
                 connection.execute("RELEASE pv_call")
         return outcome
