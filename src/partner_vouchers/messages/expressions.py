@@ -8,6 +8,7 @@ rules of `values`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -196,60 +197,6 @@ class _Range(RangeLiteral):
         return made
 
 
-class _Eq(EqExpression):
-    __slots__ = ()
-
-    def evaluate(self, context: RenderContext) -> bool:
-        return equal(self.left.evaluate(context), self.right.evaluate(context))
-
-
-class _Ne(NeExpression):
-    __slots__ = ()
-
-    def evaluate(self, context: RenderContext) -> bool:
-        return not equal(self.left.evaluate(context), self.right.evaluate(context))
-
-
-class _Lt(LtExpression):
-    __slots__ = ()
-
-    def evaluate(self, context: RenderContext) -> bool:
-        left = self.left.evaluate(context)
-        return left is not None and less(left, self.right.evaluate(context))
-
-
-class _Le(LeExpression):
-    __slots__ = ()
-
-    def evaluate(self, context: RenderContext) -> bool:
-        left = self.left.evaluate(context)
-        return left is not None and less(left, self.right.evaluate(context), or_equal=True)
-
-
-class _Gt(GtExpression):
-    __slots__ = ()
-
-    def evaluate(self, context: RenderContext) -> bool:
-        left = self.left.evaluate(context)
-        return left is not None and less(self.right.evaluate(context), left)
-
-
-class _Ge(GeExpression):
-    __slots__ = ()
-
-    def evaluate(self, context: RenderContext) -> bool:
-        left = self.left.evaluate(context)
-        return left is not None and less(self.right.evaluate(context), left, or_equal=True)
-
-
-class _Contains(ContainsExpression):
-    __slots__ = ()
-
-    def evaluate(self, context: RenderContext) -> bool:
-        left = self.left.evaluate(context)
-        return is_truthy(left) and contains(left, self.right.evaluate(context))
-
-
 class _When(_AnyExpression):
     """The values of a `when`: those behind the first that matches are not needed."""
 
@@ -261,10 +208,30 @@ class _When(_AnyExpression):
         return [True] if matches else []
 
 
+# Each gets the left value, and what evaluates the right one: beside nil it is not needed.
+_COMPARISONS: dict[type[Expression], Callable[[object, Callable[[], object]], bool]] = {
+    EqExpression: lambda left, right: equal(left, right()),
+    NeExpression: lambda left, right: not equal(left, right()),
+    LtExpression: lambda left, right: left is not None and less(left, right()),
+    LeExpression: lambda left, right: left is not None and less(left, right(), or_equal=True),
+    GtExpression: lambda left, right: left is not None and less(right(), left),
+    GeExpression: lambda left, right: left is not None and less(right(), left, or_equal=True),
+    ContainsExpression: lambda left, right: is_truthy(left) and contains(left, right()),
+}
+
+
+def _comparison(base: type[Expression]) -> type[Expression]:
+    compare = _COMPARISONS[base]
+
+    def evaluate(self: Any, context: RenderContext) -> bool:
+        return compare(self.left.evaluate(context), partial(self.right.evaluate, context))
+
+    return type(base.__name__, (base,), {"__slots__": (), "evaluate": evaluate})
+
+
 REPLACED: dict[type[Expression], type[Expression]] = {
-    base: each
-    for each in (_Filtered, _Loop, _Range, _Eq, _Ne, _Lt, _Le, _Gt, _Ge, _Contains, _When)
-    for base in each.__bases__
+    **{base: each for each in (_Filtered, _Loop, _Range, _When) for base in each.__bases__},
+    **{base: _comparison(base) for base in _COMPARISONS},
 }
 """The class that takes the place of a class of the engine."""
 

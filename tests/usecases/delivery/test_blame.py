@@ -76,6 +76,14 @@ def test_a_refusal_counts_only_once_another_event_is_taken_after_it(
     assert stage.sink.users() == ["before", "ben"]
 
 
+def test_a_sink_that_refused_the_last_event_is_paused_at_once(stage: Stage) -> None:
+    stage.emit("before", "ann")
+    stage.sink.always = reject("ann")
+    report = stage.deliver()
+    assert (stage.new_batches(0), report.delivered, report.dead_letters) == ([2], 1, 0)
+    assert report.paused_until is not None
+
+
 @pytest.mark.parametrize(
     "behaviour",
     [reject_all, fail(SinkUnavailable(sink="crm", reason="503")), fail(OSError())],

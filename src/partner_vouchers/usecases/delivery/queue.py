@@ -114,7 +114,6 @@ class Queue:
         self._put: dict[int, Deferred] = {}
         self._removed: set[int] = set()
         self._touched: set[str] = set()
-        self._uncertain: set[str] = set()
 
     # --- reading -----------------------------------------------------------------------------------------------
 
@@ -235,10 +234,7 @@ class Queue:
         chosen, keys, kept = list[OutboxEntry](), set[str](), list[OutboxEntry]()
         for entry in self._waiting:
             key = key_of(entry)
-            if key in self._uncertain:
-                # Whether an event of this key is still deferred is known once the changes are stored.
-                kept.append(entry)
-            elif key in self._deferred_keys or isinstance(entry.event, UnreadableEvent):
+            if key in self._deferred_keys or isinstance(entry.event, UnreadableEvent):
                 self._set_aside(Deferred(entry.position, entry.id, key), entry, now)
                 self._set_aside_behind(key, now)
             elif len(chosen) < limit and key not in self._busy_keys and (self._in_order or key not in keys):
@@ -312,9 +308,6 @@ class Queue:
             self._touched.add(key)
         elif key in self._deferred_keys:
             self._touched.add(key)
-        else:
-            return
-        self._uncertain.add(key)
 
     def leave_out(
         self, batch: Batch, cancelled: Collection[int], uncertain: Collection[int], retry_at: datetime
@@ -353,8 +346,6 @@ class Queue:
         self._put[row.position] = row
         self._deferred_keys.add(row.key)
         self._touched.add(row.key)
-        if row.is_dead:
-            self._uncertain.add(row.key)
 
     def changes(self) -> Changes:
         """Return what was not stored yet."""
@@ -374,6 +365,6 @@ class Queue:
         """
         self._deferred_keys -= self._touched.difference(keys)
         self._may_be_due |= bool(self._touched)
-        self._put, self._removed, self._touched, self._uncertain = {}, set(), set(), set()
+        self._put, self._removed, self._touched = {}, set(), set()
         self._base = progress
         del self._known[: bisect_right(self._known, progress.position)]

@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from partner_vouchers.domain.delivery import Deferred, RetryPolicy, SinkProgress
 from partner_vouchers.domain.pseudonym import is_of_forgotten_user
-from partner_vouchers.errors import StorageBusy, StorageError, Unsupported
+from partner_vouchers.errors import StorageError, Unsupported
 from partner_vouchers.ports import EventSink, Transaction, Unsent
 from partner_vouchers.usecases.delivery.blame import Blame, Tally
 from partner_vouchers.usecases.delivery.calls import Calls, SinkLease
@@ -23,7 +23,6 @@ ERASURES = "erasures"
 
 _LOG = logging.getLogger("partner_vouchers.delivery")
 
-_BUSY_RETRIES = 3
 _UNCERTAIN_FOR = timedelta(seconds=1)
 
 
@@ -204,15 +203,7 @@ class _Run:
         self._to_send = list(batches)
         if self._found is not None and not batches and self._queue.progress(self._found) == self._found:
             return False
-        for again in reversed(range(_BUSY_RETRIES)):
-            try:
-                stored = self._wiring.write_alone(self._store_in, release)
-            except StorageBusy:
-                # The answers of the sink are worth another wait.
-                if not again:
-                    raise
-            else:
-                break
+        stored = self._wiring.write_alone(self._store_in, release)
         if stored is None:
             return False
         self._queue.stored(*stored)
