@@ -161,26 +161,18 @@ def snapshot_from_row(row: tuple[Any, ...]) -> ListSnapshot:
     return ListSnapshot(str(row[0]), row[1], row[2], row[3], row[4], row[5], to_instant(row[6]))
 
 
-class _SnapshotCache:
-    """Makes assignments of rows; many of them share what their list said."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[int, int], ListSnapshot] = {}
-
-    def assignment(self, row: tuple[Any, ...]) -> Assignment:
-        key = (row[6], row[7])
-        snapshot = self._known.get(key)
-        if snapshot is None:
-            snapshot = self._known[key] = snapshot_from_row(row[6:13])
-        campaign_id = campaign_of(row[3])
-        given = (str(row[0]), row[1], row[2], campaign_id, row[4], to_instant(row[5]), snapshot)
-        return Assignment(*given, _instant_or_none(row[13]), _instant_or_none(row[14]))
-
-
 def assignments_from_rows(rows: Iterable[tuple[Any, ...]]) -> list[Assignment]:
-    """Return assignments of rows: the assignment, then its list, then what that said."""
-    cache = _SnapshotCache()
-    return [cache.assignment(row) for row in rows]
+    """Return assignments of rows: the assignment, then its list, then what that said, which many of them share."""
+    snapshots: dict[tuple[int, int], ListSnapshot] = {}
+    found: list[Assignment] = []
+    for row in rows:
+        key = row[6], row[7]
+        snapshot = snapshots.get(key)
+        if snapshot is None:
+            snapshot = snapshots[key] = snapshot_from_row(row[6:13])
+        given = str(row[0]), row[1], row[2], campaign_of(row[3]), row[4], to_instant(row[5]), snapshot
+        found.append(Assignment(*given, _instant_or_none(row[13]), _instant_or_none(row[14])))
+    return found
 
 
 def origin_of(campaign_id: str | None, list_id: str | None) -> str:
