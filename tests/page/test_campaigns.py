@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from partner_vouchers import Limit, PartnerVouchers, RepeatPolicy
-from partner_vouchers.errors import NoCodeAvailable
+from partner_vouchers.errors import NoCodeAvailable, Unsupported
 from tests.page.conftest import Clock
 from tests.support.page import Visitor, alerts
 
@@ -176,3 +176,19 @@ def test_only_open_reservations_are_shown(visitor: Visitor, vouchers: PartnerVou
     clock.now += timedelta(minutes=15)
     assert "No code is reserved" in visitor.text("/lists/1/reservations")
     assert "This user has no voucher" in visitor.text("/user?user=user-2")
+
+
+def test_what_a_hosts_own_storage_does_not_keep_is_said(
+    visitor: Visitor, vouchers: PartnerVouchers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(*_: object, **__: object) -> None:
+        raise Unsupported(ability="reservations")
+
+    monkeypatch.setattr(type(vouchers.codes), "reservations", unsupported)
+    monkeypatch.setattr(type(vouchers.campaigns), "limits", unsupported)
+
+    for path in ("/lists/1/reservations", LIMITS):
+        assert "The storage of your backend does not keep reservations." in visitor.get(path).text
+        assert visitor.get(path).status_code == 501
+    # The rest of a user is shown.
+    assert "Vouchers of user-1" in visitor.text("/user?user=user-1")

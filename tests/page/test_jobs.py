@@ -11,8 +11,9 @@ from attrs import field, frozen
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.domain.codes import CodeFormat
+from partner_vouchers.page import create_app
 from partner_vouchers.usecases.redemptions import RedemptionsGroup
-from tests.support.page import Visitor, alerts
+from tests.support.page import Person, Visitor, alerts
 
 FILE = b"code,order_id\nSLOW-1,991\n"
 
@@ -92,3 +93,10 @@ def test_a_failure_is_said_and_shows_nothing_of_the_inside(
     assert early.status_code == 500
     assert "Send the file again" in alerts(early.text)[0]
     assert "SECRET-CODE" not in late + early.text + caplog.text
+
+
+def test_a_file_needs_a_partner(visitor: Visitor) -> None:
+    assert "Choose the partner" in alerts(visitor.upload("/reconcile", FILE, "used.csv").text)[0]
+
+    empty = Visitor(create_app(PartnerVouchers(MemoryStorage()), authorize=Person()))
+    assert "There is no partner yet" in empty.text("/reconcile")

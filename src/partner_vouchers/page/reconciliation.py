@@ -27,6 +27,8 @@ def reconcile(visit: Visit) -> Response:
     upload, partner = visit.file("file"), visit.field("partner")
     if upload is None:
         return _form(visit, "Choose a file with a column of codes.", 422)
+    if not partner:
+        return _form(visit, "Choose the partner whose file it is.", 422)
 
     def work(source: BinaryIO, job: Job) -> ReconciliationReport:
         return visit.vouchers.redemptions.upload(
