@@ -6,7 +6,6 @@ import os
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import NoReturn
 from uuid import uuid4
 
 from partner_vouchers import ports
@@ -14,6 +13,7 @@ from partner_vouchers.adapters.memory.imports import MemoryImport
 from partner_vouchers.adapters.memory.tables import Tables
 from partner_vouchers.adapters.memory.transaction import MemoryTransaction
 from partner_vouchers.adapters.memory.unit import UndoLog, Unit
+from partner_vouchers.adapters.simple import JoinedStorage
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import Upload
 from partner_vouchers.errors import HostTransactionError, StorageError, StorageForked
@@ -127,7 +127,7 @@ class _OwnContext(Recoverable):
             self._unit.end(undo=True)
 
 
-class _JoinedStorage(ports.Storage):
+class _JoinedStorage(JoinedStorage):
     """A storage whose transactions are parts of one that is open, for the thread that opened that one."""
 
     def __init__(self, unit: Unit, origin: str) -> None:
@@ -143,24 +143,6 @@ class _JoinedStorage(ports.Storage):
         if not self._unit.is_open:
             raise HostTransactionError(reason="the transaction that was joined has ended; join an open one")
         return _JoinedContext(self._unit.within(write=write), self._origin)
-
-    def join(self, connection: object) -> NoReturn:
-        raise HostTransactionError(reason="this is within a transaction already; join the storage itself")
-
-    def import_codes(self, upload: Upload, scope: str, counts: Callable[[State], bool]) -> NoReturn:
-        raise _own_transactions()
-
-    def reclaim(self, seconds: float | None = None) -> None:
-        """Do nothing, as outside the transaction."""
-
-    def abandon(self, upload_id: str) -> NoReturn:
-        raise _own_transactions()
-
-
-def _own_transactions() -> HostTransactionError:
-    return HostTransactionError(
-        reason="an upload uses its own transactions; call it outside of the host's transaction"
-    )
 
 
 class _JoinedContext(Recoverable):

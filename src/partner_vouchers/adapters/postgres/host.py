@@ -10,7 +10,7 @@ from partner_vouchers.adapters.postgres.bridge import BridgedConnection
 from partner_vouchers.adapters.postgres.contexts import HostContext
 from partner_vouchers.adapters.postgres.driver import Connection, Session
 from partner_vouchers.adapters.postgres.shared import Shared
-from partner_vouchers.adapters.sql.joined import JoinedStorage
+from partner_vouchers.adapters.simple.joined import JoinedStorage
 from partner_vouchers.adapters.sql.outbox import STORAGE_ID
 from partner_vouchers.errors import HostTransactionError
 from partner_vouchers.ports import AsyncHostConnection

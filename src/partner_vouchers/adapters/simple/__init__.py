@@ -20,11 +20,13 @@ what the first has changed. Otherwise the subclass makes the check a condition o
 from partner_vouchers.adapters.simple.assignments import SimpleAssignments
 from partner_vouchers.adapters.simple.deliveries import SimpleDeliveries
 from partner_vouchers.adapters.simple.imports import SimpleImport
+from partner_vouchers.adapters.simple.joined import JoinedStorage
 from partner_vouchers.adapters.simple.leases import SimpleLeases
 from partner_vouchers.adapters.simple.lists import SimpleCampaigns, SimpleLists
 from partner_vouchers.adapters.simple.uploads import SimpleUploads
 
 __all__ = [
+    "JoinedStorage",
     "SimpleAssignments",
     "SimpleCampaigns",
     "SimpleDeliveries",

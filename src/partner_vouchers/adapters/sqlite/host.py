@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+from partner_vouchers.adapters.simple.joined import JoinedStorage
 from partner_vouchers.adapters.sql.campaigns import Catalog
-from partner_vouchers.adapters.sql.joined import JoinedStorage
 from partner_vouchers.adapters.sqlite import forks
 from partner_vouchers.adapters.sqlite.bridge import BridgedConnection
 from partner_vouchers.adapters.sqlite.connections import Connections
