@@ -1,4 +1,4 @@
-"""Calls of the library beside those of the model: both say the same, or both refuse with the same error."""
+"""Calls of the library beside the same calls of the model: equal results, or the same refusal."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Calls:
         self.vouchers = PartnerVouchers(storage, duplicates=self._policy, clock=self.clock, keep_events=None)
 
     def both(self, of_library: Callable[[], T], of_model: Callable[[T | None], U]) -> tuple[U, T] | None:
-        """Call both, and return what they say; None where both refuse, with the same error.
+        """Call both, and return both results; None if both refuse with the same error.
 
         Args:
             of_library: calls the library.
@@ -149,7 +149,7 @@ class Calls:
         return upload
 
     def upload_as_explained(self, list_id: str, code: str) -> None:
-        """Ask `explain_duplicate` of a code, which is what an upload of it then says."""
+        """Upload a code, and compare the result with what `explain_duplicate` said before."""
         done = self.both(
             lambda: self.vouchers.uploads.explain_duplicate(list_id, code),
             lambda _: self.model.holder(list_id, code),

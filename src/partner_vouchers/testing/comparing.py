@@ -1,4 +1,4 @@
-"""What a storage must show after each step, by the model."""
+"""Compare a storage with the model after each step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STOCK = ("list.running_low", "list.exhausted")
 
 @define
 class Shown:
-    """What was read of the outbox so far.
+    """The part of the outbox that was read so far.
 
     Attributes:
         has_limits: whether the storage keeps limits.
@@ -36,22 +36,22 @@ class Shown:
     ids: list[str] = field(factory=list)
 
     def read(self, storage: Storage, model: Model) -> None:
-        """Read the outbox: each thing is told once, and each assignment has one event."""
+        """Read the outbox: each change has one event, and so has each assignment."""
         entries = driver.outbox(storage)
         ids = [entry.id for entry in entries]
         assert ids[: len(self.ids)] == self.ids, "an event is gone, or came before others"
         assert len(set(ids)) == len(ids)
-        told = Counter(_told(entry) for entry in entries[len(self.ids) :])
-        expected = Counter(model.told)
-        for each in list(told | expected):
-            # These come with time; and of a list of which reservations ran out, the storage knows late.
+        found = Counter(_summary(entry) for entry in entries[len(self.ids) :])
+        expected = Counter(model.events)
+        for each in list(found | expected):
+            # These depend on time alone, or on reservations that ran out, which a storage may see late.
             known = model.lists.get(each[1] or "")
             if each[0] in _BY_TIME or (each[0] in _STOCK and known is not None and known.had_run_out):
-                told.pop(each, None)
+                found.pop(each, None)
                 expected.pop(each, None)
-        assert told == expected, "not everything was told once"
+        assert found == expected, "a change has no event, or two"
         self.ids = ids
-        model.told.clear()
+        model.events.clear()
         _require_one_event_for_each_assignment(entries, model)
 
 
@@ -139,14 +139,14 @@ def _require_one_event_for_each_assignment(entries: list[OutboxEntry], model: Mo
     assert {key: len(found) for key, found in rewards.items()} == {
         key: len(found) for key, found in given.items()
     }, "not one event for each assignment"
-    for key, told in rewards.items():
-        for entry, assigned in zip(told, given[key], strict=True):
+    for key, found in rewards.items():
+        for entry, assigned in zip(found, given[key], strict=True):
             assert isinstance(entry.event, VoucherRewarded)
             assert (entry.event.user_id, entry.event.campaign_id) == (assigned.user_id, assigned.campaign_id)
             assigned.event_id = entry.id
 
 
-def _told(entry: OutboxEntry) -> tuple[str | None, ...]:
+def _summary(entry: OutboxEntry) -> tuple[str | None, ...]:
     event = entry.event
     list_id = getattr(event, "list_id", None)
     if isinstance(event, VoucherRewarded):

@@ -1,4 +1,4 @@
-"""What the tests do to a storage: through the library, or through the ports where only these can tell."""
+"""Steps that many tests share: through the library, or through the ports for what no caller sees."""
 
 from __future__ import annotations
 

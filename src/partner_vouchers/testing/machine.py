@@ -166,7 +166,7 @@ class StorageMachine(RuleBasedStateMachine):
 
     @rule(list_id=lists, change=_CHANGES, behind=st.none() | st.integers(0, 2))
     def edit(self, list_id: str, change: tuple[str, Any], behind: int | None) -> None:
-        """Change a list, perhaps as somebody would who read it some versions ago."""
+        """Change a list, perhaps based on an old version."""
         name, value = change
         if name == "expires_at":
             value = self._calls.clock.now + timedelta(days=value)
@@ -213,11 +213,11 @@ class StorageMachine(RuleBasedStateMachine):
         try:
             self._calls.upload(list_id, codes, True, give_up)
         except _GivenUp:
-            self.model.told.append(("upload.failed", list_id))
+            self.model.events.append(("upload.failed", list_id))
 
     @rule(list_id=lists, code=_CODES)
     def upload_what_was_explained(self, list_id: str, code: str) -> None:
-        """What `explain_duplicate` says is what an upload of that code then does."""
+        """Upload a code as `explain_duplicate` says."""
         self._calls.upload_as_explained(list_id, code)
 
     @rule(which=_ANY, confirms=st.booleans(), other=st.none() | lists)
@@ -360,7 +360,7 @@ class StorageMachine(RuleBasedStateMachine):
     @precondition(lambda self: "users" in self._able)
     @rule(user=_USERS)
     def forget_user(self, user: str) -> None:
-        """Forget a user: what was theirs is now somebody's who was not there before."""
+        """Forget a user: their codes and reservations now belong to a pseudonym."""
         mine = [each.id for each in self.model.given if each.user_id == user]
         reserved = [each.id for each in self.model.reservations.values() if each.user_id == user]
         assert self.vouchers.codes.forget_user(user).assignments == len(mine)

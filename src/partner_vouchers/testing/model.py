@@ -1,4 +1,4 @@
-"""What the library should do, in the plainest way: objects in lists, and a walk through all of them.
+"""A model of the library: objects in lists, and a walk through all of them.
 
 The machine calls the library and then the model, which says what the answer must be, or raises `Refused` with the
 error that must be raised. Nothing here is shared with the library but names. This module knows lists, campaigns and
@@ -155,7 +155,7 @@ class ModelOfLists:
 
     Attributes:
         now: the present instant.
-        told: what the outbox must tell since it was looked at last: the name of the event, and what it is about.
+        events: the events that the outbox must have since it was read last: the name of each, and its subject.
     """
 
     def __init__(self, scope_rule: ScopeRule, now: datetime) -> None:
@@ -166,7 +166,7 @@ class ModelOfLists:
         self.links: dict[tuple[str, str], KnownLink] = {}
         self.limits: dict[str, Sequence[Limit]] = {}
         self.uploads: dict[str, KnownUpload] = {}
-        self.told: list[tuple[str | None, ...]] = []
+        self.events: list[tuple[str | None, ...]] = []
         self._links_made = 0
 
     # --- partners and lists ---
@@ -175,7 +175,7 @@ class ModelOfLists:
         if name in self.partners:
             raise Refused(PartnerExists)
         self.partners.add(name)
-        self.told.append(("partner.added", None))
+        self.events.append(("partner.added", None))
 
     def create(
         self,
@@ -196,7 +196,7 @@ class ModelOfLists:
             assert list_id not in self.lists, "an id was used again"
             scope = self.scope_rule(partner, tag)
             self.lists[list_id] = KnownList(list_id, partner, tag, scope, expires_at, low_stock_at, name)
-            self.told.append(("list.created", list_id))
+            self.events.append(("list.created", list_id))
 
     def status(self, known: KnownList) -> Status:
         """Return the status of a list now."""
@@ -258,7 +258,7 @@ class ModelOfLists:
             raise Refused(ListDistributed)
         del self.lists[list_id]
         self.uploads = {key: upload for key, upload in self.uploads.items() if upload.list_id != list_id}
-        self.told.append(("list.deleted", list_id))
+        self.events.append(("list.deleted", list_id))
 
     # --- campaigns ---
 
@@ -272,13 +272,13 @@ class ModelOfLists:
             return
         age = self._links_made if known is None else known.age
         self.links[list_id, campaign_id] = KnownLink(list_id, campaign_id, repeat, priority, age)
-        self.told.append(("campaign.linked", list_id))
+        self.events.append(("campaign.linked", list_id))
 
     def unlink(self, list_id: str, campaign_id: str) -> None:
         self.require(list_id)
         if self.links.pop((list_id, campaign_id), None) is None:
             raise Refused(NotLinked)
-        self.told.append(("campaign.unlinked", list_id))
+        self.events.append(("campaign.unlinked", list_id))
 
     def campaigns_of(self, list_id: str) -> list[str]:
         """Return the campaigns of a list, in order."""
@@ -292,7 +292,7 @@ class ModelOfLists:
     def set_limits(self, campaign_id: str, limits: Sequence[Limit]) -> None:
         if list(self.limits.get(campaign_id, ())) != list(limits):
             self.limits[campaign_id] = limits
-            self.told.append(("campaign.limits_set", None))
+            self.events.append(("campaign.limits_set", None))
 
     def in_present_window(self, limit: Limit, instant: datetime) -> bool:
         """Tell whether a code of an instant counts now; periods here are days in UTC."""
@@ -339,7 +339,7 @@ class ModelOfLists:
     def upload(self, upload_id: str, list_id: str, file: bytes, verdict: Verdict) -> None:
         """Store an upload."""
         upload = self.uploads[upload_id] = KnownUpload(list_id, file, bool(verdict.accepted))
-        self.told.append(("upload.completed" if verdict.accepted else "upload.failed", list_id))
+        self.events.append(("upload.completed" if verdict.accepted else "upload.failed", list_id))
         if verdict.accepted:
             known = self.lists[list_id]
             for other in self.lists.values():
@@ -360,25 +360,25 @@ class ModelOfLists:
         upload.is_withdrawn = True
         if left:
             upload.withdrawn += len(left)
-            self.told.append(("upload.withdrawn", known.id))
+            self.events.append(("upload.withdrawn", known.id))
             self._announce(known)
         return upload.withdrawn
 
-    # --- what is told ---
+    # --- events ---
 
     def _changed(self, known: KnownList, event: str) -> None:
         known.version += 1
-        self.told.append((event, known.id))
+        self.events.append((event, known.id))
 
     def _announce(self, known: KnownList, *, falling: bool = False) -> None:
-        """Tell the level of a list's stock once; where codes were taken, it can only fall."""
+        """Announce the level of a list's stock once; if codes were taken, it can only fall."""
         left = len(known.those(AVAILABLE))
         low = known.low_stock_at is not None and left <= known.low_stock_at
         level = EXHAUSTED if left == 0 else LOW if low else ENOUGH
         if falling and level <= known.announced:
             return
         if known.announced < LOW <= level and known.low_stock_at is not None:
-            self.told.append(("list.running_low", known.id))
+            self.events.append(("list.running_low", known.id))
         if known.announced < EXHAUSTED <= level:
-            self.told.append(("list.exhausted", known.id))
+            self.events.append(("list.exhausted", known.id))
         known.announced = level

@@ -1,4 +1,4 @@
-"""What becomes of a code after it is given out: taken back, used, forgotten, in the plainest way. See `model`."""
+"""A model of the life of a code after it is given out: revoked, redeemed, reconciled, forgotten. See `model`."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Model(ModelOfRequests):
             known.codes.append(KnownCode(code.code, code.list_id, code.upload, returned=True, is_second=True))
         code.state = RESTOCKED if restock else RETIRED
         given.revoked, given.cancelled = True, not is_sent
-        self.told.append(("code.revoked", code.list_id, given.id))
+        self.events.append(("code.revoked", code.list_id, given.id))
         return restock
 
     def redeem(self, code: str, list_id: str, order_id: str, user: str | None) -> Given:
@@ -102,7 +102,7 @@ class Model(ModelOfRequests):
         given, used = found[0]
         if not used.reverted:
             used.reverted = True
-            self.told.append(("code.redemption_reverted", list_id, given.id))
+            self.events.append(("code.redemption_reverted", list_id, given.id))
         return given
 
     def reconcile(self, list_id: str, rows: Sequence[tuple[str, str | None]]) -> list[RowKind]:
@@ -131,7 +131,7 @@ class Model(ModelOfRequests):
         if given is None:
             if entry.state is AVAILABLE:
                 entry.state = RETIRED
-                self.told.append(("code.redeemed_undistributed", list_id, None))
+                self.events.append(("code.redeemed_undistributed", list_id, None))
             return RowKind.RESERVED if entry.state is RESERVED else RowKind.NEVER_DISTRIBUTED
         known = given.redemption
         if order_id is not None and any(u.reverted and u.order_id == order_id for u in given.redemptions):
@@ -165,4 +165,4 @@ class Model(ModelOfRequests):
 
     def _use(self, given: Given, order_id: str | None) -> None:
         given.redemptions.append(Used(order_id))
-        self.told.append(("code.redeemed", given.code.list_id, given.id))
+        self.events.append(("code.redeemed", given.code.list_id, given.id))

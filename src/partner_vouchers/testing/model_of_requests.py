@@ -1,4 +1,4 @@
-"""Who is given which code, and who reserves one, in the plainest way. See `model`."""
+"""A model of requests for codes: assignments, reservations, limits. See `model`."""
 
 from __future__ import annotations
 
@@ -267,7 +267,7 @@ class ModelOfRequests(ModelOfLists):
         return kept[-1] if kept and self._keeps(kept[-1].code.list_id, origin, is_used=is_used) else None
 
     def _keeps(self, list_id: str, origin: Origin, *, is_used: bool = False) -> bool:
-        """Tell whether a user who asks again gets the code of a list that they have or have reserved."""
+        """Return whether a user who asks again gets the code of a list that they have or have reserved."""
         campaign_id, _ = origin
         if campaign_id is None:
             return True
@@ -302,7 +302,7 @@ class ModelOfRequests(ModelOfLists):
             left = known.those(AVAILABLE)
             if left:
                 return [code for code in left if code.returned] or left[:1]
-            # That a list has run dry is told, once, also when a code was asked of it in vain.
+            # That a list has run dry is announced once, also when a request finds it empty.
             self._announce(known, falling=True)
         raise Refused(CodesExhausted if active else NoActiveList)
 
@@ -323,7 +323,7 @@ class ModelOfRequests(ModelOfLists):
         ordinal = len(self._mine(user, (campaign_id, None if campaign_id else code.list_id))) + 1
         given = Given(new_id, code, user, campaign_id, ordinal, self.now, counted_at)
         self.given.append(given)
-        self.told.append(("CT Partner Voucher Rewarded", code.list_id, code.code, user))
+        self.events.append(("CT Partner Voucher Rewarded", code.list_id, code.code, user))
         self._announce(self.lists[code.list_id], falling=True)
         return given
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -75,7 +76,8 @@ MANY = 1_100
 """More than a storage might return at once if it had a limit of its own."""
 
 
-Put = Callable[[Transaction, str, int], object]
+Value = Callable[[str, int], Any]
+Put = Callable[[Transaction, str, Any], object]
 Get = Callable[[Transaction, str], object]
 
 
@@ -100,57 +102,49 @@ def _change(name: str, index: int) -> ListPaused:
     return ListPaused(occurred_at=START + index * MICROSECOND, list_id="7", changes=changes)
 
 
-def _progress(index: int) -> SinkProgress:
-    return SinkProgress(index + 1, pause=Pause(1, START + index * MICROSECOND))
-
-
-def _refusals(index: int) -> list[RefusalCount]:
-    return [RefusalCount(START.date(), RefusalReason.EXHAUSTED, None, index + 1)]
-
-
-NAMED: dict[str, tuple[Put, Get, Callable[[str, int], object]]] = {
+NAMED: dict[str, tuple[Value, Put, Get]] = {
     "partners": (
-        lambda tx, name, index: tx.partners.add(Partner(name, START + index * MICROSECOND)),
-        lambda tx, name: tx.partners.get(name),
         lambda name, index: Partner(name, START + index * MICROSECOND),
+        lambda tx, name, partner: tx.partners.add(partner),
+        lambda tx, name: tx.partners.get(name),
     ),
     "idempotency_keys": (
-        lambda tx, name, index: tx.keys.put(name, f" {name} ", ("3", "1", "2", "1", str(index))),
-        lambda tx, name: tx.keys.get(name),
         lambda name, index: (f" {name} ", ("3", "1", "2", "1", str(index))),
+        lambda tx, name, value: tx.keys.put(name, *value),
+        lambda tx, name: tx.keys.get(name),
     ),
     "settings": (
-        lambda tx, name, index: tx.settings.put(name, f" {name}\n"),
-        lambda tx, name: tx.settings.get(name),
         lambda name, index: f" {name}\n",
+        lambda tx, name, value: tx.settings.put(name, value),
+        lambda tx, name: tx.settings.get(name),
     ),
     "leases": (
-        lambda tx, name, index: tx.leases.take(name, name, START, START + MICROSECOND),
-        lambda tx, name: [other for other in ALIKE if tx.leases.held(name, other)],
         lambda name, index: [name],
+        lambda tx, name, owners: tx.leases.take(name, *owners, START, START + MICROSECOND),
+        lambda tx, name: [other for other in ALIKE if tx.leases.held(name, other)],
     ),
     "actors": (
-        lambda tx, name, index: tx.audit.append(name, [_change(name, index)]),
-        lambda tx, name: [(each.actor, each.event) for each in tx.audit.entries(None, name, 0, driver.ALL)],
-        lambda name, index: [(name, _change(name, index))],
+        lambda name, index: [_change(name, index)],
+        lambda tx, name, changes: tx.audit.append(name, changes),
+        lambda tx, name: [each.event for each in tx.audit.entries(None, name, 0, driver.ALL)],
     ),
     "sinks": (
-        lambda tx, name, index: tx.deliveries.save_progress(name, _progress(index)),
+        lambda name, index: SinkProgress(index + 1, pause=Pause(1, START + index * MICROSECOND)),
+        lambda tx, name, progress: tx.deliveries.save_progress(name, progress),
         lambda tx, name: tx.deliveries.progress(name),
-        lambda name, index: _progress(index),
     ),
     "limits": (
-        lambda tx, name, index: tx.limits.replace(name, [Limit(index + 1, per="campaign")], {"": index}),
-        lambda tx, name: (tx.limits.get(name), tx.limits.counts(name, [""])),
         lambda name, index: ((Limit(index + 1, per="campaign"),), {"": index}),
+        lambda tx, name, limits: tx.limits.replace(name, *limits),
+        lambda tx, name: (tx.limits.get(name), tx.limits.counts(name, [""])),
     ),
     "refusals": (
-        lambda tx, name, index: tx.refusals.add(name, _refusals(index)),
+        lambda name, index: [RefusalCount(START.date(), RefusalReason.EXHAUSTED, None, index + 1)],
+        lambda tx, name, counts: tx.refusals.add(name, counts),
         lambda tx, name: tx.refusals.of_campaign(name, None, None),
-        lambda name, index: _refusals(index),
     ),
 }
-"""What is stored by a name: how it is put, how it is read, and what must be read."""
+"""Kinds of rows that have a name: the value of a name, how it is stored, and how it is read."""
 
 
 class ExactValueSuite(StorageHooks):
@@ -160,14 +154,14 @@ class ExactValueSuite(StorageHooks):
     def test_names_that_look_alike_are_told_apart(self, storage: Storage, kind: str) -> None:
         if kind in ("limits", "refusals"):
             require_ability(storage, kind)
-        put, get, expected = NAMED[kind]
+        value, put, get = NAMED[kind]
+        values = {name: value(name, index) for index, name in enumerate(ALIKE)}
         with storage.begin() as tx:
-            for index, name in enumerate(ALIKE):
-                put(tx, name, index)
+            for name in ALIKE:
+                put(tx, name, values[name])
             tx.commit()
         with storage.begin(write=False) as tx:
-            for index, name in enumerate(ALIKE):
-                assert get(tx, name) == expected(name, index)
+            assert {name: get(tx, name) for name in ALIKE} == values
 
     def test_partners_and_sinks_are_ordered_by_code_points(self, storage: Storage) -> None:
         names = ["a", "Z", "é", "e\u0301", "ß", "\uffee", "\U0001f600", "10", "9", "a b", "ab", "A"]
@@ -273,13 +267,11 @@ class ExactValueSuite(StorageHooks):
         with storage.begin() as tx:
             assert [tx.lists.get(each.id) for each in lists] == lists
             assert [tx.lists.with_tag(*owner) for owner in owners] == lists
-            assert tx.lists.expiries([each.id for each in lists]) == {
-                each.id: each.expires_at for each in lists
-            }
-            for each in lists[: len(ALIKE)]:
-                assert tx.lists.find(evolve(driver.all_lists(), partner=each.partner)) == [each]
-            for each in lists[len(ALIKE) :]:
-                assert tx.lists.find(evolve(driver.all_lists(), tag=each.tag)) == [each]
+            expiries = {each.id: each.expires_at for each in lists}
+            assert tx.lists.expiries(list(expiries)) == expiries
+            for index, each in enumerate(lists):
+                asked: dict[str, Any] = {"partner": each.partner} if index < len(ALIKE) else {"tag": each.tag}
+                assert tx.lists.find(evolve(driver.all_lists(), **asked)) == [each]
             lists = [evolve(each, name=f"{each.name[:250]} ", version=2) for each in lists]
             for each in lists:
                 tx.lists.save(each)
