@@ -1,7 +1,14 @@
 from __future__ import annotations
 
 from partner_vouchers.domain import events
-from partner_vouchers.domain.events import AuditedEvent, CodeEvent, Event, StockEvent, UnreadableEvent
+from partner_vouchers.domain.events import (
+    AuditedEvent,
+    CodeEvent,
+    Event,
+    ListEvent,
+    StockEvent,
+    UnreadableEvent,
+)
 from partner_vouchers.domain.promo_events import PROMO_EVENTS
 
 OWN: list[type[Event]] = [
@@ -9,7 +16,7 @@ OWN: list[type[Event]] = [
     for found in vars(events).values()
     if isinstance(found, type)
     and issubclass(found, Event)
-    and found not in (Event, AuditedEvent, StockEvent, CodeEvent, UnreadableEvent)
+    and found not in (Event, AuditedEvent, ListEvent, StockEvent, CodeEvent, UnreadableEvent)
 ]
 CONCRETE = [*PROMO_EVENTS, *OWN]
 

@@ -73,6 +73,17 @@ def is_whole(value: object, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
+def require_whole(field: str, value: Any, least: int, most: int, reason: str) -> int:
+    """Return `value` when it is a whole number from `least` to `most`.
+
+    Raises:
+        InvalidInput: it is anything else, for this reason.
+    """
+    if is_whole(value, least, most):
+        return int(value)
+    raise InvalidInput(field=field, reason=reason)
+
+
 def require_mapping(field: str, value: object) -> Mapping[Any, Any]:
     """Return `value` when it is a mapping.
 

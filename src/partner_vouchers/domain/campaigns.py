@@ -7,9 +7,8 @@ from enum import StrEnum
 
 from attrs import frozen
 
-from partner_vouchers.domain.arguments import is_whole, require_instance
+from partner_vouchers.domain.arguments import require_instance, require_whole
 from partner_vouchers.domain.text import require_name, require_own_id
-from partner_vouchers.errors import InvalidInput
 
 
 class RepeatPolicy(StrEnum):
@@ -69,13 +68,13 @@ def new_link(
     Raises:
         InvalidInput: a value breaks its rule.
     """
-    if not is_whole(priority, -(2**31), 2**31 - 1):
-        raise InvalidInput(field="priority", reason="must be a whole number of 32 bits")
     return CampaignLink(
         list_id=list_id,
         campaign_id=require_campaign_id(campaign_id),
         repeat=require_instance("repeat", repeat, RepeatPolicy, "RepeatPolicy.SAME_CODE"),
-        priority=int(priority),  # type: ignore[call-overload]
+        priority=require_whole(
+            "priority", priority, -(2**31), 2**31 - 1, "must be a whole number of 32 bits"
+        ),
         eligibility=None if eligibility is None else require_name("eligibility", eligibility),
         linked_at=now,
     )

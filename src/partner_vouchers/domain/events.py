@@ -5,7 +5,9 @@ Here are the library's own events. The promo events stand in `promo_events`.
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import ClassVar
 
 from attrs import frozen
@@ -56,6 +58,26 @@ class FieldChange:
     field: str
     before: Value
     after: Value
+
+
+def changes_between(before: object, after: object, names: Iterable[str]) -> tuple[FieldChange, ...]:
+    """Return which attributes of an object differ from those of another; of None every attribute is None."""
+    pairs = ((name, _plain(before, name), _plain(after, name)) for name in names)
+    return tuple(FieldChange(name, old, new) for name, old, new in pairs if old != new)
+
+
+def _plain(found: object, name: str) -> Value:
+    match None if found is None else getattr(found, name):
+        case StrEnum() as value:
+            return value.value
+        case None | str() | int() | float() as value:
+            return value
+        case datetime() as value:
+            return value.isoformat()
+        case timedelta() as value:
+            return value.total_seconds()
+        case value:
+            return str(value)
 
 
 @frozen(kw_only=True)
@@ -180,25 +202,34 @@ class CodesDownloaded(AuditedEvent):
 
 
 @frozen(kw_only=True)
-class StockEvent(Event):
-    """The stock of a list fell to a level; once each time that it does.
+class ListEvent(Event):
+    """Something that happened to a list by itself.
 
     Attributes:
         list_id: the voucher list.
         partner: its partner.
         list_tag: its tag.
-        available: how many codes are left.
     """
 
     list_id: str
     partner: str
     list_tag: str
-    available: int
 
     @property
     def ordering_key(self) -> str:
         """The list."""
         return list_key(self.list_id)
+
+
+@frozen(kw_only=True)
+class StockEvent(ListEvent):
+    """The stock of a list fell to a level; once each time that it does.
+
+    Attributes:
+        available: how many codes are left.
+    """
+
+    available: int
 
 
 class StockLow(StockEvent):
@@ -213,50 +244,23 @@ class StockExhausted(StockEvent):
     event_name = "list.exhausted"
 
 
-@frozen(kw_only=True)
-class ListExpired(Event):
-    """A voucher list has expired. Nobody did it: it is told when a delivery finds out.
+class ListExpired(ListEvent):
+    """A voucher list has expired. The delivery that finds out writes it."""
 
-    Attributes:
-        list_id: the voucher list.
-        partner: its partner.
-        list_tag: its tag.
-    """
-
-    event_name: ClassVar[str] = "list.expired"
-
-    list_id: str
-    partner: str
-    list_tag: str
-
-    @property
-    def ordering_key(self) -> str:
-        """The list."""
-        return list_key(self.list_id)
+    event_name = "list.expired"
 
 
 @frozen(kw_only=True)
-class ListExpiringSoon(Event):
+class ListExpiringSoon(ListEvent):
     """A voucher list expires soon. The delivery that finds out writes it, once for each expiry.
 
     Attributes:
-        list_id: the voucher list.
-        partner: its partner.
-        list_tag: its tag.
         expires_at: when it expires, in UTC.
     """
 
     event_name: ClassVar[str] = "list.expiring_soon"
 
-    list_id: str
-    partner: str
-    list_tag: str
     expires_at: datetime
-
-    @property
-    def ordering_key(self) -> str:
-        """The list."""
-        return list_key(self.list_id)
 
 
 @frozen(kw_only=True)

@@ -6,8 +6,7 @@ from enum import IntEnum
 
 from attrs import frozen
 
-from partner_vouchers.domain.arguments import is_whole
-from partner_vouchers.errors import InvalidInput
+from partner_vouchers.domain.arguments import require_whole
 
 CAPACITY = 1_000_000
 """How many codes a list may hold that are or were available. Withdrawn codes do not count."""
@@ -57,6 +56,9 @@ class PercentUsed:
 
     percent: int
 
+    def __str__(self) -> str:
+        return f"{self.percent}% used"
+
 
 LowStock = int | PercentUsed
 """When a list is running low, which is at a number of codes left, or at a percentage used."""
@@ -70,18 +72,12 @@ def new_low_stock(value: object) -> LowStock | None:
     """
     if value is None:
         return None
+    field, reason = "low_stock_at", "a percentage used must be a whole number from 1 to 100"
     if isinstance(value, PercentUsed):
-        if is_whole(value.percent, 1, 100):
-            return value
-        raise InvalidInput(
-            field="low_stock_at", reason="a percentage used must be a whole number from 1 to 100"
-        )
-    if is_whole(value, 0, CAPACITY):
-        return int(value)  # type: ignore[call-overload,no-any-return]
-    raise InvalidInput(
-        field="low_stock_at",
-        reason=f"must be a number of codes left from 0 to {CAPACITY:,}, or PercentUsed(n), or None",
-    )
+        require_whole(field, value.percent, 1, 100, reason)
+        return value
+    reason = f"must be a number of codes left from 0 to {CAPACITY:,}, or PercentUsed(n), or None"
+    return require_whole(field, value, 0, CAPACITY, reason)
 
 
 class StockLevel(IntEnum):

@@ -150,8 +150,21 @@ def _masked(text: str | None) -> str:
     return "None" if text is None else repr(mask(text.strip()))
 
 
+class _Counted:
+    """Has refused rows, counted by reason."""
+
+    __slots__ = ()
+
+    errors: Mapping[RowFaultKind, int]
+
+    @property
+    def error_count(self) -> int:
+        """How many rows were refused, or would be."""
+        return sum(self.errors.values())
+
+
 @frozen(kw_only=True)
-class Upload:
+class Upload(_Counted):
     """An entry of a list's upload log.
 
     Attributes:
@@ -198,11 +211,6 @@ class Upload:
     failure: FileFault | None = None
 
     @property
-    def error_count(self) -> int:
-        """How many rows were refused."""
-        return sum(self.errors.values())
-
-    @property
     def is_running(self) -> bool:
         """Whether the upload has not ended."""
         return self.status is UploadStatus.IN_PROGRESS
@@ -243,7 +251,7 @@ class Upload:
 
 
 @frozen
-class Tally:
+class Tally(_Counted):
     """What was counted in a file.
 
     Attributes:
@@ -260,14 +268,9 @@ class Tally:
     first_row: str | None = field(default=None, repr=_masked)
     warnings: Mapping[WarningKind, int] = field(factory=dict)
 
-    @property
-    def error_count(self) -> int:
-        """How many rows were refused."""
-        return sum(self.errors.values())
-
 
 @frozen(kw_only=True)
-class Validation:
+class Validation(_Counted):
     """What an upload would do with a file.
 
     Attributes:
@@ -293,11 +296,6 @@ class Validation:
     warnings: Mapping[WarningKind, ListedWarnings] = field(factory=dict)
     failure: FileFault | None = None
     sample: tuple[RowFault, ...] = ()
-
-    @property
-    def error_count(self) -> int:
-        """How many rows would be refused."""
-        return sum(self.errors.values())
 
 
 def parse_upload_status(value: object) -> UploadStatus:

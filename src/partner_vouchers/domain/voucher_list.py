@@ -18,11 +18,11 @@ from partner_vouchers.domain.events import (
     ListDeleted,
     ListEdited,
     ListPaused,
-    Value,
+    changes_between,
 )
 from partner_vouchers.domain.expiry import expiry_instant, new_expiry, require_future
 from partner_vouchers.domain.lifecycle import Action, State, Status, require_allowed, status_at
-from partner_vouchers.domain.stock import Counts, LowStock, PercentUsed, StockLevel, new_low_stock
+from partner_vouchers.domain.stock import Counts, LowStock, StockLevel, new_low_stock
 from partner_vouchers.domain.text import require_name, require_text
 from partner_vouchers.errors import (
     ActionNotAllowed,
@@ -368,19 +368,4 @@ _RECORDED = ("partner", "tag", "name", "description", "expires_at", "state", "lo
 
 
 def _differences(before: VoucherList | None, after: VoucherList | None) -> tuple[FieldChange, ...]:
-    changes = ((name, _plain(before, name), _plain(after, name)) for name in _RECORDED)
-    return tuple(FieldChange(name, old, new) for name, old, new in changes if old != new)
-
-
-def _plain(voucher_list: VoucherList | None, name: str) -> Value:
-    value = None if voucher_list is None else getattr(voucher_list, name)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, State):
-        return value.value
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, PercentUsed):
-        return f"{value.percent}% used"
-    found: Value = value
-    return found
+    return changes_between(before, after, _RECORDED)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 
+from partner_vouchers.domain.arguments import require_days
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy, new_link, require_campaign_id
-from partner_vouchers.domain.events import CampaignLinked, CampaignUnlinked, FieldChange, LimitsSet, Value
-from partner_vouchers.domain.expiry import require_aware
+from partner_vouchers.domain.events import (
+    CampaignLinked,
+    CampaignUnlinked,
+    FieldChange,
+    LimitsSet,
+    changes_between,
+)
 from partner_vouchers.domain.limits import Limit, LimitUsage, Per, new_limits
 from partner_vouchers.domain.refusals import RefusalCount
 from partner_vouchers.domain.text import require_id, require_own_id
-from partner_vouchers.errors import InvalidInput, NotLinked, UnknownEligibilityRule
+from partner_vouchers.errors import NotLinked, UnknownEligibilityRule
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.limiting import Limiter
 from partner_vouchers.usecases.paging import Page, decode_cursor, page_of, require_limit
-from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_held_list, require_list
+from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_list
 
 _RESULT = "campaigns"
 
@@ -97,7 +103,7 @@ class CampaignsGroup:
 
         def remove(tx: Transaction) -> None:
             # Requests that take codes of the list are waited for: none of them is in this campaign afterwards.
-            require_held_list(tx, list_id)
+            require_list(tx, list_id, for_update=True)
             before = tx.campaigns.get(list_id, campaign_id)
             if before is None:
                 raise NotLinked(list_id=list_id, campaign_id=campaign_id)
@@ -222,21 +228,13 @@ class CampaignsGroup:
             until: the last day, in UTC.
 
         Raises:
-            InvalidInput: `since` or `until` is not a date, or `campaign_id` is not an id.
+            InvalidInput: an argument breaks its rule.
             Unsupported: the storage keeps no refusals.
         """
         campaign_id = require_campaign_id(campaign_id)
-        first, last = _day("since", since), _day("until", until)
+        first, last = require_days(since, until)
         self._wiring.store_refusals()
         return self._wiring.read(lambda tx: tx.refusals.of_campaign(campaign_id, first, last))
-
-
-def _day(field: str, value: object) -> date | None:
-    if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
-        return value
-    if isinstance(value, datetime):
-        return require_aware(field, value).date()
-    raise InvalidInput(field=field, reason="must be a date, or None")
 
 
 def _said(limits: Sequence[Limit]) -> str | None:
@@ -245,12 +243,4 @@ def _said(limits: Sequence[Limit]) -> str | None:
 
 
 def _changes(before: CampaignLink | None, after: CampaignLink | None) -> tuple[FieldChange, ...]:
-    names = ("campaign_id", "repeat", "priority", "eligibility")
-    pairs = ((name, _plain(before, name), _plain(after, name)) for name in names)
-    return tuple(FieldChange(name, old, new) for name, old, new in pairs if old != new)
-
-
-def _plain(link: CampaignLink | None, name: str) -> Value:
-    value = None if link is None else getattr(link, name)
-    found: Value = value.value if isinstance(value, RepeatPolicy) else value
-    return found
+    return changes_between(before, after, ("campaign_id", "repeat", "priority", "eligibility"))

@@ -8,7 +8,7 @@ from functools import partial
 
 from attrs import frozen
 
-from partner_vouchers.domain.arguments import is_whole, require_bool, require_instance, require_seconds
+from partner_vouchers.domain.arguments import require_bool, require_instance, require_seconds, require_whole
 from partner_vouchers.domain.delivery import RetryPolicy
 from partner_vouchers.domain.promo_events import HostEvent
 from partner_vouchers.domain.text import require_name
@@ -252,8 +252,7 @@ class EventsGroup:
             raise InvalidInput(field="sink", reason=f"must be an EventSink, not {type(sink).__name__}")
         require_name("sink.name", getattr(sink, "name", None))
         for bound in ("batch_size", "concurrency"):
-            if not is_whole(getattr(sink, bound, None), 1, 2**31):
-                raise InvalidInput(field=f"sink.{bound}", reason="must be at least 1")
+            require_whole(f"sink.{bound}", getattr(sink, bound, None), 1, 2**31, "must be at least 1")
         require_bool("from_now", from_now)
         if retry is not None:
             require_instance("retry", retry, RetryPolicy, "RetryPolicy()")

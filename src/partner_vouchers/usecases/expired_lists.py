@@ -70,20 +70,14 @@ def _expired(tx: Transaction, now: datetime, limit: int) -> list[VoucherList]:
     return tx.lists.find(query)
 
 
-def _event(voucher_list: VoucherList) -> ListExpired:
-    return ListExpired(
-        occurred_at=voucher_list.expires_at,
-        list_id=voucher_list.id,
-        partner=voucher_list.partner,
-        list_tag=voucher_list.tag,
-    )
+def _event(expired: VoucherList) -> ListExpired:
+    return ListExpired(occurred_at=expired.expires_at, **_about(expired))
 
 
-def _soon_event(voucher_list: VoucherList) -> ListExpiringSoon:
-    return ListExpiringSoon(
-        occurred_at=voucher_list.expires_at - (voucher_list.expiring_soon or timedelta(0)),
-        list_id=voucher_list.id,
-        partner=voucher_list.partner,
-        list_tag=voucher_list.tag,
-        expires_at=voucher_list.expires_at,
-    )
+def _soon_event(expiring: VoucherList) -> ListExpiringSoon:
+    since, expires_at = expiring.expiring_soon or timedelta(0), expiring.expires_at
+    return ListExpiringSoon(occurred_at=expires_at - since, expires_at=expires_at, **_about(expiring))
+
+
+def _about(voucher_list: VoucherList) -> dict[str, str]:
+    return {"list_id": voucher_list.id, "partner": voucher_list.partner, "list_tag": voucher_list.tag}

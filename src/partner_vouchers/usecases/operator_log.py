@@ -17,7 +17,12 @@ SLOW = 1.0
 SUMMARY_EVERY = 60.0
 """Seconds between two lines about refused requests."""
 
-_PARTS_OF_CODES = ("CodeRequests", "CodeReservations", "TakingBack")
+_PARTS = {
+    "CodeRequests": "codes",
+    "CodeReservations": "codes",
+    "TakingBack": "codes",
+    "ListCreation": "lists",
+}
 _SLOW_LOG = logging.getLogger("partner_vouchers.calls")
 _REFUSALS_LOG = logging.getLogger("partner_vouchers.refusals")
 _UPLOADS_LOG = logging.getLogger("partner_vouchers.uploads")
@@ -62,8 +67,8 @@ def log_slow(work: Callable[..., object], seconds: float) -> None:
     """Log that a transaction of a call was slow."""
     # Such as `CodesGroup._assign` or `ListsGroup.create.<locals>.create`.
     group, _, method = getattr(work, "__qualname__", "a call").removeprefix("_").partition(".")
-    group = "Codes" if group in _PARTS_OF_CODES else group.removesuffix("Group")
-    name = f"{group.lower()}.{method.lstrip('_').partition('.')[0]}".rstrip(".")
+    group = _PARTS.get(group, group.removesuffix("Group").lower())
+    name = f"{group}.{method.lstrip('_').partition('.')[0]}".rstrip(".")
     _SLOW_LOG.warning("%s took %.1f s for a transaction", name, seconds)
 
 

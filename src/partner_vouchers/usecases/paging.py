@@ -9,9 +9,9 @@ from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
-from partner_vouchers.domain.arguments import is_whole
+from partner_vouchers.domain.arguments import require_whole
 from partner_vouchers.domain.text import has_control_character
-from partner_vouchers.errors import InvalidCursor, InvalidInput
+from partner_vouchers.errors import InvalidCursor
 
 T = TypeVar("T")
 
@@ -47,9 +47,7 @@ def require_limit(limit: object) -> int:
     Raises:
         InvalidInput: it is not a whole number from 1 to 1000.
     """
-    if not is_whole(limit, 1, MAX_LIMIT):
-        raise InvalidInput(field="limit", reason=f"must be from 1 to {MAX_LIMIT}")
-    return int(limit)  # type: ignore[call-overload,no-any-return]
+    return require_whole("limit", limit, 1, MAX_LIMIT, f"must be from 1 to {MAX_LIMIT}")
 
 
 def require_line(after_line: object) -> int:
@@ -58,9 +56,7 @@ def require_line(after_line: object) -> int:
     Raises:
         InvalidInput: no file has such a line.
     """
-    if not is_whole(after_line, 0, 2**32 - 1):
-        raise InvalidInput(field="after_line", reason="must be the number of a line, or 0")
-    return int(after_line)  # type: ignore[call-overload,no-any-return]
+    return require_whole("after_line", after_line, 0, 2**32 - 1, "must be the number of a line, or 0")
 
 
 def page_of(

@@ -58,7 +58,6 @@ from partner_vouchers.usecases.wiring import (
     reclaim_some,
     record,
     require_actor,
-    require_held_list,
     require_list,
 )
 
@@ -367,7 +366,7 @@ class UploadsGroup:
 
         def take_back(tx: Transaction) -> Upload:
             upload = _require_upload(tx, upload_id)
-            voucher_list = require_held_list(tx, upload.list_id)
+            voucher_list = require_list(tx, upload.list_id, for_update=True)
             voucher_list.require_not_archived("withdraw")
             if upload.is_running:
                 raise UploadRunning(list_id=upload.list_id, upload_id=upload.id)

@@ -156,29 +156,21 @@ class Wiring:
         return run_in_transaction(self, work, arguments, write=True, alone=True)
 
 
-def require_list(tx: Transaction, list_id: object) -> VoucherList:
+def require_list(tx: Transaction, list_id: object, *, for_update: bool = False) -> VoucherList:
     """Return a list.
 
-    Raises:
-        UnknownList: there is none with this id.
-        InvalidInput: the id is not a string.
-    """
-    list_id = require_id("list_id", list_id)
-    found = tx.lists.get(list_id) if could_be_id(list_id) else None
-    if found is None:
-        raise UnknownList(list_id=list_id)
-    return found
-
-
-def require_held_list(tx: Transaction, list_id: object) -> VoucherList:
-    """Return a list that the transaction will change: no other transaction changes it or takes its codes meanwhile.
+    Args:
+        tx: the transaction.
+        list_id: the list.
+        for_update: whether the transaction will change it: no other one changes it or takes its codes meanwhile.
 
     Raises:
         UnknownList: there is none with this id.
         InvalidInput: the id is not a string.
     """
     list_id = require_id("list_id", list_id)
-    found = tx.lists.get_for_update(list_id) if could_be_id(list_id) else None
+    get = tx.lists.get_for_update if for_update else tx.lists.get
+    found = get(list_id) if could_be_id(list_id) else None
     if found is None:
         raise UnknownList(list_id=list_id)
     return found

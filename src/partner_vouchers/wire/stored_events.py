@@ -17,8 +17,7 @@ from partner_vouchers.domain.events import (
     CodeEvent,
     Event,
     FieldChange,
-    ListExpired,
-    ListExpiringSoon,
+    ListEvent,
     StockEvent,
     UnreadableEvent,
 )
@@ -31,8 +30,8 @@ _OWN_EVENTS = [
     found
     for found in vars(events).values()
     if isinstance(found, type)
-    and issubclass(found, AuditedEvent | StockEvent | ListExpired | ListExpiringSoon | CodeEvent)
-    and found not in (AuditedEvent, StockEvent, CodeEvent, UnreadableEvent)
+    and issubclass(found, AuditedEvent | ListEvent | CodeEvent)
+    and found not in (AuditedEvent, ListEvent, StockEvent, CodeEvent, UnreadableEvent)
 ]
 
 EVENT_TYPES: Final[dict[str, type[Event]]] = {

@@ -1,0 +1,95 @@
+"""Pages of lists: the order, and the cursor that leads to the next page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from attrs import frozen
+
+from partner_vouchers.domain.expiry import require_aware
+from partner_vouchers.domain.voucher_list import VoucherList
+from partner_vouchers.errors import InvalidCursor, InvalidInput
+from partner_vouchers.ports import ListOrder, ListQuery, SortKey
+from partner_vouchers.usecases.paging import Page, decode_cursor, page_of
+
+_COUNTERS = frozenset((ListOrder.UPLOADED, ListOrder.DISTRIBUTED))
+_INSTANTS = frozenset((ListOrder.UPDATED, ListOrder.CREATED, ListOrder.EXPIRES))
+_MOST_DIGITS = 18
+
+
+@frozen
+class ListPages:
+    """The pages of lists in an order.
+
+    Attributes:
+        order: the field to sort by.
+        descending: whether the greatest comes first.
+    """
+
+    order: ListOrder
+    descending: bool
+
+    def query(self, after: object, limit: int, **filters: Any) -> ListQuery:
+        """Return the query of a page, which asks for one list more than the page has.
+
+        Args:
+            after: the cursor of the page before, as the caller passed it.
+            limit: how many lists the page may have.
+            filters: `partner`, `tag`, `criteria` and `text` of the query.
+
+        Raises:
+            InvalidCursor: `after` is not a cursor of this order.
+        """
+        return ListQuery(
+            order=self.order,
+            descending=self.descending,
+            after=self._place(after),
+            limit=limit + 1,
+            **filters,
+        )
+
+    def page(self, found: Sequence[VoucherList], limit: int) -> Page[VoucherList]:
+        """Return the page of what a query found."""
+        return page_of(self._result, found, limit, lambda last: (self._key(last), last.id))
+
+    @property
+    def _result(self) -> str:
+        return f"lists in the order {'-' if self.descending else ''}{self.order.value}"
+
+    def _key(self, voucher_list: VoucherList) -> str | int:
+        """Return the value by which a list is sorted, as it is put into a cursor."""
+        if self.order in _COUNTERS:
+            found: int = getattr(voucher_list.counts, self.order.value)
+            return found
+        key = getattr(voucher_list, self.order.value)
+        return key.isoformat() if isinstance(key, datetime) else str(key)
+
+    def _place(self, after: object) -> tuple[SortKey, str] | None:
+        place = decode_cursor(self._result, after, int if self.order in _COUNTERS else str, str)
+        if place is None:
+            return None
+        key, list_id = place
+        reason = f"is not the `next` of a page of {self._result}"
+        if self.order in _INSTANTS:
+            try:
+                key = require_aware("after", datetime.fromisoformat(key))
+            except (ValueError, InvalidInput) as error:
+                raise InvalidCursor(field="after", reason=reason) from error
+        if not (list_id.isascii() and list_id.isdigit() and len(list_id) <= _MOST_DIGITS):
+            raise InvalidCursor(field="after", reason=reason)
+        return key, list_id
+
+
+def pages_of(sort: str) -> ListPages:
+    """Return the pages in an order, by its name, with a `-` before it from the greatest on.
+
+    Raises:
+        InvalidInput: there is no such order.
+    """
+    try:
+        return ListPages(ListOrder(sort.removeprefix("-")), sort.startswith("-"))
+    except (ValueError, AttributeError, TypeError):
+        reason = f"must be one of {', '.join(ListOrder)}, with or without a '-' before it"
+        raise InvalidInput(field="sort", reason=reason) from None
