@@ -120,7 +120,7 @@ NAMED: dict[str, tuple[Value, Put, Get]] = {
     ),
     "leases": (
         lambda name, index: [name],
-        lambda tx, name, owners: tx.leases.take(name, *owners, START, START + MICROSECOND),
+        lambda tx, name, owners: tx.leases.take(name, owners[0], START, START + MICROSECOND),
         lambda tx, name: [other for other in ALIKE if tx.leases.held(name, other)],
     ),
     "actors": (
