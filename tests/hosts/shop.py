@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from attrs import frozen
 from sqlalchemy import Engine, NullPool, String, create_engine, event, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from partner_vouchers import PartnerVouchers
+from partner_vouchers.domain.promo_events import VoucherRewarded
+from partner_vouchers.errors import HostTransactionError
 from partner_vouchers.ports import Storage
+from tests.support.host import Host
 
 
 @frozen
@@ -70,3 +74,16 @@ def orders(engine: Engine) -> list[tuple[str, str | None]]:
     with Session(somebody) as session:
         found = session.scalars(select(Order).order_by(Order.id)).all()
         return [(order.id, order.code) for order in found]
+
+
+def rewarded(host: Host) -> list[str]:
+    """Return the users to whom a code was given, by the events that are committed."""
+    return [event.user_id for event in host.events(VoucherRewarded)]
+
+
+def refusal(host: Host, given: object) -> str:
+    """Return what a host is told about what `using` does not join."""
+    with host.nothing_changes(), pytest.raises(HostTransactionError) as refused:
+        host.vouchers.using(given)
+    assert refused.value.code == "host_transaction"
+    return str(refused.value)

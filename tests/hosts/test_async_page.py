@@ -139,24 +139,6 @@ def test_orders_at_once_and_clients_that_leave(address: str, vouchers: PartnerVo
     assert (held["code"], held["campaign_id"]) == ("PM…", CAMPAIGN)
 
 
-@databases_by_turns
-def test_an_order_that_cannot_be_stored_gives_its_code_back(
-    address: str, vouchers: PartnerVouchers, place: Place
-) -> None:
-    list_id = stock(vouchers, "A", "B")
-    engine = create_engine(place.url)
-    with engine.begin() as connection:
-        connection.execute(text("ALTER TABLE orders RENAME TO away"))
-    (answer,) = asyncio.run(place_orders(address, ["order-1"]))
-    assert answer.status_code == 500
-    assert vouchers.lists.get(list_id).distributed == 0
-    with engine.begin() as connection:
-        connection.execute(text("ALTER TABLE away RENAME TO orders"))
-    engine.dispose()
-    (answer,) = asyncio.run(place_orders(address, ["order-1"]))
-    assert answer.json() == {"order_id": "order-1", "voucher_code": "A"}
-
-
 async def leave(address: str, ids: list[str]) -> None:
     """Place orders, and hang up: some at once, some while their order is worked on."""
     port = int(address.rpartition(":")[2])

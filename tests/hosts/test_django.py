@@ -19,10 +19,9 @@ from django.db import IntegrityError, connections, transaction
 from django.db import connection as default_connection
 
 from partner_vouchers import owns_table
-from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists
 from tests.hosts.kinds import IMMEDIATE, LATE, POSTGRES, postgres
-from tests.hosts.shop import Place
+from tests.hosts.shop import Place, rewarded
 from tests.support.host import Host
 
 settings.configure(USE_TZ=True, LOGGING_CONFIG=None)
@@ -78,10 +77,6 @@ def orders() -> list[tuple[str, str | None]]:
     with closing(connections.create_connection("default")) as somebody, somebody.cursor() as cursor:
         cursor.execute("SELECT id, code FROM placed ORDER BY id")
         return [tuple(row) for row in cursor.fetchall()]
-
-
-def rewarded(host: Host) -> list[str]:
-    return [event.user_id for event in host.events(VoucherRewarded)]
 
 
 # --- together ------------------------------------------------------------------------------------------------
@@ -166,15 +161,6 @@ def test_django_sees_no_statement_of_the_library(host: Host, django: Any) -> Non
         host.vouchers.using(django).codes.assign(list_id=found.id, user_id="ann")
     django.force_debug_cursor = False
     assert {query["sql"].split()[0] for query in django.queries} == {"BEGIN", "COMMIT"}
-
-
-def test_what_runs_on_commit_runs_after_the_code_is_stored(host: Host, django: Any) -> None:
-    found = host.a_list("A")
-    seen: list[list[str]] = []
-    with transaction.atomic():
-        transaction.on_commit(lambda: seen.append(rewarded(host)))
-        place_order(host, "order-1", found.id)
-    assert seen == [["order-1"]]
 
 
 # --- what is refused -------------------------------------------------------------------------------------------

@@ -11,10 +11,9 @@ from psycopg.rows import dict_row, namedtuple_row, scalar_row
 from psycopg.types.string import TextLoader
 from psycopg_pool import ConnectionPool
 
-from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import HostTransactionError
 from tests.hosts.kinds import postgres
-from tests.hosts.shop import Place
+from tests.hosts.shop import Place, refusal, rewarded
 from tests.support.host import Host
 from tests.support.ids import shown
 
@@ -55,10 +54,6 @@ def orders(connect: Connect) -> list[tuple[str, str]]:
         return somebody.execute("SELECT id, code FROM placed ORDER BY id").fetchall()
 
 
-def rewarded(host: Host) -> list[str]:
-    return [event.user_id for event in host.events(VoucherRewarded)]
-
-
 # --- together ------------------------------------------------------------------------------------------------
 
 
@@ -73,27 +68,6 @@ def test_a_block_within_a_block_takes_its_code_back(host: Host, connect: Connect
         assert place_order(host, connection, "order-3", found.id) == "B"
     connection.commit()
     assert orders(connect) == [("order-1", "A"), ("order-3", "B")]
-
-
-def test_a_connection_of_a_pool(host: Host, connect: Connect, place: Place) -> None:
-    found = host.a_list("A", "B")
-    with ConnectionPool(place.conninfo, min_size=1, max_size=1, open=True) as pool:
-        with pool.connection() as connection:
-            place_order(host, connection, "order-1", found.id)
-        with pool.connection() as connection, host.nothing_changes():
-            place_order(host, connection, "order-2", found.id)
-            connection.rollback()
-    assert orders(connect) == [("order-1", "A")]
-
-
-def test_a_transaction_in_two_phases(host: Host, connect: Connect) -> None:
-    found = host.a_list("A")
-    connection = connect()
-    connection.tpc_begin(connection.xid(1, "order", "shop"))
-    with host.nothing_changes():
-        place_order(host, connection, "order-1", found.id)
-        connection.tpc_rollback()
-    assert host.left(found.id) == ["A"]
 
 
 # --- the host's own settings ---------------------------------------------------------------------------------------
@@ -148,12 +122,6 @@ def test_the_host_may_load_values_as_it_likes(host: Host, connect: Connect) -> N
 
 
 # --- what is refused -------------------------------------------------------------------------------------------
-
-
-def refusal(host: Host, given: object) -> str:
-    with pytest.raises(HostTransactionError) as refused:
-        host.vouchers.using(given)
-    return str(refused.value)
 
 
 def test_a_connection_without_a_transaction_that_somebody_commits(host: Host, connect: Connect) -> None:

@@ -11,16 +11,10 @@ from sqlalchemy import Engine, create_engine, event, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists
 from tests.hosts.kinds import savepoints, sqlite
-from tests.hosts.shop import Base, Order, orders, place_order
+from tests.hosts.shop import Base, Order, orders, place_order, rewarded
 from tests.support.host import Host, some_codes
-
-
-def rewarded(host: Host) -> list[str]:
-    return [event.user_id for event in host.events(VoucherRewarded)]
-
 
 # --- together ------------------------------------------------------------------------------------------------
 
@@ -43,19 +37,6 @@ def test_order_code_and_event_are_committed_together_or_not_at_all(
     assert host.give(found.id, "next") == ["B" if kept else "A"]
 
 
-def test_an_order_that_cannot_be_stored_takes_its_code_back(host: Host, engine: Engine) -> None:
-    found = host.a_list("A", "B")
-    make_session = sessionmaker(engine)
-    with make_session.begin() as session:
-        place_order(host.vouchers, session, "order-1", found.id)
-    with host.nothing_changes(), make_session() as session:
-        host.vouchers.using(session).codes.assign(list_id=found.id, user_id="somebody")
-        session.add(Order(id="order-1", user_id="somebody", code=None))
-        with pytest.raises(IntegrityError):
-            session.commit()
-    assert host.give(found.id, "next") == ["B"]
-
-
 def test_a_connection_is_joined_as_a_session_is(host: Host, engine: Engine) -> None:
     found = host.a_list("A", "B")
     with engine.begin() as connection:
@@ -70,17 +51,6 @@ def test_a_connection_is_joined_as_a_session_is(host: Host, engine: Engine) -> N
         host.vouchers.using(connection).codes.assign(list_id=found.id, user_id="cleo")
         connection.commit()
     assert rewarded(host) == ["ann", "cleo"]
-
-
-def test_a_scoped_session_is_the_session_of_its_scope(host: Host, engine: Engine) -> None:
-    found = host.a_list("A", "B")
-    session = scoped_session(sessionmaker(engine))
-    joined = host.vouchers.using(session)
-    joined.codes.assign(list_id=found.id, user_id="ann")
-    session.commit()
-    joined.codes.assign(list_id=found.id, user_id="ben")
-    session.remove()
-    assert rewarded(host) == ["ann"]
 
 
 def test_a_session_on_a_connection_belongs_to_the_connections_transaction(host: Host, engine: Engine) -> None:

@@ -22,10 +22,9 @@ from sqlalchemy.orm import Session
 
 from partner_vouchers.aio import AsyncPartnerVouchers
 from partner_vouchers.domain.assignment import Reward
-from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerVouchersError
 from tests.hosts.kinds import POSTGRES, databases
-from tests.hosts.shop import Order, Place, orders
+from tests.hosts.shop import Order, Place, orders, rewarded
 from tests.support.awaits import cancelled_at
 from tests.support.host import Host, some_codes
 
@@ -90,10 +89,6 @@ async def place_order(
         else by(vouchers, session, **arguments)
     )
     return reward.code
-
-
-def rewarded(host: Host) -> list[str]:
-    return [event.user_id for event in host.events(VoucherRewarded)]
 
 
 def test_order_and_code_are_committed_together_or_rolled_back(
