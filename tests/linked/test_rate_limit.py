@@ -44,7 +44,6 @@ def test_no_stretch_of_time_has_more_calls_than_allowed(
         time.now += pause
         limit.acquire()
         begun.append(time.now)
-
     for first, one_too_many in zip(begun, begun[calls:], strict=False):
         assert one_too_many - first >= seconds * (1 - 1e-9)
 
@@ -55,7 +54,6 @@ def test_calls_under_the_limit_do_not_wait() -> None:
     limit.acquire()
     limit.acquire()
     assert time.slept == []
-
     limit.acquire()
     assert time.slept == [60]
 
@@ -67,7 +65,6 @@ def test_pause_holds_up_everybody() -> None:
     limit.pause(3)
     limit.acquire()
     limit.acquire()
-
     assert time.slept == [5]
 
 
@@ -79,7 +76,6 @@ def test_threads_share_a_limit() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-
     # Ten at once, and ten more in each further minute.
     assert sorted(slept) == [60.0] * 10 + [120.0] * 10 + [180.0] * 10
 

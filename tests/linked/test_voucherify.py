@@ -209,7 +209,6 @@ def test_customer_is_mandatory_and_checked_before_the_call(account: Account) -> 
             assert isinstance(caught.value.cause, ParameterMissing)
             assert caught.value.cause.parameter == "customer"
         assert server.requests == []
-
         linked = {NAME: content}
         assert template.render(event={}, linked=linked, parameters={"customer": "u1"}) == "CODE-0001-u1"
 
@@ -254,7 +253,6 @@ def test_refusal_is_a_typed_error(
     said = refusal(status, key=key, message=f"Cannot publish {CODE}", details=f"{CODE} of {APP_TOKEN}")
     with loopback(answer(said, status)) as server:
         found = failing(account(server).campaign(CAMPAIGN))
-
     assert type(found) is error
     assert (found.status, found.key, found.request_id) == (status, key, "v-0f4ee1")
     assert (found.message, found.details) == (f"Cannot publish {CODE}", f"{CODE} of {APP_TOKEN}")
@@ -298,7 +296,6 @@ def test_redirects_are_not_followed(account: Account) -> None:
         loopback(answer(b"", 302, {"Location": elsewhere.url})) as server,
     ):
         found = failing(account(server).campaign(CAMPAIGN))
-
     assert isinstance(found, VoucherifyError)
     assert (found.status, found.reason) == (302, "redirects are not followed; check api_url")
     assert elsewhere.requests == []
@@ -375,7 +372,6 @@ def test_no_response_is_not_asked_again(account: Account, answering: Answering) 
     log: list[Publication] = []
     with loopback(answering) as server:
         found = failing(account(server, log=log.append).campaign(CAMPAIGN))
-
     assert isinstance(found, VoucherifyUnreachable)
     assert found.sent is True
     assert "a code may have been published" in str(found)
@@ -408,7 +404,6 @@ def test_status_counts_where_the_body_cannot_be_read(
     log: list[Publication] = []
     with loopback(raw(b"HTTP/1.1 %d So\r\n" % status + rest)) as server:
         found = failing(account(server, log=log.append).campaign(CAMPAIGN))
-
     assert type(found) is error
     assert found.status == status
     unknown = error is VoucherifyOutcomeUnknown
@@ -435,7 +430,6 @@ def test_interim_responses_give_nobody_the_code_of_another(account: Account) -> 
 def test_nobody_there(account: Account) -> None:
     log: list[Publication] = []
     found = failing(account(f"http://127.0.0.1:{free_port()}", log=log.append).campaign(CAMPAIGN))
-
     assert isinstance(found, VoucherifyUnreachable)
     assert found.sent is False
     assert [(each.published, each.status) for each in log] == [(False, None)]
@@ -507,7 +501,6 @@ def test_secrets_are_in_no_repr_and_no_log(account: Account, caplog: pytest.LogC
         content = voucherify.campaign(CAMPAIGN)
         code = render(content)
         assert render(voucherify.voucher(CODE)) == CODE
-
     assert code
     shown = caplog.text + repr(voucherify) + repr(content)
     for secret in (APP_ID, APP_TOKEN, code, CODE):

@@ -59,7 +59,6 @@ def test_template_without_faults() -> None:
     assert set(EVENT.properties()) == set(VoucherRewarded.property_names())
     template = MessageTemplate(GOOD)
     linked = ["New Reactivation Voucher"]
-
     assert template.check() == []
     assert template.check(event=VoucherRewarded, profile=["name", "favourite"], linked=linked) == []
 
@@ -70,7 +69,6 @@ def test_template_without_faults() -> None:
 )
 def test_event_may_be_a_class_an_event_or_names(event: object) -> None:
     (finding,) = MessageTemplate("{{ Event.listtag }}").check(event=event)  # type: ignore[arg-type]
-
     assert finding == Finding(
         kind=FindingKind.UNKNOWN_PROPERTY,
         line=1,
@@ -146,7 +144,6 @@ def test_branches_loops_filters_and_liquid_tags_are_looked_into() -> None:
 
 def test_variables_of_the_template_are_known() -> None:
     source = "{% assign x = 1 %}{{ x }}{% capture y %}{% endcapture %}{{ y }}{% for i in (1..2) %}{{ i }}{% endfor %}"
-
     assert MessageTemplate(source).check(event=[]) == []
     (finding,) = MessageTemplate("{% for i in (1..2) %}{% endfor %}{{ i }}").check()
     assert finding.kind is FindingKind.UNKNOWN_NAME
@@ -155,7 +152,6 @@ def test_variables_of_the_template_are_known() -> None:
 def test_only_the_first_findings_are_told() -> None:
     source = "".join(f"{{{{ Event.x{number} }}}}\n" for number in range(5000))
     found = MessageTemplate(source).check(event=[f"y{number}" for number in range(200)])
-
     assert [finding.line for finding in found] == list(range(1, 101))
     (finding,) = MessageTemplate("{{ Event." + "x" * 900 + " }}").check(event=["x" * 901])
     assert finding.suggestion is None
@@ -217,7 +213,6 @@ def test_branches_that_are_ignored(source: str, line: int, column: int, suggesti
     given = "{% assign a = 1 %}{% assign b = 1 %}"
     found = MessageTemplate(source + given).check()
     found = [each for each in found if each.kind is not FindingKind.UNKNOWN_NAME]
-
     assert [(f.kind, f.line, f.column, f.suggestion) for f in found] == [
         (FindingKind.PROBABLE_MISTAKE, line, column, suggestion)
     ]
@@ -261,7 +256,6 @@ def test_branches_that_are_right(source: str) -> None:
 )  # fmt: skip
 def test_a_default_that_comes_too_late(source: str, suggestion: str | None) -> None:
     (finding,) = MessageTemplate(source).check()
-
     assert finding.kind is FindingKind.PROBABLE_MISTAKE
     assert "`default` is too late" in finding.message
     if suggestion is not None:
@@ -288,9 +282,7 @@ def test_a_default_in_the_right_place(source: str) -> None:
 
 def test_all_findings_stand_in_the_order_of_the_template() -> None:
     source = "{{ Event.x }}{% if Event.y %}{% else if 1 %}{% endif %}{{ Profile.n | upcase | default: 1 }}{{ Event.z }}"
-
     found = MessageTemplate(source).check(event=["a"])
-
     assert [each.column for each in found] == sorted(each.column or 0 for each in found)
     assert [each.kind.name for each in found] == [
         "UNKNOWN_PROPERTY",
@@ -324,7 +316,6 @@ NAMES = [
 )
 def test_a_name_that_is_not_read_after_a_dot_is_shown_in_brackets(path: str, right: str, form: str) -> None:
     (finding,) = MessageTemplate.check_source(form.replace("?", path))
-
     assert finding.message.endswith(right)
     assert MessageTemplate.check_source(form.replace("?", right)) == []
 
@@ -337,7 +328,6 @@ def test_names_in_many_scripts_work_after_a_dot(name: str) -> None:
 @pytest.mark.parametrize("name", ["शहर_का_नाम", "empty", 'say "hi"', "a b", "limit"])
 def test_a_suggestion_can_be_pasted(name: str) -> None:
     (finding,) = MessageTemplate('{{ Event["' + name[:-1].replace('"', "") + 'x"] }}').check(event=[name])
-
     assert finding.suggestion is not None
     template = MessageTemplate(f"{{{{ {finding.suggestion} }}}}")
     assert template.render(event={name: "found"}) == "found"

@@ -50,7 +50,6 @@ def test_an_instant_is_shown_in_the_zone_of_the_template(make: type[ZoneInfo], z
 @MAKERS
 def test_both_hours_of_a_night_in_which_clocks_go_back(make: type[ZoneInfo]) -> None:
     zone = make("America/New_York")
-
     assert show("2027-11-07T05:30:00Z", zone=zone) == "2027-11-07 01:30:00 -0400"
     assert show("2027-11-07T06:30:00Z", zone=zone) == "2027-11-07 01:30:00 -0500"
     assert show("2027-11-07T06:30:00Z", "%s", zone) == "1825569000"
@@ -60,7 +59,6 @@ def test_both_hours_of_a_night_in_which_clocks_go_back(make: type[ZoneInfo]) -> 
 
 def test_a_datetime_of_the_host_is_the_instant_that_it_names() -> None:
     york = ZoneInfo("America/New_York")
-
     assert show(datetime(2027, 11, 7, 1, 30, tzinfo=york, fold=0)) == "2027-11-07 05:30:00 +0000"
     assert show(datetime(2027, 11, 7, 1, 30, tzinfo=york, fold=1)) == "2027-11-07 06:30:00 +0000"
     of_pytz = pytz.timezone("America/New_York")
@@ -114,7 +112,6 @@ def test_what_is_read(value: object, shown: str) -> None:
 
 def test_nil_missing_and_empty_values_stay_what_they_are() -> None:
     template = MessageTemplate("{{ Event.at | date: '%d' | default: 'open' }}")
-
     assert template.render(event={"at": None}) == "open"
     assert template.render(event={"at": ""}) == "open"
     assert template.render(event={}) == "open"
@@ -255,5 +252,4 @@ def test_a_zone_that_fails_is_refused() -> None:
 
 def test_a_pattern_that_is_a_value_is_escaped_in_html() -> None:
     template = MessageTemplate("{{ 0 | date: '<b>%d</b>' }}{{ 0 | date: Event.pattern }}", escape="html")
-
     assert template.render(event={"pattern": "<i>%d"}) == "<b>01</b>&lt;i&gt;01"

@@ -198,7 +198,6 @@ def test_a_captured_code_is_escaped_once_in_html() -> None:
         '{% capture v %}<b>{{ Linked["Puma"].code }}</b>{% endcapture %}{{ v }}', escape="html"
     )
     message = template.render(event={}, linked={"Puma": sources.of("Puma", "<&>")})
-
     assert message == "<b>&lt;&amp;&gt;</b>"
 
 
@@ -238,5 +237,4 @@ def test_looking_up_later_changes_no_message(source: str) -> None:
     later, _ = render(source)
     with patch.object(expressions_of_messages, "_MAX_CHAIN", 0):
         at_once, _ = render(source)
-
     assert later == at_once

@@ -42,7 +42,6 @@ def test_lexer_agrees_with_that_of_the_engine(source: str) -> None:
     except LiquidSyntaxError:
         # What is not whole need not be told alike.
         return
-
     found = list(tokenize(source))
     assert whole(found) == whole(expected)
 

@@ -348,7 +348,6 @@ def test_arithmetic(expression: str, text: str) -> None:
 def test_round_is_half_away_from_zero(value: Decimal, digits: int) -> None:
     rounded = Decimal(render(f"{{{{ Profile.x | round: {digits} }}}}", {"x": float(value)}) or "")
     shifted = abs(value) * 10**digits
-
     assert abs(rounded) * 10**digits == int(shifted) + (shifted - int(shifted) >= Decimal("0.5"))
     assert rounded == 0 or (rounded < 0) == (value < 0)
 

@@ -123,7 +123,6 @@ def test_a_thousand_events_are_one_call(sink_for: Sinks) -> None:
         sink = sink_for(server)
         assert sink.batch_size == 1000
         assert sink.send(rewards(1000)) == []
-
     assert service.sizes == [1000]
 
 
@@ -153,7 +152,6 @@ def test_events_that_come_too_late_for_live_campaigns_are_warned_of(
         assert caplog.records == []
         old = rewards(2, occurred_at=AT - timedelta(microseconds=1))
         sink.send([entry(an_event(), 9), *old])
-
     (record,) = caplog.records
     assert (record.levelno, record.name) == (logging.WARNING, "partner_vouchers.sinks.clevertap")
     assert "uploads 2 events that are older than two hours, the first is s-1" in record.getMessage()
@@ -181,7 +179,6 @@ def test_refused_events_are_told_apart_from_taken_ones(sink_for: Sinks, as_text:
     entries[3] = entry(an_event(user_id=long_name), 4)
     with loopback(service) as server:
         rejections = sink_for(server, names={"CT Partner Voucher Rewarded": "Voucher"}).send(entries)
-
     assert rejections == [final(2, 513), final(4, 523)]
     assert [record["identity"] for record in service.taken] == ["user-1", "user-3", "user-5"]
 
@@ -354,7 +351,6 @@ def test_a_success_that_cannot_be_read_means_taken_and_is_warned_of(
 ) -> None:
     with loopback(answering) as server:
         assert sink_for(server).send(rewards(3)) == []
-
     assert len(server.requests) == 1
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
@@ -377,7 +373,6 @@ def test_a_batch_that_was_not_answered_is_tried_again(
 ) -> None:
     with loopback(answering) as server, pytest.raises(SinkUnavailable, match=reason) as caught:
         sink_for(server).send(rewards(3))
-
     assert caught.value.sink == "clevertap"
     assert PASSCODE not in str(caught.value)
     assert len(server.requests) == 1
@@ -388,7 +383,6 @@ def test_too_many_calls_wait_as_long_as_clevertap_asks(sink_for: Sinks) -> None:
     told = "15 calls in flight"
     with loopback(overloaded) as server, pytest.raises(SinkUnavailable, match=told) as caught:
         sink_for(server).send(rewards(1))
-
     assert (caught.value.retry_after, caught.value.sender_refused) == (7, True)
 
 
@@ -419,7 +413,6 @@ def test_arguments_are_checked(wrong: dict[str, Any], field: str) -> None:
     right = {"account_id": ACCOUNT, "passcode": PASSCODE, "region": "in1"}
     with pytest.raises(InvalidInput) as caught:
         CleverTapSink(**{**right, **wrong})
-
     assert caught.value.field == field
     assert PASSCODE not in str(caught.value)
 

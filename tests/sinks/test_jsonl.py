@@ -60,7 +60,6 @@ def test_names_forms_and_kinds_can_be_chosen(tmp_path: Path) -> None:
 
 def test_without_events_there_is_no_file(tmp_path: Path) -> None:
     JsonLinesSink(tmp_path / "events.jsonl").send([])
-
     assert list(tmp_path.iterdir()) == []
 
 
@@ -68,7 +67,6 @@ def test_without_events_there_is_no_file(tmp_path: Path) -> None:
 def test_only_the_owner_reads_the_codes(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     JsonLinesSink(path).send(rewards(1))
-
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -80,7 +78,6 @@ def test_after_a_torn_line_the_next_batch_begins_anew(tmp_path: Path, torn: str)
         file.write(torn)
     JsonLinesSink(path).send(rewards(2))
     lines = path.read_text(encoding="utf-8").split("\n")
-
     assert lines[1] == torn
     assert [json.loads(line)["id"] for line in (lines[0], *lines[2:-1])] == ["s-1", "s-1", "s-2"]
     assert lines[-1] == ""
@@ -157,7 +154,6 @@ def test_a_line_that_another_process_is_writing_is_not_taken_for_a_torn_one(tmp_
         other.write(b'"s-0"}\n')
         fcntl.flock(other, fcntl.LOCK_UN)
         assert sent.result(10) == ()
-
     assert [line["id"] for line in lines_of(path)] == ["s-0", "s-1"]
 
 

@@ -59,7 +59,6 @@ def test_each_event_is_taken_once_or_rejected(count: int, data: st.DataObject) -
 def test_one_bad_event_among_a_thousand_is_found() -> None:
     receiver = Receiver({"s-700"})
     rejections = send_in_parts("it", rewards(1000), receiver)
-
     assert rejections == [Rejection("s-700", "refused with the status 400", final=True)]
     assert len(receiver.taken) == 999
 
@@ -79,7 +78,6 @@ def test_a_single_event_that_is_refused_is_not_sent_again() -> None:
 def test_what_was_taken_before_a_breakdown_stays_taken() -> None:
     receiver = Receiver({"s-1"}, breaks_at=5)
     rejections = send_in_parts("it", rewards(4), receiver)
-
     # The whole, the first half, its first (to blame), its second; then it breaks down.
     assert receiver.taken == ["s-2"]
     assert rejections == [
@@ -93,7 +91,6 @@ def test_what_was_taken_before_a_breakdown_stays_taken() -> None:
 def test_only_an_event_that_was_alone_in_the_request_that_failed_can_be_to_blame() -> None:
     # The whole, its first half, the first and the second by themselves; the second half, and the first of that.
     rejections = send_in_parts("it", rewards(4), Receiver({"s-1", "s-4"}, breaks_at=6))
-
     assert rejections == [
         Rejection("s-1", "refused with the status 400", final=True),
         Rejection("s-3", "down"),
@@ -104,7 +101,6 @@ def test_only_an_event_that_was_alone_in_the_request_that_failed_can_be_to_blame
 def test_events_that_were_only_refused_together_with_others_are_not_to_blame() -> None:
     bad = {f"s-{number}" for number in range(1, 1000, 30)}
     rejections = send_in_parts("it", rewards(1000), Receiver(bad))
-
     assert {each.sender_refused for each in rejections if not each.final} == {True}
     assert not any(each.sender_refused for each in rejections if each.final)
 
@@ -125,7 +121,6 @@ def test_events_that_were_only_refused_together_with_others_are_not_to_blame() -
 )
 def test_a_sink_takes_the_kinds_that_it_is_told(kinds: tuple[type[Event], ...], taken: list[str]) -> None:
     entries = [entry(an_event(VoucherRewarded)), entry(an_event(CouponRedeemed), 2), entry(LOW, 3)]
-
     assert [each.id for each in EventFilter(kinds)(entries)] == taken
 
 

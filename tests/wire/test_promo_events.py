@@ -75,7 +75,6 @@ def faults(
 def test_an_event_stands_on_the_wire_as_in_its_golden_file(kind: type[PromoEvent], form: WireForm) -> None:
     properties = an_event(kind).properties(form)
     text = json.dumps(properties, ensure_ascii=False, indent=2) + "\n"
-
     assert text == golden_file(kind, form).read_text(encoding="utf-8")
 
 
@@ -90,13 +89,11 @@ def test_a_golden_file_is_read_as_its_event(kind: type[PromoEvent], form: WireFo
         form=form,
         **untold(event, form),
     )
-
     assert found == event
 
 
 def test_no_golden_file_is_left_over() -> None:
     expected = {golden_file(kind, form) for kind in PROMO_EVENTS for form in kind.table.forms}
-
     assert set(GOLDEN.iterdir()) == expected
 
 
@@ -124,13 +121,11 @@ def test_an_event_is_found_by_its_wire_name() -> None:
 def test_each_missing_property_is_named(kind: type[PromoEvent], form: WireForm) -> None:
     needed = {name for name, row in kind.table.of_form(form) if not row.optional}
     told = {name: reason for name, reason in faults(kind, {}, form).items() if reason == "is missing"}
-
     assert set(told) == needed
 
 
 def test_what_the_form_does_not_tell_is_named() -> None:
     properties = an_event().properties(WireForm.TITLE_CASE)
-
     assert faults(VoucherRewarded, properties, WireForm.TITLE_CASE) == {
         "voucher_code": "is not told by the form 'title case': pass it by name",
         "list_expiry": "is not told by the form 'title case': pass it by name",
@@ -146,13 +141,11 @@ def test_the_instant_is_needed_where_the_form_has_none() -> None:
 def test_an_instant_that_is_given_is_finer_than_the_one_in_the_properties() -> None:
     at = AT + timedelta(microseconds=1)
     found = event_from_properties(VoucherRewarded, an_event().properties(), user_id="user-42", occurred_at=at)
-
     assert found.occurred_at == at
 
 
 def test_unknown_properties_are_named_with_what_was_meant() -> None:
     properties = {**an_event().properties(), "voucherCod": "X", "campaignID": "X", "Zzz": 1}
-
     assert faults(VoucherRewarded, properties) == {
         "voucherCod": "is no property of it: did you mean 'voucherCode'?",
         "campaignID": "belongs to the form 'legacy'",
@@ -201,7 +194,6 @@ def test_all_that_is_wrong_is_told_at_once_and_no_value_is_repeated() -> None:
     del properties["partner"]
     with pytest.raises(InvalidEvent) as caught:
         read(VoucherRewarded, properties)
-
     assert set(dict(caught.value.faults)) == {"voucherCode", "SECRET-CODE", "source", "partner"}
     assert "500" not in str(caught.value)
 

@@ -70,12 +70,10 @@ def test_the_three_dates_mean_the_same_instant(seconds: int, epoch: int) -> None
         f"{day}, {at.day:02}-{month}-{at.year % 100:02} {at:%H:%M:%S} GMT",
         f"{day[:3]} {month} {at.day:2} {at:%H:%M:%S} {at.year}",
     ]
-
     assert [retry_after(form, start.timestamp()) for form in forms] == [seconds] * 3
 
 
 @given(header=st.text())
 def test_any_text_is_a_wait_or_nothing(header: str) -> None:
     found = retry_after(header, NOW)
-
     assert found is None or 0 <= found <= LONGEST_WAIT

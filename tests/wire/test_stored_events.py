@@ -103,7 +103,6 @@ def test_every_event_that_is_stored_as_text_has_its_name() -> None:
     recorded = set(AuditedEvent.__subclasses__()) - {UnreadableEvent}
     of_codes, of_stock = CodeEvent.__subclasses__(), StockEvent.__subclasses__()
     concrete = {*recorded, *of_stock, *of_codes, ListExpired, ListExpiringSoon, *HOST_EVENTS}
-
     assert set(EVENT_TYPES.values()) == concrete
     assert all(kind.event_name == name for name, kind in EVENT_TYPES.items())
 
@@ -200,8 +199,6 @@ def test_what_does_not_fit_is_refused_and_not_bent(name: str, text: str) -> None
 @pytest.mark.parametrize("value", [None, True, 0, 1, 1.0, "", "None", "1"], ids=repr)
 def test_a_changed_value_keeps_its_type(value: Value) -> None:
     event = ListEdited(occurred_at=EDITED.occurred_at, changes=(FieldChange("low_stock_at", value, value),))
-
     found = event_from_json("list.edited", event_to_json(event))
-
     assert isinstance(found, AuditedEvent)
     assert [repr(change.after) for change in found.changes] == [repr(value)]
