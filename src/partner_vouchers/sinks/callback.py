@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from partner_vouchers.domain.arguments import require_callable, require_count
+from partner_vouchers.domain.arguments import require_callable
 from partner_vouchers.domain.events import Event
-from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import SinkUnavailable
 from partner_vouchers.ports import OutboxEntry, Rejection
-from partner_vouchers.sinks.common import EventFilter
+from partner_vouchers.sinks.common import Sink
 
 
-class CallableSink:
+class CallableSink(Sink):
     """Calls a function for each event, in order.
 
     The event counts as taken when the function returns. If the function raises, this event and the later ones of its
     user are sent again later, and the others go on. If it raises `SinkUnavailable`, the rest of the batch waits too.
     The function may get an event again; compare `entry.id` to recognise a repeat.
-
-    Attributes:
-        name: the name of the sink in the storage.
-        batch_size: the largest number of events in one call of `send`.
-        concurrency: how many calls of `send` may run at the same time.
-        takes_batches_in_order: True: a batch may have several events of one user.
 
     Example:
         >>> from partner_vouchers.ports import OutboxEntry
@@ -33,6 +26,8 @@ class CallableSink:
         1 CT Partner Voucher Rewarded
         []
     """
+
+    takes_batches_in_order = True
 
     def __init__(
         self,
@@ -55,11 +50,7 @@ class CallableSink:
         Raises:
             InvalidInput: an argument breaks a rule.
         """
-        self.name: str = require_name("name", name)
-        self.batch_size: int = require_count("batch_size", batch_size, 10_000)
-        self.concurrency: int = require_count("concurrency", concurrency, 100)
-        self.takes_batches_in_order: bool = True
-        self._takes = EventFilter(events)
+        super().__init__(name, events, batch_size, concurrency=concurrency)
         self._function = require_callable("function", function)
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from partner_vouchers.domain.arguments import require_callable, require_count, require_instance
+from partner_vouchers.domain.arguments import require_callable, require_instance
 from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.promo_events import PromoEvent
 from partner_vouchers.domain.properties import epoch_seconds
@@ -23,7 +23,7 @@ from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import InvalidInput, SinkUnavailable
 from partner_vouchers.http import HttpClient, Response, check_headers, check_url
 from partner_vouchers.ports import OutboxEntry, Rejection
-from partner_vouchers.sinks.common import EventFilter, Refused, send_in_parts
+from partner_vouchers.sinks.common import Refused, Sink, send_in_parts
 from partner_vouchers.sinks.http_responses import require_taken
 from partner_vouchers.wire.cloud_events import subject_of
 from partner_vouchers.wire.wording import Wording, to_json
@@ -73,16 +73,11 @@ _RECORD_NUMBER = re.compile(r"record number\s*:\s*([0-9]{1,6})")
 _log = logging.getLogger(__name__)
 
 
-class CleverTapSink:
+class CleverTapSink(Sink):
     """Uploads promo events to the profiles of their users.
 
     CleverTap has no ids for events, so an event that is sent again counts twice there. It reserves the names of its
     own system events, so an account usually needs other names (`names`). It cuts values longer than 512 bytes.
-
-    Attributes:
-        name: the name of the sink in the storage.
-        batch_size: the largest number of events in one call of `send`.
-        concurrency: how many calls of `send` may run at the same time.
 
     Example:
         >>> sink = CleverTapSink(
@@ -131,9 +126,7 @@ class CleverTapSink:
         Raises:
             InvalidInput: an argument breaks a rule.
         """
-        self.name: str = require_name("name", name)
-        self.batch_size: int = require_count("batch_size", batch_size, MAX_RECORDS)
-        self.concurrency: int = require_count("concurrency", concurrency, MAX_CALLS_IN_FLIGHT)
+        super().__init__(name, events, batch_size, MAX_RECORDS, concurrency, MAX_CALLS_IN_FLIGHT)
         self._url = f"{_base_url(region, base_url)}/1/upload"
         self._headers = {
             "Content-Type": "application/json",
@@ -145,7 +138,6 @@ class CleverTapSink:
             raise InvalidInput(field="identity", reason=f"must be one of {', '.join(map(repr, IDENTITIES))}")
         self._identity = identity
         self._wording = Wording(names, forms)
-        self._takes = EventFilter(events)
         self._takes.require_kind(PromoEvent)
         # CleverTap repeats each refused record, so a response can be larger than the request.
         self._client = require_instance(

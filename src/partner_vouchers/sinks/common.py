@@ -1,11 +1,13 @@
-"""Shared parts of the sinks: the choice of events, and the search for refused events in a batch."""
+"""What the sinks share: names, limits and the choice of events, and the search for refused events in a batch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from partner_vouchers.domain.arguments import require_count
 from partner_vouchers.domain.events import Event
+from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import InvalidInput, SinkUnavailable
 from partner_vouchers.ports import OutboxEntry, Rejection
 
@@ -46,6 +48,28 @@ class EventFilter:
 
 def _is_kind(found: object) -> bool:
     return isinstance(found, type) and issubclass(found, Event)
+
+
+class Sink:
+    """The name, the limits and the choice of events of a sink.
+
+    Attributes:
+        name: the name of the sink in the storage.
+        batch_size: the largest number of events in one call of `send`.
+        concurrency: how many calls of `send` may run at the same time.
+        takes_batches_in_order: whether a batch may have several events of one user.
+    """
+
+    takes_batches_in_order: bool = False
+
+    def __init__(
+        self, name: str, events: Iterable[type[Event]], batch_size: int, most_events: int = 10_000,
+        concurrency: int = 1, most_calls: int = 100,
+    ) -> None:  # fmt: skip
+        self.name: str = require_name("name", name)
+        self.batch_size: int = require_count("batch_size", batch_size, most_events)
+        self.concurrency: int = require_count("concurrency", concurrency, most_calls)
+        self._takes = EventFilter(events)
 
 
 class Refused(Exception):

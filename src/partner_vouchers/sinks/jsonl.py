@@ -14,7 +14,7 @@ from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import InvalidInput, SinkUnavailable
 from partner_vouchers.ports import OutboxEntry, Rejection
-from partner_vouchers.sinks.common import EventFilter
+from partner_vouchers.sinks.common import Sink
 from partner_vouchers.wire.cloud_events import to_cloud_event
 from partner_vouchers.wire.wording import Wording, to_json
 
@@ -25,7 +25,7 @@ _BINARY = getattr(os, "O_BINARY", 0)
 _lock = Lock()
 
 
-class JsonLinesSink:
+class JsonLinesSink(Sink):
     """Appends each event to a file, as a CloudEvent on a line of its own.
 
     The file contains codes, so only its owner can read it. The sink opens it for each batch, so you can move it away
@@ -34,13 +34,9 @@ class JsonLinesSink:
     A line is never changed. If a process dies while it writes, or the disk is full, the last line may be incomplete.
     The next batch then begins on a new line and contains the events again. Readers skip lines that are not JSON, and
     recognise repeats by `id`.
-
-    Attributes:
-        name: the name of the sink in the storage.
-        batch_size: the largest number of events in one call of `send`.
-        concurrency: how many calls of `send` may run at the same time.
-        takes_batches_in_order: True: a batch may have several events of one user.
     """
+
+    takes_batches_in_order = True
 
     def __init__(
         self,
@@ -68,15 +64,11 @@ class JsonLinesSink:
         Raises:
             InvalidInput: an argument breaks a rule.
         """
-        self.name: str = require_name("name", name)
-        self.batch_size: int = 1000
-        self.concurrency: int = 1
-        self.takes_batches_in_order: bool = True
+        super().__init__(name, events, 1000)
         self._path = require_path(path)
         self._durable = require_instance("durable", durable, bool)
         self._source = require_name("source", source)
         self._wording = Wording(names, forms)
-        self._takes = EventFilter(events)
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
         lines = [

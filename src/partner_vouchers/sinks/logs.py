@@ -7,22 +7,17 @@ from collections.abc import Iterable, Sequence
 
 from partner_vouchers.domain.arguments import require_count, require_instance
 from partner_vouchers.domain.events import Event
-from partner_vouchers.domain.text import require_name
 from partner_vouchers.ports import OutboxEntry, Rejection
-from partner_vouchers.sinks.common import EventFilter
+from partner_vouchers.sinks.common import Sink
 
 
-class LoggingSink:
+class LoggingSink(Sink):
     """Logs each event in one record, with its codes masked.
 
     The record has the attributes `event_id` and `event_name`, which a formatter can use.
-
-    Attributes:
-        name: the name of the sink in the storage.
-        batch_size: the largest number of events in one call of `send`.
-        concurrency: how many calls of `send` may run at the same time.
-        takes_batches_in_order: True: a batch may have several events of one user.
     """
+
+    takes_batches_in_order = True
 
     def __init__(
         self,
@@ -43,11 +38,7 @@ class LoggingSink:
         Raises:
             InvalidInput: an argument breaks a rule.
         """
-        self.name: str = require_name("name", name)
-        self.batch_size: int = 1000
-        self.concurrency: int = 1
-        self.takes_batches_in_order: bool = True
-        self._takes = EventFilter(events)
+        super().__init__(name, events, 1000)
         chosen = logging.getLogger("partner_vouchers.events") if logger is None else logger
         self._logger = require_instance("logger", chosen, logging.Logger)
         self._level = require_count("level", level, 1000)

@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from threading import Lock
 
-from partner_vouchers.domain.arguments import require_count
 from partner_vouchers.domain.events import Event
-from partner_vouchers.domain.text import require_name
 from partner_vouchers.ports import OutboxEntry, Rejection
-from partner_vouchers.sinks.common import EventFilter
+from partner_vouchers.sinks.common import Sink
 
 
-class MemorySink:
+class MemorySink(Sink):
     """Keeps all events in memory.
-
-    Attributes:
-        name: the name of the sink in the storage.
-        batch_size: the largest number of events in one call of `send`.
-        concurrency: how many calls of `send` may run at the same time.
-        takes_batches_in_order: True: a batch may have several events of one user.
 
     Example:
         >>> from partner_vouchers.ports import OutboxEntry
@@ -30,6 +22,8 @@ class MemorySink:
         >>> [event.event_name for event in sink.events]
         ['CT Partner Voucher Rewarded']
     """
+
+    takes_batches_in_order = True
 
     def __init__(
         self, *, name: str = "memory", events: Iterable[type[Event]] = (Event,), batch_size: int = 1000
@@ -44,11 +38,7 @@ class MemorySink:
         Raises:
             InvalidInput: an argument breaks a rule.
         """
-        self.name: str = require_name("name", name)
-        self.batch_size: int = require_count("batch_size", batch_size, 10_000)
-        self.concurrency: int = 1
-        self.takes_batches_in_order: bool = True
-        self._takes = EventFilter(events)
+        super().__init__(name, events, batch_size)
         self._lock = Lock()
         self._entries: list[OutboxEntry] = []
 

@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from partner_vouchers.domain.arguments import require_callable, require_count, require_instance
+from partner_vouchers.domain.arguments import require_callable, require_instance
 from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.http import HttpClient, check_headers, check_url
 from partner_vouchers.ports import OutboxEntry, Rejection
-from partner_vouchers.sinks.common import EventFilter, send_in_parts
+from partner_vouchers.sinks.common import Sink, send_in_parts
 from partner_vouchers.sinks.http_responses import require_taken
 from partner_vouchers.wire.cloud_events import to_cloud_event
 from partner_vouchers.wire.wording import Wording, to_json
@@ -35,17 +35,12 @@ _ADVICE: Final[Mapping[int, str]] = {
 }
 
 
-class WebhookSink:
+class WebhookSink(Sink):
     """Posts events as CloudEvents, with a signature that proves the sender.
 
     By default a request carries one event, as every receiver of Standard Webhooks expects. The id of the event is
     the `webhook-id`, by which the receiver recognises repeats. With a larger `batch_size` a request carries a
     CloudEvents batch, `application/cloudevents-batch+json`.
-
-    Attributes:
-        name: the name of the sink in the storage.
-        batch_size: the largest number of events in one call of `send`.
-        concurrency: how many calls of `send` may run at the same time.
 
     Example:
         >>> sink = WebhookSink("https://shop.example.com/hooks", secrets="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
@@ -89,9 +84,7 @@ class WebhookSink:
         Raises:
             InvalidInput: an argument breaks a rule.
         """
-        self.name: str = require_name("name", name)
-        self.batch_size: int = require_count("batch_size", batch_size, 1000)
-        self.concurrency: int = require_count("concurrency", concurrency, 100)
+        super().__init__(name, events, batch_size, 1000, concurrency)
         check_url(url)
         check_headers({} if headers is None else headers)
         self._url = url
@@ -99,7 +92,6 @@ class WebhookSink:
         self._source = require_name("source", source)
         self._headers = dict(headers or {})
         self._wording = Wording(names, forms)
-        self._takes = EventFilter(events)
         self._client = require_instance(
             "client", client if client is not None else HttpClient(connections=self.concurrency), HttpClient
         )
