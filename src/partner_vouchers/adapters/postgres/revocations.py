@@ -28,9 +28,9 @@ class PostgresRevocations(SqlRevocations):
         row = first(self._db.fetch("origin_of_assignment", code_id))
         if row is None:
             return None
-        # The user before the list, as whoever gives a code does.
-        self._db.lock("user", *row)
+        # In the order in which these locks are taken where a code is assigned.
         self._db.share_list(code_id >> 32)
+        self._db.lock("user", *row)
         self._db.share("revocations")
         self._db.fetch("lock_assignment", code_id)
         return self._assignment(code_id)
