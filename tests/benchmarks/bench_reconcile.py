@@ -30,7 +30,7 @@ def write_redemptions(path: Path, codes: Sequence[str]) -> Path:
         for number, code in enumerate(codes):
             minute, second = divmod(number, 60)
             at = f"2026-01-{minute // 1440 % 28 + 1:02}T{minute // 60 % 24:02}:{minute % 60:02}:{second:02}Z"
-            file.write(f"{code},{at},order-{number},{number % 50}.90\n")
+            file.write(f"{code},{at},o{number},{number % 50}.90\n")
     return path
 
 

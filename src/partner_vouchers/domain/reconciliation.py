@@ -109,6 +109,12 @@ def kind_of_repeat(known_order_id: str | None, order_id: str | None) -> RowKind:
     return RowKind.KNOWN_ALREADY if same else RowKind.OTHER_ORDER
 
 
+def changes_nothing(known_order_id: str | None, order_id: str | None) -> bool:
+    """Return whether such a row is known already and has no order that is missing."""
+    is_known = kind_of_repeat(known_order_id, order_id) is RowKind.KNOWN_ALREADY
+    return is_known and (order_id is None or known_order_id is not None)
+
+
 FIRST_USE: Final = _KIND_OF_STATE[EntryState.HELD]
 """The kind of a row about a code whose only entry a user holds, and that was never redeemed, as of most rows."""
 
@@ -251,11 +257,10 @@ def read_cells(
     """
     faults: dict[int, str] = {}
     if "" in codes or not _are_plain(codes):
-        _read_each(codes, read_code, faults)
-    orders = [each or None for each in order_ids]
+        _read_each(codes, read_code, faults, "")
+    orders: list[str | None] = [each or None for each in order_ids]
     if not _are_plain(order_ids):
-        orders = _read_each(order_ids, read_order, faults)
-    times: Sequence[datetime | None]
+        orders = _read_each(order_ids, read_order, faults, None)
     if not any(redeemed_at):
         times = [now] * len(redeemed_at)
     else:
@@ -265,13 +270,13 @@ def read_cells(
                 for found in map(datetime.fromisoformat, redeemed_at)
             ]
         except ValueError:
-            times = _read_each(redeemed_at, lambda text: read_time(text, zone, now), faults)
+            times = _read_each(redeemed_at, lambda text: read_time(text, zone, now), faults, now)
     try:
         for text in set(amounts):
             read_amount(text)
     except ValueError:
-        _read_each(amounts, read_amount, faults)
-    return ReadCells([each or now for each in times], orders, faults)
+        _read_each(amounts, read_amount, faults, None)
+    return ReadCells(times, orders, faults)
 
 
 def _are_plain(texts: Sequence[str]) -> bool:
@@ -280,14 +285,15 @@ def _are_plain(texts: Sequence[str]) -> bool:
     return joined.isascii() and joined.isprintable() and len(max(texts, key=len, default="")) <= _PLAIN
 
 
-def _read_each(texts: Sequence[str], read: Callable[[str], T], faults: dict[int, str]) -> list[T | None]:
-    found: list[T | None] = []
+def _read_each(texts: Sequence[str], read: Callable[[str], T], faults: dict[int, str], default: T) -> list[T]:
+    """Read texts; note the faults of those that cannot be read, unless their row has one."""
+    found: list[T] = []
     for index, text in enumerate(texts):
         try:
             found.append(read(text))
         except ValueError as error:
             faults.setdefault(index, str(error))
-            found.append(None)
+            found.append(default)
     return found
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
 from itertools import compress
-from typing import BinaryIO, TypeVar, TypeVarTuple
+from operator import not_
+from typing import Any, BinaryIO, NamedTuple, TypeVar, TypeVarTuple
 
 from attrs import evolve, field, frozen
 
@@ -25,7 +26,7 @@ from partner_vouchers.domain.reconciliation import (
     ReconciliationReport,
     RowKind,
     alarm,
-    kind_of_repeat,
+    changes_nothing,
     read_amount,
     read_cells,
     reconciled,
@@ -70,7 +71,6 @@ class _Span:
         order_ids: in which orders, or None.
         faults: why rows cannot be read, by index.
         places: where the entries of their codes are; see `ports.Redemptions.places`.
-        place_of_row: the place of the code of each row, or 0.
     """
 
     def __init__(self, rows: RedemptionRows, zone: tzinfo, now: datetime) -> None:
@@ -82,7 +82,6 @@ class _Span:
         for index in compress(range(len(surplus)), surplus):
             self.faults[index] = "the row has more columns than the first row names"
         self.places: dict[str, int | None] = {}
-        self.place_of_row: list[int] = []
 
     def look_up(self, tx: Transaction, partner: str | None, list_id: str | None) -> None:
         """Find the places of the codes."""
@@ -90,25 +89,50 @@ class _Span:
         if self.faults:
             codes = (code for index, code in enumerate(codes) if index not in self.faults)
         self.places = tx.redemptions.places(list(dict.fromkeys(codes)), partner, list_id)
-        self.place_of_row = [self.places.get(code) or 0 for code in self.rows.codes]
 
-    def split(self) -> tuple[list[int], list[int]]:
-        """Return the rows whose code has one place and is in no other row, and all others, by their indexes.
-
-        The first are in the order of the places, in which a storage writes them fastest; the others in that of lines.
-        """
-        codes, places, faults = self.rows.codes, self.place_of_row, self.faults
-        single, others = list(range(len(codes))), list[int]()
+    def split(self) -> tuple[_Common, list[int]]:
+        """Return the rows whose code has one place and is in no other row, and the indexes of all others."""
+        codes, faults = self.rows.codes, self.faults
+        places = [self.places.get(code) or 0 for code in codes]
+        indexes, others = list(range(len(codes))), list[int]()
         if 0 in places or len(self.places) < len(codes):
             times = Counter(codes)
-            is_single = [
+            is_common = [
                 place > 0 and times[code] == 1 and index not in faults
                 for index, (code, place) in enumerate(zip(codes, places, strict=True))
             ]
-            single = list(compress(range(len(codes)), is_single))
-            others = [index for index in range(len(codes)) if not is_single[index]]
-        single.sort(key=places.__getitem__)
-        return single, others
+            others = [index for index in indexes if not is_common[index]]
+            indexes = list(compress(indexes, is_common))
+        indexes.sort(key=places.__getitem__)
+        columns: tuple[list[Any], ...] = (
+            places,
+            self.rows.lines,
+            codes,
+            self.order_ids,
+            self.redeemed_at,
+            self.rows.amounts,
+        )
+        return _Common(indexes, *(list(map(column.__getitem__, indexes)) for column in columns)), others
+
+
+class _Common(NamedTuple):
+    """Rows whose code has one place, as columns in the order of the places, in which a storage writes them fastest."""
+
+    indexes: list[int]
+    places: list[int]
+    lines: list[int]
+    codes: list[str]
+    order_ids: list[str | None]
+    redeemed_at: list[datetime]
+    amounts: list[str]
+
+    def part(self, start: int, count: int) -> _Common:
+        """Return some rows in a row."""
+        return _Common._make(column[start : start + count] for column in self)
+
+    def only(self, wanted: Sequence[bool]) -> _Common:
+        """Return the rows that are wanted."""
+        return _Common._make(list(compress(column, wanted)) for column in self)
 
 
 @frozen
@@ -281,13 +305,14 @@ class Reconciliation:
         self, report: ReconciliationReport, span: _Span, slices: _SliceSize
     ) -> Iterator[tuple[ReconciliationReport, int]]:
         """Reconcile a span in short transactions; yield the report and the number of rows after each."""
-        single, others = span.split()
-        while single:
-            some = single[: slices.count]
-            del single[: slices.count]
-            report, left = self._in_slice(slices, self._take_common, report, span, some)
+        common, others = span.split()
+        start = 0
+        while start < len(common.places):
+            some = common.part(start, slices.count)
+            start += len(some.places)
+            report, left = self._in_slice(slices, self._take_common, report, some)
             others += left
-            yield report, len(some) - len(left)
+            yield report, len(some.places) - len(left)
         others.sort()
         while others:
             indexes = others[: slices.count]
@@ -306,42 +331,34 @@ class Reconciliation:
         return done
 
     def _take_common(
-        self, tx: Transaction, report: ReconciliationReport, span: _Span, indexes: Sequence[int]
+        self, tx: Transaction, report: ReconciliationReport, some: _Common
     ) -> tuple[ReconciliationReport, list[int]]:
-        """Reconcile what most rows say: a code that a user has was used, or is known to be. Return the other rows."""
+        """Reconcile what most rows say: a code that a user has was used, or is known to be.
+
+        Return the report, and the indexes of the other rows.
+        """
         now = self.wiring.now()
         self._keep_lease(tx, report, now)
-        places = span.place_of_row
-        unused = tx.redemptions.unused([places[index] for index in indexes])
-        known, left = list[int](), list[int]()
-        if len(unused) < len(indexes):
-            others = [index for index in indexes if places[index] not in unused]
-            indexes = [index for index in indexes if places[index] in unused]
-            used = tx.redemptions.used([places[index] for index in others])
-            for index in others:
-                order_id, place = span.order_ids[index], places[index]
-                is_known = place in used and kind_of_repeat(used[place], order_id) is RowKind.KNOWN_ALREADY
-                # An order that was missing is filled in.
-                is_same = is_known and (order_id is None or used[place] is not None)
-                (known if is_same else left).append(index)
-        redeemed_at = [span.redeemed_at[index] for index in indexes]
-        tx.redemptions.record(
-            now,
-            Uses(
-                [places[index] for index in indexes],
-                [span.order_ids[index] for index in indexes],
-                redeemed_at,
-                [span.rows.amounts[index] or None for index in indexes],
-                [at > unused[places[index]] for at, index in zip(redeemed_at, indexes, strict=True)],
-            ),
-        )
-        counts: dict[RowKind, int] = {}
-        for kind, found in ((FIRST_USE, indexes), (RowKind.KNOWN_ALREADY, known)):
-            if found:
-                counts[kind] = len(found)
-                lines = [span.rows.lines[index] for index in found]
-                codes = [span.rows.codes[index] for index in found]
-                tx.reports.add_found(report.id, kind, lines, codes, [places[index] for index in found])
+        new, known, left = some, some.part(0, 0), list[int]()
+        unused = tx.redemptions.unused(some.places)
+        if len(unused) < len(some.places):
+            is_new = [place in unused for place in some.places]
+            new, known = some.only(is_new), some.only(list(map(not_, is_new)))
+            used = tx.redemptions.used(known.places)
+            is_known = [
+                place in used and changes_nothing(used[place], order_id)
+                for place, order_id in zip(known.places, known.order_ids, strict=True)
+            ]
+            left = list(compress(known.indexes, map(not_, is_known)))
+            known = known.only(is_known)
+        late = [at > unused[place] for at, place in zip(new.redeemed_at, new.places, strict=True)]
+        amounts = [amount or None for amount in new.amounts]
+        tx.redemptions.record(now, Uses(new.places, new.order_ids, new.redeemed_at, amounts, late))
+        counts = {}
+        for kind, rows in ((FIRST_USE, new), (RowKind.KNOWN_ALREADY, known)):
+            if rows.places:
+                counts[kind] = len(rows.places)
+                tx.reports.add_found(report.id, kind, rows.lines, rows.codes, rows.places)
         return self._save(tx, report, counts), left
 
     def _decide(
