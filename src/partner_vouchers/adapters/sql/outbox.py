@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from partner_vouchers import ports
 from partner_vouchers.adapters.sql.assignments import assignments_by_code_id
 from partner_vouchers.adapters.sql.redemptions import event_of_code, redemptions_of
 from partner_vouchers.adapters.sql.revocations import revocations_of
 from partner_vouchers.adapters.sql.session import Row, Session
 from partner_vouchers.domain.events import CodeRevoked, Event
-from partner_vouchers.ports import OutboxEntry, Unordered
+from partner_vouchers.ports import OutboxEntry
 from partner_vouchers.wire.stored_events import event_from_json, event_id, event_to_json
 
 STORAGE_ID = "storage id"
 """The name of the setting that tells storages apart."""
 
 
-class SqlOutbox:
+class SqlOutbox(ports.Outbox):
     """The events, in a database in which a row has its position when it is committed."""
 
     def __init__(self, db: Session) -> None:
@@ -25,15 +26,6 @@ class SqlOutbox:
 
     def append(self, events: Sequence[Event]) -> None:
         self._db.queue_many("add_event", [(event.event_name, event_to_json(event)) for event in events])
-
-    def can_order(self) -> bool:
-        return False
-
-    def order(self) -> bool:
-        return False
-
-    def unordered(self, limit: int) -> Unordered:
-        return Unordered()
 
     def read(self, after: int, limit: int) -> list[OutboxEntry]:
         return self._entries(self._db.fetch("events_after", after, limit))

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
+from partner_vouchers import ports
 from partner_vouchers.adapters.sql.columns import (
     from_day,
     from_instant,
@@ -145,7 +146,7 @@ class SqlReservations:
         """Note when the next reservation of a list runs out, where that is kept."""
 
 
-class SqlLimits:
+class SqlLimits(ports.Limits):
     """The limits of campaigns, and the codes that count in them."""
 
     def __init__(self, db: Session) -> None:
@@ -154,9 +155,6 @@ class SqlLimits:
     def get(self, campaign_id: str) -> tuple[Limit, ...]:
         rows = self._db.fetch("limits_of_campaign", campaign_id)
         return tuple(Limit(codes, per=per, period=period, zone=zone) for codes, per, period, zone in rows)
-
-    def get_for_update(self, campaign_id: str) -> tuple[Limit, ...]:
-        return self.get(campaign_id)
 
     def replace(self, campaign_id: str, limits: Sequence[Limit], counts: Mapping[str, int]) -> None:
         self._db.change("delete_limits", campaign_id)
@@ -191,10 +189,6 @@ class SqlLimits:
             rows = self._db.fetch("limit_count", campaign_id, key)
             counts[key] = int(rows[0][0]) if rows else 0
         return counts
-
-    def counts_for_update(self, campaign_id: str, most: Mapping[str, int], codes: int) -> dict[str, int]:
-        del codes
-        return self.counts(campaign_id, most)
 
     def count(self, campaign_id: str, keys: Collection[str], codes: int) -> None:
         statement = "raise_limit_count" if codes > 0 else "lower_limit_count"
