@@ -17,69 +17,45 @@ from partner_vouchers.ports.users import Users
 
 
 class OptionalParts(Protocol):
-    """The parts of a transaction that a storage may leave out. A class that inherits from this one leaves them out."""
+    """The parts of a transaction that a storage may leave out. A class that inherits from this one leaves them out.
+
+    Raises:
+        Unsupported: the storage leaves the part out.
+    """
 
     @property
     def reservations(self) -> Reservations:
-        """The codes that are set aside.
-
-        Raises:
-            Unsupported: the storage keeps none.
-        """
+        """The codes that are set aside."""
         raise Unsupported(ability="reservations")
 
     @property
     def limits(self) -> Limits:
-        """The limits of campaigns.
-
-        Raises:
-            Unsupported: the storage keeps none.
-        """
+        """The limits of campaigns."""
         raise Unsupported(ability="limits")
 
     @property
     def refusals(self) -> Refusals:
-        """The refused requests.
-
-        Raises:
-            Unsupported: the storage keeps none.
-        """
+        """The refused requests."""
         raise Unsupported(ability="refusals")
 
     @property
     def revocations(self) -> Revocations:
-        """The codes that were taken back.
-
-        Raises:
-            Unsupported: the storage keeps none.
-        """
+        """The codes that were taken back."""
         raise Unsupported(ability="revocations")
 
     @property
     def users(self) -> Users:
-        """Where ids of users are.
-
-        Raises:
-            Unsupported: the storage forgets no users.
-        """
+        """Where ids of users are."""
         raise Unsupported(ability="forgetting users")
 
     @property
     def redemptions(self) -> Redemptions:
-        """Which codes were used.
-
-        Raises:
-            Unsupported: the storage does not keep it.
-        """
+        """Which codes were used."""
         raise Unsupported(ability="redemptions")
 
     @property
     def reports(self) -> Reports:
-        """The reports of reconciliations.
-
-        Raises:
-            Unsupported: the storage keeps none.
-        """
+        """The reports of reconciliations."""
         raise Unsupported(ability="redemptions")
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 
-from attrs import evolve
-
 from partner_vouchers.domain.delivery import DeliveryState
 from partner_vouchers.domain.erasure import ErasureReport
 from partner_vouchers.domain.pseudonym import new_pseudonym
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.delivery.run import ERASURES
-from partner_vouchers.usecases.revoking import delivery_states
+from partner_vouchers.usecases.revoking import cancel_dead_letter, delivery_states
 
 _SENT = frozenset((DeliveryState.DELIVERED, DeliveryState.IN_FLIGHT))
 
@@ -43,11 +41,7 @@ def forget(tx: Transaction, user_id: str, now: datetime, token: str) -> ErasureR
             elif would_be_sent:
                 cancelled[sink] += 1
             if state is DeliveryState.DEAD:
-                # The owner of the sink then cancels it.
-                dead = tx.deliveries.find(sink, [position])
-                tx.deliveries.put(
-                    sink, [evolve(each, state=DeliveryState.DEFERRED, retry_at=now) for each in dead]
-                )
+                cancel_dead_letter(tx, sink, position, now)
     redemptions = tx.redemptions.of_assignments([each.id for each in given])
     reservations = users.rename(user_id, new_pseudonym(token))
     tx.settings.put(ERASURES, token)

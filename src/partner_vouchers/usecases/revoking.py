@@ -10,11 +10,11 @@ from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.delivery import DeliveryState, state_of
 from partner_vouchers.domain.events import AssignmentTakenBack, FieldChange
 from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.domain.limits import Per
 from partner_vouchers.domain.revocation import Obstacle, Revocation, require_restock
 from partner_vouchers.domain.text import could_be_id
-from partner_vouchers.errors import AlreadyRevoked, AssignmentRevoked, UnknownAssignment, Unsupported
+from partner_vouchers.errors import AlreadyRevoked, AssignmentRevoked, UnknownAssignment
 from partner_vouchers.ports import Transaction
+from partner_vouchers.usecases.limiting import limits_of, uncount
 
 
 def revoke(
@@ -47,8 +47,12 @@ def revoke(
     if restock:
         require_restock(given.id, _facts(tx, given), force=force)
     revocations.add(Revocation(given, now, actor, reason, restock))
-    _uncount(tx, given)
-    _cancel_dead_letters(tx, given, now)
+    if given.campaign_id is not None and limits_of(tx, given.campaign_id):
+        uncount(tx, [(given.campaign_id, tx.revocations.counted_at(given.id))])
+    position = revocations.event_position(given.id)
+    if position is not None:
+        for sink in tx.deliveries.sinks():
+            cancel_dead_letter(tx, sink, position, now)
     changes = FieldChange("assignment", None, given.id), FieldChange("restocked", None, restock)
     tx.audit.append(actor, [AssignmentTakenBack(occurred_at=now, list_id=given.list_id, changes=changes)])
     return Revocation(evolve(given, revoked_at=now), now, actor, reason, restock)
@@ -100,26 +104,7 @@ def _facts(tx: Transaction, given: Assignment) -> frozenset[Obstacle]:
     return frozenset(fact for fact, is_true in facts.items() if is_true)
 
 
-def _uncount(tx: Transaction, given: Assignment) -> None:
-    """Take a code out of the counts of its campaign's limits."""
-    if given.campaign_id is None:
-        return
-    try:
-        limits = tx.limits.get(given.campaign_id)
-    except Unsupported:
-        return
-    if limits:
-        counted_at = tx.revocations.counted_at(given.id)
-        keys = {each.window(counted_at).key for each in limits if each.per is Per.CAMPAIGN}
-        if keys:
-            tx.limits.count(given.campaign_id, sorted(keys), -1)
-
-
-def _cancel_dead_letters(tx: Transaction, given: Assignment, now: datetime) -> None:
-    """Make the event of an assignment due where it is a dead letter: the owner of the sink then cancels it."""
-    position = tx.revocations.event_position(given.id)
-    if position is None:
-        return
-    for sink in tx.deliveries.sinks():
-        dead = [each for each in tx.deliveries.find(sink, [position]) if each.is_dead]
-        tx.deliveries.put(sink, [evolve(each, state=DeliveryState.DEFERRED, retry_at=now) for each in dead])
+def cancel_dead_letter(tx: Transaction, sink: str, position: int, now: datetime) -> None:
+    """Make an event due if it is a dead letter of a sink: the owner of the sink then cancels it."""
+    dead = [each for each in tx.deliveries.find(sink, [position]) if each.is_dead]
+    tx.deliveries.put(sink, [evolve(each, state=DeliveryState.DEFERRED, retry_at=now) for each in dead])
