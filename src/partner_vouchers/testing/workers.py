@@ -6,9 +6,9 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from multiprocessing.connection import Connection
-from typing import Any, Generic, TypeVar
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing.synchronize import Barrier
+from typing import Any, TypeVar
 
 from partner_vouchers.errors import CodesExhausted, StorageBusy
 from partner_vouchers.ports import Storage, Transaction
@@ -88,55 +88,31 @@ def assign_until_exhausted(storage: Storage, list_id: str, name: str) -> list[tu
 # --- processes ---
 
 
-class Process(Generic[T]):
-    """A process that opens the storage itself and does one thing with it, when it is told to go."""
-
-    def __init__(
-        self, open_storage: Callable[[], Storage], work: Callable[..., T], *arguments: object
-    ) -> None:
-        """Start it. What is passed is pickled."""
-        self._line, far_end = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(
-            target=_work, args=(far_end, open_storage, work, arguments), daemon=True
-        )
-        self._process.start()
-        far_end.close()
-
-    def go(self) -> None:
-        """Wait until it has opened the storage, and let it work."""
-        assert self._hear() == "ready"
-        self._line.send("go")
-
-    def answer(self) -> T:
-        """Return what the work returned, or raise what it raised."""
-        found: T = self._hear()
-        self._process.join(driver.PATIENCE)
-        self._line.close()
-        return found
-
-    def died(self) -> bool:
-        """Wait for its end, and tell whether it died without an answer."""
-        self._process.join(driver.PATIENCE)
-        silent = not self._line.poll()
-        self._line.close()
-        return silent or self._process.exitcode != 0
-
-    def _hear(self) -> Any:
-        assert self._line.poll(driver.PATIENCE), "the process says nothing"
-        kind, said = self._line.recv()
-        if kind == "raised":
-            raise said
-        return said
-
-
 def in_processes(
     open_storage: Callable[[], Storage], jobs: Sequence[tuple[Callable[..., T], tuple[Any, ...]]]
 ) -> list[T]:
-    """Run jobs in processes that go together; return their results."""
-    processes = [Process(open_storage, work, *arguments) for work, arguments in jobs]
-    for process in processes:
-        process.go()
-    return [process.answer() for process in processes]
+    """Run jobs in processes that begin together, each with a storage of its own; return their results.
+
+    Raises:
+        BrokenProcessPool: a process died.
+    """
+    barrier = _SPAWN.Barrier(len(jobs))
+    with ProcessPoolExecutor(len(jobs), _SPAWN, _open, (open_storage, barrier)) as pool:
+        running = [pool.submit(_work, work, arguments) for work, arguments in jobs]
+        return [future.result(driver.PATIENCE) for future in running]
+
+
+_opened: Storage
+
+
+def _open(open_storage: Callable[[], Storage], barrier: Barrier) -> None:
+    global _opened
+    _opened = open_storage()
+    barrier.wait(driver.PATIENCE)
+
+
+def _work(work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+    return work(_opened, *arguments)
 
 
 def die_in_a_transaction(storage: Storage, list_id: str) -> None:
@@ -149,20 +125,3 @@ def die_in_a_transaction(storage: Storage, list_id: str) -> None:
 def upload(storage: Storage, list_id: str, codes: Sequence[str]) -> int:
     """Upload codes; return how many were accepted."""
     return driver.upload(storage, list_id, codes).accepted
-
-
-def _work(
-    line: Connection,
-    open_storage: Callable[[], Storage],
-    work: Callable[..., object],
-    arguments: tuple[object, ...],
-) -> None:
-    try:
-        storage = open_storage()
-        line.send(("said", "ready"))
-        line.recv()
-        line.send(("said", work(storage, *arguments)))
-    except Exception as error:  # noqa: BLE001 - raised again where the test waits for it
-        line.send(("raised", error))
-    finally:
-        line.close()
