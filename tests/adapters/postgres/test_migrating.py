@@ -94,7 +94,7 @@ def test_codes_and_what_the_sinks_have_are_kept_from_version_1(new_schema: str) 
 
 def test_processes_that_migrate_at_once(new_schema: str) -> None:
     conninfo = server().conninfo
-    ids = in_processes(migrate, [(conninfo, new_schema)] * 4)
+    ids = in_processes(migrate, [(conninfo, new_schema)] * 2)
     assert len(set(ids)) == 1
 
 

@@ -16,7 +16,7 @@ from tests.support.postgres import server
 @pytest.fixture
 def named(schema: str) -> Iterator[PostgresStorage]:
     """A storage that is given the schema of the tables."""
-    with closing(PostgresStorage(server().conninfo, schema=schema, timeout=1)) as opened:
+    with closing(PostgresStorage(server().conninfo, schema=schema, timeout=0.5)) as opened:
         yield opened
 
 
@@ -24,7 +24,7 @@ def named(schema: str) -> Iterator[PostgresStorage]:
 def found(schema: str) -> Iterator[PostgresStorage]:
     """A storage that finds the tables by the search path."""
     conninfo = make_conninfo(server().conninfo, options=f"-c search_path={schema}")
-    with closing(PostgresStorage(conninfo, timeout=1)) as opened:
+    with closing(PostgresStorage(conninfo, timeout=0.5)) as opened:
         yield opened
 
 
