@@ -202,6 +202,16 @@ def test_a_reconciliation_goes_on_when_the_page_is_left(
     assert vouchers.lists.get("1").retired == 1
 
 
+def test_a_file_that_is_chosen_meanwhile_is_not_lost(page: Page, gate: threading.Event) -> None:
+    reconcile(page, f"code\n{SLOW_CODE}\n".encode())
+    expect(page.get_by_role("heading", name="Reconciliation in progress")).to_be_visible()
+    choose(page, USED)
+    gate.set()
+    expect(page.get_by_text("It is complete.")).to_be_visible()
+    page.get_by_role("button", name="Reconcile").click()
+    expect(page.get_by_role("rowheader", name="recorded", exact=True)).to_be_visible()
+
+
 def test_a_partners_file_whose_connection_was_lost_is_sent_again(
     page: Page, vouchers: PartnerVouchers
 ) -> None:

@@ -77,7 +77,15 @@ for (const running of document.querySelectorAll("[data-progress]")) {
     try {
       const answer = await fetch(running.dataset.progress, { headers: { accept: "application/json" } });
       const state = await answer.json();
-      if (!state.running) { window.location.replace(window.location.pathname); return; }
+      if (!state.running) {
+        // A file that was chosen meanwhile would be lost.
+        if ([...document.querySelectorAll("input[type=file]")].some((input) => input.files.length)) {
+          running.querySelector(".hint").textContent = "It is complete. Load this page again to see the result.";
+        } else {
+          window.location.replace(window.location.pathname);
+        }
+        return;
+      }
       running.querySelector("[data-rows]").textContent = state.rows.toLocaleString("en");
       const bar = running.querySelector("progress");
       bar.max = state.size;
