@@ -56,6 +56,7 @@ def migrate(db: Database = DEFAULT_DATABASE) -> None:
     if is_postgres(db):
         storage = open_storage(db)
         storage.migrate()  # type: ignore[attr-defined]
+        storage.close()  # type: ignore[attr-defined]
     with opened(db, create=True) as vouchers:
         vouchers.check()
     say("The storage is up to date.")

@@ -1,0 +1,46 @@
+"""The command on the address of a PostgreSQL server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from partner_vouchers.cli.context import Exit
+from tests.cli.test_commands import Run, from_json, run
+from tests.support.postgres import server
+
+__all__ = ["run"]
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """The address of an empty schema."""
+    schema = f"command_{os.getpid()}"
+    with psycopg.connect(server().conninfo, autocommit=True) as operator:
+        operator.execute(f"CREATE SCHEMA {schema}")
+        query = {"host": conninfo_to_dict(server().conninfo)["host"], "options": f"-c search_path={schema}"}
+        yield f"postgresql://postgres@/postgres?{urlencode(query, quote_via=quote)}"
+        operator.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+def test_the_main_job_on_postgresql(run: Run, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARTNER_VOUCHERS_DB", address)
+    code, out, _ = run("doctor", "--json")
+    assert (code, from_json(out)[0]["problem"]) == (Exit.FINDINGS, "the tables are missing or too old")
+    code, _, err = run("lists")
+    assert (code, "migrate" in err) == (Exit.STORAGE, True)
+
+    assert run("migrate")[:2] == (Exit.OK, "The storage is up to date.\n")
+    assert run("create", "--partner", "Puma", "--tag", "winter", "--expires", "2199-03-31")[0] == Exit.OK
+    Path("codes.csv").write_text("code\nPM500FF-2026-XYZ\n")
+    assert run("upload", "1", "codes.csv")[0] == Exit.OK
+    assert run("assign", "--user", "asha", "--list", "1")[0] == Exit.OK
+    assert run("doctor")[0] == Exit.OK
+    assert from_json(run("lists", "--json")[1])["items"][0]["distributed"] == 1
+    assert list(Path().glob("*.db")) == []
