@@ -16,7 +16,6 @@ from partner_vouchers.domain.properties import (
     COUPON_DATE,
     EPOCH_SECONDS,
     ISO_INSTANT,
-    LARGEST_NUMBER,
     NAME,
     NUMBER,
     TEXT,
@@ -163,21 +162,6 @@ def test_early_years_are_written_with_four_digits() -> None:
 
 
 @pytest.mark.parametrize(
-    "form,label",
-    [
-        (TEXT, "text"),
-        (NUMBER, "number"),
-        (EPOCH_SECONDS, "number: whole seconds since 1970"),
-        (ISO_INSTANT, "text: `YYYY-MM-DDTHH:MM:SSZ`"),
-        (COUPON_DATE, "text: `DD-MM-YYYY HH:MM:SS`, in UTC"),
-    ],
-    ids=as_told,
-)
-def test_a_format_has_a_name_for_the_reader(form: Format, label: str) -> None:
-    assert form.label == label
-
-
-@pytest.mark.parametrize(
     "value,number",
     [
         (Decimal("49.90"), 49.9),
@@ -275,18 +259,3 @@ def test_a_form_that_a_table_does_not_have_is_refused_with_those_it_has(
             "form",
             "must be one of 'current', 'legacy', 'camel case'",
         )
-
-
-def test_a_form_is_found_by_its_text(table: PropertyTable) -> None:
-    assert table.require_form("legacy") is WireForm.LEGACY
-    assert table.require_form(None) is WireForm.CURRENT
-
-
-def test_tables_are_equal_when_they_have_the_same_rows(table: PropertyTable) -> None:
-    assert PropertyTable(table.forms, table.rows) == table
-    assert PropertyTable(table.forms[:1], table.rows) != table
-    assert "Writer" not in repr(table)
-
-
-def test_numbers_end_where_readers_begin_to_differ() -> None:
-    assert LARGEST_NUMBER == 9_007_199_254_740_992

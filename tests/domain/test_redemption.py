@@ -87,11 +87,7 @@ REVOKED_LATER = entry(8, 8, "revoked", "asha", redemptions=(use("o"),))
         # The only one in a list that is not archived.
         ([HELD_BY_ASHA, HELD_IN_ARCHIVE], {}, HELD_BY_ASHA),
         # What was redeemed before it was revoked.
-        (
-            [entry(8, 8, "revoked", "asha", redemptions=(use("o"),))],
-            {},
-            entry(8, 8, "revoked", "asha", redemptions=(use("o"),)),
-        ),
+        ([REVOKED_LATER], {}, REVOKED_LATER),
         # Of one list the newest entry counts, whoever had the code before.
         ([entry(6, 6, "revoked", "asha"), entry(10, 6, "held", "ravi")], {}, entry(10, 6, "held", "ravi")),
     ],

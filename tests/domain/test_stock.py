@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partner_vouchers.domain.assignment import stock_alerts
-from partner_vouchers.domain.events import StockExhausted, StockLow
+from partner_vouchers.domain.events import StockLow
 from partner_vouchers.domain.stock import (
     Counts,
     LowStock,
@@ -179,20 +179,6 @@ def test_a_fall_through_both_levels_is_told_as_both() -> None:
     _, told = announced(a_list(low_stock_at=100), 0)
 
     assert told == ["list.running_low", "list.exhausted"]
-
-
-def test_without_a_threshold_only_the_end_is_told() -> None:
-    found, told = announced(a_list(), 1)
-    assert told == []
-    _, told = announced(found, 0)
-    assert told == ["list.exhausted"]
-
-
-def test_an_overdrawn_list_has_no_codes_left_rather_than_fewer() -> None:
-    _, (event,) = stock_alerts(a_list(), ENOUGH, Counts(1000, 1001), NOW)
-
-    assert isinstance(event, StockExhausted)
-    assert event.available == 0
 
 
 @given(low_stock_at=st.none() | st.integers(0, 6), stock=st.lists(st.integers(0, 8)))

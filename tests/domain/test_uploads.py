@@ -5,10 +5,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from hypothesis import given
-from hypothesis import strategies as st
 
-from partner_vouchers.domain.codes import CodeFault
 from partner_vouchers.domain.events import FieldChange, UploadCompleted, UploadFailed, UploadWithdrawn
 from partner_vouchers.domain.uploads import (
     MAX_FILE_BYTES,
@@ -24,12 +21,10 @@ from partner_vouchers.domain.uploads import (
     Validation,
     WarningKind,
     check_filename,
-    interrupted,
     list_is_full,
     no_room,
     nothing_to_upload,
     require_filename,
-    require_uploader,
     size_limit,
     too_large,
 )
@@ -69,19 +64,6 @@ def test_no_row_is_shown_whole() -> None:
 
 
 # --- the upload log ----------------------------------------------------------------------------------
-
-
-def test_an_upload_is_in_progress_completed_or_failed() -> None:
-    assert [status.value for status in UploadStatus] == ["In Progress", "Completed", "Failed"]
-
-
-def test_an_upload_begins_in_progress() -> None:
-    upload = an_upload()
-
-    assert upload.status is UploadStatus.IN_PROGRESS
-    assert upload.is_running
-    assert (upload.accepted, upload.total, upload.error_count) == (0, 0, 0)
-    assert upload.finished_at is None
 
 
 def test_an_upload_completes_with_what_was_counted() -> None:
@@ -157,36 +139,6 @@ def test_an_entry_keeps_its_counts_when_the_tally_goes_on() -> None:
     assert completed.errors == {RowFaultKind.EMPTY: 1}
 
 
-@given(errors=st.dictionaries(st.sampled_from(RowFaultKind), st.integers(0, 10**6)))
-def test_errors_are_counted_by_kind_and_together(errors: dict[RowFaultKind, int]) -> None:
-    total = sum(errors.values())
-
-    assert Tally(errors=errors).error_count == total
-    assert Validation(filename="codes.csv", errors=errors).error_count == total
-    assert an_upload(errors=errors).error_count == total
-
-
-@pytest.mark.parametrize("uploader", ["ops@example.com", "42", "Asha R."])
-def test_an_uploader_is_an_email_address_or_any_id(uploader: str) -> None:
-    assert require_uploader(uploader) == uploader
-
-
-@pytest.mark.parametrize(
-    "uploader",
-    ["", " ", "ops\n", "é" * 256, None, 42],
-    ids=["empty", "blank", "line feed", "too long", "none", "number"],
-)
-def test_an_upload_has_an_uploader(uploader: object) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        require_uploader(uploader)
-    assert refused.value.field == "uploaded_by"
-
-
-def test_names_have_up_to_255_characters() -> None:
-    assert require_uploader("é" * 255) == "é" * 255
-    assert require_filename("é" * 251 + ".csv") == "é" * 251 + ".csv"
-
-
 @pytest.mark.parametrize("filename", ["é" * 252 + ".csv", "a\nb.csv", "a\0.csv", "\ud800.csv", None, 42])
 def test_a_file_name_that_breaks_its_rule_is_refused(filename: object) -> None:
     with pytest.raises(InvalidInput) as refused:
@@ -237,13 +189,6 @@ def test_the_reason_names_the_separator_at_which_rows_split() -> None:
     assert "semicolon" in nothing_to_upload(7, "semicolon").message
 
 
-def test_an_upload_that_was_broken_off_says_so() -> None:
-    fault = interrupted("the process was killed")
-
-    assert fault.kind is FileFaultKind.INTERRUPTED
-    assert fault.message == "the process was killed; upload the file again"
-
-
 def test_a_list_without_room_says_so() -> None:
     kind, message = list_is_full()
 
@@ -287,17 +232,7 @@ def test_the_reasons_that_programs_rely_on_never_change() -> None:
     }
 
 
-def test_what_can_be_wrong_with_a_code_can_be_wrong_with_a_row() -> None:
-    assert {fault.value for fault in CodeFault} < {kind.value for kind in RowFaultKind}
-
-
 # --- refused rows --------------------------------------------------------------------------------------
-
-
-def test_a_refused_row_is_a_plain_tuple() -> None:
-    fault = RowFault(7, "PM 500", RowFaultKind.INVALID_CHARACTER, "character 3 is U+0020 SPACE")
-
-    assert fault == (7, "PM 500", "invalid_character", "character 3 is U+0020 SPACE")
 
 
 @pytest.mark.parametrize(

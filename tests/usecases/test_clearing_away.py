@@ -7,10 +7,9 @@ from typing import Never
 import pytest
 
 from partner_vouchers import Status, UploadStatus
-from partner_vouchers.domain.events import StockLow
 from partner_vouchers.errors import CodesExhausted, NotEligible, StorageError, UnknownList
 from partner_vouchers.ports import Storage
-from tests.support.host import START, FixedClock, Host
+from tests.support.host import FixedClock, Host
 
 pytestmark = pytest.mark.every_storage
 
@@ -62,15 +61,6 @@ def test_a_list_that_is_deleted_meanwhile_is_named(host: Host) -> None:
         with pytest.raises(UnknownList) as refused:
             running.result()
     assert refused.value.list_id == found.id
-
-
-def test_low_stock_is_told_as_of_the_call(host: Host, clock: FixedClock) -> None:
-    found = host.a_list("A", "B", low_stock_at=5)
-    clock.advance(minutes=1)
-    host.vouchers.lists.edit(found.id, low_stock_at=None)
-    host.vouchers.lists.edit(found.id, low_stock_at=3)
-    assert {event.occurred_at for event in host.events(StockLow)} <= {START, clock.now}
-    assert host.events(StockLow)[0].occurred_at == START
 
 
 def test_a_batch_is_refused_for_what_holds_of_the_first_user_without_a_code(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import asdict
 
-from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.events import Event, StockLow
 from partner_vouchers.domain.promo_events import (
     HOST_EVENTS,
@@ -21,7 +18,7 @@ from partner_vouchers.domain.promo_events import (
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.messages import MessageTemplate
 from partner_vouchers.sinks.memory import MemorySink
-from tests.support.host import FixedClock, Host
+from tests.support.host import Host
 from tests.support.promo import AT, an_event
 
 
@@ -55,16 +52,6 @@ def test_events_of_a_user_keep_their_order_among_assignments(host: Host) -> None
     assert isinstance(of_ann[1], VoucherRewarded)
 
 
-def test_emitting_twice_is_two_events(host: Host) -> None:
-    event = an_event(PointsCredited)
-    for _ in range(2):
-        host.vouchers.events.emit(event)
-    first, second = host.outbox()
-
-    assert first.event == second.event == event
-    assert first.id != second.id
-
-
 class Dressed(PointsCredited):
     """A host's own class, of which the storage would know nothing."""
 
@@ -87,25 +74,6 @@ def test_other_events_are_refused(host: Host, event: Any, said: str) -> None:
         host.vouchers.events.emit(event)
 
     assert caught.value.field == "event"
-
-
-def test_an_event_stands_or_falls_with_the_hosts_transaction(tmp_path: Path) -> None:
-    storage = SQLiteStorage(tmp_path / "shop.db")
-    host = Host(storage, FixedClock())
-    host.vouchers.check()
-    connection = sqlite3.connect(tmp_path / "shop.db")
-    connection.execute("CREATE TABLE orders (id TEXT)")
-    connection.commit()
-    for order, stands in (("order-1", True), ("order-2", False)):
-        connection.execute("INSERT INTO orders VALUES (?)", (order,))
-        event = an_event(PointsCredited, transaction_id=order)
-        host.vouchers.using(connection).events.emit(event)
-        assert event not in [entry.event for entry in host.outbox()]
-        (connection.commit if stands else connection.rollback)()
-    connection.close()
-
-    assert host.outbox()[-1].event == an_event(PointsCredited, transaction_id="order-1")
-    storage.close()
 
 
 def test_a_message_tells_of_an_event_by_its_wire_names() -> None:

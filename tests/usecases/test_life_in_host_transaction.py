@@ -13,7 +13,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from partner_vouchers import Limit, PartnerVouchers, RepeatPolicy
+from partner_vouchers import Limit, PartnerVouchers, PointsCredited, RepeatPolicy
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.events import CodeRedeemed, CodeRedemptionReverted, CodeRevoked
 from partner_vouchers.domain.promo_events import VoucherRewarded
@@ -31,6 +31,7 @@ from partner_vouchers.errors import (
 from partner_vouchers.ports import Storage
 from tests.support.host import Host
 from tests.support.postgres import a_storage, server
+from tests.support.promo import an_event
 
 pytestmark = pytest.mark.every_storage
 
@@ -155,6 +156,10 @@ CALLS: dict[str, tuple[Call, Check]] = {
     "forget": (
         lambda vouchers, scene: vouchers.codes.forget_user("ann"),
         lambda host, scene: is_pseudonym(host.vouchers.codes.holders("A")[0].user_id),
+    ),
+    "emit": (
+        lambda vouchers, scene: vouchers.events.emit(an_event(PointsCredited)),
+        lambda host, scene: host.events(PointsCredited) == [an_event(PointsCredited)],
     ),
     "set limits": (
         lambda vouchers, scene: vouchers.campaigns.set_limits("CMP", [Limit(9, per="campaign")]),

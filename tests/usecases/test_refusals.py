@@ -6,12 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from partner_vouchers import Status
 from partner_vouchers.errors import (
     InvalidCursor,
     InvalidInput,
-    InvalidPartnerName,
-    PartnerVouchersError,
     UploadRunning,
 )
 from partner_vouchers.ports import ListOrder
@@ -66,33 +63,6 @@ def test_a_refused_cursor_says_of_what_it_is_none(host: Host, text: str) -> None
     with pytest.raises(InvalidCursor) as refused:
         CURSORS[text](host)
     assert str(refused.value) == text
-
-
-def test_a_partner_to_look_up_has_a_valid_name(host: Host) -> None:
-    with pytest.raises(InvalidPartnerName):
-        host.vouchers.partners.get("Pu\0ma")
-
-
-def test_a_batch_that_is_refused_says_why_its_first_user_got_nothing(host: Host) -> None:
-    found = host.a_list("A", campaign="CMP1", status=Status.PAUSED)
-    with pytest.raises(PartnerVouchersError) as refused:
-        host.vouchers.codes.assign_many(["ann"], campaign_id="CMP1")
-    assert getattr(refused.value, "campaign_id") == "CMP1"  # noqa: B009
-    assert getattr(refused.value, "lists") == ((found.id, "Paused"),)  # noqa: B009
-
-
-def test_whoever_has_a_code_of_a_list_keeps_it_in_a_batch(host: Host) -> None:
-    found = host.a_list("A", "B", "C")
-    (first,) = host.give(found.id, "ann")
-    outcome = host.vouchers.codes.assign_many(["bob", "ann"], list_id=found.id)
-    assert [(reward.user_id, reward.code) for reward in outcome.rewards] == [("bob", "B"), ("ann", first)]
-
-
-def test_all_are_named_for_whom_there_was_nothing(host: Host) -> None:
-    found = host.a_list("A")
-    outcome = host.vouchers.codes.assign_many(["ann", "bob", "cleo", "bob"], list_id=found.id, partial=True)
-    assert [reward.user_id for reward in outcome.rewards] == ["ann"]
-    assert outcome.unserved == ("bob", "cleo", "bob")
 
 
 def test_a_refused_first_row_is_in_the_error_file(host: Host) -> None:

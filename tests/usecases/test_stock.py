@@ -9,7 +9,7 @@ import pytest
 
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.domain.stock import Counts
-from partner_vouchers.errors import InvalidInput, UnknownList
+from partner_vouchers.errors import InvalidInput
 from tests.support.host import FixedClock, Host
 
 DAY = timedelta(days=1)
@@ -84,9 +84,3 @@ def test_the_stock_of_a_list(host: Host, clock: FixedClock) -> None:
 def test_days_are_dates_in_order(vouchers: PartnerVouchers, wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         vouchers.lists.distribution("1", **wrong)
-
-
-def test_an_unknown_list_has_no_stock(vouchers: PartnerVouchers) -> None:
-    for ask in (vouchers.lists.stock, vouchers.lists.distribution):
-        with pytest.raises(UnknownList):
-            ask("77")
