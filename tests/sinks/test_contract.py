@@ -18,7 +18,7 @@ from partner_vouchers.sinks.jsonl import JsonLinesSink
 from partner_vouchers.sinks.logs import LoggingSink
 from partner_vouchers.sinks.memory import MemorySink
 from partner_vouchers.sinks.webhook import WebhookSink
-from partner_vouchers.testing import EventSinkContract, Unable, unable
+from partner_vouchers.testing import EventSinkContract, UnsupportedHook, unsupported
 from partner_vouchers.testing.sinks import UNWANTED
 from tests.support.clevertap import ACCOUNT, PASSCODE, CleverTap
 from tests.support.loopback import Loopback, Received, answer, loopback
@@ -35,11 +35,11 @@ class TestMemorySink(EventSinkContract):
         assert isinstance(sink, MemorySink)
         return [event.ordering_key for event in sink.events]
 
-    def unavailable_sink(self, place: Path) -> Unable:
-        return unable("memory is always there")
+    def unavailable_sink(self, place: Path) -> UnsupportedHook:
+        return unsupported("memory is always there")
 
-    def rejecting_sink(self, place: Path) -> Unable:
-        return unable("it takes everything")
+    def rejecting_sink(self, place: Path) -> UnsupportedHook:
+        return unsupported("it takes everything")
 
 
 class TestCallableSink(EventSinkContract):
@@ -86,11 +86,11 @@ class TestLoggingSink(EventSinkContract):
     def received(self, sink: EventSink, place: Path) -> Sequence[str]:
         return (place / "log").read_text(encoding="utf-8").splitlines()
 
-    def unavailable_sink(self, place: Path) -> Unable:
-        return unable("a log is always there")
+    def unavailable_sink(self, place: Path) -> UnsupportedHook:
+        return unsupported("a log is always there")
 
-    def rejecting_sink(self, place: Path) -> Unable:
-        return unable("it takes everything")
+    def rejecting_sink(self, place: Path) -> UnsupportedHook:
+        return unsupported("it takes everything")
 
 
 class TestJsonLinesSink(EventSinkContract):
@@ -103,8 +103,8 @@ class TestJsonLinesSink(EventSinkContract):
     def unavailable_sink(self, place: Path) -> JsonLinesSink:
         return JsonLinesSink(place / "no such directory" / "events.jsonl")
 
-    def rejecting_sink(self, place: Path) -> Unable:
-        return unable("a file takes everything")
+    def rejecting_sink(self, place: Path) -> UnsupportedHook:
+        return unsupported("a file takes everything")
 
 
 class OverHttp(EventSinkContract):

@@ -14,8 +14,8 @@ from partner_vouchers.testing import (
     FixedClock,
     MovingClock,
     RecordingSink,
-    Unable,
-    unable,
+    UnsupportedHook,
+    unsupported,
 )
 from partner_vouchers.testing.sinks import UNWANTED
 
@@ -28,11 +28,11 @@ class TestRecordingSink(EventSinkContract):
         assert isinstance(sink, RecordingSink)
         return [event.user_id for event in sink.events if isinstance(event, VoucherRewarded)]
 
-    def unavailable_sink(self, place: Path) -> Unable:
-        return unable("it takes everything")
+    def unavailable_sink(self, place: Path) -> UnsupportedHook:
+        return unsupported("it takes everything")
 
-    def rejecting_sink(self, place: Path) -> Unable:
-        return unable("it takes everything")
+    def rejecting_sink(self, place: Path) -> UnsupportedHook:
+        return unsupported("it takes everything")
 
 
 class TestFailingSink(TestRecordingSink):

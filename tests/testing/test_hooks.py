@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from partner_vouchers.adapters.memory import MemoryStorage
-from partner_vouchers.testing import StorageContract, overrides_contract, unable
+from partner_vouchers.testing import StorageContract, overrides_contract, unsupported
 
 HOST = '''
 from partner_vouchers.adapters.memory import MemoryStorage, lists
-from partner_vouchers.testing import StorageContract, overrides_contract, unable
+from partner_vouchers.testing import StorageContract, overrides_contract, unsupported
 
 
 in_order = lists.Partners.all
@@ -26,7 +26,7 @@ class TestForgetful(StorageContract):
         return MemoryStorage()
 
     def reopen(self, storage, place):
-        return unable("all is gone with the process")
+        return unsupported("all is gone with the process")
 
     @overrides_contract(reason="this host has a rule of its own")
     def test_a_lease_goes_to_one_of_two(self):
@@ -107,7 +107,7 @@ def test_a_test_that_is_not_there_is_not_replaced() -> None:
 @pytest.mark.parametrize("reason", ["", "  "])
 def test_a_reason_says_something(reason: str) -> None:
     with pytest.raises(TypeError):
-        unable(reason)
+        unsupported(reason)
     with pytest.raises(TypeError):
         overrides_contract(reason=reason)
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from partner_vouchers.testing import StorageContract, StorageMachine, Unable
+from partner_vouchers.testing import StorageContract, StorageMachine, UnsupportedHook
 from tests.adapters.memory.test_contract import TestMemoryStorage as InMemory
 from tests.adapters.sqlite.test_contract import TestSQLiteStorage as InSQLite
 from tests.testing.sabotage.adapters import FAULTS, THE_MACHINE, Fault
@@ -97,7 +97,7 @@ def run_test(contract: StorageContract, named_test: str, place: Path) -> None:
             storage = given["storage"] = contract.new_storage(place)
             stack.callback(contract.close, storage)
             second = contract.second_connection(storage, place)
-            other = given["other"] = storage if isinstance(second, Unable) else second
+            other = given["other"] = storage if isinstance(second, UnsupportedHook) else second
             stack.callback(contract.close, other)
             given["connections"] = [storage, other]
         if "monkeypatch" in wanted:

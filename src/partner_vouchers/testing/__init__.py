@@ -16,7 +16,7 @@ _ROOMS = "suites calling comparing driver machine model model_of_codes model_of_
 pytest.register_assert_rewrite(*(f"{__name__}.{room}" for room in _ROOMS.split()))
 
 from partner_vouchers.testing.fakes import FailingSink, FixedClock, MovingClock, RecordingSink  # noqa: E402
-from partner_vouchers.testing.hooks import HostConnection, Unable, overrides_contract, unable  # noqa: E402
+from partner_vouchers.testing.hooks import HostConnection, UnsupportedHook, overrides_contract, unsupported  # noqa: E402
 from partner_vouchers.testing.machine import StorageMachine  # noqa: E402
 from partner_vouchers.testing.sinks import EventSinkContract  # noqa: E402
 from partner_vouchers.testing.storage import StorageContract  # noqa: E402
@@ -30,7 +30,7 @@ __all__ = [
     "RecordingSink",
     "StorageContract",
     "StorageMachine",
-    "Unable",
+    "UnsupportedHook",
     "overrides_contract",
-    "unable",
+    "unsupported",
 ]

@@ -28,7 +28,7 @@ SCOPES: Mapping[str, ScopeRule] = {
     PerPartner().name: lambda partner, tag: partner,
     Everywhere().name: lambda partner, tag: None,
 }
-"""Where a code must be unique, by the name of the shipped policy."""
+"""The scope rule of each shipped policy, by its name."""
 
 
 class Calls:

@@ -1,4 +1,4 @@
-"""What a host tells the kit about its adapter: how to open it, and what it cannot do."""
+"""A host's description of its adapter: how to open it, and what it does not support."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _stated(_instance: object, _attribute: object, value: Any) -> None:
 
 
 @frozen
-class Unable:
+class UnsupportedHook:
     """An adapter's word that it cannot do something.
 
     Attributes:
@@ -40,7 +40,7 @@ class Unable:
     reason: str = field(validator=_stated)
 
 
-def unable(reason: str) -> Unable:
+def unsupported(reason: str) -> UnsupportedHook:
     """Declare in a hook that the adapter cannot do what the hook is for; the tests that need it are skipped.
 
     Args:
@@ -50,10 +50,10 @@ def unable(reason: str) -> Unable:
         TypeError: no reason is stated.
 
     Example:
-        >>> unable("the data lives in this process").reason
+        >>> unsupported("the data lives in this process").reason
         'the data lives in this process'
     """
-    return Unable(reason)
+    return UnsupportedHook(reason)
 
 
 @frozen
@@ -124,9 +124,9 @@ def _tests_of_the_kit(cls: type) -> dict[str, object]:
 
 
 class StorageHooks(Contract):
-    """What the tests of a storage ask of the adapter. `new_storage` is required of all.
+    """Hooks that the tests of a storage call. `new_storage` is required.
 
-    Each of the others either does what it says or returns `unable("why not")`. One that is neither implemented
+    Each of the others either does what it says or returns `unsupported("why not")`. One that is neither implemented
     nor declared fails the tests that need it.
     """
 
@@ -145,16 +145,16 @@ class StorageHooks(Contract):
         if close is not None:
             close()
 
-    def reopen(self, storage: Storage, place: Path) -> Storage | Unable:
+    def reopen(self, storage: Storage, place: Path) -> Storage | UnsupportedHook:
         """Return a storage on the data of another one, as the next start of the program would.
 
         Args:
             storage: the storage to end; it is not used any more.
             place: where `new_storage` made it.
         """
-        missing(self, "reopen", "def reopen(self, storage, place): return unable('why not')")
+        missing(self, "reopen", "def reopen(self, storage, place): return unsupported('why not')")
 
-    def second_connection(self, storage: Storage, place: Path) -> Storage | Unable:
+    def second_connection(self, storage: Storage, place: Path) -> Storage | UnsupportedHook:
         """Return another storage on the same data, used together with the first one, as by another process.
 
         Args:
@@ -162,10 +162,12 @@ class StorageHooks(Contract):
             place: where `new_storage` made it.
         """
         missing(
-            self, "second_connection", "def second_connection(self, storage, place): return unable('why not')"
+            self,
+            "second_connection",
+            "def second_connection(self, storage, place): return unsupported('why not')",
         )
 
-    def second_process(self, storage: Storage, place: Path) -> Callable[[], Storage] | Unable:
+    def second_process(self, storage: Storage, place: Path) -> Callable[[], Storage] | UnsupportedHook:
         """Return what opens the same data in another process.
 
         It must be possible to pickle it: a class or function of a module that can be imported, or a
@@ -175,11 +177,13 @@ class StorageHooks(Contract):
             storage: the storage of this process; it stays in use.
             place: where `new_storage` made it.
         """
-        missing(self, "second_process", "def second_process(self, storage, place): return unable('why not')")
+        missing(
+            self, "second_process", "def second_process(self, storage, place): return unsupported('why not')"
+        )
 
     def host_connection(
         self, storage: Storage, place: Path
-    ) -> AbstractContextManager[HostConnection] | Unable:
+    ) -> AbstractContextManager[HostConnection] | UnsupportedHook:
         """Return a context with a host's own connection to the same data and a transaction open on it.
 
         Leaving the context rolls back what is still open, and closes the connection.
@@ -189,7 +193,9 @@ class StorageHooks(Contract):
             place: where `new_storage` made it.
         """
         missing(
-            self, "host_connection", "def host_connection(self, storage, place): return unable('why not')"
+            self,
+            "host_connection",
+            "def host_connection(self, storage, place): return unsupported('why not')",
         )
 
     # --- what the tests use ---
@@ -223,9 +229,9 @@ def for_all(*strategies: SearchStrategy[Any]) -> Callable[[Callable[..., None]],
     return prepare
 
 
-def able(found: T | Unable) -> T:
-    """Return what a hook returned, or skip the test where the adapter is unable."""
-    if isinstance(found, Unable):
+def require_hook(found: T | UnsupportedHook) -> T:
+    """Return what a hook returned, or skip the test if the adapter does not support it."""
+    if isinstance(found, UnsupportedHook):
         pytest.skip(found.reason)
     return found
 

@@ -29,7 +29,7 @@ from partner_vouchers.ports import Storage
 from partner_vouchers.testing.calling import Calls, answer, asked, hints, modelled
 from partner_vouchers.testing.comparing import Shown, require_as_modelled
 from partner_vouchers.testing.fakes import FailingSink
-from partner_vouchers.testing.hooks import StorageHooks, Unable, abilities
+from partner_vouchers.testing.hooks import StorageHooks, UnsupportedHook, abilities
 from partner_vouchers.testing.model import RESERVED
 from partner_vouchers.testing.model_of_codes import Model
 from partner_vouchers.testing.model_of_requests import Given, Origin
@@ -84,7 +84,7 @@ class StorageMachine(RuleBasedStateMachine):
         self._place = Path(self._directory.name)
         self._storage = hooks.new_storage(self._place)
         second = hooks.second_connection(self._storage, self._place)
-        self._second: Storage | None = None if isinstance(second, Unable) else second
+        self._second: Storage | None = None if isinstance(second, UnsupportedHook) else second
         self._calls = Calls(self._storage, duplicates or PerPartnerAndTag())
         self._sink = FailingSink("sink")
         self._outages = 0
@@ -423,7 +423,7 @@ class StorageMachine(RuleBasedStateMachine):
     def host_rolls_back(self, list_id: str, user: str, key: str | None) -> None:
         """Work in a transaction of a host, which rolls it back."""
         connection = self._hooks.host_connection(self._storage, self._place)
-        if isinstance(connection, Unable):
+        if isinstance(connection, UnsupportedHook):
             return
         with connection as host:
             inside = self.vouchers.using(host.connection)
@@ -440,12 +440,12 @@ class StorageMachine(RuleBasedStateMachine):
 
     @rule(restarts=st.booleans())
     def go_on_elsewhere(self, restarts: bool) -> None:
-        """End the program and start it again, or go on over another connection, where the adapter is able."""
+        """End the program and start it again, or go on over another connection, if the adapter can."""
         if not restarts and self._second is not None:
             self._storage, self._second = self._second, self._storage
         elif restarts:
             opened = self._hooks.reopen(self._storage, self._place)
-            self._storage = self._storage if isinstance(opened, Unable) else opened
+            self._storage = self._storage if isinstance(opened, UnsupportedHook) else opened
         self._calls.use(self._storage)
 
     @invariant()

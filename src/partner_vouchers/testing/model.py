@@ -97,7 +97,7 @@ class KnownCode:
 
     @property
     def holds_its_place(self) -> bool:
-        """Whether nobody else in the scope may have the code."""
+        """Whether no other list of the scope may have the code."""
         return self.state not in (WITHDRAWN, RESTOCKED)
 
 
@@ -144,7 +144,7 @@ class KnownLink:
 
 @frozen
 class Verdict:
-    """What an upload of some codes comes to."""
+    """The outcome of an upload of some codes."""
 
     accepted: tuple[str, ...]
     errors: dict[RowFaultKind, int]
@@ -253,7 +253,7 @@ class ModelOfLists:
         known = self.require(list_id, *EDITABLE)
         if self.campaigns_of(list_id):
             raise Refused(ListLinked)
-        # A code was given to somebody also if it was taken back since.
+        # Codes that were taken back since count, too.
         if known.those(RESERVED, HELD, RETIRED, RESTOCKED):
             raise Refused(ListDistributed)
         del self.lists[list_id]

@@ -16,7 +16,7 @@ from partner_vouchers.errors import PartnerVouchersError, SinkUnavailable
 from partner_vouchers.ports import EventSink, OutboxEntry
 from partner_vouchers.testing import strategies, workers
 from partner_vouchers.testing.driver import FAR, START
-from partner_vouchers.testing.hooks import Contract, Unable, able, for_all, missing
+from partner_vouchers.testing.hooks import Contract, UnsupportedHook, for_all, missing, require_hook
 
 SECRET_CODE = "SECRET-CODE-7Q4"
 """The voucher code of all events here, in full. It may reach the receiver, and nothing else."""
@@ -50,8 +50,8 @@ def rewarded(user_id: str) -> VoucherRewarded:
 class EventSinkContract(Contract):
     """The tests that every sink passes. Subclass it as `Test…` and implement the hooks.
 
-    `new_sink` is required. Each of the other hooks either does what it says or returns `unable("why not")`; one that
-    is neither implemented nor declared fails the tests that need it.
+    `new_sink` is required. Each of the other hooks either does what it says or returns `unsupported("why not")`. A hook
+    that is neither implemented nor declared fails the tests that need it.
     """
 
     def new_sink(self, place: Path) -> EventSink:
@@ -62,30 +62,30 @@ class EventSinkContract(Contract):
         """
         missing(self, "new_sink", "def new_sink(self, place): return MySink(...)")
 
-    def received(self, sink: EventSink, place: Path) -> Sequence[str] | Unable:
-        """Return what the receiver of a sink got, as texts in which the user's id stands: one for each event, in order.
+    def received(self, sink: EventSink, place: Path) -> Sequence[str] | UnsupportedHook:
+        """Return what the receiver of a sink got: for each event, in order, a string that contains the id of its user.
 
         Args:
             sink: the sink, as `new_sink` made it.
             place: where it was made.
         """
-        missing(self, "received", "def received(self, sink, place): return unable('why not')")
+        missing(self, "received", "def received(self, sink, place): return unsupported('why not')")
 
-    def unavailable_sink(self, place: Path) -> EventSink | Unable:
+    def unavailable_sink(self, place: Path) -> EventSink | UnsupportedHook:
         """Return a sink whose receiver cannot be reached.
 
         Args:
             place: an empty directory.
         """
-        missing(self, "unavailable_sink", "def unavailable_sink(self, place): return unable('why not')")
+        missing(self, "unavailable_sink", "def unavailable_sink(self, place): return unsupported('why not')")
 
-    def rejecting_sink(self, place: Path) -> EventSink | Unable:
+    def rejecting_sink(self, place: Path) -> EventSink | UnsupportedHook:
         """Return a sink whose receiver refuses the events of the user `sinks.UNWANTED`, and takes all others.
 
         Args:
             place: an empty directory.
         """
-        missing(self, "rejecting_sink", "def rejecting_sink(self, place): return unable('why not')")
+        missing(self, "rejecting_sink", "def rejecting_sink(self, place): return unsupported('why not')")
 
     def credentials(self) -> Sequence[str]:
         """Return the passwords and keys with which the sinks of these hooks are made; none by default."""
@@ -100,7 +100,7 @@ class EventSinkContract(Contract):
     # --- the tests ---
 
     def test_a_sink_tells_its_name_and_its_limits(self, tmp_path: Path) -> None:
-        """The name is a text and does not change; at least one event and one call are taken."""
+        """The name is a string and does not change; at least one event and one call are taken."""
         sink = self.new_sink(tmp_path)
         assert isinstance(sink.name, str)
         assert sink.name.strip() == sink.name != ""
@@ -133,7 +133,7 @@ class EventSinkContract(Contract):
         self.close(sink)
 
     def test_any_event_is_taken_or_rejected_by_its_id(self, tmp_path: Path) -> None:
-        """Whatever the event, nothing but entries of the batch is named, each once and with a reason."""
+        """Any event is taken, or rejected once by its id and with a reason."""
         sink = self.new_sink(tmp_path)
 
         @for_all(strategies.stored_events() | strategies.rewarded_events())
@@ -155,7 +155,7 @@ class EventSinkContract(Contract):
         sent = [entry(position) for position in range(1, calls + 1)]
         assert not any(workers.at_once([partial(sink.send, [each]) for each in sent]))
         found = self.received(sink, tmp_path)
-        if not isinstance(found, Unable):
+        if not isinstance(found, UnsupportedHook):
             assert len(found) == calls
             for each in sent:
                 assert [_user(each) in text for text in found].count(True) >= 1
@@ -163,7 +163,7 @@ class EventSinkContract(Contract):
 
     def test_an_outage_is_told_as_one(self, tmp_path: Path) -> None:
         """`SinkUnavailable` names the sink, and nothing secret."""
-        sink = able(self.unavailable_sink(tmp_path))
+        sink = require_hook(self.unavailable_sink(tmp_path))
         with pytest.raises(SinkUnavailable) as outage:
             sink.send([entry(1)])
         assert outage.value.sink == sink.name
@@ -172,7 +172,7 @@ class EventSinkContract(Contract):
 
     def test_a_rejection_names_the_event_that_was_not_taken(self, tmp_path: Path) -> None:
         """The others of the batch are taken."""
-        sink = able(self.rejecting_sink(tmp_path))
+        sink = require_hook(self.rejecting_sink(tmp_path))
         batch = [entry(1), entry(2, user_id=UNWANTED), entry(3)][: sink.batch_size]
         if sink.batch_size < 3:
             batch = [entry(2, user_id=UNWANTED)]
@@ -192,7 +192,7 @@ class EventSinkContract(Contract):
         for number, hook in enumerate((self.unavailable_sink, self.rejecting_sink)):
             (tmp_path / str(number)).mkdir()
             found = hook(tmp_path / str(number))
-            if not isinstance(found, Unable):
+            if not isinstance(found, UnsupportedHook):
                 made.append(found)
         with caplog.at_level("DEBUG"):
             for sink in made:
@@ -206,7 +206,7 @@ class EventSinkContract(Contract):
 
     def _require_received(self, sink: EventSink, place: Path, batch: Sequence[OutboxEntry]) -> None:
         found = self.received(sink, place)
-        if isinstance(found, Unable):
+        if isinstance(found, UnsupportedHook):
             return
         assert len(found) == len(batch)
         for text, each in zip(found, batch, strict=True):

@@ -46,7 +46,7 @@ class StorageContract(
 ):
     """The tests that every storage passes. Subclass it as `Test…` and implement the hooks.
 
-    `new_storage` is required; each other hook either does what it says or returns `unable("why not")`.
+    `new_storage` is required; each other hook either does what it says or returns `unsupported("why not")`.
     """
 
     def test_any_sequence_of_operations(self) -> None:

@@ -42,7 +42,7 @@ def names(max_size: int = 30) -> st.SearchStrategy[str]:
 
 
 def descriptions() -> st.SearchStrategy[str]:
-    """Return descriptions: texts that may be empty and may have line breaks."""
+    """Return descriptions: strings that may be empty and may have line breaks."""
     return st.text(_LINE | st.sampled_from("\n\r\t"), max_size=60)
 
 

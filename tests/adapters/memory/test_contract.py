@@ -8,21 +8,21 @@ from pathlib import Path
 
 from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.ports import Storage
-from partner_vouchers.testing import HostConnection, StorageContract, Unable, unable
+from partner_vouchers.testing import HostConnection, StorageContract, UnsupportedHook, unsupported
 
 
 class TestMemoryStorage(StorageContract):
     def new_storage(self, place: Path) -> MemoryStorage:
         return MemoryStorage()
 
-    def reopen(self, storage: Storage, place: Path) -> Unable:
-        return unable("what is in memory ends with its storage")
+    def reopen(self, storage: Storage, place: Path) -> UnsupportedHook:
+        return unsupported("what is in memory ends with its storage")
 
-    def second_connection(self, storage: Storage, place: Path) -> Unable:
-        return unable("the data belongs to one object, which all threads share")
+    def second_connection(self, storage: Storage, place: Path) -> UnsupportedHook:
+        return unsupported("the data belongs to one object, which all threads share")
 
-    def second_process(self, storage: Storage, place: Path) -> Unable:
-        return unable("processes share no memory")
+    def second_process(self, storage: Storage, place: Path) -> UnsupportedHook:
+        return unsupported("processes share no memory")
 
     @contextmanager
     def host_connection(self, storage: Storage, place: Path) -> Iterator[HostConnection]:

@@ -22,7 +22,7 @@ SECOND = timedelta(seconds=1)
 
 
 class CodeSuite(StorageHooks):
-    """What `ports.Codes` owes."""
+    """Tests of `ports.Codes`."""
 
     def test_taking_tells_the_counters_and_the_notified_level(self, storage: Storage) -> None:
         list_id, other = driver.a_list(storage, ["Z", "A", "M"]), driver.a_list(storage, ["A"], tag="other")
@@ -105,7 +105,7 @@ class CodeSuite(StorageHooks):
 
 
 class AssignmentSuite(StorageHooks):
-    """What `ports.Assignments` and `ports.IdempotencyKeys` owe."""
+    """Tests of `ports.Assignments` and `ports.IdempotencyKeys`."""
 
     def test_an_assignment_says_what_its_list_said_then(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, ["A", "B"])

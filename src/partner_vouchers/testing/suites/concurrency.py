@@ -20,7 +20,7 @@ from partner_vouchers.errors import CodesExhausted, PartnerVouchersError, StaleV
 from partner_vouchers.ports import OutboxEntry, Storage, Transaction
 from partner_vouchers.testing import driver, workers
 from partner_vouchers.testing.driver import FAR, START
-from partner_vouchers.testing.hooks import StorageHooks, Unable, able
+from partner_vouchers.testing.hooks import StorageHooks, UnsupportedHook, require_hook
 from partner_vouchers.testing.workers import at_once, overlapping
 from partner_vouchers.vouchers import PartnerVouchers
 
@@ -74,13 +74,13 @@ EXCLUSIVE: dict[str, tuple[Call, Call]] = {
 
 
 class ThreadSuite(StorageHooks):
-    """What a storage owes to the threads of a process, each of which may use another connection."""
+    """Threads of a process, each of which may use another connection."""
 
     @pytest.fixture
     def connections(self, storage: Storage, tmp_path: Path) -> Iterator[list[Storage]]:
-        """The storage, and another connection to it where the adapter is able."""
+        """The storage, and another connection to it, if the adapter supports one."""
         other = self.second_connection(storage, tmp_path)
-        if isinstance(other, Unable):
+        if isinstance(other, UnsupportedHook):
             yield [storage]
             return
         yield [storage, other]
@@ -92,7 +92,7 @@ class ThreadSuite(StorageHooks):
         if request.param == "same connection":
             yield storage
             return
-        other = able(self.second_connection(storage, tmp_path))
+        other = require_hook(self.second_connection(storage, tmp_path))
         yield other
         self.close(other)
 
@@ -316,12 +316,12 @@ class ThreadSuite(StorageHooks):
 
 
 class ProcessSuite(StorageHooks):
-    """What a storage owes to several processes."""
+    """Several processes."""
 
     def test_processes_empty_a_list_and_each_code_goes_out_once(
         self, storage: Storage, tmp_path: Path
     ) -> None:
-        open_storage = able(self.second_process(storage, tmp_path))
+        open_storage = require_hook(self.second_process(storage, tmp_path))
         codes = driver.some_codes(80)
         list_id = driver.a_list(storage, codes)
         jobs = [(workers.assign_until_exhausted, (list_id, f"process-{number}")) for number in range(2)]
@@ -333,7 +333,7 @@ class ProcessSuite(StorageHooks):
     def test_processes_that_upload_the_same_codes_end_with_each_code_once(
         self, storage: Storage, tmp_path: Path
     ) -> None:
-        open_storage = able(self.second_process(storage, tmp_path))
+        open_storage = require_hook(self.second_process(storage, tmp_path))
         first = driver.a_list(storage)
         lists = (first, driver.a_list_in(storage, driver.stored(storage, first).scope))
         codes = driver.some_codes(600)
@@ -347,7 +347,7 @@ class ProcessSuite(StorageHooks):
     def test_a_process_that_dies_in_a_transaction_leaves_nothing(
         self, storage: Storage, tmp_path: Path
     ) -> None:
-        open_storage = able(self.second_process(storage, tmp_path))
+        open_storage = require_hook(self.second_process(storage, tmp_path))
         list_id = driver.a_list(storage, ["A", "B"])
         with pytest.raises(BrokenProcessPool):
             workers.in_processes(open_storage, [(workers.die_in_a_transaction, (list_id,))])

@@ -37,7 +37,7 @@ def fill_outbox(storage: Storage) -> list[OutboxEntry]:
 
 
 class OutboxSuite(StorageHooks):
-    """What `ports.Outbox` owes to a delivery."""
+    """Tests of `ports.Outbox`, as a delivery uses it."""
 
     def test_entries_of_the_outbox_are_counted_and_found_by_position(self, storage: Storage) -> None:
         with storage.begin(write=False) as tx:
@@ -100,7 +100,7 @@ class OutboxSuite(StorageHooks):
 
 
 class DeliverySuite(StorageHooks):
-    """What `ports.Deliveries` owes."""
+    """Tests of `ports.Deliveries`."""
 
     def test_the_progress_of_a_sink_comes_back(self, storage: Storage) -> None:
         far = SinkProgress(

@@ -148,7 +148,7 @@ NAMED: dict[str, tuple[Value, Put, Get]] = {
 
 
 class ExactValueSuite(StorageHooks):
-    """What each port owes to strings and instants."""
+    """Strings and instants come back from each port as they were stored."""
 
     @pytest.mark.parametrize("kind", NAMED)
     def test_names_that_look_alike_are_told_apart(self, storage: Storage, kind: str) -> None:

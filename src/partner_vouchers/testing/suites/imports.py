@@ -26,7 +26,7 @@ BAD = [
 
 
 class ImportSuite(StorageHooks):
-    """What `ports.CodeImport` owes."""
+    """Tests of `ports.CodeImport`."""
 
     def test_codes_become_available_when_their_publishing_commits_and_not_before(
         self, storage: Storage

@@ -12,11 +12,11 @@ from partner_vouchers.domain.duplicates import counts_for_duplicates
 from partner_vouchers.errors import HostTransactionError
 from partner_vouchers.ports import Storage
 from partner_vouchers.testing import driver
-from partner_vouchers.testing.hooks import HostConnection, StorageHooks, able, must_raise
+from partner_vouchers.testing.hooks import HostConnection, StorageHooks, must_raise, require_hook
 
 
 class JoiningSuite(StorageHooks):
-    """What `Storage.join` owes."""
+    """Tests of `Storage.join`."""
 
     def test_the_hosts_commit_keeps_what_was_done_in_its_transaction(
         self, storage: Storage, tmp_path: Path
@@ -102,5 +102,5 @@ class JoiningSuite(StorageHooks):
 
     @contextmanager
     def _host(self, storage: Storage, place: Path) -> Iterator[tuple[HostConnection, Storage]]:
-        with able(self.host_connection(storage, place)) as host:
+        with require_hook(self.host_connection(storage, place)) as host:
             yield host, storage.join(host.connection)

@@ -26,7 +26,7 @@ NO_ID = ["", "-1", "nobody's id", "٣", "1; DROP TABLE lists"]
 
 
 class ListSuite(StorageHooks):
-    """What `ports.Lists` owes."""
+    """Tests of `ports.Lists`."""
 
     def test_every_field_of_a_list_comes_back(self, storage: Storage) -> None:
         numbers = count()
@@ -239,7 +239,7 @@ class ListSuite(StorageHooks):
 
 
 class CampaignSuite(StorageHooks):
-    """What `ports.Campaigns` owes."""
+    """Tests of `ports.Campaigns`."""
 
     def test_a_link_comes_back_and_can_be_replaced_and_removed(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)

@@ -19,7 +19,7 @@ from partner_vouchers.testing.hooks import StorageHooks, for_all
 
 
 class LookUpSuite(StorageHooks):
-    """What `Lists.find` owes."""
+    """Tests of `Lists.find`."""
 
     def test_pages_of_lists_are_complete_and_in_order(self, storage: Storage) -> None:
         orders = st.sampled_from(ListOrder)

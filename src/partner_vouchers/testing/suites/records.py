@@ -28,7 +28,7 @@ SECOND = timedelta(seconds=1)
 
 
 class UploadSuite(StorageHooks):
-    """What `ports.Uploads` owes."""
+    """Tests of `ports.Uploads`."""
 
     def test_every_field_of_an_upload_comes_back(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)
@@ -152,7 +152,7 @@ class UploadSuite(StorageHooks):
 
 
 class JournalSuite(StorageHooks):
-    """What `ports.Outbox` and `ports.Audit` owe."""
+    """Tests of `ports.Outbox` and `ports.Audit`."""
 
     def test_every_kind_of_event_comes_back(self, storage: Storage) -> None:
         @for_all(st.lists(strategies.stored_events(), max_size=6), st.none() | strategies.names())
@@ -230,7 +230,7 @@ class JournalSuite(StorageHooks):
 
 
 class LeaseSuite(StorageHooks):
-    """What `ports.Leases` and `ports.Settings` owe."""
+    """Tests of `ports.Leases` and `ports.Settings`."""
 
     def test_a_lease_has_one_holder_until_it_ends(self, storage: Storage) -> None:
         end = START + 10 * SECOND

@@ -51,7 +51,7 @@ def reserved(storage: Storage, list_id: str, user_id: str, **options: object) ->
 
 
 class ReservationSuite(StorageHooks):
-    """What `ports.Reservations` owes."""
+    """Tests of `ports.Reservations`."""
 
     @needs("reservations")
     def test_a_reservation_is_kept_as_it_is_added(self, storage: Storage) -> None:
@@ -183,7 +183,7 @@ class ReservationSuite(StorageHooks):
 
 
 class LimitSuite(StorageHooks):
-    """What `ports.Limits` and `ports.Refusals` owe."""
+    """Tests of `ports.Limits` and `ports.Refusals`."""
 
     @needs("limits")
     def test_limits_and_counts_are_replaced_together(self, storage: Storage) -> None:

@@ -74,7 +74,7 @@ def last_event(storage: Storage) -> Event:
 
 
 class RevocationSuite(StorageHooks):
-    """What `ports.Revocations` owes."""
+    """Tests of `ports.Revocations`."""
 
     @needs("revocations")
     def test_a_revocation_is_kept_as_it_is_added_once(self, storage: Storage) -> None:
@@ -111,7 +111,7 @@ class RevocationSuite(StorageHooks):
 
 
 class RedemptionSuite(StorageHooks):
-    """What `ports.Redemptions` and `ports.Reports` owe."""
+    """Tests of `ports.Redemptions` and `ports.Reports`."""
 
     @needs("redemptions")
     def test_the_entries_of_a_code_are_found_in_all_lists(self, storage: Storage) -> None:

@@ -13,7 +13,7 @@ from partner_vouchers.errors import PartnerVouchersError, StorageError
 from partner_vouchers.ports import Storage, Transaction
 from partner_vouchers.testing import driver
 from partner_vouchers.testing.driver import START
-from partner_vouchers.testing.hooks import StorageHooks, able, must_raise
+from partner_vouchers.testing.hooks import StorageHooks, must_raise, require_hook
 from partner_vouchers.testing.workers import started
 
 
@@ -56,7 +56,7 @@ def everything(storage: Storage, list_id: str) -> object:
 
 
 class TransactionSuite(StorageHooks):
-    """What `Storage.begin` owes."""
+    """Tests of `Storage.begin`."""
 
     def test_leaving_without_commit_undoes_everything(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, ["A", "B"])
@@ -154,7 +154,7 @@ class TransactionSuite(StorageHooks):
         self, storage: Storage, tmp_path: Path
     ) -> None:
         list_id = driver.a_list(storage, ["A", "B", "C"])
-        other = able(self.second_connection(storage, tmp_path))
+        other = require_hook(self.second_connection(storage, tmp_path))
         try:
             driver.link(storage, list_id)
             for version, name in enumerate(["one", "two", "three"], start=2):
@@ -178,7 +178,7 @@ class TransactionSuite(StorageHooks):
         with storage.begin() as tx:
             tx.settings.put("colour", "red")
             tx.codes.take(list_id, 1)
-        reopened = able(self.reopen(storage, tmp_path))
+        reopened = require_hook(self.reopen(storage, tmp_path))
         try:
             assert everything(reopened, list_id) == kept
             with reopened.begin() as tx:
