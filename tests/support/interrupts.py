@@ -83,4 +83,8 @@ def interrupted_at(
     if raised is None and came_out is not None:
         raise came_out
     assert came_out is raised, f"{came_out!r} came out in place of the interrupt"
-    return raised
+    try:
+        return raised
+    finally:
+        # It keeps this frame, which must not keep it in turn.
+        raised = came_out = None

@@ -29,10 +29,9 @@ def storage(schema: str) -> Iterator[PostgresStorage]:
         yield opened
 
 
-def open_transactions(schema: str) -> int:
-    with psycopg.connect(server().conninfo, autocommit=True) as operator:
-        sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND state <> 'idle'"
-        return int(operator.execute(sql, (schema,)).fetchall()[0][0])
+def open_transactions(operator: psycopg.Connection, schema: str) -> int:
+    sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND state <> 'idle'"
+    return int(operator.execute(sql, (schema,)).fetchall()[0][0])
 
 
 def require_room(storage: PostgresStorage) -> None:
@@ -44,10 +43,10 @@ def require_room(storage: PostgresStorage) -> None:
             context.__exit__(None, None, None)
 
 
-@pytest.mark.parametrize("step", [101, pytest.param(1, marks=pytest.mark.deep)])
+@pytest.mark.parametrize("step", [101, pytest.param(7, marks=pytest.mark.deep)])
 def test_an_assignment(storage: PostgresStorage, schema: str, step: int) -> None:
     vouchers = PartnerVouchers(storage)
-    list_id = new_list(vouchers, "sale", codes_like("A", 12_000 if step == 1 else 1_000))
+    list_id = new_list(vouchers, "sale", codes_like("A", 4_000))
 
     def assign(number: int) -> str:
         return vouchers.codes.assign(
@@ -57,17 +56,18 @@ def test_an_assignment(storage: PostgresStorage, schema: str, step: int) -> None
     for _ in range(3):
         assign(next(NUMBERS))
     at = step
-    while True:
-        number = next(NUMBERS)
-        # Those of the driver count too.
-        interrupt = interrupted_at(at, lambda number=number: assign(number), of=("",), kind=TimeLimit)  # type: ignore[misc]
-        if interrupt is None:
-            break
-        # The exception is still there, and so are all frames of the call.
-        assert assign(number), at
-        assert assign(next(NUMBERS)), at
-        assert open_transactions(schema) == 0, at
-        at += step
+    with psycopg.connect(server().conninfo, autocommit=True) as operator:
+        while True:
+            number = next(NUMBERS)
+            # Those of the driver count too.
+            interrupt = interrupted_at(at, lambda number=number: assign(number), of=("",), kind=TimeLimit)  # type: ignore[misc]
+            if interrupt is None:
+                break
+            # The exception is still there, and so are all frames of the call.
+            assert assign(number), at
+            assert assign(next(NUMBERS)), at
+            assert open_transactions(operator, schema) == 0, at
+            at += step
     # Other threads get the connection at the latest once the exception has been handled.
     require_room(storage)
     state = vouchers.lists.get(list_id)
