@@ -1,6 +1,7 @@
 """Processes that fork, and what parent and child get then. Each says `parent ...` or `child ...` on its output.
 
 python -m tests.adapters.sqlite.forking <scene> <db> <list id>
+python -m tests.adapters.sqlite.forking serve: play the scenes that are asked for, each in a child, which starts fast
 """
 
 from __future__ import annotations
@@ -273,5 +274,21 @@ SCENES: dict[str, Callable[[str, str], None]] = {
 }
 
 
+def serve() -> None:
+    """Play scenes in children: a line of the input names a scene, its arguments, and files for output and errors."""
+    for line in sys.stdin:
+        scene, path, list_id, output, errors = line.split()
+        pid = os.fork()
+        if pid == 0:
+            for file, descriptor in ((output, 1), (errors, 2)):
+                os.dup2(os.open(file, os.O_WRONLY), descriptor)
+            SCENES[scene](path, list_id)
+            return
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
 if __name__ == "__main__":
-    SCENES[sys.argv[1]](*sys.argv[2:])
+    if sys.argv[1:] == ["serve"]:
+        serve()
+    else:
+        SCENES[sys.argv[1]](*sys.argv[2:])

@@ -25,22 +25,37 @@ def list_id(host: Host) -> str:
     return host.a_list(*some_codes(40)).id
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[subprocess.Popen[str]]:
+    """A process that has imported the library, and plays each scene in a child of its own."""
+    command = [sys.executable, "-m", "tests.adapters.sqlite.forking", "serve"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
 @pytest.fixture
-def play(host: Host, database: Path, list_id: str) -> Iterator[Play]:
+def play(
+    server: subprocess.Popen[str], host: Host, database: Path, list_id: str, tmp_path: Path
+) -> Iterator[Play]:
     """Play a scene of `forking.py` in a process of its own; return what it said, sorted."""
 
     def play_scene(scene: str) -> list[list[str]]:
-        process = subprocess.run(
-            [sys.executable, "-m", "tests.adapters.sqlite.forking", scene, database, list_id],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        assert process.returncode == 0, process.stderr
-        assert "Exception ignored" not in process.stderr
-        return sorted(line.split(maxsplit=1) for line in process.stdout.splitlines())
+        assert server.stdin is not None
+        assert server.stdout is not None
+        output, errors = tmp_path / "output", tmp_path / "errors"
+        # A pipe ends when the last of all children has ended.
+        os.mkfifo(output)
+        errors.touch()
+        server.stdin.write(f"{scene} {database} {list_id} {output} {errors}\n")
+        server.stdin.flush()
+        said = output.read_text().splitlines()
+        assert server.stdout.readline() == "0\n", errors.read_text()
+        assert "Exception ignored" not in errors.read_text()
+        return sorted(line.split(maxsplit=1) for line in said)
 
     yield play_scene
     assert len({held.code for held in host.vouchers.codes.assignments(list_id)}) == (
