@@ -140,7 +140,9 @@ def test_codes_are_masked_unless_they_are_revealed_which_is_audited(run: Run, fi
     assert CODE not in run("holders", CODE)[1]
     assert "code.revealed" not in run("audit")[1]
     assert CODE in run("user", "user-42", "--reveal")[1]
-    assert "code.revealed" in run("audit")[1]
+    assert run("audit")[1].count("code.revealed") == 1
+    assert CODE in run("assign", "--user", "user-42", "--list", filled, "--reveal")[1]
+    assert run("audit")[1].count("code.revealed") == 2
 
 
 def test_downloads_are_audited(run: Run, filled: str) -> None:

@@ -26,7 +26,7 @@ User = Annotated[str, typer.Argument(metavar="USER", help="The id of the user.")
 ReservationId = Annotated[str, typer.Argument(metavar="RESERVATION", help="The id of the reservation.")]
 
 
-@command(app, _PANEL, "json reveal")
+@command(app, _PANEL, "json reveal actor")
 def assign(
     at: Terminal,
     user_id: UserId,
@@ -50,6 +50,7 @@ def assign(
     reward = at.vouchers.codes.assign(
         user_id=user_id, campaign_id=campaign, list_id=list_id, idempotency_key=key
     )
+    at.reveal_code(reward.id)
     verb = "has" if reward.replayed else "gets"
     at.answer(
         reward, f"{user_id} {verb} {at.code(reward.code)} of list {reward.list_id} (assignment {reward.id})."
@@ -68,9 +69,8 @@ def user(
     Example: `partner-vouchers user user-42`
     """
     found = at.vouchers.codes.of_user(user_id, expired=not valid, revoked=True)
-    if at.reveal:
-        for each in found:
-            at.vouchers.codes.reveal(each.id, actor=at.actor)
+    for each in found:
+        at.reveal_code(each.id)
     _show_assignments(at, found)
 
 
@@ -114,13 +114,14 @@ def reserve(
     )
 
 
-@command(app, _PANEL, "json reveal")
+@command(app, _PANEL, "json reveal actor")
 def confirm(at: Terminal, reservation_id: ReservationId) -> None:
     """Give out a reserved code.
 
     Example: `partner-vouchers confirm RESERVATION`
     """
     reward = at.vouchers.codes.confirm(reservation_id)
+    at.reveal_code(reward.id)
     at.answer(reward, f"{reward.user_id} has {at.code(reward.code)} (assignment {reward.id}).")
 
 

@@ -72,7 +72,9 @@ _SHARED: Mapping[str, tuple[Any, object]] = {
     "db": (Database, DEFAULT_DATABASE),
     "json": (AsJson, False),
     "reveal": (
-        Annotated[bool, typer.Option("--reveal", help="Show whole codes. The audit log keeps who did.")],
+        Annotated[
+            bool, typer.Option("--reveal", help="Show whole codes. For codes that users have, it is audited.")
+        ],
         False,
     ),
     "yes": (Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")], False),
@@ -106,6 +108,11 @@ class Terminal:
     def code(self, code: str) -> str:
         """Return a code as it may be shown."""
         return code if self.reveal else mask(code)
+
+    def reveal_code(self, assignment_id: str) -> None:
+        """Write into the audit log that a user's whole code is shown, where it is."""
+        if self.reveal:
+            self.vouchers.codes.reveal(assignment_id, actor=self.actor)
 
     def answer(self, value: object, sentence: str) -> None:
         """Print what the library returned: a sentence, or JSON."""
