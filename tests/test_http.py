@@ -48,8 +48,8 @@ def client() -> Iterator[HttpClient]:
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[HttpClient]:
-    """Gives up after a third of a second of silence, or a second altogether."""
-    client = HttpClient(read_timeout=0.3, deadline=1, ca_certs=str(CERTIFICATE))
+    """Gives up after half a second of silence, or a second altogether."""
+    client = HttpClient(read_timeout=0.5, deadline=1, ca_certs=str(CERTIFICATE))
     yield client
     client.close()
 

@@ -42,14 +42,10 @@ class Collector:
 
     def add_blanks(self, count: int) -> None:
         """Add blank lines, one row each. They wait for the next row."""
-        self.add_held_blanks(self.line, count)
-        self.pass_over(rows=count, lines=count)
-
-    def add_held_blanks(self, line: int, count: int) -> None:
-        """Add blank lines that were passed over before, of which the first is `line`."""
         if not self._blanks:
-            self._first_blank = line
+            self._first_blank = self.line
         self._blanks += count
+        self.pass_over(rows=count, lines=count)
 
     def drop_blanks(self) -> None:
         """Forget the blank lines that wait: they are no errors."""
@@ -57,16 +53,12 @@ class Collector:
 
     def add(self, validated: ValidatedRows, lines: int) -> Iterator[ValidatedRows]:
         """Add rows, which take so many lines, after the blank lines before them; yield full batches."""
-        yield from self.add_held(validated)
-        self.pass_over(rows=len(validated), lines=lines)
-
-    def add_held(self, validated: ValidatedRows) -> Iterator[ValidatedRows]:
-        """Add rows that were passed over before; yield full batches."""
         if self._blanks:
             yield from self.release_blanks()
         self._put(validated)
         if self._size >= _BATCH_ROWS:
             yield from self.flush()
+        self.pass_over(rows=len(validated), lines=lines)
 
     def release_blanks(self) -> Iterator[ValidatedRows]:
         """Refuse the blank lines that wait; yield full batches."""

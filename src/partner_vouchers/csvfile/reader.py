@@ -126,7 +126,7 @@ class CodeFile:
         self._overlong: Overlong | None = None  # the row in the middle of which the next chunk begins
         # The first rows are taken one by one: they show the kind of file.
         self._is_opening = True
-        self._split: list[tuple[int, str]] = []
+        self._split: list[tuple[int, str]] = []  # each with its number of lines
         self._separators = set(SEPARATORS)
         self._unchecked_line = 0  # of the first row, where it may be an odd code
         self._first_row_check: FirstRowCheck | None = None
@@ -274,8 +274,8 @@ class CodeFile:
         if self._separators:
             if len(self._split) >= _SPLIT_ROWS:
                 raise self._all_split()
-            self._split.append((self._collector.line, text))
-            self._collector.pass_over(rows=1, lines=lines)
+            self._split.append((lines, text))
+            self._collector.line += lines
             return
         if is_first and self._header is None:
             self._unchecked_line = self._collector.line
@@ -290,16 +290,20 @@ class CodeFile:
     def _end_opening(self) -> Iterator[ValidatedRows]:
         """Add the rows that seemed to split into columns; the row that follows shows that they do not."""
         self._is_opening = False
+        self._collector.line = self._first_split_line
         split, self._split = self._split, []
-        for line, text in split:
-            if self._validator.trim(text) or "\n" in text:
-                yield from self._collector.add_held(self._validator.row(text, line))
+        for lines, text in split:
+            if self._validator.trim(text) or lines > 1:
+                yield from self._collector.add(self._validator.row(text, self._collector.line), lines)
             else:
-                self._collector.add_held_blanks(line, 1)
+                self._collector.add_blanks(1)
+
+    @property
+    def _first_split_line(self) -> int:
+        return self._collector.line - sum(lines for lines, _ in self._split)
 
     def _all_split(self) -> FileRefused:
-        separator = min(self._separators, key=list(SEPARATORS).index)
-        return split_columns(self._split[0][0], separator)
+        return split_columns(self._first_split_line, min(self._separators, key=list(SEPARATORS).index))
 
     # --- the other rows ---
 

@@ -18,7 +18,7 @@ from partner_vouchers.errors import SinkUnavailable
 from partner_vouchers.ports import OutboxEntry, Rejection, Storage, Transaction
 from tests.properties.backends import InMemory, InSQLite
 from tests.support.host import FixedClock, Host, some_codes
-from tests.support.sinks import Behaviour, ScriptedSink, take_all
+from tests.support.sinks import Behaviour, ScriptedSink, fail, take_all
 
 USERS = ["ann", "ben", "cleo", "dora", "eve"]
 POLICY = RetryPolicy(max_attempts=4)
@@ -60,42 +60,31 @@ class MortalStorage:
                 yield tx
 
 
-_chosen = st.sets(st.integers(0, 5), max_size=3)
-
-
 def some_rejected(chosen: set[int], final: bool) -> Behaviour:
-    def behave(entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-        return [Rejection(entries[n].id, "no", final) for n in chosen if n < len(entries)]
-
-    return behave
+    return lambda entries: [Rejection(entries[n].id, "no", final) for n in chosen if n < len(entries)]
 
 
-def unavailable(entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-    raise SinkUnavailable(sink="crm", reason="503")
-
-
+LOST = "took it, and lost the connection"
 BEHAVIOURS = st.one_of(
     st.just(take_all),
-    st.builds(some_rejected, _chosen, st.booleans()),
-    st.just(unavailable),
-    st.just("took it, and lost the connection"),
+    st.builds(some_rejected, st.sets(st.integers(0, 5), max_size=3), st.booleans()),
+    st.just(fail(SinkUnavailable(sink="crm", reason="503"))),
+    st.just(LOST),
+)
+DELIVERIES = st.fixed_dictionaries(
+    {
+        "batch_size": st.integers(1, 4),
+        "concurrency": st.sampled_from([1, 1, 3]),
+        "behaviours": st.lists(BEHAVIOURS, max_size=8),
+        "killed": st.none() | st.tuples(st.integers(1, 9), st.booleans()),
+    }
 )
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("give"), st.lists(st.sampled_from(USERS), min_size=1, max_size=8)),
-        st.tuples(
-            st.just("deliver"),
-            st.fixed_dictionaries(
-                {
-                    "batch_size": st.integers(1, 4),
-                    "concurrency": st.sampled_from([1, 1, 3]),
-                    "behaviours": st.lists(BEHAVIOURS, max_size=8),
-                    "killed": st.none() | st.tuples(st.integers(1, 9), st.booleans()),
-                }
-            ),
-        ),
+        st.tuples(st.just("deliver"), DELIVERIES),
         st.tuples(st.just("wait"), st.integers(0, 4000)),
-        st.tuples(st.just("retry dead letters"), st.none()),
+        st.tuples(st.just("retry_dead_letters"), st.none()),
     ),
     min_size=1,
     max_size=12,
@@ -134,12 +123,9 @@ class Story:
         storage, killed = self.storage, how["killed"]
         if killed is not None:
             storage = MortalStorage(self.storage, killed[0], before=killed[1])
-        died = False
         try:
             PartnerVouchers(storage, clock=self.host.clock).events.deliver(sink, retry=POLICY)
         except Killed:
-            died = True
-        if died:
             # Its last answers were not stored. The leases of a dead process run out.
             self.lost |= {entry.id for batch in sink.batches[-sink.concurrency :] for entry in batch}
             self.host.clock.advance(seconds=31)
@@ -189,7 +175,7 @@ class Story:
 def run(storage: Storage, steps: list[tuple[str, Any]]) -> None:
     story = Story(storage)
     for step, argument in steps:
-        getattr(story, step.replace(" ", "_"))(argument)
+        getattr(story, step)(argument)
     story.end()
 
 
