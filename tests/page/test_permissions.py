@@ -190,6 +190,19 @@ def test_an_authorize_that_fails_lets_nobody_in(vouchers: PartnerVouchers) -> No
     assert "ldap" not in answer.text
 
 
+def test_an_authorize_that_fails_for_another_permission_leaves_the_page(vouchers: PartnerVouchers) -> None:
+    def authorize(request: Request, permission: Permission) -> str | None:
+        if permission is REVEAL:
+            raise RuntimeError
+        return "asha"
+
+    visitor = Visitor(create_app(vouchers, authorize=authorize))
+
+    page = visitor.text("/lists/1/codes")
+    assert "Pause" in page
+    assert "Download distributed codes" not in page
+
+
 def test_a_list_of_permissions_is_what_hosts_decide_about() -> None:
     assert set(NEEDS.values()) == set(Permission)
 

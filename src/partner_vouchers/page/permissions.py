@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+
+_LOG = logging.getLogger("partner_vouchers.page")
 
 
 class Permission(StrEnum):
@@ -62,6 +65,9 @@ async def permissions_of(authorize: Authorize, request: Request) -> frozenset[Pe
         try:
             await authorized_actor(authorize, request, permission)
         except HTTPException:
+            continue
+        except Exception as error:  # noqa: BLE001 - it fails the request that needs this permission, not this page
+            _LOG.error("authorize failed for %s: %s", permission.value, type(error).__name__)
             continue
         granted.add(permission)
     return frozenset(granted)
