@@ -99,10 +99,11 @@ class Jobs:
             other = self._known.get((kind, subject))
             if other is not None and other.is_running:
                 return None
+            thread = threading.Thread(
+                target=_run, args=(job, _kept(upload), work), name=f"partner_vouchers {kind}"
+            )
+            thread.start()
             self._known[kind, subject] = job
-        threading.Thread(
-            target=_run, args=(job, _kept(upload), work), name=f"partner_vouchers {kind}"
-        ).start()
         job.ended.wait(_WAIT)
         return job
 
