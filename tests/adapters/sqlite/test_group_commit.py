@@ -89,21 +89,16 @@ def test_calls_that_wait_share_one_commit_in_their_order(host: Host, storage: SQ
     assert host.vouchers.lists.get(found.id).distributed == THREADS
 
 
-def test_a_refusal_is_of_its_own_caller(host: Host, storage: SQLiteStorage) -> None:
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_refusal_is_of_its_own_caller_also_if_it_leads(
+    host: Host, storage: SQLiteStorage, place: int
+) -> None:
     found, empty = host.a_list(*some_codes(20)), host.a_list()
     tasks = [give(host, found.id, user) for user in users(4)]
-    tasks.insert(2, give(host, empty.id, "zoe"))
+    tasks.insert(place, give(host, empty.id, "zoe"))
     given = at_once(storage, *tasks)
     with pytest.raises(NoCodeAvailable):
-        given.pop(2).result()
-    assert [future.result() for future in given] == some_codes(4)
-
-
-def test_a_leader_that_is_refused_leads_the_others_all_the_same(host: Host, storage: SQLiteStorage) -> None:
-    found, empty = host.a_list(*some_codes(20)), host.a_list()
-    given = at_once(storage, give(host, empty.id, "zoe"), *(give(host, found.id, user) for user in users(4)))
-    with pytest.raises(NoCodeAvailable):
-        given.pop(0).result()
+        given.pop(place).result()
     assert [future.result() for future in given] == some_codes(4)
 
 

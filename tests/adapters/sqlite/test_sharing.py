@@ -185,8 +185,7 @@ def test_the_lease_of_a_process_that_lives_is_respected(host: Host, database: Pa
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-@pytest.mark.parametrize("reaped", [True, False], ids=["gone", "zombie"])
-@pytest.mark.parametrize("by", ["recover", "the next upload"])
+@pytest.mark.parametrize("reaped, by", [(True, "recover"), (False, "the next upload")])
 def test_the_lease_of_a_process_that_was_killed_is_free_at_once(
     host: Host, database: Path, start: Start, reaped: bool, by: str
 ) -> None:
