@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from partner_vouchers import PartnerVouchers
+from partner_vouchers.domain.stock import PercentUsed
 from partner_vouchers.page.visit import MAX_FORM
 from tests.page.conftest import NOW, Clock
 from tests.support.page import Visitor, alerts
@@ -45,7 +46,7 @@ def test_a_list_is_created_by_the_person_who_sent_the_form(
         "Summer Sale",
         "2027-06-30T23:59:00+00:00",
     )
-    assert "percent=20" in str(found.low_stock_at)
+    assert found.low_stock_at == PercentUsed(20)
     assert vouchers.audit.entries(list_id="2").items[0].actor == ASHA
 
 
