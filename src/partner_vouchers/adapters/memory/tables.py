@@ -116,82 +116,56 @@ class Tables:
     """Everything that is stored.
 
     The numbers from which ids and positions are made are never set back, so that none is used twice.
-
-    Attributes:
-        partners: by name.
-        lists: by id, with the counters, the notified level and the number of campaigns up to date.
-        ids_of_lists: the ids of all lists that ever were, as the keys of a dict.
-        links: by list id, then campaign id, with a number that grows from link to link.
-        lists_of_campaign: by campaign id, the ids of the linked lists, as the keys of a dict.
-        stocks: by list id.
-        owners: by scope, then code, where the code stands. An entry is never removed: whoever looks one up
-            asks `is_held`. So archiving, withdrawing and removing cost the same for any number of codes.
-        assignments: by id.
-        of_user: by user, the ids of their assignments.
-        of_code: by code, likewise, in all lists.
-        redemptions: by assignment id, by number.
-        retired: by code, the list and the id of each entry that was used without having been given out.
-        reports: by id.
-        report_rows: by report id, in the order of lines.
-        revocations: by assignment id.
-        event_positions: by assignment id, the position of its event.
-        notified_expiries: by list id, the expiry for which it was notified that it is soon.
-        keys: by idempotency key, the fingerprint and the ids of the assignments.
-        reservations: by id.
-        open_of_user: by user, the ids of open reservations, as the keys of a dict.
-        reserved_codes: by the id of a code, the id of its reservation, if that is open or confirmed.
-        limits: by campaign.
-        limit_counts: by campaign, then the key of a window.
-        refusals: by campaign, then day, reason and list.
-        outbox: by growing position.
-        progress: by sink.
-        deferred: by sink, then position.
-        audit: by growing position.
-        uploads: by id.
-        ids_of_uploads: the ids of all uploads that ever were, as the keys of a dict.
-        batches: by upload id, from the moment the first code is claimed.
-        pieces: by upload id, then index.
-        faults: by upload id, in the order of lines.
-        leases: by name, who has it and until when.
-        settings: by name.
     """
 
     def __init__(self) -> None:
-        self.partners: dict[str, Partner] = {}
+        self.partners: dict[str, Partner] = {}  # By name
+        # By id, with the counters, the notified level and the number of campaigns up to date.
         self.lists: dict[str, VoucherList] = {}
-        self.ids_of_lists: dict[str, None] = {}
+        self.ids_of_lists: dict[str, None] = {}  # The ids of all lists that ever were, as the keys of a dict
+        # By list id, then campaign id, with a number that grows from link to link.
         self.links: dict[str, dict[str, tuple[int, CampaignLink]]] = {}
+        # By campaign id, the ids of the linked lists, as the keys of a dict.
         self.lists_of_campaign: dict[str, dict[str, None]] = {}
-        self.stocks: dict[str, Stock] = {}
+        self.stocks: dict[str, Stock] = {}  # By list id
+        # By scope, then code, where the code stands. An entry is never removed: whoever looks one up asks
+        # `is_held`. So archiving, withdrawing and removing cost the same for any number of codes.
         self.owners: dict[str, dict[str, Place]] = {}
-        self.assignments: dict[str, Assignment] = {}
-        self.of_user: dict[str, list[str]] = {}
-        self.of_code: dict[str, list[str]] = {}
-        self.redemptions: dict[str, tuple[Redemption, ...]] = {}
+        self.assignments: dict[str, Assignment] = {}  # By id
+        self.of_user: dict[str, list[str]] = {}  # By user, the ids of their assignments
+        self.of_code: dict[str, list[str]] = {}  # By code, likewise, in all lists
+        self.redemptions: dict[str, tuple[Redemption, ...]] = {}  # By assignment id, by number
+        # By code, the list and the id of each entry that was used without having been given out.
         self.retired: dict[str, list[tuple[str, str]]] = {}
-        self.reports: dict[str, ReconciliationReport] = {}
-        self.report_rows: dict[str, list[ReconciledRow]] = {}
-        self.revocations: dict[str, Revocation] = {}
-        self.event_positions: dict[str, int] = {}
+        self.reports: dict[str, ReconciliationReport] = {}  # By id
+        self.report_rows: dict[str, list[ReconciledRow]] = {}  # By report id, in the order of lines
+        self.revocations: dict[str, Revocation] = {}  # By assignment id
+        self.event_positions: dict[str, int] = {}  # By assignment id, the position of its event
+        # By list id, the expiry for which it was notified that it is soon.
         self.notified_expiries: dict[str, datetime] = {}
+        # By idempotency key, the fingerprint and the ids of the assignments.
         self.keys: dict[str, tuple[str, tuple[str, ...]]] = {}
-        self.reservations: dict[str, Reservation] = {}
+        self.reservations: dict[str, Reservation] = {}  # By id
+        # By user, the ids of open reservations, as the keys of a dict.
         self.open_of_user: dict[str, dict[str, None]] = {}
+        # By the id of a code, the id of its reservation, if that is open or confirmed.
         self.reserved_codes: dict[str, str] = {}
-        self.limits: dict[str, tuple[Limit, ...]] = {}
-        self.limit_counts: dict[str, dict[str, int]] = {}
+        self.limits: dict[str, tuple[Limit, ...]] = {}  # By campaign
+        self.limit_counts: dict[str, dict[str, int]] = {}  # By campaign, then the key of a window
+        # By campaign, then day, reason and list.
         self.refusals: dict[str, dict[tuple[date, RefusalReason, str], int]] = {}
-        self.outbox: list[OutboxEntry] = []
-        self.progress: dict[str, SinkProgress] = {}
-        self.deferred: dict[str, dict[int, Deferred]] = {}
-        self.audit: list[AuditEntry] = []
-        self.uploads: dict[str, Upload] = {}
+        self.outbox: list[OutboxEntry] = []  # By growing position
+        self.progress: dict[str, SinkProgress] = {}  # By sink
+        self.deferred: dict[str, dict[int, Deferred]] = {}  # By sink, then position
+        self.audit: list[AuditEntry] = []  # By growing position
+        self.uploads: dict[str, Upload] = {}  # By id
+        # The ids of all uploads that ever were, as the keys of a dict.
         self.ids_of_uploads: dict[str, None] = {}
-        self.batches: dict[str, Batch] = {}
-        self.pieces: dict[str, dict[int, bytes]] = {}
-        self.faults: dict[str, list[RowFault]] = {}
-        self.leases: dict[str, tuple[str, datetime]] = {}
-        self.settings: dict[str, str] = {}
+        self.batches: dict[str, Batch] = {}  # By upload id, from the moment the first code is claimed
+        self.pieces: dict[str, dict[int, bytes]] = {}  # By upload id, then index
+        self.faults: dict[str, list[RowFault]] = {}  # By upload id, in the order of lines
+        self.leases: dict[str, tuple[str, datetime]] = {}  # By name, who has it and until when
+        self.settings: dict[str, str] = {}  # By name
 
         self.list_ids: count[int] = count(1)
         self.upload_ids: count[int] = count(1)
