@@ -26,13 +26,11 @@ class Shown:
     """The part of the outbox that was read so far.
 
     Attributes:
-        has_limits: whether the storage keeps limits.
-        has_reservations: whether it keeps reservations.
+        abilities: the optional parts that the storage has.
         ids: the ids of all events, in order.
     """
 
-    has_limits: bool
-    has_reservations: bool
+    abilities: set[str]
     ids: list[str] = field(factory=list)
 
     def read(self, storage: Storage, model: Model) -> None:
@@ -69,7 +67,7 @@ def require_as_modelled(vouchers: PartnerVouchers, storage: Storage, model: Mode
         assert view.uploaded == (
             view.available + view.reserved + view.distributed + view.withdrawn + view.retired
         )
-    for campaign_id in model.limits if shown.has_limits else ():
+    for campaign_id in model.limits:
         usages = vouchers.campaigns.limits(campaign_id, user_id="ann")
         assert [each.used for each in usages] == model.used(campaign_id, "ann")
     shown.read(storage, model)
@@ -114,7 +112,12 @@ def _require_codes(tx: Transaction, list_id: str, model: Model, shown: Shown) ->
         pass
     else:
         assert days == Counter(each.given_at.date() for each in given.values())
-    if shown.has_reservations:
+    if "redemptions" in shown.abilities:
+        unused = tx.redemptions.unredeemed(None, list_id, model.now, None, driver.ALL)
+        assert {each.id for each in unused} == {
+            each.id for each in given.values() if not each.revoked and each.redemption is None
+        }
+    if "reservations" in shown.abilities:
         opened = tx.reservations.of_list(list_id, None, driver.ALL)
         assert {each.id for each in opened if each.at(model.now).state is ReservationState.OPEN} == {
             key for key, each in model.reservations.items() if each.is_open and each.code.list_id == list_id

@@ -88,8 +88,8 @@ class StorageMachine(RuleBasedStateMachine):
         self._calls = Calls(self._storage, duplicates or PerPartnerAndTag())
         self._sink = FailingSink("sink")
         self._outages = 0
-        self._able = abilities(self._storage)
-        self._shown = Shown("limits" in self._able, "reservations" in self._able)
+        self._abilities = abilities(self._storage)
+        self._shown = Shown(self._abilities)
 
     @property
     def vouchers(self) -> PartnerVouchers:
@@ -186,7 +186,7 @@ class StorageMachine(RuleBasedStateMachine):
         """End a link, if there is one."""
         self._calls.same("campaigns", "unlink", list_id, campaign_id)
 
-    @precondition(lambda self: "limits" in self._able)
+    @precondition(lambda self: "limits" in self._abilities)
     @rule(campaign_id=_CAMPAIGNS, limits=_LIMITS)
     def set_limits(self, campaign_id: str, limits: list[Limit]) -> None:
         """Replace the limits of a campaign."""
@@ -270,7 +270,7 @@ class StorageMachine(RuleBasedStateMachine):
             assert [answer(reward) for reward in outcome.rewards] == [modelled(each) for each in expected]
             assert list(outcome.unserved) == unserved
 
-    @precondition(lambda self: "reservations" in self._able)
+    @precondition(lambda self: "reservations" in self._abilities)
     @rule(user=_USERS, origin=origins, ttl=_TTLS, key=_KEYS)
     def reserve(self, user: str, origin: Origin, ttl: timedelta, key: str | None) -> None:
         """Set a code aside."""
@@ -301,7 +301,7 @@ class StorageMachine(RuleBasedStateMachine):
 
     # --- taking back, and use ---
 
-    @precondition(lambda self: "revocations" in self._able and self.model.given)
+    @precondition(lambda self: "revocations" in self._abilities and self.model.given)
     @rule(which=_ANY, restock=st.booleans(), force=st.booleans())
     def revoke(self, which: int, restock: bool, force: bool) -> None:
         """Take a code back."""
@@ -319,7 +319,7 @@ class StorageMachine(RuleBasedStateMachine):
             ),
         )
 
-    @precondition(lambda self: "redemptions" in self._able)
+    @precondition(lambda self: "redemptions" in self._abilities)
     @rule(
         code=_CODES, list_id=lists, order=_ORDERS, user=st.none() | _USERS, reverts=st.booleans(), which=_ANY
     )
@@ -342,7 +342,7 @@ class StorageMachine(RuleBasedStateMachine):
                 lambda _: self.model.redeem(code, list_id, order, user).id,
             )
 
-    @precondition(lambda self: "redemptions" in self._able)
+    @precondition(lambda self: "redemptions" in self._abilities)
     @rule(list_id=lists, rows=st.lists(st.tuples(_CODES, st.none() | _ORDERS), min_size=1, max_size=5))
     def reconcile(self, list_id: str, rows: list[tuple[str, str | None]]) -> None:
         """Reconcile a partner's file of redemptions."""
@@ -357,7 +357,7 @@ class StorageMachine(RuleBasedStateMachine):
             assert [row.kind for row in report.rows] == kinds
             assert report.counts == Counter(kinds)
 
-    @precondition(lambda self: "users" in self._able)
+    @precondition(lambda self: "users" in self._abilities)
     @rule(user=_USERS)
     def forget_user(self, user: str) -> None:
         """Forget a user: their codes and reservations now belong to a pseudonym."""
@@ -389,7 +389,8 @@ class StorageMachine(RuleBasedStateMachine):
         assert len(set(ids)) == len(ids), "an event was delivered twice"
         cancelled = {each.event_id for each in self.model.given if each.cancelled}
         assert not cancelled & set(ids[before:]), "a cancelled event was delivered"
-        if report.failure is None and report.paused_until is None:
+        # After an outage, events wait for their next attempt.
+        if report.failure is None and report.paused_until is None and not report.deferred:
             assert set(ids) | cancelled >= set(self._shown.ids), "an event was not delivered"
 
     # --- time, and what does not happen ---
