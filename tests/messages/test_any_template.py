@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from partner_vouchers.errors import LinkedContentError, MessageError, NoLinkedContent
 from partner_vouchers.messages import MAX_MESSAGE, MessageTemplate
 from partner_vouchers.messages.filters import ALLOWED
+from tests.messages.sources import Source
 
 CODE = "PM500FF-2024"
 EVENT = {"voucherCode": CODE, "CT Source": "Promo Module", "eventTimestamp": 1708351200}
@@ -27,20 +28,8 @@ PROFILE = {
 }
 
 
-class Source:
-    parameters = frozenset[str]()
-
-    def __init__(self, answer: object) -> None:
-        self._answer = answer
-
-    def fetch(self, parameters: object) -> dict[str, object]:
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        return {"code": self._answer, "nested": {"code": CODE}}
-
-
 LINKED = {
-    "Good": Source(CODE),
+    "Good": Source({"code": CODE, "nested": {"code": CODE}}),
     "Nothing": Source(NoLinkedContent(reason="no code is left")),
     "Broken": Source(LinkedContentError(reason="out of order")),
     "Rude": Source(RuntimeError(CODE)),

@@ -28,22 +28,11 @@ import pytest
 from partner_vouchers import errors
 from partner_vouchers.errors import MessageError
 from partner_vouchers.messages import MessageTemplate
+from tests.messages.sources import Source
 
 CASES: list[dict[str, Any]] = tomllib.loads(
     (Path(__file__).parent / "cases" / "templates.toml").read_text(encoding="utf-8")
 )["case"]
-
-
-class Source:
-    parameters = frozenset[str]()
-
-    def __init__(self, properties: Mapping[str, object]) -> None:
-        self.fetched = False
-        self._properties = properties
-
-    def fetch(self, parameters: Mapping[str, str]) -> Mapping[str, object]:
-        self.fetched = True
-        return self._properties
 
 
 def made(case: Mapping[str, Any]) -> MessageTemplate:
@@ -60,7 +49,7 @@ def render(case: Mapping[str, Any]) -> str | None:
             linked=sources,
         )
     finally:
-        assert [name for name in case.get("not_looked_up", ()) if sources[name].fetched] == []
+        assert [name for name in case.get("not_looked_up", ()) if sources[name].asked] == []
 
 
 def outcome(case: Mapping[str, Any]) -> tuple[str | None, ...]:

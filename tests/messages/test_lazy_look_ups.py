@@ -1,6 +1,5 @@
 """A template looks at linked content only where the message needs it."""
 
-from collections.abc import Mapping
 from unittest.mock import patch
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from partner_vouchers.errors import LinkedContentError, LinkedContentFailed, NoLinkedContent
 from partner_vouchers.messages import MessageTemplate
 from partner_vouchers.messages import expressions as expressions_of_messages
+from tests.messages.sources import Source
 
 PROFILE = {
     "gold": True,
@@ -25,40 +25,17 @@ PROFILE = {
 NIKE = 'Linked["Nike"].code'
 
 
-class Sources:
-    """Two sources that remember which of them is asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def of(self, name: str, answer: object) -> "Source":
-        return Source(self, name, answer)
-
-
-class Source:
-    parameters = frozenset[str]()
-
-    def __init__(self, sources: Sources, name: str, answer: object) -> None:
-        self._sources = sources
-        self._name = name
-        self._answer = answer
-
-    def fetch(self, parameters: Mapping[str, str]) -> Mapping[str, object]:
-        self._sources.asked.append(self._name)
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        return {"code": self._answer, "count": 1, "codes": ["a", "b"], "nothing": None}
-
-
 def render(source: str) -> tuple[str | None, list[str]]:
-    sources = Sources()
-    linked = {
-        "Puma": sources.of("Puma", "PU-1"),
-        "Nike": sources.of("Nike", "NI-1"),
-        "Sold out": sources.of("Sold out", NoLinkedContent(reason="no code is left")),
-        "Broken": sources.of("Broken", LinkedContentError(reason="out of order")),
+    """Return the message, and which sources it asked."""
+    asked = list[str]()
+    answers: dict[str, object] = {
+        "Puma": {"code": "PU-1"},
+        "Nike": {"code": "NI-1", "count": 1, "codes": ["a", "b"]},
+        "Sold out": NoLinkedContent(reason="no code is left"),
+        "Broken": LinkedContentError(reason="out of order"),
     }
-    return MessageTemplate(source).render(event={}, profile=PROFILE, linked=linked), sources.asked
+    linked = {name: Source(answer, name, asked) for name, answer in answers.items()}
+    return MessageTemplate(source).render(event={}, profile=PROFILE, linked=linked), asked
 
 
 @pytest.mark.parametrize(
@@ -193,11 +170,10 @@ def test_a_failing_source_fails_where_it_is_needed() -> None:
 
 
 def test_a_captured_code_is_escaped_once_in_html() -> None:
-    sources = Sources()
     template = MessageTemplate(
         '{% capture v %}<b>{{ Linked["Puma"].code }}</b>{% endcapture %}{{ v }}', escape="html"
     )
-    message = template.render(event={}, linked={"Puma": sources.of("Puma", "<&>")})
+    message = template.render(event={}, linked={"Puma": Source({"code": "<&>"})})
     assert message == "<b>&lt;&amp;&gt;</b>"
 
 

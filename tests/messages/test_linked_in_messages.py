@@ -1,7 +1,6 @@
 """How a message looks at linked content, and what becomes of its failures."""
 
 import traceback
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -16,26 +15,13 @@ from partner_vouchers.errors import (
     StorageBusy,
 )
 from partner_vouchers.messages import Failed, MessageTemplate, Recipient, Rendered, Skipped
+from tests.messages.sources import Source
 
 CODE = "PM500FF-2024"
+FOUND = {"code": CODE}
 NAME = "New Reactivation Voucher"
 LOOK = f'{{{{ Linked["{NAME}"].code }}}}'
 OR_CONTACT = f'{{{{ Linked["{NAME}"].code | default: "contact us" }}}}'
-
-
-class Source:
-    """A source that counts how often it is asked."""
-
-    def __init__(self, answer: object = None, *, mandatory: frozenset[str] = frozenset()) -> None:
-        self.parameters = mandatory
-        self.asked: list[dict[str, str]] = []
-        self._answer = {"code": CODE} if answer is None else answer
-
-    def fetch(self, parameters: Mapping[str, str]) -> Mapping[str, object]:
-        self.asked.append(dict(parameters))
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        return self._answer  # type: ignore[return-value]
 
 
 def nothing() -> Source:
@@ -67,7 +53,7 @@ def failing(source: str, linked: Source, **parameters: str) -> LinkedContentFail
     ],
 )
 def test_linked_content_is_fetched_once_for_a_message(source: str) -> None:
-    linked = Source()
+    linked = Source(FOUND)
     assert render(source, linked) == CODE
     assert len(linked.asked) == 1
     render(source, linked)
@@ -86,7 +72,7 @@ def test_linked_content_is_fetched_once_for_a_message(source: str) -> None:
     ],
 )
 def test_a_branch_not_taken_takes_no_code(source: str) -> None:
-    linked = Source()
+    linked = Source(FOUND)
     render(source, linked)
     for wrong in ("{{ Linked.size }}", "{{ Linked.first }}", "{{ Linked[0] }}", "{{ Linked.keys }}"):
         with pytest.raises(MessageError):
@@ -110,17 +96,17 @@ def test_default_stands_in_where_there_is_no_code() -> None:
         ),
         (
             LOOK.replace("code", "kode"),
-            Source(),
+            Source(FOUND),
             f'Linked["{NAME}"].kode is missing; correct the name, or add `| default:` with a replacement',
         ),
         (
             OR_CONTACT.replace("Voucher", "Vouchr"),
-            Source(),
+            Source(FOUND),
             f"there is no linked content 'New Reactivation Vouchr'; did you mean '{NAME}'?",
         ),
         (
             '{{ Linked["Anything else"].code }}',
-            Source(),
+            Source(FOUND),
             "there is no linked content 'Anything else'; pass it in `linked=`",
         ),
     ],
@@ -175,7 +161,7 @@ def test_what_a_source_does_on_its_own_is_not_quoted(answer: Any) -> None:
 
 
 def test_mandatory_parameters_are_checked_before_the_source_is_asked() -> None:
-    source = Source(mandatory=frozenset({"user_id", "customersourceid"}))
+    source = Source(FOUND, mandatory=frozenset({"user_id", "customersourceid"}))
     given: list[tuple[dict[str, str], str]] = [
         ({}, "customersourceid"),
         ({"customersourceid": "c1"}, "user_id"),
@@ -203,7 +189,7 @@ def test_template_may_skip_the_message_where_there_is_no_code() -> None:
         '{% if code == "" %}{% abort "no code" %}{% endif %}Hi: {{ code }}'
     )
     users = [Recipient(user_id="u1"), Recipient(user_id="u2", parameters={"customersourceid": "c2"})]
-    skipped, source = template.render_many(users, linked={NAME: nothing()}), Source()
+    skipped, source = template.render_many(users, linked={NAME: nothing()}), Source(FOUND)
     assert list(skipped) == [Skipped("u1", "no code"), Skipped("u2", "no code")]
     rendered = template.render_many(users, linked={NAME: source})
     assert list(rendered) == [Rendered("u1", f"Hi: {CODE}"), Rendered("u2", f"Hi: {CODE}")]
