@@ -162,6 +162,16 @@ class Limits(Protocol):
         del codes
         return self.counts(campaign_id, most)
 
+    def count_within(self, campaign_id: str, most: Mapping[str, int], codes: int) -> bool:
+        """Count codes in windows if there is room for them in each, and return whether there was; see the arguments of
+        `counts_for_update`. It has a body.
+        """
+        counts = self.counts_for_update(campaign_id, most, codes)
+        has_room = all(counts[key] + codes <= limit for key, limit in most.items())
+        if has_room:
+            self.count(campaign_id, most, codes)
+        return has_room
+
     def count(self, campaign_id: str, keys: Collection[str], codes: int) -> None:
         """Add a number of codes, which may be negative, to the counts of windows.
 

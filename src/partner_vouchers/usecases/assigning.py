@@ -104,9 +104,9 @@ class Assigner:
                 return known
         if limiter is not None:
             self._require_room(user_id, holding, limiter)
-        voucher_list, taken = self._take_first(candidates, context)
+        voucher_list, taken = self._take_first(candidates, context, limiter)
         given = self._assignments(voucher_list, taken, [(user_id, holding.last_ordinal + 1)])
-        self._count_and_notify(voucher_list, taken, limiter)
+        self._notify(voucher_list, taken)
         return Reward(given[0])
 
     def reserve_one(self, user_id: str, context: UserContext, ttl: timedelta, token: str) -> Reservation:
@@ -129,7 +129,7 @@ class Assigner:
         if limiter is not None:
             self._require_room(user_id, holding, limiter)
         expires_at = now + ttl
-        voucher_list, taken = self._take_first(candidates, context, expires_at)
+        voucher_list, taken = self._take_first(candidates, context, limiter, expires_at)
         code = taken.codes[0]
         reservation = Reservation(
             id=new_reservation_id(code.id, token),
@@ -142,7 +142,7 @@ class Assigner:
             expires_at=expires_at,
         )
         self.tx.reservations.add([reservation])
-        self._count_and_notify(voucher_list, taken, limiter)
+        self._notify(voucher_list, taken)
         return reservation
 
     def preview(self, user_id: str, context: UserContext) -> Preview:
@@ -184,8 +184,8 @@ class Assigner:
         return offer.candidates, limiter
 
     def _require_room(self, user_id: str, holding: Holding, limiter: Limiter) -> None:
-        """Check that the limits allow one more code for a user."""
-        refusal = limiter.refusals_of_users({user_id: holding}).get(user_id) or limiter.room(1)[1]
+        """Check that the limits allow one more code for a user, and count it."""
+        refusal = limiter.refusals_of_users({user_id: holding}).get(user_id) or limiter.take_room()
         if refusal is not None:
             raise refusal
 
@@ -215,9 +215,13 @@ class Assigner:
         return None
 
     def _take_first(
-        self, candidates: Sequence[Candidate], context: UserContext, reserve_until: datetime | None = None
+        self,
+        candidates: Sequence[Candidate],
+        context: UserContext,
+        limiter: Limiter | None,
+        reserve_until: datetime | None = None,
     ) -> tuple[VoucherList, Taken]:
-        """Take a code from the first list that can give one.
+        """Take a code, which was counted before, from the first list that can give one.
 
         Raises:
             NoCodeAvailable: none can; its subclasses say why.
@@ -230,9 +234,11 @@ class Assigner:
                 taken = self._take(voucher_list, 1, reserve_until)
                 if taken.codes:
                     return voucher_list, taken
-                self._count_and_notify(voucher_list, taken, None)
+                self._notify(voucher_list, taken)
                 reason = EXHAUSTED
             reasons.append((voucher_list.id, reason))
+        if limiter is not None:
+            limiter.count(-1)
         raise no_code(self.request.campaign_id, tuple(reasons))
 
     def _take(self, voucher_list: VoucherList, codes: int, reserve_until: datetime | None = None) -> Taken:
@@ -258,9 +264,7 @@ class Assigner:
             self.tx.assignments.add(given)
         return given
 
-    def _count_and_notify(self, voucher_list: VoucherList, taken: Taken, limiter: Limiter | None) -> None:
-        if limiter is not None:
-            limiter.count(len(taken.codes))
+    def _notify(self, voucher_list: VoucherList, taken: Taken) -> None:
         if not is_ample(taken.counts, voucher_list.low_stock_at, taken.notified):
             notify_falling_stock(self.tx, voucher_list, taken.notified, taken.counts, self.now)
 

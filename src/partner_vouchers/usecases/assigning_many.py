@@ -82,11 +82,13 @@ class BatchAssigner(Assigner):
         # One after the other: whom no list serves leaves the room to the next.
         for index, user_id in asking:
             if room > 0:
-                room -= self._serve_from_lists([(index, user_id)], limiter)
+                served = self._serve_from_lists([(index, user_id)])
+                limiter.count(served)
+                room -= served
             else:
                 self._refuse(index, user_id, refusal)
 
-    def _serve_from_lists(self, asking: Asking, limiter: Limiter | None = None) -> int:
+    def _serve_from_lists(self, asking: Asking) -> int:
         """Serve users from the lists, in order, and return how many were served."""
         served = 0
         reasons: dict[int, list[tuple[str, str]]] = {index: [] for index, _ in asking}
@@ -107,7 +109,7 @@ class BatchAssigner(Assigner):
                 taken = self._take(voucher_list, len(admitted))
                 asks = [(user_id, self._holding(user_id).last_ordinal + 1) for _, user_id in admitted]
                 given = self._assignments(voucher_list, taken, asks)
-                self._count_and_notify(voucher_list, taken, limiter)
+                self._notify(voucher_list, taken)
                 for (index, _), assignment in zip(admitted, given, strict=False):
                     self._reward(index, Reward(assignment))
                 served += len(given)

@@ -88,8 +88,18 @@ class Limiter:
             if not self._end_run_out():
                 return max(left, 0), self._reached(counts, codes)
 
+    def take_room(self) -> LimitReached | None:
+        """Count one code, or return why the campaign gives no more."""
+        windows = self._windows
+        if not windows or self._tx.limits.count_within(self.campaign_id, windows, 1):
+            return None
+        _, refusal = self.room(1)
+        if refusal is None:
+            self.count(1)
+        return refusal
+
     def count(self, codes: int) -> None:
-        """Count codes that were given."""
+        """Count codes that were given; a negative number, where room that was taken is not used."""
         if self._windows and codes:
             self._tx.limits.count(self.campaign_id, self._windows, codes)
 

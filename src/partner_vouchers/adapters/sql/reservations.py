@@ -190,6 +190,13 @@ class SqlLimits(ports.Limits):
             counts[key] = int(rows[0][0]) if rows else 0
         return counts
 
+    def count_within(self, campaign_id: str, most: Mapping[str, int], codes: int) -> bool:
+        counts = self.counts_for_update(campaign_id, most, codes)
+        has_room = all(counts[key] + codes <= limit for key, limit in most.items())
+        if has_room:
+            self.count(campaign_id, most, codes)
+        return has_room
+
     def count(self, campaign_id: str, keys: Collection[str], codes: int) -> None:
         statement = "raise_limit_count" if codes > 0 else "lower_limit_count"
         for key in keys:

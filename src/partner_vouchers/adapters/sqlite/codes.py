@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from partner_vouchers.adapters.sql.assignments import SqlAssignments
@@ -17,7 +17,7 @@ from partner_vouchers.adapters.sql.columns import (
     to_list_number,
     to_number,
 )
-from partner_vouchers.adapters.sql.reservations import SqlReservations
+from partner_vouchers.adapters.sql.reservations import SqlLimits, SqlReservations
 from partner_vouchers.adapters.sql.rows import origin_of
 from partner_vouchers.adapters.sql.session import Row, first
 from partner_vouchers.adapters.sqlite.session import STATEMENTS, SQLiteSession
@@ -182,6 +182,18 @@ class SQLiteReservations(SqlReservations):
 
     def _refresh(self, number: int) -> None:
         self._db.queue("refresh_next_run_out", number)
+
+
+class SQLiteLimits(SqlLimits):
+    """The limits of campaigns, and the codes that count in them."""
+
+    def count_within(self, campaign_id: str, most: Mapping[str, int], codes: int) -> bool:
+        if len(most) == 1:
+            # Nearly always in one statement.
+            ((key, limit),) = most.items()
+            if self._db.change("count_within_limit", codes, campaign_id, key, limit):
+                return True
+        return super().count_within(campaign_id, most, codes)
 
 
 class SQLiteAssignments(SqlAssignments):

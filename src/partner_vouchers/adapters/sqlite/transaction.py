@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from partner_vouchers.adapters.sql.outbox import SqlOutbox
 from partner_vouchers.adapters.sql.transaction import Part, SqlTransaction
-from partner_vouchers.adapters.sqlite.codes import SQLiteAssignments, SQLiteCodes, SQLiteReservations
+from partner_vouchers.adapters.sqlite.codes import (
+    SQLiteAssignments,
+    SQLiteCodes,
+    SQLiteLimits,
+    SQLiteReservations,
+)
 from partner_vouchers.adapters.sqlite.driver import Database
 from partner_vouchers.adapters.sqlite.leases import SQLiteLeases
 from partner_vouchers.adapters.sqlite.revocations import SQLiteRevocations
@@ -24,6 +29,7 @@ class SQLiteTransaction(SqlTransaction[SQLiteSession]):
     outbox = Part(SqlOutbox)
     revocations = Part(SQLiteRevocations)
     reservations = Part(SQLiteReservations)
+    limits = Part(SQLiteLimits)
 
     @property
     def leases(self) -> SQLiteLeases:

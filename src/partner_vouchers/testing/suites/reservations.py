@@ -186,6 +186,19 @@ class LimitSuite(StorageHooks):
     """Tests of `ports.Limits` and `ports.Refusals`."""
 
     @needs("limits")
+    def test_codes_are_counted_where_there_is_room_in_each_window(self, storage: Storage) -> None:
+        with storage.begin() as tx:
+            tx.limits.replace("CMP1", [Limit(2, per="campaign")], {"": 0})
+            within = tx.limits.count_within
+            assert [within("CMP1", {"": 2}, 1) for _ in range(3)] == [True, True, False]
+            assert [within("CMP1", {"": 9, "day": most}, 1) for most in (0, 1)] == [False, True]
+            assert within("CMP2", {"": 1}, 1)
+            tx.commit()
+        with storage.begin(write=False) as tx:
+            assert tx.limits.counts("CMP1", ["", "day"]) == {"": 3, "day": 1}
+            assert tx.limits.counts("CMP2", [""]) == {"": 1}
+
+    @needs("limits")
     def test_limits_and_counts_are_replaced_together(self, storage: Storage) -> None:
         limits = (Limit(5_000, per="campaign"), Limit(1, per="user", period="month", zone="Asia/Kolkata"))
         driver.in_transaction(storage, lambda tx: tx.limits.replace("CMP1", limits, {"": 7}))

@@ -67,5 +67,9 @@ WHERE list_id = ?1
 INSERT INTO pv_limit_counts AS c (campaign_id, span, codes) VALUES (?, ?, ?)
 ON CONFLICT (campaign_id, span) DO UPDATE SET codes = c.codes + excluded.codes
 
+-- count_within_limit --
+-- Counts codes in a window in which some were counted before, if there is room for them.
+UPDATE pv_limit_counts SET codes = codes + ?1 WHERE campaign_id = ?2 AND span = ?3 AND codes + ?1 <= ?4
+
 -- lower_limit_count --
 UPDATE pv_limit_counts SET codes = codes + ?3 WHERE campaign_id = ?1 AND span = ?2
