@@ -101,6 +101,7 @@ def views_of(word: str) -> list[str]:
     return VIEWS + of_word
 
 
+@pytest.mark.deep
 def test_markup_that_people_typed_is_text(page: Page, vouchers: PartnerVouchers) -> None:
     markup = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
     use_everything(vouchers, markup)
@@ -112,6 +113,7 @@ def test_markup_that_people_typed_is_text(page: Page, vouchers: PartnerVouchers)
     expect(page.get_by_role("heading", level=1)).to_contain_text(markup)
 
 
+@pytest.mark.deep
 def test_no_view_is_wider_than_a_phone(open_page: Opener, vouchers: PartnerVouchers) -> None:
     use_everything(vouchers, "x" * 200)
     page = open_page(width=360)

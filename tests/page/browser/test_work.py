@@ -13,6 +13,9 @@ from partner_vouchers.errors import LimitReached
 from tests.support.browser import NOW, SLOW_CODE, VIEWER, Clock, Opener, choose, downloaded, fill_new_list
 from tests.support.sinks import ScriptedSink, reject
 
+with_and_without_javascript = pytest.mark.parametrize(
+    "javascript", [True, pytest.param(False, marks=pytest.mark.deep)], ids=["with-javascript", "without"]
+)
 FAULTY = b"code\nPM500AA\nnot good\nPM500BB\nPM500AA\n"
 
 
@@ -177,9 +180,7 @@ def test_a_partners_file_is_reconciled(page: Page, vouchers: PartnerVouchers) ->
     assert vouchers.lists.get("1").retired == 1
 
 
-@pytest.mark.parametrize(
-    "javascript", [True, pytest.param(False, marks=pytest.mark.deep)], ids=["with-javascript", "without"]
-)
+@with_and_without_javascript
 def test_a_reconciliation_goes_on_when_the_page_is_left(
     open_page: Opener, vouchers: PartnerVouchers, gate: threading.Event, javascript: bool
 ) -> None:
@@ -226,7 +227,7 @@ def test_a_partners_file_whose_connection_was_lost_is_sent_again(
     expect(page.get_by_role("rowheader", name="recorded", exact=True)).to_be_visible()
 
 
-@pytest.mark.parametrize("javascript", [True, False], ids=["with-javascript", "without"])
+@with_and_without_javascript
 def test_the_limits_of_a_campaign_are_set_and_its_refusals_read(
     open_page: Opener, vouchers: PartnerVouchers, javascript: bool
 ) -> None:
@@ -259,7 +260,7 @@ def test_the_limits_of_a_campaign_are_set_and_its_refusals_read(
     expect(page.get_by_role("row", name="Campaign limit 1")).to_be_visible()
 
 
-@pytest.mark.parametrize("javascript", [True, False], ids=["with-javascript", "without"])
+@with_and_without_javascript
 def test_reserved_codes_are_confirmed_and_released(
     open_page: Opener, vouchers: PartnerVouchers, javascript: bool
 ) -> None:
