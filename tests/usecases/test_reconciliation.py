@@ -58,11 +58,17 @@ def kinds(report: ReconciliationReport) -> list[str]:
     return [row.kind.value for row in report.rows]
 
 
+def set_sizes(monkeypatch: pytest.MonkeyPatch, rows: int, span: int) -> None:
+    """Let a transaction take so many rows, and look up so many at once."""
+    for name in ("_SMALLEST", "_FIRST", "_LARGEST"):
+        monkeypatch.setattr(reconciling, name, rows)
+    monkeypatch.setattr(reconciling, "_SPAN", span)
+
+
 @pytest.fixture(params=[1, 3, 5_000])
 def batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows come in batches of every size."""
-    for name in ("_SMALLEST", "_FIRST", "_LARGEST", "_SPAN"):
-        monkeypatch.setattr(reconciling, name, request.param)
+    set_sizes(monkeypatch, request.param, request.param)
 
 
 @pytest.mark.usefixtures("batches")
@@ -379,12 +385,16 @@ def test_wrong_arguments_are_named(host: Host) -> None:
             reconcile(host, "A,1", **wrong)
 
 
-def test_progress_is_reported_and_can_end_the_upload(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_SMALLEST", "_FIRST", "_LARGEST", "_SPAN"):
-        monkeypatch.setattr(reconciling, name, 2)
+@pytest.mark.parametrize("span", [2, 50_000])
+@pytest.mark.parametrize("codes", ["ABCDEF", "FCEBDA"])
+def test_an_upload_that_was_ended_is_finished_by_the_same_file(
+    any_host: Host, codes: str, span: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = any_host
+    set_sizes(monkeypatch, 2, span)
     host.give(host.a_list(*"ABCDEF").id, *"abcdef")
     seen: list[UploadProgress] = []
-    rows = [f"{code},{code}" for code in "ABCDEF"]
+    rows = [f"{code},{code}" for code in codes]
 
     def stop(progress: UploadProgress) -> None:
         seen.append(progress)
@@ -398,8 +408,25 @@ def test_progress_is_reported_and_can_end_the_upload(host: Host, monkeypatch: py
     # The same file again goes on where the other one ended, in the same report.
     report = reconcile(host, *rows)
     assert report.counts == {RowKind.RECORDED: 6}
+    assert [row.code for row in report.rows] == list(codes)
     assert report.started_at == START
     assert len(host.events(CodeRedeemed)) == 6
+
+
+def test_what_changes_during_an_upload_counts(any_host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = any_host
+    set_sizes(monkeypatch, 1, 50_000)
+    found = host.a_list(*"ABCDE")
+    given = [host.vouchers.codes.assign(list_id=found.id, user_id=each) for each in "abcd"]
+
+    def change(_: UploadProgress) -> None:
+        if not host.events(CodeRedeemed)[1:]:
+            host.vouchers.redemptions.add("B", "at the till")
+            host.vouchers.codes.revoke(given[2].id)
+            host.give(found.id, "zoe")
+
+    report = reconcile(host, *[f"{code},{code}" for code in "ABCDE"], progress=change)
+    assert kinds(report) == ["recorded", "other_order", "revoked", "recorded", "recorded"]
 
 
 # --- a model: a plain dict of what is known of each code -------------------------------------------------------
@@ -480,5 +507,6 @@ def any_host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
         yield Host(storage, FixedClock())
 
 
-def test_any_files_agree_with_a_model(any_host: Host) -> None:
+def test_any_files_agree_with_a_model(any_host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_sizes(monkeypatch, 2, 5)
     check_against_a_model(any_host)
