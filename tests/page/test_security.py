@@ -148,26 +148,22 @@ def test_what_is_said_after_a_change_is_not_taken_from_the_address(visitor: Visi
     assert "The list was deleted." in visitor.text("/?done=deleted")
 
 
-@pytest.mark.parametrize("path", ["/", "/lists/1/uploads", "/lists/1/audit", "/delivery", "/campaign"])
-@pytest.mark.parametrize("cursor", ["x", "1", "..", "eyJhIjoxfQ==", "<script>", "é", "\x00", "a" * 5_000])
-def test_a_cursor_that_was_tampered_with_leads_to_the_first_page(
-    visitor: Visitor, path: str, cursor: str
-) -> None:
-    answer = visitor.get(path, params={"after": cursor})
-
-    assert (answer.status_code, answer.headers.get("location")) == (303, path)
+def test_a_cursor_that_was_tampered_with_leads_to_the_first_page(visitor: Visitor) -> None:
+    cursors = ["x", "1", "..", "eyJhIjoxfQ==", "<script>", "é", "\x00", "a" * 5_000]
+    for path in ("/", "/lists/1/uploads", "/lists/1/audit", "/delivery", "/campaign"):
+        for cursor in cursors:
+            answer = visitor.get(path, params={"after": cursor})
+            assert (answer.status_code, answer.headers.get("location")) == (303, path), (path, cursor)
 
 
-@pytest.mark.parametrize(
-    "path", ["/lists/{}", "/lists/{}/uploads", "/uploads/{}", "/lists/{}/codes", "/lists/{}/confirm/archive"]
-)
-@pytest.mark.parametrize("place", ["999", "x", "-1", "%00", "%ff", "1%0a", "9" * 300, "<script>"])
-def test_an_address_of_nothing_is_answered_in_words(visitor: Visitor, path: str, place: str) -> None:
-    answer = visitor.get(path.format(place))
-
-    assert answer.status_code in {404, 422}
-    assert "<script>alert" not in answer.text
-    assert "<h1>" in answer.text
+def test_an_address_of_nothing_is_answered_in_words(visitor: Visitor) -> None:
+    tabs = ("", "/uploads", "/codes", "/reservations", "/confirm/archive")
+    for path in (*(f"/lists/{{}}{tab}" for tab in tabs), "/uploads/{}", "/reconcile/{}"):
+        for place in ("999", "x", "-1", "%00", "%ff", "1%0a", "9" * 300, "<script>"):
+            answer = visitor.get(path.format(place))
+            assert answer.status_code in {404, 422}, (path, place)
+            assert "<script>alert" not in answer.text
+            assert "<h1>" in answer.text
 
 
 def test_markup_is_never_executed(visitor: Visitor, vouchers: PartnerVouchers) -> None:
