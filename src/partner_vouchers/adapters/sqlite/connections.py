@@ -42,7 +42,6 @@ class Connections:
         writers: the queue of the writers of this process, so that they do not fight for SQLite's lock.
         writing: the connection of the transaction that writes. An owner of the lock who finds one here follows one
             whose end was never run, and closes it.
-        shared_by: how many calls shared the last commit that could be shared.
         generation: how many forks lie behind.
     """
 
@@ -53,7 +52,6 @@ class Connections:
         self.timeout = timeout
         self.writers: QueueLock = QueueLock()
         self.writing: Connection | None = None
-        self.shared_by = 1
         self.generation: int = 0
         self._synchronous = synchronous
         self._prepare = prepare

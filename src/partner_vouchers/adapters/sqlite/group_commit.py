@@ -34,9 +34,6 @@ Work = Callable[[SQLiteTransaction], T]
 _LEAD_SECONDS = 0.004
 """How long a leader begins to run the work of others."""
 
-_GATHER_SECONDS = 0.0005
-"""How long a leader waits for calls to come again that shared the commit before."""
-
 _LOOK_AGAIN = 0.00005
 _COMMIT = ("COMMIT",)
 
@@ -174,25 +171,20 @@ class SharedWrite(WriteContext, Generic[T]):
     def _do_commit(self) -> None:
         # Signals are handled in the main thread, and belong to its own call.
         if (
-            self._pool.shared_by > 1 or (self._call.after and _next_call(self._call) is not None)
-        ) and threading.get_ident() != threading.main_thread().ident:
+            self._call.after
+            and _next_call(self._call) is not None
+            and threading.get_ident() != threading.main_thread().ident
+        ):
             self._require_this_process()
             self._is_deferred = True
         else:
             super()._do_commit()
 
     def _run_others(self, batch: _Batch, connection: Connection) -> list[_Call[Any]]:
-        pool = self._pool
         members: list[_Call[Any]] = []
-        started = time.perf_counter()
+        until = time.perf_counter() + _LEAD_SECONDS
         last: Place = batch.leader
-        while (now := time.perf_counter()) - started < _LEAD_SECONDS:
-            call = _next_call(last)
-            if call is None:
-                if len(members) + 1 >= pool.shared_by or now - started > _GATHER_SECONDS:
-                    break
-                time.sleep(_LOOK_AGAIN)
-                continue
+        while time.perf_counter() < until and (call := _next_call(last)) is not None:
             last = call
             call.batch = batch
             # The thread of the call looks for a batch after it has given up.
@@ -203,7 +195,6 @@ class SharedWrite(WriteContext, Generic[T]):
             else:
                 call.batch = None
                 break
-        pool.shared_by = len(members) + 1
         return members
 
     def _run_one(self, call: _Call[Any], connection: Connection) -> bool:
