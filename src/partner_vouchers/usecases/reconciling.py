@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
 from itertools import compress
 from operator import not_
-from typing import Any, BinaryIO, NamedTuple, TypeVar, TypeVarTuple
+from typing import BinaryIO, TypeVar, TypeVarTuple
 
 from attrs import evolve, field, frozen
 
@@ -20,19 +20,13 @@ from partner_vouchers.csvfile.refusals import FileRefused
 from partner_vouchers.csvfile.streams import CodeSource, open_source, source_filename
 from partner_vouchers.domain.arguments import require_callable
 from partner_vouchers.domain.reconciliation import (
-    ERROR_KINDS,
     FIRST_USE,
-    ReconciledRow,
     ReconciliationReport,
     RowKind,
-    alarm,
     changes_nothing,
-    read_amount,
-    read_cells,
-    reconciled,
 )
-from partner_vouchers.domain.redemption import Entry, EntryState, Redemption
-from partner_vouchers.domain.text import MAX_TEXT, require_name
+from partner_vouchers.domain.redemption import Entry, EntryState
+from partner_vouchers.domain.text import require_name
 from partner_vouchers.domain.uploads import MAX_ROWS, FileFault, require_uploader, size_limit, too_large
 from partner_vouchers.errors import (
     HostTransactionError,
@@ -45,7 +39,7 @@ from partner_vouchers.errors import (
 from partner_vouchers.ports import Transaction, Uses
 from partner_vouchers.usecases.importing import OnProgress, UploadProgress
 from partner_vouchers.usecases.limiting import end_run_out
-from partner_vouchers.usecases.stock import notify_falling_stock
+from partner_vouchers.usecases.reconciled_rows import CommonRows, RowBatch, RowSpan
 from partner_vouchers.usecases.wiring import Wiring, require_list
 
 T = TypeVar("T")
@@ -59,80 +53,6 @@ _PAUSE_SECONDS = 0.0007
 _SMALLEST, _FIRST, _LARGEST = 400, 1_000, 5_000
 _SPAN = 50_000
 """How many rows are looked up at once."""
-_KEPT = 300
-
-
-class _Span:
-    """Rows of a file whose codes are looked up together.
-
-    Attributes:
-        rows: the rows, as text.
-        redeemed_at: when their codes were used.
-        order_ids: in which orders, or None.
-        faults: why rows cannot be read, by index.
-        places: where the entries of their codes are; see `ports.Redemptions.places`.
-    """
-
-    def __init__(self, rows: RedemptionRows, zone: tzinfo, now: datetime) -> None:
-        _, codes, redeemed_at, order_ids, amounts, surplus = rows
-        self.rows = rows
-        self.redeemed_at, self.order_ids, self.faults = read_cells(
-            codes, redeemed_at, order_ids, amounts, zone, now
-        )
-        for index in compress(range(len(surplus)), surplus):
-            self.faults[index] = "the row has more columns than the first row names"
-        self.places: dict[str, int | None] = {}
-
-    def look_up(self, tx: Transaction, partner: str | None, list_id: str | None) -> None:
-        """Find the places of the codes."""
-        codes: Iterable[str] = self.rows.codes
-        if self.faults:
-            codes = (code for index, code in enumerate(codes) if index not in self.faults)
-        self.places = tx.redemptions.places(list(dict.fromkeys(codes)), partner, list_id)
-
-    def split(self) -> tuple[_Common, list[int]]:
-        """Return the rows whose code has one place and is in no other row, and the indexes of all others."""
-        codes, faults = self.rows.codes, self.faults
-        places = [self.places.get(code) or 0 for code in codes]
-        indexes, others = list(range(len(codes))), list[int]()
-        if 0 in places or len(self.places) < len(codes):
-            times = Counter(codes)
-            is_common = [
-                place > 0 and times[code] == 1 and index not in faults
-                for index, (code, place) in enumerate(zip(codes, places, strict=True))
-            ]
-            others = [index for index in indexes if not is_common[index]]
-            indexes = list(compress(indexes, is_common))
-        indexes.sort(key=places.__getitem__)
-        columns: tuple[list[Any], ...] = (
-            places,
-            self.rows.lines,
-            codes,
-            self.order_ids,
-            self.redeemed_at,
-            self.rows.amounts,
-        )
-        return _Common(indexes, *(list(map(column.__getitem__, indexes)) for column in columns)), others
-
-
-class _Common(NamedTuple):
-    """Rows whose code has one place, as columns in the order of the places, in which a storage writes them fastest."""
-
-    indexes: list[int]
-    places: list[int]
-    lines: list[int]
-    codes: list[str]
-    order_ids: list[str | None]
-    redeemed_at: list[datetime]
-    amounts: list[str]
-
-    def part(self, start: int, count: int) -> _Common:
-        """Return some rows in a row."""
-        return _Common._make(column[start : start + count] for column in self)
-
-    def only(self, wanted: Sequence[bool]) -> _Common:
-        """Return the rows that are wanted."""
-        return _Common._make(list(compress(column, wanted)) for column in self)
 
 
 @frozen
@@ -276,7 +196,7 @@ class Reconciliation:
                     ]
                 )
                 rows_before += count - len(rows.lines)
-            span = _Span(rows, self.zone, self.wiring.now())
+            span = RowSpan(rows, self.zone, self.wiring.now())
             self.wiring.read(span.look_up, self.partner, self.list_id)
             for saved, taken in self._take(report, span, slices):
                 report = saved
@@ -302,7 +222,7 @@ class Reconciliation:
             yield span
 
     def _take(
-        self, report: ReconciliationReport, span: _Span, slices: _SliceSize
+        self, report: ReconciliationReport, span: RowSpan, slices: _SliceSize
     ) -> Iterator[tuple[ReconciliationReport, int]]:
         """Reconcile a span in short transactions; yield the report and the number of rows after each."""
         common, others = span.split()
@@ -331,7 +251,7 @@ class Reconciliation:
         return done
 
     def _take_common(
-        self, tx: Transaction, report: ReconciliationReport, some: _Common
+        self, tx: Transaction, report: ReconciliationReport, some: CommonRows
     ) -> tuple[ReconciliationReport, list[int]]:
         """Reconcile what most rows say: a code that a user has was used, or is known to be.
 
@@ -362,12 +282,12 @@ class Reconciliation:
         return self._save(tx, report, counts), left
 
     def _decide(
-        self, tx: Transaction, report: ReconciliationReport, span: _Span, indexes: Sequence[int]
+        self, tx: Transaction, report: ReconciliationReport, span: RowSpan, indexes: Sequence[int]
     ) -> ReconciliationReport:
         """Reconcile rows of any kind."""
         now = self.wiring.now()
         self._keep_lease(tx, report, now)
-        rows = _Batch(self, report, span, now)
+        rows = RowBatch(span, self.partner, self.list_id, report.id, now)
         codes = [span.rows.codes[index] for index in indexes if index not in span.faults]
         codes = [code for code in dict.fromkeys(codes) if code in span.places]
         entries = self._entries(tx, codes, now) if codes else {}
@@ -421,104 +341,6 @@ class Reconciliation:
         return finished
 
 
-class _Batch:
-    """What the rows of one transaction change.
-
-    Attributes:
-        rows: the rows, with what became of them.
-    """
-
-    def __init__(self, run: Reconciliation, report: ReconciliationReport, span: _Span, now: datetime) -> None:
-        self.rows: list[ReconciledRow] = []
-        self._run = run
-        self._report = report
-        self._span = span
-        self._now = now
-        self._new: dict[tuple[str, int], Redemption] = {}
-        self._completed: dict[tuple[str, int], Redemption] = {}
-        self._leaked: list[tuple[Entry, int]] = []
-
-    def add(self, index: int, entries: dict[str, list[Entry]]) -> None:
-        """Decide what becomes of a row; the entries of its code follow what it changes."""
-        fault = self._span.faults.get(index)
-        if fault is not None:
-            self._keep(index, RowKind.MALFORMED, None, fault)
-            return
-        code = self._span.rows.codes[index]
-        found = entries.get(code, ())
-        kind, entry = reconciled(
-            found, self._span.order_ids[index], partner=self._run.partner, list_id=self._run.list_id
-        )
-        if entry is None:
-            self._keep(index, kind, None, None)
-            return
-        changed = self._change(kind, entry, index)
-        if changed is not None:
-            entries[code] = [changed if each.id == changed.id else each for each in found]
-        self._keep(index, kind, None if entry.user_id is None else entry.id, None)
-
-    def _change(self, kind: RowKind, entry: Entry, index: int) -> Entry | None:
-        """Return the entry as the row changes it, or None where it does not."""
-        span = self._span
-        order_id = span.order_ids[index]
-        if kind is RowKind.RECORDED:
-            amount = read_amount(span.rows.amounts[index])
-            new = entry.redeemed(span.rows.codes[index], order_id, span.redeemed_at[index], amount, self._now)
-            self._new[entry.id, new.number] = new
-            return evolve(entry, redemptions=(*entry.redemptions, new))
-        known = entry.redemption
-        if kind is RowKind.KNOWN_ALREADY and known is not None and known.order_id is None and order_id:
-            completed = evolve(known, order_id=order_id)
-            key = (entry.id, known.number)
-            (self._new if key in self._new else self._completed)[key] = completed
-            return evolve(entry, redemptions=(*entry.redemptions[:-1], completed))
-        if kind is RowKind.NEVER_DISTRIBUTED and entry.state is EntryState.AVAILABLE:
-            self._leaked.append((entry, index))
-            return evolve(entry, state=EntryState.RETIRED)
-        return None
-
-    def _keep(self, index: int, kind: RowKind, assignment_id: str | None, fault: str | None) -> None:
-        texts = self._span.rows
-        at, order_id, amount = "", "", ""
-        if kind in ERROR_KINDS:
-            at = _shortened(texts.redeemed_at[index], _KEPT)
-            order_id = _shortened(texts.order_ids[index], _KEPT)
-            amount = _shortened(texts.amounts[index], _KEPT)
-        code = _shortened(texts.codes[index], MAX_TEXT)
-        self.rows.append(
-            ReconciledRow(texts.lines[index], kind, code, at, order_id, amount, assignment_id, fault)
-        )
-
-    def store(self, tx: Transaction) -> None:
-        """Store the rows, and what they change."""
-        tx.reports.add_rows(self._report.id, self.rows)
-        if self._new:
-            tx.redemptions.add(list(self._new.values()))
-        if self._completed:
-            tx.redemptions.set_order(list(self._completed.values()))
-        if not self._leaked:
-            return
-        tx.redemptions.retire([entry for entry, _ in self._leaked])
-        span, report_id = self._span, self._report.id
-        tx.outbox.append(
-            [
-                alarm(
-                    entry,
-                    span.rows.codes[at],
-                    span.order_ids[at],
-                    span.redeemed_at[at],
-                    report_id,
-                    self._now,
-                )
-                for entry, at in self._leaked
-            ]
-        )
-        for list_id in dict.fromkeys(entry.list_id for entry, _ in self._leaked):
-            voucher_list = require_list(tx, list_id)
-            counts = tx.codes.counts(list_id)
-            notify_falling_stock(tx, voucher_list, voucher_list.notified, counts, self._now)
-
-
 class _SliceSize:
     """How many rows fit into one short transaction, learned from those before."""
 
@@ -529,10 +351,6 @@ class _SliceSize:
         fitting = self.count * _TARGET_SECONDS / max(seconds, 1e-4)
         # Growing slowly and shrinking at once keeps the longest ones rare.
         self.count = int(max(_SMALLEST, min(_LARGEST, fitting, self.count * 1.5)))
-
-
-def _shortened(cell: str, most: int) -> str:
-    return cell if len(cell) <= most else cell[:most] + "…"
 
 
 def _require_zone(zone: object) -> tzinfo:
