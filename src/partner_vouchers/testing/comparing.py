@@ -78,7 +78,11 @@ def require_as_modelled(vouchers: PartnerVouchers, storage: Storage, model: Mode
             linked = [link.list_id for link, _ in tx.campaigns.of_campaign(campaign_id)]
             assert linked == [link.list_id for link in model.lists_of(campaign_id)]
         for user_id in {given.user_id for given in model.given}:
-            _require_user(tx, user_id, model)
+            mine = [given.id for given in model.given if given.user_id == user_id]
+            assert sorted(each.id for each in tx.assignments.of_user(user_id)) == sorted(mine)
+        # Each was the latest once.
+        for given in model.given[-1:]:
+            assert given.id in {holder.id for holder in tx.assignments.of_code(given.code.code)}
         assert tx.keys.get("key-lost") is None
 
 
@@ -122,13 +126,6 @@ def _require_codes(tx: Transaction, list_id: str, model: Model, shown: Shown) ->
         assert {each.id for each in opened if each.at(model.now).state is ReservationState.OPEN} == {
             key for key, each in model.reservations.items() if each.is_open and each.code.list_id == list_id
         }
-
-
-def _require_user(tx: Transaction, user_id: str, model: Model) -> None:
-    mine = [given for given in model.given if given.user_id == user_id]
-    assert sorted(each.id for each in tx.assignments.of_user(user_id)) == sorted(each.id for each in mine)
-    for each in mine:
-        assert each.id in {holder.id for holder in tx.assignments.of_code(each.code.code)}
 
 
 def _require_one_event_for_each_assignment(entries: list[OutboxEntry], model: Model) -> None:

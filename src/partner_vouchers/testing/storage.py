@@ -52,7 +52,7 @@ class StorageContract(
     def test_any_sequence_of_operations(self) -> None:
         """Run `StorageMachine`; a Hypothesis profile with more examples makes it search longer."""
         unhurried = settings(
-            max_examples=max(10, settings().max_examples // 5),
+            max_examples=max(6, settings().max_examples // 8),
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

@@ -105,25 +105,11 @@ def code_that_is_only_looked_for_in_what_was_stored_before(
 
 
 def _from_the_start(page: Any) -> Any:
-    def from_the_start_behind_a_text_that_is_no_id(self: Any, *asked: Any) -> Any:
+    def from_the_start_behind_a_string_that_is_no_id(self: Any, *asked: Any) -> Any:
         *of, after, limit = asked
         return page(self, *of, None if after is None or not after.isdecimal() else after, limit)
 
-    return from_the_start_behind_a_text_that_is_no_id
-
-
-EDGES += [
-    Fault(
-        f"{name} that begin anew behind a text that is no id",
-        "test_nothing_comes_after_a_string_that_is_no_id",
-        ((owner, method, _from_the_start(getattr(owner, method))),),
-    )
-    for name, owner, method in (
-        ("codes", codes.Codes, "remaining"),
-        ("assignments", codes.Assignments, "of_list"),
-        ("uploads", records.Uploads, "find"),
-    )
-]
+    return from_the_start_behind_a_string_that_is_no_id
 
 
 def _from_the_last_id(page: Any) -> Any:
@@ -144,49 +130,25 @@ def _from_the_last_number(page: Any) -> Any:
     return from_the_last_entry_of_the_page_before
 
 
+_NO_ID = "test_nothing_comes_after_a_string_that_is_no_id"
+_LEFT = "test_remaining_codes_are_paged_in_the_order_in_which_they_go_out"
+_GIVEN = "test_a_lists_assignments_are_paged_in_the_order_of_their_codes"
+_UPLOADS = "test_uploads_are_paged_from_the_newest_and_run_from_the_oldest"
+_EVENTS = "test_the_outbox_is_read_in_the_order_of_commits"
+_FAULTS = "test_refused_rows_are_kept_in_the_order_of_their_lines"
+_PAGES = [
+    ("codes from the start behind a string that is no id", _NO_ID, codes.Codes, "remaining", _from_the_start),
+    ("assignments from the start likewise", _NO_ID, codes.Assignments, "of_list", _from_the_start),
+    ("uploads from the start likewise", _NO_ID, records.Uploads, "find", _from_the_start),
+    ("codes on two pages", _LEFT, codes.Codes, "remaining", _from_the_last_id),
+    ("assignments on two pages", _GIVEN, codes.Assignments, "of_list", _from_the_last_id),
+    ("uploads on two pages", _UPLOADS, records.Uploads, "find", _from_the_last_id),
+    ("events on two pages", _EVENTS, records.Outbox, "read", _from_the_last_number),
+    ("refused rows on two pages", _FAULTS, records.Uploads, "faults", _from_the_last_number),
+]
 EDGES += [
-    Fault(
-        f"{name} that are on two pages, without an end",
-        named_test,
-        ((owner, method, sabotage(getattr(owner, method))),),
-    )
-    for name, owner, method, sabotage, named_test in (
-        (
-            "codes",
-            codes.Codes,
-            "remaining",
-            _from_the_last_id,
-            "test_remaining_codes_are_paged_in_the_order_in_which_they_go_out",
-        ),
-        (
-            "assignments",
-            codes.Assignments,
-            "of_list",
-            _from_the_last_id,
-            "test_a_lists_assignments_are_paged_in_the_order_of_their_codes",
-        ),
-        (
-            "uploads",
-            records.Uploads,
-            "find",
-            _from_the_last_id,
-            "test_uploads_are_paged_from_the_newest_and_run_from_the_oldest",
-        ),
-        (
-            "entries of the outbox",
-            records.Outbox,
-            "read",
-            _from_the_last_number,
-            "test_the_outbox_is_read_in_the_order_of_commits",
-        ),
-        (
-            "refused rows",
-            records.Uploads,
-            "faults",
-            _from_the_last_number,
-            "test_refused_rows_are_kept_in_the_order_of_their_lines",
-        ),
-    )
+    Fault(what, named_test, ((owner, method, sabotage(getattr(owner, method))),))
+    for what, named_test, owner, method, sabotage in _PAGES
 ]
 
 _remaining = codes.Codes.remaining
