@@ -18,8 +18,9 @@ from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.aio import AsyncPartnerVouchers
 from partner_vouchers.domain.assignment import Reward
-from partner_vouchers.observers import observe
+from partner_vouchers.observers import observe, require_observers
 from partner_vouchers.observers.opentelemetry import OpenTelemetryObserver
+from partner_vouchers.usecases.codes import CodesGroup
 from tests.benchmarks.figures import record
 from tests.benchmarks.measure import new_list, percentile, random_codes
 from tests.support.host import a_file
@@ -98,7 +99,7 @@ def test_what_observers_cost(tmp_path: Path) -> None:
             return reward
 
     plain, observed = Answers(), Answers()
-    observe(observed, "codes", [observer])
+    observe(observed, "codes", require_observers([observer]))
 
     def cpu(work: Callable[[], object]) -> float:
         begun = time.thread_time()
@@ -118,4 +119,4 @@ def test_what_observers_cost(tmp_path: Path) -> None:
     what = f"OpenTelemetry metrics: {observing * 1e6:.1f} µs"
     record("Hosts", what, 100 * observing / call, beside=beside, goal=5, unit="%")
     # Without observers nothing is wrapped: the methods are those of the class.
-    assert "assign" not in vars(PartnerVouchers(MemoryStorage()).codes)
+    assert type(PartnerVouchers(MemoryStorage()).codes) is CodesGroup

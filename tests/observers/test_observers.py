@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.request import urlopen
@@ -18,10 +20,12 @@ from prometheus_client import CollectorRegistry, start_http_server
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.aio import AsyncPartnerVouchers
 from partner_vouchers.errors import CodesExhausted, InvalidInput
 from partner_vouchers.observers import Call, Observer
 from partner_vouchers.observers.opentelemetry import OpenTelemetryObserver
 from partner_vouchers.observers.prometheus import PrometheusObserver
+from partner_vouchers.usecases.codes import CodesGroup
 from tests.support.ids import shown
 
 CODE = "PM500FF-2026-XYZ"
@@ -85,6 +89,27 @@ def test_calls_within_a_hosts_transaction_are_observed(tmp_path: Path) -> None:
     assert [call.name for call in recorder.calls] == ["partners.all", "partners.add"]
 
 
+def test_calls_of_an_asynchronous_host_are_observed() -> None:
+    recorder = Recorder()
+
+    async def work() -> None:
+        async with AsyncPartnerVouchers(MemoryStorage(), observers=[recorder]) as vouchers:
+            await vouchers.partners.add("Puma")
+            winter = await vouchers.lists.create(
+                partner="Puma", tag="winter", name="Winter", expires_at=datetime(2199, 1, 1, tzinfo=UTC)
+            )
+            assert [each async for each in vouchers.codes.assignments(winter.id)] == []
+            assert [piece async for piece in vouchers.codes.export(winter.id)]
+
+    asyncio.run(work())
+    assert [call.name for call in recorder.calls] == [
+        "partners.add",
+        "lists.create",
+        "codes.assignments",
+        "codes.export",
+    ]
+
+
 class Broken:
     def started(self, name: str) -> object:
         raise RuntimeError(CODE)
@@ -93,21 +118,30 @@ class Broken:
         raise RuntimeError(CODE)
 
 
-def test_an_observer_that_fails_is_logged_once_and_not_felt(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_observer_that_fails_is_logged_once_and_not_felt(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
     recorder = Recorder()
+    storage = SQLiteStorage(tmp_path / "vouchers.db")
     with caplog.at_level(logging.WARNING, "partner_vouchers.observers"):
-        vouchers = PartnerVouchers(MemoryStorage(), observers=[Broken(), recorder])
+        vouchers = PartnerVouchers(storage, observers=[Broken(), recorder])
         vouchers.partners.add("Puma")
-        vouchers.partners.add("Amazon")
+        vouchers.lists.find()
+        with closing(sqlite3.connect(tmp_path / "vouchers.db")) as connection:
+            for partner in ("Amazon", "Nykaa"):
+                vouchers.using(connection).partners.add(partner)
+    storage.close()
     assert [record.getMessage() for record in caplog.records] == [
         "the observer Broken failed with RuntimeError; this is logged once"
     ]
-    assert len(recorder.calls) == 2
+    assert len(recorder.calls) == 4
 
 
 def test_without_observers_nothing_is_wrapped() -> None:
     vouchers = PartnerVouchers(MemoryStorage())
-    assert "assign" not in vars(vouchers.codes)
+    assert type(vouchers.codes) is CodesGroup
+    PartnerVouchers(MemoryStorage(), observers=[Recorder()])
+    assert type(vouchers.codes) is CodesGroup
 
 
 @pytest.mark.parametrize("observers", [5, "observer", None, [object()], [Recorder]], ids=shown)

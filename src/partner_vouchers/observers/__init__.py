@@ -69,7 +69,7 @@ class Observer(Protocol):
 
 
 def require_observers(observers: object) -> tuple[Observer, ...]:
-    """Return observers.
+    """Return observers whose failures are logged once, and never felt.
 
     Raises:
         InvalidInput: it is no sequence of objects with `started` and `ended`.
@@ -84,21 +84,31 @@ def require_observers(observers: object) -> tuple[Observer, ...]:
                 field="observers",
                 reason=f"{type(each).__name__} has no methods started(name) and ended(token, call)",
             )
-    return tuple(observers)
+    return tuple(map(_Guarded, observers))
 
 
 def observe(group: object, name: str, observers: Sequence[Observer]) -> None:
     """Let observers see the public methods of a group of use cases.
 
     Args:
-        group: the group; its methods are replaced on this object alone.
+        group: the group; other groups of its class are left alone.
         name: the name of the group, such as `"codes"`.
-        observers: the observers to notify.
+        observers: what `require_observers` returned.
     """
-    guarded = [_Guarded(each) for each in observers]
-    for method_name, method in inspect.getmembers(group, inspect.ismethod):
-        if not method_name.startswith("_"):
-            setattr(group, method_name, _observed(method, f"{name}.{method_name}", guarded))
+    seen: Any = group
+    kind: Any = type(group)
+    seen.__class__ = _observed_class(kind, name)
+    seen._observers = observers
+
+
+@functools.cache
+def _observed_class(kind: Any, name: str) -> type:
+    methods = {
+        each: _observed(method, f"{name}.{each}")
+        for each, method in inspect.getmembers(kind, inspect.isfunction)
+        if not each.startswith("_")
+    }
+    return type(kind.__name__, (kind,), {**methods, "__doc__": kind.__doc__, "__module__": kind.__module__})
 
 
 _NONE: Mapping[str, int] = MappingProxyType({})
@@ -120,16 +130,15 @@ def counts_of(result: object) -> Mapping[str, int]:
     return {"events": delivered} if isinstance(delivered, int) else _NONE
 
 
-def _observed(method: Callable[..., Any], name: str, observers: Sequence[_Guarded]) -> Callable[..., Any]:
-    backwards = tuple(reversed(observers))
-
+def _observed(method: Callable[..., Any], name: str) -> Callable[..., Any]:
     @functools.wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        observers: Sequence[Observer] = self._observers
         tokens = [each.started(name) for each in observers]
         begun = time.perf_counter()
         outcome, counts = FAILED, _NONE
         try:
-            result = method(*args, **kwargs)
+            result = method(self, *args, **kwargs)
             outcome, counts = OK, counts_of(result)
             return result
         except PartnerVouchersError as error:
@@ -137,7 +146,7 @@ def _observed(method: Callable[..., Any], name: str, observers: Sequence[_Guarde
             raise
         finally:
             ended = Call(name, outcome, time.perf_counter() - begun, counts)
-            for each in backwards:
+            for each in reversed(observers):
                 each.ended(tokens.pop(), ended)
 
     return call
