@@ -10,7 +10,7 @@ from attrs import frozen
 
 from partner_vouchers.domain.arguments import require_bool, require_instance, require_seconds, require_whole
 from partner_vouchers.domain.delivery import RetryPolicy
-from partner_vouchers.domain.promo_events import HostEvent
+from partner_vouchers.domain.promo_events import HOST_EVENTS, HostEvent, VoucherRewarded
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import HostTransactionError, InvalidInput
 from partner_vouchers.ports import EventSink, Transaction
@@ -24,7 +24,6 @@ from partner_vouchers.usecases.delivery.dead_letters import (
 from partner_vouchers.usecases.delivery.relay import Relay
 from partner_vouchers.usecases.delivery.retention import remove_old_events
 from partner_vouchers.usecases.delivery.run import Deliverer
-from partner_vouchers.usecases.emitting import emit
 from partner_vouchers.usecases.expired_lists import announce_expired
 from partner_vouchers.usecases.paging import Page, require_limit
 from partner_vouchers.usecases.wiring import Wiring
@@ -126,7 +125,16 @@ class EventsGroup:
             ...     )
             ... )
         """
-        emit(self._wiring, event)
+        if isinstance(event, VoucherRewarded):
+            raise InvalidInput(
+                field="event",
+                reason="is written by codes.assign, once for each code; emit does not take a second one",
+            )
+        # A class derived from one of these would come back from the storage as another.
+        if type(event) not in HOST_EVENTS:
+            known = ", ".join(kind.__name__ for kind in HOST_EVENTS)
+            raise InvalidInput(field="event", reason=f"must be one of {known}, not {type(event).__name__}")
+        self._wiring.write(_store, event)
 
     def relay(
         self,
@@ -263,6 +271,11 @@ class EventsGroup:
             raise HostTransactionError(
                 reason="events are delivered once they are committed; deliver them outside the host's transaction"
             )
+
+
+def _store(tx: Transaction, event: HostEvent) -> None:
+    tx.outbox.append([event])
+    tx.commit()
 
 
 def _forget(tx: Transaction, sink: str) -> None:
