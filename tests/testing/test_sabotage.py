@@ -39,6 +39,7 @@ BY_A_TEST = [
 ]
 BY_THE_MACHINE = [fault for fault in IN_MEMORY if fault.named_test == THE_MACHINE]
 QUICKLY_FOUND = {
+    "archived codes still blocking",
     "count drift",
     "delivery that begins anew",
     "forgotten user whose codes are kept",

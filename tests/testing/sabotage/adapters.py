@@ -265,12 +265,12 @@ _import_codes = MemoryStorage.import_codes
 FAULTS += [
     Fault(
         "duplicate check that forgets paused lists",
-        "test_codes_of_other_lists_of_the_scope_are_refused_until_those_are_archived[Paused]",
+        THE_MACHINE,
         ((MemoryStorage, "import_codes", _counting(lambda state: state is State.ACTIVE)),),
     ),
     Fault(
         "archived codes still blocking",
-        "test_codes_of_other_lists_of_the_scope_are_refused_until_those_are_archived[Archived]",
+        THE_MACHINE,
         ((MemoryStorage, "import_codes", _counting(lambda state: True)),),
     ),
 ]
@@ -373,7 +373,7 @@ def next_event_that_never_becomes_due(
     return self.deferred_keys(sink, keys)
 
 
-@fault("test_an_event_in_flight_is_due_again_since_its_process_may_have_died", deliveries.Deliveries, "due")
+@fault("test_what_is_deferred_is_what_was_put_and_not_removed", deliveries.Deliveries, "due")
 def event_in_flight_that_is_never_sent_again(
     self: deliveries.Deliveries, sink: str, now: datetime, limit: int
 ) -> list[Deferred]:

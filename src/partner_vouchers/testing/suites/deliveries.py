@@ -154,15 +154,6 @@ class DeliverySuite(StorageHooks):
             tx.deliveries.remove("a", [1, 3])
             assert [row.position for row in tx.deliveries.due("a", LATER, 10)] == [2]
 
-    def test_an_event_in_flight_is_due_again_since_its_process_may_have_died(self, storage: Storage) -> None:
-        row = evolve(deferred(1), state=DeliveryState.IN_FLIGHT)
-        with storage.begin() as tx:
-            tx.deliveries.put("a", [row])
-            tx.commit()
-        with storage.begin(write=False) as tx:
-            assert tx.deliveries.due("a", START, 10) == [row]
-            assert tx.deliveries.deferred_keys("a", KEYS) == {"user:ann"}
-
     def test_a_sink_is_forgotten_as_a_whole(self, storage: Storage) -> None:
         with storage.begin() as tx:
             for sink in ("a", "b"):

@@ -144,26 +144,6 @@ class ImportSuite(StorageHooks):
             (6, "D", Holder(new, 1)),
         ]
 
-    @pytest.mark.parametrize("state", [State.ACTIVE, State.PAUSED, State.ARCHIVED])
-    def test_codes_of_other_lists_of_the_scope_are_refused_until_those_are_archived(
-        self, storage: Storage, state: State
-    ) -> None:
-        old, new = self._two_lists(storage)
-        given = driver.assign(storage, "user-1", list_id=old)
-        driver.change(storage, old, state=state)
-        done = driver.upload(storage, new, ["A", "C", "B"])
-        if state is State.ARCHIVED:
-            assert (done.accepted, done.errors) == (3, {})
-            self._require_only(storage, new, "A", "C", "B")
-            again = driver.assign(storage, "user-2", list_id=new)
-            with storage.begin(write=False) as tx:
-                assert tx.assignments.of_code("A") == [given, again]
-            # The new list holds them now.
-            assert driver.upload(storage, new, ["A", "B"]).errors == {IN_LIST: 2}
-        else:
-            assert (done.accepted, done.errors) == (1, {IN_OTHER: 2})
-            self._require_only(storage, new, "C")
-
     def test_codes_beyond_the_capacity_of_the_list_are_refused_from_the_end(
         self, storage: Storage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
