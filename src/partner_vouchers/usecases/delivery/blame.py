@@ -130,7 +130,7 @@ class Blame:
     def _read_answer(self, batch: Batch, answer: Answer, now: datetime) -> bool:
         refused, taken = set[str](), False
         for place, entry in enumerate(batch.entries):
-            row = batch.row(entry)
+            row = batch.rows[entry.position]
             rejection = answer.rejections.get(entry.id)
             if row.key not in refused and rejection is None:
                 self._queue.acknowledge(batch, entry)
@@ -161,7 +161,7 @@ class Blame:
             self._unproven = [refusal for refusal in self._unproven if not refusal.by_failure]
         reason = answer.failure or ""
         for entry in batch.entries:
-            row = batch.row(entry)
+            row = batch.rows[entry.position]
             row = self._defer(row, now, row.failures + (not answer.sender_refused), reason)
             self.tally.not_taken += 1
             if alone is not None:

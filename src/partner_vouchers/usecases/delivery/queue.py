@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from partner_vouchers.domain.delivery import Deferred, DeliveryState, SinkProgress, batch_limit
 from partner_vouchers.domain.events import UnreadableEvent
@@ -31,26 +31,29 @@ class Batch:
     Attributes:
         number: grows with each call of a delivery run.
         entries: the events.
-        deferred: those of them that were deferred before, by position.
+        rows: how each of them is deferred, or would be, by position. One that could not be read when it was deferred
+            may have another key since then.
+        deferred: the positions of those that were deferred before.
     """
 
     number: int
     entries: Sequence[OutboxEntry]
-    deferred: dict[int, Deferred] = field(factory=dict)
+    rows: dict[int, Deferred]
+    deferred: Collection[int] = ()
 
     @property
     def is_new(self) -> bool:
         """Whether it has an event that the sink never refused."""
-        return any(not row.reason for row in map(self.row, self.entries))
+        return any(not self.rows[entry.position].reason for entry in self.entries)
 
     @property
     def keys(self) -> set[str]:
-        """The ordering keys of its events, as they are deferred: one that could not be read then has another now."""
-        return {self.row(entry).key for entry in self.entries}
+        """The ordering keys of its events."""
+        return {self.rows[entry.position].key for entry in self.entries}
 
-    def row(self, entry: OutboxEntry) -> Deferred:
-        """Return an event of the batch as it is deferred, or would be."""
-        return self.deferred.get(entry.position) or Deferred(entry.position, entry.id, key_of(entry))
+
+Item = tuple[Deferred, OutboxEntry]
+"""An event, and how it is deferred or would be."""
 
 
 @frozen
@@ -102,8 +105,8 @@ class Queue:
         self._reached = progress.position
         self._known: list[int] = []
         self._open: set[int] = set()
-        self._waiting: list[OutboxEntry] = []
-        self._behind: dict[str, deque[OutboxEntry]] = {}
+        self._waiting: list[Item] = []
+        self._behind: dict[str, deque[Item]] = {}
         self._behind_count = 0
         self._due: dict[int, tuple[Deferred, OutboxEntry | None]] = {}
         self._may_be_due: bool = True
@@ -145,14 +148,15 @@ class Queue:
         fresh = [entry for entry in read.entries if not self._base.is_settled(entry.position)]
         self._open.update(entry.position for entry in fresh)
         for entry in fresh:
-            line = None if self._in_order else self._behind.get(key_of(entry))
+            item = Deferred(entry.position, entry.id, key_of(entry)), entry
+            line = None if self._in_order else self._behind.get(item[0].key)
             if line is not None:
-                line.append(entry)
+                line.append(item)
                 self._behind_count += 1
                 continue
-            self._waiting.append(entry)
+            self._waiting.append(item)
             if not self._in_order:
-                self._behind[key_of(entry)] = deque()
+                self._behind[item[0].key] = deque()
         self._deferred_keys.update(read.deferred_keys)
         if read.due is not None:
             self._may_be_due = False
@@ -189,27 +193,24 @@ class Queue:
         fresh = [] if alone and suspect is None else self._fresh(now, limit if alone else limit - len(rows))
         if alone and fresh:
             rows = []
-        chosen = {row.position: row for row, _ in rows}
-        for position in chosen:
-            del self._due[position]
-        entries = sorted([*fresh, *(entry for _, entry in rows)], key=lambda entry: entry.position)
-        if not entries:
+        items = sorted([*fresh, *rows], key=lambda item: item[0].position)
+        if not items:
             return None
         self._calls += 1
-        batch = Batch(self._calls, entries, chosen)
+        deferred = {row.position: row for row, _ in rows}
+        for row in deferred.values():
+            del self._due[row.position]
+            self._put[row.position] = evolve(row, state=DeliveryState.IN_FLIGHT)
+        all_rows = {row.position: row for row, _ in items}
+        batch = Batch(self._calls, [entry for _, entry in items], all_rows, deferred.keys())
         self._busy_keys |= batch.keys
-        taken = {entry.position for entry in fresh}
-        self._waiting = [entry for entry in self._waiting if entry.position not in taken]
+        taken = all_rows.keys() - deferred.keys()
+        self._waiting = [item for item in self._waiting if item[0].position not in taken]
         self._sent = max([self._sent, *taken])
-        self._put.update(
-            (row.position, evolve(row, state=DeliveryState.IN_FLIGHT)) for row in chosen.values()
-        )
         return batch
 
-    def _due_rows(
-        self, now: datetime, limit: int, suspect: int | None, *, new_only: bool
-    ) -> list[tuple[Deferred, OutboxEntry]]:
-        found = list[tuple[Deferred, OutboxEntry]]()
+    def _due_rows(self, now: datetime, limit: int, suspect: int | None, *, new_only: bool) -> list[Item]:
+        found = list[Item]()
         for row, entry in list(self._due.values()):
             if entry is None or isinstance(entry.event, UnreadableEvent):
                 del self._due[row.position]
@@ -222,7 +223,7 @@ class Queue:
         if not spoiling:
             return found[:limit]
         # Those whose calls failed go by themselves, so that they spoil nothing for the others.
-        chosen = list[tuple[Deferred, OutboxEntry]]()
+        chosen = list[Item]()
         for row, entry in spoiling:
             limit_with = min(limit, batch_limit(self._batch_size, row.failures))
             if len(chosen) < limit_with:
@@ -230,18 +231,22 @@ class Queue:
                 limit = limit_with
         return chosen
 
-    def _fresh(self, now: datetime, limit: int) -> list[OutboxEntry]:
-        chosen, keys, kept = list[OutboxEntry](), set[str](), list[OutboxEntry]()
-        for entry in self._waiting:
-            key = key_of(entry)
-            if key in self._deferred_keys or isinstance(entry.event, UnreadableEvent):
-                self._set_aside(Deferred(entry.position, entry.id, key), entry, now)
-                self._set_aside_behind(key, now)
-            elif len(chosen) < limit and key not in self._busy_keys and (self._in_order or key not in keys):
-                chosen.append(entry)
-                keys.add(key)
+    def _fresh(self, now: datetime, limit: int) -> list[Item]:
+        chosen, keys, kept = list[Item](), set[str](), list[Item]()
+        for item in self._waiting:
+            row, entry = item
+            if row.key in self._deferred_keys or isinstance(entry.event, UnreadableEvent):
+                self._set_aside(row, entry, now)
+                self._set_aside_behind(row.key, now)
+            elif (
+                len(chosen) < limit
+                and row.key not in self._busy_keys
+                and (self._in_order or row.key not in keys)
+            ):
+                chosen.append(item)
+                keys.add(row.key)
             else:
-                kept.append(entry)
+                kept.append(item)
         full = self._behind_count >= _MOST_BEHIND and self._reached < self._target
         if full and _CROWDED * len(chosen) < limit:
             # A few users with very many events must not keep the others out of sight.
@@ -253,8 +258,8 @@ class Queue:
     def _set_aside_behind(self, key: str, now: datetime) -> None:
         line = self._behind.pop(key, ())
         self._behind_count -= len(line)
-        for entry in line:
-            self._set_aside(Deferred(entry.position, entry.id, key), entry, now)
+        for row, entry in line:
+            self._set_aside(row, entry, now)
 
     def _set_aside(self, row: Deferred, entry: OutboxEntry | None, now: datetime) -> None:
         """Defer an event that is not sent: behind another of its key, or because nothing can be sent."""
@@ -284,24 +289,25 @@ class Queue:
         """Take note that the call of a batch has ended."""
         keys = batch.keys
         self._busy_keys -= keys
-        self._move_up(entry for entry in batch.entries if entry.position not in batch.deferred)
+        self._move_up(batch, batch.entries)
         # A deferred event behind one that was in flight may have been passed over.
         self._may_be_due |= not keys.isdisjoint(self._deferred_keys)
 
-    def _move_up(self, sent: Iterable[OutboxEntry]) -> None:
+    def _move_up(self, batch: Batch, ended: Iterable[OutboxEntry]) -> None:
         """Let the next events of the keys of fresh ones be sent."""
-        for entry in sent:
-            line = self._behind.get(key_of(entry))
+        for entry in ended:
+            key = batch.rows[entry.position].key
+            line = None if entry.position in batch.deferred else self._behind.get(key)
             if line:
                 self._waiting.append(line.popleft())
                 self._behind_count -= 1
             elif line is not None:
-                del self._behind[key_of(entry)]
+                del self._behind[key]
 
     def acknowledge(self, batch: Batch, entry: OutboxEntry) -> None:
         """Take note that the sink took an event."""
         self._open.discard(entry.position)
-        key = batch.row(entry).key
+        key = batch.rows[entry.position].key
         if entry.position in batch.deferred:
             self._put.pop(entry.position, None)
             self._removed.add(entry.position)
@@ -322,20 +328,20 @@ class Queue:
         """
         kept, waiting = list[OutboxEntry](), set[str]()
         for entry in batch.entries:
-            key = key_of(entry)
+            row = batch.rows[entry.position]
             if entry.position in cancelled:
                 self.acknowledge(batch, entry)
-            elif entry.position in uncertain or key in waiting:
-                due = None if key in waiting else retry_at
-                self.defer(evolve(batch.row(entry), state=DeliveryState.DEFERRED, retry_at=due))
-                waiting.add(key)
+            elif entry.position in uncertain or row.key in waiting:
+                due = None if row.key in waiting else retry_at
+                self.defer(evolve(row, state=DeliveryState.DEFERRED, retry_at=due))
+                waiting.add(row.key)
             else:
                 kept.append(entry)
         if len(kept) < len(batch.entries):
-            keys = {key_of(entry) for entry in kept}
-            left = [entry for entry in batch.entries if key_of(entry) not in keys]
-            self._busy_keys.difference_update(map(key_of, left))
-            self._move_up(entry for entry in left if entry.position not in batch.deferred)
+            keys = {batch.rows[entry.position].key for entry in kept}
+            left = [entry for entry in batch.entries if batch.rows[entry.position].key not in keys]
+            self._busy_keys.difference_update(batch.rows[entry.position].key for entry in left)
+            self._move_up(batch, left)
             self._may_be_due = True
         return evolve(batch, entries=kept)
 
