@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from partner_vouchers.testing import StorageContract, StorageMachine, UnsupportedHook
@@ -68,21 +67,7 @@ def each(faults: list[Any]) -> list[Any]:
     return found
 
 
-@pytest.fixture(autouse=True)
-def no_shrinking() -> Iterator[None]:
-    """A fault is to be found here, not explained."""
-    before = settings.get_current_profile_name()
-    settings.register_profile(
-        "no shrinking",
-        phases=[Phase.generate],
-        database=None,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-    )
-    settings.load_profile("no shrinking")
-    yield
-    settings.load_profile(before)
+pytestmark = pytest.mark.usefixtures("no_shrinking")
 
 
 def run_test(contract: StorageContract, named_test: str, place: Path) -> None:

@@ -17,6 +17,8 @@ from partner_vouchers.testing import EventSinkContract, RecordingSink
 from partner_vouchers.testing.sinks import SECRET_CODE
 from tests.testing.test_fakes import TestFailingSink as WithFailingSink
 
+pytestmark = pytest.mark.usefixtures("no_shrinking")
+
 PASSCODE = "c0ffee-passcode"
 
 
