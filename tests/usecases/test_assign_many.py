@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from partner_vouchers import RepeatPolicy, Status
+from partner_vouchers.domain.assignment import BatchOutcome
 from partner_vouchers.domain.events import StockExhausted
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import (
@@ -164,6 +165,45 @@ def test_the_empty_outcome_of_a_key_is_kept(host: Host) -> None:
         outcome = codes.assign_many(["ann"], list_id=found.id, idempotency_key="k", partial=True)
         assert (outcome.rewards, outcome.unserved) == ((), ("ann",))
         host.upload(found.id, "A", force=True)
+
+
+@pytest.mark.every_storage
+def test_a_replay_knows_whom_it_served_after_a_user_was_forgotten(host: Host) -> None:
+    found = host.a_list("A", "B", "C")
+    users = ["ann", "ben", "cleo", "dora"]
+
+    def ask() -> BatchOutcome:
+        return host.vouchers.codes.assign_many(users, list_id=found.id, idempotency_key="k", partial=True)
+
+    first = ask()
+    host.vouchers.codes.forget_user("ben")
+    again = ask()
+    assert [each.code for each in again.rewards] == ["A", "B", "C"]
+    assert [(each.user_id, each.reason) for each in again.unserved] == [("dora", "codes_exhausted")]
+    host.vouchers.codes.revoke(first.rewards[0].id)
+    host.vouchers.codes.revoke(first.rewards[1].id)
+    assert [(each.user_id, each.reason) for each in ask().unserved] == [
+        ("ann", "assignment_revoked"),
+        ("ben", "assignment_revoked"),
+        ("dora", "codes_exhausted"),
+    ]
+
+
+def test_a_key_of_the_version_before_knows_the_served_users_only(host: Host) -> None:
+    found = host.a_list("A", "B", "C")
+    users = ["ann", "ben", "cleo"]
+
+    def ask() -> BatchOutcome:
+        return host.vouchers.codes.assign_many(users, list_id=found.id, idempotency_key="k", partial=True)
+
+    served = [each.id for each in ask().rewards]
+    with host.storage.begin() as tx:
+        known = tx.keys.get("k")
+        assert known is not None
+        tx.keys.put("old", known[0], [served[0], served[2]])
+        tx.commit()
+    again = host.vouchers.codes.assign_many(users, list_id=found.id, idempotency_key="old", partial=True)
+    assert ([each.user_id for each in again.rewards], again.unserved) == (["ann", "cleo"], ("ben",))
 
 
 # --- eligibility and bad input -------------------------------------------------------------------------------

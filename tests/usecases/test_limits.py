@@ -150,6 +150,18 @@ def test_a_batch_is_served_in_order_as_far_as_the_limits_go(campaign: Host) -> N
         campaign.vouchers.codes.assign_many(["eve"], campaign_id=CAMPAIGN)
 
 
+def test_a_batch_names_the_limit_that_refuses_the_next_code(campaign: Host) -> None:
+    day = Limit(1, per="campaign", period="day", zone="UTC")
+    campaign.vouchers.campaigns.set_limits(CAMPAIGN, [Limit(2, per="campaign"), day])
+    for asked, served in ((["ann", "ben", "cleo"], 1), (["dora", "eve", "finn"], 0)):
+        outcome = campaign.vouchers.codes.assign_many(asked, campaign_id=CAMPAIGN, partial=True)
+        assert len(outcome.rewards) == served
+        for each in outcome.unserved:
+            assert isinstance(each.error, LimitReached)
+            assert (each.error.period, each.error.used) == ("day", 1)
+            assert each.error.frees_at is not None
+
+
 def test_whom_no_list_serves_leaves_the_room_to_the_next(host: Host) -> None:
     vouchers = Host(
         host.storage, host.clock, eligibility={"gold": lambda user: bool(user.get("gold"))}

@@ -14,7 +14,7 @@ from partner_vouchers.domain.assignment import (
     Unserved,
     no_code,
 )
-from partner_vouchers.errors import NoCodeAvailable
+from partner_vouchers.errors import LimitReached, NoCodeAvailable
 from partner_vouchers.ports import Holding
 from partner_vouchers.ports.codes import NOTHING
 from partner_vouchers.usecases.assigning import Assigner, UserContext
@@ -22,6 +22,9 @@ from partner_vouchers.usecases.limiting import Limiter
 
 Asking = list[tuple[int, str]]
 """Users who ask, each with the place in the request."""
+
+UNSERVED = "!"
+"""With what those results of an idempotency key begin that say why a user was not served."""
 
 
 @define
@@ -65,6 +68,12 @@ class BatchAssigner(Assigner):
         rewards = tuple(self._rewards[index] for index in sorted(self._rewards))
         return BatchOutcome(rewards, tuple(self._unserved[index] for index in sorted(self._unserved)))
 
+    def results(self) -> list[str]:
+        """Return what the idempotency key keeps: for each place in the request its assignment, or why it has none."""
+        kept = {index: reward.id for index, reward in self._rewards.items()}
+        kept |= {index: f"{UNSERVED}{each.reason}" for index, each in self._unserved.items()}
+        return [kept[index] for index in sorted(kept)]
+
     def _serve_part(self, asking: Asking, limiter: Limiter | None) -> None:
         """Serve users of whom each is there once, in order, within the limits."""
         if limiter is None:
@@ -75,13 +84,17 @@ class BatchAssigner(Assigner):
             if user_id in refused:
                 self._refuse(index, user_id, refused[user_id])
         asking = [(index, user_id) for index, user_id in asking if user_id not in refused]
-        room, refusal = limiter.room(len(asking)) if asking else (0, None)
-        if refusal is None:
+        room, too_few = limiter.room(len(asking)) if asking else (0, None)
+        if too_few is None:
             limiter.count(self._serve_from_lists(asking))
             return
         # One after the other: whom no list serves leaves the room to the next.
+        refusal: LimitReached | None = None
         for index, user_id in asking:
-            if room > 0:
+            if room <= 0 and refusal is None:
+                # What refuses one more code now may be another limit than the one that refused them all together.
+                _, refusal = limiter.room(1)
+            if refusal is None:
                 served = self._serve_from_lists([(index, user_id)])
                 limiter.count(served)
                 room -= served

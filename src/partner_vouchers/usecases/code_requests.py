@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar, TypeVarTuple
 
 from partner_vouchers.domain.arguments import require_bool, require_each, require_mapping
 from partner_vouchers.domain.assignment import (
+    Assignment,
     BatchOutcome,
     Request,
     Reward,
@@ -22,15 +23,12 @@ from partner_vouchers.domain.text import require_own_id
 from partner_vouchers.errors import AssignmentRevoked, CampaignNotLinked, NoCodeAvailable
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.assigning import Assigner, UserContext
-from partner_vouchers.usecases.assigning_many import BatchAssigner
+from partner_vouchers.usecases.assigning_many import UNSERVED, BatchAssigner
 from partner_vouchers.usecases.revoking import require_not_revoked
 from partner_vouchers.usecases.wiring import Wiring
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
-
-_UNSERVED = "!"
-"""With what those results of an idempotency key begin that say why a user was not served."""
 
 
 class CodeRequests:
@@ -241,8 +239,7 @@ class CodeRequests:
                 # Nothing was taken that must be put back, and that a list is empty must not be lost.
                 tx.commit()
             raise outcome.unserved[0].error or NoCodeAvailable(campaign_id=request.campaign_id, lists=())
-        unserved = (f"{_UNSERVED}{each.reason}" for each in outcome.unserved)
-        assigner.remember(fingerprint, [*(reward.id for reward in outcome.rewards), *unserved])
+        assigner.remember(fingerprint, assigner.results())
         self._wiring.commit(tx)
         return outcome
 
@@ -269,18 +266,30 @@ def require_context(context: object) -> UserContext:
 
 
 def _replayed(tx: Transaction, users: Sequence[str], results: Sequence[str]) -> BatchOutcome:
-    known = tx.assignments.get_many([each for each in results if not each.startswith(_UNSERVED)])
-    reasons = (each.removeprefix(_UNSERVED) for each in results if each.startswith(_UNSERVED))
-    kept = [assignment for assignment in known if assignment.revoked_at is None]
-    served = Counter(assignment.user_id for assignment in kept)
-    revoked = Counter(assignment.user_id for assignment in known) - served
+    # By place, not by user: an assignment has another user id once its user was forgotten.
+    served = [each for each in results if not each.startswith(UNSERVED)]
+    known = {each.id: each for each in tx.assignments.get_many(served)}
+    if len(results) < len(users):
+        results = _by_place(users, [known[each] for each in served])
+    rewards: list[Reward] = []
     unserved: list[Unserved] = []
-    for user_id in users:
-        if served[user_id]:
-            served[user_id] -= 1
-        elif revoked[user_id]:
-            revoked[user_id] -= 1
+    for user_id, result in zip(users, results, strict=True):
+        given = known.get(result)
+        if given is None:
+            unserved.append(Unserved(user_id, result.removeprefix(UNSERVED)))
+        elif given.revoked_at is not None:
             unserved.append(Unserved(user_id, AssignmentRevoked.code))
         else:
-            unserved.append(Unserved(user_id, next(reasons, "")))
-    return BatchOutcome(tuple(Reward(assignment, replayed=True) for assignment in kept), tuple(unserved))
+            rewards.append(Reward(given, replayed=True))
+    return BatchOutcome(tuple(rewards), tuple(unserved))
+
+
+def _by_place(users: Sequence[str], given: Sequence[Assignment]) -> list[str]:
+    """Return results by place for a key of the version before, which has those of the served users alone."""
+    left, asked = deque(given), set(users)
+    return [
+        left.popleft().id
+        if left and (left[0].user_id == user_id or left[0].user_id not in asked)
+        else UNSERVED
+        for user_id in users
+    ]
