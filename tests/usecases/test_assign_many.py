@@ -200,7 +200,7 @@ def test_a_key_of_the_version_before_knows_the_served_users_only(host: Host) -> 
     with host.storage.begin() as tx:
         known = tx.keys.get("k")
         assert known is not None
-        tx.keys.put("old", known[0], [served[0], served[2]])
+        tx.keys.put("old", known[0], (served[0], served[2]))
         tx.commit()
     again = host.vouchers.codes.assign_many(users, list_id=found.id, idempotency_key="old", partial=True)
     assert ([each.user_id for each in again.rewards], again.unserved) == (["ann", "cleo"], ("ben",))
