@@ -43,9 +43,10 @@ class RowSpan:
     def __init__(self, rows: RedemptionRows, zone: tzinfo, now: datetime) -> None:
         _, codes, redeemed_at, order_ids, amounts, surplus = rows
         self.rows = rows
-        self.redeemed_at, self.order_ids, self.faults = read_cells(
-            codes, redeemed_at, order_ids, amounts, zone, now
-        )
+        cells = read_cells(codes, redeemed_at, order_ids, amounts, zone, now)
+        self.redeemed_at: list[datetime] = cells.redeemed_at
+        self.order_ids: list[str | None] = cells.order_ids
+        self.faults: dict[int, str] = cells.faults
         for index in compress(range(len(surplus)), surplus):
             self.faults[index] = "the row has more columns than the first row names"
         self.places: dict[str, int | None] = {}

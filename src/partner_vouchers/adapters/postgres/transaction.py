@@ -30,12 +30,12 @@ class PostgresTransaction(SqlTransaction[Session]):
         self.shared: Shared = shared
         self._last_taken: dict[int, int] = {}
 
-    assignments = Part(PostgresAssignments)
-    revocations = Part(PostgresRevocations)
-    reservations = Part(PostgresReservations)
-    limits = Part(PostgresLimits)
-    outbox = Part(PostgresOutbox)
-    redemptions = Part(PostgresRedemptions)
+    assignments: Part[PostgresAssignments] = Part(PostgresAssignments)
+    revocations: Part[PostgresRevocations] = Part(PostgresRevocations)
+    reservations: Part[PostgresReservations] = Part(PostgresReservations)
+    limits: Part[PostgresLimits] = Part(PostgresLimits)
+    outbox: Part[PostgresOutbox] = Part(PostgresOutbox)
+    redemptions: Part[PostgresRedemptions] = Part(PostgresRedemptions)
 
     @property
     def codes(self) -> PostgresCodes:

@@ -62,20 +62,20 @@ class SqlTransaction(Generic[AnySession]):
         """What the storage remembers of its lists; each storage has one of its own."""
         return self._catalog
 
-    partners = Part(SqlPartners)
-    lists = Part(SqlLists)
-    keys = Part(SqlIdempotencyKeys)
-    deliveries = Part(SqlDeliveries)
-    reservations = Part(SqlReservations)
-    limits = Part(SqlLimits)
-    refusals = Part(SqlRefusals)
-    audit = Part(SqlAudit)
-    uploads = Part(SqlUploads)
-    revocations = Part(SqlRevocations)
-    users = Part(SqlUsers)
-    redemptions = Part(SqlRedemptions)
-    reports = Part(SqlReports)
-    settings = Part(SqlSettings)
+    partners: Part[SqlPartners] = Part(SqlPartners)
+    lists: Part[SqlLists] = Part(SqlLists)
+    keys: Part[SqlIdempotencyKeys] = Part(SqlIdempotencyKeys)
+    deliveries: Part[SqlDeliveries] = Part(SqlDeliveries)
+    reservations: Part[SqlReservations] = Part(SqlReservations)
+    limits: Part[SqlLimits] = Part(SqlLimits)
+    refusals: Part[SqlRefusals] = Part(SqlRefusals)
+    audit: Part[SqlAudit] = Part(SqlAudit)
+    uploads: Part[SqlUploads] = Part(SqlUploads)
+    revocations: Part[SqlRevocations] = Part(SqlRevocations)
+    users: Part[SqlUsers] = Part(SqlUsers)
+    redemptions: Part[SqlRedemptions] = Part(SqlRedemptions)
+    reports: Part[SqlReports] = Part(SqlReports)
+    settings: Part[SqlSettings] = Part(SqlSettings)
 
     @property
     def campaigns(self) -> SqlCampaigns:

@@ -24,12 +24,12 @@ class SQLiteTransaction(SqlTransaction[SQLiteSession]):
         """The connection, for the other parts of this adapter."""
         return self.session.connection
 
-    codes = Part(SQLiteCodes)
-    assignments = Part(SQLiteAssignments)
-    outbox = Part(SqlOutbox)
-    revocations = Part(SQLiteRevocations)
-    reservations = Part(SQLiteReservations)
-    limits = Part(SQLiteLimits)
+    codes: Part[SQLiteCodes] = Part(SQLiteCodes)
+    assignments: Part[SQLiteAssignments] = Part(SQLiteAssignments)
+    outbox: Part[SqlOutbox] = Part(SqlOutbox)
+    revocations: Part[SQLiteRevocations] = Part(SQLiteRevocations)
+    reservations: Part[SQLiteReservations] = Part(SQLiteReservations)
+    limits: Part[SQLiteLimits] = Part(SQLiteLimits)
 
     @property
     def leases(self) -> SQLiteLeases:
