@@ -146,7 +146,11 @@ class QueueLock:
         Raises:
             AlreadyOwner: this thread has a place in the queue that is not finished.
         """
-        self._append(place)
+        last = self._append(place)
+        if last.done and last._before is None:
+            # Nobody waits, nearly always.
+            place._before = None
+            return True
         if self._is_first(place):
             return True
         try:
@@ -158,20 +162,20 @@ class QueueLock:
     def release(self, place: Place) -> None:
         """End the turn of a place, and wake whoever comes next."""
         place.done = True
-        follower = place.follower
-        if follower is not None:
+        if place.after and (follower := place.follower) is not None:
             follower.ring()
 
-    def _append(self, place: Place) -> None:
+    def _append(self, place: Place) -> Place:
+        """Put a place behind the last one, which is returned."""
         last = self._last
         while True:
             # Before the place can be found in the chain.
             place._before = weakref.ref(last)
             found = last.after.setdefault(None, place)
             if found is place:
-                break
+                self._last = place
+                return last
             last = found
-        self._last = place
 
     def _is_first(self, place: Place) -> bool:
         before = place.before

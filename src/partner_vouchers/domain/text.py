@@ -71,7 +71,7 @@ def require_own_id(field: str, value: object) -> str:
     Raises:
         InvalidInput: it is not a name (see `require_name`); for a number or an object the reason says what to pass.
     """
-    return require_name(field, require_id(field, value))
+    return require_name(field, value if type(value) is str else require_id(field, value))
 
 
 def require_id(field: str, value: object) -> str:

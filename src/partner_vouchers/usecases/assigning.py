@@ -105,9 +105,19 @@ class Assigner:
         if limiter is not None:
             self._require_room(user_id, holding, limiter)
         voucher_list, taken = self._take_first(candidates, context, limiter)
-        given = self._assignments(voucher_list, taken, [(user_id, holding.last_ordinal + 1)])
+        code_id, code = taken.codes[0]
+        given = Assignment(
+            code_id,
+            code,
+            user_id,
+            request.campaign_id,
+            holding.last_ordinal + 1,
+            self.now,
+            voucher_list.snapshot,
+        )
+        self.tx.assignments.add((given,))
         self._notify(voucher_list, taken)
-        return Reward(given[0])
+        return Reward(given)
 
     def reserve_one(self, user_id: str, context: UserContext, ttl: timedelta, token: str) -> Reservation:
         """Reserve a code for one user, or return what they have or have reserved.
@@ -251,18 +261,6 @@ class Assigner:
             # What others are about to end is passed over.
             taken = take(voucher_list.id, codes, self.now, run_out_first=False)
         return taken
-
-    def _assignments(
-        self, voucher_list: VoucherList, taken: Taken, asks: Sequence[tuple[str, int]]
-    ) -> list[Assignment]:
-        snapshot, campaign_id, now = voucher_list.snapshot, self.request.campaign_id, self.now
-        given = [
-            Assignment(code.id, code.code, user_id, campaign_id, ordinal, now, snapshot)
-            for code, (user_id, ordinal) in zip(taken.codes, asks, strict=False)
-        ]
-        if given:
-            self.tx.assignments.add(given)
-        return given
 
     def _notify(self, voucher_list: VoucherList, taken: Taken) -> None:
         if not is_ample(taken.counts, voucher_list.low_stock_at, taken.notified):

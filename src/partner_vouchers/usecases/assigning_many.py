@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import define, field
 
 from partner_vouchers.domain.assignment import (
     EXHAUSTED,
+    Assignment,
     BatchOutcome,
     Candidate,
     Reward,
     Unserved,
     no_code,
 )
+from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import LimitReached, NoCodeAvailable
 from partner_vouchers.ports import Holding
 from partner_vouchers.ports.codes import NOTHING
@@ -55,15 +58,18 @@ class BatchAssigner(Assigner):
         self._holdings = self.tx.assignments.holdings(
             list(dict.fromkeys(user_ids)), request.campaign_id, request.list_id
         )
+        before: Asking = []
         for part in _parts_without_repeats(user_ids):
+            self._note_rewards(before)
+            before = part
             asking: Asking = []
-            for index, user_id in part:
-                holding = self._holding(user_id)
-                known = None if holding == NOTHING else self._reward_of(user_id, holding, self._candidates)
+            for each in part:
+                holding = self._holdings.get(each[1])
+                known = None if holding is None else self._reward_of(each[1], holding, self._candidates)
                 if known is None:
-                    asking.append((index, user_id))
+                    asking.append(each)
                 else:
-                    self._reward(index, known)
+                    self._rewards[each[0]] = known
             self._serve_part(asking, limiter)
         rewards = tuple(self._rewards[index] for index in sorted(self._rewards))
         return BatchOutcome(rewards, tuple(self._unserved[index] for index in sorted(self._unserved)))
@@ -104,46 +110,62 @@ class BatchAssigner(Assigner):
     def _serve_from_lists(self, asking: Asking) -> int:
         """Serve users from the lists, in order, and return how many were served."""
         served = 0
-        reasons: dict[int, list[tuple[str, str]]] = {index: [] for index, _ in asking}
+        reasons = defaultdict[int, list[tuple[str, str]]](list)
         for candidate in self._candidates:
             if not asking:
                 break
-            voucher_list = candidate.voucher_list
+            list_id, link = candidate.voucher_list.id, candidate.link
+            names_rule = link is not None and link.eligibility is not None
+            reason = None if names_rule else self._ineligibility_reason(candidate, {})
             turned_away: Asking = []
             admitted: Asking = []
-            for index, user_id in asking:
-                reason = self._ineligibility_reason(candidate, self.contexts.get(user_id, {}))
+            for each in asking:
+                if names_rule:
+                    reason = self._ineligibility_reason(candidate, self.contexts.get(each[1], {}))
                 if reason is None:
-                    admitted.append((index, user_id))
+                    admitted.append(each)
                 else:
-                    turned_away.append((index, user_id))
-                    reasons[index].append((voucher_list.id, reason))
+                    turned_away.append(each)
+                    reasons[each[0]].append((list_id, reason))
             if admitted:
-                taken = self._take(voucher_list, len(admitted))
-                asks = [(user_id, self._holding(user_id).last_ordinal + 1) for _, user_id in admitted]
-                given = self._assignments(voucher_list, taken, asks)
-                self._notify(voucher_list, taken)
-                for (index, _), assignment in zip(admitted, given, strict=False):
-                    self._reward(index, Reward(assignment))
-                served += len(given)
-                admitted = admitted[len(given) :]
+                given = self._give(candidate.voucher_list, admitted)
+                served += given
+                admitted = admitted[given:]
                 for index, _ in admitted:
-                    reasons[index].append((voucher_list.id, EXHAUSTED))
+                    reasons[index].append((list_id, EXHAUSTED))
             asking = sorted(turned_away + admitted)
         for index, user_id in asking:
             self._refuse(index, user_id, no_code(self.request.campaign_id, tuple(reasons[index])))
         return served
 
+    def _give(self, voucher_list: VoucherList, asking: Asking) -> int:
+        """Give users codes of a list, in order, as far as it has any, and return how many."""
+        taken = self._take(voucher_list, len(asking))
+        snapshot, campaign_id, now = voucher_list.snapshot, self.request.campaign_id, self.now
+        given = [
+            Assignment(
+                code_id, code, user_id, campaign_id, self._holding(user_id).last_ordinal + 1, now, snapshot
+            )
+            for (code_id, code), (_, user_id) in zip(taken.codes, asking, strict=False)
+        ]
+        if given:
+            self.tx.assignments.add(given)
+        self._notify(voucher_list, taken)
+        for (index, _), assignment in zip(asking, given, strict=False):
+            self._rewards[index] = Reward(assignment)
+        return len(given)
+
     def _holding(self, user_id: str) -> Holding:
         return self._holdings.get(user_id, NOTHING)
 
-    def _reward(self, index: int, reward: Reward) -> None:
-        """Note that the user at a place in the request is served."""
-        self._rewards[index] = reward
-        before = self._holding(reward.user_id)
-        if not reward.replayed:
-            ordinal = max(before.last_ordinal, reward.assignment.ordinal)
-            self._holdings[reward.user_id] = Holding(reward.assignment, ordinal, before.has_reservation)
+    def _note_rewards(self, served: Asking) -> None:
+        """Note what users were given, for those who ask again."""
+        for index, user_id in served:
+            reward = self._rewards.get(index)
+            if reward is not None and not reward.replayed:
+                before = self._holding(user_id)
+                ordinal = max(before.last_ordinal, reward.assignment.ordinal)
+                self._holdings[user_id] = Holding(reward.assignment, ordinal, before.has_reservation)
 
     def _refuse(self, index: int, user_id: str, error: NoCodeAvailable) -> None:
         """Note why a user is not served."""

@@ -206,7 +206,7 @@ class CodeRequests:
         context: UserContext,
     ) -> Reward:
         assigner = Assigner(tx, request, now, self._wiring.eligibility)
-        known = assigner.replay(fingerprint)
+        known = None if fingerprint is None else assigner.replay(fingerprint)
         if known is not None:
             return Reward(require_not_revoked(tx.assignments.get_many(known)[0]), replayed=True)
         try:
@@ -215,7 +215,8 @@ class CodeRequests:
             # The refusal itself is worth an event: that a list has run dry must not be lost.
             tx.commit()
             raise
-        assigner.remember(fingerprint, [reward.id])
+        if fingerprint is not None:
+            assigner.remember(fingerprint, (reward.id,))
         self._wiring.commit(tx)
         return reward
 
@@ -239,7 +240,8 @@ class CodeRequests:
                 # Nothing was taken that must be put back, and that a list is empty must not be lost.
                 tx.commit()
             raise outcome.unserved[0].error or NoCodeAvailable(campaign_id=request.campaign_id, lists=())
-        assigner.remember(fingerprint, assigner.results())
+        if fingerprint is not None:
+            assigner.remember(fingerprint, assigner.results())
         self._wiring.commit(tx)
         return outcome
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from partner_vouchers.errors import (
     ConnectionLost,
@@ -13,7 +13,7 @@ from partner_vouchers.errors import (
     NoCodeAvailable,
     TransactionConflict,
 )
-from partner_vouchers.ports import SharesCommits, Transaction
+from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.operator_log import SLOW, log_slow
 
 if TYPE_CHECKING:
@@ -100,13 +100,11 @@ def _repeat(
     attempts = 1
     while True:
         try:
-            if (
-                write
-                and not (alone or wiring.in_host_transaction)
-                and hasattr(type(wiring.storage), "run_shared")
-            ):
-                return cast(SharesCommits, wiring.storage).run_shared(lambda tx: work(tx, *arguments))
-            context = wiring.storage.begin(write=write)
+            storage: Any = wiring.storage
+            if write and not (alone or wiring.in_host_transaction) and hasattr(type(storage), "run_shared"):
+                result: T = storage.run_shared(lambda tx: work(tx, *arguments))
+                return result
+            context = storage.begin(write=write)
             try:
                 with context as tx:
                     return work(tx, *arguments)

@@ -39,23 +39,23 @@ class SqlTransaction(Generic[AnySession]):
 
     Attributes:
         session: the connection, for the other parts of the adapter.
+        commit: makes the changes durable, and ends the transaction.
+        expired: whether it has ended.
     """
+
+    expired = False
 
     def __init__(self, session: AnySession, catalog: Catalog, commit: Callable[[], None]) -> None:
         self.session: AnySession = session
         self._catalog = catalog
-        self._commit = commit
-
-    @property
-    def expired(self) -> bool:
-        """Whether the transaction has ended."""
-        return isinstance(self.session, _Ended)
+        self.commit: Callable[[], None] = commit
 
     def expire(self) -> None:
         """Make every further use an error."""
+        self.expired = True
         self.session = _ENDED
         # It refers to the context, which refers to the transaction: free both at once.
-        self._commit = _refuse
+        self.commit = _refuse
 
     @property
     def catalog(self) -> Catalog:
@@ -80,9 +80,6 @@ class SqlTransaction(Generic[AnySession]):
     @property
     def campaigns(self) -> SqlCampaigns:
         return SqlCampaigns(self.session, self._catalog)
-
-    def commit(self) -> None:
-        self._commit()
 
 
 class _Ended:

@@ -203,11 +203,17 @@ class SQLiteAssignments(SqlAssignments):
         self._db: SQLiteSession = db
 
     def add(self, assignments: Sequence[Assignment]) -> None:
-        execute = self._db.execute
-        for given in assignments:
-            row = _row(given)
-            execute(_ADD_REWARD_EVENT, row[:1])
-            execute(_ADD_ASSIGNMENT, row)
+        db = self._db
+        if len(assignments) == 1:
+            row = _row(assignments[0])
+            db.execute(_ADD_REWARD_EVENT, row[:1])
+            db.execute(_ADD_ASSIGNMENT, row)
+        elif assignments:
+            columns = list(zip(*map(_row, assignments), strict=True))
+            db.insert_columns("add_reward_event", columns[0])
+            # Their positions have no gaps: one transaction writes at a time.
+            last: int = db.fetch("last_position")[0][0]
+            db.insert_columns("add_assignments", *columns, range(last - len(assignments) + 1, last + 1))
 
 
 def _row(given: Assignment) -> tuple[int, str, str, int, int, int]:

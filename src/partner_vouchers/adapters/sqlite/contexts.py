@@ -20,7 +20,7 @@ from partner_vouchers.errors import (
     StorageForked,
     StorageReplaced,
 )
-from partner_vouchers.locks import AlreadyOwner, Place, Recoverable
+from partner_vouchers.locks import AlreadyOwner, Place, Recoverable, Token
 
 
 class TransactionContext(Recoverable, SqlContext[SQLiteTransaction]):
@@ -28,9 +28,7 @@ class TransactionContext(Recoverable, SqlContext[SQLiteTransaction]):
 
     driver_error: ClassVar[type[Exception]] = sqlite3.Error
     _write = True
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    _catalog: Catalog
 
     def _begin(self) -> Database:
         raise NotImplementedError
@@ -66,6 +64,9 @@ class ReadContext(TransactionContext):
     """A transaction on a connection of the storage that reads one state of the database, and blocks nobody."""
 
     _write = False
+    _connection: Connection | None = None
+    _files: Files = ()
+    _checked = False
 
     def __init__(self, pool: Connections, catalog: Catalog, connection: Connection | None = None) -> None:
         """Prepare a transaction.
@@ -75,12 +76,9 @@ class ReadContext(TransactionContext):
             catalog: what the storage remembers of its lists.
             connection: the connection to use, which stays with whoever opened it; by default one of the pool.
         """
-        super().__init__(catalog)
         self._pool = pool
+        self._catalog = catalog
         self._given = connection
-        self._connection: Connection | None = None
-        self._files: Files = ()
-        self._checked = False
         self._generation = pool.generation
 
     def _begin(self) -> Database:
@@ -133,11 +131,11 @@ class WriteContext(ReadContext):
     _place: Place | None = None
 
     def _begin(self) -> Database:
-        pool = self._pool
-        self._queue()
+        pool, token = self._pool, self.token
+        self._queue(token)
         if pool.writing is not None:
             pool.discard(pool.writing)
-        connection = pool.writing = self._connection = self._given or pool.borrow(self.token)
+        connection = pool.writing = self._connection = self._given or pool.borrow(token)
         self._files = connection.files
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -145,14 +143,24 @@ class WriteContext(ReadContext):
             retry_while_busy(connection, "BEGIN IMMEDIATE", pool.timeout)
         return connection
 
-    def _queue(self) -> Place:
+    def leave(self, error: BaseException | None) -> None:
+        if error is None and self._checked and self._tx is not None and self._tx.expired:
+            # After the commit, no error may say that nothing was stored.
+            try:
+                self._end()
+            except sqlite3.Error:
+                return
+        else:
+            super().leave(error)
+
+    def _queue(self, token: Token) -> None:
         """Wait until this transaction may begin."""
-        place = self._place = Place(self.token)
+        place = self._place = Place(token)
         queue_for(self._pool, place)
-        return place
 
     def _do_commit(self) -> None:
-        self._require_this_process()
+        if self._pool.generation != self._generation:
+            raise _forked()
         if self._connection is not None:
             self._pool.file.require_same(self._files)
             self._checked = True

@@ -25,7 +25,7 @@ from partner_vouchers.adapters.sqlite.driver import translated
 from partner_vouchers.adapters.sqlite.session import SQLiteSession
 from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
 from partner_vouchers.errors import PartnerVouchersError, StorageBusy, StorageError
-from partner_vouchers.locks import Place
+from partner_vouchers.locks import Place, Token
 
 T = TypeVar("T")
 
@@ -140,8 +140,8 @@ class SharedWrite(WriteContext, Generic[T]):
             self._call.done = True
             self._call.batch = None
 
-    def _queue(self) -> Place:
-        call: _Call[T] = _Call(self.token)
+    def _queue(self, token: Token) -> None:
+        call: _Call[T] = _Call(token)
         self._call = self._place = call
         call.work = self._work
         try:
@@ -157,7 +157,6 @@ class SharedWrite(WriteContext, Generic[T]):
             if call.is_resolved:
                 raise _DoneByAnother
             call.batch = call.outcome = None
-        return call
 
     def _lead(self) -> None:
         """Run the work of others, and commit."""

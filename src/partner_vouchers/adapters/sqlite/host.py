@@ -52,7 +52,7 @@ class HostContext(TransactionContext):
     def __init__(
         self, connection: sqlite3.Connection, pool: Connections, catalog: Catalog, write: bool
     ) -> None:
-        super().__init__(catalog)
+        self._catalog = catalog
         self._connection = connection
         self._pool = pool
         self._write = write

@@ -19,6 +19,14 @@ SELECT value FROM pv_settings WHERE name = 'catalog token' AND ?1 <> ''
 INSERT INTO pv_assignments (code_id, user_id, origin, ordinal, assigned_at, list_version, event)
 VALUES (?, ?, ?, ?, ?, ?, last_insert_rowid())
 
+-- add_assignments --
+INSERT INTO pv_assignments (code_id, user_id, origin, ordinal, assigned_at, list_version, event)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+
+-- last_position --
+--- That of the event that was just inserted.
+SELECT last_insert_rowid()
+
 -- add_reward_event --
 -- The row of the outbox refers to the assignment, which says all that its event says.
 INSERT INTO pv_events (code_id, nonce) VALUES (?, random())
