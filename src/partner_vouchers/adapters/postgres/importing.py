@@ -182,8 +182,11 @@ class PostgresCodeImport:
         discard = self._copying is not None or not is_clean(lent.connection)
         try:
             if not discard:
+                # Unless all of this is done, the tables would be in the way of the connection's next import.
+                discard = True
                 with suppress(StorageError):
                     self._let_go(lent)
+                    discard = False
         finally:
             lent.end(discard=discard)
         if isinstance(error, StorageError):

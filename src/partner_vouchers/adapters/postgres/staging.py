@@ -51,9 +51,9 @@ class Staging:
         return table in self._made
 
     def drop(self, db: Session) -> None:
-        """Drop what was made."""
+        """Drop what was made, also where the transaction that made a table was rolled back."""
         if self._made:
-            db.run(f"DROP TABLE {', '.join(self._made)}")
+            db.run(f"DROP TABLE IF EXISTS {', '.join(self._made)}")
             self._made.clear()
 
     def add(self, copy: Copy, lines: Sequence[int], codes: Sequence[str]) -> None:
