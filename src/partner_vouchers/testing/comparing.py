@@ -60,6 +60,7 @@ def require_as_modelled(vouchers: PartnerVouchers, storage: Storage, model: Mode
     assert views.keys() == model.lists.keys()
     for list_id, known in model.lists.items():
         view = views[list_id]
+        assert vouchers.lists.get(list_id) == view
         assert view.status is model.status(known)
         assert (view.version, view.name, view.expires_at) == (known.version, known.name, known.expires_at)
         assert view.campaigns == len(model.campaigns_of(list_id))
@@ -67,9 +68,11 @@ def require_as_modelled(vouchers: PartnerVouchers, storage: Storage, model: Mode
         assert view.uploaded == (
             view.available + view.reserved + view.distributed + view.withdrawn + view.retired
         )
+    users = {each.user_id for each in model.reservations.values() if each.is_open}
     for campaign_id in model.limits:
-        usages = vouchers.campaigns.limits(campaign_id, user_id="ann")
-        assert [each.used for each in usages] == model.used(campaign_id, "ann")
+        for user_id in sorted(users | {"ann"}):
+            usages = vouchers.campaigns.limits(campaign_id, user_id=user_id)
+            assert [each.used for each in usages] == model.used(campaign_id, user_id)
     shown.read(storage, model)
     with storage.begin(write=False) as tx:
         for list_id in model.lists:

@@ -44,7 +44,7 @@ def the_youngest_reservation_ends_first(
     return _end_run_out(self, now, 99, **of)[::-1][:limit]
 
 
-@fault(THE_MACHINE, reservations.Reservations, "end_run_out")
+@fault("test_taking_reports_a_reservation_that_has_run_out", reservations.Reservations, "end_run_out")
 def reservation_that_never_runs_out(
     self: reservations.Reservations, now: datetime, limit: int, **of: Any
 ) -> list[Reservation]:
