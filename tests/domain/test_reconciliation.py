@@ -93,6 +93,9 @@ def test_a_row_says_this_about_its_code(found: Entry, order_id: str | None, kind
         ([entry("held"), entry("held", list_id=2)], {"list_id": "2"}, "recorded"),
         ([entry("held"), entry("held", list_id=2, archived=True)], {}, "recorded"),
         ([entry("available", archived=True), entry("available", list_id=2)], {}, "never_distributed"),
+        ([entry("held", use("o1"), archived=True), entry("held", list_id=2)], {}, "known_already"),
+        ([entry("revoked", use("o1")), entry("held", list_id=2)], {}, "known_already"),
+        ([entry("held", use("o2"), archived=True), entry("held", list_id=2)], {}, "recorded"),
     ],
 )
 def test_a_code_of_several_lists_is_narrowed_down(

@@ -73,6 +73,8 @@ HELD_IN_ARCHIVE = entry(3, 3, "held", "mina", archived=True)
 AVAILABLE = entry(4, 4, "available")
 REVOKED = entry(5, 5, "revoked", "asha")
 REVOKED_LATER = entry(8, 8, "revoked", "asha", redemptions=(use("o"),))
+REDEEMED_IN_ARCHIVE = entry(9, 9, "held", "mina", archived=True, redemptions=(use("o"),))
+REVERTED_AND_REVOKED = entry(11, 11, "revoked", "asha", redemptions=(use("o", reverted=True),))
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,13 @@ REVOKED_LATER = entry(8, 8, "revoked", "asha", redemptions=(use("o"),))
         ([HELD_BY_ASHA, HELD_IN_ARCHIVE], {}, HELD_BY_ASHA),
         # What was redeemed before it was revoked.
         ([REVOKED_LATER], {}, REVOKED_LATER),
+        # The same order again is the same redemption, although the code was given again since.
+        ([REDEEMED_IN_ARCHIVE, HELD_BY_ASHA], {"order_id": "o"}, REDEEMED_IN_ARCHIVE),
+        ([REDEEMED_IN_ARCHIVE, HELD_BY_ASHA], {"order_id": "p"}, HELD_BY_ASHA),
+        ([REVOKED_LATER, HELD_BY_ASHA], {"order_id": "o"}, REVOKED_LATER),
+        ([REVERTED_AND_REVOKED], {"order_id": "o"}, REVERTED_AND_REVOKED),
+        ([REVERTED_AND_REVOKED, HELD_BY_ASHA], {"order_id": "o"}, REVERTED_AND_REVOKED),
+        ([REDEEMED_IN_ARCHIVE, HELD_BY_ASHA], {"order_id": "o", "user_id": "asha"}, HELD_BY_ASHA),
         # Of one list the newest entry counts, whoever had the code before.
         ([entry(6, 6, "revoked", "asha"), entry(10, 6, "held", "ravi")], {}, entry(10, 6, "held", "ravi")),
     ],
@@ -111,6 +120,7 @@ def test_the_entry_of_a_code_is_chosen(entries: list[Entry], given: dict[str, st
         ([entry(6, 6, "revoked", "asha"), entry(10, 6, "held", "ravi")], {"user_id": "asha"}, NotTheirCode),
         ([HELD_BY_ASHA, HELD_BY_RAVI], {}, AmbiguousCode),
         ([HELD_BY_ASHA, HELD_BY_RAVI], {"user_id": "mina"}, AmbiguousCode),
+        ([REVERTED_AND_REVOKED], {"order_id": "p"}, NotDistributed),
     ],
 )
 def test_a_redemption_is_refused(

@@ -77,7 +77,7 @@ def reconciled(
         partner: the partner whose file it is, or None.
         list_id: the list that the file is about, or None.
     """
-    left = narrowed(entries, partner=partner, list_id=list_id) if entries else ()
+    left = narrowed(entries, partner=partner, list_id=list_id, order_id=order_id) if entries else ()
     if not left:
         return RowKind.UNKNOWN_CODE, None
     if len(left) > 1:

@@ -133,6 +133,10 @@ class Entry:
         last = self.redemptions[-1] if self.redemptions else None
         return last if last is not None and last.reverted_at is None else None
 
+    def has_order(self, order_id: str | None) -> bool:
+        """Return whether it was redeemed with this order, also where that was reverted; no order is none."""
+        return order_id is not None and any(each.order_id == order_id for each in self.redemptions)
+
     def reverted(self, order_id: str) -> bool:
         """Return whether a redemption with this order was reverted."""
         return any(each.order_id == order_id and each.reverted_at is not None for each in self.redemptions)
@@ -170,11 +174,13 @@ def narrowed(
     partner: str | None = None,
     list_id: str | None = None,
     user_id: str | None = None,
+    order_id: str | None = None,
 ) -> list[Entry]:
     """Return the entries of a code that a redemption may be about.
 
     Of one list the newest entry counts. The entries are narrowed down by partner, list and user, then to the only one
-    that is held, then to the only one in a list that is not archived.
+    that is held, then to the only one in a list that is not archived. Where that leaves one, but another was redeemed
+    with this order, it is that other one: the code may have been given again since.
     """
     if len(entries) == 1:
         left = list(entries)
@@ -188,8 +194,11 @@ def narrowed(
     left = [entry for entry in left if partner in (None, entry.partner) and list_id in (None, entry.list_id)]
     if len(left) > 1:
         left = _narrow(left, lambda entry: user_id is not None and entry.user_id == user_id)
+        with_order = [entry for entry in left if entry.has_order(order_id)]
         left = _narrow(left, lambda entry: entry.state is EntryState.HELD, only_one=True)
         left = _narrow(left, lambda entry: not entry.archived, only_one=True)
+        if len(left) == len(with_order) == 1:
+            return with_order
     return left
 
 
@@ -200,18 +209,24 @@ def choose_entry(
     partner: str | None = None,
     list_id: str | None = None,
     user_id: str | None = None,
+    order_id: str | None = None,
 ) -> Entry:
     """Return the entry of a code that a redemption is about; see `narrowed`.
 
-    It is one that a user holds, or one that was redeemed before it was revoked.
+    It is one that a user holds, or one that was redeemed before it was revoked, also where that redemption had this
+    order and was reverted.
 
     Raises:
         NotDistributed: no list that fits has given the code to anybody.
         NotTheirCode: the code is held by other users than `user_id`.
         AmbiguousCode: several entries are left.
     """
-    left = narrowed(entries, partner=partner, list_id=list_id, user_id=user_id)
-    held = [entry for entry in left if entry.state is EntryState.HELD or entry.redemption is not None]
+    left = narrowed(entries, partner=partner, list_id=list_id, user_id=user_id, order_id=order_id)
+    held = [
+        entry
+        for entry in left
+        if entry.state is EntryState.HELD or entry.redemption is not None or entry.has_order(order_id)
+    ]
     if not held:
         raise NotDistributed(masked=mask(code), lists=tuple(entry.list_id for entry in left))
     if len(left) > 1:
@@ -260,7 +275,7 @@ def redemption_to_revert(
     """
     fitting = [
         (entry, each)
-        for entry in entries
+        for entry in sorted(entries, key=lambda each: int(each.id))
         if partner in (None, entry.partner) and list_id in (None, entry.list_id)
         for each in entry.redemptions
         if each.order_id == order_id

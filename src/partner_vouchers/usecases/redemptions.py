@@ -56,7 +56,8 @@ class RedemptionsGroup:
 
         Args:
             code: the voucher code.
-            order_id: the order in which it was used. The same order again is the same redemption.
+            order_id: the order in which it was used. The same order again is the same redemption, also where another
+                list has given the code to somebody since.
             user_id: who used it, where you know.
             partner: whose code it is.
             list_id: the list that it came from.
@@ -89,7 +90,7 @@ class RedemptionsGroup:
 
         def record(tx: Transaction) -> Redemption:
             entries = tx.redemptions.entries([code], about["partner"], about["list_id"]).get(code, [])
-            entry = choose_entry(code, entries, **about)
+            entry = choose_entry(code, entries, order_id=order_id, **about)
             known = known_redemption(code, entry, order_id)
             if known is None:
                 new = entry.redeemed(code, order_id, redeemed_at, amount, now)
