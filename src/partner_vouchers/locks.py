@@ -146,7 +146,13 @@ class QueueLock:
         Raises:
             AlreadyOwner: this thread has a place in the queue that is not finished.
         """
-        last = self._append(place)
+        last = self._last
+        place._before = weakref.ref(last)
+        while (found := last.after.setdefault(None, place)) is not place:
+            last = found
+            # Before the place can be found in the chain.
+            place._before = weakref.ref(last)
+        self._last = place
         if last.done and last._before is None:
             # Nobody waits, nearly always.
             place._before = None
@@ -164,18 +170,6 @@ class QueueLock:
         place.done = True
         if place.after and (follower := place.follower) is not None:
             follower.ring()
-
-    def _append(self, place: Place) -> Place:
-        """Put a place behind the last one, which is returned."""
-        last = self._last
-        while True:
-            # Before the place can be found in the chain.
-            place._before = weakref.ref(last)
-            found = last.after.setdefault(None, place)
-            if found is place:
-                self._last = place
-                return last
-            last = found
 
     def _is_first(self, place: Place) -> bool:
         before = place.before

@@ -90,7 +90,7 @@ class PartnerVouchers:
                 storage=storage,
                 duplicates=PerPartnerAndTag() if duplicates is None else _require_policy(duplicates),
                 code_format=CodeFormat() if code_format is None else _require_code_rules(code_format),
-                clock=(lambda: utc_now()) if clock is None else require_callable("clock", clock),
+                clock=utc_now if clock is None else require_callable("clock", clock),
                 eligibility={} if eligibility is None else _require_rules(eligibility),
                 keep_events=require_retention(keep_events),
             )

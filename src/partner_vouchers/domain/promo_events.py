@@ -43,6 +43,8 @@ POINTS_SOURCES: Final = ("Campaign", "API", "Manual", "Cashback Coupon")
 
 
 def _copied(extra: object) -> Mapping[str, object]:
+    if extra == {}:
+        return {}
     if isinstance(extra, Mapping) and all(
         isinstance(name, str) and (value is None or isinstance(value, str | int | float))
         for name, value in extra.items()

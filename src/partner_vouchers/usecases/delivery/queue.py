@@ -233,16 +233,15 @@ class Queue:
 
     def _fresh(self, now: datetime, limit: int) -> list[Item]:
         chosen, keys, kept = list[Item](), set[str](), list[Item]()
-        for item in self._waiting:
+        for place, item in enumerate(self._waiting):
+            if len(chosen) == limit:
+                kept += self._waiting[place:]
+                break
             row, entry = item
             if row.key in self._deferred_keys or isinstance(entry.event, UnreadableEvent):
                 self._set_aside(row, entry, now)
                 self._set_aside_behind(row.key, now)
-            elif (
-                len(chosen) < limit
-                and row.key not in self._busy_keys
-                and (self._in_order or row.key not in keys)
-            ):
+            elif row.key not in self._busy_keys and (self._in_order or row.key not in keys):
                 chosen.append(item)
                 keys.add(row.key)
             else:
