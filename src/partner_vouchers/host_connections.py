@@ -174,7 +174,7 @@ def _of_sqlalchemy(given: Any) -> object:
         refusal = _of_sqlalchemy_error(error)
     else:
         try:
-            _require_somebody_commits(connection, adapted)
+            _require_somebody_commits(connection, adapted, driver)
         except connection.dialect.dbapi.Error as error:
             refusal = HostTransactionError(reason=f"the connection cannot be used ({type(error).__name__})")
         else:
@@ -185,13 +185,15 @@ def _of_sqlalchemy(given: Any) -> object:
     raise refusal
 
 
-def _require_somebody_commits(connection: Any, driver: Any) -> None:
-    if _commits_by_itself(connection, driver):
+def _require_somebody_commits(connection: Any, adapted: object, driver: object) -> None:
+    # An asynchronous driver keeps the connection of sqlite3, which alone knows all of this, in a thread of its own.
+    plain = getattr(driver, "_conn", driver)
+    if _commits_by_itself(connection, adapted, plain):
         raise HostTransactionError(
             reason="the isolation level is AUTOCOMMIT, which commits each statement by itself; pass a Connection "
             "or Session with another one"
         )
-    legacy = getattr(driver, "isolation_level", None) is not None and getattr(driver, "autocommit", -1) == -1
+    legacy = getattr(plain, "isolation_level", None) is not None and getattr(plain, "autocommit", -1) == -1
     if connection.dialect.name == "sqlite" and legacy and connection.in_nested_transaction():
         # The driver begins nothing before a SAVEPOINT, and a SAVEPOINT that begins a transaction commits at its end.
         raise HostTransactionError(
@@ -200,16 +202,16 @@ def _require_somebody_commits(connection: Any, driver: Any) -> None:
         )
 
 
-def _commits_by_itself(connection: Any, driver: object) -> bool:
+def _commits_by_itself(connection: Any, adapted: object, plain: object) -> bool:
     if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
         return True
     try:
-        by_default = bool(connection.dialect.detect_autocommit_setting(driver))
+        by_default = bool(connection.dialect.detect_autocommit_setting(adapted))
     except (AttributeError, NotImplementedError):
         # Another driver, or an older SQLAlchemy: the storage's own check must do.
         return False
     # Where a listener emits BEGIN itself, sqlite3 was told to begin nothing.
-    return by_default and not getattr(driver, "in_transaction", False)
+    return by_default and not getattr(plain, "in_transaction", False)
 
 
 def _of_sqlalchemy_error(error: Exception) -> HostTransactionError:
