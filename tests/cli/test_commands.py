@@ -169,6 +169,9 @@ def test_events_are_delivered_and_their_backlog_is_shown(run: Run, filled: str) 
     assert (backlog["undelivered"], backlog["dead_letters"]) == (0, 0)
     assert run("events", "dead")[1] == "There is no dead letter.\n"
     assert run("events", "backlog", "typo")[0] == Exit.REFUSED
+    run("assign", "--user", "asha", "--list", filled)
+    code, out, _ = run("events", "deliver", "--jsonl", "no-directory/events.jsonl")
+    assert (code, "cannot write" in out) == (Exit.STORAGE, True), "a job must notice it"
 
 
 def test_templates_are_checked_and_rendered(run: Run) -> None:
@@ -180,6 +183,11 @@ def test_templates_are_checked_and_rendered(run: Run) -> None:
     assert run("template", "render", "good.liquid", "--profile", "asha.json")[1] == "Hi Asha\n"
     assert run("template", "render", "bad.liquid")[0] == Exit.REFUSED
     assert run("template", "check", "missing.liquid")[0] == Exit.STORAGE
+    Path("typo.liquid").write_text("{{ Event.voucherCod }}")
+    code, out, _ = run("template", "check", "typo.liquid")
+    assert (code, "did you mean 'voucherCode'?" in out) == (Exit.FINDINGS, True)
+    Path("points.liquid").write_text("{{ Event.Points }}")
+    assert run("template", "check", "points.liquid", "--event", "CT Points Credited")[0] == Exit.OK
 
 
 def test_doctor_finds_what_needs_attention(run: Run, filled: str) -> None:
@@ -262,6 +270,10 @@ def test_doctor_finds_a_damaged_file(run: Run, filled: str) -> None:
         (("assign", "--user", "u", "--list", "1"), Exit.NO_CODE),
         (("assign", "--user", "u"), Exit.USAGE),
         (("events", "deliver"), Exit.USAGE),
+        (("events", "deliver", "--webhook", "http://127.0.0.1:1/", "--secret", "short"), Exit.USAGE),
+        (("reconcile", "no-database.db"), Exit.USAGE),
+        (("template", "check", "no-database.db", "--event", "CT Nothing"), Exit.USAGE),
+        (("export", "1", "-o", "no-directory/left.csv"), Exit.STORAGE),
     ],
     ids=str,
 )
@@ -272,7 +284,16 @@ def test_a_mistake_has_an_exit_code_and_a_message(
     found, _, err = run(*arguments)
     assert found == code
     assert err.startswith("error: ")
-    for word in ("Traceback", "Value error", "_id", "ttl", "expires_at"):
+    for word in (
+        "Traceback",
+        "Value error",
+        "Errno",
+        "_id",
+        "ttl",
+        "expires_at",
+        "secrets",
+        "error: partner",
+    ):
         assert word not in err
     assert from_json(run("lists", "--json")[1])["items"][0]["version"] == 1
 

@@ -69,13 +69,19 @@ def test_a_partners_file_is_reconciled(run: Run, filled: str) -> None:
     assert code == Exit.FAULTS
     assert CODE not in out
     assert "NEVER-SEEN" in Path("errors.csv").read_text()
+    assert "--error-file FILE" in run("reconcile", "redeemed.csv", "--partner", "Puma")[2]
 
 
 def test_a_user_is_erased(run: Run, filled: str) -> None:
     run("assign", "--user", "asha", "--list", filled)
     assert run("forget-user", "asha")[0] == Exit.USAGE
-    assert run("forget-user", "asha", "--yes")[0] == Exit.OK
-    assert run("user", "asha")[1] == "Nothing was found.\n"
+    assert run("events", "deliver", "--jsonl", "events.jsonl")[0] == Exit.OK
+    code, out, _ = run("forget-user", "asha", "--yes")
+    assert code == Exit.OK
+    facts = [line.split() for line in out.splitlines()]
+    assert ["Assignments", "1"] in facts
+    assert out.endswith("Erase the user at these sinks, too.\n")
+    assert run("user", "asha")[1] == "No voucher was found.\n"
 
 
 def test_stock_is_shown(run: Run, filled: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 
@@ -37,6 +39,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: those of the process where None.
     """
+    if sys.stdout is None:
+        # The caller closed it.
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal may not know the ₹ sign; better a question mark than no answer.
@@ -59,7 +64,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # The reader of a pipe has what it wanted.
         return Exit.OK
     except OSError as error:
-        warn(f"error: {error}")
+        reason = error.strerror or str(error)
+        warn(f"error: {error.filename}: {reason}" if error.filename else f"error: {reason}")
         return Exit.STORAGE
     except Exception as error:
         # A wrong argument: Typer carries a copy of Click, or uses it, as its version has it.

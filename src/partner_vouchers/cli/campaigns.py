@@ -95,6 +95,6 @@ def parse_limit(text: str) -> Limit:
     period, _, zone = rest.partition("/")
     if not (count.isascii() and count.isdigit()):
         raise InvalidInput(
-            field="--set", reason=f"{text!r} is no limit; write 1/user or 1000/campaign/month/Asia/Kolkata"
+            field="--set", reason=f"{text!r} is not a limit; write 1/user or 1000/campaign/month/Asia/Kolkata"
         )
     return Limit(int(count), per=per, period=period or None, zone=zone or None)

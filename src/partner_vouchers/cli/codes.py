@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
 
 import typer
 
 from partner_vouchers.cli.context import Exit, Terminal, command
+from partner_vouchers.cli.output import say
 from partner_vouchers.cli.root import app
 from partner_vouchers.cli.wording import exit_code_of, message_of
 from partner_vouchers.domain.assignment import Assignment
@@ -75,7 +77,9 @@ def user(
 
 
 @command(app, _PANEL, "json")
-def holders(at: Terminal, code: Annotated[str, typer.Argument(metavar="CODE")]) -> None:
+def holders(
+    at: Terminal, code: Annotated[str, typer.Argument(metavar="CODE", help="The whole code.")]
+) -> None:
     """Show who holds a code.
 
     Example: `partner-vouchers holders PM500FF`
@@ -138,7 +142,9 @@ def release(at: Terminal, reservation_id: ReservationId) -> None:
 @command(app, _PANEL, "json yes actor")
 def revoke(
     at: Terminal,
-    assignment_id: Annotated[str, typer.Argument(metavar="ASSIGNMENT")],
+    assignment_id: Annotated[
+        str, typer.Argument(metavar="ASSIGNMENT", help="The id of the assignment; `user` shows it.")
+    ],
     reason: Annotated[str | None, typer.Option(help="Why; put no user ids here.")] = None,
     restock: Annotated[bool, typer.Option("--restock", help="Return the code to the pool.")] = False,
     force: Annotated[
@@ -164,7 +170,22 @@ def forget_user(at: Terminal, user_id: User) -> None:
     """
     at.confirm(f"Erase the user {user_id!r} for good?")
     report = at.vouchers.codes.forget_user(user_id)
-    at.answer(report, str(report))
+    at.facts(
+        report,
+        {
+            "Assignments": "assignments",
+            "Reservations": "reservations",
+            "Redemptions": "redemptions",
+            "Events cancelled": lambda each: _by_sink(each.cancelled),
+            "Events that sinks have": lambda each: _by_sink(each.delivered),
+        },
+    )
+    if report.delivered and not at.json:
+        say("Erase the user at these sinks, too.")
+
+
+def _by_sink(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{sink}: {count:,}" for sink, count in counts.items())
 
 
 def _preview_of(user_id: str, found: Preview) -> str:
@@ -190,5 +211,5 @@ def _show_assignments(at: Terminal, found: list[Assignment]) -> None:
             "Revoked": "revoked_at",
             "Redeemed": "redeemed_at",
         },
-        empty="Nothing was found.",
+        empty="No voucher was found.",
     )

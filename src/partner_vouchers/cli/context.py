@@ -27,7 +27,8 @@ class Exit(IntEnum):
 
     `OK`: done. `REFUSED`: the library refused the request, and nothing was changed. `USAGE`: the arguments are wrong.
     `FAULTS`: a file was refused, or some of its rows were. `NO_CODE`: no code could be given. `STORAGE`: the storage
-    cannot be used. `FINDINGS`: `doctor` or `template check` found something. `INTERRUPTED`: Ctrl-C.
+    cannot be used, a file cannot be read or written, or events cannot be delivered. `FINDINGS`: `doctor` or
+    `template check` found something. `INTERRUPTED`: Ctrl-C.
     """
 
     OK = 0
@@ -152,7 +153,7 @@ class Terminal:
             return
         if not typer.get_text_stream("stdin").isatty():
             raise InvalidInput(
-                field="--yes", reason=f"add it, since there is no terminal to ask at: {question}"
+                field="--yes", reason=f"is required where there is no terminal to answer: {question}"
             )
         typer.confirm(question, abort=True)
 

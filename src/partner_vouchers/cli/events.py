@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from partner_vouchers.cli import root
-from partner_vouchers.cli.context import After, Limit, Terminal, command
+from partner_vouchers.cli.context import After, Exit, Limit, Terminal, command
 from partner_vouchers.cli.output import print_json, say
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.ports import EventSink
@@ -27,13 +27,14 @@ def deliver(
     secret: Annotated[
         str, typer.Option(envvar="PARTNER_VOUCHERS_WEBHOOK_SECRET", help="The signing secret of the webhook.")
     ] = "",
-) -> None:
+) -> int:
     """Deliver all events that are due now.
 
     Example: `partner-vouchers events deliver --jsonl events.jsonl`
     """
     report = at.vouchers.events.deliver(_sink(jsonl, webhook, secret))
     at.facts(report, {"Delivered": "delivered", "Failure": "failure"})
+    return Exit.STORAGE if report.failure else Exit.OK
 
 
 @command(root.events, _PANEL, "json")

@@ -175,7 +175,7 @@ def edit(
             field="edit", reason="name what to change: --name, --description, --expires or --low-stock"
         )
     changed = at.vouchers.lists.edit(list_id, actor=at.actor, **changes)  # type: ignore[arg-type]
-    at.answer(changed, f"List {list_id} is {changed.status.value}.")
+    at.answer(changed, f"List {list_id} is changed; it is {changed.status.value}.")
 
 
 @command(app, _PANEL, "json actor")
@@ -203,7 +203,7 @@ def archive(at: Terminal, list_id: ListId) -> None:
     Example: `partner-vouchers archive 1 --yes`
     """
     found = at.vouchers.lists.get(list_id)
-    at.confirm(f"Archive list {list_id} ({found.name}) for good, with {found.available:,} codes left?")
+    at.confirm(f"Archive list {list_id} ({found.name}) for good, with {found.available:,} of its codes left?")
     changed = at.vouchers.lists.archive(list_id, actor=at.actor)
     at.answer(changed, f"List {list_id} is archived.")
     if changed.campaign_ids and not at.json:
@@ -232,8 +232,8 @@ def stock(at: Terminal, list_id: ListId) -> None:
         at.vouchers.lists.stock(list_id),
         {
             "Available": "counts.available",
-            "Per day, last 7 days": "per_day_7",
-            "Per day, last 28 days": "per_day_28",
+            "Per day, last 7 days": lambda found: f"{found.per_day_7:,.2f}",
+            "Per day, last 28 days": lambda found: f"{found.per_day_28:,.2f}",
             "Runs dry on": "runs_dry_on",
             "Earliest": "earliest",
             "Latest": "latest",
@@ -293,7 +293,7 @@ def parse_instant(text: str, zone: str) -> datetime:
         value = datetime.fromisoformat(text.strip())
     except ValueError:
         raise InvalidInput(
-            field="--expires", reason=f"{text!r} is no date; write 2027-03-31 or 2027-03-31T18:00"
+            field="--expires", reason=f"{text!r} is not a date; write 2027-03-31 or 2027-03-31T18:00"
         ) from None
     return value if value.tzinfo is not None else value.replace(tzinfo=place)
 

@@ -11,7 +11,7 @@ import typer
 from partner_vouchers.cli.context import Exit, Terminal, command
 from partner_vouchers.cli.files import File, open_source, require_new, show_progress, write_file
 from partner_vouchers.cli.lists import Zone, parse_instant, parse_zone
-from partner_vouchers.cli.output import print_json, print_table
+from partner_vouchers.cli.output import print_json, print_table, warn
 from partner_vouchers.cli.root import app
 from partner_vouchers.domain.codes import mask
 from partner_vouchers.errors import InvalidInput
@@ -22,9 +22,11 @@ _PANEL = "Codes"
 @command(app, _PANEL, "json")
 def redeem(
     at: Terminal,
-    code: Annotated[str, typer.Argument(metavar="CODE")],
+    code: Annotated[str, typer.Argument(metavar="CODE", help="The whole code.")],
     order: Annotated[str, typer.Option(help="The id of the order.")],
-    user_id: Annotated[str | None, typer.Option("--user", help="Who used it.")] = None,
+    user_id: Annotated[
+        str | None, typer.Option("--user", help="The user who has the code, to check it.")
+    ] = None,
     partner: Annotated[str | None, typer.Option(help="The partner, where several have the code.")] = None,
     list_id: Annotated[
         str | None, typer.Option("--list", help="The list, where several have the code.")
@@ -92,4 +94,8 @@ def reconcile(
         print_json(report)
     else:
         print_table(["Rows", "#Number"], report.counts.items(), empty="The file has no row.")
+        if error_file:
+            warn(f"The rows that were not recorded are in {error_file}.")
+        elif report.error_count:
+            warn("Reconcile the file again with --error-file FILE to see the rows that were not recorded.")
     return Exit.FAULTS if report.error_count else Exit.OK

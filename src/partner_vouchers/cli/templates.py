@@ -11,26 +11,36 @@ import typer
 from partner_vouchers.cli import root
 from partner_vouchers.cli.context import AsJson, Exit
 from partner_vouchers.cli.output import print_json, print_table, say
+from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import InvalidInput, SourceUnreadable
 from partner_vouchers.messages import MessageTemplate
+from partner_vouchers.wire.promo_events import EVENTS_BY_NAME
 
 Template = Annotated[Path, typer.Argument(metavar="FILE", help="The file of the template.")]
 
 
 @root.templates.command()
-def check(file: Template, json: AsJson = False) -> int:
+def check(
+    file: Template,
+    event: Annotated[
+        str, typer.Option(help="The event whose properties the template uses, such as 'CT Coupon Rewarded'.")
+    ] = VoucherRewarded.event_name,
+    json: AsJson = False,
+) -> int:
     """Find what is wrong with a template before a campaign uses it.
 
     Example: `partner-vouchers template check welcome.liquid`
     """
-    findings = MessageTemplate.check_source(_read(file))
+    if event not in EVENTS_BY_NAME:
+        raise InvalidInput(field="--event", reason=f"must be one of {', '.join(EVENTS_BY_NAME)}")
+    findings = MessageTemplate.check_source(_read(file), event=EVENTS_BY_NAME[event])
     if json:
         print_json(findings)
     else:
         print_table(
             ["#Line", "What", "Instead"],
             [(each.line, each.message, each.suggestion) for each in findings],
-            empty="Nothing was found.",
+            empty="No mistakes were found.",
         )
     return Exit.FINDINGS if findings else Exit.OK
 

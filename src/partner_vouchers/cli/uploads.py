@@ -39,7 +39,7 @@ def validate(at: Terminal, list_id: ListId, file: File, encoding: Encoding = "ut
                 "Rows": found.total,
                 "Acceptable": found.acceptable,
                 "Errors": found.error_count,
-                "Refused because": found.failure and found.failure.message,
+                **({"Refused because": found.failure.message} if found.failure else {}),
                 **{f"  {kind}": count for kind, count in found.errors.items()},
             }
         )
@@ -108,7 +108,7 @@ def uploads(
         typer.Option(metavar="ID", help="Write the error file of this upload to the standard output."),
     ] = None,
     withdraw: Annotated[
-        str | None, typer.Option(metavar="ID", help="Take back the codes of this upload that nobody has.")
+        str | None, typer.Option(metavar="ID", help="Take back the codes of this upload that no user has.")
     ] = None,
     recover: Annotated[
         bool, typer.Option("--recover", help="Complete or roll back what a killed process left in progress.")
@@ -129,7 +129,7 @@ def uploads(
         ) as stream:
             shutil.copyfileobj(stream, sys.stdout.buffer)
     elif withdraw:
-        at.confirm(f"Take back the codes of upload {withdraw} that nobody has?")
+        at.confirm(f"Take back the codes of upload {withdraw} that no user has?")
         taken = group.withdraw(withdraw, actor=at.actor)
         at.answer(taken, f"{taken.withdrawn:,} codes were taken back.")
     elif recover:

@@ -175,7 +175,7 @@ class Connections:
         except BaseException as error:
             self.discard(connection)
             if isinstance(error, sqlite3.Error):
-                raise translated(error) from error
+                raise translated(error, repr(self.file.path)) from error
             raise
         return connection
 

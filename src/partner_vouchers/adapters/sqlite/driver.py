@@ -27,8 +27,8 @@ class Database(Protocol):
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> sqlite3.Cursor: ...
 
 
-def translated(error: sqlite3.Error) -> StorageError:
-    """Return the library's error for an error of the driver."""
+def translated(error: sqlite3.Error, file: str = "the file") -> StorageError:
+    """Return the library's error for an error of the driver, which names the file."""
     if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY_SNAPSHOT:
         return TransactionConflict(
             reason="the transaction began by reading, and others have written since; roll it back and repeat it, "
@@ -41,7 +41,7 @@ def translated(error: sqlite3.Error) -> StorageError:
         return StorageFull(reason="the disk is full; nothing was stored, make space and call again")
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return NotAPartnerVouchersStorage(
-            reason=f"the file is not a database, or is damaged ({error}); check the path, or restore a backup"
+            reason=f"{file} is not a database, or is damaged ({error}); check the path, or restore a backup"
         )
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return StorageError(reason=f"SQLite failed: {error} ({name}); nothing was stored")
