@@ -292,7 +292,7 @@ def test_a_mistake_has_an_exit_code_and_a_message(
         "ttl",
         "expires_at",
         "secrets",
-        "error: partner",
+        "error: partner:",
     ):
         assert word not in err
     assert from_json(run("lists", "--json")[1])["items"][0]["version"] == 1
