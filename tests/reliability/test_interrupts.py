@@ -142,8 +142,8 @@ def test_reading_keeps_nobody_waiting(host: Host, tried: Tried) -> None:
 
 @pytest.mark.timeout(1800)
 def test_an_upload_is_made_whole_or_not_at_all(host: Host, tried: Tried) -> None:
-    found = host.a_list(*some_codes(60_000), expires_at=datetime(2100, 1, 1, tzinfo=UTC))
-    left = [f"{prefix}{number}" for prefix in "XYZ" for number in range(60_000)]
+    found = host.a_list(*some_codes(10_000), expires_at=datetime(2100, 1, 1, tzinfo=UTC))
+    left = [f"{prefix}{number}" for prefix in "XYZ" for number in range(10_000)]
 
     def call(instruction: int) -> BaseException | None:
         code, taken = left.pop(), left.pop()
@@ -163,11 +163,11 @@ def test_an_upload_is_made_whole_or_not_at_all(host: Host, tried: Tried) -> None
         elif host.vouchers.uploads.explain_duplicate(found.id, code) is None:
             # Nothing of it is left: it can be uploaded again.
             host.upload(found.id, code, taken)
-        assert counts.uploaded <= 60_000 + 60_000
+        assert counts.uploaded <= 10_000 + 30_000
         assert host.vouchers.uploads.explain_duplicate(found.id, taken) is not None
         return interrupt
 
-    tried(call, step=5)
+    tried(call, step=250)
 
 
 def test_a_hosts_transaction_goes_on(host: Host, tried: Tried, tmp_path: Path) -> None:
