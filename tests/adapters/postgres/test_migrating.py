@@ -285,7 +285,7 @@ def test_what_is_no_connection_string_is_told_at_once_and_without_the_password(c
             ({"prefix": prefix}, "prefix")
             for prefix in ("", "Pv_", "1pv", "pv-", "pv_; DROP TABLE x", "p" * 31, None, 7)
         ),
-        *(({"conninfo": source}, "conninfo") for source in (None, 7, object())),
+        *(({"conninfo": source}, "conninfo") for source in (None, 7, ["dbname=shop"])),
     ],
     ids=str,
 )
