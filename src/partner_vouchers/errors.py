@@ -160,7 +160,7 @@ class PartnerExists(PartnerVouchersError):
     """A partner with exactly this name exists."""
 
     code = "partner_exists"
-    template = "partner {name!r} already exists; use it, or choose another name"
+    template = "partner {name!r} already exists; partners.ensure({name!r}) returns it"
     name: str
 
 
@@ -576,14 +576,14 @@ class RedemptionError(PartnerVouchersError):
 
 
 class NotDistributed(RedemptionError):
-    """Nobody holds the code.
+    """No user holds the code.
 
     Attributes:
         lists: the lists that contain the code.
     """
 
     code = "not_distributed"
-    template = "nobody holds the code {masked}; check the code{_lists}"
+    template = "no user holds the code {masked}; check the code{_lists}"
     lists: tuple[str, ...] = ()
 
     @property

@@ -134,7 +134,7 @@ class PartnerVouchers:
 
         Raises:
             HostTransactionError: the connection is of an unknown or an asynchronous kind, belongs to another
-                database, is closed, must be rolled back, or has no transaction that somebody would commit.
+                database, is closed, must be rolled back, or has no transaction that the host would commit.
 
         Example:
             >>> import sqlite3

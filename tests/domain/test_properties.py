@@ -32,7 +32,7 @@ from partner_vouchers.errors import InvalidInput
 NO_ISO = "must be an instant in UTC such as '2024-03-31T23:59:59Z'"
 NO_EPOCH = "must be whole seconds since 1970 such as 1708351200"
 NO_COUPON_DATE = "must be a date in the form DD-MM-YYYY HH:MM:SS, such as '31-03-2024 23:59:59', in UTC"
-NO_CONTROL = "must not hold control characters other than line breaks and tabs"
+NO_CONTROL = "must not contain control characters other than line breaks and tabs"
 OUT_OF_RANGE = "must lie between -2**53 and 2**53"
 EXPIRY = datetime(2024, 3, 31, 23, 59, 59, tzinfo=UTC)
 
@@ -77,7 +77,11 @@ def test_what_fits_its_format_is_read(form: Format, value: object, found: object
 
 @pytest.mark.parametrize(
     "name,reason",
-    [("", "must not be empty"), (" \t", "must not be empty"), ("a\nb", "must not hold control characters")],
+    [
+        ("", "must not be empty"),
+        (" \t", "must not be empty"),
+        ("a\nb", "must not contain control characters"),
+    ],
 )
 def test_a_name_that_is_read_says_something_in_one_line(name: str, reason: str) -> None:
     assert NAME.read("crm 7") == "crm 7"

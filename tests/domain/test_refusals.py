@@ -71,15 +71,15 @@ REFUSALS: dict[str, Callable[[], object]] = {
     ),
     "partner: must be a string, not int": lambda: require_name("partner", 1),
     "partner: must not be empty": lambda: require_name("partner", " "),
-    "partner: must not hold control characters": lambda: require_name("partner", "a\0"),
-    "description: must not hold control characters other than line breaks and tabs": lambda: require_text(
+    "partner: must not contain control characters": lambda: require_name("partner", "a\0"),
+    "description: must not contain control characters other than line breaks and tabs": lambda: require_text(
         "description", "a\0"
     ),
     "header: must be True, False or None": lambda: require_header("yes"),
     "zone: belongs to a bare date; pass the date as expires_at": lambda: a_list().edit(NOW, zone=UTC),
     "name: must not be empty": lambda: a_list().edit(NOW, name=""),
     "description: must be a string, not int": lambda: a_list().edit(NOW, description=1),  # type: ignore[arg-type]
-    "tag: must not hold white space; use _ or - between words": lambda: new_tag("winter sale"),
+    "tag: must not contain white space; use _ or - between words": lambda: new_tag("winter sale"),
 }
 
 

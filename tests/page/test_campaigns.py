@@ -74,7 +74,7 @@ def test_the_second_of_two_people_sees_that_the_limits_changed(
 
     answer = visitor.post("/campaign/limits", rows("2/user//UTC"))
     assert answer.status_code == 409
-    assert "Somebody else changed these limits" in alerts(answer.text)[0]
+    assert "Another person changed these limits" in alerts(answer.text)[0]
 
     visitor.follow(visitor.post("/campaign/limits", rows("2/user//UTC") | {"before": "7 per user"}))
     assert [usage.limit.count for usage in vouchers.campaigns.limits("CMP1")] == [2]

@@ -79,5 +79,5 @@ def test_the_original_file_comes_back_byte_for_byte(visitor: Visitor) -> None:
 
 
 def test_a_code_that_nobody_holds_is_said_to_be_so(visitor: Visitor) -> None:
-    assert "Nobody holds this code" in visitor.post("/user", {"code": "OTHER"}).text
+    assert "No user holds this code" in visitor.post("/user", {"code": "OTHER"}).text
     assert "This user has no voucher" in visitor.text("/user?user=other")

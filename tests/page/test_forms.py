@@ -99,7 +99,7 @@ def test_the_second_of_two_people_sees_that_the_list_changed(
     answer = visitor.post("/lists/1/edit", opened)
 
     assert answer.status_code == 409
-    assert "Somebody else changed this list" in answer.text
+    assert "Another person changed this list" in answer.text
     assert "List name is now: Theirs" in answer.text
     assert ">mine</textarea>" in answer.text
     assert vouchers.lists.get("1").description == "₹500 off"

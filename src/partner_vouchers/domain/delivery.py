@@ -17,7 +17,7 @@ is in one of five states, and nothing is stored for an event that simply arrives
 **Who is to blame** when the sink does not take an event is decided by what it does next. A refusal counts against the
 event only once the sink takes another event that was sent after it. Until then the sink is paused, and the event is
 sent again when the pause ends, before the next one. So a sink that refuses everything, or nothing but this, turns no
-event into a dead letter. A call that fails as a whole blames nobody unless it had one event only; its events are sent
+event into a dead letter. A call that fails as a whole blames no event unless it had one event only; its events are sent
 again in batches half as large each time, until the one that spoils all others is alone.
 """
 

@@ -82,7 +82,7 @@ def _plain(found: object, name: str) -> Value:
 
 @frozen(kw_only=True)
 class AuditedEvent(Event):
-    """A change made by somebody: an event that the audit log keeps too.
+    """A change made by a person or a program: an event that the audit log keeps too.
 
     Attributes:
         list_id: the voucher list concerned, or None.
@@ -178,7 +178,7 @@ class UploadFailed(AuditedEvent):
 
 
 class UploadWithdrawn(AuditedEvent):
-    """The codes of an upload that nobody had were taken back."""
+    """The codes of an upload that no user had were taken back."""
 
     event_name = "upload.withdrawn"
 
@@ -268,10 +268,10 @@ class CodeEvent(Event):
     """Something that happened to one code.
 
     Attributes:
-        assignment_id: the assignment of the code; None where nobody was given it.
+        assignment_id: the assignment of the code; None if no user was given it.
         list_id: the list that the code belongs to.
         campaign_id: the campaign that gave it, or None.
-        user_id: who holds or held it; None where nobody was given it.
+        user_id: who holds or held it; None if no user was given it.
         masked_code: the code, masked.
     """
 
@@ -336,7 +336,7 @@ class CodeRedemptionReverted(CodeEvent):
 
 @frozen(kw_only=True)
 class CodeRedeemedUndistributed(CodeEvent):
-    """A partner's file says that a code was used which nobody was given. It was retired.
+    """A partner's file says that a code was used that no user was given. It was retired.
 
     Attributes:
         order_id: the order, or None where the file did not say.

@@ -29,7 +29,7 @@ class ListView:
         uploaded: codes accepted in the list's lifetime.
         distributed: codes given to users.
         reserved: codes set aside.
-        withdrawn: codes taken back before anybody had them.
+        withdrawn: codes taken back before a user had them.
         retired: codes that were revoked and are never given again.
         available: codes that can be given out: `uploaded` without all of the above.
         low_stock_at: when the list is running low, or None.

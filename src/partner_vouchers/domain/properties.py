@@ -108,7 +108,7 @@ def _read_text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"must be a text, not {_kind(value)}")
     if has_control_character(value, allowed=LINE_BREAKS):
-        raise ValueError("must not hold control characters other than line breaks and tabs")
+        raise ValueError("must not contain control characters other than line breaks and tabs")
     return value
 
 
@@ -117,7 +117,7 @@ def _read_name(value: object) -> str:
     if not text.strip():
         raise ValueError("must not be empty")
     if has_control_character(text):
-        raise ValueError("must not hold control characters")
+        raise ValueError("must not contain control characters")
     return text
 
 

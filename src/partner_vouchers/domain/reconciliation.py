@@ -51,7 +51,7 @@ ROW_KINDS: Final[Mapping[RowKind, str]] = MappingProxyType(
         RowKind.OTHER_ORDER: "the code was redeemed with another order; ask the partner which one is right",
         RowKind.REVERTED: "the redemption was reverted here; ask the partner whether the order was cancelled",
         RowKind.UNKNOWN_CODE: "no list contains the code; check the spelling, the partner and the list",
-        RowKind.NEVER_DISTRIBUTED: "nobody was given the code, so it leaked; it was retired and is never given out",
+        RowKind.NEVER_DISTRIBUTED: "no user was given the code, so it leaked; it was retired and is never given out",
         RowKind.RESERVED: "the code is reserved for a user and not given out yet; nothing was changed",
         RowKind.REVOKED: "the code was revoked before it was used; nothing was recorded",
         RowKind.AMBIGUOUS: "several lists contain the code; upload the row again for one list",
@@ -122,7 +122,7 @@ FIRST_USE: Final = _KIND_OF_STATE[EntryState.HELD]
 def alarm(
     entry: Entry, code: str, order_id: str | None, redeemed_at: datetime, report_id: str, now: datetime
 ) -> CodeRedeemedUndistributed:
-    """Return the event about a code that was used although nobody was given it."""
+    """Return the event about a code that was used although no user was given it."""
     return CodeRedeemedUndistributed(
         occurred_at=now,
         assignment_id=None,

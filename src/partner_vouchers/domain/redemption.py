@@ -111,7 +111,7 @@ class Entry:
         partner: the list's partner.
         expires_at: the list's expiry.
         archived: whether the list is archived.
-        state: what became of it. `RETIRED` is a code that was used without having been given to anybody.
+        state: what became of it. `RETIRED` is a code that was used although no user was given it.
         user_id: who holds or held it, or None.
         campaign_id: the campaign that gave it, or None.
         redemptions: its redemptions by number, also reverted ones. At most the last one is not reverted.
@@ -217,7 +217,7 @@ def choose_entry(
     order and was reverted.
 
     Raises:
-        NotDistributed: no list that fits has given the code to anybody.
+        NotDistributed: no list that fits has given the code to a user.
         NotTheirCode: the code is held by other users than `user_id`.
         AmbiguousCode: several entries are left.
     """

@@ -20,7 +20,7 @@ class Counts:
         uploaded: codes accepted in the list's lifetime.
         distributed: codes given to users.
         reserved: codes set aside, neither given out nor available.
-        withdrawn: codes taken back before anybody had them.
+        withdrawn: codes taken back before a user had them.
         retired: codes that were revoked and are never given again.
     """
 

@@ -46,7 +46,7 @@ def require_name(
         raise error(field=field, reason="must not be empty")
     _require_length(field, text, most, error)
     if has_control_character(text):
-        raise error(field=field, reason="must not hold control characters")
+        raise error(field=field, reason="must not contain control characters")
     return text
 
 
@@ -60,7 +60,7 @@ def require_text(field: str, value: object, *, most: int = MAX_TEXT) -> str:
     _require_length(field, text, most, InvalidInput)
     if has_control_character(text, allowed=LINE_BREAKS):
         raise InvalidInput(
-            field=field, reason="must not hold control characters other than line breaks and tabs"
+            field=field, reason="must not contain control characters other than line breaks and tabs"
         )
     return text
 

@@ -306,7 +306,7 @@ def new_tag(value: object) -> str:
     # Lower case may be longer: İ becomes two characters.
     require_name("tag", tag, InvalidTag)
     if any(character.isspace() for character in tag):
-        raise InvalidTag(field="tag", reason="must not hold white space; use _ or - between words")
+        raise InvalidTag(field="tag", reason="must not contain white space; use _ or - between words")
     return tag
 
 

@@ -19,7 +19,7 @@ def basic_authentication(passwords: Mapping[str, str]) -> Authorize:
     The browser sends the password with each request, so serve the page over HTTPS, or on this machine only.
 
     Args:
-        passwords: the password of each name. An empty one lets nobody in.
+        passwords: the password of each name. An empty one is never accepted.
 
     Example:
         >>> from partner_vouchers.page import basic_authentication, create_app

@@ -26,7 +26,7 @@ _ADVICE = {
     RefusalReason.EXHAUSTED: "No code was left. Upload more codes, or link another list.",
 }
 _STALE = (
-    "Somebody else changed these limits since you opened them, so nothing was saved. "
+    "Another person changed these limits since you opened them, so nothing was saved. "
     "The form shows what you entered. Save again to replace what is stored now."
 )
 _FIELDS = ("count", "per", "period", "zone")

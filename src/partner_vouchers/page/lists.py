@@ -40,7 +40,7 @@ _EDITABLE = {
     "low_stock_unit": "Unit of the warning",
 }
 _STALE = (
-    "Somebody else changed this list since you opened it, so nothing was saved. "
+    "Another person changed this list since you opened it, so nothing was saved. "
     "What you entered is still in the form. Save again to replace what is stored now."
 )
 

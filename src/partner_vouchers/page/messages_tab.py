@@ -25,7 +25,7 @@ EVENT: dict[str, str | int] = {
     "voucherCode": "SAMPLE-CODE",
     "voucherListId": "1837",
 }
-"""The event of the page; its code is none that anybody has."""
+"""The event of the page; no list contains its code."""
 
 
 def show(visit: Visit) -> Response:

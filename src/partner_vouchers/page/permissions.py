@@ -31,7 +31,7 @@ Authorize = Callable[[Request, Permission], "str | Awaitable[str | None] | None"
 
 It is given the request and the permission, and returns the name of the person for the audit log, or None to refuse.
 It may be a coroutine function; a plain function runs in a worker thread. It is also asked for what a page may offer, so
-that nobody sees a button which they may not use; its answer to the request itself is what counts.
+that people see only the buttons that they may use; its answer to the request itself is what counts.
 """
 
 

@@ -27,7 +27,7 @@ NOTES = {
     "unlinked": "The campaign is unlinked.",
     "uploaded": "The file was read.",
     "uploading": "The upload is running. You can leave this page.",
-    "withdrawn": "The codes of the upload that nobody had were taken back.",
+    "withdrawn": "The codes of the upload that no user had were withdrawn.",
     "limited": "The limits were saved.",
     "confirmed": "The reserved code was given to its user.",
     "released": "The reserved code was given back to its list.",

@@ -96,7 +96,7 @@ def error_file(visit: Visit) -> Response:
 
 
 def withdraw(visit: Visit) -> Response:
-    """Take back the codes of an upload that nobody has."""
+    """Withdraw the codes of an upload that no user has."""
     upload = visit.vouchers.uploads.withdraw(visit.request.path_params["upload_id"], actor=visit.actor)
     return visit.redirect("uploads", "withdrawn", list_id=upload.list_id)
 

@@ -17,6 +17,7 @@ from partner_vouchers.errors import (
     NotLinked,
     NotTheirCode,
     OriginalNotKept,
+    PartnerExists,
     PartnerVouchersError,
     ReconciliationInterrupted,
     ReservationExpired,
@@ -45,7 +46,8 @@ _TEXTS: Final[dict[type[PartnerVouchersError], str]] = {
     UnknownUpload: "There is no upload {error.upload_id}.",
     UnknownReport: "There is no report {error.report_id}.",
     ReconciliationInterrupted: "The same file was uploaded again and is being reconciled. Open its report later.",
-    UnknownAssignment: "This code is not given to anybody.",
+    UnknownAssignment: "No user was given this code.",
+    PartnerExists: "There is a partner {error.name} already. Choose it from the list.",
     UnknownPartner: "Choose a partner from the list, or add a new one.",
     UnknownEligibilityRule: "Your backend has no rule with this name. Leave it empty, or ask its developers.",
     TagTaken: "List {error.list_id} of this partner has this tag. Choose another one.",
@@ -55,7 +57,7 @@ _TEXTS: Final[dict[type[PartnerVouchersError], str]] = {
     CampaignNotLinked: "No list is linked to campaign {error.campaign_id}. Link one.",
     NotTheirCode: "Another user holds this code.",
     AmbiguousCode: "Several lists contain this code, so it is not clear which one is meant.",
-    StaleVersion: "Somebody else changed this list meanwhile. Open it again.",
+    StaleVersion: "Another person changed this list meanwhile. Open it again.",
     OriginalNotKept: "The original file was not kept, because it was never read whole.",
     UploadRunning: (
         "Another upload to this list is in progress. Wait until it is complete. "
@@ -66,11 +68,11 @@ _TEXTS: Final[dict[type[PartnerVouchersError], str]] = {
         "This file was already uploaded to this list, as {error.filename} (upload {error.upload_id}). "
         "To upload it again, tick the box below and choose the file once more."
     ),
-    CodeMayBeKnown: "The user may know this code already ({error.reason}), so it was not given to somebody else.",
-    RestockNotAllowed: "This code cannot be given to somebody else: {error.reason}.",
+    CodeMayBeKnown: "The user may know this code already ({error.reason}), so it was not returned to the list.",
+    RestockNotAllowed: "This code cannot return to the list: {error.reason}.",
     UnknownReservation: "There is no such reservation. It may have ended long ago.",
-    ReservationExpired: "This reservation has run out, so its code may be somebody else's by now.",
-    ReservationReleased: "This reservation was released, so its code may be somebody else's by now.",
+    ReservationExpired: "This reservation has run out, so another user may have its code by now.",
+    ReservationReleased: "This reservation was released, so another user may have its code by now.",
     AlreadyConfirmed: "This reservation was confirmed: the user has the code. Revoke it to take it back.",
     AlreadyRevoked: "This code was revoked before and is never given out again.",
     Unsupported: "The storage of your backend does not keep {error.ability}.",

@@ -77,7 +77,7 @@ class Storage(Protocol):
 
         Raises:
             HostTransactionError: the connection is of a kind that this storage does not know, is connected to
-                another database, or has no transaction that somebody would commit.
+                another database, or has no transaction that the host would commit.
         """
         raise HostTransactionError(reason="this storage has no connection that could be joined")
 

@@ -57,7 +57,7 @@ class RedemptionsGroup:
         Args:
             code: the voucher code.
             order_id: the order in which it was used. The same order again is the same redemption, also where another
-                list has given the code to somebody since.
+                list has given the code to a user since.
             user_id: who used it, where you know.
             partner: whose code it is.
             list_id: the list that it came from.
@@ -69,7 +69,7 @@ class RedemptionsGroup:
 
         Raises:
             InvalidInput: an argument breaks its rule.
-            NotDistributed: nobody holds the code.
+            NotDistributed: no user holds the code.
             NotTheirCode: another user holds it.
             AmbiguousCode: several lists contain it; the error lists them.
             AlreadyRedeemed: it was redeemed with another order.

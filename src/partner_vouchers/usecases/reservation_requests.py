@@ -38,7 +38,7 @@ class CodeReservations(CodeRequests):
         """Set a code aside for a user, while a message or an order is in flight.
 
         It follows the rules of `assign`: the order of the lists, eligibility, limits, and what a user gets who asks
-        again. Nobody else gets the code until the reservation is released or runs out. No event is written.
+        again. No other user gets the code until the reservation is released or runs out. No event is written.
 
         Args:
             user_id: who earns the code.

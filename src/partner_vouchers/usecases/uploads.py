@@ -155,7 +155,7 @@ class UploadsGroup:
                 # fails, the entry stays In Progress and `recover` settles it, without waiting for the lease.
                 with suppress(Exception):
                     try:
-                        run.fail(interrupted(f"the upload was broken off ({type(error).__name__})"), lease)
+                        run.fail(interrupted(f"the upload was stopped ({type(error).__name__})"), lease)
                     except Exception:
                         lease.give_back()
                         raise

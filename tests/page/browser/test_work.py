@@ -323,7 +323,7 @@ def test_the_second_of_two_people_sees_that_the_list_changed(
 
     other.get_by_label("List description").fill("Ravi's text")
     other.get_by_role("button", name="Save changes").click()
-    expect(other.get_by_role("alert")).to_contain_text("Somebody else changed this list")
+    expect(other.get_by_role("alert")).to_contain_text("Another person changed this list")
     expect(other.get_by_role("alert")).to_contain_text("List name is now: Asha's name")
     expect(other.get_by_label("List description")).to_have_value("Ravi's text")
     assert vouchers.lists.get("1").name == "Asha's name"
