@@ -106,6 +106,23 @@ def test_quotes_enclose_separators_quotes_and_line_breaks() -> None:
     assert read(data) == [Row(2, "A", "", '1,"2"', ""), Row(4, "B", "", "3", "")]
 
 
+@pytest.mark.parametrize(
+    "titles",
+    [
+        '"Voucher\ncode","Order\n\nID"',
+        'Voucher code,"Order\nID"',
+        '"\nVoucher\ncode\n",order_id',
+        '5" code,code,"order\nid"',
+    ],
+)
+def test_titles_may_have_line_breaks(titles: str) -> None:
+    cells = ["A", "991"] if titles.count(",") == 1 else ["x", "A", "991"]
+    line = titles.count("\n") + 2
+    for separator in ",;\t":
+        data = f"{titles.replace(',', separator)}\n{separator.join(cells)}\n"
+        assert read(data.encode()) == [Row(line, "A", "", "991", "")]
+
+
 def test_the_protection_of_spreadsheets_is_removed() -> None:
     assert read(b"code,order_id\n'-50OFF,'=991\n") == [Row(2, "-50OFF", "", "=991", "")]
 
@@ -127,6 +144,8 @@ def test_a_row_with_more_columns_than_titles_says_so() -> None:
         (b"sep=;\ncode;order_id\n;\n\n", "empty_file", None),
         (b"order_id,amount\n1,2\n", "no_code_column", 1),
         (b"PM500AA\nPM500BB\n", "no_code_column", 1),
+        (b'\n"code\nA\nB\n', "no_code_column", 2),
+        (b'"code\n' + b"A\n" * 30 + b'",order_id\n', "no_code_column", 1),
         (b'code\n"A\nB\n', "broken_quoting", 2),
         (b'code\nA\n"B"C\n', "broken_quoting", 3),
         (b"code\nA\n\xff\n", "bad_encoding", 3),
@@ -135,7 +154,7 @@ def test_a_row_with_more_columns_than_titles_says_so() -> None:
         (b"code\n" + b"x" * 700_000 + b"\nA\n", "broken_quoting", 2),
         (b'code,note\nA,"' + b"\n" * 2_000 + b'"\n', "broken_quoting", 2),
     ],
-    ids=range(13),
+    ids=range(15),
 )
 def test_a_file_is_refused_as_a_whole(data: bytes, kind: str, line: int | None) -> None:
     assert refused(data) == (kind, line)

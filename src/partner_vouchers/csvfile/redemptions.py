@@ -40,6 +40,9 @@ _LONGEST_LINE = 64 * 1024
 _MOST_LINES = 1_000
 """How many lines a row may have."""
 
+_MOST_TITLE_LINES = 20
+"""How many lines the titles may have."""
+
 # Titles of columns of codes that other columns of such a file may well have: they count where no other does.
 _VAGUE = title_keys(
     (
@@ -212,19 +215,30 @@ class RedemptionFile:
     def _open(self) -> tuple[str, int, list[int]]:
         """Read up to the titles; return the separator, how many titles there are, and where each column is."""
         separators: Sequence[str] = _SEPARATORS
+        begun, first = "", 0
         for block in self._blocks:
             text = io.StringIO(block, newline="\n")
             for each in text:
-                line = each[:-1]
+                line = begun + each[:-1]
                 self._line += 1
-                self._count(1)
+                if begun:
+                    begun = ""
+                else:
+                    first = self._line
+                    self._count(1)
                 named = _SEPARATOR_LINE.fullmatch(line) if self._line == 1 else None
                 if named is not None:
                     separators = named[1] if named[1] in _SEPARATORS else separators
                 elif line.strip(" \t,;"):
-                    self._put_back(text.read())
-                    return self._columns_of(line, separators)
-        raise no_redemption()
+                    found = self._columns_of(line, separators)
+                    if found is not None:
+                        self._put_back(text.read())
+                        return found
+                    if self._line - first >= _MOST_TITLE_LINES or not _is_unfinished(line, separators):
+                        raise no_known_title(first)
+                    # A title has a line break, as in a cell of several lines.
+                    begun = f"{line}\n"
+        raise no_known_title(first) if begun else no_redemption()
 
     def _next_block(self) -> str:
         return next(filter(None, self._blocks), "")
@@ -233,13 +247,13 @@ class RedemptionFile:
         if rest:
             self._blocks = chain([rest], self._blocks)
 
-    def _columns_of(self, line: str, separators: Sequence[str]) -> tuple[str, int, list[int]]:
+    def _columns_of(self, line: str, separators: Sequence[str]) -> tuple[str, int, list[int]] | None:
         separator, titles = max(
             ((each, _cells(line, each)) for each in separators), key=lambda found: self._known(found[1])
         )
         code, others = self._columns(titles)
         if code is None:
-            raise no_known_title(self._line)
+            return None
         most = len(titles)
         return separator, most, [code, *(others.get(name, most) for name in _COLUMNS)]
 
@@ -332,6 +346,18 @@ def _cells(line: str, separator: str) -> list[str]:
         return next(csv.reader(chain([line]), delimiter=separator, strict=True), [])
     except csv.Error:
         return []
+
+
+def _is_unfinished(line: str, separators: Sequence[str]) -> bool:
+    """Return whether a quote of a line is not closed in it."""
+    for separator in separators:
+        try:
+            next(csv.reader([line, '"'], delimiter=separator, strict=True), None)
+        except csv.Error:
+            continue
+        if not _cells(line, separator):
+            return True
+    return False
 
 
 def _regular_columns(block: str, count: int, separator: str, most: int) -> list[list[str]] | None:
