@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -295,8 +296,25 @@ def test_lenient_reading_still_refuses_what_is_wrong() -> None:
     assert [name for name, _ in refused.value.faults] == ["Points", "Nested", "Control"]
     with pytest.raises(InvalidInput, match="unknown"):
         event_from_properties(PointsDebited, properties, **{**arguments, "unknown": "accept"})
-    with pytest.raises(InvalidInput, match="extra"):
-        evolve(an_event(PointsDebited), extra={"Nested": {}})
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        5,
+        {"Nested": {}},
+        {1: "one"},
+        {"a": float("nan")},
+        {"a": 2**60},
+        {"a": "SECRET\ud800"},
+        {"a": "SECRET\0"},
+        {"SECRET\ud800": 1},
+    ],
+)
+def test_a_further_property_that_no_storage_can_keep_is_refused(extra: Any) -> None:
+    with pytest.raises(InvalidInput, match="extra") as refused:
+        evolve(an_event(PointsDebited), extra=extra)
+    assert "SECRET" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_further_properties_survive_the_outbox() -> None:

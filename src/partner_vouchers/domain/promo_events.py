@@ -33,6 +33,7 @@ from partner_vouchers.domain.properties import (
     WireForm,
     WireValue,
     as_number,
+    read_further,
     read_number,
 )
 from partner_vouchers.domain.text import require_name, require_text
@@ -45,13 +46,14 @@ POINTS_SOURCES: Final = ("Campaign", "API", "Manual", "Cashback Coupon")
 def _copied(extra: object) -> Mapping[str, object]:
     if extra == {}:
         return {}
-    if isinstance(extra, Mapping) and all(
-        isinstance(name, str) and (value is None or isinstance(value, str | int | float))
-        for name, value in extra.items()
-    ):
-        return dict(extra)
+    fault = ""
+    if isinstance(extra, Mapping):
+        try:
+            return dict(read_further(name, value) for name, value in extra.items())
+        except ValueError as error:
+            fault = f"; one of them {error}"
     raise InvalidInput(
-        field="extra", reason="must be a mapping of names to texts, numbers, true, false or None"
+        field="extra", reason=f"must be a mapping of names to texts, numbers, true, false or None{fault}"
     )
 
 

@@ -166,6 +166,17 @@ def read_number(value: object) -> Number:
     return value
 
 
+def read_further(name: object, value: object) -> tuple[str, str | Number | bool | None]:
+    """Return a property that no wire form has, as it is.
+
+    Raises:
+        ValueError: it is something else than a text, a number, true, false or None, or no storage can keep it.
+    """
+    if value is None or isinstance(value, bool):
+        return _read_text(name), value
+    return _read_text(name), _read_text(value) if isinstance(value, str) else read_number(value)
+
+
 def as_number(value: Number | Decimal) -> Number:
     """Return a decimal as the number that JSON prints in the same way; anything else as it is.
 

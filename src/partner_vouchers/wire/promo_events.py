@@ -14,7 +14,7 @@ from attrs import NOTHING, fields
 
 from partner_vouchers.domain.expiry import require_aware
 from partner_vouchers.domain.promo_events import PROMO_EVENTS, PromoEvent
-from partner_vouchers.domain.properties import NAME, NUMBER, TEXT, Format, Property, PropertyTable
+from partner_vouchers.domain.properties import NAME, TEXT, Format, Property, PropertyTable, read_further
 from partner_vouchers.domain.text import require_name, require_text
 from partner_vouchers.errors import InvalidEvent, InvalidInput
 
@@ -130,10 +130,8 @@ def _read_others(properties: Mapping[str, object]) -> tuple[dict[str, object], l
     faults: list[tuple[str, str]] = []
     for name, value in properties.items():
         try:
-            if value is None or isinstance(value, bool):
-                found[TEXT.read(name)] = value
-            else:
-                found[TEXT.read(name)] = (TEXT if isinstance(value, str) else NUMBER).read(value)
+            kept, read = read_further(name, value)
+            found[kept] = read
         except ValueError as reason:
             faults.append((str(name), str(reason)))
     return found, faults
