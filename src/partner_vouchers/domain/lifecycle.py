@@ -79,15 +79,6 @@ STATUS_TABLE: tuple[StatusRule, ...] = (
 _RULES = {rule.status: rule for rule in STATUS_TABLE}
 
 
-def status_at(state: State, expires_at: datetime, now: datetime) -> Status:
-    """Return the status that a list with this stored state and expiry has at `now`."""
-    if state is State.ARCHIVED:
-        return Status.ARCHIVED
-    if now > expires_at:
-        return Status.EXPIRED
-    return Status.ACTIVE if state is State.ACTIVE else Status.PAUSED
-
-
 def allowed_actions(status: Status) -> tuple[Action, ...]:
     """Return the actions that `status` allows."""
     return _RULES[status].allowed

@@ -33,7 +33,7 @@ class Counts:
     @property
     def available(self) -> int:
         """How many codes can be given out."""
-        return self.uploaded - self.used - self.withdrawn
+        return self.uploaded - self.distributed - self.reserved - self.retired - self.withdrawn
 
     @property
     def used(self) -> int:

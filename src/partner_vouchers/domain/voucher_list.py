@@ -21,7 +21,7 @@ from partner_vouchers.domain.events import (
     changes_between,
 )
 from partner_vouchers.domain.expiry import expiry_instant, new_expiry, require_future
-from partner_vouchers.domain.lifecycle import Action, State, Status, require_allowed, status_at
+from partner_vouchers.domain.lifecycle import Action, State, Status, require_allowed
 from partner_vouchers.domain.stock import Counts, LowStock, StockLevel, new_low_stock
 from partner_vouchers.domain.text import require_name, require_text
 from partner_vouchers.errors import (
@@ -116,7 +116,11 @@ class VoucherList:
 
     def status_at(self, now: datetime) -> Status:
         """Return the status of the list at `now`."""
-        return status_at(self.state, self.expires_at, now)
+        if self.state is State.ARCHIVED:
+            return Status.ARCHIVED
+        if now > self.expires_at:
+            return Status.EXPIRED
+        return Status.ACTIVE if self.state is State.ACTIVE else Status.PAUSED
 
     def expires_soon_at(self, now: datetime) -> bool:
         """Return whether the list expires soon at `now`, as `expiring_soon` says, and is not archived."""
