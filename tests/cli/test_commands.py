@@ -117,6 +117,27 @@ def test_an_error_file_replaces_no_other_file(run: Run, winter: str) -> None:
         assert run(*command, "codes-errors.csv")[0] == Exit.USAGE
 
 
+def test_a_report_is_shown_although_its_error_file_cannot_be_written(run: Run, winter: str) -> None:
+    Path("codes.csv").write_text(FAULTY)
+    code, out, err = run("upload", winter, "codes.csv", "--error-file", "missing/errors.csv")
+    assert (code, out.splitlines()[0]) == (Exit.STORAGE, "Completed: 2 of 3 codes accepted, 1 errors.")
+    assert "missing/errors.csv" in err
+    assert "`partner-vouchers uploads --errors 1`" in err
+
+    Path("redeemed.csv").write_text("code,order\nPM500ZZ,order-1\n")
+    file = ("redeemed.csv", "--partner", "Puma", "--error-file", "missing/errors.csv", "--json")
+    code, out, err = run("reconcile", *file)
+    assert (code, from_json(out)["total"]) == (Exit.STORAGE, 1)
+    assert "missing/errors.csv" in err
+
+
+def test_programs_get_json_where_there_is_no_object(run: Run, filled: str) -> None:
+    run("link", filled, "CMP1")
+    assert from_json(run("unlink", filled, "CMP1", "--json")[1]) == {"list_id": "1", "campaign_id": "CMP1"}
+    assert from_json(run("delete", filled, "--yes", "--json")[1]) == {"deleted": "1"}
+    assert list(from_json(run("version", "--json")[1])) == ["version"]
+
+
 def test_a_file_is_refused_as_a_whole(run: Run, winter: str) -> None:
     Path("codes.csv").write_text("a,b\n")
     code, out, err = run("upload", winter, "codes.csv")
@@ -296,6 +317,12 @@ def test_a_mistake_has_an_exit_code_and_a_message(
     ):
         assert word not in err
     assert from_json(run("lists", "--json")[1])["items"][0]["version"] == 1
+
+
+def test_a_path_is_shown_as_it_is_although_it_has_the_name_of_an_option(run: Run, tmp_path: Path) -> None:
+    _, _, err = run("lists", "--db", "partner/vouchers.db")
+    assert f"'{tmp_path}/partner/vouchers.db'" in err
+    assert "`partner-vouchers migrate`" in err
 
 
 def test_each_command_has_an_example() -> None:

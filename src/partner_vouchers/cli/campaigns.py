@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from partner_vouchers.cli.context import CampaignId, ListId, Terminal, command
-from partner_vouchers.cli.output import say
 from partner_vouchers.cli.root import app
 from partner_vouchers.domain.campaigns import RepeatPolicy
 from partner_vouchers.domain.limits import Limit
@@ -37,14 +36,17 @@ def link(
     at.answer(made, f"List {list_id} gives its codes to campaign {campaign_id}.")
 
 
-@command(app, _PANEL, "actor")
+@command(app, _PANEL, "json actor")
 def unlink(at: Terminal, list_id: ListId, campaign_id: CampaignId) -> None:
     """Unlink a list from a campaign.
 
     Example: `partner-vouchers unlink 1 CMP123456`
     """
     at.vouchers.campaigns.unlink(list_id, campaign_id, actor=at.actor)
-    say(f"Campaign {campaign_id} gets no more codes from list {list_id}.")
+    at.answer(
+        {"list_id": list_id, "campaign_id": campaign_id},
+        f"Campaign {campaign_id} gets no more codes from list {list_id}.",
+    )
 
 
 @command(app, _PANEL, "json actor")

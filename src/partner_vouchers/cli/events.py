@@ -9,7 +9,7 @@ import typer
 
 from partner_vouchers.cli import root
 from partner_vouchers.cli.context import After, Exit, Limit, Terminal, command
-from partner_vouchers.cli.output import print_json, say
+from partner_vouchers.cli.output import print_json
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.ports import EventSink
 
@@ -81,7 +81,7 @@ def dead(at: Terminal, sink: Sink = None, after: After = None, limit: Limit = 50
     )
 
 
-@command(root.events, _PANEL)
+@command(root.events, _PANEL, "json")
 def retry(
     at: Terminal,
     sink: Annotated[str, typer.Argument(metavar="SINK")],
@@ -94,7 +94,7 @@ def retry(
     Example: `partner-vouchers events retry webhook`
     """
     count = at.vouchers.events.retry_dead_letters(sink, ids=ids or None)
-    say(f"{count:,} events will be delivered again.")
+    at.answer({"retried": count}, f"{count:,} events will be delivered again.")
 
 
 def _sink(jsonl: Path | None, webhook: str | None, secret: str) -> EventSink:

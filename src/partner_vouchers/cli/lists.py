@@ -210,7 +210,7 @@ def archive(at: Terminal, list_id: ListId) -> None:
         say(f"These campaigns get no more codes from it: {', '.join(changed.campaign_ids)}.")
 
 
-@command(app, _PANEL, "yes actor")
+@command(app, _PANEL, "json yes actor")
 def delete(at: Terminal, list_id: ListId) -> None:
     """Delete a list of which no code was given out.
 
@@ -219,7 +219,7 @@ def delete(at: Terminal, list_id: ListId) -> None:
     found = at.vouchers.lists.get(list_id)
     at.confirm(f"Delete list {list_id} ({found.name}) with its {found.uploaded:,} codes?")
     at.vouchers.lists.delete(list_id, actor=at.actor)
-    say(f"List {list_id} is deleted.")
+    at.answer({"deleted": list_id}, f"List {list_id} is deleted.")
 
 
 @command(app, _PANEL, "json")

@@ -125,9 +125,10 @@ def page(
 
 
 @app.command(rich_help_panel=_PANEL)
-def version() -> None:
+def version(json: AsJson = False) -> None:
     """Show the version.
 
     Example: `partner-vouchers version`
     """
-    say(version_of("partner-vouchers"))
+    found = version_of("partner-vouchers")
+    print_json({"version": found}) if json else say(found)

@@ -87,13 +87,14 @@ def reconcile(
             zone=place,
             progress=progress,
         )
-    if error_file:
-        with at.vouchers.redemptions.error_file(report.id, actor=at.actor) as stream:
-            write_file(stream, error_file)
     if at.json:
         print_json(report)
     else:
         print_table(["Rows", "#Number"], report.counts.items(), empty="The file has no row.")
+    if error_file:
+        with at.vouchers.redemptions.error_file(report.id, actor=at.actor) as stream:
+            write_file(stream, error_file)
+    if not at.json:
         if error_file:
             warn(f"The rows that were not recorded are in {error_file}.")
         elif report.error_count:

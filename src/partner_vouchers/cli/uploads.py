@@ -73,11 +73,6 @@ def upload(
             encoding=encoding,
             progress=progress,
         )
-    written = None
-    if entry.error_count:
-        written = error_file or free_name(f"{Path(name).stem}-errors")
-        with at.vouchers.uploads.error_file(entry.id) as stream:
-            write_file(stream, written)
     at.answer(
         entry,
         f"{entry.status.value}: {entry.accepted:,} of {entry.total:,} codes accepted, "
@@ -89,7 +84,15 @@ def upload(
         _print_rows(at, at.vouchers.uploads.errors(entry.id, limit=_FIRST))
         for kind, count in entry.warnings.items():
             say(f"Warning: {count:,} × {kind.value.replace('_', ' ')}.")
-    if written:
+    if entry.error_count:
+        written = error_file or free_name(f"{Path(name).stem}-errors")
+        try:
+            with at.vouchers.uploads.error_file(entry.id) as stream:
+                write_file(stream, written)
+        except OSError as error:
+            again = f"`partner-vouchers uploads --errors {entry.id}` prints the refused rows"
+            warn(f"error: {written}: {error.strerror or error}; {again}")
+            return Exit.STORAGE
         warn(f"The refused rows are in {written}. Correct them there, and upload that file to the same list.")
     return Exit.FAULTS if entry.status is UploadStatus.FAILED or entry.error_count else Exit.OK
 

@@ -74,13 +74,14 @@ _OPTIONS = {
 }
 """The arguments of the library, as people write them here."""
 
-_ARGUMENT = re.compile(rf"\b(?:{'|'.join(_OPTIONS)})\b")
+_ARGUMENT = re.compile(rf"('[^']*'|`[^`]*`)|\b(?:{'|'.join(_OPTIONS)})\b")
+"""An argument of the library, or something quoted, which may contain the same word."""
 
 
 def message_of(error: PartnerVouchersError) -> str:
     """Return the message of an error for the person at the terminal."""
     if isinstance(error, InvalidInput):
-        return _ARGUMENT.sub(lambda found: _OPTIONS[found[0]], str(error))
+        return _ARGUMENT.sub(lambda found: found[1] or _OPTIONS[found[0]], str(error))
     message, advice = str(error), _ADVICE.get(type(error))
     return message if advice is None else f"{message.split('; ')[0]}; {advice}"
 
