@@ -224,6 +224,54 @@ def test_a_code_that_returns_to_a_withdrawn_upload_is_withdrawn(host: Host) -> N
     assert counts(host, found.id) == (0, 0, 0, 1)
 
 
+@pytest.mark.every_storage
+@pytest.mark.parametrize("restocked", [False, True])
+@pytest.mark.parametrize("runs_out_first", [False, True])
+def test_a_reservation_that_runs_out_of_a_withdrawn_upload_counts_as_withdrawn(
+    host: Host, runs_out_first: bool, restocked: bool
+) -> None:
+    found = host.a_list("A", "B", "C", campaign=CAMPAIGN)
+    [upload] = host.vouchers.uploads.find(list_id=found.id)
+    if restocked:
+        given = host.vouchers.codes.assign(list_id=found.id, user_id="ann")
+        host.vouchers.codes.revoke(given.id, restock=True, force=True)
+    reserve(host)
+    reserve(host, "ben", DAY)
+    if runs_out_first:
+        host.clock.advance(minutes=1)
+    assert host.vouchers.uploads.withdraw(upload.id).withdrawn == 1 + runs_out_first
+    host.clock.advance(minutes=1)
+    for _ in range(2):
+        # Before and after the storage has ended the reservation.
+        assert counts(host, found.id) == (0, 1, 0, 2)
+        refusal = host.vouchers.codes.preview(campaign_id=CAMPAIGN, user_id="cleo").refusal
+        assert isinstance(refusal, CodesExhausted)
+        with pytest.raises(CodesExhausted):
+            host.vouchers.codes.assign(campaign_id=CAMPAIGN, user_id="cleo")
+    assert host.vouchers.uploads.withdraw(upload.id).withdrawn == 1 + runs_out_first
+    host.upload(found.id, "D")
+    host.clock.advance(days=1)
+    assert counts(host, found.id) == (1, 0, 0, 3)
+    assert host.give(found.id, "cleo") == ["D"]
+    assert counts(host, found.id) == (0, 0, 1, 3)
+
+
+def test_alerts_take_no_notice_of_reservations_that_have_run_out(host: Host) -> None:
+    def running_low() -> int:
+        return [each.event.event_name for each in host.outbox()].count("list.running_low")
+
+    found = host.a_list(*(f"C{number:03}" for number in range(200)), low_stock_at=60)
+    for number in range(190):
+        reserve(host, f"user-{number}", list_id=found.id)
+    assert running_low() == 1
+    host.clock.advance(minutes=1)
+    host.vouchers.lists.edit(found.id, low_stock_at=150)
+    host.give(found.id, *(f"new-{number}" for number in range(49)))
+    assert running_low() == 1
+    host.give(found.id, "the-last-but-150")
+    assert running_low() == 2
+
+
 def test_a_release_does_not_arm_the_alert_again(host: Host) -> None:
     host.a_list("A", campaign=CAMPAIGN)
     for _ in range(3):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from partner_vouchers.domain.arguments import require_whole
 
@@ -39,6 +39,15 @@ class Counts:
     def used(self) -> int:
         """How many codes users have or had, or that are set aside."""
         return self.distributed + self.reserved + self.retired
+
+    def without_run_out(self, codes: int, withdrawn: int) -> Counts:
+        """Return the counters after reservations that have run out: their codes are not reserved any more.
+
+        Args:
+            codes: how many reservations have run out.
+            withdrawn: how many of their codes are withdrawn, because their upload was; the others are available.
+        """
+        return evolve(self, reserved=self.reserved - codes, withdrawn=self.withdrawn + withdrawn)
 
     @property
     def capacity_left(self) -> int:

@@ -128,10 +128,6 @@ class VoucherList:
             return False
         return self.expires_at - self.expiring_soon <= now <= self.expires_at
 
-    def with_run_out(self, codes: int) -> VoucherList:
-        """Return the list with a number of reservations that have run out counted as available."""
-        return evolve(self, counts=evolve(self.counts, reserved=self.counts.reserved - codes))
-
     @cached_property
     def snapshot(self) -> ListSnapshot:
         """The snapshot of the list for a code that is assigned now."""

@@ -49,7 +49,7 @@ from partner_vouchers.ports.imports import CodeImport, Judge
 from partner_vouchers.ports.journal import Audit, AuditEntry, Leases, Outbox, OutboxEntry, Settings, Unordered
 from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists, Offer, Partners, SortKey
 from partner_vouchers.ports.redemptions import Redemptions, Reports, Uses
-from partner_vouchers.ports.reservations import Limits, LockedReservation, Refusals, Reservations
+from partner_vouchers.ports.reservations import Limits, LockedReservation, Refusals, Reservations, RunOut
 from partner_vouchers.ports.revocations import Revocations, Unsent
 from partner_vouchers.ports.sinks import EventSink, Rejection
 from partner_vouchers.ports.storage import AsyncHostConnection, Clock, SharesCommits, Storage
@@ -88,6 +88,7 @@ __all__ = [
     "Reports",
     "Reservations",
     "Revocations",
+    "RunOut",
     "Settings",
     "SharesCommits",
     "SortKey",

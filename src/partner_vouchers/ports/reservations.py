@@ -26,6 +26,18 @@ class LockedReservation(NamedTuple):
     snapshot: ListSnapshot
 
 
+class RunOut(NamedTuple):
+    """How many open reservations of a list have run out.
+
+    Attributes:
+        codes: how many there are.
+        withdrawn: how many of them have a code whose upload was withdrawn.
+    """
+
+    codes: int
+    withdrawn: int
+
+
 class Reservations(Protocol):
     """Codes that are set aside for users.
 
@@ -91,7 +103,7 @@ class Reservations(Protocol):
         """Return a page of the open reservations of a list, ordered by `expires_at`, then id, after such a pair."""
         ...
 
-    def run_out(self, list_ids: Collection[str], now: datetime) -> dict[str, int]:
+    def run_out(self, list_ids: Collection[str], now: datetime) -> dict[str, RunOut]:
         """Return how many open reservations have run out, by list, without lists that have none."""
         ...
 

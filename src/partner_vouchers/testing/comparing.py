@@ -107,7 +107,7 @@ def _require_codes(tx: Transaction, list_id: str, model: Model, shown: Shown) ->
     left = driver.codes_of(tx.codes.remaining(list_id, None, driver.ALL))
     waiting = [code for code in known.those(AVAILABLE) if not code.lingers]
     # The codes of reservations that ran out come back now or later, and where among the others is open.
-    coming = {code.code for code in known.codes if code.lingers}
+    coming = {code.code for code in known.those(AVAILABLE) if code.lingers}
     assert sorted(code for code in left if code not in coming) == sorted(code.code for code in waiting)
     returned = coming | {code.code for code in waiting if code.returned}
     fresh = [code.code for code in waiting if not code.returned]

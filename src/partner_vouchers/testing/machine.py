@@ -226,9 +226,6 @@ class StorageMachine(RuleBasedStateMachine):
         upload_id = self._calls.upload_ids[which % len(self._calls.upload_ids)]
         known = self.model.uploads.get(upload_id)
         codes = [code for each in self.model.lists.values() for code in each.codes if code.upload is known]
-        if any(code.lingers for code in codes):
-            # The storage may return these codes now or later.
-            return
         self._calls.require_same(
             lambda: self.vouchers.uploads.withdraw(upload_id).withdrawn,
             lambda _: self.model.withdraw(upload_id),

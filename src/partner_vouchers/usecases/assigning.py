@@ -37,7 +37,7 @@ from partner_vouchers.ports import Holding, LockedReservation, Taken, Transactio
 from partner_vouchers.ports.codes import NOTHING
 from partner_vouchers.usecases.limiting import Limiter, end_run_out
 from partner_vouchers.usecases.reserving import confirm
-from partner_vouchers.usecases.stock import available, notify_falling_stock
+from partner_vouchers.usecases.stock import counts_at, notify_falling_stock
 from partner_vouchers.usecases.wiring import EligibilityRule, require_list
 
 UserContext = Mapping[str, object]
@@ -177,7 +177,7 @@ class Assigner:
         for candidate in candidates:
             reason = self._ineligibility_reason(candidate, context)
             list_id = candidate.voucher_list.id
-            if reason is None and available(self.tx, list_id, self.now) > 0:
+            if reason is None and counts_at(self.tx, list_id, self.now).available > 0:
                 return Preview(list_id)
             reasons.append((list_id, reason or EXHAUSTED))
         return Preview(refusal=no_code(request.campaign_id, tuple(reasons)))

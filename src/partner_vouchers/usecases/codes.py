@@ -189,8 +189,8 @@ class CodesGroup(CodeReservations, TakingBack):
 
 
 def _return_run_out(tx: Transaction, list_id: str, now: datetime) -> None:
-    for codes in tx.reservations.run_out([list_id], now).values():
-        end_run_out(tx, list_id, codes, now)
+    for run_out in tx.reservations.run_out([list_id], now).values():
+        end_run_out(tx, list_id, run_out.codes, now)
     tx.commit()
 
 

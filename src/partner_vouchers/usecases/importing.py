@@ -33,7 +33,7 @@ from partner_vouchers.domain.uploads import (
 from partner_vouchers.errors import SourceUnreadable, StorageError, UnknownList
 from partner_vouchers.ports import CodeImport, Transaction
 from partner_vouchers.usecases.operator_log import log_upload
-from partner_vouchers.usecases.stock import notify_stock_level
+from partner_vouchers.usecases.stock import counts_at, notify_stock_level
 from partner_vouchers.usecases.upload_lease import UploadLease
 from partner_vouchers.usecases.wiring import Wiring, record, require_list
 
@@ -251,11 +251,11 @@ class ImportRun:
             failure = interrupted("the list was archived while the upload ran")
         if failure is None:
             ended, events = self.upload.completed(tally, importing.publish(tx), now)
-            used_before = tx.codes.counts(voucher_list.id).used
+            used_before = counts_at(tx, voucher_list.id, now).used
             tx.lists.touch(voucher_list.id, now, used_before=used_before)
             # Read it again: before the codes were published, another transaction may have notified another level.
             voucher_list = require_list(tx, voucher_list.id)
-            counts = tx.codes.counts(voucher_list.id)
+            counts = counts_at(tx, voucher_list.id, now)
             notify_stock_level(tx, voucher_list, voucher_list.notified, counts, now)
         else:
             ended, events = self.upload.failed(tally, failure, now)

@@ -19,7 +19,7 @@ from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.list_creation import ListCreation
 from partner_vouchers.usecases.list_pages import pages_of
 from partner_vouchers.usecases.paging import Page, require_limit
-from partner_vouchers.usecases.stock import notify_stock_level, without_run_out
+from partner_vouchers.usecases.stock import counts_at, notify_stock_level, without_run_out
 from partner_vouchers.usecases.wiring import reclaim_some, record, require_actor, require_list
 
 Change = Callable[[VoucherList, datetime], tuple[VoucherList, tuple[Event, ...]]]
@@ -275,7 +275,7 @@ def _apply(
         tx.lists.save(after)
         record(tx, events, actor)
         if before.low_stock_at != after.low_stock_at and after.counts.uploaded:
-            notify_stock_level(tx, after, after.notified, after.counts, now)
+            notify_stock_level(tx, after, after.notified, counts_at(tx, after.id, now), now)
     return after
 
 

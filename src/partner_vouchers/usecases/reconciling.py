@@ -316,8 +316,8 @@ class Reconciliation:
         run_out = tx.reservations.run_out(reserved, now) if reserved else {}
         if not run_out:
             return found
-        for list_id, count in sorted(run_out.items()):
-            end_run_out(tx, list_id, count, now)
+        for list_id, (codes_back, _) in sorted(run_out.items()):
+            end_run_out(tx, list_id, codes_back, now)
         return tx.redemptions.entries(codes, self.partner, self.list_id)
 
     def _keep_lease(self, tx: Transaction, report: ReconciliationReport, now: datetime) -> None:

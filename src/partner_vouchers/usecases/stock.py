@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from attrs import evolve
+
 from partner_vouchers.domain.assignment import stock_alerts
 from partner_vouchers.domain.stock import Counts, StockLevel, stock_level
 from partner_vouchers.domain.voucher_list import VoucherList
@@ -19,21 +21,29 @@ def notify_falling_stock(
     A code that was taken before and came back would do that otherwise.
     """
     if stock_level(counts, voucher_list.low_stock_at, voucher_list.used_before) > notified:
-        notify_stock_level(tx, voucher_list, notified, counts, now)
+        now_left = _without_run_out(tx, voucher_list.id, counts, now)
+        if stock_level(now_left, voucher_list.low_stock_at, voucher_list.used_before) > notified:
+            notify_stock_level(tx, voucher_list, notified, now_left, now)
 
 
-def available(tx: Transaction, list_id: str, now: datetime) -> int:
-    """Return how many codes of a list can be given out, those of reservations that have run out included."""
-    counts = tx.codes.counts(list_id)
-    run_out = tx.reservations.run_out([list_id], now) if counts.reserved else {}
-    return counts.available + run_out.get(list_id, 0)
+def counts_at(tx: Transaction, list_id: str, now: datetime) -> Counts:
+    """Return the counters of a list, which leave out reservations that have run out."""
+    return _without_run_out(tx, list_id, tx.codes.counts(list_id), now)
 
 
 def without_run_out(tx: Transaction, lists: Sequence[VoucherList], now: datetime) -> list[VoucherList]:
     """Return lists whose counters leave out reservations that have run out."""
     reserving = [each.id for each in lists if each.counts.reserved]
     run_out = tx.reservations.run_out(reserving, now) if reserving else {}
-    return [each.with_run_out(run_out[each.id]) if each.id in run_out else each for each in lists]
+    return [
+        evolve(each, counts=each.counts.without_run_out(*run_out[each.id])) if each.id in run_out else each
+        for each in lists
+    ]
+
+
+def _without_run_out(tx: Transaction, list_id: str, counts: Counts, now: datetime) -> Counts:
+    run_out = tx.reservations.run_out([list_id], now) if counts.reserved else {}
+    return counts.without_run_out(*run_out[list_id]) if list_id in run_out else counts
 
 
 def notify_stock_level(
@@ -45,7 +55,7 @@ def notify_stock_level(
         tx: the transaction that changed the stock.
         voucher_list: the list.
         notified: the level that was notified last.
-        counts: its counters now.
+        counts: its counters now, without reservations that have run out.
         now: the present instant.
     """
     level, events = stock_alerts(voucher_list, notified, counts, now)

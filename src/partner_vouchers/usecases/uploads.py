@@ -50,7 +50,7 @@ from partner_vouchers.errors import (
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.importing import ImportRun, OnProgress, keep_original
 from partner_vouchers.usecases.paging import Page, decode_cursor, page_of, require_limit, require_line
-from partner_vouchers.usecases.stock import notify_stock_level
+from partner_vouchers.usecases.stock import counts_at, notify_stock_level
 from partner_vouchers.usecases.upload_entries import UploadEntries, is_full, require_new_file
 from partner_vouchers.usecases.wiring import (
     Wiring,
@@ -370,13 +370,18 @@ class UploadsGroup:
             voucher_list.require_not_archived("withdraw")
             if upload.is_running:
                 raise UploadRunning(list_id=upload.list_id, upload_id=upload.id)
-            codes = tx.codes.withdraw(upload_id) if upload.status is UploadStatus.COMPLETED else 0
+            if upload.status is not UploadStatus.COMPLETED:
+                return upload
+            before = counts_at(tx, voucher_list.id, now)
+            tx.codes.withdraw(upload_id)
+            counts = counts_at(tx, voucher_list.id, now)
+            # With the codes of reservations that have run out, which the storage may end later.
+            codes = counts.withdrawn - before.withdrawn
             if codes:
                 upload, events = upload.taken_back(codes, now)
                 tx.uploads.save(upload)
                 tx.lists.touch(voucher_list.id, now)
                 record(tx, events, actor)
-                counts = tx.codes.counts(voucher_list.id)
                 notify_stock_level(tx, voucher_list, voucher_list.notified, counts, now)
             # Also without codes: those that are reserved now are withdrawn when they come back.
             tx.commit()

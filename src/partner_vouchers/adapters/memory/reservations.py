@@ -15,7 +15,7 @@ from partner_vouchers.domain.limits import Limit, Window
 from partner_vouchers.domain.refusals import RefusalCount
 from partner_vouchers.domain.reservation import Reservation, ReservationState
 from partner_vouchers.errors import StorageError
-from partner_vouchers.ports import LockedReservation, TakenCode
+from partner_vouchers.ports import LockedReservation, RunOut, TakenCode
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -101,12 +101,11 @@ class Reservations(Repository, ports.Reservations):
         found = sorted(self._open(list_id), key=_by_expiry)
         return [each for each in found if after is None or _by_expiry(each) > after][:limit]
 
-    def run_out(self, list_ids: Collection[str], now: datetime) -> dict[str, int]:
-        return dict(
-            Counter(
-                each.list_id for each in self._open() if each.list_id in list_ids and _has_run_out(each, now)
-            )
-        )
+    def run_out(self, list_ids: Collection[str], now: datetime) -> dict[str, RunOut]:
+        found = [each for each in self._open() if each.list_id in list_ids and _has_run_out(each, now)]
+        codes = Counter(each.list_id for each in found)
+        withdrawn = Counter(each.list_id for each in found if self._upload_is_withdrawn(each))
+        return {list_id: RunOut(codes[list_id], withdrawn[list_id]) for list_id in codes}
 
     def remove_ended(self, before: datetime, limit: int) -> int:
         kept = ReservationState.OPEN, ReservationState.CONFIRMED
@@ -118,6 +117,10 @@ class Reservations(Repository, ports.Reservations):
         for reservation_id in gone:
             self._unit.log.drop(self._unit.tables.reservations, reservation_id)
         return len(gone)
+
+    def _upload_is_withdrawn(self, each: Reservation) -> bool:
+        stock = self._unit.tables.stocks.get(each.list_id)
+        return stock is not None and stock.batch_of(number(each.code_id)).source.withdrawn
 
     def _open(self, list_id: str | None = None) -> list[Reservation]:
         """Return the open reservations of a list, or of all."""

@@ -21,7 +21,7 @@ from partner_vouchers.domain.limits import Limit, Window
 from partner_vouchers.domain.refusals import RefusalCount, RefusalReason
 from partner_vouchers.domain.reservation import Reservation, ReservationState
 from partner_vouchers.errors import StorageError
-from partner_vouchers.ports import LockedReservation
+from partner_vouchers.ports import LockedReservation, RunOut
 
 HELD_BY_USER = """(
     EXISTS (SELECT 1 FROM pv_assignments AS g WHERE g.code_id = a.code_id)
@@ -107,9 +107,10 @@ class SqlReservations:
         start = (-_ALWAYS, "") if after is None else (from_instant(after[0]), after[1])
         return from_rows(self._db.fetch("reservations_of_list", to_list_number(list_id), *start, limit))
 
-    def run_out(self, list_ids: Collection[str], now: datetime) -> dict[str, int]:
+    def run_out(self, list_ids: Collection[str], now: datetime) -> dict[str, RunOut]:
         numbers = json.dumps([to_list_number(each) for each in list_ids])
-        return {str(row[0]): row[1] for row in self._db.fetch("count_run_out", numbers, from_instant(now))}
+        rows = self._db.fetch("count_run_out", numbers, from_instant(now))
+        return {str(number): RunOut(codes, withdrawn) for number, codes, withdrawn in rows}
 
     def remove_ended(self, before: datetime, limit: int) -> int:
         return self._db.change("delete_ended_reservations", from_instant(before), limit)

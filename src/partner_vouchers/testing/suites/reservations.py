@@ -141,7 +141,7 @@ class ReservationSuite(StorageHooks):
         late = START + 3 * HOUR
         with storage.begin() as tx:
             assert tx.reservations.run_out([list_id, other], START) == {}
-            assert tx.reservations.run_out([list_id, other], late) == {list_id: 3, other: 1}
+            assert tx.reservations.run_out([list_id, other], late) == {list_id: (3, 0), other: (1, 0)}
             assert tx.reservations.run_out([], late) == {}
             for expected in ([made[1].id, made[2].id], [made[0].id]):
                 ended = tx.reservations.end_run_out(late, 2, list_id=list_id)
@@ -149,6 +149,21 @@ class ReservationSuite(StorageHooks):
             tx.commit()
         assert driver.stored(storage, list_id).counts == Counts(uploaded=5, reserved=1)
         assert driver.stored(storage, other).counts == Counts(uploaded=1, reserved=1)
+
+    @needs("reservations")
+    def test_those_of_a_withdrawn_upload_are_counted_on_their_own(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, ["A", "B"])
+        for user in ("user-1", "user-2"):
+            reserved(storage, list_id, user)
+        upload = driver.upload(storage, list_id, ["C", "D"])
+        reserved(storage, list_id, "user-3")
+        with storage.begin() as tx:
+            assert tx.codes.withdraw(upload.id) == 1
+            assert tx.reservations.run_out([list_id], START + HOUR) == {list_id: (3, 1)}
+            assert len(tx.reservations.end_run_out(START + HOUR, 9, list_id=list_id)) == 3
+            tx.commit()
+        assert driver.stored(storage, list_id).counts == Counts(uploaded=4, withdrawn=2)
+        assert sorted(driver.remaining(storage, list_id)) == ["A", "B"]
 
     @needs("reservations")
     def test_those_of_a_campaign_end_in_all_lists(self, storage: Storage) -> None:

@@ -71,9 +71,17 @@ ORDER BY r.expires_at, r.id LIMIT ? {lock_free_rows}
 {reservation_rows} WHERE r.origin = ? AND r.state = 'Open' AND r.expires_at <= ?
 ORDER BY r.expires_at, r.id LIMIT ? {lock_rows}
 
+-- is_of_withdrawn_upload --
+-- Part: whether the upload that the code of a reservation came with was withdrawn.
+EXISTS (
+    SELECT 1 FROM pv_uploads AS u
+    WHERE u.list_id = r.list_id AND u.is_withdrawn AND coalesce(
+        (SELECT v.source FROM pv_revocations AS v WHERE v.restocked_as = r.code_id), r.code_id)
+        BETWEEN u.first_code AND u.last_code)
+
 -- count_run_out --
--- How many open reservations of lists have run out.
-SELECT r.list_id, count(*) FROM json_each(?) AS i CROSS JOIN pv_reservations AS r
+-- How many open reservations of lists have run out, and how many of these have a code of a withdrawn upload.
+SELECT r.list_id, count(*), count(*) FILTER (WHERE {is_of_withdrawn_upload}) FROM json_each(?) AS i CROSS JOIN pv_reservations AS r
 WHERE r.list_id = CAST(i.value AS bigint) AND r.state = 'Open' AND r.expires_at <= ? GROUP BY r.list_id
 
 -- confirm_reservation --

@@ -26,7 +26,7 @@ SELECT {reservation_columns} FROM {open_of_lists} {reservation_tables}
 WHERE s.list_id = ? AND {is_open} AND (r.expires_at, r.id) > (?, ?) ORDER BY r.expires_at, r.id LIMIT ?
 
 -- count_run_out --
-SELECT r.list_id, count(*) FROM json_each(?) AS i CROSS JOIN {open_of_lists}
+SELECT r.list_id, count(*), count(*) FILTER (WHERE {is_of_withdrawn_upload}) FROM json_each(?) AS i CROSS JOIN {open_of_lists}
 WHERE s.list_id = CAST(i.value AS bigint) AND {is_open} AND r.expires_at <= ? GROUP BY r.list_id
 
 -- run_out_in_window --
