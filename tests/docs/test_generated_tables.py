@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,14 @@ def test_a_picture_says_what_the_code_says(picture: Path) -> None:
     assert picture.read_text(encoding="utf-8") == drawn, (
         f"{picture.name} is out of date; run: python docs/_generate.py"
     )
+
+
+def test_the_picture_of_the_storage_names_tables_that_exist() -> None:
+    docs = Path(_generate.__file__).parent
+    named = set(re.findall(r"pv_\w+", (docs / "images" / "storage.svg").read_text(encoding="utf-8")))
+    assert len(named) == 6
+    tables = (docs / "reference" / "tables.md").read_text(encoding="utf-8")
+    assert {table for table in named if f"| `{table}` |" not in tables} == set()
 
 
 def test_the_table_has_every_error() -> None:
