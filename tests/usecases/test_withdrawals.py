@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from partner_vouchers.errors import CodesExhausted
-from tests.support.host import Host
+from tests.support.host import FixedClock, Host
 
 HOUR = timedelta(hours=1)
 
@@ -48,3 +48,19 @@ def test_the_counters_are_those_of_the_codes_that_are_left(host: Host, seed: int
         seen = host.vouchers.lists.get(found.id)
         assert seen.available == len(host.left(found.id))
         assert seen.uploaded == seen.available + seen.distributed + seen.withdrawn + seen.retired
+
+
+@pytest.mark.every_storage
+def test_a_code_whose_reservation_ran_out_after_the_withdrawal_is_no_duplicate(
+    host: Host, clock: FixedClock
+) -> None:
+    found = host.a_list()
+    wrong = host.upload(found.id, "A", "B")
+    host.vouchers.codes.reserve(list_id=found.id, user_id="ann", ttl=HOUR)
+    host.vouchers.codes.reserve(list_id=found.id, user_id="ben", ttl=2 * HOUR)
+    host.vouchers.uploads.withdraw(wrong.id)
+    clock.advance(hours=1)
+    checked = host.vouchers.uploads.validate(found.id, b"A\nB\nC\n", filename="codes.csv")
+    assert checked.acceptable == 2
+    assert host.upload(found.id, "A", "B", "C").accepted == 2
+    assert host.left(found.id) == ["A", "C"]

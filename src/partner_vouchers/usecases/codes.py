@@ -18,7 +18,7 @@ from partner_vouchers.domain.events import CodeRevealed, FieldChange
 from partner_vouchers.domain.text import MAX_TEXT, could_be_id, require_id, require_name
 from partner_vouchers.errors import InvalidInput, UnknownAssignment
 from partner_vouchers.ports import TakenCode, Transaction
-from partner_vouchers.usecases.limiting import end_run_out
+from partner_vouchers.usecases.limiting import return_run_out
 from partner_vouchers.usecases.reservation_requests import CodeReservations
 from partner_vouchers.usecases.taking_back import TakingBack
 from partner_vouchers.usecases.wiring import audit_access, audit_download, require_list
@@ -164,7 +164,7 @@ class CodesGroup(CodeReservations, TakingBack):
         remaining, raw = require_bool("remaining", remaining), require_bool("raw", raw)
         found = self._wiring.read(require_list, list_id)
         if remaining and found.counts.reserved:
-            self._wiring.write(_return_run_out, found.id, self._wiring.now())
+            self._wiring.write(return_run_out, found.id, self._wiring.now())
         audit_download(self._wiring, list_id, "remaining codes" if remaining else "distributed codes", actor)
         if remaining:
             codes = (left.code for left in self._stream_remaining(list_id))
@@ -186,12 +186,6 @@ class CodesGroup(CodeReservations, TakingBack):
             if len(page) < _PAGE:
                 return
             after = page[-1].id
-
-
-def _return_run_out(tx: Transaction, list_id: str, now: datetime) -> None:
-    for run_out in tx.reservations.run_out([list_id], now).values():
-        end_run_out(tx, list_id, run_out.codes, now)
-    tx.commit()
 
 
 def _require_age(value: object) -> timedelta:

@@ -129,6 +129,13 @@ def end_run_out(tx: Transaction, list_id: str, codes: int, now: datetime) -> Non
     remove_old(tx, now)
 
 
+def return_run_out(tx: Transaction, list_id: str, now: datetime) -> None:
+    """End all reservations of a list that have run out, and commit: for what looks at its codes one by one."""
+    for run_out in tx.reservations.run_out([list_id], now).values():
+        end_run_out(tx, list_id, run_out.codes, now)
+    tx.commit()
+
+
 def remove_old(tx: Transaction, now: datetime) -> None:
     """Remove some reservations that ended long ago: more than the few that end now, so that they do not pile up."""
     tx.reservations.remove_ended(now - KEPT, 2 * RUN_OUT_AT_ONCE)
