@@ -58,9 +58,9 @@ Item = tuple[Deferred, OutboxEntry]
 
 @frozen
 class Read:
-    """What was read in one transaction: new entries, up to where, which keys are deferred, and what is due."""
+    """What was read in one transaction: new events, up to where, which keys are deferred, and what is due."""
 
-    entries: Sequence[OutboxEntry] = ()
+    items: Sequence[Item] = ()
     reached: int = 0
     deferred_keys: Collection[str] = ()
     due: Sequence[tuple[Deferred, OutboxEntry | None]] | None = None
@@ -133,22 +133,22 @@ class Queue:
             reached = entries[-1].position if entries else self._target
             if len(entries) < limit:
                 reached = max(reached, self._target)
-        keys = {key_of(entry) for entry in entries}
+        items = [(Deferred(entry.position, entry.id, key_of(entry)), entry) for entry in entries]
+        keys = {row.key for row, _ in items}
         deferred_keys = tx.deliveries.deferred_keys(self._sink, keys) if keys else set[str]()
         if not self._may_be_due or self._due:
-            return Read(entries, reached, deferred_keys)
+            return Read(items, reached, deferred_keys)
         rows = tx.deliveries.due(self._sink, now, max(self._batch_size, _DUE_AT_ONCE) + len(self._removed))
         found = {entry.position: entry for entry in tx.outbox.get_many([row.position for row in rows])}
-        return Read(entries, reached, deferred_keys, [(row, found.get(row.position)) for row in rows])
+        return Read(items, reached, deferred_keys, [(row, found.get(row.position)) for row in rows])
 
     def add(self, read: Read) -> None:
         """Add what was read."""
         self._reached = read.reached
-        self._known += [entry.position for entry in read.entries]
-        fresh = [entry for entry in read.entries if not self._base.is_settled(entry.position)]
-        self._open.update(entry.position for entry in fresh)
-        for entry in fresh:
-            item = Deferred(entry.position, entry.id, key_of(entry)), entry
+        self._known += [row.position for row, _ in read.items]
+        fresh = [item for item in read.items if not self._base.is_settled(item[0].position)]
+        self._open.update(row.position for row, _ in fresh)
+        for item in fresh:
             line = None if self._in_order else self._behind.get(item[0].key)
             if line is not None:
                 line.append(item)
@@ -294,6 +294,8 @@ class Queue:
 
     def _move_up(self, batch: Batch, ended: Iterable[OutboxEntry]) -> None:
         """Let the next events of the keys of fresh ones be sent."""
+        if not self._behind:
+            return
         for entry in ended:
             key = batch.rows[entry.position].key
             line = None if entry.position in batch.deferred else self._behind.get(key)
