@@ -276,7 +276,7 @@ class AsyncPartnerVouchers(_AsyncGroups):
             clock: as for `PartnerVouchers`.
             eligibility: as for `PartnerVouchers`; the rules run in the worker threads.
             keep_events: as for `PartnerVouchers`.
-            observers: as for `PartnerVouchers`; they are told on the worker threads.
+            observers: as for `PartnerVouchers`; they are called on the worker threads.
             max_workers: how many calls may run at the same time, 1 or more.
 
         Raises:

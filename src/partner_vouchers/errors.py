@@ -21,7 +21,7 @@ from typing import Any, ClassVar, dataclass_transform
 
 
 class _Attributes(dict[str, Any]):
-    """What a template can name: every attribute and property of an error."""
+    """The names that a template can use: every attribute and property of an error."""
 
     def __init__(self, error: PartnerVouchersError) -> None:
         self._error = error

@@ -76,7 +76,7 @@ class PartnerVouchers:
             eligibility: the host's rules that campaign links may name: functions from a user's context to bool.
             keep_events: how long after it happened an event is kept that every sink has; None for ever. Without any
                 sink, all are kept.
-            observers: are told of each call; see `partner_vouchers.observers`.
+            observers: objects that are called for each call; see `partner_vouchers.observers`.
 
         Raises:
             InvalidInput: an argument is of a wrong type, or `keep_events` is negative.
@@ -111,8 +111,8 @@ class PartnerVouchers:
     def close(self) -> None:
         """Store what this process has counted and not stored yet; call it when the process ends.
 
-        Only the counts of refused requests (`campaigns.refusals`) of the last second wait so. The storage stays open,
-        and the object can still be used.
+        These are the refused requests (`campaigns.refusals`) of the last second. The storage stays open, and you can
+        still use the object.
         """
         self._wiring.store_refusals()
 
@@ -122,15 +122,15 @@ class PartnerVouchers:
     def using(self, connection: object) -> PartnerVouchers:
         """Return the same library within a host's open transaction.
 
-        What is done through it is part of that transaction and never committed by the library: the host's rows,
-        the code and its event stand or fall together. Each call is a savepoint: one that raises leaves nothing
-        behind, and the transaction goes on. Of SQLAlchemy and Django, what is returned may be kept: each call joins
-        the transaction that `connection` is in by then.
+        Its calls are part of that transaction, which the library never commits: the host's rows, the code and its
+        event are stored together or not at all. Each call is a savepoint: a call that raises is rolled back, and the
+        transaction goes on. With SQLAlchemy and Django you may keep the returned object: each call joins the
+        transaction that `connection` has open at that moment.
 
         Args:
-            connection: what the host holds its transaction with, to the database of the storage: the driver's
-                connection, a `sqlite3.Connection` or `psycopg.Connection`; a `Connection`, `Session` or
-                `scoped_session` of SQLAlchemy; `django.db.connection`.
+            connection: an open connection to the storage's database: the driver's own, a `sqlite3.Connection` or
+                `psycopg.Connection`; a `Connection`, `Session` or `scoped_session` of SQLAlchemy;
+                `django.db.connection`.
 
         Raises:
             HostTransactionError: the connection is of an unknown or an asynchronous kind, belongs to another

@@ -126,7 +126,7 @@ class Reward:
 
     @property
     def user_id(self) -> str:
-        """Who has it."""
+        """The user who has it."""
         return self.assignment.user_id
 
     @property
@@ -184,7 +184,7 @@ class BatchOutcome:
 
 @frozen
 class Request:
-    """What is asked for: a code from a campaign's lists, or from one list.
+    """A request: a code from a campaign's lists, or from one list.
 
     Attributes:
         campaign_id: the campaign, or None.

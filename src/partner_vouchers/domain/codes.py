@@ -40,7 +40,7 @@ class CodeFault(StrEnum):
 
 
 class CodeRules(Protocol):
-    """What a valid code is. A host that needs other rules than `CodeFormat` passes its own object.
+    """The rules of a valid code. A host that needs other rules than `CodeFormat` passes its own object.
 
     An object may also have `titles`, the column titles that are never codes; without it `COLUMN_TITLES` apply.
     """

@@ -1,7 +1,7 @@
-"""Where a code must be unique.
+"""Duplicate policies: the scope in which a code must be unique.
 
 The rule is a pure function from a list to its **scope**: among the lists of one scope that are not
-archived, a code stands at most once. Three rules are shipped; a host can write its own.
+archived, a code occurs at most once. Three rules are shipped; a host can write its own.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Everywhere:
 
 @frozen
 class Holder:
-    """Who holds a code in a scope already: the facts of a conflict.
+    """The holder of a code in a scope: the facts of a conflict.
 
     Attributes:
         list_id: the list.

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 @frozen(kw_only=True)
 class ErasureReport:
-    """What was found of a user who was forgotten.
+    """The counts of what was found of a forgotten user.
 
     Attributes:
         assignments: how many codes the user was given, revoked ones included.

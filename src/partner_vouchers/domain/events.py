@@ -1,6 +1,6 @@
-"""What happened: the facts that the rest of a host's systems hear of.
+"""Events: the facts that the rest of a host's systems hear of.
 
-Here are the library's own events. The promo events stand in `promo_events`.
+Here are the library's own events. The promo events are in `promo_events`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Event:
 
     @property
     def ordering_key(self) -> str:
-        """What the event concerns; the events of one user, or of one list, reach a sink in order."""
+        """The user or list that the event concerns; the events of one user, or of one list, reach a sink in order."""
         return ""
 
 
@@ -42,7 +42,7 @@ def list_key(list_id: str) -> str:
 
 
 Value = str | int | float | bool | None
-"""What a changed field may hold, which is what JSON can say."""
+"""The types that a changed field can have, which are those of JSON."""
 
 
 @frozen
@@ -363,7 +363,7 @@ class UnreadableEvent(AuditedEvent):
 
     Attributes:
         name: the name of its type.
-        user_id: the user it concerns; None where that cannot be told.
+        user_id: the user it concerns; None where that is unknown.
     """
 
     event_name: ClassVar[str] = "unreadable event"
@@ -373,5 +373,5 @@ class UnreadableEvent(AuditedEvent):
 
     @property
     def ordering_key(self) -> str:
-        """The user or the list, where that can be told; else the event has a key of its own."""
+        """The user or the list, where that is known; else the event has a key of its own."""
         return super().ordering_key if self.user_id is None else user_key(self.user_id)

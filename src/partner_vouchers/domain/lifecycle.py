@@ -16,7 +16,7 @@ from partner_vouchers.errors import ActionNotAllowed
 
 
 class State(StrEnum):
-    """What is stored of a list's status."""
+    """The stored part of a list's status."""
 
     ACTIVE = "Active"
     PAUSED = "Paused"
@@ -24,7 +24,7 @@ class State(StrEnum):
 
 
 class Status(StrEnum):
-    """What a list is at a given instant."""
+    """The status of a list at a given instant."""
 
     ACTIVE = "Active"
     PAUSED = "Paused"
@@ -33,7 +33,7 @@ class Status(StrEnum):
 
 
 class Action(StrEnum):
-    """What can be done to a list."""
+    """An action on a list."""
 
     PAUSE = "pause"
     ACTIVATE = "activate"

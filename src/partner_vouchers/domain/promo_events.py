@@ -1,7 +1,7 @@
 """The six promo events: what a user got or did, under the names that CleverTap's promo module gives them.
 
 `VoucherRewarded` is written by an assignment. The others are the host's to raise with `events.emit`; they check
-themselves when they are made. `table` of each class is the one place where its wire names stand.
+themselves when they are made. `table` of each class is the one place that lists its wire names.
 
 Which properties are optional follows the product's pages: those that it calls optional, and those that it
 says apply to some coupons or credits only.
@@ -40,7 +40,7 @@ from partner_vouchers.domain.text import require_name, require_text
 from partner_vouchers.errors import InvalidInput
 
 POINTS_SOURCES: Final = ("Campaign", "API", "Manual", "Cashback Coupon")
-"""What may have moved a wallet's points."""
+"""The possible sources of a change of a wallet's points."""
 
 
 def _copied(extra: object) -> Mapping[str, object]:
@@ -63,7 +63,7 @@ def _names_of(extra: Mapping[str, object]) -> str:
 
 @frozen(kw_only=True)
 class PromoEvent(Event):
-    """What a user got or did in a promotion.
+    """An event about what a user got or did in a promotion.
 
     Attributes:
         user_id: the user; the identity of the event, not one of its properties.
@@ -128,7 +128,7 @@ class VoucherRewarded(PromoEvent):
         voucher_code: the code, masked in the repr.
         list_id: the list that it came from.
         list_tag: the tag, name, description and expiry of that list at the time.
-        list_name: see `list_tag`; None in an event that was read from a form that does not tell it.
+        list_name: see `list_tag`; None in an event that was read from a form without it.
         list_description: see `list_tag`.
         list_expiry: see `list_tag`.
         partner: whose code it is.
@@ -212,7 +212,7 @@ def _mask_or_none(code: str | None) -> str:
 class HostEvent(PromoEvent):
     """A promo event of the host's: what `events.emit` takes.
 
-    Texts follow the library's rules: names and ids stand on one line, descriptions may have several. Instants
+    Strings follow the library's rules: names and ids have one line, descriptions may have several. Instants
     are aware and kept in UTC. A number may be an int, a float or a Decimal that a float can show exactly.
 
     Attributes:

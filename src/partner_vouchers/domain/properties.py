@@ -25,7 +25,7 @@ Number = int | float
 """A numeric property; finite, and never a truth value."""
 
 WireValue = str | int | float
-"""What a property of a promo event may be on the wire."""
+"""The types of a promo event's property on the wire."""
 
 LARGEST_NUMBER: Final = 2**53
 """Up to this size every JSON reader sees the same whole number."""

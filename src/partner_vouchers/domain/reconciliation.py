@@ -30,7 +30,7 @@ from partner_vouchers.errors import InvalidInput
 
 
 class RowKind(StrEnum):
-    """What became of a row."""
+    """The outcome of a row."""
 
     RECORDED = "recorded"
     KNOWN_ALREADY = "known_already"
@@ -322,7 +322,7 @@ class ReconciledRow(NamedTuple):
 
     @property
     def message(self) -> str:
-        """What became of the row, and what to do, for people; it does not repeat the code."""
+        """The outcome of the row and the advice, for people; it does not repeat the code."""
         return self.fault or ROW_KINDS[self.kind]
 
     def __repr__(self) -> str:
@@ -331,7 +331,7 @@ class ReconciledRow(NamedTuple):
 
 @frozen(kw_only=True)
 class ReconciliationReport:
-    """What a partner's file of redemptions said.
+    """The report of a partner's file of redemptions.
 
     Attributes:
         id: given by the storage, never used again.

@@ -92,7 +92,7 @@ class Redemption:
 
 
 class EntryState(StrEnum):
-    """What became of one code of one list."""
+    """The state of one code of one list."""
 
     AVAILABLE = "available"
     RESERVED = "reserved"

@@ -30,7 +30,7 @@ KEPT = timedelta(days=30)
 
 
 class ReservationState(StrEnum):
-    """What became of a reservation."""
+    """The state of a reservation."""
 
     OPEN = "Open"
     CONFIRMED = "Confirmed"
@@ -39,7 +39,7 @@ class ReservationState(StrEnum):
 
 
 class ReservationAction(StrEnum):
-    """What an owner can do with a reservation."""
+    """An action on a reservation."""
 
     CONFIRM = "confirm"
     RELEASE = "release"
@@ -157,7 +157,7 @@ def held_assignment_id(reservation_id: str) -> str | None:
 
 @frozen
 class Preview:
-    """What `assign` would do now.
+    """The result that `assign` would have now.
 
     Attributes:
         list_id: the list that the code would come from; None for a refusal.

@@ -56,7 +56,7 @@ class Obstacle(StrEnum):
     EVENT_TAKEN = "a sink has taken its event"
     EVENT_IN_FLIGHT = "a call with its event is in flight"
     EVENT_REMOVED = "its event was removed by retention, so it may have been delivered"
-    NO_SINK = "the storage knows no sink, so the user may have been told in another way"
+    NO_SINK = "the storage knows no sink, so the user may have received the code in another way"
 
 
 @frozen

@@ -252,7 +252,7 @@ class Upload(_Counted):
 
 @frozen
 class Tally(_Counted):
-    """What was counted in a file.
+    """The counts of a file.
 
     Attributes:
         total: rows with a code, valid or not.
@@ -271,7 +271,7 @@ class Tally(_Counted):
 
 @frozen(kw_only=True)
 class Validation(_Counted):
-    """What an upload would do with a file.
+    """The result of a check: what an upload would do with a file.
 
     Attributes:
         filename: the name of the file.

@@ -48,7 +48,7 @@ UNCHANGED: Final = Unchanged.UNCHANGED
 
 @frozen
 class ListSnapshot:
-    """What a list said when a code of it was given out.
+    """A list as it was when a code of it was given out.
 
     Attributes:
         list_id: the list.
@@ -300,7 +300,7 @@ def new_tag(value: object) -> str:
     """Return a list tag in its stored form, lower case.
 
     Raises:
-        InvalidTag: it is not a string, is empty or too long, or holds white space or a control character.
+        InvalidTag: it is not a string, is empty or too long, or contains white space or a control character.
     """
     tag = require_name("tag", value, InvalidTag).lower()
     # Lower case may be longer: İ becomes two characters.
@@ -326,7 +326,7 @@ def new_list(
     """Return a new, active list and the event of its creation.
 
     Raises:
-        InvalidTag: the tag is empty or holds white space.
+        InvalidTag: the tag is empty or contains white space.
         NaiveDatetime: the expiry has no time zone.
         ExpiryNotInFuture: the expiry is not after `now`.
         InvalidInput: another value breaks its rule.

@@ -1,7 +1,7 @@
 """Observers: objects that the library notifies of each call, for traces and metrics.
 
-Pass them as `PartnerVouchers(..., observers=[...])`. Without observers nothing is wrapped, so nothing is paid. What an
-observer is told never contains a code or a user.
+Pass them as `PartnerVouchers(..., observers=[...])`. Without observers nothing is wrapped, so nothing is paid. An
+observer never receives a code or a user id.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who may do what: the host's decision, asked for each request."""
+"""Permissions: the host decides about each request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOG = logging.getLogger("partner_vouchers.page")
 
 
 class Permission(StrEnum):
-    """What a request needs.
+    """The permission that a request needs.
 
     `VIEW`: to look at lists, uploads, campaigns, users, events and the audit log, with codes masked. `CHANGE`: to
     change anything. `REVEAL`: to see whole codes, or to download a file with whole codes.

@@ -1,4 +1,4 @@
-"""Where codes, assignments and idempotency keys are kept."""
+"""The storage of codes, assignments and idempotency keys."""
 
 from __future__ import annotations
 

@@ -10,7 +10,10 @@ from partner_vouchers.domain.delivery import Deferred, SinkProgress
 
 
 class Deliveries(Protocol):
-    """What the sinks have, and what they did not take. `domain.delivery` explains the states of an event."""
+    """The progress of the sinks, and the events that they did not take.
+
+    `domain.delivery` explains the states of an event.
+    """
 
     def sinks(self) -> list[str]:
         """Return the names of the sinks that have any progress, in order."""

@@ -1,4 +1,4 @@
-"""Where events, the audit log, leases and settings are kept."""
+"""The storage of events, the audit log, leases and settings."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class Leases(Protocol):
 
 
 class Settings(Protocol):
-    """What the storage remembers about how it was set up."""
+    """The settings with which the storage was set up."""
 
     def get(self, name: str) -> str | None:
         """Return a setting."""

@@ -1,4 +1,4 @@
-"""Where partners, voucher lists and campaign links are kept."""
+"""The storage of partners, voucher lists and campaign links."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ class Lists(Protocol):
 
 @frozen
 class Offer:
-    """What a campaign offers.
+    """The offer of a campaign.
 
     Attributes:
         lists: its links with their lists, ordered by priority, then age of the link.

@@ -1,4 +1,4 @@
-"""Where redemptions and the reports of reconciliations are kept."""
+"""The storage of redemptions and of the reports of reconciliations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where reservations, limits and refusals are kept. A storage may leave them out (`errors.Unsupported`)."""
+"""The storage of reservations, limits and refusals. A storage may leave them out (`errors.Unsupported`)."""
 
 from __future__ import annotations
 

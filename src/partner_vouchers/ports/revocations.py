@@ -1,4 +1,4 @@
-"""Where it is kept which codes were taken back. A storage may leave it out (`errors.Unsupported`)."""
+"""The storage of revocations. A storage may leave it out (`errors.Unsupported`)."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class SharesCommits(Protocol):
-    """What a storage can offer besides: threads that write at the same time share one durable commit."""
+    """An optional ability of a storage: threads that write at the same time share one durable commit."""
 
     def run_shared(self, work: Callable[[Transaction], T]) -> T:
         """Run a function in a transaction that writes, in this thread or another one; return what it returns.

@@ -45,7 +45,7 @@ class OptionalParts(Protocol):
 
     @property
     def users(self) -> Users:
-        """Where ids of users are."""
+        """The search for ids of users."""
         raise Unsupported(ability="forgetting users")
 
     @property

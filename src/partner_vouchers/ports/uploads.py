@@ -1,4 +1,4 @@
-"""Where uploads are kept."""
+"""The storage of uploads."""
 
 from __future__ import annotations
 

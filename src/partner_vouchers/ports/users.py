@@ -1,4 +1,4 @@
-"""Where ids of users are. A storage may leave it out (`errors.Unsupported`)."""
+"""The search for ids of users. A storage may leave it out (`errors.Unsupported`)."""
 
 from __future__ import annotations
 

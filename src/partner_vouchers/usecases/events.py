@@ -41,7 +41,7 @@ class DeliveryReport:
         not_taken: how often it did not take one; each of these is sent again, or is a dead letter.
         deferred: how many events wait to be sent again, or for an earlier one that does.
         dead_letters: how many dead letters there are.
-        paused_until: until when the sink is left alone because it failed; None if it did not.
+        paused_until: until when the sink gets no calls because it failed; None if it did not.
         failure: why it was paused during this run; None if it was not.
     """
 
@@ -66,9 +66,9 @@ class EventsGroup:
         """Send all events that are due now to a sink, and return.
 
         Each event arrives at least once; again, with the same id, only if the answer of the sink was lost. Events of
-        one user, or of one list, arrive in order. What the sink does not take is sent again by a later call. Whatever
-        the sink raises is treated like `SinkUnavailable`. If another process is delivering to the sink, nothing is
-        sent.
+        one user, or of one list, arrive in order. Events that the sink does not take are sent again by a later call.
+        Any exception of the sink is treated like `SinkUnavailable`. If another process is delivering to the sink,
+        nothing is sent.
 
         Args:
             sink: the receiver. The storage remembers by its name what it has.
@@ -143,7 +143,7 @@ class EventsGroup:
         from_now: bool = False,
         retry: RetryPolicy | None = None,
     ) -> Relay:
-        """Return a relay that delivers to sinks, each at its own pace, until it is told to stop.
+        """Return a relay that delivers to sinks, each at its own pace, until it is stopped.
 
         Args:
             sinks: the receivers.

@@ -59,7 +59,7 @@ class ListCreation:
 
         Raises:
             UnknownPartner: there is no such partner.
-            InvalidTag: the tag is empty or holds white space.
+            InvalidTag: the tag is empty or contains white space.
             TagTaken: another list of the partner has the tag.
             NaiveDatetime: the expiry has no time zone.
             ExpiryNotInFuture: the expiry is not in the future.
@@ -116,7 +116,7 @@ class ListCreation:
             actor: the person who creates it, for the audit log.
 
         Raises:
-            InvalidTag: the tag is empty or holds white space.
+            InvalidTag: the tag is empty or contains white space.
             NaiveDatetime: the expiry has no time zone.
             ExpiryNotInFuture: there is no such list, and the expiry is not in the future.
             InvalidInput: another value breaks its rule.

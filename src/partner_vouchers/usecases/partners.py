@@ -26,7 +26,7 @@ class PartnersGroup:
             actor: the person who adds it, for the audit log.
 
         Raises:
-            InvalidPartnerName: the name is empty, blank, too long, or holds a control character.
+            InvalidPartnerName: the name is empty, blank, too long, or contains a control character.
             PartnerExists: there is a partner with exactly this name.
 
         Example:
@@ -52,7 +52,7 @@ class PartnersGroup:
             actor: the person who adds it, for the audit log.
 
         Raises:
-            InvalidPartnerName: the name is empty, blank, too long, or holds a control character.
+            InvalidPartnerName: the name is empty, blank, too long, or contains a control character.
 
         Example:
             >>> vouchers.partners.ensure("Amazon") == vouchers.partners.ensure("Amazon")

@@ -239,11 +239,11 @@ class RedemptionsGroup:
 
         Args:
             report_id: the report.
-            raw: True leaves cells as they are that a spreadsheet would take for a formula.
+            raw: True writes cells unchanged, also those that a spreadsheet would run as a formula.
             actor: the person who downloads it, for the audit log.
 
         Returns:
-            a stream to read from; it reads the storage bit by bit.
+            a stream to read from; it reads the storage in pieces.
 
         Raises:
             UnknownReport: there is no such report.

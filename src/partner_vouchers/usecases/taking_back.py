@@ -45,7 +45,7 @@ class TakingBack:
         Raises:
             UnknownAssignment: there is no such assignment.
             RestockNotAllowed: the code was redeemed, its list is archived, or its upload was withdrawn.
-            CodeMayBeKnown: a sink may have told the user the code; pass `force=True`, or revoke it without restock.
+            CodeMayBeKnown: the user may have received the code from a sink; pass `force=True`, or leave out `restock`.
             AlreadyRevoked: it was revoked without restock before, and `restock` is True.
             InvalidInput: an argument breaks its rule.
 

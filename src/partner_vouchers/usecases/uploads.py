@@ -89,8 +89,8 @@ class UploadsGroup:
     ) -> Upload:
         """Upload a CSV file with one code in each row.
 
-        What is wrong with the file or its rows is data in the returned entry, never an exception. The valid codes
-        become available all at once when the upload completes; while it runs, codes are assigned as before.
+        Errors of the file or its rows are data in the returned entry, never an exception. The valid codes become
+        available all at once when the upload completes; while it runs, codes are assigned as before.
 
         Args:
             list_id: the list that the codes are for.
@@ -180,7 +180,7 @@ class UploadsGroup:
         Returns:
             what `add` would do with it now, with the first thousand refused rows.
 
-        What it raises is the same as with `add`, except that other uploads may run.
+        It raises the same errors as `add`, except that other uploads may run.
         """
         self._require_own_transactions()
         filename = source_filename(source, filename)
@@ -278,7 +278,7 @@ class UploadsGroup:
             actor: the person who downloads it, for the audit log.
 
         Returns:
-            a stream to read from; it reads the storage bit by bit.
+            a stream to read from; it reads the storage in pieces.
 
         Raises:
             UnknownUpload: there is no such upload.
@@ -297,11 +297,11 @@ class UploadsGroup:
 
         Args:
             upload_id: the upload.
-            raw: True leaves cells as they are that a spreadsheet would take for a formula.
+            raw: True writes cells unchanged, also those that a spreadsheet would run as a formula.
             actor: the person who downloads it, for the audit log.
 
         Returns:
-            a stream to read from; it reads the storage bit by bit.
+            a stream to read from; it reads the storage in pieces.
 
         Raises:
             UnknownUpload: there is no such upload.

@@ -1,4 +1,4 @@
-"""Who has which code, worked out from all assignments."""
+"""Assignments, computed from all that are stored."""
 
 from __future__ import annotations
 

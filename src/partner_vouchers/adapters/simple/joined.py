@@ -1,4 +1,4 @@
-"""What no storage can do within a transaction of a host."""
+"""The calls that no storage supports within a transaction of a host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from partner_vouchers.errors import HostTransactionError
 
 
 class JoinedStorage:
-    """What `Storage.join` returns: its transactions are parts of a host's, which only the host commits.
+    """The storage that `Storage.join` returns: its transactions are parts of a host's, which only the host commits.
 
     Of the protocol the subclass writes `begin`.
     """

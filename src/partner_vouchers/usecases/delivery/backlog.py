@@ -14,7 +14,7 @@ _EXACT_UP_TO = 100_000
 
 @frozen
 class Backlog:
-    """What a sink does not have yet.
+    """The events that a sink does not have yet.
 
     Attributes:
         sink: the name of the sink; None for all sinks together.
