@@ -251,7 +251,10 @@ class ListDistributed(PartnerVouchersError):
     """A list cannot be deleted once one of its codes was given out."""
 
     code = "list_distributed"
-    template = "{distributed} codes of list {list_id} were given out or are reserved; archive it instead of deleting it"
+    template = (
+        "codes of list {list_id} were given out or are reserved ({distributed} at present); "
+        "archive it instead of deleting it"
+    )
     list_id: str
     distributed: int
 
