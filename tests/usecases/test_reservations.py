@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from partner_vouchers import RepeatPolicy, Reservation, ReservationState, VoucherRewarded
+from partner_vouchers import PerPartner, RepeatPolicy, Reservation, ReservationState, VoucherRewarded
 from partner_vouchers.errors import (
     AlreadyConfirmed,
     CodesExhausted,
@@ -17,7 +17,8 @@ from partner_vouchers.errors import (
     ReservationReleased,
     UnknownReservation,
 )
-from tests.support.host import Host
+from partner_vouchers.ports import Storage
+from tests.support.host import FixedClock, Host
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
@@ -254,6 +255,27 @@ def test_a_reservation_that_runs_out_of_a_withdrawn_upload_counts_as_withdrawn(
     assert counts(host, found.id) == (1, 0, 0, 3)
     assert host.give(found.id, "cleo") == ["D"]
     assert counts(host, found.id) == (0, 0, 1, 3)
+
+
+def test_a_code_of_a_withdrawn_upload_is_no_duplicate_once_its_reservation_has_run_out(
+    storage: Storage, clock: FixedClock
+) -> None:
+    host = Host(storage, clock, duplicates=PerPartner())
+    wrong, right = host.a_list("A", "B", "C"), host.a_list()
+    [upload] = host.vouchers.uploads.find(list_id=wrong.id)
+    reserve(host, list_id=wrong.id)
+    reserve(host, "ben", DAY, list_id=wrong.id)
+    host.vouchers.uploads.withdraw(upload.id)
+    explain = host.vouchers.uploads.explain_duplicate
+    assert explain(right.id, "A") is not None
+    clock.advance(minutes=1)
+    assert explain(right.id, "A") is None
+    assert host.vouchers.uploads.validate(right.id, b"A\nB\nC\n", filename="c.csv").acceptable == 2
+    assert host.upload(right.id, "A", "B", "C").accepted == 2
+    clock.advance(days=1)
+    assert host.upload(right.id, "B").accepted == 1
+    assert (counts(host, wrong.id), counts(host, right.id)) == ((0, 0, 0, 3), (3, 0, 0, 0))
+    assert host.vouchers.uploads.validate(wrong.id, b"A\nB\n", filename="c.csv").acceptable == 0
 
 
 def test_alerts_take_no_notice_of_reservations_that_have_run_out(host: Host) -> None:

@@ -103,8 +103,13 @@ class Reservations(Protocol):
         """Return a page of the open reservations of a list, ordered by `expires_at`, then id, after such a pair."""
         ...
 
-    def run_out(self, list_ids: Collection[str], now: datetime) -> dict[str, RunOut]:
-        """Return how many open reservations have run out, by list, without lists that have none."""
+    def run_out(self, list_ids: Collection[str] | None, now: datetime) -> dict[str, RunOut]:
+        """Return how many open reservations have run out, by list, without lists that have none.
+
+        Args:
+            list_ids: the lists, or None for all.
+            now: the present instant.
+        """
         ...
 
     def remove_ended(self, before: datetime, limit: int) -> int:

@@ -220,9 +220,9 @@ class StorageMachine(RuleBasedStateMachine):
         """Upload a code as `explain_duplicate` says."""
         self._calls.upload_as_explained(list_id, code)
 
-    @rule(which=_ANY, confirms=st.booleans(), other=st.none() | lists)
-    def withdraw(self, which: int, confirms: bool, other: str | None) -> None:
-        """Take an upload back; what is reserved of it is confirmed or comes back. Perhaps upload it elsewhere."""
+    @rule(which=_ANY, confirms=st.none() | st.booleans(), other=st.none() | lists)
+    def withdraw(self, which: int, confirms: bool | None, other: str | None) -> None:
+        """Take an upload back; what is reserved of it may be confirmed or come back. Perhaps upload it elsewhere."""
         upload_id = self._calls.upload_ids[which % len(self._calls.upload_ids)]
         known = self.model.uploads.get(upload_id)
         codes = [code for each in self.model.lists.values() for code in each.codes if code.upload is known]
@@ -231,7 +231,8 @@ class StorageMachine(RuleBasedStateMachine):
             lambda _: self.model.withdraw(upload_id),
         )
         for each in list(self.model.reservations.values()):
-            if each.code in codes and each.code.state == RESERVED and each.code.upload.is_withdrawn:
+            is_left = each.code in codes and each.code.state == RESERVED and each.code.upload.is_withdrawn
+            if is_left and confirms is not None:
                 self._end(each.id, confirms)
         if known is not None and other is not None:
             self._calls.upload(other, known.file.decode().splitlines())

@@ -164,7 +164,7 @@ class CodesGroup(CodeReservations, TakingBack):
         remaining, raw = require_bool("remaining", remaining), require_bool("raw", raw)
         found = self._wiring.read(require_list, list_id)
         if remaining and found.counts.reserved:
-            self._wiring.write(return_run_out, found.id, self._wiring.now())
+            return_run_out(self._wiring, found.id, self._wiring.now())
         audit_download(self._wiring, list_id, "remaining codes" if remaining else "distributed codes", actor)
         if remaining:
             codes = (left.code for left in self._stream_remaining(list_id))

@@ -11,6 +11,7 @@ from partner_vouchers.domain.reservation import KEPT, Reservation
 from partner_vouchers.errors import LimitReached, Unsupported
 from partner_vouchers.ports import Holding, Transaction
 from partner_vouchers.ports.codes import NOTHING
+from partner_vouchers.usecases.wiring import Wiring
 
 RUN_OUT_AT_ONCE = 100
 """How many reservations that have run out one request ends at most, beyond the codes that it asks for."""
@@ -122,18 +123,43 @@ class Limiter:
         return bool(ended)
 
 
-def end_run_out(tx: Transaction, list_id: str, codes: int, now: datetime) -> None:
-    """End reservations of a list that have run out, so that their codes can be taken: as many as are asked for."""
+def end_run_out(tx: Transaction, list_id: str, codes: int, now: datetime) -> int:
+    """End reservations of a list that have run out, so that their codes can be taken: as many as are asked for.
+
+    Returns:
+        how many it ended, at most `RUN_OUT_AT_ONCE` more than were asked for.
+    """
     ended = tx.reservations.end_run_out(now, codes + RUN_OUT_AT_ONCE, list_id=list_id)
     uncount_reservations(tx, ended)
     remove_old(tx, now)
+    return len(ended)
 
 
-def return_run_out(tx: Transaction, list_id: str, now: datetime) -> None:
-    """End all reservations of a list that have run out, and commit: for what looks at its codes one by one."""
-    for run_out in tx.reservations.run_out([list_id], now).values():
-        end_run_out(tx, list_id, run_out.codes, now)
-    tx.commit()
+def return_run_out(wiring: Wiring, list_id: str, now: datetime) -> None:
+    """End all reservations of a list that have run out, for what looks at its codes one by one."""
+
+    def end_some(tx: Transaction) -> int:
+        ended = end_run_out(tx, list_id, 0, now)
+        tx.commit()
+        return ended
+
+    while wiring.write(end_some) == RUN_OUT_AT_ONCE:
+        pass
+
+
+def return_withdrawn(wiring: Wiring) -> None:
+    """End reservations of withdrawn uploads that have run out, in all lists: their codes are no duplicates any more."""
+    now = wiring.now()
+
+    def find(tx: Transaction) -> list[str]:
+        try:
+            found = tx.reservations.run_out(None, now)
+        except Unsupported:
+            return []
+        return [list_id for list_id, run_out in found.items() if run_out.withdrawn]
+
+    for list_id in wiring.read(find):
+        return_run_out(wiring, list_id, now)
 
 
 def remove_old(tx: Transaction, now: datetime) -> None:

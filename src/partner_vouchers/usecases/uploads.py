@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import datetime
 from typing import BinaryIO
 
 from attrs import evolve
@@ -50,7 +49,7 @@ from partner_vouchers.errors import (
 )
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.importing import ImportRun, OnProgress, keep_original
-from partner_vouchers.usecases.limiting import return_run_out
+from partner_vouchers.usecases.limiting import return_withdrawn
 from partner_vouchers.usecases.paging import Page, decode_cursor, page_of, require_limit, require_line
 from partner_vouchers.usecases.stock import counts_at, notify_stock_level
 from partner_vouchers.usecases.upload_entries import UploadEntries, is_full, require_new_file
@@ -331,6 +330,7 @@ class UploadsGroup:
         unavailable: StorageUnavailable | None = None
         for upload in running:
             try:
+                return_withdrawn(self._wiring)
                 found = self._entries.settle(upload.id)
             except StorageError as error:
                 # One entry must not keep the others, and the start of a backend, waiting.
@@ -403,6 +403,9 @@ class UploadsGroup:
         def read(tx: Transaction) -> Holder | None:
             return tx.codes.holder(require_list(tx, list_id).scope, trimmed, counts_for_duplicates)
 
+        if self._wiring.read(read) is None:
+            return None
+        return_withdrawn(self._wiring)
         holder = self._wiring.read(read)
         if holder is None:
             return None
@@ -417,12 +420,9 @@ class UploadsGroup:
             )
 
     def _require_uploadable(self, list_id: str) -> VoucherList:
+        return_withdrawn(self._wiring)
         voucher_list = self._wiring.read(require_list, list_id)
-        now = self._wiring.now()
-        voucher_list.require_allowed(Action.UPLOAD, now)
-        if voucher_list.counts.reserved and self._wiring.read(_has_withdrawn_run_out, voucher_list.id, now):
-            # Codes of a withdrawn upload are no duplicates, once nobody has reserved them any more.
-            self._wiring.write(return_run_out, voucher_list.id, now)
+        voucher_list.require_allowed(Action.UPLOAD, self._wiring.now())
         return voucher_list
 
     def _stream_faults(self, upload_id: str) -> Iterator[RowFault]:
@@ -456,7 +456,3 @@ def _require_upload(tx: Transaction, upload_id: object) -> Upload:
     if found is None:
         raise UnknownUpload(upload_id=upload_id)
     return found
-
-
-def _has_withdrawn_run_out(tx: Transaction, list_id: str, now: datetime) -> bool:
-    return any(each.withdrawn for each in tx.reservations.run_out([list_id], now).values())

@@ -101,8 +101,9 @@ class Reservations(Repository, ports.Reservations):
         found = sorted(self._open(list_id), key=_by_expiry)
         return [each for each in found if after is None or _by_expiry(each) > after][:limit]
 
-    def run_out(self, list_ids: Collection[str], now: datetime) -> dict[str, RunOut]:
-        found = [each for each in self._open() if each.list_id in list_ids and _has_run_out(each, now)]
+    def run_out(self, list_ids: Collection[str] | None, now: datetime) -> dict[str, RunOut]:
+        asked = (each for each in self._open() if list_ids is None or each.list_id in list_ids)
+        found = [each for each in asked if _has_run_out(each, now)]
         codes = Counter(each.list_id for each in found)
         withdrawn = Counter(each.list_id for each in found if self._upload_is_withdrawn(each))
         return {list_id: RunOut(codes[list_id], withdrawn[list_id]) for list_id in codes}

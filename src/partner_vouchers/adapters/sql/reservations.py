@@ -107,9 +107,12 @@ class SqlReservations:
         start = (-_ALWAYS, "") if after is None else (from_instant(after[0]), after[1])
         return from_rows(self._db.fetch("reservations_of_list", to_list_number(list_id), *start, limit))
 
-    def run_out(self, list_ids: Collection[str], now: datetime) -> dict[str, RunOut]:
-        numbers = json.dumps([to_list_number(each) for each in list_ids])
-        rows = self._db.fetch("count_run_out", numbers, from_instant(now))
+    def run_out(self, list_ids: Collection[str] | None, now: datetime) -> dict[str, RunOut]:
+        if list_ids is None:
+            rows = self._db.fetch("count_run_out_of_all", from_instant(now))
+        else:
+            numbers = json.dumps([to_list_number(each) for each in list_ids])
+            rows = self._db.fetch("count_run_out", numbers, from_instant(now))
         return {str(number): RunOut(codes, withdrawn) for number, codes, withdrawn in rows}
 
     def remove_ended(self, before: datetime, limit: int) -> int:

@@ -160,6 +160,8 @@ class ReservationSuite(StorageHooks):
         with storage.begin() as tx:
             assert tx.codes.withdraw(upload.id) == 1
             assert tx.reservations.run_out([list_id], START + HOUR) == {list_id: (3, 1)}
+            assert tx.reservations.run_out(None, START + HOUR) == {list_id: (3, 1)}
+            assert tx.reservations.run_out(None, START) == {}
             assert len(tx.reservations.end_run_out(START + HOUR, 9, list_id=list_id)) == 3
             tx.commit()
         assert driver.stored(storage, list_id).counts == Counts(uploaded=4, withdrawn=2)

@@ -79,9 +79,16 @@ EXISTS (
         (SELECT v.source FROM pv_revocations AS v WHERE v.restocked_as = r.code_id), r.code_id)
         BETWEEN u.first_code AND u.last_code)
 
+-- counted_run_out --
+-- Part: how many reservations that have run out a list has, and how many of these have a code of a withdrawn upload.
+r.list_id, count(*), count(*) FILTER (WHERE {is_of_withdrawn_upload})
+
+-- count_run_out_of_all --
+SELECT {counted_run_out} FROM pv_reservations AS r
+WHERE r.state = 'Open' AND r.expires_at <= ? GROUP BY r.list_id
+
 -- count_run_out --
--- How many open reservations of lists have run out, and how many of these have a code of a withdrawn upload.
-SELECT r.list_id, count(*), count(*) FILTER (WHERE {is_of_withdrawn_upload}) FROM json_each(?) AS i CROSS JOIN pv_reservations AS r
+SELECT {counted_run_out} FROM json_each(?) AS i CROSS JOIN pv_reservations AS r
 WHERE r.list_id = CAST(i.value AS bigint) AND r.state = 'Open' AND r.expires_at <= ? GROUP BY r.list_id
 
 -- confirm_reservation --

@@ -21,12 +21,16 @@ SELECT {reservation_columns} FROM {open_of_lists} {reservation_tables}
 WHERE s.next_run_out <= ?2 AND {is_open} AND r.expires_at <= ?2 AND r.origin = ?1
 ORDER BY r.expires_at, r.id LIMIT ?3
 
+-- count_run_out_of_all --
+SELECT {counted_run_out} FROM {open_of_lists}
+WHERE s.next_run_out <= ?1 AND {is_open} AND r.expires_at <= ?1 GROUP BY r.list_id
+
 -- reservations_of_list --
 SELECT {reservation_columns} FROM {open_of_lists} {reservation_tables}
 WHERE s.list_id = ? AND {is_open} AND (r.expires_at, r.id) > (?, ?) ORDER BY r.expires_at, r.id LIMIT ?
 
 -- count_run_out --
-SELECT r.list_id, count(*), count(*) FILTER (WHERE {is_of_withdrawn_upload}) FROM json_each(?) AS i CROSS JOIN {open_of_lists}
+SELECT {counted_run_out} FROM json_each(?) AS i CROSS JOIN {open_of_lists}
 WHERE s.list_id = CAST(i.value AS bigint) AND {is_open} AND r.expires_at <= ? GROUP BY r.list_id
 
 -- run_out_in_window --
