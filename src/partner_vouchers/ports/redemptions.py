@@ -98,7 +98,7 @@ class Redemptions(Protocol):
         ...
 
     def set_order(self, redemptions: Sequence[Redemption]) -> None:
-        """Set the order of redemptions that had none."""
+        """Set the order of redemptions that had none. Their events in the outbox stay as they were."""
         ...
 
     def revert(self, redemption: Redemption) -> None:

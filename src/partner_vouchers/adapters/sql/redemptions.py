@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from json.encoder import encode_basestring_ascii
+from operator import mul
 
 from attrs import evolve
 
@@ -124,12 +125,14 @@ class SqlRedemptions:
             uses.amounts,
             uses.late,
         )
-        self._db.change("add_redeemed_events", json.dumps(uses.places))
+        signs = (1 if order_id else -1 for order_id in uses.order_ids)
+        self._db.change("add_redeemed_events", json.dumps(list(map(mul, uses.places, signs))))
 
     def add(self, redemptions: Sequence[Redemption]) -> None:
         rows = [(int(each.assignment_id), *REDEMPTIONS.row(each)) for each in redemptions]
         self._db.insert_columns("add_redemptions", *zip(*rows, strict=True))
-        numbers = [str(row[1]) for row in rows]
+        # An order that comes later must not change the event: a minus sign says that there was none.
+        numbers = [str(each.number if each.order_id else -each.number) for each in redemptions]
         self._db.insert_columns("add_code_events", [row[0] for row in rows], [_REDEEMED] * len(rows), numbers)
 
     def set_order(self, redemptions: Sequence[Redemption]) -> None:
@@ -233,8 +236,10 @@ def event_of_code(name: str, number: str, redemptions: Sequence[Redemption]) -> 
     """Return the event that what is stored about a code tells; None for one that this version does not know."""
     if name not in (_REDEEMED, _REVERTED):
         return None
-    told = redemptions[int(number) - 1]
-    return told.event if name == _REDEEMED else told.reverted_event
+    told = redemptions[abs(int(number)) - 1]
+    if name == _REVERTED:
+        return told.reverted_event
+    return (evolve(told, order_id=None) if number.startswith("-") else told).event
 
 
 class SqlReports:

@@ -152,7 +152,7 @@ class RedemptionSuite(StorageHooks):
         list_id = driver.a_list(storage, ["A"])
         given = driver.assign(storage, "user-1", list_id=list_id)
 
-        def require(*redemptions: Redemption, event: Event | None) -> None:
+        def require(*redemptions: Redemption, event: Event) -> None:
             live = None if redemptions[-1].reverted_at else redemptions[-1].redeemed_at
             with storage.begin(write=False) as tx:
                 assert tx.redemptions.of_assignments([given.id, "12345"]) == {given.id: redemptions}
@@ -162,15 +162,15 @@ class RedemptionSuite(StorageHooks):
                 latest = tx.assignments.latest_of_many(["user-1"], None, list_id).get("user-1")
                 assert latest is not None
                 assert latest.redeemed_at == live
-            assert event in (None, last_event(storage))
+            assert last_event(storage) == event
 
         used = redeem(storage, given, order_id=None)
         require(used, event=used.event)
         must_refuse(StorageError, storage, lambda tx: tx.redemptions.add([evolve(used, order_id="other")]))
         known = evolve(used, order_id="order-7")
         driver.in_transaction(storage, lambda tx: tx.redemptions.set_order([known]))
-        # Its event may tell the order that came later, or not.
-        require(known, event=None)
+        # Its event stays as it was sent.
+        require(known, event=used.event)
         undone = evolve(known, reverted_at=LATER + 5 * DAY)
         driver.in_transaction(storage, lambda tx: tx.redemptions.revert(undone))
         require(undone, event=undone.reverted_event)
@@ -193,7 +193,7 @@ class RedemptionSuite(StorageHooks):
             # Entries may be left out; what is returned is certain.
             assert found.items() <= dict.fromkeys([int(each.id) for each in given[:3]], FAR).items()
             report_id, used = tx.reports.new_id(), len(found)
-            lines, orders = range(2, 2 + used), [f"order-{place}" for place in found]
+            lines, orders = range(2, 2 + used), [None, "order-2", "order-3"][:used]
             uses = Uses(list(found), orders, [START] * used, ["9.90"] * used, [False] * used)
             tx.redemptions.record(START, uses)
             codes = {place: code for code, place in known.items()}
@@ -215,6 +215,9 @@ class RedemptionSuite(StorageHooks):
             assert (new.number, new.order_id, new.redeemed_at, new.recorded_at) == (1, order_id, START, START)
             assert (str(new.amount), new.late) == ("9.90", False)
             assert new.event in events
+        later = [evolve(uses[0], order_id="order-9") for uses in stored.values() if uses[0].order_id is None]
+        driver.in_transaction(storage, lambda tx: tx.redemptions.set_order(later))
+        assert [entry.event for entry in driver.outbox(storage)] == events
 
     @needs("redemptions")
     def test_assignments_without_a_redemption_are_paged(self, storage: Storage) -> None:

@@ -53,7 +53,8 @@ INSERT INTO pv_redemptions (code_id, number, order_id, redeemed_at, recorded_at,
 SELECT * FROM unnest(?::bigint[], ?::integer[], ?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::boolean[], ?::bigint[])
 
 -- add_code_events --
--- Events that what is stored about a code tells; `payload` says which of its redemptions.
+-- Events that what is stored about a code tells; `payload` says which of its redemptions, with a minus sign where that had
+-- no order at the time.
 INSERT INTO pv_outbox (code_id, name, payload)
 SELECT code_id, name, payload FROM unnest(?::bigint[], ?::text[], ?::text[])
     WITH ORDINALITY AS g (code_id, name, payload, place) ORDER BY place
@@ -65,9 +66,10 @@ FROM unnest(?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::bool
     AS g (code_id, order_id, redeemed_at, recorded_at, amount, late)
 
 -- add_redeemed_events --
--- The events of the first redemptions of codes.
+-- The events of the first redemptions of codes. The id of a code is negative where the redemption has no order.
 INSERT INTO pv_outbox (code_id, name, payload)
-SELECT CAST(i.value AS bigint), 'code.redeemed', '1' FROM json_each(?) AS i ORDER BY i.key
+SELECT abs(CAST(i.value AS bigint)), 'code.redeemed', CASE WHEN CAST(i.value AS bigint) < 0 THEN '-1' ELSE '1' END
+FROM json_each(?) AS i ORDER BY i.key
 
 -- next_report_id --
 SELECT nextval('pv_report_ids')

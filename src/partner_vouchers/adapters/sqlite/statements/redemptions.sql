@@ -33,7 +33,8 @@ INSERT INTO pv_redemptions (code_id, number, order_id, redeemed_at, recorded_at,
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 
 -- add_code_events --
--- Events that what is stored about a code tells; `payload` says which of its redemptions.
+-- Events that what is stored about a code tells; `payload` says which of its redemptions, with a minus sign where that had
+-- no order at the time.
 INSERT INTO pv_events (code_id, name, payload, nonce) VALUES (?, ?, ?, random())
 
 -- add_first_redemptions --
@@ -41,8 +42,9 @@ INSERT INTO pv_redemptions (code_id, number, order_id, redeemed_at, recorded_at,
 VALUES (?, 1, ?, ?, ?, ?, ?)
 
 -- add_redeemed_events --
--- The events of the first redemptions of codes.
-INSERT INTO pv_events (code_id, name, payload, nonce) SELECT i.value, 'code.redeemed', '1', random() FROM json_each(?) AS i
+-- The events of the first redemptions of codes. The id of a code is negative where the redemption has no order.
+INSERT INTO pv_events (code_id, name, payload, nonce)
+SELECT abs(i.value), 'code.redeemed', CASE WHEN i.value < 0 THEN '-1' ELSE '1' END, random() FROM json_each(?) AS i
 
 -- next_report_id --
 UPDATE pv_sequences SET last = last + 1 WHERE name = 'report' RETURNING last
