@@ -10,6 +10,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
 from partner_vouchers import owns_table
+from partner_vouchers.errors import InvalidInput
 from tests.hosts.kinds import databases
 from tests.hosts.shop import Base
 from tests.support.host import Host
@@ -59,6 +60,12 @@ def test_every_table_of_the_library_is_recognised(engine: Engine) -> None:
     strangers = {name for name in names if not owns_table(name) and not name.endswith("_id_seq")}
     assert strangers <= {"orders", "sqlite_sequence", "sqlite_stat1"}
     assert "pv_lists" in names
+
+
+@pytest.mark.parametrize("arguments", [{"name": None}, {"name": 5}, {"name": "pv_lists", "prefix": None}])
+def test_the_name_of_a_table_is_a_string(arguments: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        owns_table(**arguments)
 
 
 @pytest.mark.parametrize("name", ["pv_", "pv", "", "lists", "PV_lists", "pv_lists_backup", "xpv_lists"])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -149,6 +150,15 @@ def test_what_is_no_observer_is_refused(observers: object) -> None:
     with pytest.raises(InvalidInput) as refused:
         PartnerVouchers(MemoryStorage(), observers=observers)  # type: ignore[arg-type]
     assert refused.value.field == "observers"
+
+
+@pytest.mark.parametrize("wrong", [5, "global", object()], ids=shown)
+def test_where_figures_go_is_a_registry_or_a_provider(wrong: Any) -> None:
+    with pytest.raises(InvalidInput, match="registry"):
+        PrometheusObserver(wrong)
+    for name in ("tracer_provider", "meter_provider"):
+        with pytest.raises(InvalidInput, match=name):
+            OpenTelemetryObserver(**{name: wrong})
 
 
 def test_opentelemetry_gets_spans_and_metrics_without_codes_or_users() -> None:

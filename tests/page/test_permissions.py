@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -14,7 +15,11 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from partner_vouchers import PartnerVouchers
+from partner_vouchers.adapters.memory import MemoryStorage
+from partner_vouchers.aio import AsyncPartnerVouchers
+from partner_vouchers.errors import InvalidInput
 from partner_vouchers.page import Permission, basic_authentication, create_app
+from tests.support.ids import shown
 from tests.support.page import Person, Visitor
 from tests.support.sinks import ScriptedSink, reject
 
@@ -227,3 +232,32 @@ def test_basic_authentication_asks_for_a_password(
 
     assert answer.status_code == status
     assert ("www-authenticate" in answer.headers) == (status == 401)
+
+
+@pytest.mark.parametrize(
+    "field, wrong",
+    [
+        ("vouchers", None),
+        ("vouchers", AsyncPartnerVouchers(MemoryStorage())),
+        ("authorize", "asha"),
+        ("zone", "Asia/Kolkata"),
+        ("title", 5),
+        ("title", ""),
+    ],
+    ids=shown,
+)
+def test_a_wrong_argument_is_refused_before_anything_is_served(
+    vouchers: PartnerVouchers, field: str, wrong: object
+) -> None:
+    arguments: dict[str, Any] = {"vouchers": vouchers, field: wrong}
+    with pytest.raises(InvalidInput) as refused:
+        create_app(**arguments)
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize("passwords", [None, "asha", ["asha"], {"asha": None}, {5: "right"}], ids=shown)
+def test_passwords_are_strings(passwords: Any) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        basic_authentication(passwords)
+    assert refused.value.field == "passwords"
+    assert "right" not in str(refused.value)

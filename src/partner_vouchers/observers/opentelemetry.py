@@ -14,6 +14,7 @@ from opentelemetry import context, metrics, trace
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider
 
+from partner_vouchers.domain.arguments import require_methods
 from partner_vouchers.observers import COUNTERS, OK, Call
 
 _NAME = "partner_vouchers"
@@ -46,7 +47,14 @@ class OpenTelemetryObserver:
             tracer_provider: where spans go; the global one by default.
             meter_provider: where metrics go; the global one by default.
             spans: False for metrics alone.
+
+        Raises:
+            InvalidInput: a provider has not the methods of one.
         """
+        if tracer_provider is not None:
+            require_methods("tracer_provider", tracer_provider, ("get_tracer",), "a TracerProvider")
+        if meter_provider is not None:
+            require_methods("meter_provider", meter_provider, ("get_meter",), "a MeterProvider")
         self._tracer = trace.get_tracer(_NAME, tracer_provider=tracer_provider) if spans else None
         meter = metrics.get_meter(_NAME, meter_provider=meter_provider)
         self._duration = meter.create_histogram(

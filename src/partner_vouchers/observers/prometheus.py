@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 
+from partner_vouchers.domain.arguments import require_methods
 from partner_vouchers.observers import COUNTERS, Call
 
 
@@ -27,8 +28,10 @@ class PrometheusObserver:
             registry: where they are registered; once for each registry, so create one observer for a process.
 
         Raises:
+            InvalidInput: it is no registry.
             ValueError: the registry has them already.
         """
+        require_methods("registry", registry, ("register", "collect"), "a CollectorRegistry")
         self._seconds = Histogram(
             "partner_vouchers_call_seconds",
             "Duration of calls of the library",

@@ -19,7 +19,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message
 
-from partner_vouchers.errors import InvalidCursor, PartnerVouchersError, StorageError
+from partner_vouchers.domain.arguments import require_callable, require_instance
+from partner_vouchers.domain.text import require_name
+from partner_vouchers.errors import InvalidCursor, InvalidInput, PartnerVouchersError, StorageError
 from partner_vouchers.page import (
     campaigns,
     delivery,
@@ -69,11 +71,21 @@ def create_app(
     Returns:
         a Starlette application; it needs no session and no middleware of the host.
 
+    Raises:
+        InvalidInput: an argument has the wrong type.
+
     Example:
         >>> from partner_vouchers.page import create_app
         >>> app = create_app(vouchers, authorize=lambda request, permission: "ops@example.com")
     """
-    site = _Site(vouchers, authorize or deny_all, Renderer(zone, title), zone)
+    # An asynchronous host passes one on the same storage: views run in worker threads.
+    require_instance("vouchers", vouchers, PartnerVouchers, "PartnerVouchers(storage)")
+    if not isinstance(zone, tzinfo):
+        raise InvalidInput(
+            field="zone", reason=f"must be a tzinfo such as a ZoneInfo, not {type(zone).__name__}"
+        )
+    allow = deny_all if authorize is None else require_callable("authorize", authorize)
+    site = _Site(vouchers, allow, Renderer(zone, require_name("title", title)), zone)
     routes: list[BaseRoute] = [
         Route(path, site.endpoint(view), methods=view.methods, name=view.name)
         for room in _ROOMS

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from partner_vouchers.domain.arguments import require_instance
+from partner_vouchers.errors import InvalidInput
 from partner_vouchers.page.permissions import Authorize, Permission
 
 
@@ -21,10 +23,17 @@ def basic_authentication(passwords: Mapping[str, str]) -> Authorize:
     Args:
         passwords: the password of each name. An empty one is never accepted.
 
+    Raises:
+        InvalidInput: it is no mapping of strings to strings.
+
     Example:
         >>> from partner_vouchers.page import basic_authentication, create_app
         >>> app = create_app(vouchers, authorize=basic_authentication({"asha": "correct horse battery"}))
     """
+    if not isinstance(passwords, Mapping):
+        raise InvalidInput(field="passwords", reason=f"must be a mapping, not {type(passwords).__name__}")
+    for each in (*passwords, *passwords.values()):
+        require_instance("passwords", each, str)
     known = dict(passwords)
 
     def authorize(request: Request, permission: Permission) -> str:

@@ -6,6 +6,8 @@ import re
 from functools import cache
 from importlib import resources
 
+from partner_vouchers.errors import InvalidInput
+
 _CREATED = re.compile(r"(?:CREATE (?:TABLE|VIEW|SEQUENCE)|RENAME TO) (?:IF NOT EXISTS )?pv_(\w+)")
 
 
@@ -18,11 +20,17 @@ def owns_table(name: str, *, prefix: str = "pv_") -> bool:
         name: the name, without a schema.
         prefix: the `prefix` of the `PostgresStorage`. That of `SQLiteStorage` is always `pv_`.
 
+    Raises:
+        InvalidInput: an argument is no string.
+
     Example:
         >>> from partner_vouchers import owns_table
         >>> owns_table("pv_lists"), owns_table("orders"), owns_table("pv_orders")
         (True, False, False)
     """
+    for field, value in (("name", name), ("prefix", prefix)):
+        if not isinstance(value, str):
+            raise InvalidInput(field=field, reason=f"must be a string, not {type(value).__name__}")
     return name.startswith(prefix) and name.removeprefix(prefix) in _names()
 
 
