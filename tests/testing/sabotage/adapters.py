@@ -156,7 +156,7 @@ _take = codes.Codes.take
 @fault("test_taking_tells_the_counters_and_the_notified_level", codes.Codes, "take")
 def codes_in_the_order_of_the_alphabet(self: codes.Codes, list_id: str, limit: int) -> Taken:
     taken = _take(self, list_id, limit)
-    return evolve(taken, codes=sorted(taken.codes, key=lambda each: each.code))
+    return taken._replace(codes=sorted(taken.codes, key=lambda each: each.code))
 
 
 @fault(THE_MACHINE, codes.Codes, "withdraw")

@@ -67,7 +67,8 @@ def returned_code_that_waits_for_all_others(
 
 @fault(THE_MACHINE, codes.Assignments, "holding")
 def revoked_code_that_is_still_held(self: codes.Assignments, *asked: Any) -> Any:
-    return evolve(_holding(self, *asked), held=self.latest_of_many([asked[0]], *asked[1:]).get(asked[0]))
+    held = self.latest_of_many([asked[0]], *asked[1:]).get(asked[0])
+    return _holding(self, *asked)._replace(held=held)
 
 
 @fault(THE_MACHINE, revocations.Revocations, "add")
@@ -77,7 +78,7 @@ def restocked_code_under_the_same_id(self: revocations.Revocations, revocation: 
     for key, each in list(stock.returned.items()):
         if each.code == revocation.assignment.code:
             del stock.returned[key]
-            stock.returned[revocation.assignment.id] = evolve(each, id=revocation.assignment.id)
+            stock.returned[revocation.assignment.id] = each._replace(id=revocation.assignment.id)
 
 
 @fault(THE_MACHINE, reservations.Limits, "count")

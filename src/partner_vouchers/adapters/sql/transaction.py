@@ -52,7 +52,7 @@ class SqlTransaction(Generic[AnySession]):
 
     def expire(self) -> None:
         """Make every further use an error."""
-        self.expired = True
+        self.expired: bool = True
         self.session = _ENDED
         # It refers to the context, which refers to the transaction: free both at once.
         self.commit = _refuse
