@@ -43,7 +43,7 @@ class SqlTransaction(Generic[AnySession]):
         expired: whether it has ended.
     """
 
-    expired = False
+    expired: bool = False
 
     def __init__(self, session: AnySession, catalog: Catalog, commit: Callable[[], None]) -> None:
         self.session: AnySession = session
@@ -52,7 +52,7 @@ class SqlTransaction(Generic[AnySession]):
 
     def expire(self) -> None:
         """Make every further use an error."""
-        self.expired: bool = True
+        self.expired = True
         self.session = _ENDED
         # It refers to the context, which refers to the transaction: free both at once.
         self.commit = _refuse
