@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partner_vouchers.domain.titles import COLUMN_TITLES, title_key, title_keys
+from partner_vouchers.domain.titles import COLUMN_TITLES, TitleLength, title_key, title_keys
 
 KEYS = title_keys(COLUMN_TITLES)
+LENGTH = TitleLength(KEYS)
 OUTER = st.sampled_from(["", " ", '"', "'", "\u201c", "»", "\u00a0", "_", "-"])
 
 
@@ -25,6 +28,8 @@ OUTER = st.sampled_from(["", " ", '"', "'", "\u201c", "»", "\u00a0", "_", "-"])
 )  # fmt: skip
 def test_is_a_title(text: str) -> None:
     assert title_key(text) in KEYS
+    for written in (text, unicodedata.normalize("NFD", text), f' "{" _-" * 30}{text}" '):
+        assert LENGTH.fits(written)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +59,17 @@ def test_a_host_adds_titles_of_its_own() -> None:
 
     assert title_key("los_nr.") in keys
     assert keys > KEYS
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 99, "\ufdfa" * 20, "\ufdfa" * 99, "\u3300" * 9, "a" + "\u0301\u0323" * 40]
+)
+def test_a_row_that_is_too_long_for_a_title_is_not_normalised(text: str) -> None:
+    assert not LENGTH.fits(text)
+
+
+def test_every_character_that_becomes_four_or_more_counts_as_long() -> None:
+    characters = (chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+    wide = [each for each in characters if len(unicodedata.normalize("NFKC", each.casefold())) >= 4]
+    assert len(wide) > 50
+    assert not any(LENGTH.fits(each * 9) for each in wide)

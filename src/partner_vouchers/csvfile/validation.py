@@ -14,7 +14,7 @@ from partner_vouchers.csvfile.error_file import shortened
 from partner_vouchers.csvfile.refusals import SEPARATORS
 from partner_vouchers.domain.codes import CodeFault, CodeRules, unstorable
 from partner_vouchers.domain.suspicion import EMPTY_VALUES, suspicious
-from partner_vouchers.domain.titles import COLUMN_TITLES, title_key, title_keys
+from partner_vouchers.domain.titles import COLUMN_TITLES, TitleLength, title_key, title_keys
 from partner_vouchers.domain.uploads import RowFault, RowFaultKind, RowWarning
 
 _KINDS = {fault: RowFaultKind(fault.value) for fault in CodeFault}
@@ -68,6 +68,7 @@ class RowValidator:
         )
         titles = getattr(rules, "titles", COLUMN_TITLES) if refuses_titles else ()
         self._titles = title_keys(titles)
+        self._title_length = TitleLength(self._titles)
         # Words that need a closer look where they are all that a row has.
         words = {key.encode() for key in self._titles | EMPTY_VALUES if key.isascii()}
         self._words = frozenset(word.translate(None, _BETWEEN_WORDS) for word in words)
@@ -189,7 +190,7 @@ class RowValidator:
         if not code:
             # White space is not worth keeping, and not kept where blank lines are only counted.
             return RowFault(line, "", RowFaultKind.EMPTY, _EMPTY_MESSAGE)
-        if len(raw) < 200 and title_key(raw) in self._titles:
+        if len(raw) < 200 and self._title_length.fits(raw) and title_key(raw) in self._titles:
             return RowFault(line, shortened(raw), RowFaultKind.COLUMN_TITLE, _TITLE_MESSAGE)
         fault = self._rules.fault(code) or unstorable(code)
         if fault is None:
