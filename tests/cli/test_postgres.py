@@ -25,7 +25,7 @@ def address() -> Iterator[str]:
     with psycopg.connect(server().conninfo, autocommit=True) as operator:
         operator.execute(f"CREATE SCHEMA {schema}")
         query = {"host": conninfo_to_dict(server().conninfo)["host"], "options": f"-c search_path={schema}"}
-        yield f"postgresql://postgres@/postgres?{urlencode(query, quote_via=quote)}"
+        yield f"postgresql://postgres:hunter2@/postgres?{urlencode(query, quote_via=quote)}"
         operator.execute(f"DROP SCHEMA {schema} CASCADE")
 
 
@@ -33,6 +33,8 @@ def test_the_main_job_on_postgresql(run: Run, address: str, monkeypatch: pytest.
     monkeypatch.setenv("PARTNER_VOUCHERS_DB", address)
     code, out, _ = run("doctor", "--json")
     assert (code, from_json(out)[0]["problem"]) == (Exit.FINDINGS, "the tables are missing or too old")
+    assert from_json(out)[0]["subject"] == "postgresql:///postgres"
+    assert "hunter2" not in out
     code, _, err = run("lists")
     assert (code, "migrate" in err) == (Exit.STORAGE, True)
 

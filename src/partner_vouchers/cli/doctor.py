@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -56,10 +57,21 @@ def examine(database: str, *, days: timedelta, patience: timedelta) -> list[Find
         raise
     except StorageNotMigrated as error:
         return [
-            Finding("the tables are missing or too old", database, f"run `partner-vouchers migrate`: {error}")
+            Finding(
+                "the tables are missing or too old",
+                _without_password(database),
+                f"run `partner-vouchers migrate`: {error}",
+            )
         ]
     except StorageError as error:
-        return [Finding("the storage cannot be used", database, str(error))]
+        return [Finding("the storage cannot be used", _without_password(database), str(error))]
+
+
+def _without_password(database: str) -> str:
+    """Return the address of a database without the user, the password and the parameters."""
+    if not is_postgres(database):
+        return database
+    return re.sub(r"://.*@", "://", database).partition("?")[0]
 
 
 def _integrity(path: str) -> Iterator[Finding]:
