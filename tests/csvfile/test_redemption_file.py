@@ -145,6 +145,7 @@ def test_a_row_with_more_columns_than_titles_says_so() -> None:
         (b"order_id,amount\n1,2\n", "no_code_column", 1),
         (b"PM500AA\nPM500BB\n", "no_code_column", 1),
         (b'\n"code\nA\nB\n', "no_code_column", 2),
+        (b'"' + b"x" * 60_000 + b"\n" + b"x" * 60_000 + b'",code\nA\n', "no_code_column", 1),
         (b'"code\n' + b"A\n" * 30 + b'",order_id\n', "no_code_column", 1),
         (b'code\n"A\nB\n', "broken_quoting", 2),
         (b'code\nA\n"B"C\n', "broken_quoting", 3),
@@ -154,7 +155,7 @@ def test_a_row_with_more_columns_than_titles_says_so() -> None:
         (b"code\n" + b"x" * 700_000 + b"\nA\n", "broken_quoting", 2),
         (b'code,note\nA,"' + b"\n" * 2_000 + b'"\n', "broken_quoting", 2),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_a_file_is_refused_as_a_whole(data: bytes, kind: str, line: int | None) -> None:
     assert refused(data) == (kind, line)

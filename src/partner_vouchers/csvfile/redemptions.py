@@ -234,7 +234,8 @@ class RedemptionFile:
                     if found is not None:
                         self._put_back(text.read())
                         return found
-                    if self._line - first >= _MOST_TITLE_LINES or not _is_unfinished(line, separators):
+                    is_long = len(line) > _LONGEST_LINE or self._line - first >= _MOST_TITLE_LINES
+                    if is_long or not _is_unfinished(line, separators):
                         raise no_known_title(first)
                     # A title has a line break, as in a cell of several lines.
                     begun = f"{line}\n"
