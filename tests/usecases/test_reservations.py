@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from partner_vouchers import PerPartner, RepeatPolicy, Reservation, ReservationState, VoucherRewarded
+from partner_vouchers.domain.uploads import WarningKind
 from partner_vouchers.errors import (
     AlreadyConfirmed,
     CodesExhausted,
@@ -276,6 +277,27 @@ def test_a_code_of_a_withdrawn_upload_is_no_duplicate_once_its_reservation_has_r
     assert host.upload(right.id, "B").accepted == 1
     assert (counts(host, wrong.id), counts(host, right.id)) == ((0, 0, 0, 3), (3, 0, 0, 0))
     assert host.vouchers.uploads.validate(wrong.id, b"A\nB\n", filename="c.csv").acceptable == 0
+
+
+@pytest.mark.every_storage
+def test_an_upload_takes_no_notice_of_reservations_that_have_run_out_in_an_archived_or_a_deleted_list(
+    host: Host,
+) -> None:
+    archived, deleted = host.a_list("A", "B", tag="winter"), host.a_list("A", tag="summer")
+    for list_id, user_id, ttl in (
+        (archived.id, "ann", MINUTE),
+        (archived.id, "ben", DAY),
+        (deleted.id, "ann", MINUTE),
+    ):
+        reserve(host, user_id, ttl, list_id=list_id)
+    host.vouchers.lists.archive(archived.id)
+    [upload] = host.vouchers.uploads.find(list_id=deleted.id)
+    host.vouchers.uploads.withdraw(upload.id)
+    host.clock.advance(minutes=1)
+    host.vouchers.lists.delete(deleted.id)
+    again = host.a_list(tag="winter")
+    assert host.upload(again.id, "A", "B").warnings == {WarningKind.HELD_BEFORE: 1}
+    assert counts(host, archived.id) == (1, 1, 0, 0)
 
 
 def test_alerts_take_no_notice_of_reservations_that_have_run_out(host: Host) -> None:

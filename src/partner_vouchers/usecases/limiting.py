@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.limits import Limit, LimitUsage, Per, limit_reached, reached, usage_of
 from partner_vouchers.domain.reservation import KEPT, Reservation
 from partner_vouchers.errors import LimitReached, Unsupported
-from partner_vouchers.ports import Holding, Transaction
+from partner_vouchers.ports import Holding, RunOut, Transaction
 from partner_vouchers.ports.codes import NOTHING
 from partner_vouchers.usecases.wiring import Wiring
 
@@ -147,16 +148,23 @@ def return_run_out(wiring: Wiring, list_id: str, now: datetime) -> None:
         pass
 
 
-def return_withdrawn(wiring: Wiring) -> None:
-    """End reservations of withdrawn uploads that have run out, in all lists: their codes are no duplicates any more."""
+def return_what_uploads_see(wiring: Wiring) -> None:
+    """End the reservations that have run out of which an upload to any list would take notice.
+
+    They are those of withdrawn uploads, whose codes are no duplicates any more, and those of archived lists.
+    """
     now = wiring.now()
+
+    def is_seen(tx: Transaction, list_id: str, run_out: RunOut) -> bool:
+        voucher_list = tx.lists.get(list_id)
+        return voucher_list is not None and (bool(run_out.withdrawn) or voucher_list.state is State.ARCHIVED)
 
     def find(tx: Transaction) -> list[str]:
         try:
             found = tx.reservations.run_out(None, now)
         except Unsupported:
             return []
-        return [list_id for list_id, run_out in found.items() if run_out.withdrawn]
+        return [list_id for list_id, run_out in found.items() if is_seen(tx, list_id, run_out)]
 
     for list_id in wiring.read(find):
         return_run_out(wiring, list_id, now)

@@ -49,7 +49,7 @@ from partner_vouchers.errors import (
 )
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.importing import ImportRun, OnProgress, keep_original
-from partner_vouchers.usecases.limiting import return_withdrawn
+from partner_vouchers.usecases.limiting import return_what_uploads_see
 from partner_vouchers.usecases.paging import Page, decode_cursor, page_of, require_limit, require_line
 from partner_vouchers.usecases.stock import counts_at, notify_stock_level
 from partner_vouchers.usecases.upload_entries import UploadEntries, is_full, require_new_file
@@ -330,7 +330,7 @@ class UploadsGroup:
         unavailable: StorageUnavailable | None = None
         for upload in running:
             try:
-                return_withdrawn(self._wiring)
+                return_what_uploads_see(self._wiring)
                 found = self._entries.settle(upload.id)
             except StorageError as error:
                 # One entry must not keep the others, and the start of a backend, waiting.
@@ -405,7 +405,7 @@ class UploadsGroup:
 
         if self._wiring.read(read) is None:
             return None
-        return_withdrawn(self._wiring)
+        return_what_uploads_see(self._wiring)
         holder = self._wiring.read(read)
         if holder is None:
             return None
@@ -420,7 +420,7 @@ class UploadsGroup:
             )
 
     def _require_uploadable(self, list_id: str) -> VoucherList:
-        return_withdrawn(self._wiring)
+        return_what_uploads_see(self._wiring)
         voucher_list = self._wiring.read(require_list, list_id)
         voucher_list.require_allowed(Action.UPLOAD, self._wiring.now())
         return voucher_list
