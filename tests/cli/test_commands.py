@@ -182,6 +182,21 @@ def test_what_cannot_be_undone_asks_first(run: Run, filled: str) -> None:
     assert run("show", filled)[0] == Exit.REFUSED
 
 
+def test_the_answer_no_changes_nothing_and_is_no_interruption(run: Run, filled: str) -> None:
+    ours, terminal = pty.openpty()
+    with process(
+        "archive", filled, stdin=terminal, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as archive:
+        os.close(terminal)
+        os.write(ours, b"n\n")
+        assert archive.stderr is not None
+        told = archive.stderr.read()
+    os.close(ours)
+    assert (archive.returncode, b"Nothing was changed." in told) == (Exit.REFUSED, True)
+    assert b"Stopped" not in told
+    assert from_json(run("show", filled, "--json")[1])["status"] == "Active"
+
+
 def test_events_are_delivered_and_their_backlog_is_shown(run: Run, filled: str) -> None:
     assert run("events", "backlog")[1] == "No sink has received an event yet.\n"
     assert run("events", "deliver", "--jsonl", "events.jsonl")[0] == Exit.OK

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from attrs import frozen
 
-from partner_vouchers.cli.output import print_facts, print_json, print_table, say
+from partner_vouchers.cli.output import print_facts, print_json, print_table, say, warn
 from partner_vouchers.domain.codes import mask
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.ports import Storage
@@ -146,7 +146,7 @@ class Terminal:
         """Ask before what cannot be undone.
 
         Raises:
-            typer.Abort: the answer is no.
+            typer.Exit: the answer is no.
             InvalidInput: there is no terminal to ask.
         """
         if self.yes:
@@ -155,7 +155,9 @@ class Terminal:
             raise InvalidInput(
                 field="--yes", reason=f"is required where there is no terminal to answer: {question}"
             )
-        typer.confirm(question, abort=True)
+        if not typer.confirm(question):
+            warn("Nothing was changed.")
+            raise typer.Exit(Exit.REFUSED)
 
 
 def _getter(column: str | Callable[[Any], object]) -> Callable[[Any], object]:
