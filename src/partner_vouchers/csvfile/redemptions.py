@@ -230,12 +230,13 @@ class RedemptionFile:
                 if named is not None:
                     separators = named[1] if named[1] in _SEPARATORS else separators
                 elif line.strip(" \t,;"):
+                    if len(line) > _LONGEST_LINE:
+                        raise no_known_title(first)
                     found = self._columns_of(line, separators)
                     if found is not None:
                         self._put_back(text.read())
                         return found
-                    is_long = len(line) > _LONGEST_LINE or self._line - first >= _MOST_TITLE_LINES
-                    if is_long or not _is_unfinished(line, separators):
+                    if self._line - first >= _MOST_TITLE_LINES or not _is_unfinished(line, separators):
                         raise no_known_title(first)
                     # A title has a line break, as in a cell of several lines.
                     begun = f"{line}\n"
