@@ -197,6 +197,20 @@ def test_the_answer_no_changes_nothing_and_is_no_interruption(run: Run, filled: 
     assert from_json(run("show", filled, "--json")[1])["status"] == "Active"
 
 
+def test_what_a_terminal_would_execute_is_not_printed(run: Run, winter: str) -> None:
+    Path("codes.csv").write_text("A-1\n\x1b[31mred\x9b2J\n")
+    Path("hello.liquid").write_text("Hi \x1b[2J {{ Profile.name }}")
+    Path("asha.json").write_text(json.dumps({"name": "\x1b]0;title\x07"}))
+    for command in (
+        ("validate", winter, "codes.csv", "--reveal"),
+        ("upload", winter, "codes.csv", "--reveal"),
+        ("template", "render", "hello.liquid", "--profile", "asha.json"),
+    ):
+        _, out, err = run(*command)
+        assert "\N{REPLACEMENT CHARACTER}" in out
+        assert not set("\x1b\x9b\x07") & set(out + err)
+
+
 def test_events_are_delivered_and_their_backlog_is_shown(run: Run, filled: str) -> None:
     assert run("events", "backlog")[1] == "No sink has received an event yet.\n"
     assert run("events", "deliver", "--jsonl", "events.jsonl")[0] == Exit.OK

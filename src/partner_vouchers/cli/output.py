@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -21,6 +22,9 @@ _COLOURS = {
 }
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters other than tabs and line breaks."""
+
 _WIDE = 1000
 """The width of tables in columns where no terminal limits it, so that other programs read a row in one line."""
 
@@ -32,12 +36,12 @@ def console() -> Console:
 
 def say(text: str) -> None:
     """Print a sentence."""
-    console().print(Text(text), soft_wrap=True)
+    console().print(_safe(text), soft_wrap=True)
 
 
 def warn(text: str) -> None:
     """Print a sentence on the standard error."""
-    Console(stderr=True, highlight=False).print(Text(text), soft_wrap=True)
+    Console(stderr=True, highlight=False).print(_safe(text), soft_wrap=True)
 
 
 def print_json(value: object, *, reveal: bool = False) -> None:
@@ -96,4 +100,9 @@ def cell(value: Any) -> Text:
         case datetime():
             return Text(f"{value:%Y-%m-%d %H:%M:%S}")
         case _:
-            return Text(str(getattr(value, "value", value)))
+            return _safe(str(getattr(value, "value", value)))
+
+
+def _safe(text: str) -> Text:
+    # Rows of a file and the answer of a server may hold what a terminal would execute.
+    return Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text))
