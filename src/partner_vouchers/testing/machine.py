@@ -220,9 +220,18 @@ class StorageMachine(RuleBasedStateMachine):
         """Upload a code as `explain_duplicate` says."""
         self._calls.upload_as_explained(list_id, code)
 
-    @rule(which=_ANY, confirms=st.none() | st.booleans(), other=st.none() | lists)
-    def withdraw(self, which: int, confirms: bool | None, other: str | None) -> None:
-        """Take an upload back; what is reserved of it may be confirmed or come back. Perhaps upload it elsewhere."""
+    @rule(
+        which=_ANY,
+        hours=st.sampled_from([0, 31]),
+        confirms=st.none() | st.booleans(),
+        other=st.none() | lists,
+    )
+    def withdraw(self, which: int, hours: int, confirms: bool | None, other: str | None) -> None:
+        """Take an upload back after a while, and perhaps upload its file elsewhere.
+
+        What is reserved of it runs out before or afterwards, is confirmed, or is released.
+        """
+        self.time_passes(hours)
         upload_id = self._calls.upload_ids[which % len(self._calls.upload_ids)]
         known = self.model.uploads.get(upload_id)
         codes = [code for each in self.model.lists.values() for code in each.codes if code.upload is known]
@@ -234,6 +243,8 @@ class StorageMachine(RuleBasedStateMachine):
             is_left = each.code in codes and each.code.state == RESERVED and each.code.upload.is_withdrawn
             if is_left and confirms is not None:
                 self._end(each.id, confirms)
+        if confirms is None:
+            self.time_passes(31)
         if known is not None and other is not None:
             self._calls.upload(other, known.file.decode().splitlines())
 

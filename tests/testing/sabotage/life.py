@@ -12,7 +12,7 @@ from partner_vouchers.adapters.memory import codes, deliveries, redemptions, res
 from partner_vouchers.domain.limits import Window
 from partner_vouchers.domain.redemption import Redemption
 from partner_vouchers.domain.reservation import Reservation, ReservationState
-from partner_vouchers.ports import Taken, Unsent
+from partner_vouchers.ports import RunOut, Taken, Unsent
 from tests.testing.sabotage.adapters import THE_MACHINE, Fault, entering
 
 LIFE: list[Fault] = []
@@ -21,6 +21,7 @@ fault = entering(LIFE)
 _end = reservations.Reservations.end
 _end_run_out = reservations.Reservations.end_run_out
 _take = codes.Codes.take
+_run_out = reservations.Reservations.run_out
 _add = revocations.Revocations.add
 _given_to = reservations.Limits.given_to
 _revert = redemptions.Redemptions.revert
@@ -49,6 +50,34 @@ def reservation_that_never_runs_out(
     self: reservations.Reservations, now: datetime, limit: int, **of: Any
 ) -> list[Reservation]:
     return _end_run_out(self, now - timedelta(days=9), limit, **of)
+
+
+@fault(
+    "test_those_of_a_withdrawn_upload_are_counted_on_their_own",
+    reservations.Reservations,
+    "_upload_is_withdrawn",
+)
+def code_of_a_withdrawn_upload_that_returns_to_it(self: reservations.Reservations, each: Reservation) -> bool:
+    return False
+
+
+@fault(THE_MACHINE, reservations.Reservations, "run_out")
+def withdrawn_code_that_shows_as_available(self: reservations.Reservations, *asked: Any) -> dict[str, RunOut]:
+    return {list_id: RunOut(codes, 0) for list_id, (codes, _) in _run_out(self, *asked).items()}
+
+
+@fault(
+    "test_redemptions_come_back_as_they_were_stored_with_their_events", redemptions.Redemptions, "set_order"
+)
+def order_that_changes_an_event_that_was_sent(
+    self: redemptions.Redemptions, changed: Sequence[Redemption]
+) -> None:
+    for each in changed:
+        self._replace(each)
+        outbox = self._unit.tables.outbox
+        for place, entry in enumerate(outbox):
+            if entry.event == evolve(each, order_id=None).event:
+                outbox[place] = evolve(entry, event=each.event)
 
 
 @fault(THE_MACHINE, codes.Codes, "take")
