@@ -424,3 +424,22 @@ def test_on_a_terminal_an_upload_shows_how_far_it_is(run: Run, winter: str) -> N
 def test_without_a_command_the_help_is_shown_and_no_error(run: Run) -> None:
     code, out, err = run()
     assert (code, "Usage" in out, err) == (Exit.USAGE, True, "")
+
+
+def test_a_narrow_terminal_breaks_no_time_and_a_no_changes_nothing(run: Run, filled: str) -> None:
+    def on_a_terminal(*arguments: str, answer: bytes = b"") -> str:
+        ours, theirs = pty.openpty()
+        with process(*arguments, stdin=theirs, stdout=theirs, stderr=theirs):
+            os.close(theirs)
+            os.write(ours, answer)
+            shown = b""
+            with suppress(OSError):  # Linux reports the end of a terminal as an error.
+                while data := os.read(ours, 4096):
+                    shown += data
+        os.close(ours)
+        return shown.decode()
+
+    updated_at = from_json(run("show", filled, "--json")[1])["updated_at"]
+    assert updated_at[:19].replace("T", " ") in on_a_terminal("lists")
+    assert "Nothing was changed." in on_a_terminal("archive", filled, answer=b"n\n")
+    assert from_json(run("show", filled, "--json")[1])["status"] == "Active"

@@ -19,4 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write("partner-vouchers needs its extra: pip install 'partner-vouchers[cli]'\n")
         return 2
+    except KeyboardInterrupt:
+        # The modules were still being loaded.
+        return 130
     return run(arguments)

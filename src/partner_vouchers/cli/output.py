@@ -29,9 +29,21 @@ _WIDE = 1000
 """The width of tables in columns where no terminal limits it, so that other programs read a row in one line."""
 
 
-def console() -> Console:
-    """Return a console on the standard output; it has no colours where that is no terminal."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+_SHORT = 20
+"""Cells of at most so many characters are never broken into lines, such as a time."""
+
+
+def console(at_least: int = 0) -> Console:
+    """Return a console on the standard output; it has no colours where that is no terminal.
+
+    Args:
+        at_least: its width in columns, even if the terminal is narrower.
+    """
+    if not sys.stdout.isatty():
+        return Console(highlight=False, width=_WIDE)
+    found = Console(highlight=False)
+    found.width = max(found.width, at_least)
+    return found
 
 
 def say(text: str) -> None:
@@ -59,19 +71,25 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
         rows: the cells of each row.
         empty: the sentence.
     """
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in columns:
-        table.add_column(
-            title.removeprefix("#"), justify="right" if title.startswith("#") else "left", overflow="fold"
-        )
-    filled = False
-    for row in rows:
-        filled = True
-        table.add_row(*map(cell, row))
-    if filled:
-        console().print(table)
-    else:
+    shown = [list(map(cell, row)) for row in rows]
+    if not shown:
         say(empty)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    needed = 0
+    for title, cells in zip(columns, zip(*shown, strict=True), strict=True):
+        name = title.removeprefix("#")
+        width = max(len(name), *(each.cell_len for each in cells))
+        needed += min(width, _SHORT) + 2
+        table.add_column(
+            name,
+            justify="right" if title.startswith("#") else "left",
+            overflow="fold",
+            no_wrap=width <= _SHORT,
+        )
+    for row_cells in shown:
+        table.add_row(*row_cells)
+    console(needed).print(table)
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:
