@@ -49,7 +49,7 @@ from partner_vouchers.errors import (
 )
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.importing import ImportRun, OnProgress, keep_original
-from partner_vouchers.usecases.limiting import return_what_uploads_see
+from partner_vouchers.usecases.limiting import return_run_out, return_what_uploads_see
 from partner_vouchers.usecases.paging import Page, decode_cursor, page_of, require_limit, require_line
 from partner_vouchers.usecases.stock import counts_at, notify_stock_level
 from partner_vouchers.usecases.upload_entries import UploadEntries, is_full, require_new_file
@@ -377,7 +377,7 @@ class UploadsGroup:
             before = counts_at(tx, voucher_list.id, now)
             tx.codes.withdraw(upload_id)
             counts = counts_at(tx, voucher_list.id, now)
-            # With the codes of reservations that have run out, which the storage may end later.
+            # With the codes of reservations that have run out and that another transaction was ending.
             codes = counts.withdrawn - before.withdrawn
             if codes:
                 upload, events = upload.taken_back(codes, now)
@@ -389,6 +389,10 @@ class UploadsGroup:
             tx.commit()
             return upload
 
+        list_id = self.get(upload_id).list_id
+        if self._wiring.read(require_list, list_id).counts.reserved:
+            # Many at a time would hold the list's lock for long.
+            return_run_out(self._wiring, list_id, now)
         return self._wiring.write_alone(take_back)
 
     def explain_duplicate(self, list_id: str, code: str) -> DuplicateExplanation | None:
