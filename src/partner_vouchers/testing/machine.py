@@ -322,8 +322,11 @@ class StorageMachine(RuleBasedStateMachine):
                 given,
                 restock=restock,
                 force=force,
-                # After an outage, the sink may have the event or not.
-                may_be_known=is_sent or not self.model.has_sink or bool(self._outages and restocked is None),
+                # After an outage, the sink may have the event or not; one that an erasure cancelled counts as taken
+                # from the delivery on that leaves it out.
+                may_be_known=is_sent
+                or not self.model.has_sink
+                or bool((self._outages or given.cancelled) and restocked is None),
                 is_sent=is_sent,
             ),
         )
