@@ -23,7 +23,7 @@ from partner_vouchers.sinks.memory import MemorySink
 from tests.support.host import FixedClock, Host
 from tests.support.postgres import server
 
-USER = 'user-4711 "Bén"'
+USER = 'user-quokka "Bén"'
 
 
 def cells(storage: Storage, tables_of: Any = None) -> list[tuple[str, str, str]]:
@@ -89,14 +89,14 @@ def test_no_field_of_any_table_holds_the_id(host: Host) -> None:
     other = host.a_list("R", "S").id
     reserved = host.vouchers.codes.reserve(list_id=other, user_id=USER, ttl=timedelta(hours=1))
     schema = None if isinstance(storage, SQLiteStorage) else repr(storage).split('"')[1]
-    shown = {(table, column) for table, column, value in cells(storage, schema) if "4711" in value}
+    shown = {(table, column) for table, column, value in cells(storage, schema) if "quokka" in value}
     assert {("pv_assignments", "user_id"), ("pv_deferred", "key")} <= shown
     assert {table for table, column in shown if column == "payload"}
     assert host.vouchers.codes.forget_user(USER).reservations == 1
     assert is_pseudonym(host.vouchers.codes.confirm(reserved.id).user_id)
-    assert [each for each in cells(storage, schema) if "4711" in each[2]] == []
+    assert [each for each in cells(storage, schema) if "quokka" in each[2]] == []
     host.vouchers.events.deliver(MemorySink(name="taken"))
-    assert [each for each in cells(storage, schema) if "4711" in each[2]] == []
+    assert [each for each in cells(storage, schema) if "quokka" in each[2]] == []
 
 
 def test_the_record_stays_with_a_pseudonym(host: Host) -> None:
