@@ -106,7 +106,7 @@ def test_the_machine_finds_it(fault: Fault) -> None:
     with fault.at_work(), pytest.raises(FOUND) as found:
         run_state_machine_as_test(
             lambda: StorageMachine(InMemory()),  # type: ignore[arg-type]
-            settings=settings(max_examples=400, stateful_step_count=30),
+            settings=settings(max_examples=2_000, stateful_step_count=50),
         )
     assert not isinstance(found.value, MISTAKES)
 
