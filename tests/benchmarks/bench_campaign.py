@@ -56,7 +56,7 @@ def test_a_campaign(memory: Path) -> None:  # noqa: F811
     delivered = cpu(lambda: vouchers.events.deliver(JsonLinesSink(events, durable=False)))
     written = cpu(write)
     assert events.read_bytes().count(b"\n") >= USERS
-    group, each = "A campaign of a million users", 1e6 / USERS
+    group, each = f"A campaign of {USERS:,} users", 1e6 / USERS
     beside = f"one bare insert: {each * inserted:.1f} µs"
     record(group, f"a code: {each * assigned:.1f} µs", assigned / inserted, beside=beside, goal=4)
     record(group, "a code", each * assigned, beside="processor time", goal=10, unit="µs")

@@ -60,7 +60,7 @@ def test_threads_share_the_waits_for_the_disk(disk: str, tmp_path: Path) -> None
         assert given == codes
         storage.close()
     what, beside = f"{disk}: one thread, codes a second: {one:,.0f}", f"{THREADS} threads: {many:,.0f}"
-    record(GROUP, what, statistics.median(ratios), beside=beside, goal=1 / 6 if "2 ms" in disk else 1)
+    record(GROUP, what, statistics.median(ratios), beside=beside, goal=0.17 if "2 ms" in disk else 1)
     record(
         GROUP, f"{disk}: wait of a call, p99.9", statistics.median(p999), beside=beside, goal=100, unit="ms"
     )

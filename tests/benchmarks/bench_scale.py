@@ -25,7 +25,7 @@ from tests.support.postgres import Server
 
 SCALE = float(os.environ.get("SCALE", "1"))
 LARGE = (int(10_000_000 * SCALE), int(10_000 * SCALE), int(1_000_000 * SCALE))
-SMALL = (10_000, 10, 1_000)
+SMALL = (10_000, 60, 1_000)
 PER_UPLOAD = 500_000
 CALLS, ROUNDS = 300, 9
 
