@@ -60,10 +60,11 @@ class Pooler:
                         return
                     other[ready].sendall(data)
                     if ready is client and self.answer is not None:
+                        # Once only: when the storage has it, its next connection is served as usual.
+                        answer, self.answer = self.answer, None
                         # The server has done what it was asked for.
                         upstream.recv(65536)
-                        client.sendall(self.answer)
-                        self.answer = None
+                        client.sendall(answer)
                         return
 
 
