@@ -50,7 +50,9 @@ def main() -> int:
     figures = [json.loads(line) for line in lines]
     print(table(figures))
     if wanted.write:
-        (DOCS / "explanation" / "figures.md").write_text(page(figures), encoding="utf-8")
+        scale = f"SCALE={os.environ['SCALE']} " if "SCALE" in os.environ else ""
+        command = " ".join([f"{scale}python -m tests.benchmarks --write", *wanted.names])
+        (DOCS / "explanation" / "figures.md").write_text(page(figures, command), encoding="utf-8")
         (DOCS / "images" / "figures.svg").write_text(picture(figures), encoding="utf-8")
     return int(status)
 
@@ -92,13 +94,14 @@ def goal(figure: dict[str, Any]) -> str:
     return wanted if figure["value"] <= figure["goal"] else f"**{wanted}: not reached**"
 
 
-def page(figures: list[dict[str, Any]]) -> str:
-    """Return the page of the docs."""
+def page(figures: list[dict[str, Any]], command: str) -> str:
+    """Return the page of the docs: what a command printed today."""
     return f"""# Figures
 
-`python -m tests.benchmarks --write` wrote this page on {time.strftime("%Y-%m-%d", time.gmtime())}. Each figure is a
-median of rounds in which the floor and the library ran in turn. The machine: {machine()}.
-Less is better everywhere. [Performance](performance.md) says what the floors are and what the figures mean.
+`{command}` printed these figures on {time.strftime("%Y-%m-%d", time.gmtime())}.
+Each figure is the median of several rounds. A round runs the floor first and the library next.
+Smaller figures are better. The machine has {machine()}.
+[Performance](performance.md) describes the floors and explains the figures.
 
 ![Each figure as a share of its goal](../images/figures.svg)
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.sinks.jsonl import JsonLinesSink
-from tests.benchmarks.bench_cpu import cpu, memory  # noqa: F401  (a fixture)
+from tests.benchmarks.bench_cpu import memory  # noqa: F401  (a fixture)
 from tests.benchmarks.figures import record
-from tests.benchmarks.measure import new_list, random_codes, write_codes
+from tests.benchmarks.measure import cpu, new_list, random_codes, write_codes
 
 USERS = int(1_000_000 * float(os.environ.get("SCALE", "1")))
 BATCH = 1_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -21,7 +21,7 @@ from partner_vouchers import Limit, PartnerVouchers
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from tests.benchmarks.figures import record
-from tests.benchmarks.measure import EXPIRES_AT, in_turn, random_codes
+from tests.benchmarks.measure import EXPIRES_AT, cpu, in_turn, random_codes
 from tests.benchmarks.postgres_log import StatementsOfACall
 from tests.support.host import a_file
 from tests.support.postgres import Server
@@ -30,13 +30,6 @@ CALLS = 3_000
 ROUNDS = 7
 CODES = 400_000
 GROUP = "Processor time of a call"
-
-
-def cpu(action: Callable[[], object]) -> float:
-    """Return the seconds of processor time that this process needs."""
-    started = time.process_time()
-    action()
-    return time.process_time() - started
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 
 from partner_vouchers import PartnerVouchers, PerPartner, UploadStatus
 from partner_vouchers.adapters.sqlite import SQLiteStorage
-from partner_vouchers.adapters.sqlite.slices import SliceSize
+from partner_vouchers.slices import SliceSize
 from tests.benchmarks.figures import record
 from tests.benchmarks.measure import (
     bare_insert,

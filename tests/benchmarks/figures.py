@@ -10,7 +10,11 @@ FILE = "PARTNER_VOUCHERS_FIGURES"
 """The environment variable with the file to which a run adds its figures."""
 
 
-def record(group: str, what: str, value: float, *, beside: str, goal: float | None, unit: str = "×") -> bool:
+missed: list[str] = []
+"""The figures of the present benchmark that did not reach their goals; it fails for them once it has ended."""
+
+
+def record(group: str, what: str, value: float, *, beside: str, goal: float | None, unit: str = "×") -> None:
     """Print a figure, and add it to the file of the run, if there is one.
 
     Args:
@@ -20,16 +24,15 @@ def record(group: str, what: str, value: float, *, beside: str, goal: float | No
         beside: what it was compared with, or how it was measured.
         goal: the most that is wanted, or None where there is no goal.
         unit: `×` for a ratio, or a unit such as `ms`.
-
-    Returns:
-        whether the goal was reached.
     """
     reached = goal is None or value <= goal
     wanted = "" if goal is None else f", goal at most {goal:g} {unit}{'' if reached else ': NOT REACHED'}"
-    print(f"\n{group}: {what}: {value:.3g} {unit} ({beside}){wanted}")
+    line = f"{group}: {what}: {value:.3g} {unit} ({beside}){wanted}"
+    print(f"\n{line}")
+    if not reached:
+        missed.append(line)
     kept = os.environ.get(FILE)
     if kept:
         figure = {"group": group, "what": what, "value": value, "beside": beside, "goal": goal, "unit": unit}
         with Path(kept).open("a", encoding="utf-8") as file:
             file.write(json.dumps(figure, ensure_ascii=False) + "\n")
-    return reached

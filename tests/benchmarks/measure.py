@@ -35,6 +35,13 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def cpu(action: Callable[[], object]) -> float:
+    """Return the seconds of processor time that this process needs."""
+    started = time.process_time()
+    action()
+    return time.process_time() - started
+
+
 def in_turn(rounds: int, floor: Callable[[], float], measured: Callable[[], float]) -> Ratio:
     """Measure two things in turn, and compare within each round."""
     pairs = [(floor(), measured()) for _ in range(rounds)]

@@ -37,6 +37,7 @@ from partner_vouchers.errors import (
     UnknownPartner,
 )
 from partner_vouchers.ports import Transaction, Uses
+from partner_vouchers.slices import SliceSize
 from partner_vouchers.usecases.importing import OnProgress, UploadProgress
 from partner_vouchers.usecases.limiting import end_run_out
 from partner_vouchers.usecases.reconciled_rows import CommonRows, RowBatch, RowSpan
@@ -48,7 +49,6 @@ Arguments = TypeVarTuple("Arguments")
 LEASE = timedelta(seconds=30)
 """How long a reconciliation may be silent before another upload of the same file goes on with it."""
 
-_TARGET_SECONDS = 0.008
 _PAUSE_SECONDS = 0.0007
 _SMALLEST, _FIRST, _LARGEST = 400, 1_000, 5_000
 _SPAN = 50_000
@@ -182,7 +182,7 @@ class Reconciliation:
     def _reconcile(
         self, report: ReconciliationReport, done: frozenset[int], stream: BinaryIO, size: int
     ) -> ReconciliationReport:
-        file, slices = self._file(stream), _SliceSize()
+        file, slices = self._file(stream), SliceSize(_SMALLEST, _FIRST, _LARGEST)
         rows_before = 0
         for rows in self._spans(file):
             last = rows.lines[-1]
@@ -222,26 +222,26 @@ class Reconciliation:
             yield span
 
     def _take(
-        self, report: ReconciliationReport, span: RowSpan, slices: _SliceSize
+        self, report: ReconciliationReport, span: RowSpan, slices: SliceSize
     ) -> Iterator[tuple[ReconciliationReport, int]]:
         """Reconcile a span in short transactions; yield the report and the number of rows after each."""
         common, others = span.split()
         start = 0
         while start < len(common.places):
-            some = common.part(start, slices.count)
+            some = common.part(start, slices.rows)
             start += len(some.places)
             report, left = self._in_slice(slices, self._take_common, report, some)
             others += left
             yield report, len(some.places) - len(left)
         others.sort()
         while others:
-            indexes = others[: slices.count]
-            del others[: slices.count]
+            indexes = others[: slices.rows]
+            del others[: slices.rows]
             report = self._in_slice(slices, self._decide, report, span, indexes)
             yield report, len(indexes)
 
     def _in_slice(
-        self, slices: _SliceSize, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments
+        self, slices: SliceSize, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments
     ) -> T:
         started = time.perf_counter()
         done = self.wiring.write_alone(work, *arguments)
@@ -339,18 +339,6 @@ class Reconciliation:
         tx.leases.release(_lease(report), self.token)
         tx.commit()
         return finished
-
-
-class _SliceSize:
-    """How many rows fit into one short transaction, learned from those before."""
-
-    def __init__(self) -> None:
-        self.count: int = _FIRST
-
-    def learn(self, seconds: float) -> None:
-        fitting = self.count * _TARGET_SECONDS / max(seconds, 1e-4)
-        # Growing slowly and shrinking at once keeps the longest ones rare.
-        self.count = int(max(_SMALLEST, min(_LARGEST, fitting, self.count * 1.5)))
 
 
 def _require_zone(zone: object) -> tzinfo:

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 
 from attrs import evolve
 
-from partner_vouchers.domain.assignment import Request, Reward, new_request, require_user_id
+from partner_vouchers.domain.assignment import Request, Reward, require_user_id
 from partner_vouchers.domain.reservation import Reservation, ReservationState, new_ttl
 from partner_vouchers.domain.text import require_id
 from partner_vouchers.errors import InvalidInput, NoCodeAvailable
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.assigning import Assigner, UserContext
-from partner_vouchers.usecases.code_requests import CodeRequests, require_context
+from partner_vouchers.usecases.code_requests import CodeRequests, keyed_request, require_context
 from partner_vouchers.usecases.reserving import confirm_by_id, release_by_id, require_reservation
 from partner_vouchers.usecases.wiring import require_list
 
@@ -69,10 +69,9 @@ class CodeReservations(CodeRequests):
             'PM500AA'
         """
         user_id, ttl = require_user_id(user_id), new_ttl(ttl)
-        request = new_request(campaign_id, list_id, idempotency_key)
-        fingerprint = None
-        if request.idempotency_key is not None:
-            fingerprint = request.fingerprint("reserve", user_id, ttl // timedelta(microseconds=1))
+        request, fingerprint = keyed_request(
+            campaign_id, list_id, idempotency_key, "reserve", user_id, ttl // timedelta(microseconds=1)
+        )
         known, token = require_context(context), self._wiring.new_token()
         return self._request(request, self._reserve, fingerprint, user_id, known, ttl, token)
 

@@ -23,7 +23,7 @@ from partner_vouchers.adapters.sqlite.connections import Connection, Connections
 from partner_vouchers.adapters.sqlite.contexts import WriteContext
 from partner_vouchers.adapters.sqlite.driver import translated
 from partner_vouchers.adapters.sqlite.reclaim import LINE_BITS, delete_unpublished
-from partner_vouchers.adapters.sqlite.slices import SliceSize, in_slices, one_slice
+from partner_vouchers.adapters.sqlite.slices import in_slices, new_size, one_slice
 from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
@@ -354,7 +354,7 @@ class SQLiteCodeImport(Recoverable):
             )
 
         (total,) = self._own.execute("SELECT count(*) FROM ordered").fetchone()
-        size = SliceSize()
+        size = new_size()
         while done < total:
             done += one_slice(self._write, claim_slice, size)
             self._drop(refused)

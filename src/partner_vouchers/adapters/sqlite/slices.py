@@ -8,26 +8,16 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
-
-TARGET_SECONDS = 0.008
-"""How long one transaction should take."""
+from partner_vouchers.slices import SliceSize
 
 _PAUSE_SECONDS = 0.0007
 
 _SMALLEST, _FIRST, _LARGEST = 200, 2_000, 25_000
 
 
-class SliceSize:
-    """How many rows fit into one transaction, learned from those before."""
-
-    def __init__(self) -> None:
-        self.rows: int = _FIRST
-
-    def learn(self, seconds: float) -> None:
-        """Take into account how long a transaction of `rows` rows took."""
-        fitting = self.rows * TARGET_SECONDS / max(seconds, 1e-4)
-        # Growing slowly and shrinking at once keeps the longest ones rare.
-        self.rows = int(max(_SMALLEST, min(_LARGEST, fitting, self.rows * 1.5)))
+def new_size() -> SliceSize:
+    """Return the number of rows to begin with."""
+    return SliceSize(_SMALLEST, _FIRST, _LARGEST)
 
 
 Begin = Callable[[], AbstractContextManager[SQLiteTransaction]]
@@ -51,7 +41,7 @@ def in_slices(begin: Begin, work: Callable[[SQLiteTransaction, int], bool], unti
 
     Return False if the time `until`, of `time.monotonic`, has come before.
     """
-    size = SliceSize()
+    size = new_size()
     more = True
 
     def do(tx: SQLiteTransaction, rows: int) -> None:
