@@ -110,33 +110,36 @@ Smaller figures are better. The machine has {machine()}.
 
 
 def picture(figures: list[dict[str, Any]]) -> str:
-    """Return a bar for each figure that has a goal: its length is the share of the goal."""
-    drawn = [figure for figure in figures if figure["goal"]]
-    row, left, full = 22, 430, 260
-    height = row * len(drawn) + 40
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + 2 * full + 60}" height="{height}">',
-        "<style>text { font: 12px sans-serif; fill: #222222 }</style>",
-        "<title>Figures as a share of their goals</title>",
-        '<rect width="100%" height="100%" fill="#ffffff"/>',
-    ]
-    for number, figure in enumerate(drawn):
-        share = figure["value"] / figure["goal"]
-        color = "#2f7d4f" if share <= 1 else "#b4541a"
-        top, width = 24 + number * row, min(share, 2) * full
-        name = escape(figure["what"].partition(":")[0])
-        parts += [
-            f'<text x="{left - 8}" y="{top + 12}" text-anchor="end">{name}</text>',
-            f'<rect x="{left}" y="{top}" width="{width:.0f}" height="15" fill="{color}"/>',
-            f'<text x="{left + width + 6:.0f}" y="{top + 12}">{escape(shown(figure))}</text>',
-        ]
+    """Return a bar for each figure that has a goal, by groups. Its length is the share of the goal."""
+    left, full, top = 430, 260, 20
+    parts: list[str] = []
+    drawn = [each for each in figures if each["goal"]]
+    for group, members in groupby(drawn, key=lambda each: each["group"]):
+        parts.append(f'<text x="8" y="{top + 16}" font-weight="bold">{escape(group)}</text>')
+        top += 24
+        for figure in members:
+            share = figure["value"] / figure["goal"]
+            color, width = "#2f7d4f" if share <= 1 else "#b4541a", min(share, 2) * full
+            name = escape(figure["what"].partition(":")[0])
+            parts += [
+                f'<text x="{left - 8}" y="{top + 12}" text-anchor="end">{name}</text>',
+                f'<rect x="{left}" y="{top}" width="{width:.0f}" height="15" fill="{color}"/>',
+                f'<text x="{left + width + 6:.0f}" y="{top + 12}">{escape(shown(figure))}</text>',
+            ]
+            top += 22
     goal_at = left + full
-    parts += [
-        f'<path d="M{goal_at} 18V{height - 8}" stroke="#222222" stroke-dasharray="4 3"/>',
-        f'<text x="{goal_at}" y="13" text-anchor="middle">goal</text>',
-        "</svg>",
-    ]
-    return "\n".join(parts) + "\n"
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + 2 * full + 70}" height="{top + 10}">',
+            "<style>text { font: 12px sans-serif; fill: #222222 } [font-weight] { font-weight: bold }</style>",
+            "<title>Figures as a share of their goals</title>",
+            '<rect width="100%" height="100%" fill="#ffffff"/>',
+            *parts,
+            f'<path d="M{goal_at} 18V{top}" stroke="#222222" stroke-dasharray="4 3"/>',
+            f'<text x="{goal_at}" y="13" text-anchor="middle">goal</text>',
+            "</svg>\n",
+        ]
+    )
 
 
 if __name__ == "__main__":
