@@ -15,9 +15,13 @@ from tests.support.scratch import scratch
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "write-a-storage.md"
 ROOMS = {"ports": ports, "simple": simple}
-FEWER_EXAMPLES = """
+# The storage syncs its file at each commit. No power is cut here, so the tests need not wait for a disk.
+QUICKLY = """
+import os
+
 from hypothesis import settings
 
+os.fsync = lambda file: None
 settings.register_profile("fewer", max_examples=15)
 settings.load_profile("fewer")
 """
@@ -25,11 +29,10 @@ settings.load_profile("fewer")
 
 def test_the_example_storage_passes_the_contract() -> None:
     _sketch, storage, test = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    # It syncs its file at each commit, and no power is cut here.
     with scratch() as place:
         (place / "my_storage.py").write_text(storage, encoding="utf-8")
         (place / "test_my_storage.py").write_text(test, encoding="utf-8")
-        (place / "conftest.py").write_text(FEWER_EXAMPLES, encoding="utf-8")
+        (place / "conftest.py").write_text(QUICKLY, encoding="utf-8")
         (place / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n", encoding="utf-8")
         command = [
             "-m",
@@ -40,6 +43,8 @@ def test_the_example_storage_passes_the_contract() -> None:
             "no:cacheprovider",
             "--basetemp=tmp",
             "-rfEs",
+            "-o",
+            "faulthandler_timeout=120",
         ]
         done = subprocess.run(
             [sys.executable, *command], cwd=place, capture_output=True, encoding="utf-8", check=False

@@ -185,7 +185,7 @@ class Worker:
         process = PROCESSES.Process(target=live, args=(self.work, self.place, number, number))
         process.start()
         process.join(PATIENCE)
-        assert process.exitcode == 0
+        assert process.exitcode == 0, f"{self.work} ended by itself"
         process.close()
         self._read()
         assert self.log.asked is None

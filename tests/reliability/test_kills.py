@@ -56,4 +56,5 @@ def test_a_storage_that_gives_what_it_took_in_another_transaction_would_be_found
         run_kills(
             f"sqlite {path}", tmp_path, random.Random(1), 300, check_every=20, of_workers=f"torn {path}"
         )
-    assert found.traceback[-1].name == "checked"
+    # The check finds the half, or a worker meets it first.
+    assert found.traceback[-1].name == "checked" or "ended by itself" in str(found.value)
