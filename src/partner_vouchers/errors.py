@@ -15,6 +15,7 @@ Example:
 from __future__ import annotations
 
 import copyreg
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, dataclass_transform
@@ -37,7 +38,8 @@ class PartnerVouchersError(Exception):
     The annotated attributes of a subclass are its keyword arguments. Errors can be pickled and copied.
 
     Attributes:
-        code: a stable name of the error for programs; it never changes between versions.
+        code: a stable name of the error for programs; it never changes between versions. It is the name of the class
+            in snake case. A class that a host derives has that of its base, unless it sets its own.
         template: the message, with attributes and properties of the error in braces.
     """
 
@@ -46,6 +48,8 @@ class PartnerVouchersError(Exception):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if cls.__module__ == __name__ and "code" not in vars(cls):
+            cls.code = re.sub("(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
         dataclass(eq=False, kw_only=True, repr=False)(cls)
 
     def __str__(self) -> str:
@@ -70,7 +74,6 @@ class InvalidInput(PartnerVouchersError):
         reason: which rule it breaks, and what would be right.
     """
 
-    code = "invalid_input"
     template = "{field}: {reason}"
     field: str
     reason: str
@@ -79,37 +82,25 @@ class InvalidInput(PartnerVouchersError):
 class InvalidPartnerName(InvalidInput):
     """A partner's name is empty, too long, or contains a control character."""
 
-    code = "invalid_partner_name"
-
 
 class InvalidTag(InvalidInput):
     """A list tag is empty, too long, or contains white space or a control character."""
-
-    code = "invalid_tag"
 
 
 class NaiveDatetime(InvalidInput):
     """A date and time has no time zone."""
 
-    code = "naive_datetime"
-
 
 class ExpiryNotInFuture(InvalidInput):
     """An expiry is now or in the past."""
-
-    code = "expiry_not_in_future"
 
 
 class InvalidIdempotencyKey(InvalidInput):
     """An idempotency key is empty, longer than 255 characters, or contains a control character."""
 
-    code = "invalid_idempotency_key"
-
 
 class InvalidCursor(InvalidInput):
     """A page's `after` is not the `next` of an earlier page of the same query."""
-
-    code = "invalid_cursor"
 
 
 class InvalidEvent(PartnerVouchersError):
@@ -121,7 +112,6 @@ class InvalidEvent(PartnerVouchersError):
             contain is named as the attribute of the event.
     """
 
-    code = "invalid_event"
     template = "this is not the event {event_name!r}: {_faults}"
     event_name: str
     faults: tuple[tuple[str, str], ...]
@@ -139,7 +129,6 @@ class SourceUnreadable(PartnerVouchersError):
         reason: the operating system's message.
     """
 
-    code = "source_unreadable"
     template = "cannot read {filename!r} ({reason}); check the path and its permissions"
     filename: str
     reason: str
@@ -151,7 +140,6 @@ class SourceUnreadable(PartnerVouchersError):
 class UnknownPartner(PartnerVouchersError):
     """There is no partner with this name (names are case-sensitive)."""
 
-    code = "unknown_partner"
     template = "there is no partner {name!r}; add it with partners.add({name!r})"
     name: str
 
@@ -159,7 +147,6 @@ class UnknownPartner(PartnerVouchersError):
 class PartnerExists(PartnerVouchersError):
     """A partner with exactly this name exists."""
 
-    code = "partner_exists"
     template = "partner {name!r} already exists; partners.ensure({name!r}) returns it"
     name: str
 
@@ -167,7 +154,6 @@ class PartnerExists(PartnerVouchersError):
 class UnknownList(PartnerVouchersError):
     """There is no voucher list with this id, or it was deleted."""
 
-    code = "unknown_list"
     template = "there is no voucher list {list_id!r}; lists.find() shows all lists"
     list_id: str
 
@@ -181,7 +167,6 @@ class TagTaken(PartnerVouchersError):
         list_id: the list that has the tag.
     """
 
-    code = "tag_taken"
     template = (
         "partner {partner!r} uses the tag {tag!r} for list {list_id}; "
         "choose another tag, upload to that list, or archive it"
@@ -201,7 +186,6 @@ class ActionNotAllowed(PartnerVouchersError):
         allowed: the actions that the status allows.
     """
 
-    code = "action_not_allowed"
     template = "list {list_id} is {status}: {action} is not allowed; allowed: {_allowed}"
     list_id: str
     status: str
@@ -222,7 +206,6 @@ class StaleVersion(PartnerVouchersError):
         actual: the version that is stored.
     """
 
-    code = "stale_version"
     template = (
         "list {list_id} has version {actual}, not {expected}: it was changed in the meantime; "
         "read it again with lists.get and repeat the change"
@@ -235,7 +218,6 @@ class StaleVersion(PartnerVouchersError):
 class ListLinked(PartnerVouchersError):
     """A list cannot be deleted while campaigns are linked to it."""
 
-    code = "list_linked"
     template = (
         "list {list_id} is linked to {_campaigns}; unlink it with campaigns.unlink before you delete it"
     )
@@ -250,7 +232,6 @@ class ListLinked(PartnerVouchersError):
 class ListDistributed(PartnerVouchersError):
     """A list cannot be deleted once one of its codes was given out."""
 
-    code = "list_distributed"
     template = (
         "codes of list {list_id} were given out or are reserved ({distributed} at present); "
         "archive it instead of deleting it"
@@ -265,7 +246,6 @@ class ListDistributed(PartnerVouchersError):
 class UnknownUpload(PartnerVouchersError):
     """There is no upload with this id."""
 
-    code = "unknown_upload"
     template = "there is no upload {upload_id!r}; uploads.find() shows the upload log"
     upload_id: str
 
@@ -273,7 +253,6 @@ class UnknownUpload(PartnerVouchersError):
 class OriginalNotKept(PartnerVouchersError):
     """The original file of an upload is not in the storage, because it was too large or never read whole."""
 
-    code = "original_not_kept"
     template = "the original file of upload {upload_id} was not kept, because it was never read whole"
     upload_id: str
 
@@ -286,7 +265,6 @@ class UploadRunning(PartnerVouchersError):
         upload_id: the running upload, or None where it has no entry yet.
     """
 
-    code = "upload_running"
     template = (
         "{_upload} to list {list_id} is running; wait for it, "
         "or call uploads.recover() if its process was killed"
@@ -309,7 +287,6 @@ class FileAlreadyUploaded(PartnerVouchersError):
         uploaded_at: when it was started, in UTC.
     """
 
-    code = "file_already_uploaded"
     template = (
         "this file was already uploaded to list {list_id}, as {filename!r} at {uploaded_at:%Y-%m-%dT%H:%M:%S%z} "
         "(upload {upload_id}); pass force=True to upload it again"
@@ -323,7 +300,6 @@ class FileAlreadyUploaded(PartnerVouchersError):
 class UploadInterrupted(PartnerVouchersError):
     """An upload lost its lease: another process took it over and completed it or rolled it back."""
 
-    code = "upload_interrupted"
     template = (
         "another process took over upload {upload_id}, because this one did not renew its lease in time; "
         "see uploads.get({upload_id!r}) for the outcome"
@@ -337,7 +313,6 @@ class UploadInterrupted(PartnerVouchersError):
 class NotLinked(PartnerVouchersError):
     """A list is not linked to a campaign."""
 
-    code = "not_linked"
     template = (
         "list {list_id} is not linked to campaign {campaign_id!r}; campaigns.of_list shows its campaigns"
     )
@@ -348,7 +323,6 @@ class NotLinked(PartnerVouchersError):
 class CampaignNotLinked(PartnerVouchersError):
     """No voucher list is linked to the campaign."""
 
-    code = "campaign_not_linked"
     template = (
         "no voucher list is linked to campaign {campaign_id!r}; "
         "link one with campaigns.link(list_id, {campaign_id!r})"
@@ -364,7 +338,6 @@ class UnknownEligibilityRule(PartnerVouchersError):
         registered: the registered names.
     """
 
-    code = "unknown_eligibility_rule"
     template = (
         "eligibility rule {name!r} is not registered (registered: {_registered}); "
         "pass it as PartnerVouchers(..., eligibility={{{name!r}: rule}})"
@@ -386,7 +359,6 @@ class NoCodeAvailable(PartnerVouchersError):
             `"exhausted"`, `"not eligible"`, or its status.
     """
 
-    code = "no_code_available"
     template = "no code can be given out ({_reasons}); activate a list, upload codes, or link another list"
     campaign_id: str | None
     lists: tuple[tuple[str, str], ...]
@@ -399,21 +371,18 @@ class NoCodeAvailable(PartnerVouchersError):
 class CodesExhausted(NoCodeAvailable):
     """Every active list has given out all its codes."""
 
-    code = "codes_exhausted"
     template = "no code is left ({_reasons}); upload more codes to one of these lists"
 
 
 class NoActiveList(NoCodeAvailable):
     """None of the lists is active."""
 
-    code = "no_active_list"
     template = "no list is active ({_reasons}); activate or extend one, or link another"
 
 
 class NotEligible(NoCodeAvailable):
     """The user meets the eligibility rule of none of the links."""
 
-    code = "not_eligible"
     template = "the user is not eligible ({_reasons}); link a list with another rule, or without one"
 
 
@@ -424,7 +393,6 @@ class IdempotencyConflict(PartnerVouchersError):
         key: the idempotency key.
     """
 
-    code = "idempotency_conflict"
     template = (
         "idempotency key {key!r} was used with other arguments; "
         "use a new key for each request, or repeat the first request unchanged"
@@ -447,7 +415,6 @@ class LimitReached(NoCodeAvailable):
         frees_at: when the period ends, in UTC; None for a limit without a period.
     """
 
-    code = "limit_reached"
     template = "campaign {campaign_id!r} gives {limit} codes per {per}{_period}, and {used} are used; {_next}"
     lists: tuple[tuple[str, str], ...] = ()
     per: str
@@ -471,7 +438,6 @@ class LimitReached(NoCodeAvailable):
 class UnknownReservation(PartnerVouchersError):
     """There is no reservation with this id. Released and expired ones are removed after 30 days."""
 
-    code = "unknown_reservation"
     template = "there is no reservation {reservation_id!r}; codes.reservations shows the open ones"
     reservation_id: str
 
@@ -479,7 +445,6 @@ class UnknownReservation(PartnerVouchersError):
 class ReservationReleased(PartnerVouchersError):
     """The reservation was released, so it cannot be confirmed."""
 
-    code = "reservation_released"
     template = "reservation {reservation_id} was released; reserve another code"
     reservation_id: str
 
@@ -487,7 +452,6 @@ class ReservationReleased(PartnerVouchersError):
 class ReservationExpired(PartnerVouchersError):
     """The reservation has run out, so it cannot be confirmed."""
 
-    code = "reservation_expired"
     template = "reservation {reservation_id} has run out; reserve another code"
     reservation_id: str
 
@@ -495,7 +459,6 @@ class ReservationExpired(PartnerVouchersError):
 class AlreadyConfirmed(PartnerVouchersError):
     """The reservation was confirmed, so it cannot be released."""
 
-    code = "already_confirmed"
     template = "reservation {reservation_id} was confirmed; take the code back with codes.revoke"
     reservation_id: str
 
@@ -503,7 +466,6 @@ class AlreadyConfirmed(PartnerVouchersError):
 class UnknownAssignment(PartnerVouchersError):
     """There is no assignment with this id."""
 
-    code = "unknown_assignment"
     template = "there is no assignment {assignment_id!r}; codes.of_user and codes.holders show assignments"
     assignment_id: str
 
@@ -516,7 +478,6 @@ class AssignmentRevoked(PartnerVouchersError):
         revoked_at: when it was revoked, in UTC.
     """
 
-    code = "assignment_revoked"
     template = (
         "the code of this request was revoked at {revoked_at:%Y-%m-%dT%H:%M:%S%z} (assignment {assignment_id}); "
         "use a new key to give another code"
@@ -528,7 +489,6 @@ class AssignmentRevoked(PartnerVouchersError):
 class AlreadyRevoked(PartnerVouchersError):
     """The assignment was revoked without restock, so its code is retired and cannot return to the pool."""
 
-    code = "already_revoked"
     template = (
         "assignment {assignment_id} was revoked without restock; its code is retired and is never given again"
     )
@@ -543,7 +503,6 @@ class RestockNotAllowed(PartnerVouchersError):
         reason: why.
     """
 
-    code = "restock_not_allowed"
     template = "the code of assignment {assignment_id} cannot return to the pool: {reason}; revoke it without restock"
     assignment_id: str
     reason: str
@@ -557,7 +516,6 @@ class CodeMayBeKnown(PartnerVouchersError):
         reason: why the user may know it.
     """
 
-    code = "code_may_be_known"
     template = (
         "the user may know the code of assignment {assignment_id}: {reason}; "
         "revoke it without restock, or pass force=True"
@@ -573,7 +531,6 @@ class RedemptionError(PartnerVouchersError):
         masked: the voucher code, masked.
     """
 
-    code = "redemption_error"
     template = "the redemption of code {masked} cannot be recorded"
     masked: str
 
@@ -585,7 +542,6 @@ class NotDistributed(RedemptionError):
         lists: the lists that contain the code.
     """
 
-    code = "not_distributed"
     template = "no user holds the code {masked}; check the code{_lists}"
     lists: tuple[str, ...] = ()
 
@@ -597,7 +553,6 @@ class NotDistributed(RedemptionError):
 class NotTheirCode(RedemptionError):
     """Another user holds the code."""
 
-    code = "not_their_code"
     template = "another user holds the code {masked} of list {list_id}; check the user, or leave out user_id"
     list_id: str
 
@@ -609,7 +564,6 @@ class AmbiguousCode(RedemptionError):
         candidates: for each list its id and its partner.
     """
 
-    code = "ambiguous_code"
     template = "the code {masked} belongs to several lists ({_candidates}); pass partner= or list_id="
     candidates: tuple[tuple[str, str], ...]
 
@@ -626,7 +580,6 @@ class AlreadyRedeemed(RedemptionError):
         redeemed_at: when it was redeemed, in UTC.
     """
 
-    code = "already_redeemed"
     template = (
         "the code {masked} was redeemed with another order at {redeemed_at:%Y-%m-%dT%H:%M:%S%z} "
         "(assignment {assignment_id}); revert that redemption first"
@@ -638,7 +591,6 @@ class AlreadyRedeemed(RedemptionError):
 class RedemptionReverted(RedemptionError):
     """The redemption with this order was reverted, and the same order cannot redeem the code again."""
 
-    code = "redemption_reverted"
     template = (
         "this order's redemption of {masked} was reverted (assignment {assignment_id}); use a new order id"
     )
@@ -648,7 +600,6 @@ class RedemptionReverted(RedemptionError):
 class UnknownRedemption(RedemptionError):
     """The code was not redeemed with this order."""
 
-    code = "unknown_redemption"
     template = "the code {masked} was not redeemed with this order; check the order id"
 
 
@@ -661,7 +612,6 @@ class RedemptionFileRefused(PartnerVouchersError):
         line: the line of the file, from 1, or None where it concerns the whole file.
     """
 
-    code = "redemption_file_refused"
     template = "the file was refused and nothing was recorded: {reason}{_where}"
     kind: str
     reason: str
@@ -675,7 +625,6 @@ class RedemptionFileRefused(PartnerVouchersError):
 class ReconciliationInterrupted(PartnerVouchersError):
     """A reconciliation lost its lease: another process uploaded the same file and goes on with it."""
 
-    code = "reconciliation_interrupted"
     template = (
         "another process took over the reconciliation {report_id}, because this one did not renew its lease in time; "
         "see redemptions.report({report_id!r}) for the outcome"
@@ -686,7 +635,6 @@ class ReconciliationInterrupted(PartnerVouchersError):
 class UnknownReport(PartnerVouchersError):
     """There is no reconciliation report with this id."""
 
-    code = "unknown_report"
     template = "there is no reconciliation report {report_id!r}; redemptions.upload returns the id"
     report_id: str
 
@@ -705,7 +653,6 @@ class SinkUnavailable(PartnerVouchersError):
             changed endpoint), or nothing could be sent to it.
     """
 
-    code = "sink_unavailable"
     template = "the sink {sink!r} is not available: {reason}{_wait}"
     sink: str
     reason: str
@@ -725,7 +672,6 @@ class UnknownSink(PartnerVouchersError):
         known: the names of the sinks that the storage knows.
     """
 
-    code = "unknown_sink"
     template = "there is no sink {sink!r} (known: {_known}); correct the name, or deliver to it first"
     sink: str
     known: tuple[str, ...]
@@ -747,7 +693,6 @@ class MessageError(PartnerVouchersError):
         column: the column in that line, from 1, or None where it is not known.
     """
 
-    code = "message_error"
     template = "message template: {_where}{reason}"
     reason: str
     line: int | None = None
@@ -766,7 +711,6 @@ class LinkedContentFailed(MessageError):
         cause: the error of its source, or None where the source raised an error of another library.
     """
 
-    code = "linked_content_failed"
     name: str
     cause: PartnerVouchersError | None = None
 
@@ -778,15 +722,12 @@ class LinkedContentError(PartnerVouchersError):
         reason: what happened, and what to do.
     """
 
-    code = "linked_content_error"
     template = "{reason}"
     reason: str
 
 
 class NoLinkedContent(LinkedContentError):
     """A source has nothing for this user, so that a template can show a default instead."""
-
-    code = "no_linked_content"
 
 
 class ParameterMissing(LinkedContentError):
@@ -796,7 +737,6 @@ class ParameterMissing(LinkedContentError):
         parameter: the name of the parameter.
     """
 
-    code = "parameter_missing"
     template = "the parameter {parameter!r} is mandatory; pass it in `parameters=`"
     parameter: str
     reason: str = "a mandatory parameter is missing"
@@ -815,7 +755,6 @@ class VoucherifyError(LinkedContentError):
         request_id: the id to quote to Voucherify's support, or None.
     """
 
-    code = "voucherify_error"
     template = "Voucherify responded with {status} {_key}{_request}: {reason}"
     status: int
     key: str | None = None
@@ -835,19 +774,13 @@ class VoucherifyError(LinkedContentError):
 class VoucherifyCredentialsRefused(VoucherifyError):
     """Voucherify did not accept the App ID and App Token, or they may not publish."""
 
-    code = "voucherify_credentials_refused"
-
 
 class VoucherifyNothingToPublish(VoucherifyError, NoLinkedContent):
     """The campaign has no voucher left that Voucherify could publish."""
 
-    code = "voucherify_nothing_to_publish"
-
 
 class VoucherifyNotFound(VoucherifyError):
     """Voucherify has no campaign or voucher with this name."""
-
-    code = "voucherify_not_found"
 
 
 class VoucherifyRateLimited(VoucherifyError):
@@ -857,7 +790,6 @@ class VoucherifyRateLimited(VoucherifyError):
         retry_after: how many seconds Voucherify asked to wait, or None.
     """
 
-    code = "voucherify_rate_limited"
     retry_after: float | None = None
 
 
@@ -867,8 +799,6 @@ class VoucherifyOutcomeUnknown(VoucherifyError):
     If customers can join the campaign only once, rendering the message again is safe and yields the same code.
     """
 
-    code = "voucherify_outcome_unknown"
-
 
 class VoucherifyUnreachable(LinkedContentError):
     """Voucherify did not respond.
@@ -877,7 +807,6 @@ class VoucherifyUnreachable(LinkedContentError):
         sent: whether the request was sent, so that a code may have been published.
     """
 
-    code = "voucherify_unreachable"
     sent: bool
 
 
@@ -891,7 +820,6 @@ class StorageError(PartnerVouchersError):
         reason: what happened, and what to do.
     """
 
-    code = "storage_error"
     template = "{reason}"
     reason: str
 
@@ -903,7 +831,6 @@ class Unsupported(StorageError):
         ability: the ability, such as `"reservations"`.
     """
 
-    code = "unsupported"
     template = (
         "this storage does not support {ability}; use one of partner_vouchers.adapters, or add it to yours"
     )
@@ -913,8 +840,6 @@ class Unsupported(StorageError):
 
 class StorageBusy(StorageError):
     """Others held the storage's lock for longer than the timeout; you can repeat the call."""
-
-    code = "storage_busy"
 
 
 class TransactionConflict(StorageBusy):
@@ -926,20 +851,15 @@ class TransactionConflict(StorageBusy):
         attempts: how many transactions the library tried for the call.
     """
 
-    code = "transaction_conflict"
     attempts: int = 1
 
 
 class StorageFull(StorageError):
     """The disk is full; free some space and repeat the call."""
 
-    code = "storage_full"
-
 
 class StorageUnavailable(StorageError):
     """The server cannot be reached, or ended the connection; nothing was stored, and you can repeat the call."""
-
-    code = "storage_unavailable"
 
 
 class ConnectionLost(StorageUnavailable):
@@ -951,7 +871,6 @@ class ConnectionLost(StorageUnavailable):
         attempts: how many transactions the library tried for the call.
     """
 
-    code = "connection_lost"
     attempts: int = 1
 
 
@@ -961,31 +880,21 @@ class CommitOutcomeUnknown(StorageError):
     A repeat with the same idempotency key returns the stored result, or does the work if nothing was stored.
     """
 
-    code = "commit_outcome_unknown"
-
 
 class StorageForked(StorageError):
     """The storage cannot be used in this process, which was forked from the one that opened it."""
-
-    code = "storage_forked"
 
 
 class StorageReplaced(StorageError):
     """The database file was deleted or replaced while it was open; no code was given from it."""
 
-    code = "storage_replaced"
-
 
 class StorageNotMigrated(StorageError):
     """The tables are missing, older than this library, or copied from another server; `migrate()` repairs it."""
 
-    code = "storage_not_migrated"
-
 
 class NotAPartnerVouchersStorage(StorageError):
     """The file is not a database, or a database of another program."""
-
-    code = "not_a_partner_vouchers_storage"
 
 
 class SchemaTooNew(StorageError):
@@ -996,7 +905,6 @@ class SchemaTooNew(StorageError):
         supported: the newest version that this library supports.
     """
 
-    code = "schema_too_new"
     template = (
         "the storage has schema version {found}, this library supports versions up to {supported}; "
         "upgrade partner_vouchers"
@@ -1014,7 +922,6 @@ class DuplicatePolicyMismatch(StorageError):
         given: the name of the policy that you passed.
     """
 
-    code = "duplicate_policy_mismatch"
     template = (
         "the storage was set up with the duplicate policy {stored!r}, not {given!r}; "
         "open it with {stored!r}, or set up a new storage"
