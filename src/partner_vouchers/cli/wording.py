@@ -4,56 +4,31 @@ from __future__ import annotations
 
 import re
 
+from partner_vouchers import errors
 from partner_vouchers.cli.context import Exit
-from partner_vouchers.errors import (
-    AlreadyConfirmed,
-    AmbiguousCode,
-    CampaignNotLinked,
-    CodeMayBeKnown,
-    FileAlreadyUploaded,
-    InvalidInput,
-    ListLinked,
-    NoCodeAvailable,
-    NotLinked,
-    NotTheirCode,
-    PartnerExists,
-    PartnerVouchersError,
-    ReconciliationInterrupted,
-    SourceUnreadable,
-    StaleVersion,
-    StorageError,
-    UnknownAssignment,
-    UnknownEligibilityRule,
-    UnknownList,
-    UnknownPartner,
-    UnknownReport,
-    UnknownReservation,
-    UnknownUpload,
-    UploadInterrupted,
-    UploadRunning,
-)
+from partner_vouchers.errors import InvalidInput, PartnerVouchersError
 
 _ADVICE: dict[type[PartnerVouchersError], str] = {
-    AlreadyConfirmed: "take the code back with `partner-vouchers revoke`",
-    AmbiguousCode: "name one with --partner or --list",
-    CampaignNotLinked: "link a list with `partner-vouchers link`",
-    CodeMayBeKnown: "leave --restock out, or add --force",
-    FileAlreadyUploaded: "upload it again with --force",
-    ListLinked: "unlink it with `partner-vouchers unlink` before you delete it",
-    NotLinked: "`partner-vouchers show LIST` shows its campaigns",
-    NotTheirCode: "check --user, or leave it out",
-    PartnerExists: "use it, or choose another name",
-    ReconciliationInterrupted: "reconcile the file again to see the outcome",
-    StaleVersion: "it was changed meanwhile; try again",
-    UnknownAssignment: "`partner-vouchers user` and `holders` show assignments",
-    UnknownEligibilityRule: "rules exist in your backend only: link and assign there",
-    UnknownList: "`partner-vouchers lists` shows all lists",
-    UnknownPartner: "`partner-vouchers partners` shows all partners",
-    UnknownReport: "reconcile the file again to see its report",
-    UnknownReservation: "it may have ended long ago",
-    UnknownUpload: "`partner-vouchers uploads` shows all uploads",
-    UploadInterrupted: "`partner-vouchers uploads` shows the outcome",
-    UploadRunning: "wait for it, or run `partner-vouchers uploads --recover` if its process was killed",
+    errors.AlreadyConfirmed: "take the code back with `partner-vouchers revoke`",
+    errors.AmbiguousCode: "name one with --partner or --list",
+    errors.CampaignNotLinked: "link a list with `partner-vouchers link`",
+    errors.CodeMayBeKnown: "leave --restock out, or add --force",
+    errors.FileAlreadyUploaded: "upload it again with --force",
+    errors.ListLinked: "unlink it with `partner-vouchers unlink` before you delete it",
+    errors.NotLinked: "`partner-vouchers show LIST` shows its campaigns",
+    errors.NotTheirCode: "check --user, or leave it out",
+    errors.PartnerExists: "use it, or choose another name",
+    errors.ReconciliationInterrupted: "reconcile the file again to see the outcome",
+    errors.StaleVersion: "it was changed meanwhile; try again",
+    errors.UnknownAssignment: "`partner-vouchers user` and `holders` show assignments",
+    errors.UnknownEligibilityRule: "rules exist in your backend only: link and assign there",
+    errors.UnknownList: "`partner-vouchers lists` shows all lists",
+    errors.UnknownPartner: "`partner-vouchers partners` shows all partners",
+    errors.UnknownReport: "reconcile the file again to see its report",
+    errors.UnknownReservation: "it may have ended long ago",
+    errors.UnknownUpload: "`partner-vouchers uploads` shows all uploads",
+    errors.UploadInterrupted: "`partner-vouchers uploads` shows the outcome",
+    errors.UploadRunning: "wait for it, or run `partner-vouchers uploads --recover` if its process was killed",
 }
 """What to do after an error, where the library's own advice names a method."""
 
@@ -89,9 +64,9 @@ def message_of(error: PartnerVouchersError) -> str:
 def exit_code_of(error: PartnerVouchersError) -> Exit:
     """Return the exit code of an error."""
     match error:
-        case NoCodeAvailable():
+        case errors.NoCodeAvailable():
             return Exit.NO_CODE
-        case StorageError() | SourceUnreadable():
+        case errors.StorageError() | errors.SourceUnreadable():
             return Exit.STORAGE
         case InvalidInput():
             return Exit.USAGE

@@ -4,79 +4,54 @@ from __future__ import annotations
 
 from typing import Final
 
-from partner_vouchers.errors import (
-    ActionNotAllowed,
-    AlreadyConfirmed,
-    AlreadyRevoked,
-    AmbiguousCode,
-    CampaignNotLinked,
-    CodeMayBeKnown,
-    FileAlreadyUploaded,
-    InvalidInput,
-    ListLinked,
-    NotLinked,
-    NotTheirCode,
-    OriginalNotKept,
-    PartnerExists,
-    PartnerVouchersError,
-    ReconciliationInterrupted,
-    ReservationExpired,
-    ReservationReleased,
-    RestockNotAllowed,
-    StaleVersion,
-    StorageError,
-    TagTaken,
-    UnknownAssignment,
-    UnknownEligibilityRule,
-    UnknownList,
-    UnknownPartner,
-    UnknownReport,
-    UnknownReservation,
-    UnknownUpload,
-    Unsupported,
-    UploadInterrupted,
-    UploadRunning,
-)
+from partner_vouchers import errors
+from partner_vouchers.errors import InvalidInput, PartnerVouchersError
 
-_MISSING: Final = (UnknownList, UnknownUpload, UnknownAssignment, UnknownReport, UnknownReservation)
+_MISSING: Final = (
+    errors.UnknownList,
+    errors.UnknownUpload,
+    errors.UnknownAssignment,
+    errors.UnknownReport,
+    errors.UnknownReservation,
+)
 
 # The library's own messages name its functions. `{error.x}` is an attribute of the error.
 _TEXTS: Final[dict[type[PartnerVouchersError], str]] = {
-    UnknownList: "There is no list {error.list_id}. It may have been deleted.",
-    UnknownUpload: "There is no upload {error.upload_id}.",
-    UnknownReport: "There is no report {error.report_id}.",
-    ReconciliationInterrupted: "The same file was uploaded again and is being reconciled. Open its report later.",
-    UnknownAssignment: "No user was given this code.",
-    PartnerExists: "There is a partner {error.name} already. Choose it from the list.",
-    UnknownPartner: "Choose a partner from the list, or add a new one.",
-    UnknownEligibilityRule: "Your backend has no rule with this name. Leave it empty, or ask its developers.",
-    TagTaken: "List {error.list_id} of this partner has this tag. Choose another one.",
-    ActionNotAllowed: "The list is {error.status}, so this is not possible: {error.action}.",
-    ListLinked: "Campaigns are linked to this list. Unlink them before you delete it.",
-    NotLinked: "This list is not linked to campaign {error.campaign_id}.",
-    CampaignNotLinked: "No list is linked to campaign {error.campaign_id}. Link one.",
-    NotTheirCode: "Another user holds this code.",
-    AmbiguousCode: "Several lists contain this code, so it is not clear which one is meant.",
-    StaleVersion: "Another person changed this list meanwhile. Open it again.",
-    OriginalNotKept: "The original file was not kept, because it was never read whole.",
-    UploadRunning: (
+    errors.UnknownList: "There is no list {error.list_id}. It may have been deleted.",
+    errors.UnknownUpload: "There is no upload {error.upload_id}.",
+    errors.UnknownReport: "There is no report {error.report_id}.",
+    errors.ReconciliationInterrupted: "The same file was uploaded again and is reconciled. Open its report later.",
+    errors.UnknownAssignment: "No user was given this code.",
+    errors.PartnerExists: "There is a partner {error.name} already. Choose it from the list.",
+    errors.UnknownPartner: "Choose a partner from the list, or add a new one.",
+    errors.UnknownEligibilityRule: "Your backend has no rule with this name. Leave it empty, or ask its developers.",
+    errors.TagTaken: "List {error.list_id} of this partner has this tag. Choose another one.",
+    errors.ActionNotAllowed: "The list is {error.status}, so this is not possible: {error.action}.",
+    errors.ListLinked: "Campaigns are linked to this list. Unlink them before you delete it.",
+    errors.NotLinked: "This list is not linked to campaign {error.campaign_id}.",
+    errors.CampaignNotLinked: "No list is linked to campaign {error.campaign_id}. Link one.",
+    errors.NotTheirCode: "Another user holds this code.",
+    errors.AmbiguousCode: "Several lists contain this code, so it is not clear which one is meant.",
+    errors.StaleVersion: "Another person changed this list meanwhile. Open it again.",
+    errors.OriginalNotKept: "The original file was not kept, because it was never read whole.",
+    errors.UploadRunning: (
         "Another upload to this list is in progress. Wait until it is complete. "
         "If its process was stopped, use Recover on the Uploads tab."
     ),
-    UploadInterrupted: "Another process took this upload over. The list of uploads shows how it ended.",
-    FileAlreadyUploaded: (
+    errors.UploadInterrupted: "Another process took this upload over. The list of uploads shows how it ended.",
+    errors.FileAlreadyUploaded: (
         "This file was already uploaded to this list, as {error.filename} (upload {error.upload_id}). "
         "To upload it again, tick the box below and choose the file once more."
     ),
-    CodeMayBeKnown: "The user may know this code already ({error.reason}), so it was not returned to the list.",
-    RestockNotAllowed: "This code cannot return to the list: {error.reason}.",
-    UnknownReservation: "There is no such reservation. It may have ended long ago.",
-    ReservationExpired: "This reservation has run out, so another user may have its code by now.",
-    ReservationReleased: "This reservation was released, so another user may have its code by now.",
-    AlreadyConfirmed: "This reservation was confirmed: the user has the code. Revoke it to take it back.",
-    AlreadyRevoked: "This code was revoked before and is never given out again.",
-    Unsupported: "The storage of your backend does not keep {error.ability}.",
-    StorageError: "The storage cannot be used right now. Nothing was changed. Try again.",
+    errors.CodeMayBeKnown: "The user may know this code already ({error.reason}), so it was not returned to the list.",
+    errors.RestockNotAllowed: "This code cannot return to the list: {error.reason}.",
+    errors.UnknownReservation: "There is no such reservation. It may have ended long ago.",
+    errors.ReservationExpired: "This reservation has run out, so another user may have its code by now.",
+    errors.ReservationReleased: "This reservation was released, so another user may have its code by now.",
+    errors.AlreadyConfirmed: "This reservation was confirmed: the user has the code. Revoke it to take it back.",
+    errors.AlreadyRevoked: "This code was revoked before and is never given out again.",
+    errors.Unsupported: "The storage of your backend does not keep {error.ability}.",
+    errors.StorageError: "The storage cannot be used right now. Nothing was changed. Try again.",
 }
 
 
@@ -95,9 +70,9 @@ def status_code_of(error: PartnerVouchersError) -> int:
     """Return the HTTP status of the answer to an error."""
     if isinstance(error, _MISSING):
         return 404
-    if isinstance(error, Unsupported):
+    if isinstance(error, errors.Unsupported):
         return 501
-    if isinstance(error, StorageError):
+    if isinstance(error, errors.StorageError):
         return 503
     return 422 if isinstance(error, InvalidInput) else 409
 
@@ -106,5 +81,9 @@ def faults_of(error: PartnerVouchersError) -> dict[str, str]:
     """Return an error as what a form shows: by field, or under `""` what is about the whole form."""
     if isinstance(error, InvalidInput):
         return {error.field: error.reason}
-    fields = {TagTaken: "tag", UnknownPartner: "partner", UnknownEligibilityRule: "eligibility"}
+    fields = {
+        errors.TagTaken: "tag",
+        errors.UnknownPartner: "partner",
+        errors.UnknownEligibilityRule: "eligibility",
+    }
     return {fields.get(type(error), ""): explain(error)}

@@ -13,26 +13,12 @@ from datetime import date, datetime
 
 from attrs import define, field, frozen
 
+from partner_vouchers import errors
 from partner_vouchers.domain.campaigns import RepeatPolicy
 from partner_vouchers.domain.codes import mask
 from partner_vouchers.domain.lifecycle import Status
 from partner_vouchers.domain.limits import Limit
 from partner_vouchers.domain.uploads import RowFaultKind
-from partner_vouchers.errors import (
-    ActionNotAllowed,
-    ExpiryNotInFuture,
-    FileAlreadyUploaded,
-    ListDistributed,
-    ListLinked,
-    NotLinked,
-    PartnerExists,
-    PartnerVouchersError,
-    StaleVersion,
-    TagTaken,
-    UnknownList,
-    UnknownPartner,
-    UnknownUpload,
-)
 
 AVAILABLE, RESERVED, HELD = "available", "reserved", "held"
 WITHDRAWN, RETIRED, RESTOCKED = "withdrawn", "retired", "restocked"
@@ -47,9 +33,9 @@ ScopeRule = Callable[[str, str], object]
 class Refused(Exception):
     """The library must refuse with exactly this error."""
 
-    def __init__(self, error: type[PartnerVouchersError]) -> None:
+    def __init__(self, error: type[errors.PartnerVouchersError]) -> None:
         super().__init__(error.__name__)
-        self.error: type[PartnerVouchersError] = error
+        self.error: type[errors.PartnerVouchersError] = error
 
 
 @define(eq=False)
@@ -173,7 +159,7 @@ class ModelOfLists:
 
     def add(self, name: str) -> None:
         if name in self.partners:
-            raise Refused(PartnerExists)
+            raise Refused(errors.PartnerExists)
         self.partners.add(name)
         self.events.append(("partner.added", None))
 
@@ -189,9 +175,9 @@ class ModelOfLists:
     ) -> None:
         """Create a list; its id is what the library said, if it made one."""
         if partner not in self.partners:
-            raise Refused(UnknownPartner)
+            raise Refused(errors.UnknownPartner)
         if any((it.partner, it.tag) == (partner, tag) and not it.archived for it in self.lists.values()):
-            raise Refused(TagTaken)
+            raise Refused(errors.TagTaken)
         if list_id is not None:
             assert list_id not in self.lists, "an id was used again"
             scope = self.scope_rule(partner, tag)
@@ -210,9 +196,9 @@ class ModelOfLists:
         """Return a list that must be in one of these statuses; any will do if none is named."""
         known = self.lists.get(list_id)
         if known is None:
-            raise Refused(UnknownList)
+            raise Refused(errors.UnknownList)
         if statuses and self.status(known) not in statuses:
-            raise Refused(ActionNotAllowed)
+            raise Refused(errors.ActionNotAllowed)
         return known
 
     def pause(self, list_id: str) -> None:
@@ -234,12 +220,12 @@ class ModelOfLists:
     def edit(self, list_id: str, *, version: int | None, **changes: object) -> None:
         known = self.require(list_id)
         if version is not None and version != known.version:
-            raise Refused(StaleVersion)
+            raise Refused(errors.StaleVersion)
         self.require(list_id, *EDITABLE)
         expires_at = changes.get("expires_at", known.expires_at)
         assert isinstance(expires_at, datetime)
         if expires_at != known.expires_at and expires_at <= self.now:
-            raise Refused(ExpiryNotInFuture)
+            raise Refused(errors.ExpiryNotInFuture)
         if all(getattr(known, name) == value for name, value in changes.items()):
             return
         threshold = known.low_stock_at
@@ -252,10 +238,10 @@ class ModelOfLists:
     def delete(self, list_id: str) -> None:
         known = self.require(list_id, *EDITABLE)
         if self.campaigns_of(list_id):
-            raise Refused(ListLinked)
+            raise Refused(errors.ListLinked)
         # Codes that were taken back since count, too.
         if known.those(RESERVED, HELD, RETIRED, RESTOCKED):
-            raise Refused(ListDistributed)
+            raise Refused(errors.ListDistributed)
         del self.lists[list_id]
         self.uploads = {key: upload for key, upload in self.uploads.items() if upload.list_id != list_id}
         self.events.append(("list.deleted", list_id))
@@ -277,7 +263,7 @@ class ModelOfLists:
     def unlink(self, list_id: str, campaign_id: str) -> None:
         self.require(list_id)
         if self.links.pop((list_id, campaign_id), None) is None:
-            raise Refused(NotLinked)
+            raise Refused(errors.NotLinked)
         self.events.append(("campaign.unlinked", list_id))
 
     def campaigns_of(self, list_id: str) -> list[str]:
@@ -319,22 +305,22 @@ class ModelOfLists:
         self.require(list_id, Status.ACTIVE, Status.PAUSED)
         before = [u for u in self.uploads.values() if u.completed and (u.list_id, u.file) == (list_id, file)]
         if before and not before[-1].withdrawn and not force:
-            raise Refused(FileAlreadyUploaded)
+            raise Refused(errors.FileAlreadyUploaded)
         accepted: list[str] = []
-        errors: Counter[RowFaultKind] = Counter()
+        faults: Counter[RowFaultKind] = Counter()
         for code in codes:
             holder = self.holder(list_id, code)
             if " " in code:
-                errors[RowFaultKind.INVALID_CHARACTER] += 1
+                faults[RowFaultKind.INVALID_CHARACTER] += 1
             elif holder == list_id:
-                errors[RowFaultKind.DUPLICATE_IN_LIST] += 1
+                faults[RowFaultKind.DUPLICATE_IN_LIST] += 1
             elif holder is not None:
-                errors[RowFaultKind.DUPLICATE_IN_OTHER_LIST] += 1
+                faults[RowFaultKind.DUPLICATE_IN_OTHER_LIST] += 1
             elif code in accepted:
-                errors[RowFaultKind.DUPLICATE_IN_FILE] += 1
+                faults[RowFaultKind.DUPLICATE_IN_FILE] += 1
             else:
                 accepted.append(code)
-        return Verdict(tuple(accepted), dict(errors))
+        return Verdict(tuple(accepted), dict(faults))
 
     def upload(self, upload_id: str, list_id: str, file: bytes, verdict: Verdict) -> None:
         """Store an upload."""
@@ -352,7 +338,7 @@ class ModelOfLists:
         """Return how many codes of the upload are withdrawn by now."""
         upload = self.uploads.get(upload_id)
         if upload is None:
-            raise Refused(UnknownUpload)
+            raise Refused(errors.UnknownUpload)
         known = self.require(upload.list_id, *EDITABLE)
         left = [code for code in known.those(AVAILABLE) if code.upload is upload]
         for code in left:

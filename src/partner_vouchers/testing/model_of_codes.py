@@ -5,18 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from partner_vouchers import errors
 from partner_vouchers.domain.reconciliation import RowKind
-from partner_vouchers.errors import (
-    AlreadyRedeemed,
-    AlreadyRevoked,
-    AmbiguousCode,
-    CodeMayBeKnown,
-    NotDistributed,
-    NotTheirCode,
-    RedemptionReverted,
-    RestockNotAllowed,
-    UnknownRedemption,
-)
 from partner_vouchers.testing.model import (
     AVAILABLE,
     RESERVED,
@@ -54,13 +44,13 @@ class Model(ModelOfRequests):
         code, known = given.code, self.lists[given.code.list_id]
         if given.revoked:
             if restock and code.state is not RESTOCKED:
-                raise Refused(AlreadyRevoked)
+                raise Refused(errors.AlreadyRevoked)
             return code.state is RESTOCKED
         if restock:
             if given.redemption is not None or known.archived or code.upload.is_withdrawn:
-                raise Refused(RestockNotAllowed)
+                raise Refused(errors.RestockNotAllowed)
             if may_be_known and not force:
-                raise Refused(CodeMayBeKnown)
+                raise Refused(errors.CodeMayBeKnown)
             known.codes.append(KnownCode(code.code, code.list_id, code.upload, returned=True, is_second=True))
         code.state = RESTOCKED if restock else RETIRED
         given.revoked, given.cancelled = True, not is_sent
@@ -72,16 +62,16 @@ class Model(ModelOfRequests):
         entry = self._newest(code, list_id)
         given = None if entry is None else self._given_of(entry)
         if given is None or (given.revoked and given.redemption is None):
-            raise Refused(NotDistributed)
+            raise Refused(errors.NotDistributed)
         if user not in (None, given.user_id):
-            raise Refused(NotTheirCode)
+            raise Refused(errors.NotTheirCode)
         if any(each.reverted and each.order_id == order_id for each in given.redemptions):
-            raise Refused(RedemptionReverted)
+            raise Refused(errors.RedemptionReverted)
         known = given.redemption
         if known is None:
             self._use(given, order_id)
         elif known.order_id not in (None, order_id):
-            raise Refused(AlreadyRedeemed)
+            raise Refused(errors.AlreadyRedeemed)
         else:
             known.order_id = order_id
         return given
@@ -96,9 +86,9 @@ class Model(ModelOfRequests):
             if used.order_id == order_id
         ]
         if not found:
-            raise Refused(UnknownRedemption)
+            raise Refused(errors.UnknownRedemption)
         if len(found) > 1:
-            raise Refused(AmbiguousCode)
+            raise Refused(errors.AmbiguousCode)
         given, used = found[0]
         if not used.reverted:
             used.reverted = True

@@ -8,23 +8,11 @@ from datetime import datetime, timedelta
 
 from attrs import define, field
 
+from partner_vouchers import errors
 from partner_vouchers.domain.campaigns import RepeatPolicy
 from partner_vouchers.domain.lifecycle import Status
 from partner_vouchers.domain.limits import Per
 from partner_vouchers.domain.reservation import ReservationState
-from partner_vouchers.errors import (
-    AlreadyConfirmed,
-    AssignmentRevoked,
-    CampaignNotLinked,
-    CodesExhausted,
-    IdempotencyConflict,
-    LimitReached,
-    NoActiveList,
-    PartnerVouchersError,
-    ReservationExpired,
-    ReservationReleased,
-    UnknownReservation,
-)
 from partner_vouchers.testing.model import (
     AVAILABLE,
     HELD,
@@ -141,17 +129,17 @@ class ModelOfRequests(ModelOfLists):
             return self._replay_many(users, known, unserved)
         lists, before = self._lists_of(origin), deepcopy(vars(self))
         served: list[tuple[Given, bool]] = []
-        unserved, errors = list[str](), list[type[PartnerVouchersError]]()
+        unserved, refusals = list[str](), list[type[errors.PartnerVouchersError]]()
         for user in users:
             try:
                 served.append(self._serve(user, origin, lists, hints))
             except Refused as refused:
                 unserved.append(user)
-                errors.append(refused.error)
+                refusals.append(refused.error)
         if unserved and not partial:
             if not all(replayed for _, replayed in served):
                 vars(self).update(before)
-            raise Refused(errors[0])
+            raise Refused(refusals[0])
         self._remember(key, asked, [given for given, _ in served], unserved)
         return served, unserved
 
@@ -187,15 +175,15 @@ class ModelOfRequests(ModelOfLists):
             assert found.given is not None
             return self._not_revoked(found.given), True
         if found.state is ReservationState.EXPIRED:
-            raise Refused(ReservationExpired)
+            raise Refused(errors.ReservationExpired)
         if found.state is ReservationState.RELEASED:
-            raise Refused(ReservationReleased)
+            raise Refused(errors.ReservationReleased)
         return self._confirm(found, new_id or ""), False
 
     def release(self, reservation_id: str) -> Reserved:
         found = self._kept(self.reservations[reservation_id])
         if found.state is ReservationState.CONFIRMED:
-            raise Refused(AlreadyConfirmed)
+            raise Refused(errors.AlreadyConfirmed)
         if found.is_open:
             self._end(found, ReservationState.RELEASED, self.now)
         return found
@@ -254,7 +242,7 @@ class ModelOfRequests(ModelOfLists):
             return [self.require(list_id)]
         linked = [self.lists[link.list_id] for link in self.lists_of(campaign_id or "")]
         if not linked:
-            raise Refused(CampaignNotLinked)
+            raise Refused(errors.CampaignNotLinked)
         return linked
 
     def _mine(self, user: str, origin: Origin) -> list[Given]:
@@ -293,7 +281,7 @@ class ModelOfRequests(ModelOfLists):
         campaign_id = origin[0] or ""
         for limit, used in zip(self.limits.get(campaign_id, ()), self.used(campaign_id, user), strict=False):
             if used is not None and used >= limit.count:
-                raise Refused(LimitReached)
+                raise Refused(errors.LimitReached)
 
     def _next_codes(self, lists: Sequence[KnownList]) -> list[KnownCode]:
         """Return the codes of which one is the next; of several that returned, any."""
@@ -304,7 +292,7 @@ class ModelOfRequests(ModelOfLists):
                 return [code for code in left if code.returned] or left[:1]
             # That a list has run dry is announced once, also when a request finds it empty.
             self._announce(known, falling=True)
-        raise Refused(CodesExhausted if active else NoActiveList)
+        raise Refused(errors.CodesExhausted if active else errors.NoActiveList)
 
     def _take(self, user: str, lists: Sequence[KnownList], hints: Hints) -> tuple[KnownCode, str]:
         choice = self._next_codes(lists)
@@ -342,19 +330,19 @@ class ModelOfRequests(ModelOfLists):
     def _kept(self, reserved: Reserved) -> Reserved:
         is_over = reserved.state in (ReservationState.EXPIRED, ReservationState.RELEASED)
         if is_over and reserved.ended_at is not None and self.now >= reserved.ended_at + KEPT:
-            raise Refused(UnknownReservation)
+            raise Refused(errors.UnknownReservation)
         return reserved
 
     def _not_revoked(self, given: Given) -> Given:
         if given.revoked:
-            raise Refused(AssignmentRevoked)
+            raise Refused(errors.AssignmentRevoked)
         return given
 
     def _is_known(self, key: str | None, asked: object) -> bool:
         if key is None or key not in self.keys:
             return False
         if self.keys[key][0] != asked:
-            raise Refused(IdempotencyConflict)
+            raise Refused(errors.IdempotencyConflict)
         return True
 
     def _remember(

@@ -324,39 +324,6 @@ class ExactValueSuite(StorageHooks):
         with storage.begin(write=False) as tx:
             assert tx.uploads.faults(entry.id, 0, driver.ALL) == faults
 
-    def test_events_and_actors_that_look_alike_are_told_apart(self, storage: Storage) -> None:
-        changes = [
-            ListPaused(
-                occurred_at=START + index * MICROSECOND,
-                list_id="7",
-                changes=(FieldChange(name[:50], f" {name}\n", index / 3),),
-            )
-            for index, name in enumerate(ALIKE)
-        ]
-        points = [
-            PointsDebited(
-                occurred_at=END_OF_TIME - index * MICROSECOND,
-                user_id=name,
-                wallet_id=name,
-                source="API",
-                points=index + 0.1,
-                transaction_id=name,
-            )
-            for index, name in enumerate(ALIKE)
-        ]
-        told = len(driver.outbox(storage))
-        with storage.begin() as tx:
-            tx.outbox.append([*points, *changes])
-            for actor, change in zip(ALIKE, changes, strict=True):
-                tx.audit.append(actor, [change])
-            tx.commit()
-        assert [entry.event for entry in driver.outbox(storage)[told:]] == [*points, *changes]
-        with storage.begin(write=False) as tx:
-            found = [tx.audit.entries(None, actor, 0, driver.ALL) for actor in ALIKE]
-        assert [[(entry.actor, entry.event) for entry in entries] for entries in found] == [
-            [(actor, change)] for actor, change in zip(ALIKE, changes, strict=True)
-        ]
-
     def test_keys_of_deferred_events_that_look_alike_are_told_apart(self, storage: Storage) -> None:
         waiting = [
             Deferred(
