@@ -24,8 +24,6 @@ from partner_vouchers.ports.codes import NOTHING
 
 
 class Codes(Repository, ports.Codes):
-    """The codes of the lists."""
-
     def take(
         self,
         list_id: str,
@@ -112,8 +110,6 @@ class Codes(Repository, ports.Codes):
 
 
 class Assignments(Repository, ports.Assignments):
-    """Who has which code."""
-
     def __init__(self, unit: Unit, outbox: Outbox) -> None:
         super().__init__(unit)
         self._outbox = outbox

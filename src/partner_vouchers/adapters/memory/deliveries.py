@@ -10,8 +10,6 @@ from partner_vouchers.domain.delivery import Deferred, SinkProgress
 
 
 class Deliveries(Repository, SimpleDeliveries):
-    """What the sinks have, and what they did not take."""
-
     def sinks(self) -> list[str]:
         return sorted(self._unit.tables.progress)
 

@@ -73,16 +73,6 @@ class MemoryImport(Recoverable, SimpleImport):
         _log(tx).put(self._tables.faults, self.upload.id, list(faults))
 
     def publish(self, tx: ports.Transaction) -> int:
-        """Make the claimed codes available when `tx` commits.
-
-        Returns:
-            how many they are.
-
-        Raises:
-            StorageError: `tx` is of another storage, has ended or only reads; or `claim` has not ended well.
-            UnknownList: the list was removed.
-            UploadInterrupted: another process abandoned the upload.
-        """
         if not isinstance(tx, MemoryTransaction) or tx.unit.tables is not self._tables:
             raise StorageError(reason="publish in a transaction of the storage that the import belongs to")
         if not self._is_claimed or self._batch.published:

@@ -19,8 +19,6 @@ from partner_vouchers.ports import ListQuery
 
 
 class Partners(Repository, ports.Partners):
-    """The partners."""
-
     def add(self, partner: Partner) -> bool:
         if partner.name in self._unit.tables.partners:
             return False
@@ -35,8 +33,6 @@ class Partners(Repository, ports.Partners):
 
 
 class Lists(Repository, ports.Lists):
-    """The voucher lists."""
-
     def new_id(self) -> str:
         return str(next(self._unit.tables.list_ids))
 
@@ -119,8 +115,6 @@ class Lists(Repository, ports.Lists):
 
 
 class Campaigns(Repository, ports.Campaigns):
-    """The links between lists and campaigns."""
-
     def put(self, link: CampaignLink) -> None:
         tables, log = self._unit.tables, self._unit.log
         tables.list(link.list_id)

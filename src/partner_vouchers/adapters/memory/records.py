@@ -17,8 +17,6 @@ from partner_vouchers.ports import AuditEntry, OutboxEntry
 
 
 class IdempotencyKeys(Repository, ports.IdempotencyKeys):
-    """The results of requests that carried an idempotency key."""
-
     def get(self, key: str) -> tuple[str, tuple[str, ...]] | None:
         return self._unit.tables.keys.get(key)
 
@@ -29,8 +27,6 @@ class IdempotencyKeys(Repository, ports.IdempotencyKeys):
 
 
 class Outbox(Repository, ports.Outbox):
-    """The events."""
-
     def __init__(self, unit: Unit, origin: str) -> None:
         """Take the name of the storage, with which the ids of its events begin."""
         super().__init__(unit)
@@ -68,8 +64,6 @@ class Outbox(Repository, ports.Outbox):
 
 
 class Audit(Repository, ports.Audit):
-    """The log of changes."""
-
     def append(self, actor: str | None, events: Sequence[AuditedEvent]) -> None:
         tables, log = self._unit.tables, self._unit.log
         for event in events:
@@ -87,8 +81,6 @@ class Audit(Repository, ports.Audit):
 
 
 class Uploads(Repository, simple.SimpleUploads[ports.Transaction]):
-    """The upload log, with the files and the refused rows."""
-
     def new_id(self) -> str:
         return str(next(self._unit.tables.upload_ids))
 
@@ -138,8 +130,6 @@ class Leases(Repository, simple.SimpleLeases):
 
 
 class Settings(Repository, ports.Settings):
-    """What the storage remembers about how it was set up."""
-
     def get(self, name: str) -> str | None:
         return self._unit.tables.settings.get(name)
 

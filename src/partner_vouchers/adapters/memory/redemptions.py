@@ -21,8 +21,6 @@ from partner_vouchers.errors import StorageError
 
 
 class Redemptions(Repository, ports.Redemptions):
-    """Which codes were used."""
-
     def __init__(self, unit: Unit, outbox: Outbox, assignments: Assignments) -> None:
         super().__init__(unit)
         self._outbox = outbox
@@ -134,8 +132,6 @@ class Redemptions(Repository, ports.Redemptions):
 
 
 class Reports(Repository, ports.Reports):
-    """The reports of reconciliations."""
-
     def new_id(self) -> str:
         return str(next(self._unit.tables.report_ids))
 

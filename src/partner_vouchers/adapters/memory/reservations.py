@@ -21,8 +21,6 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Reservations(Repository, ports.Reservations):
-    """Codes that are set aside for users."""
-
     def add(self, reservations: Sequence[Reservation]) -> None:
         tables, log = self._unit.tables, self._unit.log
         for each in reservations:
@@ -130,8 +128,6 @@ class Reservations(Repository, ports.Reservations):
 
 
 class Limits(Repository, ports.Limits):
-    """The limits of campaigns, and the codes that count in them."""
-
     def get(self, campaign_id: str) -> tuple[Limit, ...]:
         return self._unit.tables.limits.get(campaign_id, ())
 
@@ -184,8 +180,6 @@ class Limits(Repository, ports.Limits):
 
 
 class Refusals(Repository, ports.Refusals):
-    """How often requests were refused."""
-
     def add(self, campaign_id: str, counts: Sequence[RefusalCount]) -> None:
         known = self._unit.tables.refusals.setdefault(campaign_id, {})
         for each in counts:

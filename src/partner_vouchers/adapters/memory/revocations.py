@@ -19,8 +19,6 @@ from partner_vouchers.ports import TakenCode, Unsent
 
 
 class Revocations(Repository, ports.Revocations):
-    """Codes that were taken back."""
-
     def __init__(self, unit: Unit, outbox: Outbox, assignments: Assignments) -> None:
         super().__init__(unit)
         self._outbox = outbox

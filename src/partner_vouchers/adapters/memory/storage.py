@@ -74,7 +74,6 @@ class MemoryStorage(ports.Storage):
         return _JoinedStorage(connection.unit, self._origin)
 
     def import_codes(self, upload: Upload, scope: str, counts: Callable[[State], bool]) -> MemoryImport:
-        """Open the import of an upload's codes."""
         return MemoryImport(self, self._tables, upload, scope, counts)
 
     def reclaim(self, seconds: float | None = None) -> None:

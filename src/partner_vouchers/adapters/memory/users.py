@@ -11,8 +11,6 @@ from partner_vouchers.domain.promo_events import HostEvent
 
 
 class Users(Repository, ports.Users):
-    """Every table that has the id of a user."""
-
     def host_events(self, user_id: str) -> list[tuple[int, Event]]:
         return [
             (entry.position, entry.event)

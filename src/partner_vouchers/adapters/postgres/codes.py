@@ -156,8 +156,6 @@ class PostgresCodes(SqlCodes):
 
 
 class PostgresAssignments(SqlAssignments):
-    """Who has which code."""
-
     _db: Session
 
     def add(self, assignments: Sequence[Assignment]) -> None:
@@ -180,8 +178,6 @@ class PostgresAssignments(SqlAssignments):
 
 
 class PostgresReservations(SqlReservations):
-    """Codes that are set aside for users."""
-
     def get_for_update(self, reservation_id: str) -> LockedReservation | None:
         found = self.get(reservation_id)
         if found is not None and found.state is ReservationState.OPEN:

@@ -256,16 +256,6 @@ class PostgresCodeImport:
             tx.commit()
 
     def publish(self, tx: Transaction) -> int:
-        """Make the claimed codes available when `tx` commits.
-
-        Returns:
-            how many they are.
-
-        Raises:
-            StorageError: `tx` is of another storage or has ended; or `claim` has not ended well.
-            UnknownList: the list was removed.
-            UploadInterrupted: another process took the upload over.
-        """
         if not isinstance(tx, PostgresTransaction) or tx.shared is not self._shared:
             raise StorageError(reason="publish in a transaction of the storage that the import belongs to")
         if self._accepted is None:

@@ -11,8 +11,6 @@ from partner_vouchers.adapters.sql.session import first
 
 
 class PostgresLeases:
-    """Exclusive, time-limited claims."""
-
     def __init__(self, db: Session, liveness: Liveness) -> None:
         self._db = db
         self._liveness = liveness

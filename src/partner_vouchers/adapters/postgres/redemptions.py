@@ -10,8 +10,6 @@ from partner_vouchers.adapters.sql.redemptions import SqlRedemptions
 
 
 class PostgresRedemptions(SqlRedemptions):
-    """Which codes were used."""
-
     def _lock(self, code_ids: Sequence[int]) -> None:
         # In this order: a code that was being taken is assigned when its lock is free.
         self._lock_rows(code_ids, "lock_available", "lock_returned", "lock_assigned")

@@ -78,7 +78,6 @@ class Staging:
         copy.end()
 
     def sample(self, db: Session, limit: int) -> list[RowFault]:
-        """Return the first refused rows, in the order of their lines."""
         if not self.has(FAULTS):
             return []
         sql = f"SELECT line, raw, kind, message FROM {FAULTS} ORDER BY line LIMIT %s"

@@ -46,7 +46,6 @@ class SimpleAssignments(Part[Tx], Assignments):
         return int(assignment.id)
 
     def add(self, assignments: Sequence[Assignment]) -> None:
-        """Store assignments of codes that were taken in this transaction, and their events."""
         known = {(*_asked(each), each.ordinal) for each in self.all_stored()}
         for new in assignments:
             ordinal = (*_asked(new), new.ordinal)
@@ -61,31 +60,26 @@ class SimpleAssignments(Part[Tx], Assignments):
     def latest_of_many(
         self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
     ) -> dict[str, Assignment]:
-        """Return, for each user who has one, the assignment with the greatest ordinal."""
         asked = {(user_id, campaign_id, list_id if campaign_id is None else None) for user_id in user_ids}
         found = sorted(self.all_stored(), key=lambda each: each.ordinal)
         return {each.user_id: each for each in found if _asked(each) in asked}
 
     def get_many(self, ids: Sequence[str]) -> list[Assignment]:
-        """Return the assignments with these ids, in this order."""
         wanted = set(ids)
         found = {each.id: each for each in self.all_stored() if each.id in wanted}
         return [found[each] for each in ids if each in found]
 
     def of_user(self, user_id: str) -> list[Assignment]:
-        """Return a user's assignments, the oldest first."""
         found = (each for each in self.all_stored() if each.user_id == user_id)
         return sorted(
             found, key=lambda each: (each.assigned_at, each.ordinal, int(each.list_id), self.place(each))
         )
 
     def of_code(self, code: str) -> list[Assignment]:
-        """Return the assignments of a code in all lists, the oldest list first."""
         found = (each for each in self.all_stored() if each.code == code)
         return sorted(found, key=lambda each: (int(each.list_id), self.place(each)))
 
     def of_list(self, list_id: str, after: str | None, limit: int) -> list[Assignment]:
-        """Return assignments of a list in the order of their codes, after the one with an id."""
         found = sorted((each for each in self.all_stored() if each.list_id == list_id), key=self.place)
         if after is None:
             return found[:limit]

@@ -19,39 +19,31 @@ class SimpleDeliveries(Deliveries):
         raise NotImplementedError
 
     def find(self, sink: str, positions: Collection[int]) -> list[Deferred]:
-        """Return the deferred events and dead letters at these positions, in order."""
         return [row for row in self.all_deferred(sink) if row.position in positions]
 
     def due(self, sink: str, now: datetime, limit: int) -> list[Deferred]:
-        """Return events whose `retry_at` has come and that are the first of their key."""
         due = [row for row in self._first(sink).values() if row.retry_at is not None and row.retry_at <= now]
         return sorted(due, key=lambda row: (row.retry_at, row.position))[:limit]
 
     def promote(self, sink: str, keys: Collection[str], now: datetime) -> set[str]:
-        """Make the first event of each key due now, if it has no `retry_at`; return the keys that have one."""
         found = {key: row for key, row in self._first(sink).items() if key in keys}
         self.put(sink, [evolve(row, retry_at=now) for row in found.values() if row.retry_at is None])
         return set(found)
 
     def deferred_keys(self, sink: str, keys: Collection[str]) -> set[str]:
-        """Return those keys of which an event is deferred or in flight."""
         return self._first(sink).keys() & set(keys)
 
     def backlog(self, sink: str) -> tuple[int, int | None]:
-        """Return how many events are deferred or in flight, and the position of the oldest."""
         rows = [row for row in self.all_deferred(sink) if not row.is_dead]
         return len(rows), rows[0].position if rows else None
 
     def dead(self, sink: str, after: int, limit: int) -> list[Deferred]:
-        """Return dead letters after a position, in order."""
         return [row for row in self.all_deferred(sink) if row.is_dead and row.position > after][:limit]
 
     def dead_with_ids(self, sink: str, ids: Collection[str]) -> list[Deferred]:
-        """Return the dead letters with these ids, in order."""
         return [row for row in self.all_deferred(sink) if row.is_dead and row.id in ids]
 
     def count_dead(self, sink: str) -> int:
-        """Return how many dead letters there are."""
         return sum(row.is_dead for row in self.all_deferred(sink))
 
     def _first(self, sink: str) -> dict[str, Deferred]:

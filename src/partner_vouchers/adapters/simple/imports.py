@@ -56,16 +56,13 @@ class SimpleImport(CodeImport):
         raise NotImplementedError
 
     def add(self, lines: Sequence[int], codes: Sequence[str]) -> None:
-        """Add valid codes with their lines in the file, in the order of the file."""
         self._rows.extend(zip(lines, codes, strict=True))
 
     def refuse(self, faults: Sequence[RowFault]) -> None:
-        """Add refused rows, to be kept with the upload, up to `MAX_KEPT_FAULTS`."""
         self._refused.update(fault.kind for fault in faults)
         self._faults.extend(faults[: MAX_KEPT_FAULTS - len(self._faults)])
 
     def check(self, judge: Judge, full: Callable[[], tuple[RowFaultKind, str]]) -> None:
-        """Find what `claim` would refuse, without storing anything."""
         with self.storage.begin() as tx:
             self._choose(tx, judge, full)
 
@@ -75,7 +72,6 @@ class SimpleImport(CodeImport):
         full: Callable[[], tuple[RowFaultKind, str]],
         keep_alive: Callable[[Transaction], None],
     ) -> None:
-        """Choose the codes that may be stored, and refuse the others."""
         with self.storage.begin() as tx:
             self._choose(tx, judge, full)
             keep_alive(tx)
@@ -83,29 +79,24 @@ class SimpleImport(CodeImport):
         self._is_claimed = True
 
     def held_before(self, limit: int) -> tuple[int, list[tuple[int, str]]]:
-        """Return how many codes users hold in lists that do not count, and the first of them with their lines."""
         with self.storage.begin(write=False) as tx:
             found = [(line, code) for line, code in self._accepted if self._was_given(tx, code)]
         return len(found), found[:limit]
 
     @property
     def refused(self) -> dict[RowFaultKind, int]:
-        """How many rows were refused so far, by reason."""
         return dict(self._refused)
 
     def sample(self, limit: int) -> list[RowFault]:
-        """Return the first refused rows, in the order of their lines."""
         return sorted(self._faults)[:limit]
 
     def save_faults(self, keep_alive: Callable[[Transaction], None]) -> None:
-        """Keep the refused rows with the upload."""
         with self.storage.begin() as tx:
             self.store_faults(tx, sorted(self._faults))
             keep_alive(tx)
             tx.commit()
 
     def publish(self, tx: Transaction) -> int:
-        """Make the claimed codes available and count them as uploaded, when `tx` commits; return how many."""
         if getattr(tx, "storage", None) is not self.storage:
             raise StorageError(reason="publish in a transaction of the storage that imports")
         if not self._is_claimed:

@@ -19,7 +19,6 @@ class SimpleLeases(Leases):
         raise NotImplementedError
 
     def take(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
-        """Take or renew a lease; return False where another holder has it."""
         last, ends = self.stored(name) or (holder, until)
         if last != holder and ends >= now:
             return False
@@ -27,11 +26,9 @@ class SimpleLeases(Leases):
         return True
 
     def held(self, name: str, holder: str) -> bool:
-        """Return whether this owner took the lease last."""
         lease = self.stored(name)
         return lease is not None and lease[0] == holder
 
     def release(self, name: str, holder: str) -> None:
-        """Give a lease back, where this holder has it."""
         if self.held(name, holder):
             self.store(name, None)

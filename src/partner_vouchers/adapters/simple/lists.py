@@ -57,7 +57,6 @@ class SimpleLists(Part[Tx], Lists):
         return found
 
     def add(self, voucher_list: VoucherList) -> None:
-        """Store a new list, unless the partner has one of its tag that is not archived."""
         if self.with_tag(voucher_list.partner, voucher_list.tag) is not None:
             raise StorageError(
                 reason="the partner has a list of this tag that is not archived; look with `with_tag`"
@@ -67,27 +66,22 @@ class SimpleLists(Part[Tx], Lists):
         )
 
     def get(self, list_id: str) -> VoucherList | None:
-        """Return a list with its counters as of now."""
         found = self.stored(list_id)
         return None if found is None else self._counted(found)
 
     def save(self, voucher_list: VoucherList) -> None:
-        """Replace the stored list by its next version."""
         known = self.require(voucher_list.id)
         if known.version != voucher_list.version - 1:
             raise StaleVersion(list_id=known.id, expected=voucher_list.version - 1, actual=known.version)
         self.replace(evolve(voucher_list, notified=known.notified, used_before=known.used_before))
 
     def find(self, query: ListQuery) -> list[VoucherList]:
-        """Return a page of lists."""
         return query.pick(map(self._counted, self.all_stored()))
 
     def set_notified_level(self, list_id: str, level: StockLevel) -> None:
-        """Remember the stock level that was notified."""
         self.replace(evolve(self.require(list_id), notified=level))
 
     def touch(self, list_id: str, now: datetime, *, used_before: int | None = None) -> None:
-        """Set `updated_at`, and `used_before` unless it is None; leave the version as it is."""
         known = self.require(list_id)
         self.replace(
             evolve(
@@ -120,24 +114,20 @@ class SimpleCampaigns(Part[Tx], Campaigns):
         raise NotImplementedError
 
     def put(self, link: CampaignLink) -> None:
-        """Store a link, or replace the one of the same list and campaign."""
         if self.tx.lists.get(link.list_id) is None:
             raise UnknownList(list_id=link.list_id)
         first = self.get(link.list_id, link.campaign_id)
         self.store(link if first is None else evolve(link, linked_at=first.linked_at))
 
     def of_list(self, list_id: str) -> list[CampaignLink]:
-        """Return the links of a list, ordered by campaign id."""
         found = (link for link in self.all_stored() if link.list_id == list_id)
         return sorted(found, key=lambda link: link.campaign_id)
 
     def ids(self, after: str | None, limit: int) -> list[str]:
-        """Return the ids of campaigns that have a link, ordered by code points."""
         found = {link.campaign_id for link in self.all_stored()}
         return sorted(each for each in found if after is None or each > after)[:limit]
 
     def of_campaign(self, campaign_id: str) -> list[tuple[CampaignLink, VoucherList]]:
-        """Return the links of a campaign with their lists, ordered by priority, then age of the link."""
         found = [link for link in self.all_stored() if link.campaign_id == campaign_id]
         # The sort is stable: links of one priority stay in the order of age.
         found.sort(key=lambda link: link.priority)

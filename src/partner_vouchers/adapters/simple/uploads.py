@@ -46,20 +46,17 @@ class SimpleUploads(Part[Tx], Uploads):
         raise NotImplementedError
 
     def add(self, upload: Upload) -> None:
-        """Store a new entry of a list that is there."""
         if self.tx.lists.get(upload.list_id) is None:
             raise UnknownList(list_id=upload.list_id)
         self.insert(upload)
 
     def save(self, upload: Upload) -> None:
-        """Replace an entry."""
         self._require(upload.id)
         self.replace(upload)
 
     def find(
         self, list_id: str | None, status: UploadStatus | None, before: str | None, limit: int
     ) -> list[Upload]:
-        """Return a page of entries, the newest first."""
         older = self._by_age()[::-1]
         if before is not None:
             older = list(islice(dropwhile(lambda each: each.id != before, older), 1, None))
@@ -67,18 +64,15 @@ class SimpleUploads(Part[Tx], Uploads):
         return list(islice(found, limit))
 
     def running(self) -> list[Upload]:
-        """Return all entries that are in progress, the oldest first."""
         return [each for each in self._by_age() if each.is_running]
 
     def add_piece(self, upload_id: str, index: int, data: bytes) -> None:
-        """Store one piece of the original file, once."""
         self._require(upload_id)
         if self.piece(upload_id, index) is not None:
             raise StorageError(reason=f"piece {index} of upload {upload_id} is stored already")
         self.insert_piece(upload_id, index, data)
 
     def faults(self, upload_id: str, after_line: int, limit: int) -> list[RowFault]:
-        """Return refused rows in the order of their lines, after a line."""
         return sorted(each for each in self.all_faults(upload_id) if each.line > after_line)[:limit]
 
     def _require(self, upload_id: str) -> None:

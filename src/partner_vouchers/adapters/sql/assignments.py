@@ -90,8 +90,6 @@ class SqlAssignments:
 
 
 class SqlIdempotencyKeys:
-    """The results of requests that carried an idempotency key."""
-
     def __init__(self, db: Session) -> None:
         self._db = db
 

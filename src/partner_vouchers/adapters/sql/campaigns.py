@@ -47,8 +47,6 @@ class Catalog:
 
 
 class SqlCampaigns:
-    """The links between lists and campaigns."""
-
     def __init__(self, db: Session, catalog: Catalog) -> None:
         self._db = db
         self._catalog = catalog

@@ -13,8 +13,6 @@ from partner_vouchers.domain.delivery import Deferred, Pause, SinkProgress
 
 
 class SqlDeliveries:
-    """What the sinks have, and what they did not take."""
-
     def __init__(self, db: Session) -> None:
         self._db = db
 

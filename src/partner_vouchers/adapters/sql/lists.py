@@ -47,8 +47,6 @@ def require_list(db: Session, list_id: str) -> int:
 
 
 class SqlPartners:
-    """The partners."""
-
     def __init__(self, db: Session) -> None:
         self._db = db
 
@@ -64,8 +62,6 @@ class SqlPartners:
 
 
 class SqlLists:
-    """The voucher lists."""
-
     def __init__(self, db: Session) -> None:
         self._db = db
 

@@ -13,8 +13,6 @@ from partner_vouchers.wire.stored_events import event_from_json, event_to_json
 
 
 class SqlAudit:
-    """The log of changes."""
-
     def __init__(self, db: Session) -> None:
         self._db = db
 
@@ -39,8 +37,6 @@ class SqlAudit:
 
 
 class SqlSettings:
-    """What the storage remembers about how it was set up."""
-
     def __init__(self, db: Session) -> None:
         self._db = db
 

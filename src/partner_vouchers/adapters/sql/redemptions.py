@@ -47,8 +47,6 @@ _REDEEMED, _REVERTED = CodeRedeemed.event_name, CodeRedemptionReverted.event_nam
 
 
 class SqlRedemptions:
-    """Which codes were used."""
-
     def __init__(self, db: Session) -> None:
         self._db = db
 
@@ -243,8 +241,6 @@ def event_of_code(name: str, number: str, redemptions: Sequence[Redemption]) -> 
 
 
 class SqlReports:
-    """The reports of reconciliations."""
-
     def __init__(self, db: Session) -> None:
         self._db = db
 

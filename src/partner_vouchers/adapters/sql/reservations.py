@@ -40,8 +40,6 @@ _ALWAYS = 2**62
 
 
 class SqlReservations:
-    """Codes that are set aside for users."""
-
     def __init__(self, db: Session) -> None:
         self._db = db
 
@@ -151,8 +149,6 @@ class SqlReservations:
 
 
 class SqlLimits(ports.Limits):
-    """The limits of campaigns, and the codes that count in them."""
-
     def __init__(self, db: Session) -> None:
         self._db = db
 
@@ -208,8 +204,6 @@ class SqlLimits(ports.Limits):
 
 
 class SqlRefusals:
-    """How often requests were refused."""
-
     def __init__(self, db: Session) -> None:
         self._db = db
 

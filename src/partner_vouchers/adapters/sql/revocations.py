@@ -16,8 +16,6 @@ from partner_vouchers.ports.revocations import Unsent
 
 
 class SqlRevocations:
-    """Codes that were taken back."""
-
     def __init__(self, db: Session) -> None:
         self._db = db
 

@@ -11,8 +11,6 @@ from partner_vouchers.errors import UnknownUpload
 
 
 class SqlUploads:
-    """The upload log."""
-
     def __init__(self, db: Session) -> None:
         self._db = db
 

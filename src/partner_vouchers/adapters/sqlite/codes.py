@@ -170,8 +170,6 @@ def _ranges(ids: Sequence[int]) -> list[tuple[int, int]]:
 
 
 class SQLiteReservations(SqlReservations):
-    """Codes that are set aside for users."""
-
     def _count_confirmed(self, number: int, day: int) -> None:
         # The latest day is counted in the same row.
         if not self._db.change("count_confirmed_today", number, day):
@@ -185,8 +183,6 @@ class SQLiteReservations(SqlReservations):
 
 
 class SQLiteLimits(SqlLimits):
-    """The limits of campaigns, and the codes that count in them."""
-
     def count_within(self, campaign_id: str, most: Mapping[str, int], codes: int) -> bool:
         if len(most) == 1:
             # Nearly always in one statement.
@@ -197,8 +193,6 @@ class SQLiteLimits(SqlLimits):
 
 
 class SQLiteAssignments(SqlAssignments):
-    """Who has which code."""
-
     def __init__(self, db: SQLiteSession) -> None:
         self._db: SQLiteSession = db
 

@@ -11,8 +11,6 @@ from partner_vouchers.adapters.sqlite.process import is_dead, this_process
 
 
 class SQLiteLeases(SimpleLeases):
-    """Exclusive, time-limited claims."""
-
     def __init__(self, db: Database) -> None:
         self._db = db
 
