@@ -262,7 +262,6 @@ class FromList(Protocol):
     @property
     def list_id(self) -> str:
         """The list."""
-        ...
 
 
 def should_replay(

@@ -48,7 +48,6 @@ class CodeRules(Protocol):
     @property
     def max_length(self) -> int:
         """The longest valid code, in characters."""
-        ...
 
     @property
     def plain(self) -> str:
@@ -57,18 +56,15 @@ class CodeRules(Protocol):
         `trim` leaves such a string alone. Files of such codes are checked by the block instead of row by row.
         Empty where no such promise can be made; never with a quote, a backslash, a comma or a control character.
         """
-        ...
 
     def trim(self, raw: str) -> str:
         """Return the text of a row without what does not belong to the code."""
-        ...
 
     def fault(self, code: str) -> tuple[CodeFault, str] | None:
         """Return the fault of a trimmed code and a message for people, or None.
 
         The sentence must not repeat the code.
         """
-        ...
 
 
 def _count(titles: AbstractSet[str]) -> str:

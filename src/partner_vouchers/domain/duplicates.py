@@ -25,11 +25,9 @@ class DuplicatePolicy(Protocol):
     @property
     def name(self) -> str:
         """A stable name."""
-        ...
 
     def scope(self, voucher_list: VoucherList) -> str:
         """Return the scope of a list; lists with the same scope must not share a code."""
-        ...
 
 
 @frozen

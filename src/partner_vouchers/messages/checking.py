@@ -36,7 +36,6 @@ class NamesProperties(Protocol):
 
     def property_names(self) -> Iterable[str]:
         """Return the wire names of the properties."""
-        ...
 
 
 Names = NamesProperties | type[NamesProperties] | HasProperties | Mapping[str, object] | Iterable[str]

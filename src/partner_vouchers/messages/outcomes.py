@@ -15,7 +15,6 @@ class HasProperties(Protocol):
 
     def properties(self) -> Mapping[str, object]:
         """Return the properties of the event under their wire names."""
-        ...
 
 
 @frozen(kw_only=True)

@@ -61,11 +61,9 @@ class Observer(Protocol):
 
     def started(self, name: str) -> object:
         """Note that a call begins. The result is passed to `ended`."""
-        ...
 
     def ended(self, token: object, call: Call) -> None:
         """Note that a call has ended."""
-        ...
 
 
 def require_observers(observers: object) -> tuple[Observer, ...]:

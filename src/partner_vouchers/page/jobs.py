@@ -24,12 +24,10 @@ class Progress(Protocol):
     @property
     def rows(self) -> int:
         """Rows read so far."""
-        ...
 
     @property
     def bytes_read(self) -> int:
         """Bytes read so far."""
-        ...
 
 
 @define

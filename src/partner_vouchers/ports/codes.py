@@ -95,7 +95,6 @@ class Codes(Protocol):
         Raises:
             UnknownList: there is no such list.
         """
-        ...
 
     def given(self, list_id: str, since: date | None, until: date | None) -> dict[date, int]:
         """Return how many codes of a list were given to users on each UTC day, without days without any.
@@ -120,7 +119,6 @@ class Codes(Protocol):
         Raises:
             UnknownList: there is no such list.
         """
-        ...
 
     def withdraw(self, upload_id: str) -> int:
         """Withdraw the available codes of an upload, and return how many.
@@ -128,7 +126,6 @@ class Codes(Protocol):
         They are never given out, and no longer count as duplicates or against the capacity of the list. The same holds
         for a code of the upload that is reserved, once it returns.
         """
-        ...
 
     def holder(self, scope: str, code: str, counts: Callable[[State], bool]) -> Holder | None:
         """Return the list of a scope that holds a code, or None.
@@ -141,7 +138,6 @@ class Codes(Protocol):
             counts: whether the codes of a list in a state count. With the rule that `Storage.import_codes` is given, at
                 most one list holds a code. With another rule, only the list that took the code last is considered.
         """
-        ...
 
     def remaining(self, list_id: str, after: str | None, limit: int) -> list[TakenCode]:
         """Return a page of the available codes of a list, in the order of their ids.
@@ -153,7 +149,6 @@ class Codes(Protocol):
             after: the id of the last code of the page before, or None for the first page.
             limit: the most codes to return.
         """
-        ...
 
 
 class Assignments(Protocol):
@@ -170,7 +165,6 @@ class Assignments(Protocol):
                 list) exists already, here or among the others given. The error may come only with the commit, which
                 then stores nothing.
         """
-        ...
 
     def latest_of_many(
         self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
@@ -179,7 +173,6 @@ class Assignments(Protocol):
 
         It is that in a campaign or, without one, in a list. With a campaign, the list is ignored.
         """
-        ...
 
     def holding(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Holding:
         """Return what a user has in a campaign or, without one, from a list.
@@ -199,15 +192,12 @@ class Assignments(Protocol):
 
     def get_many(self, ids: Sequence[str]) -> list[Assignment]:
         """Return the assignments with these ids, in this order."""
-        ...
 
     def of_user(self, user_id: str) -> list[Assignment]:
         """Return the assignments of a user, the oldest first; those of one instant by ordinal, then age of the list."""
-        ...
 
     def of_code(self, code: str) -> list[Assignment]:
         """Return the assignments of a code in all lists, including archived ones, the oldest list first."""
-        ...
 
     def of_list(self, list_id: str, after: str | None, limit: int) -> list[Assignment]:
         """Return a page of the assignments of a list, in the order of their codes.
@@ -217,7 +207,6 @@ class Assignments(Protocol):
             after: the id of the last assignment of the page before, or None for the first page.
             limit: the most assignments to return.
         """
-        ...
 
 
 class IdempotencyKeys(Protocol):
@@ -225,7 +214,6 @@ class IdempotencyKeys(Protocol):
 
     def get(self, key: str) -> tuple[str, tuple[str, ...]] | None:
         """Return the fingerprint of the request with a key and its results, or None."""
-        ...
 
     def put(self, key: str, fingerprint: str, results: tuple[str, ...]) -> None:
         """Store a key with its results: strings without white space, such as ids of assignments.
@@ -233,4 +221,3 @@ class IdempotencyKeys(Protocol):
         Raises:
             StorageError: the key exists. The error may come only with the commit, which then stores nothing.
         """
-        ...

@@ -23,15 +23,12 @@ class CodeImport(Protocol):
 
     def add(self, lines: Sequence[int], codes: Sequence[str]) -> None:
         """Add valid codes with their lines in the file, in the order of the file."""
-        ...
 
     def refuse(self, faults: Sequence[RowFault]) -> None:
         """Add refused rows, to be kept with the upload, up to `MAX_KEPT_FAULTS`."""
-        ...
 
     def check(self, judge: Judge, full: Callable[[], tuple[RowFaultKind, str]]) -> None:
         """Find what `claim` would refuse, without storing anything."""
-        ...
 
     def claim(
         self,
@@ -56,7 +53,6 @@ class CodeImport(Protocol):
             full: says why a code is refused that does not fit.
             keep_alive: called in each transaction before it commits; what it raises ends the import.
         """
-        ...
 
     def held_before(self, limit: int) -> tuple[int, list[tuple[int, str]]]:
         """Return how many of the codes that were not refused users hold in lists of the scope that do not count.
@@ -69,20 +65,16 @@ class CodeImport(Protocol):
         Returns:
             their number, and the first of them as (line, code).
         """
-        ...
 
     @property
     def refused(self) -> dict[RowFaultKind, int]:
         """How many rows were refused so far, by reason."""
-        ...
 
     def sample(self, limit: int) -> list[RowFault]:
         """Return the first refused rows, in the order of their lines."""
-        ...
 
     def save_faults(self, keep_alive: Callable[[Transaction], None]) -> None:
         """Keep the refused rows with the upload."""
-        ...
 
     def publish(self, tx: Transaction) -> int:
         """Make the claimed codes available and count them as uploaded, when `tx` commits; return how many.
@@ -93,4 +85,3 @@ class CodeImport(Protocol):
             StorageError: `tx` is not of the storage that imports.
             UnknownList: the list was removed.
         """
-        ...

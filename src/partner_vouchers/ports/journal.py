@@ -47,7 +47,6 @@ class Outbox(Protocol):
 
     def append(self, events: Sequence[Event]) -> None:
         """Store events other than those of assignments, which come with `Assignments.add`."""
-        ...
 
     def can_order(self) -> bool:
         """Return whether `order` would find events. It has a body, for a storage that needs no `order`."""
@@ -75,7 +74,6 @@ class Outbox(Protocol):
         An entry that gets its position later has a greater position. An event that this version of the library does
         not know is an `UnreadableEvent`.
         """
-        ...
 
     def get_many(self, positions: Sequence[int]) -> list[OutboxEntry]:
         """Return the entries at these positions, in this order, without those that are missing. It has a body."""
@@ -88,14 +86,12 @@ class Outbox(Protocol):
 
     def last_position(self) -> int:
         """Return the position of the newest entry that can be read, or 0."""
-        ...
 
     def remove(self, until: int) -> int:
         """Remove the entries up to a position, except those that `Deliveries` keeps; return how many.
 
         A storage that counts on from its newest entry keeps that one.
         """
-        ...
 
 
 @frozen
@@ -118,14 +114,12 @@ class Audit(Protocol):
 
     def append(self, actor: str | None, events: Sequence[AuditedEvent]) -> None:
         """Add changes."""
-        ...
 
     def entries(self, list_id: str | None, actor: str | None, after: int, limit: int) -> list[AuditEntry]:
         """Return the entries after a position, in order, of a list and of an actor where these are given.
 
         Each event has a `list_id`, which is None for what concerns no list, such as a new partner.
         """
-        ...
 
 
 class Leases(Protocol):
@@ -136,15 +130,12 @@ class Leases(Protocol):
 
         A lease that ended before `now`, or whose owner the storage knows to be dead, is free.
         """
-        ...
 
     def held(self, name: str, holder: str) -> bool:
         """Return whether this owner took the lease last."""
-        ...
 
     def release(self, name: str, holder: str) -> None:
         """Release a lease, if this owner has it."""
-        ...
 
 
 class Settings(Protocol):
@@ -152,8 +143,6 @@ class Settings(Protocol):
 
     def get(self, name: str) -> str | None:
         """Return a setting."""
-        ...
 
     def put(self, name: str, value: str) -> None:
         """Store a setting."""
-        ...

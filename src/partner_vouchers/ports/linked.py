@@ -16,7 +16,6 @@ class LinkedContent(Protocol):
     @property
     def parameters(self) -> frozenset[str]:
         """The names of the mandatory parameters. The source is not asked if one is missing or empty."""
-        ...
 
     def fetch(self, parameters: Mapping[str, str]) -> Mapping[str, object]:
         """Return the object for one user.
@@ -31,4 +30,3 @@ class LinkedContent(Protocol):
             NoLinkedContent: there is nothing for this user; the template may name a replacement.
             PartnerVouchersError: the look-up failed. Its text must hold no voucher code and no credential.
         """
-        ...

@@ -24,7 +24,6 @@ class Partners(Protocol):
 
     def add(self, partner: Partner) -> bool:
         """Store a new partner. Return False, and store nothing, if the name exists."""
-        ...
 
     def get(self, name: str) -> Partner | None:
         """Return the partner of exactly this name. It has a body."""
@@ -32,7 +31,6 @@ class Partners(Protocol):
 
     def all(self) -> list[Partner]:
         """Return all partners, ordered by name as strings of code points."""
-        ...
 
 
 class ListOrder(StrEnum):
@@ -106,7 +104,6 @@ class Lists(Protocol):
 
     def new_id(self) -> str:
         """Return a new id: a growing number in decimal digits that no list ever had."""
-        ...
 
     def add(self, voucher_list: VoucherList) -> None:
         """Store a new list, without codes and links.
@@ -119,11 +116,9 @@ class Lists(Protocol):
             StorageError: the id was given to a list before, or a list of this partner and tag exists that is not
                 archived.
         """
-        ...
 
     def get(self, list_id: str) -> VoucherList | None:
         """Return a list, or None if it does not exist or was deleted."""
-        ...
 
     def expiries(self, list_ids: Collection[str]) -> dict[str, datetime]:
         """Return `expires_at` of each of these lists that exists, by id. It has a body."""
@@ -160,7 +155,6 @@ class Lists(Protocol):
             UnknownList: there is no such list.
             StaleVersion: the stored version is not the one before `voucher_list.version`.
         """
-        ...
 
     def remove(self, list_id: str) -> None:
         """Delete a list with its codes, uploads and links, at a cost that does not grow with its codes.
@@ -168,11 +162,9 @@ class Lists(Protocol):
         It is called only for lists of which no code was given out. Mark the list as deleted, and free its space in
         `Storage.reclaim`.
         """
-        ...
 
     def find(self, query: ListQuery) -> list[VoucherList]:
         """Return a page of lists."""
-        ...
 
     def expiring(self, now: datetime, limit: int) -> list[VoucherList]:
         """Return up to `limit` lists that expire soon, and of which that was not set for this expiry.
@@ -194,7 +186,6 @@ class Lists(Protocol):
         Raises:
             UnknownList: there is no such list.
         """
-        ...
 
     def touch(self, list_id: str, now: datetime, *, used_before: int | None = None) -> None:
         """Set `updated_at`, and `used_before` unless it is None; leave the version as it is.
@@ -202,7 +193,6 @@ class Lists(Protocol):
         Raises:
             UnknownList: there is no such list.
         """
-        ...
 
 
 @frozen
@@ -232,11 +222,9 @@ class Campaigns(Protocol):
         Raises:
             UnknownList: there is no such list.
         """
-        ...
 
     def remove(self, list_id: str, campaign_id: str) -> bool:
         """Remove a link, and return whether it existed."""
-        ...
 
     def get(self, list_id: str, campaign_id: str) -> CampaignLink | None:
         """Return a link. It has a body."""
@@ -244,11 +232,9 @@ class Campaigns(Protocol):
 
     def of_list(self, list_id: str) -> list[CampaignLink]:
         """Return the links of a list, ordered by campaign id."""
-        ...
 
     def ids(self, after: str | None, limit: int) -> list[str]:
         """Return the ids of campaigns that have a link, each once, ordered by code points, after the given id."""
-        ...
 
     def of_campaign(self, campaign_id: str) -> list[tuple[CampaignLink, VoucherList]]:
         """Return the links of a campaign with their lists, ordered by priority, then age of the link.
@@ -256,7 +242,6 @@ class Campaigns(Protocol):
         The age of a link is the order in which links were stored, not `linked_at`. The counters and the notified level
         of these lists may be out of date: `Codes.take` returns the current ones.
         """
-        ...
 
     def offer(self, campaign_id: str) -> Offer:
         """Return `of_campaign` with the limits of the campaign. It has a body for storages without limits."""

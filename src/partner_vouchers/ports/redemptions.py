@@ -48,7 +48,6 @@ class Redemptions(Protocol):
             partner: entries of lists of other partners need not be returned; None for all.
             list_id: entries of other lists need not be returned; None for all.
         """
-        ...
 
     def places(self, codes: Sequence[str], partner: str | None, list_id: str | None) -> dict[str, int | None]:
         """Return where codes may have an entry, by code: its id as a number, or None to have `entries` look at it.
@@ -95,23 +94,18 @@ class Redemptions(Protocol):
         Raises:
             StorageError: the assignment has a redemption with this number.
         """
-        ...
 
     def set_order(self, redemptions: Sequence[Redemption]) -> None:
         """Set the order of redemptions that had none. Their events in the outbox stay as they were."""
-        ...
 
     def revert(self, redemption: Redemption) -> None:
         """Set when a redemption was reverted, and store the event (`Redemption.reverted_event`)."""
-        ...
 
     def retire(self, entries: Sequence[Entry]) -> None:
         """Take available codes, which this transaction has read, out of the pool, and count them as retired."""
-        ...
 
     def of_assignments(self, assignment_ids: Collection[str]) -> dict[str, tuple[Redemption, ...]]:
         """Return the redemptions of assignments by their number, by assignment id, without those that have none."""
-        ...
 
     def unredeemed(
         self,
@@ -130,7 +124,6 @@ class Redemptions(Protocol):
             after: the id of the last assignment of the page before, or None for the first page.
             limit: the most assignments to return.
         """
-        ...
 
 
 class Reports(Protocol):
@@ -138,29 +131,23 @@ class Reports(Protocol):
 
     def new_id(self) -> str:
         """Return a new id: a growing number in decimal digits that no report ever had."""
-        ...
 
     def add(self, report: ReconciliationReport) -> None:
         """Store a new report, without rows."""
-        ...
 
     def save(self, report: ReconciliationReport) -> None:
         """Replace a report; its rows stay."""
-        ...
 
     def get(self, report_id: str) -> ReconciliationReport | None:
         """Return a report, without rows."""
-        ...
 
     def unfinished(
         self, sha256: str, partner: str | None, list_id: str | None
     ) -> ReconciliationReport | None:
         """Return the latest report that has not finished, of a file and what it is about, or None."""
-        ...
 
     def add_rows(self, report_id: str, rows: Sequence[ReconciledRow]) -> None:
         """Store rows of a report, each with a line that no stored row has."""
-        ...
 
     def add_found(
         self,
@@ -186,4 +173,3 @@ class Reports(Protocol):
         self, report_id: str, kinds: Collection[RowKind], after_line: int, limit: int
     ) -> list[ReconciledRow]:
         """Return a page of the rows of these kinds, in the order of their lines, after a line."""
-        ...

@@ -53,11 +53,9 @@ class Reservations(Protocol):
         Raises:
             StorageError: the code is reserved already. The error may come only with the commit.
         """
-        ...
 
     def get(self, reservation_id: str) -> Reservation | None:
         """Return a reservation."""
-        ...
 
     def get_for_update(self, reservation_id: str) -> LockedReservation | None:
         """Return a reservation that this transaction may end.
@@ -65,7 +63,6 @@ class Reservations(Protocol):
         Until the transaction ends, no other one ends it, gives its user a code where it was asked for, or changes its
         list.
         """
-        ...
 
     def end(self, reservation: Reservation, state: ReservationState, at: datetime) -> None:
         """End an open reservation.
@@ -74,7 +71,6 @@ class Reservations(Protocol):
         returns to the list, and is taken before all codes that were never taken; if its upload was withdrawn, the code
         counts as withdrawn.
         """
-        ...
 
     def end_run_out(
         self, now: datetime, limit: int, *, list_id: str | None = None, campaign_id: str | None = None
@@ -89,19 +85,15 @@ class Reservations(Protocol):
             list_id: those of a list. Reservations that another transaction is ending are left out.
             campaign_id: or those of a campaign. Reservations that another transaction is ending are waited for.
         """
-        ...
 
     def open_of_user(self, user_id: str, campaign_id: str | None, list_id: str | None) -> list[Reservation]:
         """Return the open reservations of a user in a campaign or, without one, asked of a list; the latest first."""
-        ...
 
     def of_user(self, user_id: str) -> list[Reservation]:
         """Return all open reservations of a user, the oldest first."""
-        ...
 
     def of_list(self, list_id: str, after: tuple[datetime, str] | None, limit: int) -> list[Reservation]:
         """Return a page of the open reservations of a list, ordered by `expires_at`, then id, after such a pair."""
-        ...
 
     def run_out(self, list_ids: Collection[str] | None, now: datetime) -> dict[str, RunOut]:
         """Return how many open reservations have run out, by list, without lists that have none.
@@ -110,11 +102,9 @@ class Reservations(Protocol):
             list_ids: the lists, or None for all.
             now: the present instant.
         """
-        ...
 
     def remove_ended(self, before: datetime, limit: int) -> int:
         """Remove up to `limit` reservations that were released or had run out before an instant; return how many."""
-        ...
 
 
 class Limits(Protocol):
@@ -125,7 +115,6 @@ class Limits(Protocol):
 
     def get(self, campaign_id: str) -> tuple[Limit, ...]:
         """Return the limits of a campaign, as they were set."""
-        ...
 
     def get_for_update(self, campaign_id: str) -> tuple[Limit, ...]:
         """Return the limits of a campaign that this transaction will replace.
@@ -137,7 +126,6 @@ class Limits(Protocol):
 
     def replace(self, campaign_id: str, limits: Sequence[Limit], counts: Mapping[str, int]) -> None:
         """Replace the limits of a campaign, and all its counts: codes by the key of a window."""
-        ...
 
     def given(self, campaign_id: str, window: Window) -> int:
         """Return how many codes of a campaign count in a window.
@@ -145,7 +133,6 @@ class Limits(Protocol):
         These are its assignments that are not revoked, and its open reservations. A code counts at the instant at which
         it was reserved, if it was, and otherwise assigned. It may look at all assignments.
         """
-        ...
 
     def given_to(
         self, user_ids: Collection[str], campaign_id: str, window: Window, now: datetime
@@ -155,15 +142,12 @@ class Limits(Protocol):
         Reservations that have run out by `now` are left out. It is asked after `Assignments.holding` of these users in
         the same transaction, so no other transaction gives them a code meanwhile.
         """
-        ...
 
     def run_out(self, campaign_id: str, window: Window, now: datetime) -> int:
         """Return how many of the open reservations that `given` counts have run out by `now`."""
-        ...
 
     def counts(self, campaign_id: str, keys: Collection[str]) -> dict[str, int]:
         """Return the counts of windows, by key; 0 for a window in which nothing was counted."""
-        ...
 
     def counts_for_update(self, campaign_id: str, most: Mapping[str, int], codes: int) -> dict[str, int]:
         """Return `counts` for a request of a number of codes, so that it can be decided by them.
@@ -194,7 +178,6 @@ class Limits(Protocol):
 
         A negative number does not change windows in which nothing was ever counted.
         """
-        ...
 
 
 class Refusals(Protocol):
@@ -202,7 +185,6 @@ class Refusals(Protocol):
 
     def add(self, campaign_id: str, counts: Sequence[RefusalCount]) -> None:
         """Add to the counts of a campaign."""
-        ...
 
     def of_campaign(self, campaign_id: str, since: date | None, until: date | None) -> list[RefusalCount]:
         """Return the counts of a campaign by day, reason and list.
@@ -214,4 +196,3 @@ class Refusals(Protocol):
             since: the first day, or None.
             until: the last day, or None.
         """
-        ...

@@ -34,29 +34,24 @@ class Revocations(Protocol):
         Until it ends, no other transaction revokes or redeems it, gives its user a code in the same campaign or list,
         or begins to send its event.
         """
-        ...
 
     def get(self, assignment_id: str) -> Revocation | None:
         """Return the revocation of an assignment."""
-        ...
 
     def upload_is_withdrawn(self, assignment_id: str) -> bool:
         """Return whether the upload that the code of an assignment came with was withdrawn."""
-        ...
 
     def event_position(self, assignment_id: str) -> int | None:
         """Return the position of the voucher event of an assignment in the outbox.
 
         It is 0 for an event that has no position yet, and None for one that was removed.
         """
-        ...
 
     def counted_at(self, assignment_id: str) -> datetime:
         """Return the instant at which an assignment counts in the limits of its campaign.
 
         It is the instant at which its code was reserved, if it was, and otherwise assigned.
         """
-        ...
 
     def add(self, revocation: Revocation) -> None:
         """Store the revocation of an assignment that this transaction has read, with its event (`Revocation.event`).
@@ -68,11 +63,9 @@ class Revocations(Protocol):
         Raises:
             StorageError: the assignment was revoked before.
         """
-        ...
 
     def unsent(self, positions: Collection[int]) -> Unsent:
         """Return which events of the outbox must not be sent.
 
         Until the transaction ends, no other transaction revokes the assignments of the other events.
         """
-        ...

@@ -42,17 +42,14 @@ class EventSink(Protocol):
     @property
     def name(self) -> str:
         """The name under which the storage keeps what was delivered. Each receiver has its own, which never changes."""
-        ...
 
     @property
     def batch_size(self) -> int:
         """The largest number of events in one call of `send`."""
-        ...
 
     @property
     def concurrency(self) -> int:
         """How many calls of `send` may run at the same time, each in its own thread."""
-        ...
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
         """Take events, oldest first, and return those that were not taken. Return or raise within a bounded time.
@@ -62,4 +59,3 @@ class EventSink(Protocol):
                 events of the batch are sent again later. With `sender_refused` no event is to blame. Any other
                 exception means the same as `SinkUnavailable`.
         """
-        ...

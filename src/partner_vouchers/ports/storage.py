@@ -45,7 +45,6 @@ class SharesCommits(Protocol):
             StorageError: as for `Storage.begin`. A shared commit that fails is the error of every call that shared it.
             Exception: what `work` raises.
         """
-        ...
 
 
 class Storage(Protocol):
@@ -63,7 +62,6 @@ class Storage(Protocol):
             TransactionConflict: within the context: it was given up; see "Repeats" in `partner_vouchers.ports`.
             ConnectionLost: likewise.
         """
-        ...
 
     def join(self, connection: object) -> Storage:  # noqa: ARG002 - for those that know connections
         """Return a storage whose transactions are part of the one that is open on a host's connection.
@@ -95,7 +93,6 @@ class Storage(Protocol):
         Raises:
             HostTransactionError: the storage is joined to a host's transaction.
         """
-        ...
 
     def reclaim(self, seconds: float | None = None) -> None:
         """Free the space of deleted lists and failed uploads, in short transactions.
@@ -111,4 +108,3 @@ class Storage(Protocol):
 
         The pieces of its file are kept where the file was stored whole.
         """
-        ...

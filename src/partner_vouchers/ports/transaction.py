@@ -95,4 +95,3 @@ class Transaction(OptionalParts, Protocol):
             ConnectionLost: the connection was lost before the commit was sent; nothing was stored.
             CommitOutcomeUnknown: the connection was lost during the commit: all or nothing was stored.
         """
-        ...

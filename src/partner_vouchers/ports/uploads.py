@@ -12,7 +12,6 @@ class Uploads(Protocol):
 
     def new_id(self) -> str:
         """Return a new id: a growing number in decimal digits that no upload ever had."""
-        ...
 
     def add(self, upload: Upload) -> None:
         """Store a new entry.
@@ -22,7 +21,6 @@ class Uploads(Protocol):
             StorageError: an upload with this id exists. A storage may have forgotten those of deleted lists whose space
                 it has freed.
         """
-        ...
 
     def save(self, upload: Upload) -> None:
         """Replace an entry.
@@ -30,11 +28,9 @@ class Uploads(Protocol):
         Raises:
             UnknownUpload: there is no such entry.
         """
-        ...
 
     def get(self, upload_id: str) -> Upload | None:
         """Return an entry."""
-        ...
 
     def find(
         self, list_id: str | None, status: UploadStatus | None, before: str | None, limit: int
@@ -47,11 +43,9 @@ class Uploads(Protocol):
             before: the id of the last entry of the page before, or None for the first page.
             limit: the most entries to return.
         """
-        ...
 
     def running(self) -> list[Upload]:
         """Return all entries that are in progress, the oldest first."""
-        ...
 
     def completed_with(self, list_id: str, sha256: str) -> Upload | None:
         """Return the latest completed upload of a file to a list. It has a body."""
@@ -65,12 +59,9 @@ class Uploads(Protocol):
             UnknownUpload: there is no such entry.
             StorageError: the piece is stored already.
         """
-        ...
 
     def piece(self, upload_id: str, index: int) -> bytes | None:
         """Return a piece of the original file, or None after the last piece."""
-        ...
 
     def faults(self, upload_id: str, after_line: int, limit: int) -> list[RowFault]:
         """Return a page of the refused rows, in the order of their lines, after a line."""
-        ...

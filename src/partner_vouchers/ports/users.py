@@ -15,7 +15,6 @@ class Users(Protocol):
 
         The position is 0 for an event that has none yet. The cost may depend on the number of stored events.
         """
-        ...
 
     def rename(self, user_id: str, new_id: str) -> int:
         """Replace the id of a user, wherever it is, by an unused one; return how many reservations had it.
@@ -23,4 +22,3 @@ class Users(Protocol):
         That concerns assignments, reservations, redemptions, revocations, all events in the outbox, and what is
         deferred for sinks, with the reasons that they gave.
         """
-        ...

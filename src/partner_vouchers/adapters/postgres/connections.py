@@ -32,7 +32,6 @@ class Pool(Protocol):
 
     def connection(self) -> AbstractContextManager[psycopg.Connection[Any]]:
         """Lend a connection, outside of any transaction, for as long as the context lasts."""
-        ...
 
 
 class Connections:
