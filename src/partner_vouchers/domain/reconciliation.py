@@ -18,13 +18,7 @@ from attrs import field, frozen
 
 from partner_vouchers.domain.codes import mask, unstorable
 from partner_vouchers.domain.events import CodeRedeemedUndistributed, FieldChange, RedemptionsReconciled
-from partner_vouchers.domain.redemption import (
-    Entry,
-    EntryState,
-    narrowed,
-    new_amount,
-    new_redeemed_at,
-)
+from partner_vouchers.domain.redemption import Entry, EntryState, narrowed, new_amount, new_redeemed_at
 from partner_vouchers.domain.text import MAX_TEXT, require_name
 from partner_vouchers.errors import InvalidInput
 

@@ -17,14 +17,7 @@ from partner_vouchers.messages.failures import parsing_failure, rendering_failur
 from partner_vouchers.messages.lexer import tokenize
 from partner_vouchers.messages.limits import MAX_SOURCE
 from partner_vouchers.messages.linked import Linked
-from partner_vouchers.messages.outcomes import (
-    Failed,
-    HasProperties,
-    Outcome,
-    Recipient,
-    Rendered,
-    Skipped,
-)
+from partner_vouchers.messages.outcomes import Failed, HasProperties, Outcome, Recipient, Rendered, Skipped
 from partner_vouchers.ports.linked import LinkedContent
 
 _NOTHING: Mapping[str, str] = {}

@@ -28,11 +28,7 @@ from partner_vouchers.domain.reservation import (
 )
 from partner_vouchers.domain.stock import is_ample
 from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.errors import (
-    CampaignNotLinked,
-    IdempotencyConflict,
-    UnknownEligibilityRule,
-)
+from partner_vouchers.errors import CampaignNotLinked, IdempotencyConflict, UnknownEligibilityRule
 from partner_vouchers.ports import Holding, LockedReservation, Taken, Transaction
 from partner_vouchers.ports.codes import NOTHING
 from partner_vouchers.usecases.limiting import Limiter, end_run_out

@@ -5,16 +5,13 @@ from __future__ import annotations
 from partner_vouchers.domain.text import could_be_id, require_id
 from partner_vouchers.ports import AuditEntry
 from partner_vouchers.usecases.paging import Page, decode_cursor, page_of, require_limit
-from partner_vouchers.usecases.wiring import Wiring, require_actor
+from partner_vouchers.usecases.wiring import Group, require_actor
 
 _RESULT = "the audit log"
 
 
-class AuditGroup:
+class AuditGroup(Group):
     """The append-only log of changes; reached as `vouchers.audit`."""
-
-    def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
 
     def entries(
         self,

@@ -21,16 +21,13 @@ from partner_vouchers.errors import NotLinked, UnknownEligibilityRule
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.limiting import Limiter
 from partner_vouchers.usecases.paging import Page, decode_cursor, page_of, require_limit
-from partner_vouchers.usecases.wiring import Wiring, record, require_actor, require_list
+from partner_vouchers.usecases.wiring import Group, record, require_actor, require_list
 
 _RESULT = "campaigns"
 
 
-class CampaignsGroup:
+class CampaignsGroup(Group):
     """The links between lists and campaigns; reached as `vouchers.campaigns`."""
-
-    def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
 
     def link(
         self,

@@ -25,17 +25,14 @@ from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.assigning import Assigner, UserContext
 from partner_vouchers.usecases.assigning_many import UNSERVED, BatchAssigner
 from partner_vouchers.usecases.revoking import require_not_revoked
-from partner_vouchers.usecases.wiring import Wiring
+from partner_vouchers.usecases.wiring import Group
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
 
 
-class CodeRequests:
+class CodeRequests(Group):
     """The part of `vouchers.codes` that gives out codes."""
-
-    def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
 
     def assign(
         self,

@@ -9,11 +9,7 @@ from typing import BinaryIO, TypeVar
 from partner_vouchers.csvfile.export import distributed_codes, remaining_codes
 from partner_vouchers.csvfile.streams import as_binary_stream
 from partner_vouchers.domain.arguments import require_bool
-from partner_vouchers.domain.assignment import (
-    Assignment,
-    new_request,
-    require_user_id,
-)
+from partner_vouchers.domain.assignment import Assignment, new_request, require_user_id
 from partner_vouchers.domain.events import CodeRevealed, FieldChange
 from partner_vouchers.domain.text import MAX_TEXT, could_be_id, require_id, require_name
 from partner_vouchers.errors import InvalidInput, UnknownAssignment

@@ -26,7 +26,7 @@ from partner_vouchers.usecases.delivery.retention import remove_old_events
 from partner_vouchers.usecases.delivery.run import Deliverer
 from partner_vouchers.usecases.expired_lists import announce_expired
 from partner_vouchers.usecases.paging import Page, require_limit
-from partner_vouchers.usecases.wiring import Wiring
+from partner_vouchers.usecases.wiring import Group, Wiring
 
 _TIDY_EVERY = timedelta(minutes=10)
 
@@ -54,11 +54,8 @@ class DeliveryReport:
     failure: str | None
 
 
-class EventsGroup:
+class EventsGroup(Group):
     """The events and their delivery; reached as `vouchers.events`."""
-
-    def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
 
     def deliver(
         self, sink: EventSink, *, from_now: bool = False, retry: RetryPolicy | None = None

@@ -17,17 +17,14 @@ from partner_vouchers.errors import ExpiryNotInFuture, TagTaken, UnknownPartner
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.partners import ensure_partner
 from partner_vouchers.usecases.stock import without_run_out
-from partner_vouchers.usecases.wiring import Wiring, record, require_actor
+from partner_vouchers.usecases.wiring import Group, record, require_actor
 
 # Room for a tag and a partner. A longer one would not fit into an index of PostgreSQL.
 _LONGEST_SCOPE = 600
 
 
-class ListCreation:
+class ListCreation(Group):
     """The part of `vouchers.lists` that creates lists."""
-
-    def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
 
     def create(
         self,

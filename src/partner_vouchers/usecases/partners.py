@@ -9,14 +9,11 @@ from partner_vouchers.domain.partner import Partner, new_partner
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import InvalidPartnerName, PartnerExists, UnknownPartner
 from partner_vouchers.ports import Transaction
-from partner_vouchers.usecases.wiring import Wiring, record, require_actor
+from partner_vouchers.usecases.wiring import Group, record, require_actor
 
 
-class PartnersGroup:
+class PartnersGroup(Group):
     """The brands whose codes are given out; reached as `vouchers.partners`."""
-
-    def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
 
     def add(self, name: str, *, actor: str | None = None) -> Partner:
         """Add a partner.

@@ -19,12 +19,7 @@ from partner_vouchers.csvfile.redemptions import RedemptionFile, RedemptionRows
 from partner_vouchers.csvfile.refusals import FileRefused
 from partner_vouchers.csvfile.streams import CodeSource, open_source, source_filename
 from partner_vouchers.domain.arguments import require_callable
-from partner_vouchers.domain.reconciliation import (
-    FIRST_USE,
-    ReconciliationReport,
-    RowKind,
-    changes_nothing,
-)
+from partner_vouchers.domain.reconciliation import FIRST_USE, ReconciliationReport, RowKind, changes_nothing
 from partner_vouchers.domain.redemption import Entry, EntryState
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.domain.uploads import MAX_ROWS, FileFault, require_uploader, size_limit, too_large

@@ -27,16 +27,13 @@ from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.importing import OnProgress
 from partner_vouchers.usecases.paging import require_limit, require_line
 from partner_vouchers.usecases.reconciling import Reconciliation
-from partner_vouchers.usecases.wiring import Wiring, audit_download
+from partner_vouchers.usecases.wiring import Group, audit_download
 
 _PAGE = 5_000
 
 
-class RedemptionsGroup:
+class RedemptionsGroup(Group):
     """The codes that were used; reached as `vouchers.redemptions`."""
-
-    def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
 
     def add(
         self,

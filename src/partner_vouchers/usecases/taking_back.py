@@ -12,13 +12,11 @@ from partner_vouchers.domain.text import require_id, require_name
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.forgetting import forget
 from partner_vouchers.usecases.revoking import revoke
-from partner_vouchers.usecases.wiring import Wiring, require_actor
+from partner_vouchers.usecases.wiring import Group, require_actor
 
 
-class TakingBack:
+class TakingBack(Group):
     """The part of `vouchers.codes` that takes codes back."""
-
-    _wiring: Wiring
 
     def revoke(
         self,

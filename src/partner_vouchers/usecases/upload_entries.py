@@ -22,7 +22,7 @@ from partner_vouchers.errors import (
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.importing import ImportRun
 from partner_vouchers.usecases.upload_lease import UploadLease
-from partner_vouchers.usecases.wiring import Wiring, require_list
+from partner_vouchers.usecases.wiring import Group, require_list
 
 
 @frozen
@@ -42,11 +42,8 @@ class BegunUpload:
     is_full: bool
 
 
-class UploadEntries:
+class UploadEntries(Group):
     """The entries of uploads that have not ended."""
-
-    def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
 
     def enter(
         self,

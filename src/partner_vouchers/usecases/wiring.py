@@ -156,6 +156,13 @@ class Wiring:
         return run_in_transaction(self, work, arguments, write=True, alone=True)
 
 
+class Group:
+    """A group of use cases, or a part of one."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+
+
 def require_list(tx: Transaction, list_id: object, *, for_update: bool = False) -> VoucherList:
     """Return a list.
 

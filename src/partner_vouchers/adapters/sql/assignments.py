@@ -13,18 +13,15 @@ from partner_vouchers.adapters.sql.columns import (
     to_number,
 )
 from partner_vouchers.adapters.sql.rows import assignments_from_rows, origin_of
-from partner_vouchers.adapters.sql.session import Session, first
+from partner_vouchers.adapters.sql.session import Repository, Session, first
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.ports.codes import NOTHING, Holding
 
 RESERVES = Holding(has_reservation=True)
 
 
-class SqlAssignments:
+class SqlAssignments(Repository):
     """Who has which code. How they are added differs."""
-
-    def __init__(self, db: Session) -> None:
-        self._db = db
 
     def holding(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Holding:
         origin = origin_of(campaign_id, list_id)
@@ -89,10 +86,7 @@ class SqlAssignments:
         )
 
 
-class SqlIdempotencyKeys:
-    def __init__(self, db: Session) -> None:
-        self._db = db
-
+class SqlIdempotencyKeys(Repository):
     def get(self, key: str) -> tuple[str, tuple[str, ...]] | None:
         # Until the transaction ends nobody else asks for this key.
         self._db.lock("key", key)

@@ -7,7 +7,7 @@ from datetime import date
 
 from partner_vouchers.adapters.sql.columns import NO_DAY, from_day, to_day, to_list_number
 from partner_vouchers.adapters.sql.rows import LEVELS
-from partner_vouchers.adapters.sql.session import Row, Session, first
+from partner_vouchers.adapters.sql.session import Repository, Row, first
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.stock import Counts
@@ -18,11 +18,8 @@ COUNTERS = 6
 """How many columns the counters of a list are, with the notified stock level."""
 
 
-class SqlCodes:
+class SqlCodes(Repository):
     """The published codes. How they are taken and withdrawn differs."""
-
-    def __init__(self, db: Session) -> None:
-        self._db = db
 
     def counts(self, list_id: str) -> Counts:
         row = first(self._db.fetch("counters_of_list", to_list_number(list_id)))

@@ -8,14 +8,11 @@ from datetime import datetime
 
 from partner_vouchers.adapters.sql.columns import LAST_ID, from_instant, to_instant
 from partner_vouchers.adapters.sql.rows import DEFERRED
-from partner_vouchers.adapters.sql.session import Row, Session, first
+from partner_vouchers.adapters.sql.session import Repository, Row, first
 from partner_vouchers.domain.delivery import Deferred, Pause, SinkProgress
 
 
-class SqlDeliveries:
-    def __init__(self, db: Session) -> None:
-        self._db = db
-
+class SqlDeliveries(Repository):
     def sinks(self) -> list[str]:
         return [name for (name,) in self._db.fetch("sinks")]
 

@@ -6,14 +6,9 @@ import json
 from collections.abc import Collection
 from datetime import datetime
 
-from partner_vouchers.adapters.sql.columns import (
-    first_code_id,
-    from_instant,
-    to_instant,
-    to_list_number,
-)
+from partner_vouchers.adapters.sql.columns import first_code_id, from_instant, to_instant, to_list_number
 from partner_vouchers.adapters.sql.rows import list_from_row, list_to_row
-from partner_vouchers.adapters.sql.session import Session, Value, first
+from partner_vouchers.adapters.sql.session import Repository, Session, Value, first
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.stock import StockLevel
 from partner_vouchers.domain.voucher_list import VoucherList
@@ -46,10 +41,7 @@ def require_list(db: Session, list_id: str) -> int:
     return number
 
 
-class SqlPartners:
-    def __init__(self, db: Session) -> None:
-        self._db = db
-
+class SqlPartners(Repository):
     def add(self, partner: Partner) -> bool:
         return self._db.change("add_partner", partner.name, from_instant(partner.created_at)) == 1
 
@@ -61,10 +53,7 @@ class SqlPartners:
         return [Partner(name, to_instant(created_at)) for name, created_at in self._db.fetch("all_partners")]
 
 
-class SqlLists:
-    def __init__(self, db: Session) -> None:
-        self._db = db
-
+class SqlLists(Repository):
     def new_id(self) -> str:
         return str(self._db.fetch("next_list_id")[0][0])
 

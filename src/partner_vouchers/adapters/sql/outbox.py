@@ -9,7 +9,7 @@ from partner_vouchers import ports
 from partner_vouchers.adapters.sql.assignments import assignments_by_code_id
 from partner_vouchers.adapters.sql.redemptions import event_of_code, redemptions_of
 from partner_vouchers.adapters.sql.revocations import revocations_of
-from partner_vouchers.adapters.sql.session import Row, Session
+from partner_vouchers.adapters.sql.session import Repository, Row, Session
 from partner_vouchers.domain.events import CodeRevoked, Event
 from partner_vouchers.ports import OutboxEntry
 from partner_vouchers.wire.stored_events import event_from_json, event_id, event_to_json
@@ -18,11 +18,8 @@ STORAGE_ID = "storage id"
 """The name of the setting that tells storages apart."""
 
 
-class SqlOutbox(ports.Outbox):
+class SqlOutbox(Repository, ports.Outbox):
     """The events, in a database in which a row has its position when it is committed."""
-
-    def __init__(self, db: Session) -> None:
-        self._db = db
 
     def append(self, events: Sequence[Event]) -> None:
         self._db.queue_many("add_event", [(event.event_name, event_to_json(event)) for event in events])

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from typing import cast
 
 from partner_vouchers.adapters.sql.columns import to_list_number
-from partner_vouchers.adapters.sql.session import Session, Value, first
+from partner_vouchers.adapters.sql.session import Repository, Value, first
 from partner_vouchers.domain.events import AuditedEvent
 from partner_vouchers.ports import AuditEntry
 from partner_vouchers.wire.stored_events import event_from_json, event_to_json
 
 
-class SqlAudit:
-    def __init__(self, db: Session) -> None:
-        self._db = db
-
+class SqlAudit(Repository):
     def append(self, actor: str | None, events: Sequence[AuditedEvent]) -> None:
         for event in events:
             number = None if event.list_id is None else to_list_number(event.list_id)
@@ -36,10 +33,7 @@ class SqlAudit:
         ]
 
 
-class SqlSettings:
-    def __init__(self, db: Session) -> None:
-        self._db = db
-
+class SqlSettings(Repository):
     def get(self, name: str) -> str | None:
         # Until the transaction ends, no other one reads the setting in order to write it.
         self._db.lock("setting", name)

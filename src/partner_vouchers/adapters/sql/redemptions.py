@@ -28,16 +28,11 @@ from partner_vouchers.adapters.sql.rows import (
     campaign_of,
     origin_of,
 )
-from partner_vouchers.adapters.sql.session import Row, Session
+from partner_vouchers.adapters.sql.session import Repository, Row, Session
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.events import CodeRedeemed, CodeRedemptionReverted, Event
 from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.domain.reconciliation import (
-    ERROR_KINDS,
-    ReconciledRow,
-    ReconciliationReport,
-    RowKind,
-)
+from partner_vouchers.domain.reconciliation import ERROR_KINDS, ReconciledRow, ReconciliationReport, RowKind
 from partner_vouchers.domain.redemption import Entry, EntryState, Redemption
 from partner_vouchers.ports import Uses
 
@@ -46,10 +41,7 @@ _PAGE = 5_000
 _REDEEMED, _REVERTED = CodeRedeemed.event_name, CodeRedemptionReverted.event_name
 
 
-class SqlRedemptions:
-    def __init__(self, db: Session) -> None:
-        self._db = db
-
+class SqlRedemptions(Repository):
     def entries(
         self, codes: Sequence[str], partner: str | None, list_id: str | None
     ) -> dict[str, list[Entry]]:
@@ -240,10 +232,7 @@ def event_of_code(name: str, number: str, redemptions: Sequence[Redemption]) -> 
     return (evolve(told, order_id=None) if number.startswith("-") else told).event
 
 
-class SqlReports:
-    def __init__(self, db: Session) -> None:
-        self._db = db
-
+class SqlReports(Repository):
     def new_id(self) -> str:
         return str(self._db.fetch("next_report_id")[0][0])
 

@@ -16,7 +16,7 @@ from partner_vouchers.adapters.sql.columns import (
     to_number,
 )
 from partner_vouchers.adapters.sql.rows import campaign_of, origin_of, snapshot_from_row
-from partner_vouchers.adapters.sql.session import Row, Session, first
+from partner_vouchers.adapters.sql.session import Repository, Row, first
 from partner_vouchers.domain.limits import Limit, Window
 from partner_vouchers.domain.refusals import RefusalCount, RefusalReason
 from partner_vouchers.domain.reservation import Reservation, ReservationState
@@ -39,10 +39,7 @@ _ALWAYS = 2**62
 """Microseconds that no instant reaches."""
 
 
-class SqlReservations:
-    def __init__(self, db: Session) -> None:
-        self._db = db
-
+class SqlReservations(Repository):
     def add(self, reservations: Sequence[Reservation]) -> None:
         for each in reservations:
             self._db.queue(
@@ -148,10 +145,7 @@ class SqlReservations:
         """Note when the next reservation of a list runs out, where that is kept."""
 
 
-class SqlLimits(ports.Limits):
-    def __init__(self, db: Session) -> None:
-        self._db = db
-
+class SqlLimits(Repository, ports.Limits):
     def get(self, campaign_id: str) -> tuple[Limit, ...]:
         rows = self._db.fetch("limits_of_campaign", campaign_id)
         return tuple(Limit(codes, per=per, period=period, zone=zone) for codes, per, period, zone in rows)
@@ -203,10 +197,7 @@ class SqlLimits(ports.Limits):
             self._db.queue(statement, campaign_id, key, codes)
 
 
-class SqlRefusals:
-    def __init__(self, db: Session) -> None:
-        self._db = db
-
+class SqlRefusals(Repository):
     def add(self, campaign_id: str, counts: Sequence[RefusalCount]) -> None:
         rows = (
             (campaign_id, (each.day - _EPOCH).days, each.reason.value, _list_number(each), each.count)

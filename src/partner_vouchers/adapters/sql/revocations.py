@@ -8,17 +8,14 @@ from datetime import datetime
 
 from partner_vouchers.adapters.sql.columns import from_instant, to_instant, to_list_number, to_number
 from partner_vouchers.adapters.sql.rows import assignments_from_rows
-from partner_vouchers.adapters.sql.session import Row, Session, first
+from partner_vouchers.adapters.sql.session import Repository, Row, Session, first
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.revocation import Revocation
 from partner_vouchers.errors import StorageError
 from partner_vouchers.ports.revocations import Unsent
 
 
-class SqlRevocations:
-    def __init__(self, db: Session) -> None:
-        self._db = db
-
+class SqlRevocations(Repository):
     def get_for_update(self, assignment_id: str) -> Assignment | None:
         return self._assignment(to_number(assignment_id))
 

@@ -25,11 +25,7 @@ from partner_vouchers.domain.delivery import Deferred
 from partner_vouchers.domain.reconciliation import ReconciliationReport
 from partner_vouchers.domain.redemption import Redemption
 from partner_vouchers.domain.stock import Counts, StockLevel
-from partner_vouchers.domain.uploads import (
-    FileFault,
-    FileFaultKind,
-    Upload,
-)
+from partner_vouchers.domain.uploads import FileFault, FileFaultKind, Upload
 from partner_vouchers.domain.voucher_list import ListSnapshot, VoucherList
 
 E = TypeVar("E")

@@ -60,6 +60,13 @@ class Session(Protocol):
         """Wait until no other transaction takes codes of a list or changes it, and keep it so."""
 
 
+class Repository:
+    """A part of a transaction, on its connection."""
+
+    def __init__(self, db: Session) -> None:
+        self._db = db
+
+
 def first(rows: Sequence[T]) -> T | None:
     """Return the first row, or None where there is none."""
     return rows[0] if rows else None

@@ -5,15 +5,12 @@ from __future__ import annotations
 from partner_vouchers.adapters.sql.columns import LAST_ID, to_list_number, to_number
 from partner_vouchers.adapters.sql.lists import require_list
 from partner_vouchers.adapters.sql.rows import UPLOADS, raw_text
-from partner_vouchers.adapters.sql.session import Session, Value
+from partner_vouchers.adapters.sql.session import Repository, Value
 from partner_vouchers.domain.uploads import RowFault, RowFaultKind, Upload, UploadStatus
 from partner_vouchers.errors import UnknownUpload
 
 
-class SqlUploads:
-    def __init__(self, db: Session) -> None:
-        self._db = db
-
+class SqlUploads(Repository):
     def new_id(self) -> str:
         return str(self._db.fetch("next_upload_id")[0][0])
 

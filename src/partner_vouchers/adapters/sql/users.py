@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from partner_vouchers.adapters.sql.session import Row, Session
+from partner_vouchers.adapters.sql.session import Repository, Row
 from partner_vouchers.domain.events import Event, user_key
 from partner_vouchers.wire.stored_events import event_from_json
 
 
-class SqlUsers:
+class SqlUsers(Repository):
     """Every column that has the id of a user."""
-
-    def __init__(self, db: Session) -> None:
-        self._db = db
 
     def host_events(self, user_id: str) -> list[tuple[int, Event]]:
         return [(max(row[0], 0), event_from_json(row[1], row[2])) for row in self._events(user_id)]
