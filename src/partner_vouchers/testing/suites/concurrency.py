@@ -32,43 +32,29 @@ THREADS = 6
 Call = Callable[[str, PartnerVouchers], object]
 
 
-def _assign(list_id: str, vouchers: PartnerVouchers, user_id: str = "user-1") -> object:
-    return vouchers.codes.assign(list_id=list_id, user_id=user_id)
+CALLS: dict[str, Call] = {
+    "assign": lambda list_id, vouchers: vouchers.codes.assign(list_id=list_id, user_id="user-1"),
+    "assign to another": lambda list_id, vouchers: vouchers.codes.assign(list_id=list_id, user_id="user-2"),
+    "link": lambda list_id, vouchers: vouchers.campaigns.link(list_id, "CMP1"),
+    "archive": lambda list_id, vouchers: vouchers.lists.archive(list_id),
+    "delete": lambda list_id, vouchers: vouchers.lists.delete(list_id),
+    "create": lambda _, vouchers: vouchers.lists.create(
+        partner="Puma", tag="sale", name="Sale", expires_at=FAR
+    ),
+    "add": lambda _, vouchers: vouchers.partners.add("Amazon"),
+    "edit": lambda list_id, vouchers: vouchers.lists.edit(list_id, version=1, name="mine"),
+    "edit otherwise": lambda list_id, vouchers: vouchers.lists.edit(list_id, version=1, name="theirs"),
+}
 
-
-def _link(list_id: str, vouchers: PartnerVouchers) -> object:
-    return vouchers.campaigns.link(list_id, "CMP1")
-
-
-def _archive(list_id: str, vouchers: PartnerVouchers) -> object:
-    return vouchers.lists.archive(list_id)
-
-
-def _delete(list_id: str, vouchers: PartnerVouchers) -> None:
-    vouchers.lists.delete(list_id)
-
-
-def _create(_list_id: str, vouchers: PartnerVouchers) -> object:
-    return vouchers.lists.create(partner="Puma", tag="sale", name="Sale", expires_at=FAR)
-
-
-def _add(_list_id: str, vouchers: PartnerVouchers) -> object:
-    return vouchers.partners.add("Amazon")
-
-
-def _edit(list_id: str, vouchers: PartnerVouchers, name: str = "mine") -> object:
-    return vouchers.lists.edit(list_id, version=1, name=name)
-
-
-EXCLUSIVE: dict[str, tuple[Call, Call]] = {
-    "the last code": (_assign, partial(_assign, user_id="user-2")),
-    "one version": (_edit, partial(_edit, name="theirs")),
-    "one tag": (_create, _create),
-    "one partner": (_add, _add),
-    "link, and delete": (_link, _delete),
-    "delete, and link": (_delete, _link),
-    "assign, and delete": (_assign, _delete),
-    "delete, and assign": (_delete, _assign),
+EXCLUSIVE: dict[str, tuple[str, str]] = {
+    "the last code": ("assign", "assign to another"),
+    "one version": ("edit", "edit otherwise"),
+    "one tag": ("create", "create"),
+    "one partner": ("add", "add"),
+    "link, and delete": ("link", "delete"),
+    "delete, and link": ("delete", "link"),
+    "assign, and delete": ("assign", "delete"),
+    "delete, and assign": ("delete", "assign"),
 }
 """Calls of which the first that commits keeps the second from being done."""
 
@@ -245,8 +231,8 @@ class ThreadSuite(StorageHooks):
         self, storage: Storage, other: Storage, race: str
     ) -> None:
         list_id = driver.a_list(storage, ["A"])
-        first, second = EXCLUSIVE[race]
-        done = _at_once(storage, other, partial(first, list_id), partial(second, list_id))
+        first, second = (partial(CALLS[each], list_id) for each in EXCLUSIVE[race])
+        done = _at_once(storage, other, first, second)
         assert sorted(done) == [False, True], "both calls were done, or neither"
         with storage.begin(write=False) as tx:
             linked = [link.list_id for link, _ in tx.campaigns.of_campaign("CMP1")]
@@ -262,7 +248,7 @@ class ThreadSuite(StorageHooks):
         self, storage: Storage, other: Storage, call: str, archive_first: bool
     ) -> None:
         list_id = driver.a_list(storage, ["A", "B"])
-        calls = [partial(_archive, list_id), partial(_assign if call == "assign" else _link, list_id)]
+        calls = [partial(CALLS[each], list_id) for each in ("archive", call)]
         archived, done = _at_once(storage, other, *(calls if archive_first else calls[::-1]))[
             :: 1 if archive_first else -1
         ]
