@@ -17,9 +17,9 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, BinaryIO, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar
 
+from partner_vouchers.domain.arguments import require_count
 from partner_vouchers.domain.codes import CodeRules
 from partner_vouchers.domain.duplicates import DuplicatePolicy
-from partner_vouchers.errors import InvalidInput
 from partner_vouchers.host_connections import join_async
 from partner_vouchers.observers import Observer
 from partner_vouchers.ports import Clock, Storage
@@ -282,9 +282,7 @@ class AsyncPartnerVouchers(_AsyncGroups):
         Raises:
             InvalidInput: `max_workers` is no whole number of 1 or more, or see `PartnerVouchers`.
         """
-        workers: object = max_workers
-        if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
-            raise InvalidInput(field="max_workers", reason="must be a whole number of 1 or more")
+        require_count("max_workers", max_workers)
         vouchers = PartnerVouchers(
             storage,
             duplicates=duplicates,

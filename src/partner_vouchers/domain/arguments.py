@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from typing import Any, TypeVar
 
 from partner_vouchers.errors import InvalidInput
@@ -128,6 +128,15 @@ def require_instance(field: str, value: object, kind: type[T], example: str | No
         return value
     such = "" if example is None else f" such as {example}"
     raise InvalidInput(field=field, reason=f"must be a {kind.__name__}{such}, not {type(value).__name__}")
+
+
+def require_zone(zone: object) -> tzinfo:
+    """Return a time zone.
+
+    Raises:
+        InvalidInput: it is anything else.
+    """
+    return require_instance("zone", zone, tzinfo, "a ZoneInfo")  # type: ignore[type-abstract]
 
 
 def require_methods(field: str, value: object, names: Iterable[str], what: str) -> None:

@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, date, datetime, time, tzinfo
 from typing import Any
 
+from partner_vouchers.domain.arguments import require_zone
 from partner_vouchers.errors import ExpiryNotInFuture, InvalidInput, NaiveDatetime
 
 # If the clocks change at midnight, 23:59:59 comes twice or not at all: fold=1 is the later one, or else
@@ -83,11 +84,7 @@ def expiry_instant(value: datetime | date, zone: tzinfo | None) -> datetime:
             field="expires_at",
             reason='a bare date needs the time zone in which the day ends, such as zone=ZoneInfo("Asia/Kolkata")',
         )
-    if not isinstance(zone, tzinfo):
-        raise InvalidInput(
-            field="zone", reason=f"must be a tzinfo such as a ZoneInfo, not {type(zone).__name__}"
-        )
-    return _end_of(value, zone)
+    return _end_of(value, require_zone(zone))
 
 
 def require_future(instant: datetime, now: datetime) -> datetime:

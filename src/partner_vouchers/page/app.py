@@ -19,9 +19,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message
 
-from partner_vouchers.domain.arguments import require_callable, require_instance
+from partner_vouchers.domain.arguments import require_callable, require_instance, require_zone
 from partner_vouchers.domain.text import require_name
-from partner_vouchers.errors import InvalidCursor, InvalidInput, PartnerVouchersError, StorageError
+from partner_vouchers.errors import InvalidCursor, PartnerVouchersError, StorageError
 from partner_vouchers.page import (
     campaigns,
     delivery,
@@ -80,10 +80,7 @@ def create_app(
     """
     # An asynchronous host passes one on the same storage: views run in worker threads.
     require_instance("vouchers", vouchers, PartnerVouchers, "PartnerVouchers(storage)")
-    if not isinstance(zone, tzinfo):
-        raise InvalidInput(
-            field="zone", reason=f"must be a tzinfo such as a ZoneInfo, not {type(zone).__name__}"
-        )
+    require_zone(zone)
     allow = deny_all if authorize is None else require_callable("authorize", authorize)
     site = _Site(vouchers, allow, Renderer(zone, require_name("title", title)), zone)
     routes: list[BaseRoute] = [

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from partner_vouchers.domain.arguments import require_instance
-from partner_vouchers.errors import InvalidInput
+from partner_vouchers.domain.arguments import require_instance, require_mapping
 from partner_vouchers.page.permissions import Authorize, Permission
 
 
@@ -30,11 +29,9 @@ def basic_authentication(passwords: Mapping[str, str]) -> Authorize:
         >>> from partner_vouchers.page import basic_authentication, create_app
         >>> app = create_app(vouchers, authorize=basic_authentication({"asha": "correct horse battery"}))
     """
-    if not isinstance(passwords, Mapping):
-        raise InvalidInput(field="passwords", reason=f"must be a mapping, not {type(passwords).__name__}")
-    for each in (*passwords, *passwords.values()):
+    known = dict(require_mapping("passwords", passwords))
+    for each in (*known, *known.values()):
         require_instance("passwords", each, str)
-    known = dict(passwords)
 
     def authorize(request: Request, permission: Permission) -> str:
         del permission

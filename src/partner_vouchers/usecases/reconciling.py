@@ -18,7 +18,7 @@ from partner_vouchers.csvfile.reader import is_error_file
 from partner_vouchers.csvfile.redemptions import RedemptionFile, RedemptionRows
 from partner_vouchers.csvfile.refusals import FileRefused
 from partner_vouchers.csvfile.streams import CodeSource, open_source, source_filename
-from partner_vouchers.domain.arguments import require_callable
+from partner_vouchers.domain.arguments import require_callable, require_zone
 from partner_vouchers.domain.reconciliation import FIRST_USE, ReconciliationReport, RowKind, changes_nothing
 from partner_vouchers.domain.redemption import Entry, EntryState
 from partner_vouchers.domain.text import require_name
@@ -105,7 +105,7 @@ class Reconciliation:
             None if partner is None else require_name("partner", partner),
             None if list_id is None else wiring.read(require_list, list_id).id,
             require_uploader(uploaded_by),
-            _require_zone(zone),
+            require_zone(zone),
             require_encoding(encoding),
             None if progress is None else require_callable("progress", progress),
             wiring.new_token(),
@@ -334,14 +334,6 @@ class Reconciliation:
         tx.leases.release(_lease(report), self.token)
         tx.commit()
         return finished
-
-
-def _require_zone(zone: object) -> tzinfo:
-    if not isinstance(zone, tzinfo):
-        raise InvalidInput(
-            field="zone", reason=f"must be a tzinfo such as a ZoneInfo, not {type(zone).__name__}"
-        )
-    return zone
 
 
 def _lease(report: ReconciliationReport) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from attrs import NOTHING, fields
 
+from partner_vouchers.domain.arguments import require_mapping
 from partner_vouchers.domain.expiry import require_aware
 from partner_vouchers.domain.promo_events import PROMO_EVENTS, PromoEvent
 from partner_vouchers.domain.properties import NAME, TEXT, Format, Property, PropertyTable, read_further
@@ -72,8 +73,7 @@ def event_from_properties(
     """
     if unknown not in ("refuse", "ignore"):
         raise InvalidInput(field="unknown", reason="must be 'refuse' or 'ignore'")
-    if not isinstance(properties, Mapping):
-        raise InvalidInput(field="properties", reason=f"must be a mapping, not {type(properties).__name__}")
+    require_mapping("properties", properties)
     columns = dict(kind.table.of_form(form))
     names = {row.attribute: name for name, row in columns.items()}
     given = {"user_id": require_name("user_id", user_id), **_require_untold(kind, names, untold)}
