@@ -99,14 +99,20 @@ def patiently(work: Callable[[], T]) -> T:
                 raise
 
 
+@contextmanager
+def committing(storage: Storage) -> Iterator[Transaction]:
+    """Open a transaction, and commit it at the end."""
+    with storage.begin() as tx:
+        yield tx
+        tx.commit()
+
+
 def in_transaction(storage: Storage, work: Callable[[Transaction], T]) -> T:
     """Do work in a transaction and commit; repeat it while the storage is busy."""
 
     def run() -> T:
-        with storage.begin() as tx:
-            done = work(tx)
-            tx.commit()
-        return done
+        with committing(storage) as tx:
+            return work(tx)
 
     return patiently(run)
 

@@ -235,10 +235,9 @@ class AssignmentSuite(StorageHooks):
 
     def test_a_key_is_stored_once(self, storage: Storage) -> None:
         results = {"none": (), "two": ("7", "2"), "ключ-" + "x" * 250: ("1",)}
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             for key, result in results.items():
                 tx.keys.put(key, f"of {key}", result)
-            tx.commit()
         must_refuse(StorageError, storage, lambda tx: tx.keys.put("two", "second", ("2",)))
         with storage.begin(write=False) as tx:
             assert {key: tx.keys.get(key) for key in results} == {

@@ -28,11 +28,10 @@ def deferred(position: int, key: str = "user:ann") -> Deferred:
 def fill_outbox(storage: Storage) -> list[OutboxEntry]:
     """Store the events of many users and lists, and return them."""
     list_id = driver.a_list(storage, driver.some_codes(20))
-    with storage.begin() as tx:
+    with driver.committing(storage) as tx:
         tx.assignments.add(driver.take(tx, list_id, [f"user-{number}" for number in range(20)]))
         tx.outbox.append([ListPaused(occurred_at=START, list_id=str(number)) for number in range(1, 20)])
         tx.outbox.append([PartnerAdded(occurred_at=START)])
-        tx.commit()
     return driver.outbox(storage)
 
 
@@ -59,9 +58,8 @@ class OutboxSuite(StorageHooks):
 
     def test_an_event_is_counted_from_its_commit_on(self, storage: Storage) -> None:
         """It has a position, or it is counted as one that has none yet."""
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             tx.outbox.append([PartnerAdded(occurred_at=START)])
-            tx.commit()
         with storage.begin(write=False) as tx:
             unordered = tx.outbox.unordered(10).count
             assert unordered + tx.outbox.count(0, tx.outbox.last_position(), 10) == 1
@@ -73,28 +71,24 @@ class OutboxSuite(StorageHooks):
         self, storage: Storage
     ) -> None:
         entries = fill_outbox(storage)
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             tx.deliveries.put("a", [deferred(entries[3].position)])
             tx.deliveries.put("b", [evolve(deferred(entries[5].position), state=DEAD, retry_at=None)])
-            tx.commit()
         with storage.begin() as tx:
             assert tx.outbox.remove(entries[9].position) == 8
         assert driver.outbox(storage) == entries, "the removal was not committed"
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             assert tx.outbox.remove(entries[9].position) == 8
-            tx.commit()
         assert driver.outbox(storage) == [entries[3], entries[5], *entries[10:]]
 
     def test_positions_and_ids_are_not_used_again_after_a_removal(self, storage: Storage) -> None:
         entries = fill_outbox(storage)
         last = entries[-1].position
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             tx.deliveries.save_progress("a", SinkProgress(last))
             assert tx.outbox.remove(last) in (len(entries), len(entries) - 1)
-            tx.commit()
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             tx.outbox.append([PartnerAdded(occurred_at=START)])
-            tx.commit()
         [new] = [entry for entry in driver.outbox(storage) if entry.position > last]
         assert new.id not in {entry.id for entry in entries}
 
@@ -110,13 +104,12 @@ class DeliverySuite(StorageHooks):
             pause=Pause(3, LATER + timedelta(microseconds=7), suspect=2**40 + 1),
             cancelled=5,
         )
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             assert tx.deliveries.sinks() == []
             assert tx.deliveries.progress("a") is None
             tx.deliveries.save_progress("b", far)
             tx.deliveries.save_progress("a", SinkProgress(3, ahead=((5, 6),)))
             tx.deliveries.save_progress("a", SinkProgress(7))
-            tx.commit()
         with storage.begin() as tx:
             tx.deliveries.save_progress("a", SinkProgress(9))
             tx.deliveries.save_progress("lost", SinkProgress(9))
@@ -130,10 +123,9 @@ class DeliverySuite(StorageHooks):
         first = evolve(deferred(1), retry_at=LATER)
         second = evolve(deferred(2), attempts=0, reason="", retry_at=None)
         other = deferred(3, "user:ben")
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             tx.deliveries.put("a", [first, second, other])
             tx.deliveries.put("b", [deferred(9, "user:cleo")])
-            tx.commit()
         with storage.begin() as tx:
             assert tx.deliveries.due("a", START, 10) == [other]
             assert tx.deliveries.due("a", LATER, 10) == [other, first]
@@ -155,13 +147,12 @@ class DeliverySuite(StorageHooks):
             assert [row.position for row in tx.deliveries.due("a", LATER, 10)] == [2]
 
     def test_a_sink_is_forgotten_as_a_whole(self, storage: Storage) -> None:
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             for sink in ("a", "b"):
                 tx.deliveries.save_progress(sink, SinkProgress(1))
                 tx.deliveries.put(sink, [deferred(1), evolve(deferred(2, "k"), state=DEAD, retry_at=None)])
             tx.deliveries.forget("a")
             tx.deliveries.forget("nobody")
-            tx.commit()
         with storage.begin(write=False) as tx:
             assert tx.deliveries.sinks() == ["b"]
             assert (tx.deliveries.backlog("a"), tx.deliveries.count_dead("a")) == ((0, None), 0)
@@ -198,10 +189,9 @@ class DeliverySuite(StorageHooks):
             model: dict[str, dict[int, Deferred]] = {sink: {} for sink in sinks}
             for which, put, removed in drawn:
                 sink = sinks[which]
-                with storage.begin() as tx:
+                with driver.committing(storage) as tx:
                     tx.deliveries.put(sink, put)
                     tx.deliveries.remove(sink, removed)
-                    tx.commit()
                 model[sink] |= {each.position: each for each in put}
                 for position in removed:
                     model[sink].pop(position, None)

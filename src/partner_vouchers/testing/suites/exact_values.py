@@ -156,21 +156,19 @@ class ExactValueSuite(StorageHooks):
             require_ability(storage, kind)
         value, put, get = NAMED[kind]
         values = {name: value(name, index) for index, name in enumerate(ALIKE)}
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             for name in ALIKE:
                 put(tx, name, values[name])
-            tx.commit()
         with storage.begin(write=False) as tx:
             assert {name: get(tx, name) for name in ALIKE} == values
 
     def test_partners_and_sinks_are_ordered_by_code_points(self, storage: Storage) -> None:
         names = ["a", "Z", "é", "e\u0301", "ß", "\uffee", "\U0001f600", "10", "9", "a b", "ab", "A"]
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             for name in names:
                 assert tx.partners.add(Partner(name, START))
                 assert not tx.partners.add(Partner(name, FAR))
                 tx.deliveries.save_progress(name, SinkProgress(1))
-            tx.commit()
         with storage.begin(write=False) as tx:
             assert tx.partners.all() == [Partner(name, START) for name in sorted(names)]
             assert tx.deliveries.sinks() == sorted(names)
@@ -188,7 +186,7 @@ class ExactValueSuite(StorageHooks):
     def test_campaigns_and_users_that_look_alike_are_told_apart(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, driver.some_codes(2 * len(ALIKE)))
         links = [_link(list_id, name, index) for index, name in enumerate(ALIKE)]
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             for link in links:
                 tx.campaigns.put(link)
             of_campaigns, of_users = (
@@ -199,7 +197,6 @@ class ExactValueSuite(StorageHooks):
                 for asked in ([("user-1", name) for name in ALIKE], [(name, None) for name in ALIKE])
             )
             tx.assignments.add([*of_campaigns, *of_users])
-            tx.commit()
         with storage.begin(write=False) as tx:
             assert [tx.campaigns.get(list_id, name) for name in ALIKE] == links
             assert tx.campaigns.of_list(list_id) == sorted(links, key=lambda link: link.campaign_id)
@@ -226,7 +223,7 @@ class ExactValueSuite(StorageHooks):
         others = [driver.a_list_in(storage, name, tag=f"t{index}") for index, name in enumerate(ALIKE)]
         for each in others:
             assert driver.upload(storage, each, ["only"]).accepted == 1
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             held = [tx.codes.holder(scope, code, counts_for_duplicates) for code in CODES]
             assert held == [Holder(list_id)] * len(CODES)
             found = [tx.codes.holder(name, "only", counts_for_duplicates) for name in ALIKE]
@@ -235,7 +232,6 @@ class ExactValueSuite(StorageHooks):
             tx.assignments.add(given)
             assert driver.codes_of(given) == CODES
             assert [tx.assignments.of_code(code) for code in CODES] == [[each] for each in given]
-            tx.commit()
         again = driver.enter_upload(storage, list_id)
         with driver.importing(storage, again, [*CODES, "new"]) as opened:
             driver.claim(opened, list_id)
@@ -249,7 +245,7 @@ class ExactValueSuite(StorageHooks):
     def test_lists_that_look_alike_are_told_apart(self, storage: Storage) -> None:
         owners = [(partner, "winter") for partner in ALIKE] + [("Puma", tag) for tag in TAGS]
         lists = []
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             for index, (partner, tag) in enumerate(owners):
                 text = ALIKE[index % len(ALIKE)]
                 made = evolve(
@@ -263,8 +259,7 @@ class ExactValueSuite(StorageHooks):
                 )
                 tx.lists.add(made)
                 lists.append(made)
-            tx.commit()
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             assert [tx.lists.get(each.id) for each in lists] == lists
             assert [tx.lists.with_tag(*owner) for owner in owners] == lists
             expiries = {each.id: each.expires_at for each in lists}
@@ -275,13 +270,12 @@ class ExactValueSuite(StorageHooks):
             lists = [evolve(each, name=f"{each.name[:250]} ", version=2) for each in lists]
             for each in lists:
                 tx.lists.save(each)
-            tx.commit()
         assert [driver.stored(storage, each.id) for each in lists] == lists
 
     def test_uploads_that_look_alike_are_told_apart(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)
         uploads: list[Upload] = []
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             for index, name in enumerate(ALIKE):
                 uploads.append(
                     Upload(
@@ -294,16 +288,14 @@ class ExactValueSuite(StorageHooks):
                     )
                 )
                 tx.uploads.add(uploads[-1])
-            tx.commit()
         failed = [
             each.failed(Tally(), FileFault(FileFaultKind.BROKEN_QUOTING, f" {each.filename} "), FAR)[0]
             for each in uploads
         ]
         for stored in (uploads, failed):
-            with storage.begin() as tx:
+            with driver.committing(storage) as tx:
                 for each in stored:
                     tx.uploads.save(each)
-                tx.commit()
             with storage.begin(write=False) as tx:
                 assert [tx.uploads.get(each.id) for each in stored] == stored
                 assert tx.uploads.find(list_id, None, None, driver.ALL) == stored[::-1]
@@ -340,9 +332,8 @@ class ExactValueSuite(StorageHooks):
             evolve(each, position=each.position + 1_000, state=DeliveryState.DEAD, retry_at=None)
             for each in waiting
         ]
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             tx.deliveries.put(ALIKE[0], [*waiting, *dead])
-            tx.commit()
         with storage.begin(write=False) as tx:
             assert tx.deliveries.due(ALIKE[0], FAR, driver.ALL) == waiting
             assert tx.deliveries.due(ALIKE[0], START + 2 * MICROSECOND, driver.ALL) == waiting[:2]
@@ -356,12 +347,11 @@ class ExactValueSuite(StorageHooks):
     def test_reservations_that_look_alike_are_told_apart(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, driver.some_codes(2 * len(ALIKE)))
         made = []
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             for index, name in enumerate(ALIKE):
                 now = START + index * MICROSECOND
                 made.append(reserve(tx, list_id, name, now=now))
                 made.append(reserve(tx, list_id, "user-1", campaign_id=name, now=now))
-            tx.commit()
         with storage.begin(write=False) as tx:
             assert [tx.reservations.get(each.id) for each in made] == made
             assert [tx.reservations.of_user(name) for name in ALIKE] == [[each] for each in made[::2]]
@@ -378,12 +368,11 @@ class CompleteAnswerSuite(StorageHooks):
         list_id = driver.a_list(storage, driver.some_codes(2 * MANY))
         users = [f"user-{number}" for number in range(MANY)]
 
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             one = driver.take(tx, list_id, ["one"] * MANY)
             to_one = [evolve(each, ordinal=number) for number, each in enumerate(one, start=1)]
             to_many = driver.take(tx, list_id, users)
             tx.assignments.add([*to_one, *to_many])
-            tx.commit()
         with storage.begin(write=False) as tx:
             assert tx.assignments.of_user("one") == to_one
             found = tx.assignments.latest_of_many(["one", *users], None, list_id)
@@ -400,20 +389,18 @@ class CompleteAnswerSuite(StorageHooks):
 
     def test_many_links_lists_and_uploads_are_returned_as_a_whole(self, storage: Storage) -> None:
         names = [f"CMP{number:03}" for number in range(120)]
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             made = [driver.unstored_list(tx, tag=f"t{number}") for number in range(120)]
             for each in made:
                 tx.lists.add(each)
-            tx.commit()
         lists = [each.id for each in made]
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             for list_id, name in zip(lists, names, strict=True):
                 tx.campaigns.put(driver.a_link(list_id, "all"))
                 tx.campaigns.put(driver.a_link(lists[0], name))
                 tx.partners.add(Partner(name, START))
                 tx.deliveries.save_progress(name, SinkProgress(1))
             tx.audit.append("ops", [ListPaused(occurred_at=START, list_id=name) for name in names])
-            tx.commit()
         uploads = [driver.enter_upload(storage, list_id) for list_id in lists]
         with storage.begin(write=False) as tx:
             assert [found.id for _, found in tx.campaigns.of_campaign("all")] == lists

@@ -58,10 +58,9 @@ class ImportSuite(StorageHooks):
         with pytest.raises(ZeroDivisionError), driver.importing(storage, entry, ["C", "D"]) as opened:
             driver.claim(opened, old)
             raise ZeroDivisionError
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             ended, _ = entry.failed(Tally(0, {}), interrupted("broken off"), driver.START)
             tx.uploads.save(ended)
-            tx.commit()
         for upload_id in (entry.id, entry.id, "999999"):
             storage.abandon(upload_id)
         storage.reclaim()

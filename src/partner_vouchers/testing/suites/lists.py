@@ -33,10 +33,9 @@ class ListSuite(StorageHooks):
 
         @for_all(strategies.voucher_lists(), strategies.voucher_lists())
         def check(first: VoucherList, second: VoucherList) -> None:
-            with storage.begin() as tx:
+            with driver.committing(storage) as tx:
                 made = evolve(first, id=tx.lists.new_id(), tag=f"{first.tag}{next(numbers)}", version=1)
                 tx.lists.add(made)
-                tx.commit()
             assert driver.stored(storage, made.id) == made
             kept = {name: getattr(made, name) for name in ("id", "partner", "tag", "scope", "created_at")}
             after = evolve(second, **kept, version=2)
@@ -49,11 +48,10 @@ class ListSuite(StorageHooks):
         list_id = driver.a_list(storage, ["A", "B"])
         driver.link(storage, list_id)
         driver.assign(storage, "user-1", list_id=list_id)
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             tx.lists.set_notified_level(list_id, StockLevel.LOW)
             tx.lists.touch(list_id, START, used_before=7)
             tx.lists.touch(list_id, FAR)
-            tx.commit()
         touched = driver.stored(storage, list_id)
         assert (touched.version, touched.updated_at) == (1, FAR)
         others = {
@@ -68,11 +66,10 @@ class ListSuite(StorageHooks):
         assert (saved.counts, saved.campaigns) == (Counts(uploaded=2, distributed=1), 1)
         assert (saved.notified, saved.used_before) == (StockLevel.LOW, 7)
         for used_before in (7, 0):
-            with storage.begin() as tx:
+            with driver.committing(storage) as tx:
                 ((_, linked),) = tx.campaigns.of_campaign("CMP1")
                 assert linked.used_before == used_before
                 tx.lists.touch(list_id, FAR, used_before=0)
-                tx.commit()
 
     def test_a_save_of_an_old_version_is_refused_and_changes_nothing(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)
@@ -111,11 +108,10 @@ class ListSuite(StorageHooks):
             storage.reclaim()
 
     def test_a_new_list_begins_at_zero_and_unannounced(self, storage: Storage) -> None:
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             made = driver.unstored_list(tx)
             tx.lists.add(evolve(made, counts=Counts(9, 3, 2, 1), notified=StockLevel.EXHAUSTED, campaigns=9))
             assert tx.lists.get(made.id) == made
-            tx.commit()
         assert driver.stored(storage, made.id) == made
         with storage.begin() as tx:
             taken = tx.codes.take(made.id, 1)
@@ -141,10 +137,9 @@ class ListSuite(StorageHooks):
         ids, upload_ids = [removed], [driver.enter_upload(storage, removed).id]
         driver.in_transaction(storage, lambda tx: tx.lists.remove(removed))
         for _ in range(2):
-            with storage.begin() as tx:
+            with driver.committing(storage) as tx:
                 ids += [tx.lists.new_id() for _ in range(2)]
                 upload_ids += [tx.uploads.new_id() for _ in range(2)]
-                tx.commit()
         for found in (ids, upload_ids):
             assert found == [str(int(each)) for each in found], "an id is the decimal form of a number"
             assert sorted(set(map(int, found))) == list(map(int, found))
@@ -203,12 +198,11 @@ class ListSuite(StorageHooks):
 
         for nobody in NOBODY:
             require_unknown(nobody)
-            with storage.begin() as tx:
+            with driver.committing(storage) as tx:
                 tx.lists.remove(nobody)
                 assert not tx.campaigns.remove(nobody, "CMP1")
                 assert tx.codes.withdraw(nobody) == 0
                 tx.leases.release(nobody, "somebody")
-                tx.commit()
         with storage.begin(write=False) as tx:
             assert tx.campaigns.of_campaign("CMP1") == []
         assert driver.stored(storage, list_id) == known
@@ -254,21 +248,18 @@ class CampaignSuite(StorageHooks):
                 assert tx.campaigns.of_list(list_id) == [expected]
                 assert tx.campaigns.get(list_id, "cmp1") is None
             assert driver.stored(storage, list_id).campaigns == 1
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             assert [tx.campaigns.remove(list_id, "CMP1") for _ in range(2)] == [True, False]
-            tx.commit()
         assert driver.stored(storage, list_id).campaigns == 0
 
     def test_lists_of_a_campaign_are_ordered_by_priority_then_age(self, storage: Storage) -> None:
         lists = [driver.a_list(storage, tag=f"t{number}") for number in range(5)]
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             # The age is the order in which they were linked, whatever the clock of the linking process said.
             for day, (list_id, priority) in enumerate(zip(lists, [1, 0, 1, 0, -1], strict=True)):
                 tx.campaigns.put(driver.a_link(list_id, priority=priority, days=-day))
-            tx.commit()
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             tx.campaigns.put(driver.a_link(lists[1], priority=0, days=3))
-            tx.commit()
         with storage.begin(write=False) as tx:
             found = tx.campaigns.of_campaign("CMP1")
             assert [linked.id for _, linked in found] == [lists[each] for each in (4, 1, 3, 0, 2)]
@@ -278,17 +269,15 @@ class CampaignSuite(StorageHooks):
         names = ["b", "a", "B", "é", "10", "9", "\uffee", "\U0001f600"]
         lists = [driver.a_list(storage, tag=f"t{number}") for number in range(2)]
         removed = driver.a_list(storage, tag="removed")
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             for name in names:
                 for list_id in lists:
                     tx.campaigns.put(driver.a_link(list_id, name))
             tx.campaigns.put(driver.a_link(lists[0], "unlinked"))
             tx.campaigns.put(driver.a_link(removed, "removed"))
-            tx.commit()
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             tx.campaigns.remove(lists[0], "unlinked")
             tx.lists.remove(removed)
-            tx.commit()
         ordered = sorted(names)
         with storage.begin(write=False) as tx:
             assert [link.campaign_id for link in tx.campaigns.of_list(lists[0])] == ordered

@@ -53,9 +53,8 @@ class UploadSuite(StorageHooks):
         with storage.begin(write=False) as tx:
             assert tx.uploads.get(first.id) == first
         for saved in (plain, ended, evolve(ended, failure=FileFault(FileFaultKind.NOT_CSV, "", None))):
-            with storage.begin() as tx:
+            with driver.committing(storage) as tx:
                 tx.uploads.save(saved)
-                tx.commit()
             with storage.begin(write=False) as tx:
                 assert tx.uploads.get(first.id) == saved
                 assert tx.uploads.find(list_id, None, None, 9) == [saved]
@@ -63,11 +62,10 @@ class UploadSuite(StorageHooks):
     def test_uploads_are_paged_from_the_newest_and_run_from_the_oldest(self, storage: Storage) -> None:
         lists = [driver.a_list(storage, tag=f"t{number}") for number in range(2)]
         entries = [driver.enter_upload(storage, lists[number % 2]) for number in range(12)]
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             ended = [evolve(entry, status=UploadStatus.FAILED) for entry in entries[:3]]
             for entry in ended:
                 tx.uploads.save(entry)
-            tx.commit()
         known = [*ended, *entries[3:]]
         with storage.begin(write=False) as tx:
             assert tx.uploads.running() == entries[3:]
@@ -85,7 +83,7 @@ class UploadSuite(StorageHooks):
     def test_a_completed_upload_is_found_by_its_file(self, storage: Storage) -> None:
         lists = [driver.a_list(storage, tag=f"t{number}") for number in range(2)]
         completed, failed = UploadStatus.COMPLETED, UploadStatus.FAILED
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             for status in (completed, completed, failed, UploadStatus.IN_PROGRESS):
                 latest = Upload(
                     id=tx.uploads.new_id(),
@@ -96,7 +94,6 @@ class UploadSuite(StorageHooks):
                 )
                 tx.uploads.add(latest)
                 tx.uploads.save(evolve(latest, sha256="a" * 64, status=status))
-            tx.commit()
         with storage.begin(write=False) as tx:
             newest, second, *_ = tx.uploads.find(lists[0], completed, None, 9)
             assert tx.uploads.completed_with(lists[0], "a" * 64) == newest != second
@@ -107,10 +104,9 @@ class UploadSuite(StorageHooks):
         list_id = driver.a_list(storage)
         pieces = [bytes(range(256)) * 40, b"", b"\0", "Пума\r\n".encode()]
         entries = [driver.enter_upload(storage, list_id) for _ in range(2)]
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             for index, piece in enumerate(pieces):
                 tx.uploads.add_piece(entries[0].id, index, piece)
-            tx.commit()
         for index in range(2):
             for data in (b"again", b""):
                 must_refuse(
@@ -126,10 +122,9 @@ class UploadSuite(StorageHooks):
         list_id = driver.a_list(storage)
         entries = [driver.enter_upload(storage, list_id) for _ in range(2)]
         for entry, sha256 in zip(entries, ("f" * 64, None), strict=True):
-            with storage.begin() as tx:
+            with driver.committing(storage) as tx:
                 tx.uploads.add_piece(entry.id, 0, b"A\n")
                 tx.uploads.save(evolve(entry, sha256=sha256, status=UploadStatus.FAILED))
-                tx.commit()
             storage.abandon(entry.id)
         with storage.begin(write=False) as tx:
             assert [tx.uploads.piece(entry.id, 0) for entry in entries] == [b"A\n", None]
@@ -159,11 +154,10 @@ class JournalSuite(StorageHooks):
         def check(events: list[Event], actor: str | None) -> None:
             changes = [event for event in events if isinstance(event, AuditedEvent)]
             told = len(driver.outbox(storage))
-            with storage.begin() as tx:
+            with driver.committing(storage) as tx:
                 log = tx.audit.entries(None, None, 0, driver.ALL)
                 tx.outbox.append(events)
                 tx.audit.append(actor, changes)
-                tx.commit()
             assert [entry.event for entry in driver.outbox(storage)[told:]] == events
             with storage.begin(write=False) as tx:
                 found = tx.audit.entries(None, None, log[-1].position if log else 0, driver.ALL)
@@ -178,7 +172,7 @@ class JournalSuite(StorageHooks):
         for number in range(9):
             with storage.begin() as tx:
                 tx.outbox.append([PartnerAdded(occurred_at=FAR)])
-            with storage.begin() as tx:
+            with driver.committing(storage) as tx:
                 before, after = (
                     ListPaused(occurred_at=START, list_id=str(each + 1)) for each in (number, 99)
                 )
@@ -186,7 +180,6 @@ class JournalSuite(StorageHooks):
                 (given,) = driver.take(tx, list_id, [f"user-{number}"])
                 tx.assignments.add([given])
                 tx.outbox.append([after])
-                tx.commit()
             told += [before, given.event, after]
         entries = driver.outbox(storage)[start:]
         assert [entry.event for entry in entries] == told
@@ -199,9 +192,8 @@ class JournalSuite(StorageHooks):
 
     def test_ids_of_events_are_unique_among_storages_and_never_change(self, storage: Storage) -> None:
         def tell(told: Storage) -> list[str]:
-            with told.begin() as tx:
+            with driver.committing(told) as tx:
                 tx.outbox.append([PartnerAdded(occurred_at=START)] * 3)
-                tx.commit()
             return [entry.id for entry in driver.outbox(told)]
 
         first = tell(storage)
@@ -234,10 +226,9 @@ class LeaseSuite(StorageHooks):
 
     def test_a_lease_has_one_holder_until_it_ends(self, storage: Storage) -> None:
         end = START + 10 * SECOND
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             assert tx.leases.take("list 1", "me", START, end)
-            tx.commit()
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             assert not tx.leases.take("list 1", "you", START, end + SECOND)
             assert not tx.leases.take("list 1", "you", end, end + SECOND)
             assert tx.leases.held("list 1", "me")
@@ -245,22 +236,19 @@ class LeaseSuite(StorageHooks):
             assert tx.leases.take("list 2", "you", START, end)
             assert tx.leases.take("list 1", "me", end, end + 10 * SECOND), "the holder renews it"
             assert not tx.leases.take("list 1", "you", end + SECOND, end + 20 * SECOND)
-            tx.commit()
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             late = end + 11 * SECOND
             assert tx.leases.held("list 1", "me"), "nobody took it since"
             assert tx.leases.take("list 1", "you", late, late + SECOND)
             assert tx.leases.held("list 1", "you")
             assert not tx.leases.held("list 1", "me")
-            tx.commit()
         with storage.begin(write=False) as tx:
             assert not tx.leases.held("list 1", "me")
 
     def test_a_lease_is_given_back_by_its_holder_alone(self, storage: Storage) -> None:
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             tx.leases.take("list 1", "me", START, FAR)
             tx.leases.release("list 1", "you")
-            tx.commit()
         with storage.begin() as tx:
             assert tx.leases.held("list 1", "me")
             tx.leases.release("list 1", "me")
@@ -271,10 +259,9 @@ class LeaseSuite(StorageHooks):
 
     def test_settings_are_kept_and_replaced(self, storage: Storage) -> None:
         for value in ("green", "", "rot 'grün'\n\U0001f600"):
-            with storage.begin() as tx:
+            with driver.committing(storage) as tx:
                 tx.settings.put("colour", value)
                 tx.settings.put("Colour", "another")
-                tx.commit()
             with storage.begin(write=False) as tx:
                 assert tx.settings.get("colour") == value
                 assert tx.settings.get("Colour") == "another"

@@ -118,7 +118,7 @@ class ReservationSuite(StorageHooks):
             assert taken.counts == Counts(uploaded=3, reserved=2)
             passed_over = tx.codes.take(list_id, 9, START + HOUR, run_out_first=False)
             assert driver.codes_of(passed_over.codes) == ["C"]
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             ended = tx.reservations.end_run_out(START + HOUR, 9, list_id=list_id)
             expired = evolve(soon, state=ReservationState.EXPIRED, ended_at=START + HOUR)
             assert ended == [expired]
@@ -127,7 +127,6 @@ class ReservationSuite(StorageHooks):
             assert (driver.codes_of(after.codes), after.run_out) == (["A"], False)
             again = new_reservation_id(soon.code_id, "again")
             tx.reservations.add([evolve(soon, id=again, user_id="user-3", expires_at=START + 3 * HOUR)])
-            tx.commit()
         with storage.begin(write=False) as tx:
             assert tx.reservations.get(soon.id) == expired
             assert [each.id for each in tx.reservations.of_list(list_id, None, 9)] == [later.id, again]
@@ -139,14 +138,13 @@ class ReservationSuite(StorageHooks):
         made = [reserved(storage, list_id, f"user-{hours}", hours=hours) for hours in (3, 1, 2, 4)]
         reserved(storage, other, "user-1")
         late = START + 3 * HOUR
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             assert tx.reservations.run_out([list_id, other], START) == {}
             assert tx.reservations.run_out([list_id, other], late) == {list_id: (3, 0), other: (1, 0)}
             assert tx.reservations.run_out([], late) == {}
             for expected in ([made[1].id, made[2].id], [made[0].id]):
                 ended = tx.reservations.end_run_out(late, 2, list_id=list_id)
                 assert [each.id for each in ended] == expected
-            tx.commit()
         assert driver.stored(storage, list_id).counts == Counts(uploaded=5, reserved=1)
         assert driver.stored(storage, other).counts == Counts(uploaded=1, reserved=1)
 
@@ -157,13 +155,12 @@ class ReservationSuite(StorageHooks):
             reserved(storage, list_id, user)
         upload = driver.upload(storage, list_id, ["C", "D"])
         reserved(storage, list_id, "user-3")
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             assert tx.codes.withdraw(upload.id) == 1
             assert tx.reservations.run_out([list_id], START + HOUR) == {list_id: (3, 1)}
             assert tx.reservations.run_out(None, START + HOUR) == {list_id: (3, 1)}
             assert tx.reservations.run_out(None, START) == {}
             assert len(tx.reservations.end_run_out(START + HOUR, 9, list_id=list_id)) == 3
-            tx.commit()
         assert driver.stored(storage, list_id).counts == Counts(uploaded=4, withdrawn=2)
         assert sorted(driver.remaining(storage, list_id)) == ["A", "B"]
 
@@ -172,10 +169,9 @@ class ReservationSuite(StorageHooks):
         lists = [driver.a_list(storage, [f"{tag}1", f"{tag}2"], tag=tag) for tag in "xy"]
         ours = [reserved(storage, each, "user-1", campaign_id="CMP1") for each in lists]
         reserved(storage, lists[0], "user-1")
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             ended = tx.reservations.end_run_out(START + HOUR, 9, campaign_id="CMP1")
             assert sorted(each.id for each in ended) == sorted(each.id for each in ours)
-            tx.commit()
         assert [driver.stored(storage, each).counts.reserved for each in lists] == [1, 0]
 
     @needs("reservations")
@@ -187,10 +183,9 @@ class ReservationSuite(StorageHooks):
             (ReservationState.RELEASED, START + HOUR),
             (ReservationState.CONFIRMED, START),
         ]
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             for each, (state, at) in zip(made, ends, strict=False):
                 tx.reservations.end(each, state, at)
-            tx.commit()
         with storage.begin() as tx:
             assert tx.reservations.remove_ended(START + timedelta(microseconds=1), 9) == 1
             assert tx.reservations.remove_ended(START + timedelta(days=9), 1) == 1
@@ -204,13 +199,12 @@ class LimitSuite(StorageHooks):
 
     @needs("limits")
     def test_codes_are_counted_where_there_is_room_in_each_window(self, storage: Storage) -> None:
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             tx.limits.replace("CMP1", [Limit(2, per="campaign")], {"": 0})
             within = tx.limits.count_within
             assert [within("CMP1", {"": 2}, 1) for _ in range(3)] == [True, True, False]
             assert [within("CMP1", {"": 9, "day": most}, 1) for most in (0, 1)] == [False, True]
             assert within("CMP2", {"": 1}, 1)
-            tx.commit()
         with storage.begin(write=False) as tx:
             assert tx.limits.counts("CMP1", ["", "day"]) == {"": 3, "day": 1}
             assert tx.limits.counts("CMP2", [""]) == {"": 1}
@@ -219,12 +213,11 @@ class LimitSuite(StorageHooks):
     def test_limits_and_counts_are_replaced_together(self, storage: Storage) -> None:
         limits = (Limit(5_000, per="campaign"), Limit(1, per="user", period="month", zone="Asia/Kolkata"))
         driver.in_transaction(storage, lambda tx: tx.limits.replace("CMP1", limits, {"": 7}))
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             assert tx.limits.get("CMP1") == tx.limits.get_for_update("CMP1") == limits
             assert tx.limits.get("CMP2") == ()
             assert tx.limits.counts("CMP1", ["", "day"]) == {"": 7, "day": 0}
             tx.limits.replace("CMP1", limits[:1], {})
-            tx.commit()
         with storage.begin() as tx:
             assert tx.limits.get("CMP1") == limits[:1]
             assert tx.limits.counts("CMP1", [""]) == {"": 0}

@@ -117,9 +117,8 @@ class RedemptionSuite(StorageHooks):
     def test_the_entries_of_a_code_are_found_in_all_lists(self, storage: Storage) -> None:
         old = driver.a_list(storage, ["A", "B", "C"])
         driver.assign(storage, "user-0", list_id=old)
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             tx.redemptions.retire(tx.redemptions.entries(["B"], None, None)["B"])
-            tx.commit()
         driver.change(storage, old, state=State.ARCHIVED)
         new = driver.a_list(storage, ["A", "B"])
         given = driver.assign(storage, "user-1", list_id=new)
@@ -185,7 +184,7 @@ class RedemptionSuite(StorageHooks):
         redeem(storage, given[3])
         asked = [*driver.some_codes(6), "no such code"]
         known = {each.code: int(each.id) for each in given}
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             places = tx.redemptions.places(asked, None, list_id)
             assert all(places[code] in (place, None) for code, place in known.items())
             assert places.get("no such code") is None
@@ -202,7 +201,6 @@ class RedemptionSuite(StorageHooks):
             assert tx.redemptions.unused(list(found)) == {}
             told = dict(zip(found, orders, strict=True)) | {known[given[3].code]: "order-1"}
             assert tx.redemptions.used(list(told)).items() <= told.items()
-            tx.commit()
         with storage.begin(write=False) as tx:
             stored = tx.redemptions.of_assignments([str(place) for place in found])
             rows = tx.reports.rows(report_id, [RowKind.RECORDED], 0, 9)
@@ -244,7 +242,7 @@ class RedemptionSuite(StorageHooks):
 
     @needs("redemptions")
     def test_a_report_and_its_rows_come_back(self, storage: Storage) -> None:
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             report = ReconciliationReport(
                 id=tx.reports.new_id(),
                 partner="Puma",
@@ -257,7 +255,6 @@ class RedemptionSuite(StorageHooks):
             other = evolve(report, id=tx.reports.new_id(), partner=None, list_id="7")
             tx.reports.add(report)
             tx.reports.add(other)
-            tx.commit()
         assert int(other.id) > int(report.id)
         rows = [
             ReconciledRow(2, RowKind.RECORDED, "A", assignment_id="77"),
@@ -266,12 +263,11 @@ class RedemptionSuite(StorageHooks):
             ReconciledRow(2**31, RowKind.UNKNOWN_CODE, "C"),
         ]
         saved = evolve(report, last_line=5, counts={RowKind.RECORDED: 1, RowKind.MALFORMED: 2})
-        with storage.begin() as tx:
+        with driver.committing(storage) as tx:
             for part in (rows[:3], rows[3:]):
                 tx.reports.add_rows(report.id, part)
             tx.reports.add_rows(other.id, rows[:1])
             tx.reports.save(saved)
-            tx.commit()
         with storage.begin() as tx:
             assert (tx.reports.get(report.id), tx.reports.get("no id")) == (saved, None)
             for about, expected in (
