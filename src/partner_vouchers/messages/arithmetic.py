@@ -87,28 +87,6 @@ def absolute(value: object) -> int | float:
     return _result(given if given >= 0 else -given)
 
 
-def at_least(value: object, least: object) -> int | float:
-    """The filter `at_least`."""
-    given, bound = number(value), number(least)
-    return _result(given if given >= bound else bound)
-
-
-def at_most(value: object, most: object) -> int | float:
-    """The filter `at_most`."""
-    given, bound = number(value), number(most)
-    return _result(given if given <= bound else bound)
-
-
-def ceil(value: object) -> int:
-    """The filter `ceil`."""
-    return int(Decimal(number(value)).to_integral_value(ROUND_CEILING))
-
-
-def floor(value: object) -> int:
-    """The filter `floor`."""
-    return int(Decimal(number(value)).to_integral_value(ROUND_FLOOR))
-
-
 def round_number(value: object, digits: object = None) -> int | float:
     """The filter `round`: half away from zero, on the decimal value.
 
@@ -144,11 +122,11 @@ def _remainder(one: Decimal, other: Decimal) -> Decimal:
 
 FILTERS: dict[str, Callable[..., object]] = {
     "abs": absolute,
-    "at_least": at_least,
-    "at_most": at_most,
-    "ceil": ceil,
+    "at_least": lambda value, least: _result(max(number(value), number(least))),
+    "at_most": lambda value, most: _result(min(number(value), number(most))),
+    "ceil": lambda value: int(Decimal(number(value)).to_integral_value(ROUND_CEILING)),
     "divided_by": _two(_divided, int.__floordiv__),
-    "floor": floor,
+    "floor": lambda value: int(Decimal(number(value)).to_integral_value(ROUND_FLOOR)),
     "minus": _two(Decimal.__sub__, int.__sub__),
     "modulo": _two(_remainder, int.__mod__),
     "plus": _two(Decimal.__add__, int.__add__),

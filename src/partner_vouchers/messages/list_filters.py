@@ -48,40 +48,12 @@ def join(items: Sequence[object], separator: object = " ", *, environment: objec
     return between.join([to_text(each, html=html) for each in items])
 
 
-def first(value: object) -> object:
-    """The filter `first`: nil for a value that has no elements."""
-    return _end(value, 0)
-
-
-def last(value: object) -> object:
-    """The filter `last`: nil for a value that has no elements."""
-    return _end(value, -1)
-
-
 def _end(value: object, index: int) -> object:
     if is_missing(value):
         return str(value)  # raises
     if isinstance(value, Mapping):
         raise Unusable("the properties of an object have no order")
     return value[index] if isinstance(value, list | tuple | range) and value else None
-
-
-@_on_items
-def map_property(items: Sequence[object], name: object) -> list[object]:
-    """The filter `map`."""
-    return [_property(each, to_text(name)) for each in items]
-
-
-@_on_items
-def sort(items: Sequence[object], name: object = None) -> list[object]:
-    """The filter `sort`. Items that are nil or lack the property come last."""
-    return _sorted(items, name, lambda value: value)
-
-
-@_on_items
-def sort_natural(items: Sequence[object], name: object = None) -> list[object]:
-    """The filter `sort_natural`, which ignores case. Items that are nil or lack the property come last."""
-    return _sorted(items, name, lambda value: to_text(value).lower())
 
 
 def _sorted(items: Sequence[object], name: object, key: Callable[[object], object]) -> list[object]:
@@ -93,12 +65,6 @@ def _sorted(items: Sequence[object], name: object, key: Callable[[object], objec
 
 
 @_on_items
-def total(items: Sequence[object], name: object = None) -> int | float:
-    """The filter `sum`."""
-    return arithmetic.total(each if name is None else _property(each, to_text(name)) for each in items)
-
-
-@_on_items
 def concat(items: list[object], others: object) -> list[object]:
     """The filter `concat`."""
     if not isinstance(others, list | tuple | range):
@@ -107,63 +73,25 @@ def concat(items: list[object], others: object) -> list[object]:
 
 
 @_on_items
-def reverse(items: list[object]) -> list[object]:
-    """The filter `reverse`."""
-    return items[::-1]
-
-
-@_on_items
-def where(items: Sequence[object], name: object, value: object = None) -> list[object]:
-    """The filter `where`: the items whose property has a value, or any value that is neither nil nor false."""
-    return [each for each in items if _matches(each, name, value)]
-
-
-@_on_items
-def reject(items: Sequence[object], name: object, value: object = None) -> list[object]:
-    """The filter `reject`: the items that `where` leaves out."""
-    return [each for each in items if not _matches(each, name, value)]
-
-
-@_on_items
-def find(items: Sequence[object], name: object, value: object = None) -> object:
-    """The filter `find`: the first item that `where` finds, or nil."""
-    return next((each for each in items if _matches(each, name, value)), None)
-
-
-@_on_items
-def find_index(items: Sequence[object], name: object, value: object = None) -> int | None:
-    """The filter `find_index`: the place of the first item that `where` finds, from 0, or nil."""
-    return next((index for index, each in enumerate(items) if _matches(each, name, value)), None)
-
-
-@_on_items
-def has(items: Sequence[object], name: object, value: object = None) -> bool:
-    """The filter `has`: whether `where` finds an item."""
-    return any(_matches(each, name, value) for each in items)
-
-
-@_on_items
 def uniq(items: Sequence[object], name: object = None) -> list[object]:
     """The filter `uniq`: the items without those that equal an earlier one."""
     found: list[object] = []
     kept: list[object] = []
     for each in items:
-        value = each if name is None else _property(each, to_text(name))
+        value = _value(each, name)
         if not any(equal(value, other) for other in found):
             found.append(value)
             kept.append(each)
     return kept
 
 
-@_on_items
-def compact(items: Sequence[object], name: object = None) -> list[object]:
-    """The filter `compact`: the items that are not nil, or whose property is not nil."""
-    return [each for each in items if (each if name is None else _property(each, to_text(name))) is not None]
-
-
 def _matches(item: object, name: object, value: object) -> bool:
     found = _property(item, to_text(name))
     return is_truthy(found) if value is None else equal(found, value)
+
+
+def _value(item: object, name: object) -> object:
+    return item if name is None else _property(item, to_text(name))
 
 
 def _property(item: object, name: str) -> object:
@@ -175,21 +103,37 @@ def _property(item: object, name: str) -> object:
 
 
 FILTERS: dict[str, Callable[..., object]] = {
-    "compact": compact,
+    "compact": _on_items(lambda items, name=None: [each for each in items if _value(each, name) is not None]),
     "concat": concat,
-    "find": find,
-    "find_index": find_index,
-    "first": first,
-    "has": has,
+    "find": _on_items(
+        lambda items, name, value=None: next((each for each in items if _matches(each, name, value)), None)
+    ),
+    # The place of what `find` returns, from 0, or nil.
+    "find_index": _on_items(
+        lambda items, name, value=None: next(
+            (index for index, each in enumerate(items) if _matches(each, name, value)), None
+        )
+    ),
+    # Nil for a value that has no elements, as in `last`.
+    "first": lambda value: _end(value, 0),
+    "has": _on_items(lambda items, name, value=None: any(_matches(each, name, value) for each in items)),
     "join": join,
-    "last": last,
-    "map": map_property,
-    "reject": reject,
-    "reverse": reverse,
-    "sort": sort,
-    "sort_natural": sort_natural,
-    "sum": total,
+    "last": lambda value: _end(value, -1),
+    "map": _on_items(lambda items, name: [_property(each, to_text(name)) for each in items]),
+    "reject": _on_items(
+        lambda items, name, value=None: [each for each in items if not _matches(each, name, value)]
+    ),
+    "reverse": _on_items(lambda items: items[::-1]),
+    # Items that are nil or lack the property come last, as in `sort_natural`, which ignores case.
+    "sort": _on_items(lambda items, name=None: _sorted(items, name, lambda value: value)),
+    "sort_natural": _on_items(
+        lambda items, name=None: _sorted(items, name, lambda value: to_text(value).lower())
+    ),
+    "sum": _on_items(lambda items, name=None: arithmetic.total(_value(each, name) for each in items)),
     "uniq": uniq,
-    "where": where,
+    # The items whose property has a value, or any value that is neither nil nor false.
+    "where": _on_items(
+        lambda items, name, value=None: [each for each in items if _matches(each, name, value)]
+    ),
 }
 """The filters by name."""
