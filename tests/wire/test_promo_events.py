@@ -28,6 +28,7 @@ from partner_vouchers.errors import InvalidEvent, InvalidInput, NaiveDatetime
 from partner_vouchers.serialization import to_dict
 from partner_vouchers.wire.promo_events import EVENTS_BY_NAME, event_from_properties
 from partner_vouchers.wire.stored_events import event_from_json, event_to_json
+from partner_vouchers.wire.wording import to_json
 from tests.support.promo import AT, an_event, any_event
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -108,6 +109,13 @@ def test_any_event_comes_back_through_json(data: st.DataObject) -> None:
     assert found == event
     # 20 == 20.0, but they are not the same to a reader.
     assert repr(found.properties(form)) == repr(event.properties(form))
+
+
+@given(data=st.data())
+def test_the_json_text_of_any_event_has_its_properties(data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from(PROMO_EVENTS))
+    form, event = data.draw(st.sampled_from(kind.table.forms)), data.draw(any_event(kind))
+    assert kind.table.json_writer(form)(event) == to_json(event.properties(form))
 
 
 def test_an_event_is_found_by_its_wire_name() -> None:

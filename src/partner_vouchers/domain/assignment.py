@@ -81,20 +81,26 @@ class Assignment:
     @property
     def event(self) -> VoucherRewarded:
         """The event `CT Partner Voucher Rewarded` of this assignment; the same whenever it is asked for."""
-        snapshot = self.snapshot
-        return VoucherRewarded(
-            occurred_at=self.assigned_at,
-            user_id=self.user_id,
-            campaign_id=self.campaign_id,
-            source=_SOURCES[self.campaign_id is None],
-            voucher_code=self.code,
-            list_id=snapshot.list_id,
-            list_tag=snapshot.tag,
-            list_name=snapshot.name,
-            list_description=snapshot.description,
-            list_expiry=snapshot.expires_at,
-            partner=snapshot.partner,
-        )
+        return event_of(self.code, self.user_id, self.campaign_id, self.assigned_at, self.snapshot)
+
+
+def event_of(
+    code: str, user_id: str, campaign_id: str | None, assigned_at: datetime, snapshot: ListSnapshot
+) -> VoucherRewarded:
+    """Return the event of an assignment, of the attributes that it needs."""
+    return VoucherRewarded(
+        occurred_at=assigned_at,
+        user_id=user_id,
+        campaign_id=campaign_id,
+        source=_SOURCES[campaign_id is None],
+        voucher_code=code,
+        list_id=snapshot.list_id,
+        list_tag=snapshot.tag,
+        list_name=snapshot.name,
+        list_description=snapshot.description,
+        list_expiry=snapshot.expires_at,
+        partner=snapshot.partner,
+    )
 
 
 @frozen

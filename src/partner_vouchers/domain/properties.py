@@ -6,14 +6,17 @@ that a form does not have is None there.
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
-from operator import attrgetter
+from itertools import compress
+from json.encoder import encode_basestring as encode_text
+from operator import attrgetter, call
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -57,11 +60,13 @@ class Format:
         read: returns the value of what was found on the wire, or raises ValueError with a reason. The reason
             never repeats what was found, since that may be a code.
         write: converts a value to its wire form; None if that is the value itself.
+        as_json: converts a value to the JSON text of its wire form.
     """
 
     label: str
     read: Callable[[object], Any]
     write: Callable[[Any], WireValue] | None = None
+    as_json: Callable[[Any], str] = encode_text
 
 
 # The events of a list share its expiry, and printing an instant takes longer than all else in an event.
@@ -196,10 +201,22 @@ def as_number(value: Number | Decimal) -> Number:
 
 TEXT = Format("text", _read_text)
 NAME = Format("text", _read_name)
-NUMBER = Format("number", read_number)
-EPOCH_SECONDS = Format("number: whole seconds since 1970", _read_epoch_seconds, epoch_seconds)
-ISO_INSTANT = Format("text: `YYYY-MM-DDTHH:MM:SSZ`", _read_iso, iso_utc)
-COUPON_DATE = Format("text: `DD-MM-YYYY HH:MM:SS`, in UTC", _read_coupon_date, coupon_date)
+NUMBER = Format("number", read_number, as_json=json.dumps)
+EPOCH_SECONDS = Format(
+    "number: whole seconds since 1970",
+    _read_epoch_seconds,
+    epoch_seconds,
+    lambda value: repr(epoch_seconds(value)),
+)
+ISO_INSTANT = Format(
+    "text: `YYYY-MM-DDTHH:MM:SSZ`", _read_iso, iso_utc, lambda value: encode_text(iso_utc(value))
+)
+COUPON_DATE = Format(
+    "text: `DD-MM-YYYY HH:MM:SS`, in UTC",
+    _read_coupon_date,
+    coupon_date,
+    lambda value: encode_text(coupon_date(value)),
+)
 
 
 # --- tables ----------------------------------------------------------------------------------------------
@@ -272,26 +289,49 @@ class PropertyTable:
         Raises:
             InvalidInput: the event does not have this form.
         """
-        return self._writers[self.forms[0] if form is None else self.require_form(form)](event)
+        return self._writers[self.forms[0] if form is None else self.require_form(form)].properties(event)
+
+    def json_writer(self, form: str | None = None) -> Callable[[object], str]:
+        """Return a function that returns what `write` does of an event, as compact JSON text.
+
+        Raises:
+            InvalidInput: the events do not have this form.
+        """
+        return self._writers[self.require_form(form)].json
 
 
 class _Writer:
     """Writes the properties of one form: as little as possible in Python, since it runs for each event."""
 
-    __slots__ = ("_names", "_optional", "_values_of", "_written")
+    __slots__ = ("_columns", "_template", "_values_of")
 
     def __init__(self, columns: tuple[tuple[str, Property], ...]) -> None:
-        self._names = tuple(name for name, _ in columns)
+        self._columns = tuple((name, row.format) for name, row in columns)
+        self._template = _Template(self._columns)
         self._values_of = attrgetter(*(row.attribute for _, row in columns))
-        self._optional = tuple(name for name, row in columns if row.optional)
-        self._written = tuple((name, row.format.write) for name, row in columns if row.format.write)
 
-    def __call__(self, event: object) -> dict[str, WireValue]:
-        found = dict(zip(self._names, self._values_of(event), strict=False))
-        for name in self._optional:
-            if found[name] is None:
-                del found[name]
-        for name, write in self._written:
-            if name in found:
-                found[name] = write(found[name])
-        return found
+    def properties(self, event: object) -> dict[str, WireValue]:
+        return {
+            name: value if found.write is None else found.write(value)
+            for (name, found), value in zip(self._columns, self._values_of(event), strict=False)
+            if value is not None
+        }
+
+    def json(self, event: object) -> str:
+        values, template = self._values_of(event), self._template
+        if None in values:
+            present = [value is not None for value in values]
+            values = tuple(compress(values, present))
+            template = _Template(tuple(compress(self._columns, present)))
+        return template.text % tuple(map(call, template.encoders, values))
+
+
+class _Template:
+    """The JSON text of an object, with places for the values: filling it takes half as long as joining pieces."""
+
+    __slots__ = ("encoders", "text")
+
+    def __init__(self, columns: Sequence[tuple[str, Format]]) -> None:
+        keys = (encode_text(name).replace("%", "%%") for name, _ in columns)
+        self.text = f"{{{','.join(f'{key}:%s' for key in keys)}}}"
+        self.encoders = tuple(found.as_json for _, found in columns)

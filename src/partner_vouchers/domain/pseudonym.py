@@ -7,7 +7,8 @@ import re
 from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.promo_events import PromoEvent
 
-_PSEUDONYM = re.compile(r"forgotten:[0-9a-f]{32}")
+_PREFIX = "forgotten:"
+_PSEUDONYM = re.compile(rf"{_PREFIX}[0-9a-f]{{32}}")
 
 
 def new_pseudonym(token: str) -> str:
@@ -16,7 +17,7 @@ def new_pseudonym(token: str) -> str:
     Args:
         token: 32 random hexadecimal digits.
     """
-    return f"forgotten:{token}"
+    return f"{_PREFIX}{token}"
 
 
 def is_pseudonym(user_id: object) -> bool:
@@ -31,4 +32,4 @@ def is_pseudonym(user_id: object) -> bool:
 
 def is_of_forgotten_user(event: Event) -> bool:
     """Return whether an event must not be sent: a promo event, which would create a profile at its receiver."""
-    return isinstance(event, PromoEvent) and is_pseudonym(event.user_id)
+    return isinstance(event, PromoEvent) and event.user_id.startswith(_PREFIX) and is_pseudonym(event.user_id)

@@ -15,8 +15,8 @@ from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import InvalidInput, SinkUnavailable
 from partner_vouchers.ports import OutboxEntry, Rejection
 from partner_vouchers.sinks.common import Sink
-from partner_vouchers.wire.cloud_events import to_cloud_event
-from partner_vouchers.wire.wording import Wording, to_json
+from partner_vouchers.wire.cloud_events import CloudEvents
+from partner_vouchers.wire.wording import Wording
 
 if sys.platform != "win32":
     import fcntl
@@ -67,13 +67,10 @@ class JsonLinesSink(Sink):
         super().__init__(name, events, 1000)
         self._path = require_path(path)
         self._durable = require_instance("durable", durable, bool)
-        self._source = require_name("source", source)
-        self._wording = Wording(names, forms)
+        self._to_json = CloudEvents(Wording(names, forms), require_name("source", source)).to_json
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-        lines = [
-            to_json(to_cloud_event(entry, self._wording, self._source)) for entry in self._takes(entries)
-        ]
+        lines = [*map(self._to_json, self._takes(entries))]
         if lines:
             try:
                 append_lines(self._path, lines, durable=self._durable)
@@ -107,7 +104,7 @@ def append_lines(path: Path, lines: Sequence[str], *, durable: bool) -> None:
         OSError: the file cannot be written.
     """
     # Half a surrogate pair has no UTF-8 form: write it as JSON escapes it.
-    text = "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace")
+    text = "\n".join((*lines, "")).encode(errors="backslashreplace")
     file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _BINARY, 0o600)
     try:
         with _locked(file):

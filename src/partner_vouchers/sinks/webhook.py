@@ -22,7 +22,7 @@ from partner_vouchers.http import HttpClient, check_headers, check_url
 from partner_vouchers.ports import OutboxEntry, Rejection
 from partner_vouchers.sinks.common import Sink, send_in_parts
 from partner_vouchers.sinks.http_responses import require_taken
-from partner_vouchers.wire.cloud_events import to_cloud_event
+from partner_vouchers.wire.cloud_events import CloudEvents
 from partner_vouchers.wire.wording import Wording, to_json
 
 _PREFIX: Final = "whsec_"
@@ -89,9 +89,8 @@ class WebhookSink(Sink):
         check_headers({} if headers is None else headers)
         self._url = url
         self._keys = _keys(secrets)
-        self._source = require_name("source", source)
         self._headers = dict(headers or {})
-        self._wording = Wording(names, forms)
+        self._to_json = CloudEvents(Wording(names, forms), require_name("source", source)).to_json
         self._client = require_instance(
             "client", client if client is not None else HttpClient(connections=self.concurrency), HttpClient
         )
@@ -102,11 +101,11 @@ class WebhookSink(Sink):
         return send_in_parts(self.name, chosen, self._post) if chosen else ()
 
     def _post(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-        envelopes = [to_cloud_event(entry, self._wording, self._source) for entry in entries]
+        envelopes = ",".join(map(self._to_json, entries))
         if self.batch_size == 1:
-            kind, message_id, body = "cloudevents", entries[0].id, to_json(envelopes[0]).encode()
+            kind, message_id, body = "cloudevents", entries[0].id, envelopes.encode()
         else:
-            kind, message_id, body = "cloudevents-batch", _batch_id(entries), to_json(envelopes).encode()
+            kind, message_id, body = "cloudevents-batch", _batch_id(entries), f"[{envelopes}]".encode()
         now = self._clock()
         headers = {
             **self._headers,

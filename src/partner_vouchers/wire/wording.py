@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -65,6 +65,12 @@ class Wording:
         facts = event_to_dict(event)
         del facts["occurred_at"]
         return facts
+
+    def json_writer(self, kind: type[Event]) -> Callable[[Any], str]:
+        """Return a function that returns what `properties_of` does of an event of a class, as compact JSON text."""
+        if issubclass(kind, PromoEvent):
+            return kind.table.json_writer(self.forms.get(kind.event_name))
+        return lambda event: to_json(self.properties_of(event))
 
 
 def _require_known(argument: str, name: str, known: frozenset[str]) -> None:

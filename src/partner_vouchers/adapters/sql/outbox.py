@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 
 from partner_vouchers import ports
 from partner_vouchers.adapters.sql.assignments import assignments_by_code_id
+from partner_vouchers.adapters.sql.columns import to_instant
 from partner_vouchers.adapters.sql.redemptions import event_of_code, redemptions_of
 from partner_vouchers.adapters.sql.revocations import revocations_of
+from partner_vouchers.adapters.sql.rows import campaign_of
 from partner_vouchers.adapters.sql.session import Repository, Row, Session
+from partner_vouchers.domain.assignment import event_of
 from partner_vouchers.domain.events import CodeRevoked, Event
 from partner_vouchers.ports import OutboxEntry
 from partner_vouchers.wire.stored_events import event_from_json, event_id, event_to_json
@@ -46,11 +50,11 @@ class SqlOutbox(Repository, ports.Outbox):
         told = _CodeEvents(self._db, rows)
         return [
             OutboxEntry(
-                event_id(storage_id, number, nonce),
-                position,
-                event_from_json(name, payload) if code_id is None else told.event(code_id, name, payload),
+                event_id(storage_id, row[1], row[2]),
+                row[0],
+                event_from_json(row[4], row[5]) if row[3] is None else told.event(row),
             )
-            for position, number, nonce, code_id, name, payload in rows
+            for row in rows
         ]
 
 
@@ -58,17 +62,27 @@ class _CodeEvents:
     """The events that are told by what is stored about a code: its assignment, and what became of it."""
 
     def __init__(self, db: Session, rows: Sequence[Row]) -> None:
-        self._given = assignments_by_code_id(db, {row[3] for row in rows if row[3] is not None})
         named = {row[3] for row in rows if row[3] is not None and row[4] is not None}
-        later = {each.id: each for code_id, each in self._given.items() if code_id in named}
+        # One code for each version of a list: many events share what their list said.
+        versions = {(row[3] >> 32, row[10]): row[3] for row in rows if row[3] is not None and row[4] is None}
+        given = assignments_by_code_id(db, {*versions.values(), *named})
+        self._snapshots = {version: given[code_id].snapshot for version, code_id in versions.items()}
+        self._given = {code_id: given[code_id] for code_id in named}
+        later = {each.id: each for each in self._given.values()}
         self._redemptions = redemptions_of(db, later) if later else {}
         revoked = CodeRevoked.event_name in {row[4] for row in rows}
         self._revocations = revocations_of(db, later) if revoked else {}
+        self._instants: dict[int, datetime] = {}
 
-    def event(self, code_id: int, name: str | None, payload: str) -> Event:
-        given = self._given[code_id]
+    def event(self, row: Row) -> Event:
+        _, _, _, code_id, name, payload, code, user_id, origin, assigned_at, version = row
         if name is None:
-            return given.event
+            # The codes of a batch were given at one instant.
+            at = self._instants.get(assigned_at) or self._instants.setdefault(
+                assigned_at, to_instant(assigned_at)
+            )
+            return event_of(code, user_id, campaign_of(origin), at, self._snapshots[code_id >> 32, version])
+        given = self._given[code_id]
         if name == CodeRevoked.event_name and given.id in self._revocations:
             return self._revocations[given.id].event
         found = event_of_code(name, payload, self._redemptions.get(given.id, ()))

@@ -8,6 +8,7 @@ from collections.abc import Mapping as AbcMapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from operator import attrgetter
 from types import NoneType
 from typing import Any, Generic, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
@@ -176,6 +177,7 @@ def origin_of(campaign_id: str | None, list_id: str | None) -> str:
     return f"{_LIST}{list_id}" if campaign_id is None else f"{_CAMPAIGN}{campaign_id}"
 
 
+@lru_cache(1024)
 def campaign_of(origin: str) -> str | None:
     """Return the campaign of an origin, or None where a list was asked."""
     return origin[2:] if origin.startswith(_CAMPAIGN) else None

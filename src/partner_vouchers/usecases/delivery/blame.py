@@ -12,7 +12,7 @@ from attrs import define, evolve, frozen
 
 from partner_vouchers.domain.delivery import Deferred, DeliveryState, Pause, RetryPolicy
 from partner_vouchers.usecases.delivery.calls import Answer, one_line
-from partner_vouchers.usecases.delivery.queue import Batch, Queue
+from partner_vouchers.usecases.delivery.queue import Batch, Item, Queue
 
 
 @define
@@ -103,7 +103,7 @@ class Blame:
     def sent(self, batch: Batch) -> None:
         """Take note that a batch is sent: what its events did before is not held against them."""
         self._may_ask_another = self._may_ask_another and not batch.is_new
-        sent = {entry.position for entry in batch.entries}
+        sent = {position for position, _, _ in batch.items}
         self._unproven = [refusal for refusal in self._unproven if refusal.row.position not in sent]
 
     def judge(self, answered: Iterable[tuple[Batch, Answer]], now: datetime) -> None:
@@ -128,40 +128,43 @@ class Blame:
         self._set_pause(now, f"it takes nothing, and refused an event: {reason}", None)
 
     def _read_answer(self, batch: Batch, answer: Answer, now: datetime) -> bool:
-        refused, taken = set[str](), False
-        for place, entry in enumerate(batch.entries):
-            row = batch.rows[entry.position]
+        refused, taken, last = set[str](), list[Item](), 0
+        for place, item in enumerate(batch.items):
+            _, key, entry = item
             rejection = answer.rejections.get(entry.id)
-            if row.key not in refused and rejection is None:
-                self._queue.acknowledge(batch, entry)
-                self.tally.delivered += 1
-                self._last_taken = max(self._last_taken, (batch.number, place))
-                taken = True
+            if key not in refused and rejection is None:
+                taken.append(item)
+                last = place
                 continue
             self.tally.not_taken += 1
-            if row.key in refused or rejection is None:
+            row = batch.row_of(item)
+            if key in refused or rejection is None:
                 # A sink that takes batches in order rejects it for the earlier event, or has taken it too early.
                 self._queue.defer(evolve(row, state=DeliveryState.DEFERRED, retry_at=None))
                 continue
-            refused.add(row.key)
+            refused.add(key)
             blameless = rejection.sender_refused is True
             failures = row.failures + 1 if blameless else 0
             row = self._defer(row, now, failures, one_line(rejection.reason))
             sent = batch.number, place
             self._unproven.append(_Refusal(sent, row, rejection.final, is_blameless=blameless))
-        return taken
+        self._queue.acknowledge(batch, taken)
+        self.tally.delivered += len(taken)
+        if taken:
+            self._last_taken = max(self._last_taken, (batch.number, last))
+        return bool(taken)
 
     def _failed(self, batch: Batch, answer: Answer, now: datetime) -> None:
         """Defer a batch of which nothing is known, and leave the sink alone."""
-        alone = batch.entries[0].position if len(batch.entries) == 1 and not answer.sender_refused else None
+        alone = batch.items[0][0] if len(batch.items) == 1 and not answer.sender_refused else None
         if self.pause.failures and alone != self.pause.suspect:
             # Several failed: the sink is at fault.
             alone = None
         if alone is None:
             self._unproven = [refusal for refusal in self._unproven if not refusal.by_failure]
         reason = answer.failure or ""
-        for entry in batch.entries:
-            row = batch.rows[entry.position]
+        for item in batch.items:
+            row = batch.row_of(item)
             row = self._defer(row, now, row.failures + (not answer.sender_refused), reason)
             self.tally.not_taken += 1
             if alone is not None:

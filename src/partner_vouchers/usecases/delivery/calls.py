@@ -59,8 +59,8 @@ def _read(found: object, entries: Sequence[OutboxEntry]) -> Answer:
         return Answer(
             failure="the sink did not return a list of rejections; return an empty one if it took all events"
         )
-    known = {entry.id for entry in entries}
     rejections = dict[str, Rejection]()
+    known = {entry.id for entry in entries} if found else ()
     for rejection in found:
         if rejection.id not in known:
             return Answer(failure="the sink rejected an event that it was not given")

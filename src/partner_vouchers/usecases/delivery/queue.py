@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 from attrs import evolve, frozen
 
@@ -24,36 +25,49 @@ _CROWDED = 20
 _UNREADABLE_FOR = timedelta(minutes=5)
 
 
+Item = tuple[int, str, OutboxEntry]
+"""An event: its position, its ordering key, and its entry."""
+
+_position = itemgetter(0)
+
+
 @frozen
 class Batch:
     """Events that are sent in one call, by position.
 
     Attributes:
         number: grows with each call of a delivery run.
-        entries: the events.
-        rows: how each of them is deferred, or would be, by position. One that could not be read when it was deferred
-            may have another key since then.
-        deferred: the positions of those that were deferred before.
+        items: the events. One that could not be read when it was deferred has the key that it was deferred with.
+        deferred: how those of them are deferred that were deferred before, by position.
     """
 
     number: int
-    entries: Sequence[OutboxEntry]
-    rows: dict[int, Deferred]
-    deferred: Collection[int] = ()
+    items: Sequence[Item]
+    deferred: Mapping[int, Deferred]
+
+    @property
+    def entries(self) -> list[OutboxEntry]:
+        """Its events as the sink is given them."""
+        return [entry for _, _, entry in self.items]
 
     @property
     def is_new(self) -> bool:
         """Whether it has an event that the sink never refused."""
-        return any(not self.rows[entry.position].reason for entry in self.entries)
+        return any(not self.row_of(item).reason for item in self.items)
 
     @property
     def keys(self) -> set[str]:
         """The ordering keys of its events."""
-        return {self.rows[entry.position].key for entry in self.entries}
+        return {key for _, key, _ in self.items}
+
+    def row_of(self, item: Item) -> Deferred:
+        """Return how one of its events is deferred, or would be."""
+        return self.deferred.get(item[0]) or _new_row(item)
 
 
-Item = tuple[Deferred, OutboxEntry]
-"""An event, and how it is deferred or would be."""
+def _new_row(item: Item) -> Deferred:
+    position, key, entry = item
+    return Deferred(position, entry.id, key)
 
 
 @frozen
@@ -99,7 +113,9 @@ class Queue:
         self._sink = sink.name
         self._in_order = getattr(sink, "takes_batches_in_order", False) is True
         self._batch_size = sink.batch_size
-        self._window = max(_LEAST_WINDOW, sink.batch_size * (sink.concurrency + 1))
+        # A sink that takes one batch after the other, in order, needs nothing beyond the next one.
+        ahead = 0 if self._in_order and sink.concurrency == 1 else 1
+        self._window = max(_LEAST_WINDOW, sink.batch_size * (sink.concurrency + ahead))
         self._target = target
         self._base = progress
         self._reached = progress.position
@@ -133,8 +149,8 @@ class Queue:
             reached = entries[-1].position if entries else self._target
             if len(entries) < limit:
                 reached = max(reached, self._target)
-        items = [(Deferred(entry.position, entry.id, key_of(entry)), entry) for entry in entries]
-        keys = {row.key for row, _ in items}
+        items = [(entry.position, key_of(entry), entry) for entry in entries]
+        keys = {key for _, key, _ in items}
         deferred_keys = tx.deliveries.deferred_keys(self._sink, keys) if keys else set[str]()
         if not self._may_be_due or self._due:
             return Read(items, reached, deferred_keys)
@@ -145,18 +161,16 @@ class Queue:
     def add(self, read: Read) -> None:
         """Add what was read."""
         self._reached = read.reached
-        self._known += [row.position for row, _ in read.items]
-        fresh = [item for item in read.items if not self._base.is_settled(item[0].position)]
-        self._open.update(row.position for row, _ in fresh)
-        for item in fresh:
-            line = None if self._in_order else self._behind.get(item[0].key)
-            if line is not None:
-                line.append(item)
-                self._behind_count += 1
-                continue
-            self._waiting.append(item)
-            if not self._in_order:
-                self._behind[item[0].key] = deque()
+        self._known += map(_position, read.items)
+        fresh = read.items
+        if self._base.ahead:
+            fresh = [item for item in fresh if not self._base.is_settled(item[0])]
+        self._open.update(map(_position, fresh))
+        if self._in_order:
+            self._waiting += fresh
+        else:
+            for item in fresh:
+                self._line_up(item)
         self._deferred_keys.update(read.deferred_keys)
         if read.due is not None:
             self._may_be_due = False
@@ -166,6 +180,16 @@ class Queue:
                 for row, entry in read.due
                 if row.key not in self._busy_keys and row.key not in self._touched
             }
+
+    def _line_up(self, item: Item) -> None:
+        """Let an event wait, behind another one of its key if there is one."""
+        line = self._behind.get(item[1])
+        if line is None:
+            self._waiting.append(item)
+            self._behind[item[1]] = deque()
+        else:
+            line.append(item)
+            self._behind_count += 1
 
     def _wants_entries(self) -> bool:
         return (
@@ -193,7 +217,7 @@ class Queue:
         fresh = [] if alone and suspect is None else self._fresh(now, limit if alone else limit - len(rows))
         if alone and fresh:
             rows = []
-        items = sorted([*fresh, *rows], key=lambda item: item[0].position)
+        items = sorted([*fresh, *((row.position, row.key, entry) for row, entry in rows)], key=_position)
         if not items:
             return None
         self._calls += 1
@@ -201,16 +225,16 @@ class Queue:
         for row in deferred.values():
             del self._due[row.position]
             self._put[row.position] = evolve(row, state=DeliveryState.IN_FLIGHT)
-        all_rows = {row.position: row for row, _ in items}
-        batch = Batch(self._calls, [entry for _, entry in items], all_rows, deferred.keys())
+        batch = Batch(self._calls, items, deferred)
         self._busy_keys |= batch.keys
-        taken = all_rows.keys() - deferred.keys()
-        self._waiting = [item for item in self._waiting if item[0].position not in taken]
-        self._sent = max([self._sent, *taken])
+        del self._waiting[: len(fresh)]
+        self._sent = max([self._sent, *map(_position, fresh)])
         return batch
 
-    def _due_rows(self, now: datetime, limit: int, suspect: int | None, *, new_only: bool) -> list[Item]:
-        found = list[Item]()
+    def _due_rows(
+        self, now: datetime, limit: int, suspect: int | None, *, new_only: bool
+    ) -> list[tuple[Deferred, OutboxEntry]]:
+        found = list[tuple[Deferred, OutboxEntry]]()
         for row, entry in list(self._due.values()):
             if entry is None or isinstance(entry.event, UnreadableEvent):
                 del self._due[row.position]
@@ -223,7 +247,7 @@ class Queue:
         if not spoiling:
             return found[:limit]
         # Those whose calls failed go by themselves, so that they spoil nothing for the others.
-        chosen = list[Item]()
+        chosen = list[tuple[Deferred, OutboxEntry]]()
         for row, entry in spoiling:
             limit_with = min(limit, batch_limit(self._batch_size, row.failures))
             if len(chosen) < limit_with:
@@ -232,18 +256,19 @@ class Queue:
         return chosen
 
     def _fresh(self, now: datetime, limit: int) -> list[Item]:
+        """Return new events that can be sent, which `_waiting` then begins with."""
         chosen, keys, kept = list[Item](), set[str](), list[Item]()
         for place, item in enumerate(self._waiting):
             if len(chosen) == limit:
                 kept += self._waiting[place:]
                 break
-            row, entry = item
-            if row.key in self._deferred_keys or isinstance(entry.event, UnreadableEvent):
-                self._set_aside(row, entry, now)
-                self._set_aside_behind(row.key, now)
-            elif row.key not in self._busy_keys and (self._in_order or row.key not in keys):
+            _, key, entry = item
+            if key in self._deferred_keys or isinstance(entry.event, UnreadableEvent):
+                self._set_aside(_new_row(item), entry, now)
+                self._set_aside_behind(key, now)
+            elif key not in self._busy_keys and (self._in_order or key not in keys):
                 chosen.append(item)
-                keys.add(row.key)
+                keys.add(key)
             else:
                 kept.append(item)
         full = self._behind_count >= _MOST_BEHIND and self._reached < self._target
@@ -257,8 +282,8 @@ class Queue:
     def _set_aside_behind(self, key: str, now: datetime) -> None:
         line = self._behind.pop(key, ())
         self._behind_count -= len(line)
-        for row, entry in line:
-            self._set_aside(row, entry, now)
+        for item in line:
+            self._set_aside(_new_row(item), item[2], now)
 
     def _set_aside(self, row: Deferred, entry: OutboxEntry | None, now: datetime) -> None:
         """Defer an event that is not sent: behind another of its key, or because nothing can be sent."""
@@ -288,33 +313,32 @@ class Queue:
         """Take note that the call of a batch has ended."""
         keys = batch.keys
         self._busy_keys -= keys
-        self._move_up(batch, batch.entries)
+        self._move_up(batch, batch.items)
         # A deferred event behind one that was in flight may have been passed over.
         self._may_be_due |= not keys.isdisjoint(self._deferred_keys)
 
-    def _move_up(self, batch: Batch, ended: Iterable[OutboxEntry]) -> None:
+    def _move_up(self, batch: Batch, ended: Iterable[Item]) -> None:
         """Let the next events of the keys of fresh ones be sent."""
         if not self._behind:
             return
-        for entry in ended:
-            key = batch.rows[entry.position].key
-            line = None if entry.position in batch.deferred else self._behind.get(key)
+        for position, key, _ in ended:
+            line = None if position in batch.deferred else self._behind.get(key)
             if line:
                 self._waiting.append(line.popleft())
                 self._behind_count -= 1
             elif line is not None:
                 del self._behind[key]
 
-    def acknowledge(self, batch: Batch, entry: OutboxEntry) -> None:
-        """Take note that the sink took an event."""
-        self._open.discard(entry.position)
-        key = batch.rows[entry.position].key
-        if entry.position in batch.deferred:
-            self._put.pop(entry.position, None)
-            self._removed.add(entry.position)
-            self._touched.add(key)
-        elif key in self._deferred_keys:
-            self._touched.add(key)
+    def acknowledge(self, batch: Batch, items: Collection[Item]) -> None:
+        """Take note that the sink took events."""
+        self._open.difference_update(map(_position, items))
+        for position, key, _ in items:
+            if position in batch.deferred:
+                self._put.pop(position, None)
+                self._removed.add(position)
+                self._touched.add(key)
+            elif key in self._deferred_keys:
+                self._touched.add(key)
 
     def leave_out(
         self, batch: Batch, cancelled: Collection[int], uncertain: Collection[int], retry_at: datetime
@@ -327,24 +351,24 @@ class Queue:
             uncertain: the positions of events of which that is not known yet; later ones of their keys wait for them.
             retry_at: when the uncertain ones are looked at again.
         """
-        kept, waiting = list[OutboxEntry](), set[str]()
-        for entry in batch.entries:
-            row = batch.rows[entry.position]
-            if entry.position in cancelled:
-                self.acknowledge(batch, entry)
-            elif entry.position in uncertain or row.key in waiting:
-                due = None if row.key in waiting else retry_at
-                self.defer(evolve(row, state=DeliveryState.DEFERRED, retry_at=due))
-                waiting.add(row.key)
+        kept, waiting = list[Item](), set[str]()
+        for item in batch.items:
+            position, key, _ = item
+            if position in cancelled:
+                self.acknowledge(batch, [item])
+            elif position in uncertain or key in waiting:
+                due = None if key in waiting else retry_at
+                self.defer(evolve(batch.row_of(item), state=DeliveryState.DEFERRED, retry_at=due))
+                waiting.add(key)
             else:
-                kept.append(entry)
-        if len(kept) < len(batch.entries):
-            keys = {batch.rows[entry.position].key for entry in kept}
-            left = [entry for entry in batch.entries if batch.rows[entry.position].key not in keys]
-            self._busy_keys.difference_update(batch.rows[entry.position].key for entry in left)
+                kept.append(item)
+        if len(kept) < len(batch.items):
+            keys = {key for _, key, _ in kept}
+            left = [item for item in batch.items if item[1] not in keys]
+            self._busy_keys.difference_update(key for _, key, _ in left)
             self._move_up(batch, left)
             self._may_be_due = True
-        return evolve(batch, entries=kept)
+        return evolve(batch, items=kept)
 
     def defer(self, row: Deferred) -> None:
         """Defer an event that the sink did not take, or make it a dead letter."""

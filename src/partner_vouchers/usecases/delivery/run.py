@@ -162,7 +162,7 @@ class _Run:
         goes_on = ends and not (stops or self._blame.pause.holds(now)) and self._queue.may_go_on()
         if not self._store(batches, release=ends and not goes_on):
             return False
-        batches = [batch for batch in self._to_send if batch.entries]
+        batches = [batch for batch in self._to_send if batch.items]
         if batches or len(self._calls):
             self._lease.keep()
             for batch in batches:
@@ -253,13 +253,13 @@ class _Run:
 
     def _leave_out(self, tx: Transaction) -> None:
         """Leave out of the next calls what was cancelled. This changes the queue; doing it again changes no more."""
-        entries = [entry for batch in self._to_send for entry in batch.entries]
-        positions = [entry.position for entry in entries]
+        events = {position: entry.event for batch in self._to_send for position, _, entry in batch.items}
+        positions = events.keys()
         if tx.settings.get(ERASURES) != self._erasures:
             # A user was forgotten since the events were read.
-            entries = tx.outbox.get_many(positions)
+            events = {entry.position: entry.event for entry in tx.outbox.get_many([*positions])}
         unsent = _unsent_events(tx, positions)
-        cancelled = {entry.position for entry in entries if is_of_forgotten_user(entry.event)}
+        cancelled = {position for position, event in events.items() if is_of_forgotten_user(event)}
         cancelled.update(unsent.cancelled)
         if not (cancelled or unsent.uncertain):
             return

@@ -34,12 +34,18 @@ SELECT count(*) FROM (SELECT 1 FROM pv_outbox LIMIT ?) AS found
 
 -- unordered_columns --
 -- Part: an event that has no position yet.
-0, o.id, o.nonce, o.code_id, o.name, o.payload
+0 AS position, o.id AS number, o.nonce, o.code_id, o.name, o.payload
+
+-- event_tables --
+-- Part: the assignment of an event, if it has one. LATERAL and LIMIT make the database look each one up by its code, and
+-- not read the table.
+LEFT JOIN LATERAL (SELECT * FROM pv_assignments AS g WHERE g.code_id = e.code_id LIMIT 1) AS a ON TRUE
 
 -- oldest_unordered --
-SELECT {unordered_columns} FROM pv_outbox AS o ORDER BY o.xid, o.id LIMIT 1
+SELECT {event_columns}
+FROM (SELECT {unordered_columns} FROM pv_outbox AS o ORDER BY o.xid, o.id LIMIT 1) AS e {event_tables}
 
 -- oldest_held_back --
 -- The oldest committed event that waits for a transaction that still runs.
-SELECT {unordered_columns} FROM pv_outbox AS o
-WHERE NOT {is_final} ORDER BY o.xid, o.id LIMIT 1
+SELECT {event_columns} FROM (
+    SELECT {unordered_columns} FROM pv_outbox AS o WHERE NOT {is_final} ORDER BY o.xid, o.id LIMIT 1) AS e {event_tables}

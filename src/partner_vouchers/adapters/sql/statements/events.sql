@@ -1,14 +1,20 @@
 -- Events in the order in which sinks are sent them, and how far each sink has come.
 
 -- event_columns --
--- Part: an event; `number` and `nonce` make its id. The event of an assignment is known by its code.
-e.position, e.number, e.nonce, e.code_id, e.name, e.payload
+-- Part: an event; `number` and `nonce` make its id. The event of an assignment has no name and is told by the assignment.
+e.position, e.number, e.nonce, e.code_id, e.name, e.payload,
+{code_of_assignment}, a.user_id, a.origin, a.assigned_at, a.list_version
+
+-- event_tables --
+-- Part: the assignment of an event, if it has one.
+LEFT JOIN pv_assignments AS a ON a.code_id = e.code_id
+LEFT JOIN pv_codes AS c ON c.id = a.code_id
 
 -- events_after --
-SELECT {event_columns} FROM pv_events AS e WHERE e.position > ? ORDER BY e.position LIMIT ?
+SELECT {event_columns} FROM pv_events AS e {event_tables} WHERE e.position > ? ORDER BY e.position LIMIT ?
 
 -- events_at --
-SELECT {event_columns} FROM json_each(?) AS p CROSS JOIN pv_events AS e
+SELECT {event_columns} FROM json_each(?) AS p CROSS JOIN pv_events AS e {event_tables}
 WHERE e.position = CAST(p.value AS bigint) ORDER BY p.key
 
 -- count_events --
