@@ -10,9 +10,13 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-@types.coroutine
-def cancelled_at(number: int, call: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+async def cancelled_at(number: int, call: Coroutine[Any, Any, T]) -> T:
     """Await a coroutine, and cancel the task when it waits for the `number`-th time."""
+    return await _cancelled_at(number, call)
+
+
+@types.coroutine
+def _cancelled_at(number: int, call: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
     steps = call.__await__()
     error: BaseException | None = None
     waits = 0
