@@ -78,9 +78,11 @@ _CLAIM_FIRST = f"""
         SELECT DISTINCT ON (code) code, line FROM {STAGED} ORDER BY code, line
     ) AS s
 """
+# The order makes the server use the index. Otherwise it reads all codes for a new scope, where a few have nearly all.
 _SCOPE_IS_EMPTY = """
-    SELECT NOT EXISTS (
-        SELECT 1 FROM pv_active_codes WHERE scope_id = (SELECT id FROM pv_scopes WHERE key = %s))
+    SELECT count(*) = 0 FROM (
+        SELECT 1 FROM pv_active_codes WHERE scope_id = (SELECT id FROM pv_scopes WHERE key = %s) ORDER BY code LIMIT 1
+    ) AS found
 """
 # Entries that are not held, of codes of this file: `line` is the first one with the code.
 _FREED = f"""

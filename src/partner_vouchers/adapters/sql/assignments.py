@@ -76,7 +76,7 @@ class SqlAssignments(Repository):
         return assignments_from_rows(self._db.fetch("assignments_of_user", user_id))
 
     def of_code(self, code: str) -> list[Assignment]:
-        return assignments_from_rows(self._db.fetch("assignments_of_code", code, code))
+        return assignments_from_rows(self._db.fetch("assignments_of_code", code))
 
     def of_list(self, list_id: str, after: str | None, limit: int) -> list[Assignment]:
         number = to_list_number(list_id)

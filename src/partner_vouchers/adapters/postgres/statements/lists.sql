@@ -48,9 +48,18 @@ ORDER BY k.priority, k.id
 a.code
 
 -- assignment_tables --
--- Part: the list of an assignment, and what it said when the code was given out.
-JOIN pv_lists AS l ON l.id = a.code_id >> 32
-JOIN pv_terms AS t ON t.list_id = l.id AND t.version = a.list_version
+-- Part: the list of an assignment, and what it said when the code was given out. Each is found by its key: without
+-- OFFSET the server may read all lists for one assignment, as long as it has no statistics.
+CROSS JOIN LATERAL (SELECT id, partner, tag FROM pv_lists WHERE id = a.code_id >> 32 OFFSET 0) AS l
+CROSS JOIN LATERAL (
+    SELECT name, description, expires_at FROM pv_terms
+    WHERE list_id = a.code_id >> 32 AND version = a.list_version OFFSET 0
+) AS t
+
+-- assignments_of_code --
+-- The assignments of a code in all lists.
+SELECT {assignment_columns} FROM pv_assignments AS a {assignment_tables}
+WHERE a.code COLLATE "C" = ? ORDER BY a.code_id
 
 -- add_assignment --
 -- The row of the outbox refers to the assignment, which says all that its event says.

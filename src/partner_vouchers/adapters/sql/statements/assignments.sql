@@ -51,15 +51,6 @@ WHERE a.code_id = CAST(i.value AS bigint) ORDER BY i.key
 SELECT {assignment_columns} FROM pv_assignments AS a {assignment_tables}
 WHERE a.user_id = ? ORDER BY a.assigned_at, a.ordinal, a.code_id
 
--- assignments_of_code --
--- The assignments of a code in all lists. An entry in the index of codes may have been taken over by a later upload.
-SELECT {assignment_columns}
-FROM (
-    SELECT c.code_id FROM pv_scopes AS s CROSS JOIN pv_active_codes AS c WHERE c.scope_id = s.id AND c.code = ?
-    UNION SELECT code_id FROM pv_superseded_codes WHERE code = ?
-) AS h CROSS JOIN pv_assignments AS a {assignment_tables}
-WHERE a.code_id = h.code_id ORDER BY a.code_id
-
 -- assignments_of_list --
 -- A page of the assignments of a list: its codes have the ids between two bounds.
 SELECT {assignment_columns} FROM pv_assignments AS a {assignment_tables}

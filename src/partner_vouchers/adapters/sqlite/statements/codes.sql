@@ -108,3 +108,12 @@ WHERE a.scope_id = (SELECT id FROM pv_scopes WHERE key = ?) AND a.code = ? AND l
   AND NOT EXISTS (
       SELECT 1 FROM (SELECT last FROM pv_dead_ranges WHERE first <= a.code_id ORDER BY first DESC LIMIT 1)
       WHERE last >= a.code_id)
+
+-- assignments_of_code --
+-- The assignments of a code in all lists. An entry in the index of codes may have been taken over by a later upload.
+SELECT {assignment_columns}
+FROM (
+    SELECT c.code_id FROM pv_scopes AS s CROSS JOIN pv_active_codes AS c WHERE c.scope_id = s.id AND c.code = ?1
+    UNION SELECT code_id FROM pv_superseded_codes WHERE code = ?1
+) AS h CROSS JOIN pv_assignments AS a {assignment_tables}
+WHERE a.code_id = h.code_id ORDER BY a.code_id
