@@ -68,7 +68,7 @@ def _plain(value: object, whole: bool) -> Any:
         case PartnerVouchersError():
             return {"error": value.code, "message": str(value)} | _object(vars(value), whole)
         case Mapping():
-            return {_key(key): _plain(item, whole) for key, item in value.items()}
+            return {str(_plain(key, True)): _plain(item, whole) for key, item in value.items()}
     if attrs.has(type(value)):
         name = {"event": value.event_name} if isinstance(value, Event) else {}
         return name | _object({key: getattr(value, key) for key in attribute_names(type(value))}, whole)  # type: ignore[arg-type]
@@ -96,10 +96,6 @@ def _object(attributes: Mapping[str, object], whole: bool) -> dict[str, Any]:
         else _plain(value, whole)
         for name, value in attributes.items()
     }
-
-
-def _key(key: object) -> str:
-    return str(_plain(key, True))
 
 
 @cache

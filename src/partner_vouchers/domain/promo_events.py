@@ -57,10 +57,6 @@ def _copied(extra: object) -> Mapping[str, object]:
     )
 
 
-def _names_of(extra: Mapping[str, object]) -> str:
-    return repr(sorted(extra))
-
-
 @frozen(kw_only=True)
 class PromoEvent(Event):
     """An event about what a user got or did in a promotion.
@@ -75,7 +71,9 @@ class PromoEvent(Event):
     table: ClassVar[PropertyTable]
 
     user_id: str
-    extra: Mapping[str, object] = field(factory=dict, converter=_copied, hash=False, repr=_names_of)
+    extra: Mapping[str, object] = field(
+        factory=dict, converter=_copied, hash=False, repr=lambda extra: repr(sorted(extra))
+    )
 
     @property
     def ordering_key(self) -> str:

@@ -110,10 +110,6 @@ def total(values: Iterable[object]) -> int | float:
         return _result(total)
 
 
-def _divided(one: Decimal, other: Decimal) -> Decimal:
-    return one / other
-
-
 def _remainder(one: Decimal, other: Decimal) -> Decimal:
     # As of whole numbers, the sign is that of the divisor.
     rest = one % other
@@ -125,7 +121,7 @@ FILTERS: dict[str, Callable[..., object]] = {
     "at_least": lambda value, least: _result(max(number(value), number(least))),
     "at_most": lambda value, most: _result(min(number(value), number(most))),
     "ceil": lambda value: int(Decimal(number(value)).to_integral_value(ROUND_CEILING)),
-    "divided_by": _two(_divided, int.__floordiv__),
+    "divided_by": _two(Decimal.__truediv__, int.__floordiv__),
     "floor": lambda value: int(Decimal(number(value)).to_integral_value(ROUND_FLOOR)),
     "minus": _two(Decimal.__sub__, int.__sub__),
     "modulo": _two(_remainder, int.__mod__),

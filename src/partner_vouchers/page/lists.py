@@ -171,7 +171,7 @@ def act(visit: Visit) -> Response:
             list_id, actor=visit.actor
         )
     except ActionNotAllowed as error:
-        if _has_happened(error, action):
+        if (error.status, action) in {("Paused", "pause"), ("Active", "activate"), ("Archived", "archive")}:
             # A double click, or two people with the same wish.
             return visit.redirect("list", action, list_id=list_id)
         raise
@@ -189,10 +189,6 @@ def confirm(visit: Visit) -> Response:
         action=visit.request.path_params["action"],
         links=visit.vouchers.campaigns.of_list(found.id),
     )
-
-
-def _has_happened(error: ActionNotAllowed, action: str) -> bool:
-    return (error.status, action) in {("Paused", "pause"), ("Active", "activate"), ("Archived", "archive")}
 
 
 def _form(visit: Visit, values: Mapping[str, str], faults: Mapping[str, str], status_code: int) -> Response:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from partner_vouchers.domain.codes import mask
-from partner_vouchers.domain.lifecycle import STATUS_TABLE, Status
+from partner_vouchers.domain.lifecycle import STATUS_TABLE
 from partner_vouchers.page.security import TOKEN_FIELD, form_token, keep_token
 
 NOTES = {
@@ -62,8 +62,8 @@ class Renderer:
             number=_number,
             instant=self._instant,
             masked=mask,
-            colour=_colour,
-            percent=_percent,
+            colour=_COLOURS.__getitem__,
+            percent=lambda part, whole: round(100 * part / whole) if whole else 0,
             size=_size,
             duration=_duration,
         )
@@ -104,10 +104,6 @@ def _number(value: float | date | None) -> str:
     return "–" if value is None else f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
-def _percent(part: int, whole: int) -> int:
-    return round(100 * part / whole) if whole else 0
-
-
 def _size(value: int | None) -> str:
     if value is None:
         return "–"
@@ -121,7 +117,3 @@ def _duration(value: timedelta) -> str:
     if minutes < 60:
         return f"{minutes} min" if minutes else "under 1 min"
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} days"
-
-
-def _colour(status: Status) -> str:
-    return _COLOURS[status]

@@ -163,15 +163,12 @@ class CodesGroup(CodeReservations, TakingBack):
             return_run_out(self._wiring, found.id, self._wiring.now())
         audit_download(self._wiring, list_id, "remaining codes" if remaining else "distributed codes", actor)
         if remaining:
-            codes = (left.code for left in self._stream_remaining(list_id))
-            return as_binary_stream(remaining_codes(codes, raw=raw))
+            left = self._stream(lambda tx, after: tx.codes.remaining(list_id, after, _PAGE))
+            return as_binary_stream(remaining_codes((each.code for each in left), raw=raw))
         return as_binary_stream(distributed_codes(self._stream_assignments(list_id), raw=raw))
 
     def _stream_assignments(self, list_id: str) -> Iterator[Assignment]:
         return self._stream(lambda tx, after: tx.assignments.of_list(list_id, after, _PAGE))
-
-    def _stream_remaining(self, list_id: str) -> Iterator[TakenCode]:
-        return self._stream(lambda tx, after: tx.codes.remaining(list_id, after, _PAGE))
 
     def _stream(self, read: Callable[[Transaction, str | None], Sequence[Row]]) -> Iterator[Row]:
         """Yield rows, a page in each transaction: `read` returns those after the one with an id."""

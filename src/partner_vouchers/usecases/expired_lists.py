@@ -34,13 +34,9 @@ def _announce_expiring(wiring: Wiring) -> int:
     announced = 0
     while True:
         now = wiring.now()
-        if not wiring.read(_expiring, now):
+        if not wiring.read(lambda tx, now: tx.lists.expiring(now, 1), now):
             return announced
         announced += wiring.write(_announce_soon, now)
-
-
-def _expiring(tx: Transaction, now: datetime) -> list[VoucherList]:
-    return tx.lists.expiring(now, 1)
 
 
 def _announce_soon(tx: Transaction, now: datetime) -> int:
@@ -53,7 +49,7 @@ def _announce_soon(tx: Transaction, now: datetime) -> int:
 def _announce(tx: Transaction, now: datetime) -> int:
     found = _expired(tx, now, _AT_ONCE)
     if found:
-        tx.outbox.append([_event(each) for each in found])
+        tx.outbox.append([ListExpired(occurred_at=each.expires_at, **_about(each)) for each in found])
         last = found[-1]
         tx.settings.put(_ANNOUNCED, json.dumps([last.expires_at.isoformat(), last.id]))
     tx.commit()
@@ -68,10 +64,6 @@ def _expired(tx: Transaction, now: datetime, limit: int) -> list[VoucherList]:
         after = datetime.fromisoformat(instant), list_id
     query = ListQuery(None, criteria_for(Status.EXPIRED, now), None, ListOrder.EXPIRES, False, after, limit)
     return tx.lists.find(query)
-
-
-def _event(expired: VoucherList) -> ListExpired:
-    return ListExpired(occurred_at=expired.expires_at, **_about(expired))
 
 
 def _soon_event(expiring: VoucherList) -> ListExpiringSoon:

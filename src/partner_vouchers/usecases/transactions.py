@@ -82,7 +82,7 @@ def check_policy(wiring: Wiring, *, write: bool = True) -> None:
     given, check = wiring.duplicates.name, wiring.policy_check
     joined = wiring.in_host_transaction
     # A host's transaction that will write must not begin by reading: it could not wait for the lock any more.
-    stored = _repeat(wiring, _read_policy, (), write=write and joined)
+    stored = _repeat(wiring, lambda tx: tx.settings.get(_POLICY_SETTING), (), write=write and joined)
     if stored is None and write:
         stored = _repeat(wiring, _remember_policy, (given,), write=True)
         check.in_doubt = joined
@@ -110,7 +110,7 @@ def _repeat(
                     return work(tx, *arguments)
             except BaseException:
                 # A signal handler may raise between any two instructions, also where the context is entered or left.
-                getattr(context, "abandon", _nothing)()
+                getattr(context, "abandon", lambda: None)()
                 raise
         except (TransactionConflict, ConnectionLost) as error:
             error.attempts = attempts
@@ -119,14 +119,6 @@ def _repeat(
             _LOG.info("attempt %d in a new transaction: %s", attempts + 1, error)
         wiring.pause(PAUSES[attempts - 1])
         attempts += 1
-
-
-def _nothing() -> None:
-    """Do nothing: a storage may have no `abandon`."""
-
-
-def _read_policy(tx: Transaction) -> str | None:
-    return tx.settings.get(_POLICY_SETTING)
 
 
 def _remember_policy(tx: Transaction, given: str) -> str:

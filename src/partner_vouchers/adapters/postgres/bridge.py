@@ -13,19 +13,16 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from partner_vouchers.errors import HostTransactionError
+from partner_vouchers.adapters.sql.bridge import Bridge
 from partner_vouchers.ports import AsyncHostConnection
 
 T = TypeVar("T")
 
 
-class BridgedConnection(psycopg.Connection[Any]):
+class BridgedConnection(Bridge, psycopg.Connection[Any]):
     """A connection of a host's `AsyncSession` or `AsyncConnection`, within its `run_sync()`."""
 
     __slots__ = ("_driver", "_wait_for")
-
-    # In the dictionary that all users of the host's connection share.
-    partner_vouchers_task: asyncio.Task[Any] | None = None
 
     def __init__(self, host: AsyncHostConnection) -> None:
         self.__dict__ = host.driver.__dict__
@@ -44,24 +41,6 @@ class BridgedConnection(psycopg.Connection[Any]):
         """Wait for an answer of the server, while the event loop goes on."""
         return self._wait_for(self._driver.wait(gen, *arguments, **options))
 
-    def enter(self) -> None:
-        """Note that a call of this task uses the connection.
-
-        Raises:
-            HostTransactionError: a call of another task does.
-        """
-        task = asyncio.current_task()
-        if self.partner_vouchers_task not in (None, task):
-            raise HostTransactionError(
-                reason="another task is in a call on this connection; give each task its own session"
-            )
-        self.partner_vouchers_task = task
-
-    def leave(self) -> None:
-        """Note that the call has ended."""
-        if self.partner_vouchers_task is asyncio.current_task():
-            self.partner_vouchers_task = None
-
     def sleep(self, seconds: float) -> None:
         """Wait, while the event loop goes on."""
         self._wait_for(asyncio.sleep(seconds))
@@ -72,22 +51,8 @@ class BridgedConnection(psycopg.Connection[Any]):
         return result
 
     def finish(self, work: Any) -> Any:
-        """Wait for something to its end, also if the task is cancelled meanwhile.
-
-        Raises:
-            asyncio.CancelledError: it was.
-        """
-        running = asyncio.ensure_future(self._driver.wait(work))
-        cancelled: asyncio.CancelledError | None = None
-        while not running.done():
-            try:
-                self._wait_for(asyncio.wait([running]))
-            except asyncio.CancelledError as error:
-                cancelled = error
-        answers = running.result()
-        if cancelled is not None:
-            raise cancelled
-        return answers
+        """Wait for answers of the server to their end, also if the task is cancelled meanwhile."""
+        return self.wait_to_the_end(self._driver.wait(work))
 
 
 class _AwaitedLock:

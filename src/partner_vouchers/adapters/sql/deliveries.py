@@ -22,7 +22,8 @@ class SqlDeliveries(Repository):
             return None
         position, ahead, sent, failures, until, suspect, cancelled = row
         ranges = tuple((start, end) for start, end in json.loads(ahead))
-        return SinkProgress(position, ranges, sent, Pause(failures, _instant(until), suspect), cancelled)
+        pause = Pause(failures, None if until is None else to_instant(until), suspect)
+        return SinkProgress(position, ranges, sent, pause, cancelled)
 
     def save_progress(self, sink: str, progress: SinkProgress) -> None:
         pause = progress.pause
@@ -33,7 +34,7 @@ class SqlDeliveries(Repository):
             json.dumps(progress.ahead, separators=(",", ":")),
             progress.sent,
             pause.failures,
-            _number(pause.until),
+            None if pause.until is None else from_instant(pause.until),
             pause.suspect,
             progress.cancelled,
         )
@@ -84,11 +85,3 @@ class SqlDeliveries(Repository):
 
 def _deferred(rows: Iterable[Row]) -> list[Deferred]:
     return [DEFERRED.entity(row) for row in rows]
-
-
-def _instant(microseconds: int | None) -> datetime | None:
-    return None if microseconds is None else to_instant(microseconds)
-
-
-def _number(instant: datetime | None) -> int | None:
-    return None if instant is None else from_instant(instant)

@@ -58,10 +58,6 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _enum(kind: type[Enum]) -> Column:
-    return Column(attrgetter("value"), kind)
-
-
 def _counts_by(kind: type[Enum]) -> Column:
     return Column(
         lambda counts: json.dumps({each.value: count for each, count in counts.items()}),
@@ -87,7 +83,7 @@ def _column(hint: Any) -> Column:
     """Return how values of a type are stored."""
     kind = next((each for each in get_args(hint) if each is not NoneType), hint)
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return _counts_by(kind) if get_origin(hint) is AbcMapping else _enum(kind)
+        return _counts_by(kind) if get_origin(hint) is AbcMapping else Column(attrgetter("value"), kind)
     return _OF_TYPE.get(kind, _PLAIN)
 
 

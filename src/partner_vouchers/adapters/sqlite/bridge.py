@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from partner_vouchers.errors import HostTransactionError
+from partner_vouchers.adapters.sql.bridge import Bridge
 from partner_vouchers.ports import AsyncHostConnection
 
-_TASK = "_partner_vouchers_task"
 
-
-class BridgedConnection:
+class BridgedConnection(Bridge):
     """A connection of a host's `AsyncSession` or `AsyncConnection`, within its `run_sync()`.
 
     Each statement is one trip to the thread of aiosqlite, which brings all rows back.
@@ -60,24 +57,6 @@ class BridgedConnection:
         """Execute statements without parameters in one trip, also if the task is cancelled meanwhile."""
         self._run(lambda cursor: [cursor.execute(statement) for statement in statements])
 
-    def enter(self) -> None:
-        """Note that a call of this task uses the connection.
-
-        Raises:
-            HostTransactionError: a call of another task does.
-        """
-        task = asyncio.current_task()
-        if getattr(self._driver, _TASK, None) not in (None, task):
-            raise HostTransactionError(
-                reason="another task is in a call on this connection; give each task its own session"
-            )
-        setattr(self._driver, _TASK, task)
-
-    def leave(self) -> None:
-        """Note that the call has ended."""
-        if getattr(self._driver, _TASK, None) is asyncio.current_task():
-            setattr(self._driver, _TASK, None)
-
     def _run(self, work: Callable[[sqlite3.Cursor], object]) -> Answer:
         def in_thread_of_the_connection() -> Answer:
             cursor = sqlite3.Cursor(self._driver._conn)
@@ -85,17 +64,7 @@ class BridgedConnection:
             work(cursor)
             return Answer(cursor.fetchall(), cursor.rowcount)
 
-        # A statement cannot be taken back once it was sent, so a cancelled task waits for its end.
-        running = asyncio.ensure_future(self._driver._execute(in_thread_of_the_connection))
-        cancelled: asyncio.CancelledError | None = None
-        while not running.done():
-            try:
-                self._wait_for(asyncio.wait([running]))
-            except asyncio.CancelledError as error:
-                cancelled = error
-        answer: Answer = running.result()
-        if cancelled is not None:
-            raise cancelled
+        answer: Answer = self.wait_to_the_end(self._driver._execute(in_thread_of_the_connection))
         return answer
 
 
