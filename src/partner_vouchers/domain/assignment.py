@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from attrs import field, frozen
 
-from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy, require_campaign_id
+from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
 from partner_vouchers.domain.codes import mask
 from partner_vouchers.domain.events import StockEvent, StockExhausted, StockLow
 from partner_vouchers.domain.lifecycle import Status
@@ -225,19 +225,10 @@ def new_request(campaign_id: object, list_id: object, idempotency_key: object) -
     if (campaign_id is None) == (list_id is None):
         raise InvalidInput(field="campaign_id", reason="pass either campaign_id or list_id")
     return Request(
-        None if campaign_id is None else require_campaign_id(campaign_id),
+        None if campaign_id is None else require_own_id("campaign_id", campaign_id),
         None if list_id is None else require_own_id("list_id", list_id),
         None if idempotency_key is None else _require_key(idempotency_key),
     )
-
-
-def require_user_id(value: object) -> str:
-    """Return a user's id.
-
-    Raises:
-        InvalidInput: it is not a string of 1 to 255 characters on one line.
-    """
-    return require_own_id("user_id", value)
 
 
 def _require_key(value: object) -> str:

@@ -45,15 +45,6 @@ class CampaignLink:
     linked_at: datetime
 
 
-def require_campaign_id(value: object) -> str:
-    """Return a campaign's id.
-
-    Raises:
-        InvalidInput: it is not a string of 1 to 255 characters on one line.
-    """
-    return require_own_id("campaign_id", value)
-
-
 def new_link(
     *,
     list_id: str,
@@ -70,7 +61,7 @@ def new_link(
     """
     return CampaignLink(
         list_id=list_id,
-        campaign_id=require_campaign_id(campaign_id),
+        campaign_id=require_own_id("campaign_id", campaign_id),
         repeat=require_instance("repeat", repeat, RepeatPolicy, "RepeatPolicy.SAME_CODE"),
         priority=require_whole(
             "priority", priority, -(2**31), 2**31 - 1, "must be a whole number of 32 bits"

@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 from partner_vouchers.domain.codes import mask
 from partner_vouchers.domain.events import Event, FieldChange, UploadCompleted, UploadFailed, UploadWithdrawn
 from partner_vouchers.domain.stock import CAPACITY
-from partner_vouchers.domain.text import MAX_NAME, has_control_character, require_name, require_text
+from partner_vouchers.domain.text import MAX_NAME, has_control_character, require_text
 from partner_vouchers.errors import InvalidInput
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
@@ -309,15 +309,6 @@ def parse_upload_status(value: object) -> UploadStatus:
     except ValueError:
         names = ", ".join(repr(status.value) for status in UploadStatus)
         raise InvalidInput(field="status", reason=f"must be one of {names}") from None
-
-
-def require_uploader(value: object) -> str:
-    """Return who uploads: an email address or any other id.
-
-    Raises:
-        InvalidInput: it is empty, longer than 255 characters, or has a control character.
-    """
-    return require_name("uploaded_by", value)
 
 
 def require_filename(value: object) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime, timedelta, tzinfo
 from enum import Enum
-from functools import cached_property
-from typing import Final
+from functools import cached_property, partial
+from typing import Final, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -32,6 +33,8 @@ from partner_vouchers.errors import (
     ListLinked,
     StaleVersion,
 )
+
+T = TypeVar("T")
 
 
 class Unchanged(Enum):
@@ -204,17 +207,11 @@ class VoucherList:
             raise InvalidInput(field="zone", reason="belongs to a bare date; pass the date as expires_at")
         changed = evolve(
             self,
-            name=self.name if _is_same(name, self.name) else require_name("name", name),
-            description=self.description
-            if _is_same(description, self.description)
-            else require_text("description", description),
+            name=_edited(name, self.name, partial(require_name, "name")),
+            description=_edited(description, self.description, partial(require_text, "description")),
             expires_at=self._edited_expiry(expires_at, zone, now),
-            low_stock_at=self.low_stock_at
-            if _is_same(low_stock_at, self.low_stock_at)
-            else new_low_stock(low_stock_at),
-            expiring_soon=self.expiring_soon
-            if _is_same(expiring_soon, self.expiring_soon)
-            else new_expiring_soon(expiring_soon),
+            low_stock_at=_edited(low_stock_at, self.low_stock_at, new_low_stock),
+            expiring_soon=_edited(expiring_soon, self.expiring_soon, new_expiring_soon),
         )
         changes = _differences(self, changed)
         if not changes:
@@ -359,9 +356,10 @@ def new_expiring_soon(value: object) -> timedelta | None:
     )
 
 
-def _is_same(value: object, present: object) -> bool:
+def _edited(value: object, present: T, check: Callable[[object], T]) -> T:
     # To Python, True equals 1.
-    return value is UNCHANGED or (type(value) is type(present) and value == present)
+    is_same = value is UNCHANGED or (type(value) is type(present) and value == present)
+    return present if is_same else check(value)
 
 
 _RECORDED = ("partner", "tag", "name", "description", "expires_at", "state", "low_stock_at", "expiring_soon")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from partner_vouchers.domain.arguments import require_days
-from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy, new_link, require_campaign_id
+from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy, new_link
 from partner_vouchers.domain.events import (
     CampaignLinked,
     CampaignUnlinked,
@@ -95,7 +95,7 @@ class CampaignsGroup(Group):
             InvalidInput: `campaign_id` or `actor` breaks its rule.
         """
         actor = require_actor(actor)
-        campaign_id = require_campaign_id(campaign_id)
+        campaign_id = require_own_id("campaign_id", campaign_id)
         now = self._wiring.now()
 
         def remove(tx: Transaction) -> None:
@@ -125,7 +125,7 @@ class CampaignsGroup(Group):
         Raises:
             InvalidInput: `campaign_id` is not an id.
         """
-        campaign_id = require_campaign_id(campaign_id)
+        campaign_id = require_own_id("campaign_id", campaign_id)
         return [link for link, _ in self._wiring.read(lambda tx: tx.campaigns.of_campaign(campaign_id))]
 
     def all(self, *, after: str | None = None, limit: int = 50) -> Page[str]:
@@ -173,7 +173,7 @@ class CampaignsGroup(Group):
             >>> len(vouchers.campaigns.set_limits("CMP123456", limits))
             2
         """
-        campaign_id, actor = require_campaign_id(campaign_id), require_actor(actor)
+        campaign_id, actor = require_own_id("campaign_id", campaign_id), require_actor(actor)
         wanted = new_limits(limits)
         now = self._wiring.now()
 
@@ -201,7 +201,7 @@ class CampaignsGroup(Group):
             InvalidInput: an argument is not an id.
             Unsupported: the storage keeps no limits.
         """
-        campaign_id = require_campaign_id(campaign_id)
+        campaign_id = require_own_id("campaign_id", campaign_id)
         user = None if user_id is None else require_own_id("user_id", user_id)
         now = self._wiring.now()
 
@@ -228,7 +228,7 @@ class CampaignsGroup(Group):
             InvalidInput: an argument breaks its rule.
             Unsupported: the storage keeps no refusals.
         """
-        campaign_id = require_campaign_id(campaign_id)
+        campaign_id = require_own_id("campaign_id", campaign_id)
         first, last = require_days(since, until)
         self._wiring.store_refusals()
         return self._wiring.read(lambda tx: tx.refusals.of_campaign(campaign_id, first, last))

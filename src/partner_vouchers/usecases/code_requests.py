@@ -15,7 +15,6 @@ from partner_vouchers.domain.assignment import (
     Reward,
     Unserved,
     new_request,
-    require_user_id,
 )
 from partner_vouchers.domain.refusals import Refusal
 from partner_vouchers.domain.reservation import Preview
@@ -80,7 +79,7 @@ class CodeRequests(Group):
             >>> vouchers.codes.assign(campaign_id="CMP123456", user_id="user-42").replayed
             True
         """
-        user_id = require_user_id(user_id)
+        user_id = require_own_id("user_id", user_id)
         request, fingerprint = keyed_request(campaign_id, list_id, idempotency_key, "one", user_id)
         return self._request(request, self._assign, fingerprint, user_id, require_context(context))
 
@@ -160,7 +159,7 @@ class CodeRequests(Group):
             >>> vouchers.codes.preview(campaign_id="CMP123456", user_id="user-42").list_id == winter.id
             True
         """
-        user_id = require_user_id(user_id)
+        user_id = require_own_id("user_id", user_id)
         request, fingerprint = keyed_request(campaign_id, list_id, idempotency_key, "one", user_id)
         known, now = require_context(context), self._wiring.now()
 

@@ -9,9 +9,9 @@ from typing import BinaryIO, TypeVar
 from partner_vouchers.csvfile.export import distributed_codes, remaining_codes
 from partner_vouchers.csvfile.streams import as_binary_stream
 from partner_vouchers.domain.arguments import require_bool
-from partner_vouchers.domain.assignment import Assignment, new_request, require_user_id
+from partner_vouchers.domain.assignment import Assignment, new_request
 from partner_vouchers.domain.events import CodeRevealed, FieldChange
-from partner_vouchers.domain.text import MAX_TEXT, could_be_id, require_id, require_name
+from partner_vouchers.domain.text import MAX_TEXT, could_be_id, require_id, require_name, require_own_id
 from partner_vouchers.errors import InvalidInput, UnknownAssignment
 from partner_vouchers.ports import TakenCode, Transaction
 from partner_vouchers.usecases.limiting import return_run_out
@@ -39,7 +39,7 @@ class CodesGroup(CodeReservations, TakingBack):
         Raises:
             InvalidInput: an argument breaks its rule.
         """
-        user_id = require_user_id(user_id)
+        user_id = require_own_id("user_id", user_id)
         expired, revoked = require_bool("expired", expired), require_bool("revoked", revoked)
         now = self._wiring.now()
 

@@ -22,7 +22,7 @@ from partner_vouchers.domain.arguments import require_callable, require_zone
 from partner_vouchers.domain.reconciliation import FIRST_USE, ReconciliationReport, RowKind, changes_nothing
 from partner_vouchers.domain.redemption import Entry, EntryState
 from partner_vouchers.domain.text import require_name
-from partner_vouchers.domain.uploads import MAX_ROWS, FileFault, require_uploader, size_limit, too_large
+from partner_vouchers.domain.uploads import MAX_ROWS, FileFault, size_limit, too_large
 from partner_vouchers.errors import (
     HostTransactionError,
     InvalidInput,
@@ -104,7 +104,7 @@ class Reconciliation:
             wiring,
             None if partner is None else require_name("partner", partner),
             None if list_id is None else wiring.read(require_list, list_id).id,
-            require_uploader(uploaded_by),
+            require_name("uploaded_by", uploaded_by),
             require_zone(zone),
             require_encoding(encoding),
             None if progress is None else require_callable("progress", progress),

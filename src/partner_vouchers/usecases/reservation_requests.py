@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from attrs import evolve
 
-from partner_vouchers.domain.assignment import Request, Reward, require_user_id
+from partner_vouchers.domain.assignment import Request, Reward
 from partner_vouchers.domain.reservation import Reservation, ReservationState, new_ttl
-from partner_vouchers.domain.text import require_id
+from partner_vouchers.domain.text import require_id, require_own_id
 from partner_vouchers.errors import InvalidInput, NoCodeAvailable
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.assigning import Assigner, UserContext
@@ -68,7 +68,7 @@ class CodeReservations(CodeRequests):
             >>> vouchers.codes.confirm(reservation.id).code
             'PM500AA'
         """
-        user_id, ttl = require_user_id(user_id), new_ttl(ttl)
+        user_id, ttl = require_own_id("user_id", user_id), new_ttl(ttl)
         request, fingerprint = keyed_request(
             campaign_id, list_id, idempotency_key, "reserve", user_id, ttl // timedelta(microseconds=1)
         )
@@ -124,7 +124,7 @@ class CodeReservations(CodeRequests):
             raise InvalidInput(field="user_id", reason="pass either user_id or list_id")
         now = self._wiring.now()
         if user_id is not None:
-            user = require_user_id(user_id)
+            user = require_own_id("user_id", user_id)
             found = self._wiring.read(lambda tx: tx.reservations.of_user(user))
         else:
             found = list(self._stream_reservations(require_id("list_id", list_id)))

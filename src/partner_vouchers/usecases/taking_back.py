@@ -5,10 +5,9 @@ from __future__ import annotations
 from uuid import uuid4
 
 from partner_vouchers.domain.arguments import require_bool
-from partner_vouchers.domain.assignment import require_user_id
 from partner_vouchers.domain.erasure import ErasureReport
 from partner_vouchers.domain.revocation import Revocation
-from partner_vouchers.domain.text import require_id, require_name
+from partner_vouchers.domain.text import require_id, require_name, require_own_id
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.forgetting import forget
 from partner_vouchers.usecases.revoking import revoke
@@ -92,7 +91,7 @@ class TakingBack(Group):
             >>> report.assignments > 0, vouchers.codes.of_user("user-42")
             (True, [])
         """
-        user_id = require_user_id(user_id)
+        user_id = require_own_id("user_id", user_id)
         now, token = self._wiring.now(), uuid4().hex
 
         def work(tx: Transaction) -> ErasureReport:

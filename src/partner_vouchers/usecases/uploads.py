@@ -21,7 +21,7 @@ from partner_vouchers.csvfile.streams import (
 from partner_vouchers.domain.arguments import require_bool, require_callable
 from partner_vouchers.domain.duplicates import DuplicateExplanation, Holder, counts_for_duplicates, refusal
 from partner_vouchers.domain.lifecycle import Action
-from partner_vouchers.domain.text import could_be_id, require_id, require_text
+from partner_vouchers.domain.text import could_be_id, require_id, require_name, require_text
 from partner_vouchers.domain.uploads import (
     FileFault,
     RowFault,
@@ -33,7 +33,6 @@ from partner_vouchers.domain.uploads import (
     no_room,
     parse_upload_status,
     require_header,
-    require_uploader,
     size_limit,
     too_large,
 )
@@ -123,7 +122,7 @@ class UploadsGroup:
             ('Completed', 2, 4, 2)
         """
         self._require_own_transactions()
-        uploaded_by = require_uploader(uploaded_by)
+        uploaded_by = require_name("uploaded_by", uploaded_by)
         filename = source_filename(source, filename)
         encoding = require_encoding(encoding)
         header = require_header(header)
