@@ -137,7 +137,7 @@ class StorageHooks(Contract):
             place: an empty directory that no other storage gets. A storage that keeps its data elsewhere can make
                 a name of its own from it, such as that of a database schema.
         """
-        missing(self, "new_storage", "def new_storage(self, place): return MyStorage(place / 'data')")
+        missing(self, "new_storage", "place", "MyStorage(place / 'data')")
 
     def close(self, storage: Storage) -> None:
         """Let go of a storage, which may have been closed already. By default its `close()` is called, if any."""
@@ -152,7 +152,7 @@ class StorageHooks(Contract):
             storage: the storage to end; it is not used any more.
             place: where `new_storage` made it.
         """
-        missing(self, "reopen", "def reopen(self, storage, place): return unsupported('why not')")
+        missing(self, "reopen", "storage, place")
 
     def second_connection(self, storage: Storage, place: Path) -> Storage | UnsupportedHook:
         """Return another storage on the same data, used together with the first one, as by another process.
@@ -161,11 +161,7 @@ class StorageHooks(Contract):
             storage: the first one; it stays in use.
             place: where `new_storage` made it.
         """
-        missing(
-            self,
-            "second_connection",
-            "def second_connection(self, storage, place): return unsupported('why not')",
-        )
+        missing(self, "second_connection", "storage, place")
 
     def second_process(self, storage: Storage, place: Path) -> Callable[[], Storage] | UnsupportedHook:
         """Return what opens the same data in another process.
@@ -177,9 +173,7 @@ class StorageHooks(Contract):
             storage: the storage of this process; it stays in use.
             place: where `new_storage` made it.
         """
-        missing(
-            self, "second_process", "def second_process(self, storage, place): return unsupported('why not')"
-        )
+        missing(self, "second_process", "storage, place")
 
     def host_connection(
         self, storage: Storage, place: Path
@@ -192,11 +186,7 @@ class StorageHooks(Contract):
             storage: the storage whose `join` is tested.
             place: where `new_storage` made it.
         """
-        missing(
-            self,
-            "host_connection",
-            "def host_connection(self, storage, place): return unsupported('why not')",
-        )
+        missing(self, "host_connection", "storage, place")
 
     # --- what the tests use ---
 
@@ -287,8 +277,9 @@ def must_refuse(error: type[E], storage: Storage, work: Callable[[Transaction], 
     return found.value
 
 
-def missing(contract: object, hook: str, example: str) -> NoReturn:
+def missing(contract: object, hook: str, arguments: str, answer: str = "unsupported('why not')") -> NoReturn:
     """Fail the test that needs a hook which is neither implemented nor declared."""
+    example = f"def {hook}(self, {arguments}): return {answer}"
     pytest.fail(
         f"{type(contract).__name__} does not implement the hook {hook!r}; write: {example}", pytrace=False
     )

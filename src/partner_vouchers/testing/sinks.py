@@ -60,7 +60,7 @@ class EventSinkContract(Contract):
         Args:
             place: an empty directory.
         """
-        missing(self, "new_sink", "def new_sink(self, place): return MySink(...)")
+        missing(self, "new_sink", "place", "MySink(...)")
 
     def received(self, sink: EventSink, place: Path) -> Sequence[str] | UnsupportedHook:
         """Return what the receiver of a sink got: for each event, in order, a string that contains the id of its user.
@@ -69,7 +69,7 @@ class EventSinkContract(Contract):
             sink: the sink, as `new_sink` made it.
             place: where it was made.
         """
-        missing(self, "received", "def received(self, sink, place): return unsupported('why not')")
+        missing(self, "received", "sink, place")
 
     def unavailable_sink(self, place: Path) -> EventSink | UnsupportedHook:
         """Return a sink whose receiver cannot be reached.
@@ -77,7 +77,7 @@ class EventSinkContract(Contract):
         Args:
             place: an empty directory.
         """
-        missing(self, "unavailable_sink", "def unavailable_sink(self, place): return unsupported('why not')")
+        missing(self, "unavailable_sink", "place")
 
     def rejecting_sink(self, place: Path) -> EventSink | UnsupportedHook:
         """Return a sink whose receiver refuses the events of the user `sinks.UNWANTED`, and takes all others.
@@ -85,7 +85,7 @@ class EventSinkContract(Contract):
         Args:
             place: an empty directory.
         """
-        missing(self, "rejecting_sink", "def rejecting_sink(self, place): return unsupported('why not')")
+        missing(self, "rejecting_sink", "place")
 
     def credentials(self) -> Sequence[str]:
         """Return the passwords and keys with which the sinks of these hooks are made; none by default."""
