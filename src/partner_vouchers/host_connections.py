@@ -130,25 +130,20 @@ class _Followed:
         return joined
 
     def begin(self, *, write: bool = True) -> AbstractContextManager[Transaction]:
-        """See `ports.Storage`."""
         return self._joined().begin(write=write)
 
     def join(self, connection: object) -> Storage:
-        """See `ports.Storage`."""
         return self._joined().join(connection)
 
     def import_codes(
         self, upload: Upload, scope: str, counts: Callable[[State], bool]
     ) -> AbstractContextManager[CodeImport]:
-        """See `ports.Storage`."""
         return self._joined().import_codes(upload, scope, counts)
 
     def reclaim(self, seconds: float | None = None) -> None:
-        """See `ports.Storage`."""
         self._joined().reclaim(seconds)
 
     def abandon(self, upload_id: str) -> None:
-        """See `ports.Storage`."""
         self._joined().abandon(upload_id)
 
 
@@ -239,17 +234,15 @@ def _of_django(wrapper: Any) -> object:
         # Connects, where it is not connected yet.
         autocommit = wrapper.get_autocommit()
     except Exception as error:  # noqa: BLE001 - of which Django raises several kinds
-        refusal: HostTransactionError | None = HostTransactionError(
-            reason=f"Django returned no connection with a transaction ({type(error).__name__}); "
-            "leave the atomic() block that has failed, and call in the thread that opened the connection"
-        )
+        failure = type(error).__name__
     else:
-        refusal = None
-    if refusal is not None:
-        # Outside of the `except` block: the error may quote the parameters of a statement, codes among them.
-        raise refusal
-    if autocommit:
-        raise HostTransactionError(
-            reason="Django commits each statement by itself here; call within `with transaction.atomic():`"
-        )
-    return wrapper.connection
+        if autocommit:
+            raise HostTransactionError(
+                reason="Django commits each statement by itself here; call within `with transaction.atomic():`"
+            )
+        return wrapper.connection
+    # Outside of the `except` block: the error may quote the parameters of a statement, codes among them.
+    raise HostTransactionError(
+        reason=f"Django returned no connection with a transaction ({failure}); "
+        "leave the atomic() block that has failed, and call in the thread that opened the connection"
+    )

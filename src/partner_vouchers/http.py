@@ -16,7 +16,12 @@ from contextlib import suppress
 from socket import IPPROTO_TCP, SOCK_STREAM, TCP_NODELAY, getaddrinfo, socket
 from weakref import finalize
 
-from partner_vouchers.domain.arguments import require_count, require_instance, require_seconds
+from partner_vouchers.domain.arguments import (
+    require_count,
+    require_instance,
+    require_mapping,
+    require_seconds,
+)
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import InvalidInput
 
@@ -208,10 +213,8 @@ def check_headers(headers: Mapping[str, str], *, field: str = "headers") -> dict
         InvalidInput: a name or a value cannot be sent. The error contains the name and never the value, which may
             be a credential.
     """
-    if not isinstance(headers, Mapping):
-        raise InvalidInput(field=field, reason="must be a mapping of names to values")
     lines = dict[str, tuple[bytes, bytes]]()
-    for name, value in headers.items():
+    for name, value in require_mapping(field, headers).items():
         with suppress(AttributeError, TypeError, UnicodeError, h11.LocalProtocolError):
             line = name.encode("ascii"), value.strip(" \t").encode("latin-1")
             h11.Request(method="GET", target="/", headers=[line], http_version="1.0")

@@ -10,6 +10,7 @@ from typing import Literal
 from liquid import Environment, Token, TokenStream
 from liquid.token import TOKEN_EOF
 
+from partner_vouchers.domain.arguments import require_mapping
 from partner_vouchers.errors import InvalidInput, MessageError, PartnerVouchersError
 from partner_vouchers.messages.checking import Finding, Names, findings, syntax_finding
 from partner_vouchers.messages.engine import Aborted, Program, Stopped, environment
@@ -220,8 +221,7 @@ class MessageTemplate:
         parameters: Mapping[str, str],
     ) -> str:
         for argument, given in (("profile", profile), ("linked", sources), ("parameters", parameters)):
-            if not isinstance(given, Mapping):
-                raise InvalidInput(field=argument, reason="must be a mapping")
+            require_mapping(argument, given)
         linked = Linked(sources, parameters)
         names = {"Event": _properties(event), "Profile": profile, "Linked": linked}
         try:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+from partner_vouchers.domain.arguments import require_methods
 from partner_vouchers.domain.assignment import BatchOutcome, Reward
 from partner_vouchers.domain.uploads import Upload, Validation
 from partner_vouchers.errors import InvalidInput, PartnerVouchersError
@@ -75,13 +76,7 @@ def require_observers(observers: object) -> tuple[Observer, ...]:
     if not isinstance(observers, Sequence) or isinstance(observers, str | bytes):
         raise InvalidInput(field="observers", reason="must be a list of observers")
     for each in observers:
-        if isinstance(each, type) or not (
-            callable(getattr(each, "started", None)) and callable(getattr(each, "ended", None))
-        ):
-            raise InvalidInput(
-                field="observers",
-                reason=f"{type(each).__name__} has no methods started(name) and ended(token, call)",
-            )
+        require_methods("observers", each, ("started", "ended"), "objects with started and ended")
     return tuple(map(_Guarded, observers))
 
 
