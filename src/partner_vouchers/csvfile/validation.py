@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import compress, repeat
 from operator import not_
+from string import ascii_lowercase, digits
 
 from attrs import field, frozen
 
@@ -69,6 +70,11 @@ class RowValidator:
         titles = getattr(rules, "titles", COLUMN_TITLES) if refuses_titles else ()
         self._titles = title_keys(titles)
         self._title_length = TitleLength(self._titles)
+        # Letters and digits are compared as they are, but for their case.
+        others = set(ascii_lowercase + digits).difference(*self._titles)
+        self._beside_titles = re.compile(
+            f"[{''.join(others)}]" if others else "(?!)", re.IGNORECASE | re.ASCII
+        )
         # Words that need a closer look where they are all that a row has.
         words = {key.encode() for key in self._titles | EMPTY_VALUES if key.isascii()}
         self._words = frozenset(word.translate(None, _BETWEEN_WORDS) for word in words)
@@ -107,7 +113,7 @@ class RowValidator:
         if not in_bounds or self._has_words(data):
             return None
         lines = range(first_line, first_line + count)
-        return ValidatedRows(lines, codes, [], self._warnings(data, lines, codes))
+        return ValidatedRows(lines, codes, [], _warnings(data, lines, codes, has_words=False))
 
     def lines(self, data: bytes, first_line: int) -> ValidatedRows:
         """Validate lines, each of which is one row."""
@@ -146,23 +152,15 @@ class RowValidator:
         rows = self._word_row.findall(b"\n" + data)
         return bool(rows) and not self._words.isdisjoint(_word_keys(b"".join(rows)))
 
-    def _warnings(self, data: bytes, lines: Sequence[int], codes: Sequence[str]) -> list[RowWarning]:
-        if not (
-            any(trace in data for trace in _TRACES)
-            or _SCIENTIFIC.search(b"\n" + data)
-            or self._has_words(data)
-        ):
-            return []
-        found = zip(lines, codes, map(suspicious, codes), strict=True)
-        return [RowWarning(line, code, kind) for line, code, kind in found if kind]
-
     def _line_by_line(self, data: bytes, first_line: int) -> ValidatedRows:
         rows = data[:-1].decode().split("\n")
         # The rest of each row without its plain characters: nothing, for nearly all rows.
         odd = data.translate(None, self._plain).split(b"\n")
         odd.pop()
-        self._mark_lengths(rows, odd)
-        if self._has_words(data):
+        for index in self._out_of_bounds(rows):
+            odd[index] = b"!"
+        has_words = self._has_words(data)
+        if has_words:
             for index, key in enumerate(_word_keys(data[:-1])):
                 odd[index] = odd[index] or (b"!" if key in self._words else b"")
         faults = []
@@ -177,7 +175,7 @@ class RowValidator:
         if faults:
             valid = list(map(not_, odd))
             lines, rows = list(compress(lines, valid)), list(compress(rows, valid))
-        return ValidatedRows(lines, rows, faults, self._warnings(data, lines, rows))
+        return ValidatedRows(lines, rows, faults, _warnings(data, lines, rows, has_words=has_words))
 
     def _validated(self, raw: str, line: int) -> str | RowFault:
         """Return the code of a row, or its error."""
@@ -190,7 +188,7 @@ class RowValidator:
         if not code:
             # White space is not worth keeping, and not kept where blank lines are only counted.
             return RowFault(line, "", RowFaultKind.EMPTY, _EMPTY_MESSAGE)
-        if len(raw) < 200 and self._title_length.fits(raw) and title_key(raw) in self._titles:
+        if self._may_be_title(raw) and title_key(raw) in self._titles:
             return RowFault(line, shortened(raw), RowFaultKind.COLUMN_TITLE, _TITLE_MESSAGE)
         fault = self._rules.fault(code) or unstorable(code)
         if fault is None:
@@ -199,12 +197,26 @@ class RowValidator:
             self._split_rows[separator] += separator in code
         return RowFault(line, shortened(raw), _KINDS[fault[0]], fault[1])
 
-    def _mark_lengths(self, rows: list[str], odd: list[bytes]) -> None:
-        lengths = set(map(len, rows))
-        if 0 in lengths or max(lengths) > self._rules.max_length:
-            for index, row in enumerate(rows):
-                if not 0 < len(row) <= self._rules.max_length:
-                    odd[index] = b"!"
+    def _may_be_title(self, raw: str) -> bool:
+        """Return whether a row may be a title of a column, which costs more to find out."""
+        if raw.isascii() and self._beside_titles.search(raw):
+            return False
+        return len(raw) < 200 and self._title_length.fits(raw)
+
+    def _out_of_bounds(self, rows: list[str]) -> list[int]:
+        """Return which rows are empty or too long."""
+        most = self._rules.max_length
+        return [index for index, length in enumerate(map(len, rows)) if not 0 < length <= most]
+
+
+def _warnings(
+    data: bytes, lines: Sequence[int], codes: Sequence[str], *, has_words: bool
+) -> list[RowWarning]:
+    is_number = (b"-" in data or b"+" in data) and _SCIENTIFIC.search(b"\n" + data)
+    if not (has_words or is_number or any(trace in data for trace in _TRACES)):
+        return []
+    found = zip(lines, codes, map(suspicious, codes), strict=True)
+    return [RowWarning(line, code, kind) for line, code, kind in found if kind]
 
 
 def _word_keys(rows: bytes) -> list[bytes]:

@@ -122,11 +122,12 @@ class CodeFormat:
             return CodeFault.TOO_LONG, f"the code is longer than {self.max_length} characters"
         if code.isascii() and code.isalnum():
             return None
-        if code.isprintable() and not _FORBIDDEN.search(code):
-            return None
-        for position, character in enumerate(code, start=1):
+        if code.isprintable():
+            found = _FORBIDDEN.search(code)
+            return _invalid_character(code, found.start()) if found else None
+        for index, character in enumerate(code):
             if _FORBIDDEN.match(character) or unicodedata.category(character) in _FORBIDDEN_CATEGORIES:
-                return CodeFault.INVALID_CHARACTER, f"character {position} is {_describe(character)}"
+                return _invalid_character(code, index)
         return None
 
 
@@ -137,15 +138,16 @@ def unstorable(code: str) -> tuple[CodeFault, str] | None:
     """
     if code.isprintable():
         return None
-    for position, character in enumerate(code, start=1):
+    for index, character in enumerate(code):
         if character == "\0" or unicodedata.category(character) == "Cs":
-            return CodeFault.INVALID_CHARACTER, f"character {position} is {_describe(character)}"
+            return _invalid_character(code, index)
     return None
 
 
-def _describe(character: str) -> str:
+def _invalid_character(code: str, index: int) -> tuple[CodeFault, str]:
+    character = code[index]
     name = unicodedata.name(character, "a control character")
-    return f"U+{ord(character):04X} {name}"
+    return CodeFault.INVALID_CHARACTER, f"character {index + 1} is U+{ord(character):04X} {name}"
 
 
 def mask(code: str) -> str:

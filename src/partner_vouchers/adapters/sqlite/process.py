@@ -20,6 +20,8 @@ def this_process() -> str:
 
 def is_dead(process: str) -> bool:
     """Tell whether the process that `this_process` described is known to have ended."""
+    if process == this_process():
+        return False
     machine, _, rest = process.partition(" ")
     pid, _, started = rest.partition(" ")
     if machine != _machine() or _UNKNOWN in (machine, started) or not pid.isdigit():
