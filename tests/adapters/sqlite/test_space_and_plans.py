@@ -228,9 +228,14 @@ def test_an_upload_reads_no_large_table_from_end_to_end(host: Host, storage: SQL
     assert len(work) > 50
     with a_connection(storage) as connection:
         connection.create_function("pv_on_conflict", 1, lambda _: 0)
-        for table in ("staged (line INTEGER PRIMARY KEY, code)", "ordered (code, line)"):
+        for table in (
+            "staged (first INTEGER PRIMARY KEY, codes)",
+            "ordered (code, line)",
+            "repeats (place, line, code, first)",
+            "dropped (line INTEGER PRIMARY KEY)",
+            "faults (line INTEGER PRIMARY KEY, raw, kind, message)",
+        ):
             connection.execute(f"CREATE TEMP TABLE {table}")
-        connection.execute("CREATE TEMP TABLE faults (line INTEGER PRIMARY KEY, raw, kind, message)")
         large = re.compile("pv_(codes|active_codes|superseded_codes|assignments|events|audit|upload_.*)")
         assert scanned(connection, "SELECT * FROM pv_codes AS c WHERE c.code = 'A'") == {"pv_codes"}
         bad = {

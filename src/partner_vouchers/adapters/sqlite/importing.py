@@ -14,6 +14,7 @@ import sqlite3
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 
 from partner_vouchers.adapters.sql.campaigns import Catalog
 from partner_vouchers.adapters.sql.columns import POSITION_BITS, first_code_id, to_number
@@ -35,7 +36,22 @@ from partner_vouchers.ports import Judge, Transaction
 
 _ON_CONFLICT = "pv_on_conflict"
 _SPARSE = 4
+_kind = attrgetter("kind")
+_CHUNK = 2_000
 _PAGE = 5_000
+
+# In the order of the lines, without a sorter. The chunk where the slice before ended comes first.
+_APPEND = """
+    INSERT INTO pv_codes SELECT ?1 + first + key, value FROM staged CROSS JOIN json_each(codes)
+    WHERE first >= (SELECT coalesce(max(first), 0) FROM staged WHERE first <= ?2) AND first + key > ?2
+        AND value <> '' {}
+    LIMIT ?3
+"""
+_NOT_DROPPED = "AND first + key NOT IN (SELECT line FROM dropped)"
+_SAVE_FAULTS = """
+    INSERT INTO pv_upload_faults SELECT ?1 + line, raw, kind, message FROM faults WHERE line > ?2
+    ORDER BY line LIMIT ?3
+"""
 
 
 class SQLiteCodeImport(Recoverable):
@@ -62,7 +78,7 @@ class SQLiteCodeImport(Recoverable):
         self._has_repeats = False
         self._base = 0
         self._last_line = 0
-        self._accepted = 0
+        self._left = 0
 
     def __enter__(self) -> SQLiteCodeImport:
         try:
@@ -70,8 +86,13 @@ class SQLiteCodeImport(Recoverable):
             connection = self._connection = self._pool.open(self.token)
             # Long runs are written once and read once: large pages, and little memory.
             connection.execute("PRAGMA temp.page_size = 8192")
-            connection.execute("PRAGMA temp.cache_size = -6000")
-            connection.execute("CREATE TEMP TABLE staged (line INTEGER PRIMARY KEY, code TEXT NOT NULL)")
+            connection.execute("PRAGMA temp.cache_size = -3000")
+            # The sorter uses another processor, if there is one.
+            connection.execute("PRAGMA threads = 1")
+            # JSON, thousands of codes in each row. To take it apart where it is read costs less than to store a row
+            # for each code, which would have to be read, too.
+            connection.execute("CREATE TEMP TABLE staged (first INTEGER PRIMARY KEY, codes TEXT NOT NULL)")
+            connection.execute("CREATE TEMP TABLE dropped (line INTEGER PRIMARY KEY)")
             connection.execute(
                 "CREATE TEMP TABLE faults (line INTEGER PRIMARY KEY, raw TEXT NOT NULL, kind TEXT NOT NULL, "
                 "message TEXT NOT NULL)"
@@ -96,26 +117,26 @@ class SQLiteCodeImport(Recoverable):
     def add(self, lines: Sequence[int], codes: Sequence[str]) -> None:
         if not codes:
             return
-        first, last = lines[0], lines[-1]
-        span = last - first + 1
+        self._left += len(codes)
+        self._last_line = lines[-1]
+        for start in range(0, len(codes), _CHUNK):
+            self._stage(lines[start : start + _CHUNK], codes[start : start + _CHUNK])
+
+    def _stage(self, lines: Sequence[int], codes: Sequence[str]) -> None:
+        first, span = lines[0], lines[-1] - lines[0] + 1
+        places: Sequence[str] | dict[int, str] = codes
         if span > _SPARSE * len(codes):
-            self._own.executemany("INSERT INTO staged VALUES (?, ?)", zip(lines, codes, strict=True))
-            return
-        if span > len(codes):
+            places = {line - first: code for line, code in zip(lines, codes, strict=True)}
+        elif span > len(codes):
             # A refused row leaves a gap. Filled with an empty text, which no code is, the place of a code
             # in the array still tells its line.
-            dense = [""] * span
+            places = dense = [""] * span
             for line, code in zip(lines, codes, strict=True):
                 dense[line - first] = code
-            codes = dense
-        # One statement for thousands of rows.
-        self._own.execute(
-            "INSERT INTO staged SELECT ? + key, value FROM json_each(?) WHERE value <> ''",
-            (first, json.dumps(codes, ensure_ascii=False)),
-        )
+        self._own.execute("INSERT INTO staged VALUES (?, ?)", (first, json.dumps(places, ensure_ascii=False)))
 
     def refuse(self, faults: Sequence[RowFault]) -> None:
-        self._refused.update(fault.kind for fault in faults)
+        self._refused.update(map(_kind, faults))
         room = MAX_KEPT_FAULTS - self._kept
         kept = faults if len(faults) <= room else faults[: max(room, 0)]
         self._kept += len(kept)
@@ -149,14 +170,13 @@ class SQLiteCodeImport(Recoverable):
     ) -> None:
         self._sort()
         self._clear_earlier(keep_alive)
-        if self._staged() > self._room():
+        if self._left > self._room():
             # Found by reading, before anything is written for codes that have no room.
             self._refuse_held(judge)
             self._cut_to_room(full)
-            self._order()
+            self._own.execute("DELETE FROM ordered WHERE line IN (SELECT line FROM dropped)")
         self._allocate(keep_alive)
         self._claim_in_scope(judge, keep_alive)
-        self._accepted = self._staged()
         self._refuse_repeats(judge)
         self._append_to_log(keep_alive)
 
@@ -166,8 +186,7 @@ class SQLiteCodeImport(Recoverable):
             return 0, []
         rows = self._own.execute(
             f"""
-            SELECT s.line, s.code FROM ordered AS o JOIN staged AS s ON s.line = o.line
-            WHERE EXISTS (
+            SELECT o.line, o.code FROM ordered AS o WHERE o.line NOT IN (SELECT line FROM dropped) AND (EXISTS (
                 SELECT 1 FROM pv_active_codes AS a
                 WHERE a.scope_id = (SELECT id FROM pv_scopes WHERE key = ?1) AND a.code = o.code
                   AND a.code_id >> {POSITION_BITS} IN (SELECT value FROM json_each(?2)) AND {HELD_BY_USER}
@@ -175,7 +194,7 @@ class SQLiteCodeImport(Recoverable):
                 SELECT 1 FROM pv_superseded_codes AS a
                 WHERE a.code = o.code AND a.code_id >> {POSITION_BITS} IN (SELECT value FROM json_each(?2))
                   AND {HELD_BY_USER}
-            )
+            ))
             """,
             (self._scope, json.dumps(former)),
         )
@@ -240,9 +259,7 @@ class SQLiteCodeImport(Recoverable):
             return deleted.rowcount == rows
 
         in_slices(self._write, delete_earlier)
-        self._copy_in_slices(
-            "faults", "INSERT INTO pv_upload_faults SELECT ? + line, raw, kind, message", start, keep_alive
-        )
+        self._copy_in_slices("pv_upload_faults", _SAVE_FAULTS, start, (1 << LINE_BITS) - 1, keep_alive)
 
     def publish(self, tx: Transaction) -> int:
         if not isinstance(tx, SQLiteTransaction) or tx.catalog is not self._catalog:
@@ -250,11 +267,11 @@ class SQLiteCodeImport(Recoverable):
         require_list(tx.session, str(self._list_number))
         tx.db.execute(
             "UPDATE pv_stock SET uploaded = uploaded + ?, published = ? WHERE list_id = ?",
-            (self._accepted, self._base + self._last_line, self._list_number),
+            (self._left, self._base + self._last_line, self._list_number),
         )
         tx.db.execute("DELETE FROM pv_dead_ranges WHERE first = ?", (self._base + 1,))
         tx.session.change("refresh_skip", self._list_number)
-        return self._accepted
+        return self._left
 
     @property
     def _own(self) -> Connection:
@@ -267,22 +284,21 @@ class SQLiteCodeImport(Recoverable):
 
     def _sort(self) -> None:
         """Put the codes in order, and those that an earlier line has aside: no claim need be tried for them."""
-        self._order()
-        (has_repeats,) = self._own.execute(
-            "SELECT EXISTS (SELECT 1 FROM ordered AS a JOIN ordered AS b ON b.rowid = a.rowid + 1 AND b.code = a.code)"
-        ).fetchone()
-        if has_repeats:
-            self._has_repeats = True
-            self._own.execute(
-                "CREATE TEMP TABLE repeats AS SELECT line, code, first FROM "
-                "(SELECT line, code, min(line) OVER (PARTITION BY code) AS first FROM staged) WHERE line <> first"
-            )
-            self._own.execute("DELETE FROM staged WHERE line IN (SELECT line FROM repeats)")
-            self._order()
-
-    def _order(self) -> None:
-        self._own.execute("DROP TABLE IF EXISTS temp.ordered")
-        self._own.execute("CREATE TEMP TABLE ordered AS SELECT code, line FROM staged ORDER BY code, line")
+        own = self._own
+        own.execute("CREATE TEMP TABLE ordered (code TEXT NOT NULL, line INTEGER NOT NULL)")
+        own.execute(
+            "INSERT INTO ordered SELECT value, first + key FROM staged CROSS JOIN json_each(codes) "
+            "WHERE value <> '' ORDER BY 1, 2"
+        )
+        own.execute(
+            "CREATE TEMP TABLE repeats AS "
+            "SELECT b.rowid AS place, b.line, b.code, min(a.line) OVER (PARTITION BY b.code) AS first "
+            "FROM ordered AS a CROSS JOIN ordered AS b WHERE b.rowid = a.rowid + 1 AND b.code = a.code"
+        )
+        own.execute("INSERT INTO dropped SELECT line FROM repeats")
+        repeats = own.execute("DELETE FROM ordered WHERE rowid IN (SELECT place FROM repeats)").rowcount
+        self._left -= repeats
+        self._has_repeats = repeats > 0
 
     def _clear_earlier(self, keep_alive: Callable[[Transaction], None]) -> None:
         """Delete what a killed process claimed for this upload, while its range of ids is still known."""
@@ -295,7 +311,6 @@ class SQLiteCodeImport(Recoverable):
 
     def _allocate(self, keep_alive: Callable[[Transaction], None]) -> None:
         """Take a range of ids, dead until it is published. No other upload ever gets an id of it."""
-        (self._last_line,) = self._own.execute("SELECT coalesce(max(line), 0) FROM staged").fetchone()
         with self._write() as tx:
             keep_alive(tx)
             rows = tx.db.execute(
@@ -353,16 +368,12 @@ class SQLiteCodeImport(Recoverable):
                 [(code, old) for _, code, old in taken_over],
             )
 
-        (total,) = self._own.execute("SELECT count(*) FROM ordered").fetchone()
+        (total,) = self._own.execute("SELECT coalesce(max(rowid), 0) FROM ordered").fetchone()
         size = new_size()
         while done < total:
             done += one_slice(self._write, claim_slice, size)
             self._drop(refused)
             refused.clear()
-
-    def _staged(self) -> int:
-        count: int = self._own.execute("SELECT count(*) FROM staged").fetchone()[0]
-        return count
 
     def _room(self) -> int:
         row = self._own.execute(
@@ -372,45 +383,43 @@ class SQLiteCodeImport(Recoverable):
 
     def _cut_to_room(self, full: Callable[[], tuple[RowFaultKind, str]]) -> None:
         """Refuse what does not fit, from the end of the file."""
-        staged, room = self._staged(), self._room()
-        if staged <= room:
+        room = self._room()
+        if self._left <= room:
             return
+        kept = "FROM ordered WHERE line NOT IN (SELECT line FROM dropped)"
         # Found once, since a storage counts through all rows before it.
-        (line,) = self._own.execute(
-            "SELECT line FROM staged ORDER BY line LIMIT 1 OFFSET ?", (room,)
-        ).fetchone()
-        rows = self._own.execute("SELECT line, code FROM staged WHERE line >= ? ORDER BY line", (line,))
+        (line,) = self._own.execute(f"SELECT line {kept} ORDER BY line LIMIT 1 OFFSET ?", (room,)).fetchone()
+        rows = self._own.execute(f"SELECT line, code {kept} AND line >= ? ORDER BY line", (line,))
         while page := rows.fetchmany(_PAGE):
-            self.refuse([RowFault(line, code, *full()) for line, code in page])
-        self._own.execute("DELETE FROM staged WHERE line >= ?", (line,))
+            self._drop([RowFault(line, code, *full()) for line, code in page])
 
     def _append_to_log(self, keep_alive: Callable[[Transaction], None]) -> None:
-        self._copy_in_slices("staged", "INSERT INTO pv_codes SELECT ? + line, code", self._base, keep_alive)
+        (has_dropped,) = self._own.execute("SELECT EXISTS (SELECT 1 FROM dropped)").fetchone()
+        insert = _APPEND.format(_NOT_DROPPED if has_dropped else "")
+        self._copy_in_slices("pv_codes", insert, self._base, self._last_line, keep_alive)
 
     def _copy_in_slices(
-        self, table: str, insert: str, base: int, keep_alive: Callable[[Transaction], None]
+        self, table: str, insert: str, base: int, last: int, keep_alive: Callable[[Transaction], None]
     ) -> None:
+        """Copy rows into ids above `base`, in the order of their lines, up to the line `last`."""
         after = 0
 
         def copy(tx: SQLiteTransaction, rows: int) -> bool:
             nonlocal after
             keep_alive(tx)
-            copied = tx.db.execute(
-                f"{insert} FROM {table} WHERE line > ? ORDER BY line LIMIT ?", (base, after, rows)
-            )
-            if copied.rowcount < rows:
+            if tx.db.execute(insert, (base, after, rows)).rowcount < rows:
                 return False
-            (after,) = tx.db.execute(
-                f"SELECT line FROM {table} WHERE line > ? ORDER BY line LIMIT 1 OFFSET ?", (after, rows - 1)
-            ).fetchone()
+            (newest,) = tx.db.execute(f"SELECT max(id) FROM {table} WHERE id <= ?", (base + last,)).fetchone()
+            after = newest - base
             return True
 
         in_slices(self._write, copy)
 
     def _drop(self, refused: Sequence[RowFault]) -> None:
         self.refuse(refused)
+        self._left -= len(refused)
         lines = json.dumps([fault.line for fault in refused])
-        self._own.execute("DELETE FROM staged WHERE line IN (SELECT value FROM json_each(?))", (lines,))
+        self._own.execute("INSERT INTO dropped SELECT value FROM json_each(?)", (lines,))
 
     def _lists_of_scope(self) -> list[tuple[int, State]]:
         rows = self._own.execute(
