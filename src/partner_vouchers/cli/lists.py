@@ -161,13 +161,9 @@ def edit(
 
     Example: `partner-vouchers edit 1 --expires 2027-06-30`
     """
-    changes: dict[str, object] = {}
-    if name is not None:
-        changes["name"] = name
-    if description is not None:
-        changes["description"] = description
-    if expires is not None:
-        changes["expires_at"] = parse_instant(expires, zone)
+    expires_at = None if expires is None else parse_instant(expires, zone)
+    given = {"name": name, "description": description, "expires_at": expires_at}
+    changes: dict[str, object] = {field: value for field, value in given.items() if value is not None}
     if low_stock is not None:
         changes["low_stock_at"] = parse_low_stock(low_stock)
     if not changes:

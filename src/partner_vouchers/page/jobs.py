@@ -6,28 +6,17 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from attrs import define, field, frozen
 from starlette.datastructures import UploadFile
 
 from partner_vouchers.errors import PartnerVouchersError
 from partner_vouchers.page.wording import explain
+from partner_vouchers.usecases.importing import UploadProgress
 
 _LOG = logging.getLogger("partner_vouchers.page")
 _WAIT = 1.0
-
-
-class Progress(Protocol):
-    """How far the library is with a file."""
-
-    @property
-    def rows(self) -> int:
-        """Rows read so far."""
-
-    @property
-    def bytes_read(self) -> int:
-        """Bytes read so far."""
 
 
 @define
@@ -58,7 +47,7 @@ class Job:
     fault: str | None = None
     ended: threading.Event = field(factory=threading.Event)
 
-    def on_progress(self, progress: Progress) -> None:
+    def on_progress(self, progress: UploadProgress) -> None:
         """Remember how far it is."""
         self.rows, self.bytes_read = progress.rows, progress.bytes_read
 

@@ -83,32 +83,20 @@ def new(visit: Visit) -> Response:
 def create(visit: Visit) -> Response:
     """Create a list, and upload its file where one was chosen."""
     faults: dict[str, str] = {}
-    values = {
-        name: visit.field(name)
-        for name in (
-            "partner",
-            "new_partner",
-            "tag",
-            "name",
-            "description",
-            "expires_at",
-            "low_stock",
-            "low_stock_unit",
-        )
-    }
+    values = {name: visit.field(name) for name in ("partner", "new_partner", "tag", *_EDITABLE)}
     expires_at = _instant(visit, faults)
     low_stock_at = _low_stock(visit, faults)
     if faults or expires_at is None:
         return _form(visit, values, faults, 422)
-    partner = visit.field("new_partner") or visit.field("partner")
+    partner = values["new_partner"] or values["partner"]
     try:
-        if visit.field("new_partner"):
+        if values["new_partner"]:
             visit.vouchers.partners.ensure(partner, actor=visit.actor)
         created = visit.vouchers.lists.create(
             partner=partner,
-            tag=visit.field("tag"),
-            name=visit.field("name"),
-            description=visit.field("description").replace("\r\n", "\n"),
+            tag=values["tag"],
+            name=values["name"],
+            description=values["description"].replace("\r\n", "\n"),
             expires_at=expires_at,
             low_stock_at=low_stock_at,
             actor=visit.actor,
