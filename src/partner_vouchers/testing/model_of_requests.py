@@ -201,6 +201,8 @@ class ModelOfRequests(ModelOfLists):
             self._require_room(user, origin)
             return "list", self._next_codes(lists)[0].list_id
         except Refused as refused:
+            if refused.error is errors.UnknownList:
+                raise
             return "refusal", refused.error
 
     def used(self, campaign_id: str, user: str | None) -> list[int | None]:
