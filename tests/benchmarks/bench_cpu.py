@@ -20,6 +20,7 @@ import pytest
 from partner_vouchers import Limit, PartnerVouchers
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.adapters.sqlite.session import STATEMENTS
 from tests.benchmarks.figures import record
 from tests.benchmarks.measure import EXPIRES_AT, cpu, in_turn, random_codes
 from tests.benchmarks.postgres_log import StatementsOfACall
@@ -56,7 +57,7 @@ def fill(vouchers: PartnerVouchers, codes: int) -> None:
 
 
 class ByHand:
-    """The statements of `assign` on SQLite, as somebody writes them who checks nothing."""
+    """The statements of `assign` on SQLite, as somebody sends them who checks nothing."""
 
     def __init__(self, path: Path) -> None:
         self._run = sqlite3.connect(path, isolation_level=None).execute
@@ -66,45 +67,32 @@ class ByHand:
         run = self._run
         run("BEGIN IMMEDIATE")
         if key is not None:
-            run("SELECT fingerprint, code_ids FROM pv_idempotency_keys WHERE key = ?", (key,)).fetchall()
-        run("SELECT value FROM pv_settings WHERE name = 'catalog token' AND ? <> ''", ("CMP",)).fetchall()
-        run(
-            """
-            SELECT (SELECT code_id FROM pv_assignments WHERE user_id = ? AND origin = ? ORDER BY ordinal DESC LIMIT 1),
-                EXISTS (SELECT 1 FROM pv_reservations WHERE user_id = ? AND origin = ? AND state = 'Open')
-            """,
-            (user, "c:CMP", user, "c:CMP"),
-        ).fetchall()
-        code_id, code = run(
-            """
-            SELECT c.id, c.code, s.skip_from, s.returned, s.next_run_out, s.day, s.uploaded, s.distributed, s.reserved,
-                s.withdrawn, s.retired, s.announced
-            FROM pv_stock AS s LEFT JOIN pv_codes AS c ON c.id > s.cursor AND c.id <= s.published
-            WHERE s.list_id = ? ORDER BY c.id LIMIT 1
-            """,
-            (1,),
-        ).fetchall()[0][:2]
-        run(
-            """
-            UPDATE pv_stock SET cursor = ?, distributed = distributed + ?, day_codes = day_codes + ? WHERE list_id = ?
-            """,
-            (code_id, 1, 1, 1),
-        )
-        run("INSERT INTO pv_events (code_id, nonce) VALUES (?, random())", (code_id,))
-        run(
-            """
-            INSERT INTO pv_assignments (code_id, user_id, origin, ordinal, assigned_at, list_version, event)
-            VALUES (?, ?, ?, ?, ?, ?, last_insert_rowid())
-            """,
-            (code_id, user, "c:CMP", 1, time.time_ns() // 1000, 1),
-        )
+            run(_KEY, (key,)).fetchall()
+        run(_VERSIONS, ("CMP",)).fetchall()
+        run(_HOLDING, (user, "c:CMP", user, "c:CMP")).fetchall()
+        code_id, code = run(_NEXT_CODE, (1, 1)).fetchall()[0][:2]
+        run(_ADVANCE, (code_id, 1, 1, 1))
+        run(_ADD_EVENT, (code_id,))
+        run(_ADD_ASSIGNMENT, (code_id, user, "c:CMP", 1, time.time_ns() // 1000, 1))
         if key is not None:
-            run(
-                "INSERT INTO pv_idempotency_keys (key, fingerprint, code_ids) VALUES (?, ?, ?)",
-                (key, "f" * 64, str(code_id)),
-            )
+            run(_ADD_KEY, (key, "f" * 64, str(code_id)))
         run("COMMIT")
         return str(code)
+
+
+_KEY, _VERSIONS, _HOLDING, _NEXT_CODE, _ADVANCE, _ADD_EVENT, _ADD_ASSIGNMENT, _ADD_KEY = map(
+    STATEMENTS.__getitem__,
+    (
+        "key",
+        "catalog_versions",
+        "holding_of_user",
+        "next_codes",
+        "advance_cursor",
+        "add_reward_event",
+        "add_assignment",
+        "add_key",
+    ),
+)
 
 
 @pytest.mark.parametrize("with_key, goal", [(False, 1.6), (True, 1.8)], ids=["without a key", "with a key"])

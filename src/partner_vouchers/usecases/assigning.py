@@ -93,7 +93,8 @@ class Assigner:
         """
         request = self.request
         candidates, limiter = self._offer()
-        holding = self.tx.assignments.holding(user_id, request.campaign_id, request.list_id)
+        assignments = self.tx.assignments
+        holding = assignments.holding(user_id, request.campaign_id, request.list_id)
         if holding is not NOTHING:
             known = self._reward_of(user_id, holding, candidates)
             if known is not None:
@@ -111,7 +112,7 @@ class Assigner:
             self.now,
             voucher_list.snapshot,
         )
-        self.tx.assignments.add((given,))
+        assignments.add((given,))
         self._notify(voucher_list, taken)
         return Reward(given)
 

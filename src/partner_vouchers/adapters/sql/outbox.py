@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from functools import lru_cache
 
 from partner_vouchers import ports
 from partner_vouchers.adapters.sql.assignments import assignments_by_code_id
@@ -48,40 +48,45 @@ class SqlOutbox(Repository, ports.Outbox):
             return []
         storage_id = str(self._db.fetch("setting", STORAGE_ID)[0][0])
         told = _CodeEvents(self._db, rows)
-        return [
-            OutboxEntry(
-                event_id(storage_id, row[1], row[2]),
-                row[0],
-                event_from_json(row[4], row[5]) if row[3] is None else told.event(row),
-            )
-            for row in rows
-        ]
+        entries = list[OutboxEntry]()
+        for position, number, nonce, code_id, name, payload, code, user_id, origin, at, version in rows:
+            event: Event
+            if code_id is None:
+                event = event_from_json(name, payload)
+            elif name is None:
+                snapshot = told.snapshots[code_id >> 32, version]
+                event = event_of(code, user_id, campaign_of(origin), _instant(at), snapshot)
+            else:
+                event = told.event(code_id, name, payload)
+            entries.append(OutboxEntry(event_id(storage_id, number, nonce), position, event))
+        return entries
+
+
+# The codes of a batch were given at one instant.
+_instant = lru_cache(1024)(to_instant)
 
 
 class _CodeEvents:
-    """The events that are told by what is stored about a code: its assignment, and what became of it."""
+    """The events that are told by what is stored about a code: its assignment, and what became of it.
+
+    Attributes:
+        snapshots: what the lists of the assignments said, by list and version.
+    """
 
     def __init__(self, db: Session, rows: Sequence[Row]) -> None:
         named = {row[3] for row in rows if row[3] is not None and row[4] is not None}
         # One code for each version of a list: many events share what their list said.
         versions = {(row[3] >> 32, row[10]): row[3] for row in rows if row[3] is not None and row[4] is None}
         given = assignments_by_code_id(db, {*versions.values(), *named})
-        self._snapshots = {version: given[code_id].snapshot for version, code_id in versions.items()}
+        self.snapshots = {version: given[code_id].snapshot for version, code_id in versions.items()}
         self._given = {code_id: given[code_id] for code_id in named}
         later = {each.id: each for each in self._given.values()}
         self._redemptions = redemptions_of(db, later) if later else {}
         revoked = CodeRevoked.event_name in {row[4] for row in rows}
         self._revocations = revocations_of(db, later) if revoked else {}
-        self._instants: dict[int, datetime] = {}
 
-    def event(self, row: Row) -> Event:
-        _, _, _, code_id, name, payload, code, user_id, origin, assigned_at, version = row
-        if name is None:
-            # The codes of a batch were given at one instant.
-            at = self._instants.get(assigned_at) or self._instants.setdefault(
-                assigned_at, to_instant(assigned_at)
-            )
-            return event_of(code, user_id, campaign_of(origin), at, self._snapshots[code_id >> 32, version])
+    def event(self, code_id: int, name: str, payload: str) -> Event:
+        """Return an event other than that of the assignment."""
         given = self._given[code_id]
         if name == CodeRevoked.event_name and given.id in self._revocations:
             return self._revocations[given.id].event
