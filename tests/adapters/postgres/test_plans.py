@@ -20,7 +20,7 @@ OF_DELIVERY = {
     "events_after": (5, 1000),
     "events_at": ("[5, 6]",),
 }
-OF_CODES = {
+OF_CODES: dict[str, tuple[Any, ...]] = {
     "assignments_of_user": ("user-5",),
     "assignments_of_code": ("CODE-5",),
     "assignments_by_ids": ("[8589934597]",),
