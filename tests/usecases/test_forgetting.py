@@ -131,6 +131,16 @@ def test_promo_events_that_were_not_sent_are_cancelled(host: Host, clock: FixedC
         assert host.vouchers.events.backlog(sink.name).undelivered == 0
 
 
+def test_a_reservation_that_is_confirmed_afterwards_sends_no_event(host: Host) -> None:
+    reserved = host.vouchers.codes.reserve(list_id=host.a_list("A").id, user_id=USER, ttl=timedelta(hours=1))
+    host.vouchers.codes.forget_user(USER)
+    host.vouchers.codes.confirm(reserved.id)
+    sink = MemorySink()
+    host.vouchers.events.deliver(sink)
+    assert [event for event in sink.events if isinstance(event, VoucherRewarded)] == []
+    assert host.vouchers.events.backlog(sink.name).undelivered == 0
+
+
 def test_an_unknown_user_has_a_report_of_zeros(host: Host) -> None:
     everything_about(host, "user-1")
     assert host.vouchers.codes.forget_user("nobody") == ErasureReport()

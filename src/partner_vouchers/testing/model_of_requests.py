@@ -12,6 +12,7 @@ from partner_vouchers import errors
 from partner_vouchers.domain.campaigns import RepeatPolicy
 from partner_vouchers.domain.lifecycle import Status
 from partner_vouchers.domain.limits import Per
+from partner_vouchers.domain.pseudonym import is_pseudonym
 from partner_vouchers.domain.reservation import ReservationState
 from partner_vouchers.testing.model import (
     AVAILABLE,
@@ -321,6 +322,8 @@ class ModelOfRequests(ModelOfLists):
         given = self._give(
             reserved.code, reserved.user_id, reserved.campaign_id, new_id, reserved.reserved_at
         )
+        # The event of a user who was forgotten while they had only reserved the code is never sent.
+        given.cancelled = is_pseudonym(given.user_id)
         reserved.state, reserved.ended_at, reserved.given = ReservationState.CONFIRMED, self.now, given
         return given
 
