@@ -61,7 +61,8 @@ class Model(ModelOfRequests):
         """Record a redemption, or find it on record; return whose code it is."""
         entry = self._newest(code, list_id)
         given = None if entry is None else self._given_of(entry)
-        if given is None or (given.revoked and given.redemption is None):
+        had_order = given is not None and any(each.order_id == order_id for each in given.redemptions)
+        if given is None or (given.revoked and given.redemption is None and not had_order):
             raise Refused(errors.NotDistributed)
         if user not in (None, given.user_id):
             raise Refused(errors.NotTheirCode)
