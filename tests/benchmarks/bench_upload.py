@@ -1,6 +1,7 @@
 """How fast, how light and how quiet an upload is, beside a hand-written insert that checks nothing.
 
-One million random codes of 12 characters, `synchronous=FULL`.
+One million random codes of 12 characters, `synchronous=FULL`. Beside the time that passes stands the time that the
+processor works, which does not depend on the disk.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from tests.benchmarks.measure import (
     percentile,
     random_codes,
     seconds,
+    user_time,
     write_codes,
 )
 
@@ -33,7 +36,14 @@ ROUNDS = 5
 GROUP, FLOOR = "Uploads to SQLite", "an unchecked insert of as many"
 
 
-def _upload(directory: Path, source: Path, accepted: int) -> Callable[[], float]:
+CLOCKS = pytest.mark.parametrize(
+    "clock, unit", [(time.perf_counter, "s"), (user_time, "s of the processor")], ids=["time", "processor"]
+)
+
+
+def _upload(
+    directory: Path, source: Path, accepted: int, clock: Callable[[], float] = time.perf_counter
+) -> Callable[[], float]:
     def run() -> float:
         vouchers = new_library(directory / "vouchers.db")
         list_id = new_list(vouchers, "winter").id
@@ -42,21 +52,27 @@ def _upload(directory: Path, source: Path, accepted: int) -> Callable[[], float]
             done = vouchers.uploads.add(list_id, source, uploaded_by="ops@example.com")
             assert (done.status, done.accepted) == (UploadStatus.COMPLETED, accepted)
 
-        return seconds(upload)
+        return seconds(upload, clock)
 
     return run
 
 
-def test_a_million_codes_cost_no_more_than_an_unchecked_insert(tmp_path: Path) -> None:
+@CLOCKS
+def test_a_million_codes_cost_no_more_than_an_unchecked_insert(
+    tmp_path: Path, clock: Callable[[], float], unit: str
+) -> None:
     codes = random_codes(MILLION, seed=1)
     source = write_codes(tmp_path / "codes.csv", codes)
     found = in_turn(
-        ROUNDS, lambda: bare_insert(tmp_path / "floor.db", codes), _upload(tmp_path, source, MILLION)
+        ROUNDS,
+        lambda: bare_insert(tmp_path / "floor.db", codes, clock),
+        _upload(tmp_path, source, MILLION, clock),
     )
-    record(GROUP, f"a million codes: {found.seconds:.2f} s", found.ratio, beside=FLOOR, goal=0.7)
+    record(GROUP, f"a million codes: {found.seconds:.2f} {unit}", found.ratio, beside=FLOOR, goal=0.7)
 
 
-def test_a_file_with_a_tenth_of_faulty_rows(tmp_path: Path) -> None:
+@CLOCKS
+def test_a_file_with_a_tenth_of_faulty_rows(tmp_path: Path, clock: Callable[[], float], unit: str) -> None:
     codes = random_codes(MILLION, seed=2)
     faulty = [
         code if index % 10 else ("", code[:5] + " " + code[5:], codes[index - 1], "X" * 200)[index // 10 % 4]
@@ -64,9 +80,11 @@ def test_a_file_with_a_tenth_of_faulty_rows(tmp_path: Path) -> None:
     ]
     source = write_codes(tmp_path / "codes.csv", faulty)
     found = in_turn(
-        ROUNDS, lambda: bare_insert(tmp_path / "floor.db", codes), _upload(tmp_path, source, 900_000)
+        ROUNDS,
+        lambda: bare_insert(tmp_path / "floor.db", codes, clock),
+        _upload(tmp_path, source, 900_000, clock),
     )
-    record(GROUP, f"with 10 % faulty rows: {found.seconds:.2f} s", found.ratio, beside=FLOOR, goal=1)
+    record(GROUP, f"with 10 % faulty rows: {found.seconds:.2f} {unit}", found.ratio, beside=FLOOR, goal=1)
 
 
 def test_the_tenth_million_in_a_scope(tmp_path: Path) -> None:
