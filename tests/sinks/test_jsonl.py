@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import stat
 import subprocess
@@ -48,6 +49,14 @@ def test_lines_are_added_at_the_end(tmp_path: Path) -> None:
         JsonLinesSink(path, durable=durable).send(entries[:2])
     JsonLinesSink(path).send(entries[2:])
     assert [line["id"] for line in lines_of(path)] == ["s-1", "s-2", "s-1", "s-2", "s-3", "s-4", "s-5"]
+
+
+def test_a_sink_in_use_can_be_pickled(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    sink = JsonLinesSink(path)
+    sink.send([entry(an_event()), entry(LOW, 2)])
+    pickle.loads(pickle.dumps(sink)).send([entry(an_event(), 3)])
+    assert [line["id"] for line in lines_of(path)] == ["s-1", "s-2", "s-3"]
 
 
 def test_names_forms_and_kinds_can_be_chosen(tmp_path: Path) -> None:

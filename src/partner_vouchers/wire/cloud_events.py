@@ -34,6 +34,10 @@ class CloudEvents:
         self._source = encode_text(source)
         self._kinds: dict[type[Event], tuple[str, Callable[[Event], str]]] = {}
 
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what is built again, and cannot be pickled."""
+        return {**self.__dict__, "_kinds": {}}
+
     def to_json(self, entry: OutboxEntry) -> str:
         """Return an entry as compact JSON text."""
         event = entry.event

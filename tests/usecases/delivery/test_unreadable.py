@@ -108,3 +108,33 @@ def test_the_audit_log_shows_a_change_that_is_not_known(stage: Stage) -> None:
         *_, unknown, edited = page
         assert unknown.event == UnreadableEvent(occurred_at=at, name="list.exploded", list_id=found.id)
         assert (unknown.actor, edited.event.event_name) == ("ops", "list.edited")
+
+
+def write_about_code(stage: Stage, code_id: int) -> None:
+    """Store an event about a code as a newer version would."""
+    with stage.host.storage.begin() as tx:
+        session: Any = getattr(tx, "session")  # noqa: B009 - not every storage has one
+        session.insert_columns("add_code_events", [code_id], ["code.frozen"], ["1"])
+        tx.commit()
+
+
+def test_an_unknown_event_about_a_code_waits_with_the_later_ones_of_its_user(stage: Stage) -> None:
+    winter = stage.host.a_list("A11", "A22")
+    given = stage.host.vouchers.codes.assign(list_id=winter.id, user_id="ann").assignment
+    stage.deliver()
+    write_about_code(stage, int(given.id))
+    stage.host.vouchers.redemptions.add(given.code, "order-1")
+    stage.emit("ben")
+    stage.deliver()
+    assert stage.sink.users() == ["ann", "ben"]
+    assert stage.events.backlog("crm").deferred == 2
+
+
+def test_an_unknown_event_about_a_code_that_nobody_has_stops_no_other(stage: Stage) -> None:
+    winter = stage.host.a_list("A11", "A22")
+    given = stage.host.vouchers.codes.assign(list_id=winter.id, user_id="ann").assignment
+    write_about_code(stage, int(given.id) + 1)
+    stage.emit("ben")
+    stage.deliver()
+    assert stage.sink.users() == ["ann", "ben"]
+    assert stage.events.backlog("crm").deferred == 1

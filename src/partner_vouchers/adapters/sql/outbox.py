@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 
+from attrs import evolve
+
 from partner_vouchers import ports
 from partner_vouchers.adapters.sql.assignments import assignments_by_code_id
 from partner_vouchers.adapters.sql.columns import to_instant
@@ -14,7 +16,7 @@ from partner_vouchers.adapters.sql.revocations import revocations_of
 from partner_vouchers.adapters.sql.rows import campaign_of
 from partner_vouchers.adapters.sql.session import Repository, Row, Session
 from partner_vouchers.domain.assignment import event_of
-from partner_vouchers.domain.events import CodeRevoked, Event
+from partner_vouchers.domain.events import CodeRevoked, Event, UnreadableEvent
 from partner_vouchers.ports import OutboxEntry
 from partner_vouchers.wire.stored_events import event_from_json, event_id, event_to_json
 
@@ -79,7 +81,7 @@ class _CodeEvents:
         versions = {(row[3] >> 32, row[10]): row[3] for row in rows if row[3] is not None and row[4] is None}
         given = assignments_by_code_id(db, {*versions.values(), *named})
         self.snapshots = {version: given[code_id].snapshot for version, code_id in versions.items()}
-        self._given = {code_id: given[code_id] for code_id in named}
+        self._given = {code_id: given[code_id] for code_id in named if code_id in given}
         later = {each.id: each for each in self._given.values()}
         self._redemptions = redemptions_of(db, later) if later else {}
         revoked = CodeRevoked.event_name in {row[4] for row in rows}
@@ -87,8 +89,15 @@ class _CodeEvents:
 
     def event(self, code_id: int, name: str, payload: str) -> Event:
         """Return an event other than that of the assignment."""
-        given = self._given[code_id]
+        given = self._given.get(code_id)
+        if given is None:
+            return event_from_json(name, payload)
         if name == CodeRevoked.event_name and given.id in self._revocations:
             return self._revocations[given.id].event
         found = event_of_code(name, payload, self._redemptions.get(given.id, ()))
-        return event_from_json(name, payload) if found is None else found
+        if found is not None:
+            return found
+        event = event_from_json(name, payload)
+        if isinstance(event, UnreadableEvent) and event.user_id is None:
+            return evolve(event, user_id=given.user_id, list_id=given.list_id)
+        return event

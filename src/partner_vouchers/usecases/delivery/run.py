@@ -15,7 +15,7 @@ from partner_vouchers.errors import StorageError, Unsupported
 from partner_vouchers.ports import EventSink, Transaction, Unsent
 from partner_vouchers.usecases.delivery.blame import Blame, Tally
 from partner_vouchers.usecases.delivery.calls import Calls, SinkLease
-from partner_vouchers.usecases.delivery.queue import Batch, Changes, Queue, key_of
+from partner_vouchers.usecases.delivery.queue import Batch, Changes, Queue, Read, key_of
 from partner_vouchers.usecases.wiring import Wiring
 
 ERASURES = "erasures"
@@ -42,9 +42,9 @@ class Deliverer:
             StorageError: the storage cannot be used.
         """
         tally = Tally()
-        work = self._look()
-        if work is not None:
-            _Run(self._wiring, self._sink, self._policy, work, tally).run(stopping)
+        while (work := self._look()) is not None:
+            if not _Run(self._wiring, self._sink, self._policy, work, tally).run(stopping):
+                break
         return tally
 
     def _look(self) -> _Work | None:
@@ -131,10 +131,14 @@ class _Run:
         self._paused_before = pause
         self._cancelled = 0
         self._erasures = work.erasures
+        self._is_outdated = False
         self._to_send: list[Batch] = []
 
-    def run(self, stopping: Callable[[], bool]) -> None:
-        """Work until nothing is left to do.
+    def run(self, stopping: Callable[[], bool]) -> bool:
+        """Work until nothing is left to do, or until a user was forgotten.
+
+        Returns:
+            whether another run must go on, since events in hand have the id of a user who was forgotten.
 
         If that fails, the answers of the calls in flight are awaited and stored all the same, if possible.
         """
@@ -151,12 +155,17 @@ class _Run:
         finally:
             self._lease.close()
             self._calls.close()
+        return self._is_outdated and not stopping()
 
     def _turn(self, stopping: Callable[[], bool]) -> bool:
         now = self._wiring.now()
-        stops = stopping() or self._blame.pause.holds(now)
+        stops = stopping() or self._blame.pause.holds(now) or self._is_outdated
         if not stops and self._queue.wants_more():
-            self._queue.add(self._wiring.read(self._queue.read, now))
+            read = self._wiring.read(self._read, now)
+            if read is None:
+                self._is_outdated = stops = True
+            else:
+                self._queue.add(read)
         batches = self._next_batches(now, stops=stops)
         ends = not batches and not len(self._calls)
         goes_on = ends and not (stops or self._blame.pause.holds(now)) and self._queue.may_go_on()
@@ -169,6 +178,11 @@ class _Run:
                 self._calls.start(batch.entries, batch)
             self._collect()
         return not ends or goes_on
+
+    def _read(self, tx: Transaction, now: datetime) -> Read | None:
+        """Read ahead; return None if a user was forgotten: what is in hand has other keys than what is stored."""
+        read = self._queue.read(tx, now)
+        return read if tx.settings.get(ERASURES) == self._erasures else None
 
     def _collect(self) -> None:
         answered = self._calls.collect()
@@ -244,9 +258,10 @@ class _Run:
 
     def _with_present_keys(self, tx: Transaction, changes: Changes) -> Changes:
         """Return changes by the keys that events have now: a user may have been forgotten since they were read."""
-        if not changes.put or tx.settings.get(ERASURES) == self._erasures:
+        positions = {*changes.removed, *(row.position for row in changes.put)}
+        if not positions or tx.settings.get(ERASURES) == self._erasures:
             return changes
-        entries = tx.outbox.get_many([row.position for row in changes.put])
+        entries = tx.outbox.get_many([*positions])
         keys = {entry.position: key_of(entry) for entry in entries}
         rows = [evolve(row, key=keys.get(row.position, row.key)) for row in changes.put]
         return evolve(changes, put=rows, keys={*changes.keys, *keys.values()})
@@ -256,8 +271,11 @@ class _Run:
         events = {position: entry.event for batch in self._to_send for position, _, entry in batch.items}
         positions = events.keys()
         if tx.settings.get(ERASURES) != self._erasures:
-            # A user was forgotten since the events were read.
-            events = {entry.position: entry.event for entry in tx.outbox.get_many([*positions])}
+            # A user was forgotten since the events were read: no event must have their id.
+            self._is_outdated = True
+            found = {entry.position: entry for entry in tx.outbox.get_many([*positions])}
+            self._to_send = [batch.with_entries(found) for batch in self._to_send]
+            events = {position: entry.event for position, entry in found.items()}
         unsent = _unsent_events(tx, positions)
         cancelled = {position for position, event in events.items() if is_of_forgotten_user(event)}
         cancelled.update(unsent.cancelled)

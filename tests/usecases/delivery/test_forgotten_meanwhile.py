@@ -1,0 +1,73 @@
+"""A user is forgotten while their events are on the way to a sink."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from partner_vouchers import RepeatPolicy
+from partner_vouchers.domain.pseudonym import is_pseudonym
+from partner_vouchers.ports import OutboxEntry, Rejection
+from tests.support.host import Host
+from tests.support.sinks import ScriptedSink, take_all
+from tests.usecases.delivery.stage import Stage, meanwhile, user_of
+
+pytestmark = pytest.mark.every_storage
+
+
+@pytest.fixture
+def stage(host: Host) -> Stage:
+    """Ann's code was revoked, her second and Ben's were redeemed; the sink has all promo events."""
+    stage = Stage(host, ScriptedSink(batch_size=1))
+    host.a_list("A11", "A22", "A33", campaign="CMP", repeat=RepeatPolicy.NEW_CODE)
+    codes, redemptions = host.vouchers.codes, host.vouchers.redemptions
+    first, second, third = (
+        codes.assign(campaign_id="CMP", user_id=user).assignment for user in ("ann", "ann", "ben")
+    )
+    stage.deliver()
+    stage.sink.taken.clear()
+    codes.revoke(first.id, reason="order cancelled", force=True)
+    redemptions.add(second.code, "order-1")
+    redemptions.add(third.code, "order-2")
+    return stage
+
+
+def refuse_for_now(entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
+    return [Rejection(entry.id, "not now", final=False) for entry in entries]
+
+
+def forget_ann(stage: Stage) -> None:
+    """Forget her during the next call."""
+    stage.sink.next.append(meanwhile(lambda: stage.host.vouchers.codes.forget_user("ann")))
+
+
+def test_events_that_follow_have_the_pseudonym(stage: Stage) -> None:
+    forget_ann(stage)
+    stage.deliver()
+    first, *others = (user_of([each]) for each in stage.sink.taken)
+    (pseudonym,) = {*others} - {"ben"}
+    assert (first, len(others), is_pseudonym(pseudonym)) == ("ann", 2, True)
+    assert stage.events.backlog("crm").undelivered == 0
+
+
+def test_an_event_that_the_sink_took_meanwhile_is_not_sent_again(stage: Stage) -> None:
+    stage.sink.next.append(refuse_for_now)
+    stage.deliver()
+    forget_ann(stage)
+    for _ in range(10):
+        stage.deliver(hours=5)
+    taken = [each.position for each in stage.sink.taken]
+    assert len(taken) == len(set(taken)) == 3
+
+
+def test_events_that_wait_for_one_on_the_way_arrive_after_it(stage: Stage) -> None:
+    stage.sink.always = refuse_for_now
+    stage.deliver()
+    stage.sink.always = take_all
+    forget_ann(stage)
+    for _ in range(10):
+        stage.deliver(hours=5)
+    assert stage.events.backlog("crm").undelivered == 0
+    names = [each.event.event_name for each in stage.sink.taken if user_of([each]) != "ben"]
+    assert names == ["code.revoked", "code.redeemed"]
