@@ -295,7 +295,7 @@ class SQLiteCodeImport(Recoverable):
             "SELECT b.rowid AS place, b.line, b.code, min(a.line) OVER (PARTITION BY b.code) AS first "
             "FROM ordered AS a CROSS JOIN ordered AS b WHERE b.rowid = a.rowid + 1 AND b.code = a.code"
         )
-        own.execute("INSERT INTO dropped SELECT line FROM repeats")
+        own.execute("INSERT INTO dropped SELECT line FROM repeats ORDER BY line")
         repeats = own.execute("DELETE FROM ordered WHERE rowid IN (SELECT place FROM repeats)").rowcount
         self._left -= repeats
         self._has_repeats = repeats > 0
@@ -386,10 +386,15 @@ class SQLiteCodeImport(Recoverable):
         room = self._room()
         if self._left <= room:
             return
-        kept = "FROM ordered WHERE line NOT IN (SELECT line FROM dropped)"
+        # From the staged codes, which are in the order of their lines: `ordered` would have to be sorted once more.
+        kept = f"FROM staged CROSS JOIN json_each(codes) WHERE value <> '' {_NOT_DROPPED}"
         # Found once, since a storage counts through all rows before it.
-        (line,) = self._own.execute(f"SELECT line {kept} ORDER BY line LIMIT 1 OFFSET ?", (room,)).fetchone()
-        rows = self._own.execute(f"SELECT line, code {kept} AND line >= ? ORDER BY line", (line,))
+        (line,) = self._own.execute(f"SELECT first + key {kept} LIMIT 1 OFFSET ?", (room,)).fetchone()
+        rows = self._own.execute(
+            f"SELECT first + key, value {kept} AND first + key >= ?1 "
+            "AND first >= (SELECT coalesce(max(first), 0) FROM staged WHERE first <= ?1)",
+            (line,),
+        )
         while page := rows.fetchmany(_PAGE):
             self._drop([RowFault(line, code, *full()) for line, code in page])
 
