@@ -177,7 +177,7 @@ class NoSink:
 
 def compare(group: str, small: Filled, large: Filled, most: float) -> None:
     """Record what each call costs on the large storage beside the small one."""
-    beside = f"{large.size}; beside {small.size}"
+    group, beside = f"{group}, with {large.size}", f"with {small.size}"
     for name, (call, has_goal) in CALLED.items():
 
         def many(filled: Filled, call: Callable[[Filled], object] = call) -> float:

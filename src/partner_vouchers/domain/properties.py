@@ -292,7 +292,7 @@ class PropertyTable:
         return self._writers[self.forms[0] if form is None else self.require_form(form)].properties(event)
 
     def json_writer(self, form: str | None = None) -> Callable[[object], str]:
-        """Return a function that returns what `write` does of an event, as compact JSON text.
+        """Return a function that writes the properties of an event as compact JSON text.
 
         Raises:
             InvalidInput: the events do not have this form.

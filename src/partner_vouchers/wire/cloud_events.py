@@ -35,7 +35,7 @@ class CloudEvents:
         self._kinds: dict[type[Event], tuple[str, Callable[[Event], str]]] = {}
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out what is built again, and cannot be pickled."""
+        """Return the state without the writers: they cannot be pickled, and are made again when needed."""
         return {**self.__dict__, "_kinds": {}}
 
     def to_json(self, entry: OutboxEntry) -> str:

@@ -69,7 +69,7 @@ _instant = lru_cache(1024)(to_instant)
 
 
 class _CodeEvents:
-    """The events that are told by what is stored about a code: its assignment, and what became of it.
+    """Makes the events about codes from what is stored: assignments, revocations and redemptions.
 
     Attributes:
         snapshots: what the lists of the assignments said, by list and version.

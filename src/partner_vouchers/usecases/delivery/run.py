@@ -180,7 +180,7 @@ class _Run:
         return not ends or goes_on
 
     def _read(self, tx: Transaction, now: datetime) -> Read | None:
-        """Read ahead; return None if a user was forgotten: what is in hand has other keys than what is stored."""
+        """Read more events; return None if a user was forgotten since this run began, since their keys changed."""
         read = self._queue.read(tx, now)
         return read if tx.settings.get(ERASURES) == self._erasures else None
 
