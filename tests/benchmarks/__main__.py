@@ -5,6 +5,7 @@
     python -m tests.benchmarks --write      # run all, and write docs/explanation/figures.md with its picture
 
 The whole takes about an hour on two cores. `SCALE=0.1` makes the large ones smaller.
+`BEFORE=COMMIT` compares with an older version of the library, too.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from tests.benchmarks.figures import FILE
 
 HERE = Path(__file__).parent
 DOCS = HERE.parents[1] / "docs"
+SETTINGS = "BEFORE", "HUGE", "SCALE"
+"""Variables of the environment that change what is measured."""
 
 
 def main() -> int:
@@ -50,8 +53,8 @@ def main() -> int:
     figures = [json.loads(line) for line in lines]
     print(table(figures))
     if wanted.write:
-        scale = f"SCALE={os.environ['SCALE']} " if "SCALE" in os.environ else ""
-        command = " ".join([f"{scale}python -m tests.benchmarks --write", *wanted.names])
+        settings = [f"{name}={os.environ[name]}" for name in SETTINGS if name in os.environ]
+        command = " ".join([*settings, "python -m tests.benchmarks --write", *wanted.names])
         (DOCS / "explanation" / "figures.md").write_text(page(figures, command), encoding="utf-8")
         (DOCS / "images" / "figures.svg").write_text(picture(figures), encoding="utf-8")
     return int(status)
