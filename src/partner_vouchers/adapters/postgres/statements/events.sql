@@ -1,31 +1,26 @@
 -- Events in PostgreSQL: transactions commit in another order than they write. So a new event goes into pv_outbox, and
 -- gets its position once no transaction can commit any more before it.
 
--- is_final --
--- Part: no transaction that still runs can have written before this event. One with the number of a transaction to
--- come was copied here from another server.
-(o.xid < pg_snapshot_xmin(pg_current_snapshot()) OR o.xid >= pg_snapshot_xmax(pg_current_snapshot()))
-
 -- add_event --
 INSERT INTO pv_outbox (name, payload) VALUES (?, ?)
 
+-- final --
+-- Part: events before which no transaction that still runs can have written. Those with the number of a transaction to
+-- come were copied here from another server. Two reads by the index find them, also where very many events wait.
+(SELECT ctid AS tid, 0 AS place, xid, id FROM pv_outbox WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())
+ ORDER BY xid, id LIMIT 10000)
+UNION ALL
+(SELECT ctid, 1, xid, id FROM pv_outbox WHERE xid < pg_snapshot_xmin(pg_current_snapshot())
+ ORDER BY xid, id LIMIT 10000)
+
 -- can_order --
-SELECT 1 FROM pv_outbox AS o WHERE {is_final} LIMIT 1
+SELECT 1 FROM ({final}) AS o LIMIT 1
 
 -- order_events --
--- Gives positions to up to 10,000 events that have none. Two reads by the index find them: each step would otherwise
--- sort all events that wait.
-WITH next AS (
-    SELECT xid, id FROM (
-        (SELECT xid, id, 0 AS place FROM pv_outbox WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())
-         ORDER BY xid, id LIMIT 10000)
-        UNION ALL
-        (SELECT xid, id, 1 FROM pv_outbox WHERE xid < pg_snapshot_xmin(pg_current_snapshot())
-         ORDER BY xid, id LIMIT 10000)
-    ) AS final ORDER BY place, xid, id LIMIT 10000
-), moved AS (
-    DELETE FROM pv_outbox AS o USING next AS n WHERE o.xid = n.xid AND o.id = n.id
-    RETURNING o.xid, o.id, o.code_id, o.name, o.payload, o.nonce
+-- Gives positions to up to 10,000 events that have none. By their place in the table, since a join may read all of it.
+WITH moved AS (
+    DELETE FROM pv_outbox WHERE ctid = ANY (ARRAY(SELECT tid FROM ({final}) AS o ORDER BY place, xid, id LIMIT 10000))
+    RETURNING xid, id, code_id, name, payload, nonce
 ), base AS (
     SELECT greatest((SELECT max(position) FROM pv_events), (SELECT max(position) FROM pv_sinks), 0) AS position
 )
@@ -55,4 +50,6 @@ FROM (SELECT {unordered_columns} FROM pv_outbox AS o ORDER BY o.xid, o.id LIMIT 
 -- oldest_held_back --
 -- The oldest committed event that waits for a transaction that still runs.
 SELECT {event_columns} FROM (
-    SELECT {unordered_columns} FROM pv_outbox AS o WHERE NOT {is_final} ORDER BY o.xid, o.id LIMIT 1) AS e {event_tables}
+    SELECT {unordered_columns} FROM pv_outbox AS o
+    WHERE o.xid >= pg_snapshot_xmin(pg_current_snapshot()) AND o.xid < pg_snapshot_xmax(pg_current_snapshot())
+    ORDER BY o.xid, o.id LIMIT 1) AS e {event_tables}
