@@ -41,7 +41,7 @@ reconciliation asks for one row first.
 """
 
 SCANS_ON_POSTGRES = {"remove_events", "unredeemed_of_campaign", "event_without_position"}
-"""What removes all events up to a position, or asks for all assignments of a campaign, may well read one after the other.
+"""What removes all events up to a position, or asks for all assignments of a campaign, may well read one by one.
 The event of a revoked code is looked for among those without a position: an index would make each assignment slower.
 """
 
