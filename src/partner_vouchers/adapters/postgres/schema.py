@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 
 from partner_vouchers.adapters.postgres.driver import Session
 from partner_vouchers.adapters.postgres.errors import not_migrated
 from partner_vouchers.adapters.postgres.names import Names
 from partner_vouchers.adapters.sql.outbox import STORAGE_ID
+from partner_vouchers.adapters.sql.tables import read_migration
 from partner_vouchers.errors import InvalidInput, NotAPartnerVouchersStorage, SchemaTooNew, StorageError
 
 _VERSION = "schema version"
@@ -91,8 +91,9 @@ def _create_schema(session: Session, schema: str) -> None:
 
 
 def _script(names: Names, version: int) -> str:
-    name = _MIGRATIONS[version - 1]
-    script = resources.files(__package__).joinpath("migrations", name).read_text(encoding="utf-8")
+    script = read_migration(
+        "postgres", _MIGRATIONS[version - 1], lambda shared: shared.replace(" WITHOUT ROWID", "")
+    )
     first = f"INSERT INTO pv_settings VALUES ('{STORAGE_ID}', gen_random_uuid());\n" if version == 1 else ""
     last = (
         f"INSERT INTO pv_settings VALUES ('{_VERSION}', '{version}')\n"

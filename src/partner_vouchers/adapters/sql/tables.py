@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
 
 from partner_vouchers.errors import InvalidInput
 
+_SHARED = re.compile(r"\{(\w+)\}")
 _CREATED = re.compile(r"(?:CREATE (?:TABLE|VIEW|SEQUENCE)|RENAME TO) (?:IF NOT EXISTS )?pv_(\w+)")
 
 
@@ -34,13 +36,30 @@ def owns_table(name: str, *, prefix: str = "pv_") -> bool:
     return name.startswith(prefix) and name.removeprefix(prefix) in _names()
 
 
+def read_migration(database: str, name: str, render: Callable[[str], str]) -> str:
+    """Return a script that makes or upgrades the tables of a database.
+
+    Args:
+        database: the adapter that has the script.
+        name: its file. `{first_tables}` in it stands for the file of tables of that name, which both databases share.
+        render: turns that into the SQL of the database. It has the types of PostgreSQL.
+    """
+    script = _script(database, name)
+    return _SHARED.sub(lambda found: render(_script("sql", f"{found[1]}.sql")), script)
+
+
+def _script(adapter: str, name: str) -> str:
+    scripts = resources.files("partner_vouchers.adapters").joinpath(adapter, "migrations")
+    return scripts.joinpath(name).read_text(encoding="utf-8")
+
+
 @cache
 def _names() -> frozenset[str]:
     """Return the names, without prefix, that the migrations of both databases have given to tables so far."""
     adapters = resources.files("partner_vouchers.adapters")
     scripts = [
         script.read_text(encoding="utf-8")
-        for database in ("sqlite", "postgres")
+        for database in ("sql", "sqlite", "postgres")
         for script in adapters.joinpath(database, "migrations").iterdir()
         if script.name.endswith(".sql")
     ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from importlib import resources
 from uuid import uuid4
 
 from partner_vouchers.adapters.sql.outbox import STORAGE_ID
+from partner_vouchers.adapters.sql.tables import read_migration
 from partner_vouchers.adapters.sqlite.driver import retry_while_busy
 from partner_vouchers.errors import NotAPartnerVouchersStorage, SchemaTooNew
 
@@ -71,11 +72,19 @@ def _stored_version(connection: sqlite3.Connection) -> int:
 
 
 def _statements(name: str) -> list[str]:
-    script = resources.files(__package__).joinpath("migrations", name).read_text(encoding="utf-8")
     statements, lines = list[str](), list[str]()
-    for line in script.splitlines():
+    for line in read_migration("sqlite", name, _with_types).splitlines():
         lines.append(line)
         if sqlite3.complete_statement("\n".join(lines)):
             statements.append("\n".join(lines))
             lines.clear()
     return statements
+
+
+def _with_types(script: str) -> str:
+    """Return tables that both databases share with the types of SQLite."""
+    script = re.sub(r'\btext\b( COLLATE "C")?', "TEXT", script)
+    script = re.sub(
+        r"\b(bigint|integer|smallint|boolean)\b( GENERATED ALWAYS AS IDENTITY)?", "INTEGER", script
+    )
+    return re.sub(r" WITH \([^;]*\);", ";", script)

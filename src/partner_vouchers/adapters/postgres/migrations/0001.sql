@@ -1,48 +1,11 @@
--- The first schema. Instants are microseconds since 1970 in UTC. Texts are compared by their code points.
+-- The first schema. Texts are compared by their code points.
 
--- How the storage was set up, and what it is.
-CREATE TABLE pv_settings (
-    name text COLLATE "C" PRIMARY KEY,
-    value text NOT NULL
-);
+{first_tables}
 
 CREATE SEQUENCE pv_list_ids;
 CREATE SEQUENCE pv_upload_ids;
 
-CREATE TABLE pv_partners (
-    name text COLLATE "C" PRIMARY KEY,
-    created_at bigint NOT NULL
-);
-
--- Where codes must be unique; `key` is what the duplicate policy said.
-CREATE TABLE pv_scopes (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    key text COLLATE "C" NOT NULL UNIQUE
-);
-
--- `removed`: 0 for a list, 1 for a deleted one whose codes wait to be cleared away, 2 once they are.
-CREATE TABLE pv_lists (
-    id bigint PRIMARY KEY,
-    partner text COLLATE "C" NOT NULL,
-    tag text COLLATE "C" NOT NULL,
-    name text COLLATE "C" NOT NULL,
-    description text NOT NULL,
-    expires_at bigint NOT NULL,
-    state text NOT NULL,
-    low_stock_at text,
-    scope_id bigint NOT NULL,
-    created_at bigint NOT NULL,
-    updated_at bigint NOT NULL,
-    version integer NOT NULL,
-    removed smallint NOT NULL DEFAULT 0,
-    search_text text COLLATE "C" NOT NULL
-);
-
-CREATE UNIQUE INDEX pv_lists_tag ON pv_lists (partner, tag) WHERE state <> 'Archived' AND removed = 0;
-CREATE INDEX pv_lists_updated_at ON pv_lists (updated_at, id) WHERE removed = 0;
 CREATE INDEX pv_lists_expires_at ON pv_lists (expires_at, id) WHERE removed = 0;
-CREATE INDEX pv_lists_scope ON pv_lists (scope_id);
-CREATE INDEX pv_lists_removed ON pv_lists (id) WHERE removed = 1;
 
 -- What seldom changes of a list's counters. `published` is the last id that may go out, `next_position` where
 -- the next upload begins.
@@ -74,53 +37,6 @@ CREATE TABLE pv_distributed (
     PRIMARY KEY (list_id, connection)
 ) WITH (fillfactor = 40, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
--- What a list said at each version, so that an assignment can always tell its event.
-CREATE TABLE pv_terms (
-    list_id bigint NOT NULL,
-    version integer NOT NULL,
-    name text NOT NULL,
-    description text NOT NULL,
-    expires_at bigint NOT NULL,
-    PRIMARY KEY (list_id, version)
-);
-
--- The age of a link is its id.
-CREATE TABLE pv_links (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    campaign_id text COLLATE "C" NOT NULL,
-    list_id bigint NOT NULL,
-    repeat text NOT NULL,
-    priority integer NOT NULL,
-    eligibility text,
-    linked_at bigint NOT NULL,
-    UNIQUE (campaign_id, list_id)
-);
-
-CREATE INDEX pv_links_list ON pv_links (list_id);
-
--- The codes that nobody has: id = list id << 32 | position in the list; gaps are harmless. Those up to
--- `pv_stock.published` can be taken, which deletes them here; those beyond belong to an upload that runs.
-CREATE TABLE pv_codes (
-    id bigint PRIMARY KEY,
-    code text COLLATE "C" NOT NULL
-) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 5000);
-
--- The duplicate rule as a constraint. An entry whose code nobody has any more (of an archived or removed list,
--- withdrawn, or left behind by an upload) is taken over by whoever uploads the code next.
-CREATE TABLE pv_active_codes (
-    scope_id bigint NOT NULL,
-    code text COLLATE "C" NOT NULL,
-    code_id bigint NOT NULL,
-    PRIMARY KEY (scope_id, code)
-);
-
--- Codes that somebody has, but whose entry in pv_active_codes was taken over.
-CREATE TABLE pv_superseded_codes (
-    code text COLLATE "C" NOT NULL,
-    code_id bigint NOT NULL,
-    PRIMARY KEY (code, code_id)
-);
-
 -- A code is given out once: it is the primary key. `origin` is 'c:' and the campaign, or 'l:' and the list.
 CREATE TABLE pv_assignments (
     code_id bigint PRIMARY KEY,
@@ -131,12 +47,6 @@ CREATE TABLE pv_assignments (
     assigned_at bigint NOT NULL,
     list_version integer NOT NULL,
     UNIQUE (user_id, origin, ordinal)
-);
-
-CREATE TABLE pv_idempotency_keys (
-    key text COLLATE "C" PRIMARY KEY,
-    fingerprint text NOT NULL,
-    code_ids text NOT NULL
 );
 
 -- Events on their way: that of an assignment is told by its code_id, others by name and payload. Who reads it
@@ -179,14 +89,6 @@ CREATE INDEX pv_held_keys ON pv_held (sink, lane, key, position) WHERE retry_at 
 CREATE INDEX pv_held_due ON pv_held (sink, lane, retry_at) WHERE retry_at IS NOT NULL;
 CREATE INDEX pv_held_dead ON pv_held (sink, position) WHERE retry_at IS NULL;
 
-CREATE TABLE pv_audit (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    list_id bigint,
-    actor text COLLATE "C",
-    name text NOT NULL,
-    payload text NOT NULL
-);
-
 CREATE INDEX pv_audit_list ON pv_audit (list_id, id) WHERE list_id IS NOT NULL;
 CREATE INDEX pv_audit_actor ON pv_audit (actor, id) WHERE actor IS NOT NULL;
 
@@ -199,31 +101,6 @@ CREATE TABLE pv_imports (
     importer text NOT NULL
 );
 
--- `first_code` and `last_code` bound the ids that the codes of a completed upload have.
-CREATE TABLE pv_uploads (
-    id bigint PRIMARY KEY,
-    list_id bigint NOT NULL,
-    uploaded_by text NOT NULL,
-    filename text NOT NULL,
-    started_at bigint NOT NULL,
-    status text NOT NULL,
-    finished_at bigint,
-    size bigint,
-    sha256 text,
-    encoding text NOT NULL,
-    header boolean,
-    header_skipped boolean NOT NULL,
-    total integer NOT NULL,
-    accepted integer NOT NULL,
-    errors text NOT NULL,
-    withdrawn integer NOT NULL,
-    failure text,
-    first_code bigint,
-    last_code bigint
-);
-
-CREATE INDEX pv_uploads_list ON pv_uploads (list_id, id);
-CREATE INDEX pv_uploads_running ON pv_uploads (id) WHERE status = 'In Progress';
 CREATE INDEX pv_uploads_sha ON pv_uploads (list_id, sha256) WHERE status = 'Completed';
 
 -- The original files.

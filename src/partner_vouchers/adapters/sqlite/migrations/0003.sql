@@ -1,18 +1,6 @@
 -- Redesigned delivery, and the life of a code after it was taken.
 
--- `used_before`: how many codes were used before the latest upload: a percentage used counts from there.
--- `expiring_soon`: how long before the expiry an event is written. `notified_expiry`: for which expiry it was.
-ALTER TABLE pv_lists ADD COLUMN used_before INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE pv_lists ADD COLUMN expiring_soon INTEGER;
-ALTER TABLE pv_lists ADD COLUMN notified_expiry INTEGER;
-CREATE INDEX pv_lists_expiring ON pv_lists (expires_at, id) WHERE removed = 0 AND expiring_soon IS NOT NULL;
-
--- `first_row`: a JSON string. `warnings`: a JSON object of counts by kind. `is_withdrawn`: codes of the upload that come
--- back are withdrawn, too.
-ALTER TABLE pv_uploads ADD COLUMN first_row TEXT;
-ALTER TABLE pv_uploads ADD COLUMN warnings TEXT NOT NULL DEFAULT '{}';
-ALTER TABLE pv_uploads ADD COLUMN is_withdrawn INTEGER NOT NULL DEFAULT 0;
-UPDATE pv_uploads SET is_withdrawn = 1 WHERE withdrawn > 0;
+{later_tables}
 
 -- `retired`: codes that were revoked and are never given again. `returned`: how many codes of the list pv_returned has.
 -- `next_run_out`: no open reservation of the list runs out before; NULL where none is open. `day_codes`: how many codes were
@@ -22,17 +10,6 @@ ALTER TABLE pv_stock ADD COLUMN returned INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE pv_stock ADD COLUMN next_run_out INTEGER;
 ALTER TABLE pv_stock ADD COLUMN day INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE pv_stock ADD COLUMN day_codes INTEGER NOT NULL DEFAULT 0;
-
--- The limits of campaigns, in the order in which they were set.
-CREATE TABLE pv_limits (
-    campaign_id TEXT NOT NULL,
-    place INTEGER NOT NULL,
-    per TEXT NOT NULL,
-    codes INTEGER NOT NULL,
-    period TEXT,
-    zone TEXT,
-    PRIMARY KEY (campaign_id, place)
-) WITHOUT ROWID;
 
 -- What is remembered of the lists of a campaign is out of date whenever a list, a link or a limit changes.
 CREATE TRIGGER pv_lists_changed AFTER UPDATE ON pv_lists BEGIN
@@ -57,39 +34,6 @@ END;
 -- ---------------------------------------------------------------------------------------------------------------
 -- Delivery: one position for each sink, and a row for each event that it did not take. There are no lanes any more.
 -- ---------------------------------------------------------------------------------------------------------------
-
--- How far each sink has come. `ahead`: a JSON list of the ranges beyond `position` that are settled too. `sent`: the
--- newest event that was in a call. `suspect`: the event that was alone in the call that failed last.
-CREATE TABLE pv_sinks (
-    name TEXT PRIMARY KEY,
-    position INTEGER NOT NULL,
-    ahead TEXT NOT NULL,
-    sent INTEGER NOT NULL,
-    failures INTEGER NOT NULL DEFAULT 0,
-    paused_until INTEGER,
-    suspect INTEGER,
-    cancelled INTEGER NOT NULL DEFAULT 0
-) WITHOUT ROWID;
-
--- Events that a sink has not taken: `state` is 'deferred', 'in flight' or 'dead'. Of each key the first that is not
--- dead has a `retry_at`.
-CREATE TABLE pv_deferred (
-    position INTEGER NOT NULL,
-    sink TEXT NOT NULL,
-    event_id TEXT NOT NULL,
-    key TEXT NOT NULL,
-    state TEXT NOT NULL,
-    attempts INTEGER NOT NULL,
-    failures INTEGER NOT NULL,
-    retry_at INTEGER,
-    reason TEXT NOT NULL,
-    PRIMARY KEY (position, sink)
-) WITHOUT ROWID;
-
-CREATE INDEX pv_deferred_key ON pv_deferred (sink, key, position) WHERE state <> 'dead';
-CREATE INDEX pv_deferred_due ON pv_deferred (sink, retry_at, position) WHERE retry_at IS NOT NULL;
-CREATE INDEX pv_deferred_dead ON pv_deferred (sink, position) WHERE state = 'dead';
-CREATE INDEX pv_deferred_dead_id ON pv_deferred (sink, event_id) WHERE state = 'dead';
 
 INSERT INTO pv_sinks (name, position, ahead, sent)
 WITH known (sink, position, settled) AS (
@@ -203,62 +147,9 @@ CREATE TABLE pv_limit_counts (
     PRIMARY KEY (campaign_id, span)
 ) WITHOUT ROWID;
 
--- Refused requests. `day` counts from 1970 in UTC. `list_id` is 0 where requests are counted, not lists.
-CREATE TABLE pv_refusals (
-    campaign_id TEXT NOT NULL,
-    day INTEGER NOT NULL,
-    reason TEXT NOT NULL,
-    list_id INTEGER NOT NULL,
-    requests INTEGER NOT NULL,
-    PRIMARY KEY (campaign_id, day, reason, list_id)
-) WITHOUT ROWID;
-
 -- ---------------------------------------------------------------------------------------------------------------
 -- Redemptions, and the reports of partners' files.
 -- ---------------------------------------------------------------------------------------------------------------
-
--- That codes were used. `number` is 1 for the first redemption of a code; a next one follows only after it was reverted.
-CREATE TABLE pv_redemptions (
-    code_id INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    order_id TEXT,
-    redeemed_at INTEGER NOT NULL,
-    recorded_at INTEGER NOT NULL,
-    amount TEXT,
-    late INTEGER NOT NULL,
-    reverted_at INTEGER,
-    PRIMARY KEY (code_id, number)
-) WITHOUT ROWID;
-
--- Codes that were used although nobody was given them. They are not in pv_codes any more.
-CREATE TABLE pv_retired (
-    code_id INTEGER PRIMARY KEY
-);
-
--- `counts`: a JSON object of numbers of rows by kind.
-CREATE TABLE pv_reports (
-    id INTEGER PRIMARY KEY,
-    partner TEXT,
-    list_id INTEGER,
-    uploaded_by TEXT NOT NULL,
-    filename TEXT NOT NULL,
-    sha256 TEXT NOT NULL,
-    started_at INTEGER NOT NULL,
-    finished_at INTEGER,
-    last_line INTEGER NOT NULL,
-    counts TEXT NOT NULL
-);
-
-CREATE INDEX pv_reports_unfinished ON pv_reports (sha256) WHERE finished_at IS NULL;
-
--- The rows of reports: id = report id << 32 | line. `cells`: a JSON list of the texts that are kept of the row.
-CREATE TABLE pv_report_rows (
-    id INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,
-    cells TEXT NOT NULL,
-    code_id INTEGER,
-    fault TEXT
-);
 
 INSERT OR IGNORE INTO pv_sequences VALUES ('report', 0);
 
@@ -272,19 +163,6 @@ CREATE TABLE pv_given (
 
 INSERT INTO pv_given (list_id, day, codes)
 SELECT code_id >> 32, assigned_at / 86400000000, count(*) FROM pv_assignments GROUP BY 1, 2;
-
--- Codes that were taken back. `restocked_as`: the new entry of the code, NULL for a retired one. `source`: the code as it
--- was uploaded.
-CREATE TABLE pv_revocations (
-    code_id INTEGER PRIMARY KEY,
-    revoked_at INTEGER NOT NULL,
-    actor TEXT,
-    reason TEXT,
-    restocked_as INTEGER,
-    source INTEGER NOT NULL
-);
-
-CREATE UNIQUE INDEX pv_revocations_restocked ON pv_revocations (restocked_as) WHERE restocked_as IS NOT NULL;
 
 -- The position of the event of an assignment.
 ALTER TABLE pv_assignments ADD COLUMN event INTEGER;
