@@ -37,6 +37,9 @@ class EventSink(Protocol):
     A sink may have an attribute `takes_batches_in_order` that is True. It then promises that the events of a batch
     take effect in the order given and, where it rejects one, that it rejects the later ones of the same
     `Event.ordering_key`, too. Its batches may have several events of one user.
+
+    A sink may have a method `wants(event)` that returns whether it takes an event. It is not sent the others: they
+    count as delivered, and not as a sign that it works.
     """
 
     @property

@@ -16,7 +16,11 @@ MAX_CALLS: Final = 40
 
 
 class EventFilter:
-    """Chooses the events that a sink takes, by class."""
+    """Chooses the events that a sink takes, by class.
+
+    Attributes:
+        kinds: the classes.
+    """
 
     def __init__(self, events: Iterable[type[Event]]) -> None:
         """Choose events of these classes and their subclasses.
@@ -26,8 +30,10 @@ class EventFilter:
         """
         # A single class is easily passed by mistake.
         given: object = events
-        self._kinds = tuple(given) if isinstance(given, Iterable) and not isinstance(given, type) else ()
-        if not self._kinds or not all(map(_is_kind, self._kinds)):
+        self.kinds: tuple[type[Event], ...] = (
+            tuple(given) if isinstance(given, Iterable) and not isinstance(given, type) else ()
+        )
+        if not self.kinds or not all(map(_is_kind, self.kinds)):
             raise InvalidInput(
                 field="events", reason="must contain classes of events, such as (VoucherRewarded,)"
             )
@@ -38,12 +44,12 @@ class EventFilter:
         Raises:
             InvalidInput: the filter also chooses others.
         """
-        if not all(issubclass(each, kind) for each in self._kinds):
+        if not all(issubclass(each, kind) for each in self.kinds):
             raise InvalidInput(field="events", reason=f"must be subclasses of {kind.__name__}")
 
     def __call__(self, entries: Sequence[OutboxEntry]) -> list[OutboxEntry]:
         """Return the entries that the sink takes, in order."""
-        return [entry for entry in entries if isinstance(entry.event, self._kinds)]
+        return [entry for entry in entries if isinstance(entry.event, self.kinds)]
 
 
 def _is_kind(found: object) -> bool:
@@ -70,6 +76,10 @@ class Sink:
         self.batch_size: int = require_count("batch_size", batch_size, most_events)
         self.concurrency: int = require_count("concurrency", concurrency, most_calls)
         self._takes = EventFilter(events)
+
+    def wants(self, event: Event) -> bool:
+        """Return whether the sink takes an event; it is not sent the others."""
+        return isinstance(event, self._takes.kinds)
 
 
 class Refused(Exception):

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from partner_vouchers.domain.delivery import RetryPolicy
+from partner_vouchers.domain.events import Event
+from partner_vouchers.domain.promo_events import PromoEvent
 from partner_vouchers.errors import SinkUnavailable
 from partner_vouchers.ports import OutboxEntry, Rejection
 from tests.support.host import Host
@@ -113,6 +115,44 @@ def test_a_sink_that_takes_nothing_makes_no_dead_letters(
     stage.sink.always = take_all
     stage.drain(ONCE)
     assert not stage.events.dead_letters()
+
+
+class PromoSink(ScriptedSink):
+    """A sink that wants promo events alone."""
+
+    def wants(self, event: Event) -> bool:
+        return isinstance(event, PromoEvent)
+
+
+@pytest.mark.parametrize("batch_size", [1, 100])
+def test_an_event_that_the_sink_does_not_want_is_no_sign_that_it_works(host: Host, batch_size: int) -> None:
+    stage = Stage(host, PromoSink(batch_size=batch_size))
+    stage.sink.always = reject_all
+    for number in range(5):
+        stage.emit(f"user-{number}")
+        host.vouchers.partners.add(f"partner-{number}")
+        report = stage.deliver(ONCE, hours=2)
+        assert (report.delivered, report.dead_letters) == (0, 0)
+        assert stage.events.backlog("crm").undelivered == number + 1
+    stage.sink.always = take_all
+    assert stage.deliver(ONCE, hours=2).delivered == 5
+
+
+def test_a_deferred_event_that_the_sink_no_longer_wants_is_not_sent_again(host: Host) -> None:
+    stage = Stage(host, ScriptedSink())
+    stage.sink.always = reject_all
+    host.vouchers.partners.add("Puma")
+    stage.deliver()
+    stage.sink = PromoSink()
+    assert stage.deliver(hours=2).deferred == 0
+    assert stage.sink.batches == []
+
+
+def test_a_filter_that_raises_sends_everything(host: Host) -> None:
+    stage = Stage(host)
+    stage.sink.wants = ["none"].index  # type: ignore[attr-defined]
+    stage.emit("ann")
+    assert stage.deliver().delivered == 1
 
 
 def test_the_pause_of_a_sink_that_refuses_grows_to_the_longest(stage: Stage) -> None:

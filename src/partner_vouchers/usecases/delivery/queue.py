@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
 
 from attrs import evolve, frozen
 
 from partner_vouchers.domain.delivery import Deferred, DeliveryState, SinkProgress, batch_limit
-from partner_vouchers.domain.events import UnreadableEvent
+from partner_vouchers.domain.events import Event, UnreadableEvent
 from partner_vouchers.ports import EventSink, OutboxEntry, Transaction
 
 _LEAST_WINDOW = 100
@@ -99,6 +99,21 @@ def key_of(entry: OutboxEntry) -> str:
     return key if key or not isinstance(entry.event, UnreadableEvent) else f"unreadable:{entry.position}"
 
 
+def _filter_of(sink: EventSink) -> Callable[[Event], bool]:
+    """Return which events a sink is sent. An unreadable one may be an event that it wants."""
+    wants = getattr(sink, "wants", None)
+    if not callable(wants):
+        return lambda _: True
+
+    def is_wanted(event: Event) -> bool:
+        try:
+            return bool(wants(event)) or isinstance(event, UnreadableEvent)
+        except Exception:  # noqa: BLE001 - a sink may be anybody's code; `send` shows what is wrong with it
+            return True
+
+    return is_wanted
+
+
 class Queue:
     """The events of a sink that its owner has in hand.
 
@@ -115,6 +130,7 @@ class Queue:
             target: up to which position the outbox is read, at least.
         """
         self._sink = sink.name
+        self._is_wanted = _filter_of(sink)
         self._in_order = getattr(sink, "takes_batches_in_order", False) is True
         self._batch_size = sink.batch_size
         # A sink that takes one batch after the other, in order, needs nothing beyond the next one.
@@ -163,10 +179,10 @@ class Queue:
         return Read(items, reached, deferred_keys, [(row, found.get(row.position)) for row in rows])
 
     def add(self, read: Read) -> None:
-        """Add what was read."""
+        """Add what was read. An event that the sink does not want is settled at once, and never sent."""
         self._reached = read.reached
         self._known += map(_position, read.items)
-        fresh = read.items
+        fresh = [item for item in read.items if self._is_wanted(item[2].event)]
         if self._base.ahead:
             fresh = [item for item in fresh if not self._base.is_settled(item[0])]
         self._open.update(map(_position, fresh))
@@ -180,7 +196,7 @@ class Queue:
             self._may_be_due = False
             # Of a key with changes that are not stored yet, the storage does not know which event is the first.
             self._due = {
-                row.position: (row, entry)
+                row.position: (row, entry if entry and self._is_wanted(entry.event) else None)
                 for row, entry in read.due
                 if row.key not in self._busy_keys and row.key not in self._touched
             }
@@ -385,6 +401,10 @@ class Queue:
     def changes(self) -> Changes:
         """Return what was not stored yet."""
         return Changes(list(self._put.values()), frozenset(self._removed), frozenset(self._touched))
+
+    def has_changes(self, stored: SinkProgress) -> bool:
+        """Return whether anything was not stored yet."""
+        return bool(self._put or self._removed) or self.progress(stored) != stored
 
     def progress(self, stored: SinkProgress) -> SinkProgress:
         """Return how far the sink has come."""

@@ -215,7 +215,7 @@ class _Run:
     def _store(self, batches: Sequence[Batch], *, release: bool) -> bool:
         """Store what was answered and what is sent next; return False if another process has taken over."""
         self._to_send = list(batches)
-        if self._found is not None and not batches and self._queue.progress(self._found) == self._found:
+        if self._found is not None and not batches and not self._queue.has_changes(self._found):
             return False
         stored = self._wiring.write_alone(self._store_in, release)
         if stored is None:
