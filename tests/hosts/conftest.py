@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.aio import AsyncPartnerVouchers
 from partner_vouchers.ports import Storage
 from tests.hosts.kinds import AT_ONCE, KINDS, LATE, LISTENER, POSTGRES
-from tests.hosts.shop import Base, Place, begins_by_itself
+from tests.hosts.shop import Base, Place, asynchronous, begins_by_itself
 from tests.support.host import FixedClock, Host
 from tests.support.postgres import a_storage, server
 from tests.support.scratch import tmp_path as tmp_path
@@ -95,3 +97,28 @@ def engine(kind: str, url: str) -> Iterator[Engine]:
     Base.metadata.create_all(engine)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def opened(anyio_backend: str, kind: str, url: str, engine: Engine) -> AsyncIterator[AsyncEngine]:
+    """An asynchronous engine of the same shop."""
+    # SQLite has one writer at a time: a pool of one is a fair queue.
+    options = {"pool_size": 20} if kind == POSTGRES else {"pool_size": 1, "max_overflow": 0}
+    connect_args = {"autocommit": False} if kind == AT_ONCE else {}
+    opened = create_async_engine(asynchronous(url), connect_args=connect_args, **options)
+    if kind == LISTENER:
+        begins_by_itself(opened.sync_engine)
+    yield opened
+    await opened.dispose()
+
+
+@pytest.fixture
+async def vouchers(anyio_backend: str, host: Host) -> AsyncIterator[AsyncPartnerVouchers]:
+    """The asynchronous library on the same storage."""
+    async with AsyncPartnerVouchers(host.storage, clock=host.clock) as vouchers:
+        yield vouchers

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from attrs import frozen
 from sqlalchemy import Engine, NullPool, String, create_engine, event, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from partner_vouchers import PartnerVouchers
+from partner_vouchers import PartnerVouchers, RepeatPolicy
+from partner_vouchers.aio import AsyncPartnerVouchers
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import HostTransactionError
 from partner_vouchers.ports import Storage
-from tests.support.host import Host
+from tests.support.host import EXPIRY, Host, a_file
+
+ANOTHER = re.compile(r"other\.db|another database")
+"""How the storages say that a connection is to another database."""
 
 
 @frozen
@@ -66,6 +73,37 @@ def place_order(vouchers: PartnerVouchers, session: Session, order_id: str, list
     reward = vouchers.using(session).codes.assign(list_id=list_id, user_id=order_id, idempotency_key=order_id)
     order.code = reward.code
     return reward.code
+
+
+def stock(vouchers: PartnerVouchers, *codes: str) -> str:
+    """Put codes into the campaign of the pages; return the list."""
+    vouchers.partners.add("Puma")
+    winter = vouchers.lists.create(partner="Puma", tag="t", name="Winter Sale", expires_at=EXPIRY)
+    vouchers.uploads.add(winter.id, a_file(*codes), filename="codes.csv", uploaded_by="ops")
+    vouchers.campaigns.link(winter.id, "CMP123456", repeat=RepeatPolicy.NEW_CODE)
+    return winter.id
+
+
+def with_lines(source: str, changes: dict[str, str]) -> str:
+    """Return a program with lines, each of which it has once, replaced."""
+    for line, instead in changes.items():
+        assert source.count(line) == 1
+        source = source.replace(line, instead)
+    return source
+
+
+async def place_order_asynchronously(
+    vouchers: AsyncPartnerVouchers, session: AsyncSession, order_id: str, list_id: str
+) -> str:
+    """Do the same in a transaction of an asynchronous session."""
+    session.add(Order(id=order_id, user_id=order_id))
+    codes = vouchers.using(session).codes
+    return (await codes.assign(list_id=list_id, user_id=order_id, idempotency_key=order_id)).code
+
+
+def asynchronous(url: str) -> str:
+    """Return the address of a database for asynchronous engines."""
+    return url.replace("sqlite:", "sqlite+aiosqlite:").replace("+psycopg:", "+psycopg_async:")
 
 
 def orders(engine: Engine) -> list[tuple[str, str | None]]:

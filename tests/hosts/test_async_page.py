@@ -17,14 +17,13 @@ import pytest
 from sqlalchemy import create_engine, text
 
 import partner_vouchers
-from partner_vouchers import PartnerVouchers, RepeatPolicy
+from partner_vouchers import PartnerVouchers
 from partner_vouchers.ports import Storage
 from tests.hosts.kinds import POSTGRES, databases_by_turns
-from tests.hosts.shop import Place
-from tests.support.host import EXPIRY, PATIENCE, a_file, some_codes
+from tests.hosts.shop import Place, asynchronous, stock, with_lines
+from tests.support.host import PATIENCE, some_codes
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "async.md").read_text(encoding="utf-8")
-CAMPAIGN = "CMP123456"
 
 
 def application(kind: str, place: Place) -> str:
@@ -34,24 +33,17 @@ def application(kind: str, place: Place) -> str:
         return str(source)
     _, section = PAGE.split("On PostgreSQL two lines differ")
     imports, engine, vouchers = re.findall(r"^(?:from|engine|vouchers) .*$", section, re.MULTILINE)[:3]
-    for line, instead in (
-        ("from partner_vouchers.adapters.sqlite import SQLiteStorage", imports),
-        (
-            'engine = create_async_engine("sqlite+aiosqlite:///shop.db", pool_size=1, max_overflow=0)',
-            engine.replace("postgresql+psycopg_async://shop@localhost/shop", asynchronous(place.url)),
-        ),
-        (
-            'vouchers = AsyncPartnerVouchers(SQLiteStorage("shop.db"))',
-            vouchers.replace("postgresql://shop@localhost/shop", place.conninfo),
-        ),
-    ):
-        assert source.count(line) == 1
-        source = source.replace(line, instead)
-    return str(source)
-
-
-def asynchronous(url: str) -> str:
-    return url.replace("+psycopg:", "+psycopg_async:")
+    engine = engine.replace("postgresql+psycopg_async://shop@localhost/shop", asynchronous(place.url))
+    return with_lines(
+        source,
+        {
+            "from partner_vouchers.adapters.sqlite import SQLiteStorage": imports,
+            'engine = create_async_engine("sqlite+aiosqlite:///shop.db", pool_size=1, max_overflow=0)': engine,
+            'vouchers = AsyncPartnerVouchers(SQLiteStorage("shop.db"))': vouchers.replace(
+                "postgresql://shop@localhost/shop", place.conninfo
+            ),
+        },
+    )
 
 
 @pytest.fixture
@@ -101,14 +93,6 @@ def orders(place: Place) -> dict[str, str]:
     return {row[0]: row[1] for row in found}
 
 
-def stock(vouchers: PartnerVouchers, *codes: str) -> str:
-    vouchers.partners.add("Puma")
-    winter = vouchers.lists.create(partner="Puma", tag="t", name="Winter Sale", expires_at=EXPIRY)
-    vouchers.uploads.add(winter.id, a_file(*codes), filename="codes.csv", uploaded_by="ops")
-    vouchers.campaigns.link(winter.id, CAMPAIGN, repeat=RepeatPolicy.NEW_CODE)
-    return winter.id
-
-
 async def place_orders(address: str, ids: list[str]) -> list[httpx2.Response]:
     limits = httpx2.Limits(max_connections=200)
     async with httpx2.AsyncClient(base_url=address, limits=limits, timeout=PATIENCE * 2) as client:
@@ -136,7 +120,7 @@ def test_orders_at_once_and_clients_that_leave(address: str, vouchers: PartnerVo
     (refused,) = asyncio.run(place_orders(address, ["one too many"]))
     assert (refused.status_code, refused.json()["error"]) == (409, "codes_exhausted")
     (held,) = httpx2.get(f"{address}/users/user-of-order-7/vouchers").json()
-    assert (held["code"], held["campaign_id"]) == ("PM…", CAMPAIGN)
+    assert (held["code"], held["campaign_id"]) == ("PM…", "CMP123456")
 
 
 async def leave(address: str, ids: list[str]) -> None:

@@ -18,11 +18,11 @@ from fastapi.testclient import TestClient
 from sqlalchemy import create_engine
 
 import partner_vouchers
-from partner_vouchers import PartnerVouchers, RepeatPolicy
+from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.postgres import PostgresStorage
 from tests.hosts.kinds import POSTGRES, databases_by_turns, postgres
-from tests.hosts.shop import Place
-from tests.support.host import EXPIRY, a_file, some_codes
+from tests.hosts.shop import Place, stock, with_lines
+from tests.support.host import some_codes
 
 PAGES = Path(__file__).parents[2] / "docs" / "how-to"
 BLOCK = re.compile(r"^```python\n# (\S+\.py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -52,13 +52,14 @@ def on_postgres(place: Place, project: Path) -> None:
     _sqlite, section = sections("fastapi-sqlalchemy.md")
     imports, engine, vouchers = re.findall(r"^(?:from|engine|vouchers) .*$", section, re.MULTILINE)
     application = (project / "shop.py").read_text(encoding="utf-8")
-    for line, instead in (
-        ("from partner_vouchers.adapters.sqlite import SQLiteStorage", imports),
-        ('engine = create_engine("sqlite:///shop.db")', engine),
-        ('vouchers = PartnerVouchers(SQLiteStorage("shop.db"))', vouchers),
-    ):
-        assert application.count(line) == 1
-        application = application.replace(line, instead)
+    application = with_lines(
+        application,
+        {
+            "from partner_vouchers.adapters.sqlite import SQLiteStorage": imports,
+            'engine = create_engine("sqlite:///shop.db")': engine,
+            'vouchers = PartnerVouchers(SQLiteStorage("shop.db"))': vouchers,
+        },
+    )
     application = application.replace("postgresql+psycopg://shop@localhost/shop", place.url)
     application = application.replace("postgresql://shop@localhost/shop", place.conninfo)
     (project / "shop.py").write_text(application, encoding="utf-8")
@@ -89,15 +90,6 @@ def client(shop: ModuleType) -> Iterator[TestClient]:
         yield client
 
 
-def stock(shop: ModuleType, *codes: str) -> str:
-    """Put codes into the campaign; return the list."""
-    shop.vouchers.partners.add("Puma")
-    created = shop.vouchers.lists.create(partner="Puma", tag="t", name="Winter Sale", expires_at=EXPIRY)
-    shop.vouchers.uploads.add(created.id, a_file(*codes), filename="codes.csv", uploaded_by="ops")
-    shop.vouchers.campaigns.link(created.id, "CMP123456", repeat=RepeatPolicy.NEW_CODE)
-    return str(created.id)
-
-
 def orders(shop: ModuleType) -> list[tuple[str, str]]:
     with shop.make_session() as session:
         return [(order.id, order.voucher_code) for order in session.query(shop.Order).order_by(shop.Order.id)]
@@ -110,7 +102,7 @@ def place(client: TestClient, order_id: str) -> Any:
 @databases_by_turns
 def test_more_requests_at_once_than_codes_and_repeated_ones(shop: ModuleType, client: TestClient) -> None:
     codes = some_codes(20)
-    list_id = stock(shop, *codes)
+    list_id = stock(shop.vouchers, *codes)
     ids = [f"order-{number:02}" for number in range(24)]
     with ThreadPoolExecutor(8) as clients:
         answers = list(clients.map(lambda order_id: place(client, order_id), [*ids, *ids[:8]]))
@@ -124,7 +116,7 @@ def test_more_requests_at_once_than_codes_and_repeated_ones(shop: ModuleType, cl
 
 @databases_by_turns
 def test_an_order_that_cannot_be_stored_takes_its_code_back(shop: ModuleType, client: TestClient) -> None:
-    list_id = stock(shop, "A", "B")
+    list_id = stock(shop.vouchers, "A", "B")
     shop.Order.__table__.drop(shop.engine)
     assert place(client, "order-1").status_code == 500
     assert shop.vouchers.lists.get(list_id).distributed == 0

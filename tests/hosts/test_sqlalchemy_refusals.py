@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sqlite3
 from collections.abc import Iterator
 from typing import Any
@@ -11,22 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
-from sqlalchemy.ext.asyncio import (
-    AsyncSession,
-    async_scoped_session,
-    async_sessionmaker,
-    create_async_engine,
-)
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
 from partner_vouchers.errors import HostTransactionError
 from tests.hosts.kinds import LATE, databases, sqlite
-from tests.hosts.shop import Base, Order, Place, orders, place_order, refusal
+from tests.hosts.shop import ANOTHER, Base, Order, Place, orders, place_order, refusal
 from tests.support.host import Host
-
-# How the storages say that a connection is to another database.
-ANOTHER = re.compile(r"other\.db|another database")
-
 
 # --- not a connection --------------------------------------------------------------------------------------------
 
@@ -44,25 +34,15 @@ def test_what_is_no_connection_is_refused(host: Host, engine: Engine) -> None:
 
 
 @databases
-def test_asynchronous_ones_are_told_to_use_run_sync(host: Host, url: str) -> None:
-    async def ask() -> list[str]:
-        asynchronous = url.replace("sqlite:", "sqlite+aiosqlite:").replace("+psycopg:", "+psycopg_async:")
-        engine = create_async_engine(asynchronous)
-        async with AsyncSession(engine) as session, engine.connect() as connection:
-            given: list[Any] = [engine, session, connection, async_sessionmaker(engine)]
-            given += [
-                session.sync_session,
-                connection.sync_connection,
-                scoped_session(sessionmaker(engine.sync_engine)),
-            ]
-            given.append(async_scoped_session(async_sessionmaker(engine), asyncio.current_task))
-            told = [refusal(host, each) for each in given]
-        await engine.dispose()
-        return told
-
-    told = asyncio.run(ask())
-    assert len(told) == 8
-    assert {"run_sync" in each for each in told} == {True}
+@pytest.mark.anyio
+async def test_asynchronous_ones_are_told_to_use_run_sync(host: Host, opened: AsyncEngine) -> None:
+    async with AsyncSession(opened) as session, opened.connect() as connection:
+        given: list[Any] = [opened, session, connection, async_sessionmaker(opened)]
+        given += [session.sync_session, connection.sync_connection]
+        given.append(scoped_session(sessionmaker(opened.sync_engine)))
+        given.append(async_scoped_session(async_sessionmaker(opened), asyncio.current_task))
+        for each in given:
+            assert "run_sync" in refusal(host, each)
 
 
 # --- nobody would commit -------------------------------------------------------------------------------------------
