@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.reliability import schedules as scheduling
-from tests.reliability.faults import FAULTS, Figures, Trial, run_delivery, run_opening
+from tests.reliability.faults import FAULTS, Figures, Trial, delivering, let_each_call_fail, opening
 from tests.reliability.jobs import JOBS, prepare
 from tests.reliability.kills import run_kills, run_server_kills
 from tests.reliability.power import DAY, cut_the_power, cut_the_power_while_creating, record
@@ -32,9 +32,9 @@ def faults(directory: Path, options: argparse.Namespace) -> None:
         figures = Figures()
         for path in prepared.values():
             for job in JOBS.values():
-                Trial(job, path, directory).with_each_call_failing(make, figures, step=options.step)
-            run_delivery(path, directory, make, figures, step=options.step)
-        run_opening(directory, make, figures, step=options.step)
+                let_each_call_fail(Trial(job, path, directory), make, figures, step=options.step)
+            let_each_call_fail(delivering(path, directory), make, figures, step=options.step)
+        let_each_call_fail(opening(directory), make, figures, step=options.step)
         print(f"{fault}: {figures.faults.total()} runs failed at {_told(figures.faults)}")
         print(
             f"    the call ended as {_told(figures.outcomes)}; there after a kill all the same: {figures.came_true}"

@@ -5,19 +5,17 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.errors import PartnerVouchersError, StorageError, StorageFull
 from tests.reliability.jobs import (
     SECRET,
     Job,
+    a_host,
     copy_database,
     goods,
-    later,
-    remove_database,
+    removed_afterwards,
     require_no_leftovers,
     require_sound,
 )
@@ -40,6 +38,7 @@ class Fault:
         first: the number of the first call that fails, from 0 on.
         calls: how many calls of the kinds there were.
         failed: those that failed.
+        came_true: whether a call raised, and was done all the same for a process that started after a kill.
     """
 
     kinds: frozenset[str]
@@ -49,6 +48,7 @@ class Fault:
     first: int
     calls: int = 0
     failed: list[Call] = field(default_factory=list)
+    came_true: bool = False
 
     def __call__(self, call: Call) -> Fail | None:
         if call.kind not in self.kinds or (call.kind == "open" and not call.created):
@@ -110,6 +110,36 @@ class Figures:
     came_true: int = 0
 
 
+Attempt = Callable[[Fault], PartnerVouchersError | None]
+"""Does something while the disk fails, checks what is there, and that all goes on. It returns how a call failed."""
+
+
+def let_each_call_fail(
+    attempt: Attempt, fault: Callable[[int], Fault], figures: Figures, *, first: int = 0, step: int = 1
+) -> None:
+    """Let the first call fail, then the second, and so on, until all is done without one that failed."""
+    while True:
+        failing = fault(first)
+        error = attempt(failing)
+        assert error is None or (isinstance(error, StorageError) and failing.failed), error
+        if not failing.failed:
+            return
+        figures.faults[failing.failed[0].kind] += 1
+        figures.outcomes["done" if error is None else type(error).__name__] += 1
+        figures.came_true += failing.came_true
+        first += step
+
+
+def failure_of(work: Callable[[], object], fault: Fault) -> PartnerVouchersError | None:
+    """Do work while the disk fails; return its error."""
+    with disk().watched(fault):
+        try:
+            work()
+        except PartnerVouchersError as error:
+            return error
+    return None
+
+
 @dataclass(frozen=True)
 class Seen:
     """What can be seen of a storage.
@@ -136,57 +166,32 @@ class Trial:
         self._before, self._after = self._seen(lambda host: None), self._seen(job.act)
         assert self._before.everything != self._after.everything, "the job changes nothing"
 
-    def with_each_call_failing(
-        self, fault: Callable[[int], Fault], figures: Figures, *, first: int = 0, step: int = 1
-    ) -> None:
-        """Let the first call fail, then the second, and so on, until the job is done without one that failed."""
-        while self.with_fault(fault(first), figures):
-            first += step
-
-    def with_fault(self, fault: Fault, figures: Figures) -> bool:
-        """Do the job while the disk fails; check what is there, and that all goes on. Return whether it failed."""
-        copy_database(self._prepared, self._path)
-        try:
-            with disk().inserted(), closing(SQLiteStorage(self._path, busy_timeout=1)) as storage:
-                error = None
-                host = Host(storage, later())
+    def __call__(self, fault: Fault) -> PartnerVouchersError | None:
+        """Do the job while the disk fails."""
+        with removed_afterwards(self._path, copy_of=self._prepared):
+            with disk().inserted(), a_host(self._path, busy_timeout=1) as host:
                 # The connection is there, as in a backend that has been running.
                 host.vouchers.partners.all()
-                with disk().watched(fault):
-                    try:
-                        self._job.act(host)
-                    except PartnerVouchersError as raised:
-                        error = raised
+                error = failure_of(lambda: self._job.act(host), fault)
                 if error is not None:
                     self._require_typed(error, fault)
                 copy_database(self._path, self._killed)
                 self._require_all_or_nothing(host, error)
-                with closing(SQLiteStorage(self._path)) as another:
-                    self._require_all_or_nothing(Host(another, later()), error)
+                with a_host(self._path) as another:
+                    self._require_all_or_nothing(another, error)
                 require_sound(host, self._path)
-                came_true = self._require_after_a_kill() and error is not None
+                fault.came_true = self._require_after_a_kill() and error is not None
                 self._go_on(host, error)
-            with closing(SQLiteStorage(self._path)) as reopened:
-                assert goods(Host(reopened, later())) == self._after.settled
-            if fault.failed:
-                figures.faults[fault.failed[0].kind] += 1
-                figures.outcomes["done" if error is None else type(error).__name__] += 1
-                figures.came_true += came_true
-            return bool(fault.failed)
-        finally:
-            remove_database(self._path)
+            with a_host(self._path) as reopened:
+                assert goods(reopened) == self._after.settled
+        return error
 
     def _seen(self, act: Callable[[Host], object]) -> Seen:
-        copy_database(self._prepared, self._path)
-        try:
-            with closing(SQLiteStorage(self._path)) as storage:
-                host = Host(storage, later())
-                act(host)
-                everything, found = host.everything_but_ids(), goods(host)
-                host.vouchers.uploads.recover()
-                return Seen(everything, found, goods(host))
-        finally:
-            remove_database(self._path)
+        with removed_afterwards(self._path, copy_of=self._prepared), a_host(self._path) as host:
+            act(host)
+            everything, found = host.everything_but_ids(), goods(host)
+            host.vouchers.uploads.recover()
+            return Seen(everything, found, goods(host))
 
     def _require_typed(self, error: PartnerVouchersError, fault: Fault) -> None:
         assert isinstance(error, StorageError), error
@@ -209,17 +214,13 @@ class Trial:
 
         What failed may then be there after all: it was written, and only the sync failed.
         """
-        try:
-            with closing(SQLiteStorage(self._killed)) as storage:
-                host = Host(storage, later())
-                there = goods(host)
-                assert self._job.in_parts or there in (self._before.goods, self._after.goods), (
-                    "neither all nor nothing, killed"
-                )
-                require_sound(host, self._killed)
-                return there == self._after.goods != self._before.goods
-        finally:
-            remove_database(self._killed)
+        with removed_afterwards(self._killed), a_host(self._killed) as host:
+            there = goods(host)
+            assert self._job.in_parts or there in (self._before.goods, self._after.goods), (
+                "neither all nor nothing, killed"
+            )
+            require_sound(host, self._killed)
+            return there == self._after.goods != self._before.goods
 
     def _go_on(self, host: Host, error: Exception | None) -> None:
         """Repeat what failed, and settle what was broken off, on the same storage object."""
@@ -239,64 +240,45 @@ class Trial:
         require_no_leftovers(host, self._path)
 
 
-def run_opening(directory: Path, fault: Callable[[int], Fault], figures: Figures, *, step: int = 1) -> None:
-    """Let each call fail while a storage is created and closed; it can be created afterwards."""
+def opening(directory: Path) -> Attempt:
+    """Create and close a storage; it can be created afterwards."""
     path = directory / "created.db"
-    first = 0
-    while True:
-        failing = fault(first)
-        error = None
-        with disk().inserted(), disk().watched(failing):
-            try:
-                storage = SQLiteStorage(path, busy_timeout=1)
-                Host(storage, later()).vouchers.check()
-                storage.close()
-            except PartnerVouchersError as raised:
-                error = raised
-        assert error is None or (isinstance(error, StorageError) and failing.failed), error
-        with closing(SQLiteStorage(path)) as again:
-            host = Host(again, later())
-            host.give(host.a_list(f"{SECRET}-1").id, "zoe")
-            require_sound(host, path)
-        remove_database(path)
-        if not failing.failed:
-            return
-        figures.faults[failing.failed[0].kind] += 1
-        figures.outcomes["done" if error is None else type(error).__name__] += 1
-        first += step
 
+    def check() -> None:
+        with a_host(path, busy_timeout=1) as host:
+            host.vouchers.check()
 
-def run_delivery(
-    prepared: Path, directory: Path, fault: Callable[[int], Fault], figures: Figures, *, step: int = 1
-) -> None:
-    """Let each call fail while events are delivered; the next delivery brings the rest, in order."""
-    path, received = directory / "delivering.db", directory / "received.log"
-    first = 0
-    while True:
-        failing = fault(first)
-        error = None
-        copy_database(prepared, path)
-        try:
-            with disk().inserted(), closing(SQLiteStorage(path, busy_timeout=1)) as storage:
-                host = Host(storage, later())
-                sink = WitnessSink(received, concurrency=1)
-                with disk().watched(failing):
-                    try:
-                        host.vouchers.events.deliver(sink)
-                    except PartnerVouchersError as raised:
-                        error = raised
-                assert error is None or (isinstance(error, StorageError) and failing.failed), error
-                require_delivered(received, host.outbox(), whole=error is None)
-                host.clock.advance(minutes=1)
-                host.vouchers.events.deliver(sink)
-                require_delivered(received, host.outbox(), whole=True)
-                assert host.vouchers.events.deliver(sink).delivered == 0
+    def attempt(fault: Fault) -> PartnerVouchersError | None:
+        with removed_afterwards(path):
+            with disk().inserted():
+                error = failure_of(check, fault)
+            with a_host(path) as host:
+                host.give(host.a_list(f"{SECRET}-1").id, "zoe")
                 require_sound(host, path)
-        finally:
-            remove_database(path)
-            received.unlink(missing_ok=True)
-        if not failing.failed:
-            return
-        figures.faults[failing.failed[0].kind] += 1
-        figures.outcomes["done" if error is None else type(error).__name__] += 1
-        first += step
+        return error
+
+    return attempt
+
+
+def delivering(prepared: Path, directory: Path) -> Attempt:
+    """Deliver events; the next delivery brings the rest, in order."""
+    path, received = directory / "delivering.db", directory / "received.log"
+
+    def attempt(fault: Fault) -> PartnerVouchersError | None:
+        received.unlink(missing_ok=True)
+        with (
+            removed_afterwards(path, copy_of=prepared),
+            disk().inserted(),
+            a_host(path, busy_timeout=1) as host,
+        ):
+            sink = WitnessSink(received, concurrency=1)
+            error = failure_of(lambda: host.vouchers.events.deliver(sink), fault)
+            require_delivered(received, host.outbox(), whole=error is None)
+            host.clock.advance(minutes=1)
+            host.vouchers.events.deliver(sink)
+            require_delivered(received, host.outbox(), whole=True)
+            assert host.vouchers.events.deliver(sink).delivered == 0
+            require_sound(host, path)
+        return error
+
+    return attempt

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
@@ -162,34 +163,32 @@ def prepare(path: Path, *, checkpoint_due: bool) -> None:
         checkpoint_due: whether the next commit brings the write-ahead log back into the database.
     """
     making = path.with_name("making.db")
-    storage = SQLiteStorage(making)
-    host = Host(storage, FixedClock())
-    host.a_list(*_codes(40, "W"), "no code", campaign="CMP")
-    host.a_list(*_codes(10, "S"))
-    host.a_list(*_codes(12, "D"))
-    host.a_list(*_codes(2, "A"), low_stock_at=1)
-    host.give(WINTER, "ann", "bob", "cid", "dan")
-    host.give(SPRING, "ann")
-    host.give(AUTUMN, "ann")
-    host.vouchers.redemptions.add(_held(host, "ann", SPRING).code, "order-2")
-    _reserve(host, "rob")
-    _reserve(host, "ron")
-    _break_off_an_upload(host)
-    if checkpoint_due:
-        log = Path(f"{making}-wal")
-        for number in range(_CHECKPOINT_AT):
-            if (log.stat().st_size - 32) // _FRAME >= _CHECKPOINT_AT - 1:
-                break
-            with storage.begin() as tx:
-                tx.settings.put("filler", str(number))
-                tx.commit()
-        # As a backend leaves it that is killed now.
-        copy_database(making, path)
-        storage.close()
-    else:
-        storage.close()
-        copy_database(making, path)
-    remove_database(making)
+    with removed_afterwards(making):
+        with closing(SQLiteStorage(making)) as storage:
+            host = Host(storage, FixedClock())
+            host.a_list(*_codes(40, "W"), "no code", campaign="CMP")
+            host.a_list(*_codes(10, "S"))
+            host.a_list(*_codes(12, "D"))
+            host.a_list(*_codes(2, "A"), low_stock_at=1)
+            host.give(WINTER, "ann", "bob", "cid", "dan")
+            host.give(SPRING, "ann")
+            host.give(AUTUMN, "ann")
+            host.vouchers.redemptions.add(_held(host, "ann", SPRING).code, "order-2")
+            _reserve(host, "rob")
+            _reserve(host, "ron")
+            _break_off_an_upload(host)
+            if checkpoint_due:
+                log = Path(f"{making}-wal")
+                for number in range(_CHECKPOINT_AT):
+                    if (log.stat().st_size - 32) // _FRAME >= _CHECKPOINT_AT - 1:
+                        break
+                    with storage.begin() as tx:
+                        tx.settings.put("filler", str(number))
+                        tx.commit()
+                # As a backend leaves it that is killed now.
+                copy_database(making, path)
+        if not checkpoint_due:
+            copy_database(making, path)
 
 
 def _break_off_an_upload(host: Host) -> None:
@@ -235,6 +234,13 @@ def later() -> FixedClock:
     return clock
 
 
+@contextmanager
+def a_host(path: Path, **options: Any) -> Iterator[Host]:
+    """Give a backend that works with a database, after what was broken off."""
+    with closing(SQLiteStorage(path, **options)) as storage:
+        yield Host(storage, later())
+
+
 def copy_database(source: Path, target: Path) -> None:
     """Copy a database with its write-ahead log, as they are."""
     for suffix in ("", "-wal", "-journal"):
@@ -243,10 +249,16 @@ def copy_database(source: Path, target: Path) -> None:
             shutil.copyfile(file, f"{target}{suffix}")
 
 
-def remove_database(path: Path) -> None:
-    """Remove a database with all files beside it."""
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        Path(f"{path}{suffix}").unlink(missing_ok=True)
+@contextmanager
+def removed_afterwards(path: Path, copy_of: Path | None = None) -> Iterator[None]:
+    """Remove a database with all files beside it in the end. In the beginning, it may be a copy of another one."""
+    if copy_of is not None:
+        copy_database(copy_of, path)
+    try:
+        yield
+    finally:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
 def goods(host: Host) -> dict[str, object]:

@@ -10,20 +10,17 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
-from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.adapters.sqlite.contexts import WriteContext
 from partner_vouchers.adapters.sqlite.storage import Synchronous
 from partner_vouchers.ports import OutboxEntry, Rejection
 from tests.reliability.jobs import (
     JOBS,
-    copy_database,
-    later,
-    remove_database,
+    a_host,
+    removed_afterwards,
     require_no_leftovers,
     require_sound,
 )
@@ -183,14 +180,12 @@ class _Sink:
 def record(prepared: Path, directory: Path, jobs: Sequence[str], synchronous: Synchronous) -> Session:
     """Do jobs on a copy of a prepared storage, deliver after each, and write down what happens."""
     path = directory / "recorded.db"
-    copy_database(prepared, path)
-    recorder = Recorder(path)
-    states: list[dict[str, object]] = []
-    sink = _Sink(lambda: len(recorder.log))
-    honest = WriteContext._do_commit
-    try:
-        with disk().inserted(), closing(SQLiteStorage(path, synchronous=synchronous)) as storage:
-            host = Host(storage, later())
+    with removed_afterwards(path, copy_of=prepared):
+        recorder = Recorder(path)
+        states: list[dict[str, object]] = []
+        sink = _Sink(lambda: len(recorder.log))
+        honest = WriteContext._do_commit
+        with disk().inserted(), a_host(path, synchronous=synchronous) as host:
             states.append(host.everything())
 
             def commit(context: WriteContext) -> None:
@@ -202,10 +197,21 @@ def record(prepared: Path, directory: Path, jobs: Sequence[str], synchronous: Sy
                 for name in jobs:
                     JOBS[name].act(host)
                     host.vouchers.events.deliver(sink)
-                storage.close()
-    finally:
-        remove_database(path)
+                host.hang_up()
     return Session(recorder, states, sink.sent)
+
+
+def _hosts(
+    recorder: Recorder, path: Path, chance: random.Random, step: int
+) -> Iterator[tuple[int, Cut, Host]]:
+    """Yield moments at which the power is cut, with their numbers and what a backend finds that starts afterwards."""
+    for number, cut in enumerate(recorder.cuts()):
+        if number % step:
+            continue
+        with removed_afterwards(path):
+            cut.restored(path, chance)
+            with a_host(path) as host:
+                yield number, cut, host
 
 
 def cut_the_power(
@@ -228,36 +234,26 @@ def cut_the_power(
         last_may_be_lost: whether commits that had returned may be gone, as with `synchronous="NORMAL"`.
     """
     path = directory / "restored.db"
-    for number, cut in enumerate(session.recorder.cuts()):
-        if number % step:
-            continue
-        try:
-            cut.restored(path, chance)
-            with closing(SQLiteStorage(path)) as storage:
-                host = Host(storage, later())
-                found = host.everything()
-                first = 0 if last_may_be_lost else cut.commits
-                possible = session.states[first : cut.commits + 2]
-                assert found in possible, (
-                    f"after {cut.commits} commits, in {number} calls: not what was there"
-                )
-                sent = session.sent_by(number)
-                lost = sent - {entry.id for entry in host.outbox()}
-                assert last_may_be_lost or not lost, "a sink was told of what is lost"
-                figures["cuts"] += 1
-                figures["in flight, and done"] += found == possible[-1] != session.states[cut.commits]
-                require_sound(host, path)
-                # This process, which holds the leases, is still alive.
-                host.clock.advance(minutes=1)
-                host.vouchers.uploads.recover()
-                again = _Sink(lambda: 0)
-                host.vouchers.events.deliver(again)
-                arrived = sent | {entry.id for _, entry in again.sent}
-                assert arrived >= {entry.id for entry in host.outbox()}, "an event is never delivered"
-                require_sound(host, path)
-                require_no_leftovers(host, path)
-        finally:
-            remove_database(path)
+    for number, cut, host in _hosts(session.recorder, path, chance, step):
+        found = host.everything()
+        first = 0 if last_may_be_lost else cut.commits
+        possible = session.states[first : cut.commits + 2]
+        assert found in possible, f"after {cut.commits} commits, in {number} calls: not what was there"
+        sent = session.sent_by(number)
+        lost = sent - {entry.id for entry in host.outbox()}
+        assert last_may_be_lost or not lost, "a sink was told of what is lost"
+        figures["cuts"] += 1
+        figures["in flight, and done"] += found == possible[-1] != session.states[cut.commits]
+        require_sound(host, path)
+        # This process, which holds the leases, is still alive.
+        host.clock.advance(minutes=1)
+        host.vouchers.uploads.recover()
+        again = _Sink(lambda: 0)
+        host.vouchers.events.deliver(again)
+        arrived = sent | {entry.id for _, entry in again.sent}
+        assert arrived >= {entry.id for entry in host.outbox()}, "an event is never delivered"
+        require_sound(host, path)
+        require_no_leftovers(host, path)
 
 
 def cut_the_power_while_creating(
@@ -266,20 +262,9 @@ def cut_the_power_while_creating(
     """Cut the power while a storage is created and closed: it can be created afterwards, or is there."""
     path = directory / "created.db"
     recorder = Recorder(path)
-    with disk().inserted(), disk().watched(recorder):
-        storage = SQLiteStorage(path)
-        Host(storage, later()).vouchers.check()
-        storage.close()
-    remove_database(path)
-    for number, cut in enumerate(recorder.cuts()):
-        if number % step:
-            continue
-        try:
-            cut.restored(path, chance)
-            with closing(SQLiteStorage(path)) as again:
-                host = Host(again, later())
-                host.give(host.a_list("A").id, "zoe")
-                require_sound(host, path)
-            figures["cuts"] += 1
-        finally:
-            remove_database(path)
+    with removed_afterwards(path), disk().inserted(), disk().watched(recorder), a_host(path) as host:
+        host.vouchers.check()
+    for _, _, host in _hosts(recorder, path, chance, step):
+        host.give(host.a_list("A").id, "zoe")
+        require_sound(host, path)
+        figures["cuts"] += 1

@@ -20,11 +20,12 @@ from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.assignment import BatchOutcome
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import PartnerVouchersError, StorageError
-from partner_vouchers.ports import OutboxEntry, Rejection, Storage
+from partner_vouchers.ports import Storage
 from tests.concurrency.state import checked
-from tests.reliability.jobs import copy_database, remove_database
+from tests.reliability.jobs import removed_afterwards
 from tests.reliability.scheduler import GRAINS, Adversary, AtRandom, ByPriority, Grain, Scheduler
 from tests.support.host import EXPIRY, FixedClock, Host
+from tests.support.sinks import ScriptedSink
 
 ONE, TWO = "1", "2"
 
@@ -39,20 +40,9 @@ class Shop(Host):
 
     def __init__(self, storage: Storage) -> None:
         super().__init__(storage, FixedClock(), duplicates=PerPartner())
-        self.sink = _Sink()
+        self.sink = ScriptedSink(batch_size=2)
         self.reserved = "".join(each.id for each in self.vouchers.codes.reservations(user_id="rob"))
         self.given = "".join(each.id for each in self.vouchers.codes.of_user("amy"))
-
-
-class _Sink:
-    name, batch_size, concurrency = "crm", 2, 1
-
-    def __init__(self) -> None:
-        self.arrived: list[OutboxEntry] = []
-
-    def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-        self.arrived += entries
-        return []
 
 
 Act = Callable[[Shop], object]
@@ -145,12 +135,11 @@ class Shops:
             yield Shop(self._sabotaged(storage))
             return
         path = self._directory / "shop.db"
-        copy_database(self._directory / "first.db", path)
-        try:
-            with closing(SQLiteStorage(path, synchronous="NORMAL", busy_timeout=5)) as opened:
-                yield Shop(self._sabotaged(opened))
-        finally:
-            remove_database(path)
+        with (
+            removed_afterwards(path, copy_of=self._directory / "first.db"),
+            closing(SQLiteStorage(path, synchronous="NORMAL", busy_timeout=5)) as opened,
+        ):
+            yield Shop(self._sabotaged(opened))
 
 
 class Scene:
@@ -249,7 +238,7 @@ def _require_invariants(host: Shop, results: Sequence[object]) -> None:
     host.clock.advance(minutes=1)
     host.vouchers.uploads.recover()
     host.vouchers.events.deliver(host.sink)
-    arrived = [entry.id for entry in host.sink.arrived]
+    arrived = [entry.id for entry in host.sink.taken]
     revoked = {(each.user_id, each.code) for each in _all_held(host) if each.revoked_at is not None}
     missing = [entry.event for entry in host.outbox() if entry.id not in arrived]
     assert len(set(arrived)) == len(arrived), "an event came again"
@@ -258,7 +247,7 @@ def _require_invariants(host: Shop, results: Sequence[object]) -> None:
         for event in missing
     ), "an event was lost"
     latest: dict[str, int] = {}
-    for entry in host.sink.arrived:
+    for entry in host.sink.taken:
         assert latest.get(entry.event.ordering_key, 0) < entry.position, "events came in the wrong order"
         latest[entry.event.ordering_key] = entry.position
     counted = Counter[str]()

@@ -15,7 +15,7 @@ import pytest
 from partner_vouchers.adapters.sqlite.codes import SQLiteAssignments
 from partner_vouchers.adapters.sqlite.contexts import WriteContext
 from partner_vouchers.domain.assignment import Assignment
-from tests.reliability.faults import FAULTS, Figures, Trial, run_delivery, run_opening
+from tests.reliability.faults import FAULTS, Figures, Trial, delivering, let_each_call_fail, opening
 from tests.reliability.jobs import JOBS
 
 STEP, FEWER = 29, 61
@@ -33,7 +33,7 @@ def test_what_meets_a_failing_disk_is_done_or_not_done(prepared: Path, tmp_path:
     trial = Trial(JOBS[job], prepared, tmp_path)
     for first, fault in enumerate(reversed(FAULTS.values())):
         figures = Figures()
-        trial.with_each_call_failing(fault, figures, first=first, step=FEWER)
+        let_each_call_fail(trial, fault, figures, first=first, step=FEWER)
         assert figures.faults.total() > 0
 
 
@@ -43,7 +43,7 @@ def test_a_commit_that_also_brings_the_log_back_is_done_or_not_done(
     trial = Trial(JOBS["assign"], prepared_with_log, tmp_path)
     for first, fault in enumerate(reversed(FAULTS.values())):
         figures = Figures()
-        trial.with_each_call_failing(fault, figures, first=first, step=STEP)
+        let_each_call_fail(trial, fault, figures, first=first, step=STEP)
         # Once the commit is in the log, it counts, whatever becomes of the rest.
         assert figures.outcomes["done"]
         assert figures.outcomes.total() > figures.outcomes["done"]
@@ -54,7 +54,7 @@ def test_a_storage_that_could_not_be_created_can_be_created_later(
     prepared: Path, tmp_path: Path, fault: str
 ) -> None:
     figures = Figures()
-    run_opening(tmp_path, FAULTS[fault], figures, step=STEP)
+    let_each_call_fail(opening(tmp_path), FAULTS[fault], figures, step=STEP)
     assert figures.faults.total() > 1
 
 
@@ -63,7 +63,7 @@ def test_a_delivery_that_meets_a_failing_disk_goes_on_later(
     prepared: Path, tmp_path: Path, fault: str
 ) -> None:
     figures = Figures()
-    run_delivery(prepared, tmp_path, FAULTS[fault], figures, step=STEP // 3)
+    let_each_call_fail(delivering(prepared, tmp_path), FAULTS[fault], figures, step=STEP // 3)
     assert figures.faults.total() > 1
 
 
@@ -81,7 +81,7 @@ def test_a_commit_whose_failure_is_swallowed_would_be_found(
     monkeypatch.setattr(WriteContext, "_do_commit", commit)
     trial = Trial(JOBS["assign"], prepared, tmp_path)
     with pytest.raises(AssertionError, match="neither all nor nothing"):
-        trial.with_each_call_failing(FAULTS["I/O error"], Figures())
+        let_each_call_fail(trial, FAULTS["I/O error"], Figures())
 
 
 def test_a_code_that_is_taken_in_a_transaction_of_its_own_would_be_found(
@@ -96,4 +96,4 @@ def test_a_code_that_is_taken_in_a_transaction_of_its_own_would_be_found(
     monkeypatch.setattr(SQLiteAssignments, "add", add)
     trial = Trial(JOBS["assign"], prepared, tmp_path)
     with pytest.raises(AssertionError, match="neither all nor nothing"):
-        trial.with_each_call_failing(FAULTS["I/O error"], Figures())
+        let_each_call_fail(trial, FAULTS["I/O error"], Figures())
