@@ -11,25 +11,18 @@ import os
 import sqlite3
 from pathlib import Path
 
-from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.sinks.jsonl import JsonLinesSink
-from tests.benchmarks.bench_cpu import memory  # noqa: F401  (a fixture)
 from tests.benchmarks.figures import record
-from tests.benchmarks.measure import cpu, new_list, random_codes, write_codes
+from tests.benchmarks.measure import CAMPAIGN, MILLION, cpu, random_codes, with_campaign
 
-USERS = int(1_000_000 * float(os.environ.get("SCALE", "1")))
+USERS = int(MILLION * float(os.environ.get("SCALE", "1")))
 BATCH = 1_000
 
 
-def test_a_campaign(memory: Path) -> None:  # noqa: F811
+def test_a_campaign(memory: Path) -> None:
     codes = random_codes(USERS, seed=1)
-    vouchers = PartnerVouchers(SQLiteStorage(memory / "vouchers.db", synchronous="NORMAL"))
-    vouchers.partners.add("Puma")
-    list_id = new_list(vouchers, "winter").id
-    source = write_codes(memory / "codes.csv", codes)
-    vouchers.uploads.add(list_id, source, uploaded_by="ops@example.com")
-    vouchers.campaigns.link(list_id, "CMP")
+    vouchers = with_campaign(SQLiteStorage(memory / "vouchers.db", synchronous="NORMAL"), codes)
     events = memory / "events.jsonl"
     bare = sqlite3.connect(memory / "bare.db", isolation_level=None)
     bare.execute("PRAGMA journal_mode = WAL")
@@ -44,7 +37,7 @@ def test_a_campaign(memory: Path) -> None:  # noqa: F811
 
     def assign() -> None:
         for first in range(0, USERS, BATCH):
-            vouchers.codes.assign_many([f"user-{first + n}" for n in range(BATCH)], campaign_id="CMP")
+            vouchers.codes.assign_many([f"user-{first + n}" for n in range(BATCH)], campaign_id=CAMPAIGN)
 
     def write() -> None:
         line = b"x" * (events.stat().st_size // USERS - 1) + b"\n"

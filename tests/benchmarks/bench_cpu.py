@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import closing
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import psycopg
-import pytest
 
 from partner_vouchers import Limit, PartnerVouchers
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.adapters.sqlite.session import STATEMENTS
-from tests.benchmarks.figures import record
-from tests.benchmarks.measure import EXPIRES_AT, cpu, in_turn, random_codes
+from tests.benchmarks.measure import (
+    CAMPAIGN,
+    assigning,
+    compare,
+    cpu,
+    for_new_users,
+    random_codes,
+    with_campaign,
+)
 from tests.benchmarks.postgres_log import StatementsOfACall
-from tests.support.host import a_file
 from tests.support.postgres import Server
 
 CALLS = 3_000
@@ -33,27 +37,13 @@ CODES = 400_000
 GROUP = "Processor time of a call"
 
 
-@pytest.fixture
-def memory() -> Iterator[Path]:
-    """A directory in memory."""
-    with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as directory:
-        yield Path(directory)
-
-
 def prepared(path: Path) -> PartnerVouchers:
-    """Return the library on a new file, with a list that has codes and is linked to `CMP`."""
-    vouchers = PartnerVouchers(SQLiteStorage(path, synchronous="NORMAL"))
-    fill(vouchers, CODES)
-    return vouchers
+    """Return the library on a new file, with a campaign."""
+    return with_campaign(SQLiteStorage(path, synchronous="NORMAL"), random_codes(CODES, seed=1))
 
 
-def fill(vouchers: PartnerVouchers, codes: int) -> None:
-    vouchers.partners.add("Puma")
-    found = vouchers.lists.create(partner="Puma", tag="winter", name="Winter Sale", expires_at=EXPIRES_AT)
-    vouchers.uploads.add(
-        found.id, a_file(*random_codes(codes, seed=1)), filename="codes.csv", uploaded_by="ops@example.com"
-    )
-    vouchers.campaigns.link(found.id, "CMP")
+def a_round(call: Callable[[str], object], calls: int = CALLS) -> Callable[[], float]:
+    return for_new_users(calls, call, time.process_time)
 
 
 class ByHand:
@@ -95,49 +85,26 @@ _KEY, _VERSIONS, _HOLDING, _NEXT_CODE, _ADVANCE, _ADD_EVENT, _ADD_ASSIGNMENT, _A
 )
 
 
-@pytest.mark.parametrize("with_key, goal", [(False, 1.6), (True, 1.8)], ids=["without a key", "with a key"])
-def test_assign_on_sqlite(with_key: bool, goal: float, memory: Path) -> None:
-    vouchers, numbers = prepared(memory / "library.db"), count()
+def test_assign_on_sqlite(memory: Path) -> None:
+    vouchers = prepared(memory / "library.db")
     prepared(memory / "floor.db")
-    by_hand = ByHand(memory / "floor.db")
-
-    def floor() -> float:
-        users = [f"user-{next(numbers)}" for _ in range(CALLS)]
-        if with_key:
-            return cpu(lambda: [by_hand(user, f"order-{user}") for user in users])
-        return cpu(lambda: [by_hand(user) for user in users])
-
-    def library() -> float:
-        users = [f"user-{next(numbers)}" for _ in range(CALLS)]
-        assign = vouchers.codes.assign
-        if with_key:
-            return cpu(
-                lambda: [
-                    assign(campaign_id="CMP", user_id=user, idempotency_key=f"order-{user}") for user in users
-                ]
-            )
-        return cpu(lambda: [assign(campaign_id="CMP", user_id=user) for user in users])
-
-    floor(), library()
-    found = in_turn(ROUNDS, floor, library)
-    name = "assign with an idempotency key, SQLite" if with_key else "assign, SQLite"
-    beside = f"the same statements by hand: {1e6 * found.floor / CALLS:.0f} µs"
-    record(GROUP, f"{name}: {1e6 * found.seconds / CALLS:.0f} µs", found.ratio, beside=beside, goal=goal)
+    by_hand, assign = ByHand(memory / "floor.db"), vouchers.codes.assign
+    beside = "the same statements by hand"
+    floor, library = a_round(by_hand), a_round(assigning(vouchers))
+    compare(GROUP, "assign, SQLite", floor, library, beside=beside, goal=1.6)
+    floor = a_round(lambda user: by_hand(user, f"order-{user}"))
+    library = a_round(
+        lambda user: assign(campaign_id=CAMPAIGN, user_id=user, idempotency_key=f"order-{user}")
+    )
+    compare(GROUP, "assign with an idempotency key, SQLite", floor, library, beside=beside, goal=1.8)
 
 
 def test_assign_within_a_limit(memory: Path) -> None:
-    without, limited, numbers = prepared(memory / "without.db"), prepared(memory / "limited.db"), count()
-    limited.campaigns.set_limits("CMP", [Limit(CODES, per="campaign")])
-
-    def assign(vouchers: PartnerVouchers) -> float:
-        users = [f"user-{next(numbers)}" for _ in range(CALLS)]
-        return cpu(lambda: [vouchers.codes.assign(campaign_id="CMP", user_id=user) for user in users])
-
-    assign(without), assign(limited)
-    found = in_turn(ROUNDS, lambda: assign(without), lambda: assign(limited))
-    record(
-        GROUP, "assign with a campaign limit, far from it", found.ratio, beside="assign without", goal=1.15
-    )
+    without, limited = prepared(memory / "without.db"), prepared(memory / "limited.db")
+    limited.campaigns.set_limits(CAMPAIGN, [Limit(CODES, per="campaign")])
+    floor, library = a_round(assigning(without)), a_round(assigning(limited))
+    what = "assign with a campaign limit, far from it"
+    compare(GROUP, what, floor, library, beside="assign without", goal=1.15)
 
 
 def test_a_batch_of_a_thousand(memory: Path) -> None:
@@ -154,17 +121,15 @@ def test_a_batch_of_a_thousand(memory: Path) -> None:
                 bare.executemany("INSERT INTO codes VALUES (?)", ((next(codes),) for _ in range(1_000)))
                 bare.execute("COMMIT")
 
-        return cpu(insert)
+        return cpu(insert) / 20_000
 
     def library() -> float:
         batches = [[f"user-{next(numbers)}" for _ in range(1_000)] for _ in range(20)]
-        return cpu(lambda: [vouchers.codes.assign_many(users, campaign_id="CMP") for users in batches])
+        assign_many = vouchers.codes.assign_many
+        return cpu(lambda: [assign_many(users, campaign_id=CAMPAIGN) for users in batches]) / 20_000
 
-    floor(), library()
-    found = in_turn(ROUNDS, floor, library)
-    beside = f"one bare insert: {1e6 * found.floor / 20_000:.1f} µs"
-    what = f"assign_many of 1,000, a code: {1e6 * found.seconds / 20_000:.1f} µs"
-    record(GROUP, what, found.ratio, beside=beside, goal=3)
+    what = "assign_many of 1,000, a code"
+    compare(GROUP, what, floor, library, beside="one bare insert", goal=3)
 
 
 def test_assign_on_postgres() -> None:
@@ -172,43 +137,21 @@ def test_assign_on_postgres() -> None:
     try:
         with closing(PostgresStorage(server.conninfo)) as storage:
             storage.migrate()
-            vouchers, numbers = PartnerVouchers(storage), count()
-            fill(vouchers, 100_000)
-            for _ in range(50):  # until statements are prepared and plans are made
-                vouchers.codes.assign(campaign_id="CMP", user_id=f"user-{next(numbers)}")
-            by_hand = StatementsOfACall(
-                server, lambda: vouchers.codes.assign(campaign_id="CMP", user_id="who-1")
-            )
+            vouchers = with_campaign(storage, random_codes(100_000, seed=1))
+            assign, calls = assigning(vouchers), 1_000
+            for_new_users(50, assign)()  # until statements are prepared and plans are made
+            by_hand = StatementsOfACall(server, lambda: assign("who-1"))
             with psycopg.connect(server.conninfo, autocommit=True) as connection:
                 connection.execute("ALTER SYSTEM SET log_statement = 'none'")
                 connection.execute("SELECT pg_reload_conf()")
                 connection.execute("SET plan_cache_mode = force_generic_plan")
-
-                def floor() -> float:
-                    users = [f"user-{next(numbers)}" for _ in range(1_000)]
-
-                    def run_all() -> None:
-                        for user in users:
-                            by_hand.run(connection, "who-1", user)
-
-                    return cpu(run_all)
-
-                def library() -> float:
-                    users = [f"user-{next(numbers)}" for _ in range(1_000)]
-                    return cpu(
-                        lambda: [vouchers.codes.assign(campaign_id="CMP", user_id=user) for user in users]
-                    )
-
-                floor(), library()
-                found = in_turn(ROUNDS, floor, library)
-            assert len({held.code for held in vouchers.codes.assignments("1")}) == next(numbers) + 1
-        beside = f"the same statements by hand in psycopg's pipeline: {1e3 * found.floor:.0f} µs"
-        record(
-            GROUP,
-            f"assign, PostgreSQL, client: {1e3 * found.seconds:.0f} µs",
-            found.ratio,
-            beside=beside,
-            goal=1.5,
-        )
+                floor = a_round(lambda user: by_hand.run(connection, "who-1", user), calls)
+                what, beside = (
+                    "assign, PostgreSQL, client",
+                    "the same statements by hand in psycopg's pipeline",
+                )
+                compare(GROUP, what, floor, a_round(assign, calls), beside=beside, goal=1.5, rounds=ROUNDS)
+            given = 50 + 1 + 2 * calls * (ROUNDS + 1)
+            assert len({held.code for held in vouchers.codes.assignments("1")}) == given
     finally:
         server.remove()

@@ -13,11 +13,9 @@ from partner_vouchers.ports import OutboxEntry
 from partner_vouchers.sinks.clevertap import CleverTapSink
 from partner_vouchers.wire.cloud_events import CloudEvents
 from partner_vouchers.wire.wording import Wording, to_json
-from tests.benchmarks.figures import record
-from tests.benchmarks.measure import in_turn, random_codes, seconds
+from tests.benchmarks.measure import compare, random_codes, seconds
 
 EVENTS = 100_000
-ROUNDS = 7
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -71,14 +69,10 @@ def test_serialising_beside_plain_dicts(said: Callable[[OutboxEntry], str]) -> N
     plain = [json.loads(said(entry)) for entry in found]
 
     def dump_plain() -> float:
-        return seconds(lambda: [json.dumps(each) for each in plain])
+        return seconds(lambda: [json.dumps(each) for each in plain]) / EVENTS
 
     def serialise() -> float:
-        return seconds(lambda: [said(entry) for entry in found])
+        return seconds(lambda: [said(entry) for entry in found]) / EVENTS
 
-    dump_plain()
-    serialise()
-    ratio = in_turn(ROUNDS, dump_plain, serialise)
-    each = 1e6 * ratio.seconds / EVENTS
-    what = f"{said.__name__}, an event: {each:.1f} µs"
-    record("Events on the wire", what, ratio.ratio, beside="json.dumps of plain dicts", goal=2)
+    what = f"{said.__name__}, an event"
+    compare("Events on the wire", what, dump_plain, serialise, beside="json.dumps of plain dicts", goal=2)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count, product
 from pathlib import Path
@@ -24,12 +24,10 @@ import pytest
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
-from partner_vouchers.ports import OutboxEntry, Rejection, Storage
-from tests.benchmarks.figures import record
-from tests.benchmarks.measure import ALPHABET, EXPIRES_AT, in_turn, seconds
+from partner_vouchers.ports import Storage
+from tests.benchmarks.measure import ALPHABET, CAMPAIGN, MILLION, OPS, NoSink, compare, new_list, seconds
 from tests.support.postgres import Server
 
-MILLION = 1_000_000
 SCALE = float(os.environ.get("SCALE", "1"))
 HUGE = int(os.environ.get("HUGE", "0"))
 OF_SMALL_LIST = 100
@@ -100,18 +98,16 @@ class Filled:
         self._choose()
 
     def _fill(self) -> None:
-        self.vouchers.partners.add("Puma")
         chance = random.Random(self.size.codes)
         large = -(-self.size.codes // MILLION)
         small = self.size.lists - large
         of_large = (self.size.codes - small * OF_SMALL_LIST) // large
-        lists = [self._new_list(f"tag_{number}") for number in range(self.size.lists)]
+        lists = [new_list(self.vouchers, f"tag_{number}") for number in range(self.size.lists)]
         for number, list_id in enumerate(lists):
             codes = of_large if number < large else OF_SMALL_LIST
-            self.vouchers.uploads.add(
-                list_id, a_file(codes, chance), filename="codes.csv", uploaded_by="ops@example.com"
-            )
-        self.vouchers.campaigns.link(lists[0], "CMP")
+            file = a_file(codes, chance)
+            self.vouchers.uploads.add(list_id, file, filename="codes.csv", uploaded_by=OPS)
+        self.vouchers.campaigns.link(lists[0], CAMPAIGN)
         given = 0
         for number, list_id in enumerate([*lists[large:], *lists[1:large], lists[0]]):
             most = OF_SMALL_LIST * 4 // 5 if number < small else of_large - 1_000
@@ -129,13 +125,8 @@ class Filled:
         self.asked = [f"user-{chance.randrange(self.size.users)}" for _ in range(ASKED)]
         self.known = [self.vouchers.codes.of_user(user)[0].code for user in self.asked]
 
-    def _new_list(self, tag: str) -> str:
-        return self.vouchers.lists.create(
-            partner="Puma", tag=tag, name="Winter Sale", expires_at=EXPIRES_AT
-        ).id
-
     def assign(self) -> object:
-        return self.vouchers.codes.assign(campaign_id="CMP", user_id=f"new-{next(self._numbers)}")
+        return self.vouchers.codes.assign(campaign_id=CAMPAIGN, user_id=f"new-{next(self._numbers)}")
 
     def lists_page(self) -> object:
         return self.vouchers.lists.find(limit=50)
@@ -168,26 +159,16 @@ CALLED: dict[str, tuple[Callable[[Filled], object], bool]] = {
 """The calls, and whether they have a goal: whoever asks for all users also measures the caches of the database."""
 
 
-class NoSink:
-    name, batch_size, concurrency = "sink", 1_000, 1
-
-    def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-        return []
-
-
-def compare(group: str, small: Filled, large: Filled, most: float) -> None:
+def compare_all(group: str, small: Filled, large: Filled, most: float) -> None:
     """Record what each call costs on the large storage beside the small one."""
     group, beside = f"{group}, with {large.size}", f"with {small.size}"
     for name, (call, has_goal) in CALLED.items():
 
-        def many(filled: Filled, call: Callable[[Filled], object] = call) -> float:
-            return seconds(lambda: [call(filled) for _ in range(CALLS)])
+        def many(filled: Filled, call: Callable[[Filled], object] = call) -> Callable[[], float]:
+            return lambda: seconds(lambda: [call(filled) for _ in range(CALLS)]) / CALLS
 
-        for _ in range(2):
-            many(small), many(large)
-        found = in_turn(ROUNDS, lambda: many(small), lambda: many(large))
-        what = f"{name}: {1e6 * found.seconds / CALLS:.0f} µs"
-        record(group, what, found.ratio, beside=beside, goal=most if has_goal else None)
+        goal = most if has_goal else None
+        compare(group, name, many(small), many(large), beside=beside, goal=goal, rounds=ROUNDS, warm_up=2)
 
 
 def bytes_by_table(conninfo: str, prefix: str, codes: int) -> list[str]:
@@ -205,7 +186,7 @@ def bytes_by_table(conninfo: str, prefix: str, codes: int) -> list[str]:
 def test_calls_cost_the_same_at_any_size_on_sqlite(tmp_path: Path) -> None:
     with two_on_sqlite(tmp_path) as storages:
         small, large = (Filled(*each) for each in zip(storages, (SMALL, LARGE), strict=True))
-        compare("Growth on SQLite", small, large, 1.1)
+        compare_all("Growth on SQLite", small, large, 1.1)
 
 
 @pytest.mark.timeout(86_400)
@@ -218,6 +199,6 @@ def test_calls_cost_the_same_at_any_size_on_postgres(huge: bool) -> None:
             # The server does so by itself, within minutes.
             connection.execute("VACUUM ANALYZE")
             connection.execute("CHECKPOINT")
-        compare("Growth on PostgreSQL", small, large, most)
+        compare_all("Growth on PostgreSQL", small, large, most)
         for prefix, size in zip(PREFIXES, sizes, strict=True):
             print(f"\nbytes a code, {size}: {', '.join(bytes_by_table(conninfo, prefix, size.codes))}")

@@ -23,7 +23,6 @@ from partner_vouchers.observers.opentelemetry import OpenTelemetryObserver
 from partner_vouchers.usecases.codes import CodesGroup
 from tests.benchmarks.figures import record
 from tests.benchmarks.measure import new_list, percentile, random_codes
-from tests.support.host import a_file
 
 TASKS, CALLS = 200, 20
 LATE = 0.025
@@ -45,22 +44,18 @@ async def lags(work: Awaitable[object]) -> list[float]:
 def test_the_event_loop_is_not_late(how: str, tmp_path: Path) -> None:
     path = tmp_path / "vouchers.db"
     storage = SQLiteStorage(path)
-    vouchers = PartnerVouchers(storage)
-    vouchers.partners.add("Puma")
-    found = new_list(vouchers, "winter")
-    codes = random_codes(TASKS * CALLS, seed=1)
-    vouchers.uploads.add(found.id, a_file(*codes), filename="codes.csv", uploaded_by="ops")
+    list_id = new_list(PartnerVouchers(storage), codes=random_codes(TASKS * CALLS, seed=1))
 
     async def main() -> list[float]:
         engine = create_async_engine(f"sqlite+aiosqlite:///{path}", pool_size=1, max_overflow=0)
         asynchronous = AsyncPartnerVouchers(storage)
 
         async def in_threads(user: str) -> None:
-            await asynchronous.codes.assign(list_id=found.id, user_id=user)
+            await asynchronous.codes.assign(list_id=list_id, user_id=user)
 
         async def joined(user: str) -> None:
             async with AsyncSession(engine) as session, session.begin():
-                await asynchronous.using(session).codes.assign(list_id=found.id, user_id=user)
+                await asynchronous.using(session).codes.assign(list_id=list_id, user_id=user)
 
         assign: Callable[[str], Awaitable[None]] = in_threads if how == "worker threads" else joined
 
@@ -87,12 +82,9 @@ def test_what_observers_cost(tmp_path: Path) -> None:
     rounds, calls = 5, 1000
     observer = OpenTelemetryObserver(meter_provider=MeterProvider([InMemoryMetricReader()]), spans=False)
     vouchers = PartnerVouchers(SQLiteStorage(tmp_path / "vouchers.db"))
-    vouchers.partners.add("Puma")
-    found = new_list(vouchers, "winter")
-    codes = random_codes(rounds * calls + 1, seed=1)
-    vouchers.uploads.add(found.id, a_file(*codes), filename="codes.csv", uploaded_by="ops")
+    list_id = new_list(vouchers, codes=random_codes(rounds * calls + 1, seed=1))
     users = (f"user-{number}" for number in range(rounds * calls))
-    reward = vouchers.codes.assign(list_id=found.id, user_id="first")
+    reward = vouchers.codes.assign(list_id=list_id, user_id="first")
 
     class Answers:
         def assign(self) -> Reward:
@@ -108,7 +100,7 @@ def test_what_observers_cost(tmp_path: Path) -> None:
         return (time.thread_time() - begun) / calls
 
     works = (
-        lambda: vouchers.codes.assign(list_id=found.id, user_id=next(users)),
+        lambda: vouchers.codes.assign(list_id=list_id, user_id=next(users)),
         observed.assign,
         plain.assign,
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from liquid import Environment
 
 from partner_vouchers.messages import MessageTemplate, Recipient, Rendered
@@ -25,50 +27,39 @@ EVENT = {
 PROFILE = {"name": "Asha"}
 MESSAGES = 20_000
 ROUNDS = 9
-GROUP, FLOOR = "Messages", "the bare engine"
+GROUP = "Messages"
 
 
-def test_two_variables_beside_the_bare_engine() -> None:
-    bare = Environment().from_string(SOURCE)
-    ours = MessageTemplate(SOURCE)
-    assert ours.render(event=EVENT, profile=PROFILE) == bare.render(Event=EVENT, Profile=PROFILE)
-
+def beside_the_bare_engine(what: str, source: str, render: Callable[[], object]) -> None:
+    bare = Environment().from_string(source)
     found = in_turn(
         ROUNDS,
         lambda: seconds(lambda: [bare.render(Event=EVENT, Profile=PROFILE) for _ in range(MESSAGES)]),
-        lambda: seconds(lambda: [ours.render(event=EVENT, profile=PROFILE) for _ in range(MESSAGES)]),
+        lambda: seconds(render),
     )
     rate = MESSAGES / found.seconds
-    record(GROUP, f"render, two variables: {rate:,.0f} a second", found.ratio, beside=FLOOR, goal=2)
+    record(GROUP, f"{what}: {rate:,.0f} a second", found.ratio, beside="the bare engine", goal=2)
 
 
-def test_three_variables_and_filters_beside_the_bare_engine() -> None:
-    bare = Environment().from_string(FILTERED)
-    ours = MessageTemplate(FILTERED)
-
-    found = in_turn(
-        ROUNDS,
-        lambda: seconds(lambda: [bare.render(Event=EVENT, Profile=PROFILE) for _ in range(MESSAGES)]),
-        lambda: seconds(lambda: [ours.render(event=EVENT, profile=PROFILE) for _ in range(MESSAGES)]),
+@pytest.mark.parametrize(
+    "what, source", [("two variables", SOURCE), ("three variables and two filters", FILTERED)]
+)
+def test_a_message_beside_the_bare_engine(what: str, source: str) -> None:
+    ours = MessageTemplate(source)
+    expected = Environment().from_string(source).render(Event=EVENT, Profile=PROFILE)
+    assert ours.render(event=EVENT, profile=PROFILE) == expected
+    beside_the_bare_engine(
+        f"render, {what}",
+        source,
+        lambda: [ours.render(event=EVENT, profile=PROFILE) for _ in range(MESSAGES)],
     )
-    rate = MESSAGES / found.seconds
-    what = f"render, three variables and two filters: {rate:,.0f} a second"
-    record(GROUP, what, found.ratio, beside=FLOOR, goal=2)
 
 
 def test_many_users_beside_the_bare_engine() -> None:
-    bare = Environment().from_string(SOURCE)
     ours = MessageTemplate(SOURCE)
     recipients = [Recipient(user_id=f"user-{n}", event=EVENT, profile=PROFILE) for n in range(MESSAGES)]
     assert all(isinstance(outcome, Rendered) for outcome in ours.render_many(recipients))
-
-    found = in_turn(
-        ROUNDS,
-        lambda: seconds(lambda: [bare.render(Event=EVENT, Profile=PROFILE) for _ in range(MESSAGES)]),
-        lambda: seconds(lambda: list(ours.render_many(recipients))),
-    )
-    rate = MESSAGES / found.seconds
-    record(GROUP, f"render_many, two variables: {rate:,.0f} a second", found.ratio, beside=FLOOR, goal=2)
+    beside_the_bare_engine("render_many, two variables", SOURCE, lambda: list(ours.render_many(recipients)))
 
 
 def test_hostile_templates_end_within_a_second_and_50_mb() -> None:
@@ -82,12 +73,6 @@ def test_hostile_templates_end_within_a_second_and_50_mb() -> None:
     runs = json.loads(done.stdout)
     slowest = max(runs, key=lambda run: run[1])
     largest = max(runs, key=lambda run: run[2])
-    record(
-        GROUP,
-        f"the slowest of {len(runs)} hostile templates",
-        slowest[1],
-        beside=slowest[0],
-        goal=1,
-        unit="s",
-    )
+    what = f"the slowest of {len(runs)} hostile templates"
+    record(GROUP, what, slowest[1], beside=slowest[0], goal=1, unit="s")
     record(GROUP, "the largest", largest[2], beside=largest[0], goal=50, unit="MB")

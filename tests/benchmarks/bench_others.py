@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,21 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
-from tests.benchmarks.bench_cpu import fill
 from tests.benchmarks.figures import record
-from tests.benchmarks.measure import in_turn, random_codes, seconds
+from tests.benchmarks.measure import (
+    OPS,
+    assigning,
+    compare,
+    for_new_users,
+    new_list,
+    random_codes,
+    seconds,
+    with_campaign,
+)
 from tests.support.host import a_file
 from tests.support.postgres import Server
 
-CODES, CALLS, ROUNDS = 50_000, 300, 7
+CODES, CALLS = 50_000, 300
 UPLOADED = 10_000
 GROUP = "Beside what people write themselves"
 
@@ -91,40 +98,20 @@ def filled(engine: Engine, codes: list[str]) -> None:
         connection.execute(insert(Code), [{"code": code} for code in codes])
 
 
-def compare(name: str, theirs: Callable[[str], object], vouchers: PartnerVouchers) -> None:
-    numbers = count()
-
-    def floor() -> float:
-        users = [f"user-{next(numbers)}" for _ in range(CALLS)]
-        return seconds(lambda: [theirs(user) for user in users])
-
-    def library() -> float:
-        users = [f"user-{next(numbers)}" for _ in range(CALLS)]
-        return seconds(lambda: [vouchers.codes.assign(campaign_id="CMP", user_id=user) for user in users])
-
-    floor(), library()
-    found = in_turn(ROUNDS, floor, library)
-    beside = f"theirs: {1e6 * found.floor / CALLS:.0f} µs"
-    what = f"assign, {name}: {1e6 * found.seconds / CALLS:.0f} µs"
-    record(GROUP, what, found.ratio, beside=beside, goal=1)
+def beside_theirs(name: str, theirs: Callable[[str], object], vouchers: PartnerVouchers) -> None:
+    floor, library = for_new_users(CALLS, theirs), for_new_users(CALLS, assigning(vouchers))
+    compare(GROUP, f"assign, {name}", floor, library, beside="theirs", goal=1)
 
 
 def test_sqlalchemy_on_sqlite(tmp_path: Path) -> None:
-    vouchers = PartnerVouchers(SQLiteStorage(tmp_path / "library.db"))
-    fill(vouchers, CODES)
+    vouchers = with_campaign(SQLiteStorage(tmp_path / "library.db"), random_codes(CODES, seed=1))
     engine = sqlite_engine(tmp_path / "naive.db")
     filled(engine, random_codes(CODES, seed=1))
-    compare("SQLAlchemy on SQLite", sqlalchemy_assign(engine), vouchers)
-    codes = random_codes(UPLOADED, seed=2)
+    beside_theirs("SQLAlchemy on SQLite", sqlalchemy_assign(engine), vouchers)
+    codes, list_id = random_codes(UPLOADED, seed=2), new_list(vouchers, "new")
     theirs = seconds(lambda: sqlalchemy_upload(engine, codes))
-    list_id = vouchers.lists.create(
-        partner="Puma", tag="new", name="New", expires_at=vouchers.lists.get("1").expires_at
-    ).id
-    ours = seconds(
-        lambda: vouchers.uploads.add(
-            list_id, a_file(*codes), filename="codes.csv", uploaded_by="ops@example.com"
-        )
-    )
+    file = a_file(*codes)
+    ours = seconds(lambda: vouchers.uploads.add(list_id, file, filename="codes.csv", uploaded_by=OPS))
     what = f"upload of {UPLOADED:,} codes, SQLAlchemy on SQLite: {ours:.2f} s"
     record(GROUP, what, ours / theirs, beside=f"theirs, row by row: {theirs:.1f} s", goal=1)
     engine.dispose()
@@ -136,9 +123,7 @@ def postgres() -> Iterator[tuple[Server, PartnerVouchers]]:
     try:
         with closing(PostgresStorage(server.conninfo)) as storage:
             storage.migrate()
-            vouchers = PartnerVouchers(storage)
-            fill(vouchers, CODES)
-            yield server, vouchers
+            yield server, with_campaign(storage, random_codes(CODES, seed=1))
     finally:
         server.remove()
 
@@ -147,13 +132,14 @@ def test_sqlalchemy_on_postgres(postgres: tuple[Server, PartnerVouchers]) -> Non
     server, vouchers = postgres
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(server.conninfo))
     filled(engine, random_codes(CODES, seed=1))
-    compare("SQLAlchemy on PostgreSQL, SKIP LOCKED", sqlalchemy_assign(engine), vouchers)
+    beside_theirs("SQLAlchemy on PostgreSQL, SKIP LOCKED", sqlalchemy_assign(engine), vouchers)
     engine.dispose()
 
 
 def test_django_on_postgres(postgres: tuple[Server, PartnerVouchers]) -> None:
     server, vouchers = postgres
-    compare("Django on PostgreSQL, select_for_update(skip_locked=True)", django_assign(server), vouchers)
+    name = "Django on PostgreSQL, select_for_update(skip_locked=True)"
+    beside_theirs(name, django_assign(server), vouchers)
 
 
 def django_assign(server: Server) -> Callable[[str], object]:

@@ -10,8 +10,6 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +19,27 @@ import pytest
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.postgres import PostgresStorage
 from tests.benchmarks.figures import record
-from tests.benchmarks.measure import in_turn, percentile, random_codes, seconds, write_codes
+from tests.benchmarks.measure import (
+    CAMPAIGN,
+    MILLION,
+    NUMBERS,
+    OPS,
+    assigning,
+    compare_sizes,
+    in_turn,
+    new_list,
+    percentile,
+    random_codes,
+    seconds,
+    write_codes,
+)
 from tests.support.postgres import Server
 
-MILLION = 1_000_000
 CLIENTS = 8
 SECONDS = 3.0
 ROUNDS = 5
 CALLS = 500
 GROUP = "PostgreSQL"
-FAR = datetime(2100, 1, 1, tzinfo=UTC)
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -108,29 +117,22 @@ def storage(bench_server: Server) -> Iterator[PostgresStorage]:
         yield opened
 
 
-def new_list(vouchers: PartnerVouchers, directory: Path, codes: int) -> str:
-    if not vouchers.partners.all():
-        vouchers.partners.add("Puma")
-    tag = f"tag_{time.monotonic_ns()}"
-    list_id = vouchers.lists.create(partner="Puma", tag=tag, name="Winter Sale", expires_at=FAR).id
-    source = write_codes(directory / f"{tag}.csv", random_codes(codes, seed=codes + int(list_id)))
-    assert vouchers.uploads.add(list_id, source, uploaded_by="ops@example.com").accepted == codes
-    return list_id
-
-
 # --- clients side by side ---
 
 
-def assigning(conninfo: str, campaign: str, name: str) -> Callable[[int], object]:
-    vouchers = PartnerVouchers(PostgresStorage(conninfo))
-    return lambda number: vouchers.codes.assign(campaign_id=campaign, user_id=f"{name}-{number}")
+Make = Callable[[str, str], Callable[[int], object]]
 
 
-def trivial(conninfo: str, _: str, name: str) -> Callable[[int], object]:
+def with_library(conninfo: str, name: str) -> Callable[[int], object]:
+    assign = assigning(PartnerVouchers(PostgresStorage(conninfo)))
+    return lambda number: assign(f"{name}-{number}")
+
+
+def trivial(conninfo: str, name: str) -> Callable[[int], object]:
     return bare(conninfo, TRIVIAL, name)
 
 
-def by_hand(conninfo: str, _: str, name: str) -> Callable[[int], object]:
+def by_hand(conninfo: str, name: str) -> Callable[[int], object]:
     return bare(conninfo, BY_HAND, name)
 
 
@@ -154,15 +156,8 @@ def bare(conninfo: str, statements: Sequence[str], name: str) -> Callable[[int],
     return run
 
 
-def client(
-    make: Callable[[str, str, str], Callable[[int], object]],
-    conninfo: str,
-    campaign: str,
-    name: str,
-    start: Any,
-    answers: Any,
-) -> None:
-    call = make(conninfo, campaign, name)
+def client(make: Make, conninfo: str, name: str, start: Any, answers: Any) -> None:
+    call = make(conninfo, name)
     # Until connections, statements and caches are warm.
     for number in range(30):
         call(-1 - number)
@@ -175,67 +170,51 @@ def client(
     answers.put(waits)
 
 
-def side_by_side(
-    make: Callable[[str, str, str], Callable[[int], object]], conninfo: str, campaign: str, clients: int
-) -> tuple[float, float]:
-    """Return calls in a second, and the 99th percentile of their times."""
+def side_by_side(make: Make, conninfo: str, clients: int = CLIENTS) -> tuple[float, float]:
+    """Return calls in a second, and the 99th percentile of their times in milliseconds."""
     start, answers = _SPAWN.Barrier(clients), _SPAWN.Queue()
-    run = f"run{time.monotonic_ns()}"
-    team = [
-        _SPAWN.Process(target=client, args=(make, conninfo, campaign, f"{run}-{number}", start, answers))
-        for number in range(clients)
-    ]
+    names = [f"run{next(NUMBERS)}-{number}" for number in range(clients)]
+    team = [_SPAWN.Process(target=client, args=(make, conninfo, name, start, answers)) for name in names]
     for each in team:
         each.start()
     waits = [wait for _ in team for wait in answers.get(timeout=120)]
     for each in team:
         each.join()
-    return len(waits) / SECONDS, percentile(waits, 0.99)
+    return len(waits) / SECONDS, 1000 * percentile(waits, 0.99)
 
 
-def test_clients_on_one_hot_list(bench_server: Server, storage: PostgresStorage, tmp_path: Path) -> None:
+def test_clients_on_one_hot_list(bench_server: Server, storage: PostgresStorage) -> None:
     conninfo = bench_server.conninfo
     vouchers = PartnerVouchers(storage)
     with psycopg.connect(conninfo) as connection:
         connection.execute(BARE_TABLES.encode())
-    vouchers.campaigns.link(new_list(vouchers, tmp_path, 500_000), "CMP1")
-    found: dict[str, list[float]] = {"by hand": [], "trivial": [], "one": []}
+    vouchers.campaigns.link(new_list(vouchers, "hot", random_codes(500_000, seed=1)), CAMPAIGN)
+    # Of each: what to compare with the clients of the library, and how many there are.
+    others: dict[str, tuple[Make, int]] = {
+        "by hand": (by_hand, CLIENTS),
+        "trivial": (trivial, CLIENTS),
+        "one client": (with_library, 1),
+    }
+    found: dict[str, list[float]] = {name: [] for name in others}
     for _ in range(ROUNDS):
-        many, p99 = side_by_side(assigning, conninfo, "CMP1", CLIENTS)
-        one, one_p99 = side_by_side(assigning, conninfo, "CMP1", 1)
-        print(
-            f"\nassign: {CLIENTS} clients {many:.0f}/s, p99 {1000 * p99:.1f} ms; one client {one:.0f}/s, "
-            f"p99 {1000 * one_p99:.1f} ms"
-        )
-        found["one"].append(many / one)
-        for name, make in (("by hand", by_hand), ("trivial", trivial)):
-            rate, p99 = side_by_side(make, conninfo, "", CLIENTS)
-            print(f"{name}: {CLIENTS} clients {rate:.0f}/s, p99 {1000 * p99:.1f} ms")
+        many, p99 = side_by_side(with_library, conninfo)
+        print(f"\nassign: {CLIENTS} clients {many:.0f}/s, p99 {p99:.1f} ms")
+        for name, (make, clients) in others.items():
+            rate, p99 = side_by_side(make, conninfo, clients)
+            print(f"{name}: {clients} clients {rate:.0f}/s, p99 {p99:.1f} ms")
             found[name].append(many / rate)
     ratios = {name: percentile(values, 0.5) for name, values in found.items()}
     what = f"{CLIENTS} clients on one list, time of a call"
     record(GROUP, what, 1 / ratios["by hand"], beside="the same job by hand in as many statements", goal=1.4)
     record(GROUP, what, 1 / ratios["trivial"], beside="as many trivial statements", goal=None)
-    record(GROUP, "one client, codes a second", 1 / ratios["one"], beside=f"{CLIENTS} clients", goal=0.67)
+    what = "one client, codes a second"
+    record(GROUP, what, 1 / ratios["one client"], beside=f"{CLIENTS} clients", goal=0.67)
 
 
-# --- one client ---
-
-
-def test_flat_from_a_thousand_codes_to_a_million(storage: PostgresStorage, tmp_path: Path) -> None:
+def test_flat_from_a_thousand_codes_to_a_million(storage: PostgresStorage) -> None:
     vouchers = PartnerVouchers(storage)
-    large = new_list(vouchers, tmp_path, MILLION)
-    numbers = count()
-
-    def assign_from(list_id: str) -> float:
-        users = [f"user-{next(numbers)}" for _ in range(CALLS)]
-        return seconds(lambda: [vouchers.codes.assign(list_id=list_id, user_id=user) for user in users])
-
-    assign_from(large)
-    found = in_turn(
-        2 * ROUNDS, lambda: assign_from(new_list(vouchers, tmp_path, 1_000)), lambda: assign_from(large)
-    )
-    record(GROUP, "assign from a million codes", found.ratio, beside="from a thousand", goal=1.15)
+    large = new_list(vouchers, "large", random_codes(MILLION, seed=1))
+    compare_sizes(GROUP, vouchers, large, rounds=2 * ROUNDS, calls=CALLS, goal=1.15)
 
 
 # --- uploads ---
@@ -245,9 +224,7 @@ def test_a_million_codes_beside_a_bare_copy(
     bench_server: Server, storage: PostgresStorage, tmp_path: Path
 ) -> None:
     vouchers = PartnerVouchers(storage)
-    new_list(vouchers, tmp_path, 10)
     source = write_codes(tmp_path / "codes.csv", random_codes(MILLION, seed=1))
-    tags = count()
 
     def bare_copy() -> float:
         with psycopg.connect(bench_server.conninfo, autocommit=True) as connection:
@@ -261,12 +238,10 @@ def test_a_million_codes_beside_a_bare_copy(
             return time.perf_counter() - began
 
     def upload() -> float:
-        list_id = vouchers.lists.create(
-            partner="Puma", tag=f"upload_{next(tags)}", name="Upload", expires_at=FAR
-        ).id
+        list_id = new_list(vouchers, f"upload_{next(NUMBERS)}")
         with psycopg.connect(bench_server.conninfo, autocommit=True) as connection:
             connection.execute("CHECKPOINT")
-        taken = seconds(lambda: vouchers.uploads.add(list_id, source, uploaded_by="ops@example.com"))
+        taken = seconds(lambda: vouchers.uploads.add(list_id, source, uploaded_by=OPS))
         assert vouchers.lists.get(list_id).uploaded == MILLION
         return taken
 
@@ -292,7 +267,7 @@ def paced(conninfo: str, list_id: str, stop: Any, answers: Any) -> None:
 
 def test_assign_during_an_upload(bench_server: Server, storage: PostgresStorage, tmp_path: Path) -> None:
     vouchers = PartnerVouchers(storage)
-    list_id = new_list(vouchers, tmp_path, 300_000)
+    list_id = new_list(vouchers, "paced", random_codes(300_000, seed=3))
     source = write_codes(tmp_path / "codes.csv", random_codes(MILLION, seed=2))
     found: list[float] = []
 
@@ -308,13 +283,11 @@ def test_assign_during_an_upload(bench_server: Server, storage: PostgresStorage,
         return percentile(waits, 0.99)
 
     for number in range(ROUNDS):
-        target = vouchers.lists.create(
-            partner="Puma", tag=f"during_{number}", name="During", expires_at=FAR
-        ).id
+        target = new_list(vouchers, f"during_{number}")
         recycle_wal(bench_server)
         idle = p99_during(lambda: time.sleep(5))
         busy = p99_during(
-            lambda target=target: vouchers.uploads.add(target, source, uploaded_by="ops@example.com")  # type: ignore[misc]
+            lambda target=target: vouchers.uploads.add(target, source, uploaded_by=OPS)  # type: ignore[misc]
         )
         found.append(busy / idle)
         print(

@@ -9,14 +9,23 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from partner_vouchers import ListView, PartnerVouchers
+from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.ports import OutboxEntry, Rejection, Storage
+from tests.benchmarks.figures import record
+from tests.support.host import a_file
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 EXPIRES_AT = datetime(2100, 1, 1, tzinfo=UTC)
+MILLION = 1_000_000
+CAMPAIGN = "CMP"
+OPS = "ops@example.com"
+NUMBERS = count()
+"""Of users and tags, so that each is new."""
 
 
 class Ratio(NamedTuple):
@@ -25,9 +34,6 @@ class Ratio(NamedTuple):
     ratio: float
     seconds: float
     floor: float
-
-    def __str__(self) -> str:
-        return f"{self.ratio:.2f} x ({self.seconds:.4f} s beside {self.floor:.4f} s)"
 
 
 def user_time() -> float:
@@ -43,9 +49,19 @@ def seconds(action: Callable[[], object], clock: Callable[[], float] = time.perf
 
 def cpu(action: Callable[[], object]) -> float:
     """Return the seconds of processor time that this process needs."""
-    started = time.process_time()
-    action()
-    return time.process_time() - started
+    return seconds(action, time.process_time)
+
+
+def for_new_users(
+    calls: int, call: Callable[[str], object], clock: Callable[[], float] = time.perf_counter
+) -> Callable[[], float]:
+    """Return a round: so many calls, each for a user who was not there before. It returns the seconds of a call."""
+
+    def run() -> float:
+        users = [f"user-{next(NUMBERS)}" for _ in range(calls)]
+        return seconds(lambda: [call(user) for user in users], clock) / calls
+
+    return run
 
 
 def in_turn(rounds: int, floor: Callable[[], float], measured: Callable[[], float]) -> Ratio:
@@ -56,6 +72,28 @@ def in_turn(rounds: int, floor: Callable[[], float], measured: Callable[[], floa
         statistics.median(measured for _, measured in pairs),
         statistics.median(floor for floor, _ in pairs),
     )
+
+
+def compare(
+    group: str,
+    what: str,
+    floor: Callable[[], float],
+    measured: Callable[[], float],
+    *,
+    beside: str,
+    goal: float | None,
+    rounds: int = 7,
+    warm_up: int = 1,
+) -> None:
+    """Measure two calls in turn, and record the ratio of both. A round of either returns the seconds of a call.
+
+    The rounds of the warm-up do not count: files, caches and plans are as they stay afterwards.
+    """
+    for _ in range(warm_up):
+        floor(), measured()
+    found = in_turn(rounds, floor, measured)
+    beside = f"{beside}: {1e6 * found.floor:.1f} µs"
+    record(group, f"{what}: {1e6 * found.seconds:.1f} µs", found.ratio, beside=beside, goal=goal)
 
 
 def random_codes(count: int, seed: int, length: int = 12) -> list[str]:
@@ -95,22 +133,66 @@ class BareCommit:
         self._connection.execute("CREATE TABLE counter (id INTEGER PRIMARY KEY, n INTEGER)")
         self._connection.execute("INSERT INTO counter VALUES (1, 0)")
 
-    def __call__(self) -> None:
+    def __call__(self, user: str) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
         self._connection.execute("UPDATE counter SET n = n + 1 WHERE id = 1 RETURNING n").fetchall()
         self._connection.execute("COMMIT")
 
 
+class NoSink:
+    """A sink that takes everything and keeps nothing."""
+
+    batch_size, concurrency = 1_000, 1
+
+    def __init__(self, name: str = "sink") -> None:
+        self.name = name
+
+    def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
+        return []
+
+
 def new_library(path: Path) -> PartnerVouchers:
+    """Return the library on a new file in the place of another one."""
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-    vouchers = PartnerVouchers(SQLiteStorage(path))
-    vouchers.partners.add("Puma")
+    return PartnerVouchers(SQLiteStorage(path))
+
+
+def new_list(vouchers: PartnerVouchers, tag: str = "winter", codes: Sequence[str] = ()) -> str:
+    """Create a list with these codes; return its id."""
+    vouchers.partners.ensure("Puma")
+    made = vouchers.lists.create(partner="Puma", tag=tag, name="Winter Sale", expires_at=EXPIRES_AT)
+    if codes:
+        vouchers.uploads.add(made.id, a_file(*codes), filename="codes.csv", uploaded_by=OPS)
+    return made.id
+
+
+def with_campaign(storage: Storage, codes: Sequence[str]) -> PartnerVouchers:
+    """Return the library with a list of these codes that is linked to `CAMPAIGN`."""
+    vouchers = PartnerVouchers(storage)
+    vouchers.campaigns.link(new_list(vouchers, codes=codes), CAMPAIGN)
     return vouchers
 
 
-def new_list(vouchers: PartnerVouchers, tag: str) -> ListView:
-    return vouchers.lists.create(partner="Puma", tag=tag, name="Winter Sale", expires_at=EXPIRES_AT)
+def assigning(vouchers: PartnerVouchers, list_id: str | None = None) -> Callable[[str], object]:
+    """Return what gives a user a code of `CAMPAIGN`, or of a list."""
+    assign, campaign_id = vouchers.codes.assign, CAMPAIGN if list_id is None else None
+    return lambda user: assign(user_id=user, campaign_id=campaign_id, list_id=list_id)
+
+
+def compare_sizes(
+    group: str, vouchers: PartnerVouchers, large: str, *, rounds: int, calls: int, goal: float
+) -> None:
+    """Record what an assignment from a list of a million codes costs beside one from a new list of a thousand."""
+
+    def from_small() -> float:
+        small = new_list(vouchers, f"small_{next(NUMBERS)}", random_codes(1_000, seed=next(NUMBERS)))
+        return for_new_users(calls, assigning(vouchers, small))()
+
+    from_large = for_new_users(calls, assigning(vouchers, large))
+    from_large()
+    found = in_turn(rounds, from_small, from_large)
+    record(group, "assign from a million codes", found.ratio, beside="from a thousand", goal=goal)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
