@@ -1,4 +1,4 @@
-"""A wrong type is refused with the name of its argument, by every sink, source and client."""
+"""A wrong type or value is refused with the name of its argument, by every sink, source and client."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from partner_vouchers.domain.events import Event
+from partner_vouchers.domain.promo_events import CouponRedeemed
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.http import HttpClient
 from partner_vouchers.linked.publications import JsonLinesLog
@@ -19,12 +21,14 @@ from partner_vouchers.sinks.jsonl import JsonLinesSink
 from partner_vouchers.sinks.logs import LoggingSink
 from partner_vouchers.sinks.memory import MemorySink
 from partner_vouchers.sinks.webhook import WebhookSink
+from tests.support.clevertap import PASSCODE
+from tests.support.ids import shown
 
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
 CLIENT = HttpClient()
 REQUIRED: Mapping[type, dict[str, Any]] = {
     CallableSink: {"function": print, "name": "f"},
-    CleverTapSink: {"account_id": "a", "passcode": "p", "region": "in1", "client": CLIENT},
+    CleverTapSink: {"account_id": "a", "passcode": PASSCODE, "region": "in1", "client": CLIENT},
     JsonLinesSink: {"path": "events.jsonl"},
     LoggingSink: {},
     MemorySink: {},
@@ -61,3 +65,42 @@ def test_a_wrong_type_is_named(kind: type, argument: str) -> None:
         with pytest.raises(InvalidInput) as caught:
             kind(**{**REQUIRED[kind], argument: value})
         assert caught.value.field == argument
+
+
+NO_ADDRESS = {"region": None}
+VALUES: list[tuple[type, dict[str, Any], str]] = [
+    (CallableSink, {"batch_size": 0}, "batch_size"),
+    (CallableSink, {"concurrency": True}, "concurrency"),
+    (CleverTapSink, NO_ADDRESS, "region"),
+    (CleverTapSink, {"region": "de1"}, "region"),
+    (CleverTapSink, {"base_url": "https://in1.api.clevertap.com"}, "region"),
+    (CleverTapSink, {**NO_ADDRESS, "base_url": "http://in1.api.clevertap.com"}, "base_url"),
+    (CleverTapSink, {**NO_ADDRESS, "base_url": "https://user:word@in1.api.clevertap.com"}, "base_url"),
+    (CleverTapSink, {"passcode": "a\r\nb"}, "passcode"),
+    (CleverTapSink, {"passcode": "पास"}, "headers"),
+    (CleverTapSink, {"identity": "email"}, "identity"),
+    (CleverTapSink, {"names": {"CT Coupon": "x"}}, "names"),
+    (CleverTapSink, {"events": (Event,)}, "events"),
+    (CleverTapSink, {"batch_size": 1001}, "batch_size"),
+    (CleverTapSink, {"concurrency": 16}, "concurrency"),
+    (CleverTapSink, {"name": " "}, "name"),
+    (JsonLinesSink, {"source": " "}, "source"),
+    (JsonLinesSink, {"names": {"x": "y"}}, "names"),
+    *((WebhookSink, {"url": url}, "url") for url in ("http://shop.example.com/hooks", "shop", None)),
+    *((WebhookSink, {"secrets": value}, "secrets") for value in ([], None, SECRET.encode(), [SECRET, None])),
+    (WebhookSink, {"headers": {"A B": "x"}}, "headers"),
+    (WebhookSink, {"headers": {"Authorization": "a\r\nb"}}, "headers"),
+    (WebhookSink, {"batch_size": 0}, "batch_size"),
+    (WebhookSink, {"concurrency": 101}, "concurrency"),
+    (WebhookSink, {"events": CouponRedeemed}, "events"),
+    (WebhookSink, {"forms": {"CT Coupon Redeemed": "legacy"}}, "form"),
+]
+
+
+@pytest.mark.parametrize("kind, wrong, field", VALUES, ids=shown)
+def test_a_wrong_value_is_named_and_no_secret_is_shown(kind: type, wrong: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        kind(**{**REQUIRED[kind], **wrong})
+    assert caught.value.field == field
+    assert PASSCODE not in str(caught.value)
+    assert SECRET not in str(caught.value)

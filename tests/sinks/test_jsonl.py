@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from cloudevents.core.formats.json import JSONFormat
 
-from partner_vouchers.errors import InvalidInput, SinkUnavailable
+from partner_vouchers.errors import SinkUnavailable
 from partner_vouchers.ports import EventSink
 from partner_vouchers.sinks.jsonl import JsonLinesSink
 from tests.sinks.entries import LOW, entry, rewards
@@ -227,9 +227,3 @@ def test_a_durable_batch_is_on_the_disk_before_it_counts_as_taken(
         JsonLinesSink(tmp_path / "safe.jsonl").send(rewards(1))
     # The name of a new file must last as well.
     assert synced == ["file", "directory", "file"]
-
-
-@pytest.mark.parametrize("wrong", [{"name": ""}, {"source": " "}, {"names": {"x": "y"}}], ids=str)
-def test_arguments_are_checked(tmp_path: Path, wrong: dict[str, Any]) -> None:
-    with pytest.raises(InvalidInput):
-        JsonLinesSink(tmp_path / "events.jsonl", **wrong)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import pytest
 
@@ -79,12 +78,6 @@ def test_an_event_behind_a_refused_one_of_its_user_waits_for_it() -> None:
     first, second = sink.send(entries)
     assert calls == ["s-1", "s-2"]
     assert (first.id, first.sender_refused, second.id, second.sender_refused) == ("s-1", False, "s-3", True)
-
-
-@pytest.mark.parametrize("wrong", [{"name": ""}, {"batch_size": 0}, {"concurrency": True}], ids=str)
-def test_a_function_sink_checks_its_arguments(wrong: dict[str, Any]) -> None:
-    with pytest.raises(InvalidInput):
-        CallableSink(print, **{"name": "f", **wrong})
 
 
 # --- the log ---------------------------------------------------------------------------------------------

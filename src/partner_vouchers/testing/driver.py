@@ -14,8 +14,7 @@ from attrs import evolve
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
 from partner_vouchers.domain.duplicates import PerPartnerAndTag, counts_for_duplicates, refusal
-from partner_vouchers.domain.events import AuditedEvent, Event
-from partner_vouchers.domain.lifecycle import State, StatusCriteria
+from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.domain.uploads import Upload, list_is_full
 from partner_vouchers.domain.voucher_list import VoucherList, new_list
@@ -311,29 +310,11 @@ def give(storage: Storage, list_id: str, user_id: str, **options: Any) -> Assign
 # --- what a storage shows ---
 
 
-def all_lists(
-    *,
-    order: ListOrder = ListOrder.TAG,
-    descending: bool = False,
-    criteria: StatusCriteria | None = None,
-    limit: int = ALL,
-) -> ListQuery:
-    """Return a query for all lists, or those that meet criteria."""
+def all_lists(*, order: ListOrder = ListOrder.TAG, descending: bool = False, limit: int = ALL) -> ListQuery:
+    """Return a query for all lists."""
     return ListQuery(
-        partner=None,
-        criteria=criteria,
-        text=None,
-        order=order,
-        descending=descending,
-        after=None,
-        limit=limit,
+        partner=None, criteria=None, text=None, order=order, descending=descending, after=None, limit=limit
     )
-
-
-def record(tx: Transaction, events: Sequence[Event]) -> None:
-    """Store events, and those of them that are changes in the audit log."""
-    tx.outbox.append(events)
-    tx.audit.append("ops", [event for event in events if isinstance(event, AuditedEvent)])
 
 
 def outbox(storage: Storage) -> list[OutboxEntry]:

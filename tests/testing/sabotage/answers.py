@@ -153,13 +153,7 @@ _ROWS: list[tuple[str, str, type, str, Change]] = [
     ("at most 100 sinks", _OTHERS, deliveries.Deliveries, "sinks", _at_most(100)),
     ("audit log of one page", _OTHERS, records.Audit, "entries", _at_most(100)),
     ("one holder", _HOLDERS, codes.Assignments, "of_code", _at_most(1)),
-    (
-        "assignments without repeats",
-        "test_what_is_asked_for_twice_is_returned_twice",
-        codes.Assignments,
-        "get_many",
-        _once,
-    ),
+    ("assignments without repeats", _PAGED, codes.Assignments, "get_many", _once),
     ("entries without repeats", _ENTRIES, records.Outbox, "get_many", _once),
     (
         "assignments in the order of storing",

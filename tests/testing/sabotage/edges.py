@@ -82,15 +82,15 @@ def holders_by_the_text_of_their_lists(self: codes.Assignments, code: str) -> li
 
 
 _add = codes.Assignments.add
-_TOGETHER = "test_assignments_that_are_stored_together_repeat_no_code_and_no_ordinal"
+_ONCE = "test_a_code_and_an_ordinal_are_assigned_once"
 
 
-@fault("test_a_code_and_an_ordinal_are_assigned_once", codes.Assignments, "_asked")
+@fault(_ONCE, codes.Assignments, "_asked")
 def ordinal_that_is_not_looked_for(self: codes.Assignments, *asked: str | None) -> list[Assignment]:
     return []
 
 
-@fault(_TOGETHER, codes.Assignments, "add")
+@fault(_ONCE, codes.Assignments, "add")
 def code_that_is_only_looked_for_in_what_was_stored_before(
     self: codes.Assignments, assignments: Sequence[Assignment]
 ) -> None:

@@ -173,16 +173,6 @@ class ExactValueSuite(StorageHooks):
             assert tx.partners.all() == [Partner(name, START) for name in sorted(names)]
             assert tx.deliveries.sinks() == sorted(names)
 
-    def test_leases_of_names_that_look_alike_end_to_the_microsecond(self, storage: Storage) -> None:
-        end = START + MICROSECOND
-        with storage.begin() as tx:
-            for name in ALIKE:
-                assert tx.leases.take(name, "me", START, end)
-            tx.leases.release(ALIKE[0], "mE")
-            assert not tx.leases.take(ALIKE[0], "you", end, FAR)
-            assert tx.leases.take(ALIKE[0], "you", end + MICROSECOND, FAR)
-            assert all(tx.leases.held(name, "me") for name in ALIKE[1:])
-
     def test_campaigns_and_users_that_look_alike_are_told_apart(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, driver.some_codes(2 * len(ALIKE)))
         links = [_link(list_id, name, index) for index, name in enumerate(ALIKE)]
@@ -379,13 +369,6 @@ class CompleteAnswerSuite(StorageHooks):
             assert found == {each.user_id: each for each in [to_one[-1], *to_many]}
             assert tx.assignments.get_many([each.id for each in to_many[::-1]]) == to_many[::-1]
         driver.require_consistent(storage, list_id)
-
-    def test_what_is_asked_for_twice_is_returned_twice(self, storage: Storage) -> None:
-        list_id = driver.a_list(storage, ["A", "B"])
-        first, second = (driver.assign(storage, user, list_id=list_id) for user in ("user-1", "user-2"))
-        with storage.begin(write=False) as tx:
-            found = tx.assignments.get_many([second.id, first.id, second.id, first.id])
-            assert found == [second, first, second, first]
 
     def test_many_links_lists_and_uploads_are_returned_as_a_whole(self, storage: Storage) -> None:
         names = [f"CMP{number:03}" for number in range(120)]

@@ -24,7 +24,7 @@ from partner_vouchers.testing.driver import FAR, START
 from partner_vouchers.testing.hooks import StorageHooks, for_all, must_refuse
 from partner_vouchers.testing.suites.lists import NOBODY
 
-SECOND = timedelta(seconds=1)
+SECOND, MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
 
 
 class UploadSuite(StorageHooks):
@@ -237,8 +237,10 @@ class LeaseSuite(StorageHooks):
             assert tx.leases.take("list 1", "me", end, end + 10 * SECOND), "the holder renews it"
             assert not tx.leases.take("list 1", "you", end + SECOND, end + 20 * SECOND)
         with driver.committing(storage) as tx:
-            late = end + 11 * SECOND
+            late = end + 10 * SECOND
+            assert not tx.leases.take("list 1", "you", late, late + SECOND)
             assert tx.leases.held("list 1", "me"), "nobody took it since"
+            late += MICROSECOND
             assert tx.leases.take("list 1", "you", late, late + SECOND)
             assert tx.leases.held("list 1", "you")
             assert not tx.leases.held("list 1", "me")
@@ -248,7 +250,8 @@ class LeaseSuite(StorageHooks):
     def test_a_lease_is_given_back_by_its_holder_alone(self, storage: Storage) -> None:
         with driver.committing(storage) as tx:
             tx.leases.take("list 1", "me", START, FAR)
-            tx.leases.release("list 1", "you")
+            for other in ("you", "mE"):
+                tx.leases.release("list 1", other)
         with storage.begin() as tx:
             assert tx.leases.held("list 1", "me")
             tx.leases.release("list 1", "me")

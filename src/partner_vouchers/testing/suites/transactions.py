@@ -25,7 +25,8 @@ def change_everything(tx: Transaction, list_id: str) -> None:
     tx.lists.add(driver.unstored_list(tx, tag="spring"))
     tx.campaigns.put(driver.a_link(list_id))
     driver.inside(tx).codes.assign(user_id="user-1", list_id=list_id, idempotency_key="order-1")
-    driver.record(tx, [PartnerAdded(occurred_at=START)])
+    tx.outbox.append([PartnerAdded(occurred_at=START)])
+    tx.audit.append("ops", [PartnerAdded(occurred_at=START)])
     upload = tx.uploads.find(list_id, None, None, 1)[0]
     tx.uploads.save(evolve(upload, withdrawn=1))
     tx.leases.take("upload", "somebody", START, driver.FAR)
