@@ -182,18 +182,24 @@ def test_what_cannot_be_undone_asks_first(run: Run, filled: str) -> None:
     assert run("show", filled)[0] == Exit.REFUSED
 
 
-def test_the_answer_no_changes_nothing_and_is_no_interruption(run: Run, filled: str) -> None:
-    ours, terminal = pty.openpty()
-    with process(
-        "archive", filled, stdin=terminal, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as archive:
-        os.close(terminal)
-        os.write(ours, b"n\n")
-        assert archive.stderr is not None
-        told = archive.stderr.read()
+def on_a_terminal(*arguments: str, answer: bytes = b"") -> tuple[int, str]:
+    """Run the command on a terminal; return the exit code and what it showed."""
+    ours, theirs = pty.openpty()
+    with process(*arguments, stdin=theirs, stdout=theirs, stderr=theirs) as running:
+        os.close(theirs)
+        os.write(ours, answer)
+        shown = b""
+        # Linux reports the end of a terminal as an error.
+        with suppress(OSError):
+            while more := os.read(ours, 4096):
+                shown += more
     os.close(ours)
-    assert (archive.returncode, b"Nothing was changed." in told) == (Exit.REFUSED, True)
-    assert b"Stopped" not in told
+    return running.returncode, shown.decode()
+
+
+def test_the_answer_no_changes_nothing_and_is_no_interruption(run: Run, filled: str) -> None:
+    code, shown = on_a_terminal("archive", filled, answer=b"n\n")
+    assert (code, "Nothing was changed." in shown, "Stopped" in shown) == (Exit.REFUSED, True, False)
     assert from_json(run("show", filled, "--json")[1])["status"] == "Active"
 
 
@@ -407,18 +413,10 @@ def test_ctrl_c_during_an_upload_stores_nothing_and_says_what_to_do(run: Run, wi
 
 def test_on_a_terminal_an_upload_shows_how_far_it_is(run: Run, winter: str) -> None:
     Path("many.csv").write_text("".join(f"CODE-{number:06}\n" for number in range(20_000)))
-    ours, terminal = pty.openpty()
-    with process("upload", winter, "many.csv", stdout=terminal, stderr=terminal) as upload:
-        os.close(terminal)
-        shown = b""
-        # Linux reports the end of a terminal as an error.
-        with suppress(OSError):
-            while more := os.read(ours, 4096):
-                shown += more
-    os.close(ours)
-    assert upload.returncode == Exit.OK
-    assert b"20,000 rows" in shown
-    assert b"Completed: 20,000 of 20,000 codes accepted" in shown
+    code, shown = on_a_terminal("upload", winter, "many.csv")
+    assert code == Exit.OK
+    assert "20,000 rows" in shown
+    assert "Completed: 20,000 of 20,000 codes accepted" in shown
 
 
 def test_without_a_command_the_help_is_shown_and_no_error(run: Run) -> None:
@@ -426,20 +424,6 @@ def test_without_a_command_the_help_is_shown_and_no_error(run: Run) -> None:
     assert (code, "Usage" in out, err) == (Exit.USAGE, True, "")
 
 
-def test_a_narrow_terminal_breaks_no_time_and_a_no_changes_nothing(run: Run, filled: str) -> None:
-    def on_a_terminal(*arguments: str, answer: bytes = b"") -> str:
-        ours, theirs = pty.openpty()
-        with process(*arguments, stdin=theirs, stdout=theirs, stderr=theirs):
-            os.close(theirs)
-            os.write(ours, answer)
-            shown = b""
-            with suppress(OSError):  # Linux reports the end of a terminal as an error.
-                while data := os.read(ours, 4096):
-                    shown += data
-        os.close(ours)
-        return shown.decode()
-
+def test_a_narrow_terminal_breaks_no_time(run: Run, filled: str) -> None:
     updated_at = from_json(run("show", filled, "--json")[1])["updated_at"]
-    assert updated_at[:19].replace("T", " ") in on_a_terminal("lists")
-    assert "Nothing was changed." in on_a_terminal("archive", filled, answer=b"n\n")
-    assert from_json(run("show", filled, "--json")[1])["status"] == "Active"
+    assert updated_at[:19].replace("T", " ") in on_a_terminal("lists")[1]

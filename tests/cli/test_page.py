@@ -19,18 +19,8 @@ def test_the_page_is_served_to_who_knows_the_password(tmp_path: Path) -> None:
     database = tmp_path / "vouchers.db"
     with closing(SQLiteStorage(database)) as storage:
         PartnerVouchers(storage).partners.add("Puma")
-    command = [
-        sys.executable,
-        "-m",
-        "partner_vouchers",
-        "page",
-        "--port",
-        "0",
-        "--actor",
-        "asha",
-        "--db",
-        str(database),
-    ]
+    options = ["--port", "0", "--actor", "asha", "--db", str(database)]
+    command = [sys.executable, "-m", "partner_vouchers", "page", *options]
     # In a group of its own, so that Ctrl-C reaches it alone.
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, encoding="utf-8", start_new_session=True

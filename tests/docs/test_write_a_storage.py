@@ -14,6 +14,8 @@ from tests.support.scratch import scratch
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "write-a-storage.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+_sketch, STORAGE, TEST = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 ROOMS = {"ports": ports, "simple": simple}
 # The storage syncs its file at each commit. No power is cut here, so the tests need not wait for a disk.
 QUICKLY = """
@@ -28,16 +30,12 @@ settings.load_profile("fewer")
 
 
 def test_the_example_storage_passes_the_contract() -> None:
-    _sketch, storage, test = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     with scratch() as place:
-        (place / "my_storage.py").write_text(storage, encoding="utf-8")
-        (place / "test_my_storage.py").write_text(test, encoding="utf-8")
+        (place / "my_storage.py").write_text(STORAGE, encoding="utf-8")
+        (place / "test_my_storage.py").write_text(TEST, encoding="utf-8")
         (place / "conftest.py").write_text(QUICKLY, encoding="utf-8")
         (place / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n", encoding="utf-8")
-        command = [
-            "-m",
-            "pytest",
-            "test_my_storage.py",
+        options = [
             "-q",
             "-p",
             "no:cacheprovider",
@@ -46,6 +44,7 @@ def test_the_example_storage_passes_the_contract() -> None:
             "-o",
             "faulthandler_timeout=120",
         ]
+        command = ["-m", "pytest", "test_my_storage.py", *options]
         done = subprocess.run(
             [sys.executable, *command], cwd=place, capture_output=True, encoding="utf-8", check=False
         )
@@ -60,28 +59,22 @@ def test_the_example_storage_passes_the_contract() -> None:
 
 
 def test_the_example_is_short_enough_to_read() -> None:
-    assert sum(bool(line.strip()) for line in the_storage().splitlines()) <= 250
+    assert sum(bool(line.strip()) for line in STORAGE.splitlines()) <= 250
 
 
 def test_the_page_says_what_the_example_inherits_and_writes() -> None:
     told = {
         base: set(re.findall(r"`(\w+)`", methods))
         for base, methods in re.findall(
-            r"^\| .* \| `(?:ports|simple)\.(\w+)` \| (.*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE
+            r"^\| .* \| `(?:ports|simple)\.(\w+)` \| (.*) \|$", TEXT, re.MULTILINE
         )
     }
     written = {
         base.attr: {each.name for each in found.body if isinstance(each, ast.FunctionDef)}
         & {name for name in dir(getattr(ROOMS[ast.unparse(base.value)], base.attr)) if name != "__init__"}
-        for found in ast.parse(the_storage()).body
+        for found in ast.parse(STORAGE).body
         if isinstance(found, ast.ClassDef)
         for base in found.bases
         if isinstance(base, ast.Attribute)
     }
     assert told == written
-
-
-def the_storage() -> str:
-    """Return the complete example."""
-    _sketch, storage, _ = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    return str(storage)

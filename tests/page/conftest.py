@@ -9,29 +9,20 @@ import pytest
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.page import create_app
+from tests.support.host import FixedClock
 from tests.support.page import Person, Visitor
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 CODES = b"code\nPM500-SECRET-AA\nPM500-SECRET-BB\nPM500-SECRET-CC\nbad code\n"
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock(NOW)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def vouchers(clock: Clock) -> PartnerVouchers:
+def vouchers(clock: FixedClock) -> PartnerVouchers:
     library = PartnerVouchers(MemoryStorage(), clock=clock)
     library.partners.add("Puma")
     winter = library.lists.create(

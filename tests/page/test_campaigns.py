@@ -8,7 +8,7 @@ import pytest
 
 from partner_vouchers import Limit, PartnerVouchers, RepeatPolicy
 from partner_vouchers.errors import NoCodeAvailable, Unsupported
-from tests.page.conftest import Clock
+from tests.support.host import FixedClock
 from tests.support.page import Visitor, alerts
 
 LIMITS = "/campaign/limits?id=CMP1"
@@ -98,7 +98,7 @@ def test_without_a_campaign_there_is_nothing_to_show(visitor: Visitor, path: str
 
 
 def test_refusals_are_counted_by_reason_day_and_list(
-    visitor: Visitor, vouchers: PartnerVouchers, clock: Clock
+    visitor: Visitor, vouchers: PartnerVouchers, clock: FixedClock
 ) -> None:
     now = datetime.now(UTC)  # noqa: TID251 - the page shows the last days of this machine's clock
     vouchers.campaigns.link("1", "CMP1", repeat=RepeatPolicy.NEW_CODE)
@@ -149,7 +149,7 @@ def test_a_reserved_code_is_confirmed_or_released_once(visitor: Visitor, voucher
 def test_a_reservation_that_has_ended_is_answered_in_words(
     visitor: Visitor,
     vouchers: PartnerVouchers,
-    clock: Clock,
+    clock: FixedClock,
     action: str,
     ended_by: str,
     status: int,
@@ -168,7 +168,9 @@ def test_a_reservation_that_has_ended_is_answered_in_words(
     assert visitor.post(f"/reservations/unknown/{action}").status_code == 404
 
 
-def test_only_open_reservations_are_shown(visitor: Visitor, vouchers: PartnerVouchers, clock: Clock) -> None:
+def test_only_open_reservations_are_shown(
+    visitor: Visitor, vouchers: PartnerVouchers, clock: FixedClock
+) -> None:
     vouchers.codes.reserve(user_id="user-2", list_id="1", ttl=timedelta(minutes=15))
     assert "user-2" in visitor.text("/lists/1/reservations")
     assert "PM500-SECRET" not in visitor.text("/lists/1/reservations") + visitor.text("/user?user=user-2")

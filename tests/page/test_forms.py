@@ -9,7 +9,8 @@ import pytest
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.domain.stock import PercentUsed
 from partner_vouchers.page.visit import MAX_FORM
-from tests.page.conftest import NOW, Clock
+from tests.page.conftest import NOW
+from tests.support.host import FixedClock
 from tests.support.page import Visitor, alerts
 from tests.support.sinks import ScriptedSink
 
@@ -120,7 +121,7 @@ def test_a_form_without_its_version_overwrites_nothing(
 
 
 def test_an_expired_list_can_be_renamed_and_then_extended(
-    visitor: Visitor, vouchers: PartnerVouchers, clock: Clock
+    visitor: Visitor, vouchers: PartnerVouchers, clock: FixedClock
 ) -> None:
     clock.now = NOW + timedelta(days=100)
     assert "Extend its expiry" in visitor.text("/lists/1/uploads")

@@ -6,28 +6,15 @@ import threading
 from typing import Any
 
 import pytest
-from attrs import field, frozen
 
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.memory import MemoryStorage
-from partner_vouchers.domain.codes import CodeFormat
 from partner_vouchers.page import create_app
 from partner_vouchers.usecases.redemptions import RedemptionsGroup
+from tests.support.browser import PatientFormat
 from tests.support.page import Person, Visitor, alerts
 
 FILE = b"code,order_id\nSLOW-1,991\n"
-
-
-@frozen
-class PatientFormat(CodeFormat):
-    """A format that waits for a test at the code SLOW-1."""
-
-    gate: threading.Event = field(factory=threading.Event)
-
-    def trim(self, raw: str) -> str:
-        if raw == "SLOW-1":
-            self.gate.wait()
-        return super().trim(raw)
 
 
 @pytest.fixture
