@@ -12,13 +12,12 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.bench_cpu import memory  # noqa: F401  (a fixture)
-from tests.benchmarks.figures import record
-from tests.benchmarks.measure import in_turn
+from tests.benchmarks.measure import compare
 from tests.support.postgres import Server
 
 ROOT = Path(__file__).parents[2]
@@ -54,11 +53,11 @@ class Version:
         )
         assert self._answer() == "ready"
 
-    def run(self, job: str) -> float:
+    def time_of_a_call(self, job: str, calls: int) -> float:
         assert self._process.stdin is not None
         self._process.stdin.write(f"{job}\n")
         self._process.stdin.flush()
-        return float(self._answer())
+        return float(self._answer()) / calls
 
     def end(self) -> None:
         self._process.communicate()
@@ -76,7 +75,7 @@ def conninfo() -> Iterator[str]:
 
 
 @pytest.mark.skipif(BEFORE is None, reason="BEFORE names no commit")
-def test_each_call_beside_the_version_before(memory: Path, conninfo: str) -> None:  # noqa: F811
+def test_each_call_beside_the_version_before(memory: Path, conninfo: str) -> None:
     packed = subprocess.run(
         ["git", "archive", str(BEFORE), "src"], cwd=ROOT, stdout=subprocess.PIPE, check=True
     ).stdout
@@ -85,15 +84,8 @@ def test_each_call_beside_the_version_before(memory: Path, conninfo: str) -> Non
     before = Version(memory / "source" / "src", memory / "before", conninfo)
     now = Version(ROOT / "src", memory / "now", conninfo)
     for job, calls in CALLS.items():
-        before.run(job), now.run(job)
-        found = in_turn(ROUNDS, lambda: before.run(job), lambda: now.run(job))  # noqa: B023
-        name, each = job.replace("_", " "), 1e6 / calls
-        record(
-            f"Beside commit {BEFORE}",
-            f"{name}: {each * found.seconds:.3g} µs",
-            found.ratio,
-            beside=f"before: {each * found.floor:.3g} µs",
-            goal=1.05,
-        )
+        old, new = (partial(version.time_of_a_call, job, calls) for version in (before, now))
+        name = job.replace("_", " ")
+        compare(f"Beside commit {BEFORE}", name, old, new, beside="before", goal=1.05, rounds=ROUNDS)
     before.end()
     now.end()
