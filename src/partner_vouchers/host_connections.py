@@ -8,17 +8,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, cast
 
-from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.domain.uploads import Upload
 from partner_vouchers.errors import HostTransactionError
-from partner_vouchers.ports import AsyncHostConnection, CodeImport, Storage, Transaction
+from partner_vouchers.ports import AsyncHostConnection, Storage, Transaction
 
 _NOT_ASYNC = (
     "an asynchronous session or connection can be joined within its run_sync() only: "
     "await session.run_sync(lambda session: vouchers.using(session).codes.assign(...)); or use AsyncPartnerVouchers"
 )
+_ASYNCIO = "sqlalchemy.ext.asyncio"
+_ASYNC = "AsyncConnection", "AsyncSession", "async_scoped_session"
 
 
 def join(storage: Storage, connection: object) -> Storage:
@@ -37,22 +37,14 @@ def join(storage: Storage, connection: object) -> Storage:
             reason="a sessionmaker has no transaction; pass a Session that it made, as "
             "`with make_session.begin() as session:` gives it"
         )
-    if _is_a(
-        connection,
-        "sqlalchemy.ext.asyncio",
-        "AsyncConnection",
-        "AsyncEngine",
-        "AsyncSession",
-        "async_scoped_session",
-        "async_sessionmaker",
-    ):
+    if _is_a(connection, _ASYNCIO, "AsyncEngine", "async_sessionmaker", *_ASYNC):
         raise HostTransactionError(reason=_NOT_ASYNC)
     if _is_a(connection, "sqlalchemy.engine", "Connection") or _is_a(
         connection, "sqlalchemy.orm", "Session", "scoped_session"
     ):
-        return _Followed(storage, connection, _of_sqlalchemy)
+        return cast(Storage, _Followed(storage, connection, _of_sqlalchemy))
     if "django.db" in sys.modules and hasattr(connection, "in_atomic_block"):
-        return _Followed(storage, connection, _of_django)
+        return cast(Storage, _Followed(storage, connection, _of_django))
     return storage.join(connection)
 
 
@@ -63,14 +55,12 @@ def join_async(connection: object) -> Callable[[], Callable[..., Coroutine[Any, 
         HostTransactionError: it is no `AsyncSession`, `AsyncConnection` or `async_scoped_session` of SQLAlchemy. What
             is returned raises it while the connection is not open.
     """
-    if _is_a(connection, "sqlalchemy.ext.asyncio", "AsyncEngine", "async_sessionmaker"):
+    if _is_a(connection, _ASYNCIO, "AsyncEngine", "async_sessionmaker"):
         raise HostTransactionError(
             reason=f"an {type(connection).__name__} has no transaction; pass an AsyncConnection, as `async with "
             "engine.begin() as connection:` gives it, or an AsyncSession"
         )
-    if not _is_a(
-        connection, "sqlalchemy.ext.asyncio", "AsyncConnection", "AsyncSession", "async_scoped_session"
-    ):
+    if not _is_a(connection, _ASYNCIO, *_ASYNC):
         raise HostTransactionError(
             reason="pass an AsyncSession or AsyncConnection of SQLAlchemy, "
             f"not {type(connection).__name__}; a synchronous connection belongs to "
@@ -79,7 +69,7 @@ def join_async(connection: object) -> Callable[[], Callable[..., Coroutine[Any, 
     given: Any = connection
 
     def run_sync() -> Callable[..., Coroutine[Any, Any, Any]]:
-        is_scoped = _is_a(given, "sqlalchemy.ext.asyncio", "async_scoped_session")
+        is_scoped = _is_a(given, _ASYNCIO, "async_scoped_session")
         session = given() if is_scoped else given
         if getattr(session, "sync_connection", session) is None:
             raise HostTransactionError(
@@ -132,19 +122,9 @@ class _Followed:
     def begin(self, *, write: bool = True) -> AbstractContextManager[Transaction]:
         return self._joined().begin(write=write)
 
-    def join(self, connection: object) -> Storage:
-        return self._joined().join(connection)
-
-    def import_codes(
-        self, upload: Upload, scope: str, counts: Callable[[State], bool]
-    ) -> AbstractContextManager[CodeImport]:
-        return self._joined().import_codes(upload, scope, counts)
-
-    def reclaim(self, seconds: float | None = None) -> None:
-        self._joined().reclaim(seconds)
-
-    def abandon(self, upload_id: str) -> None:
-        self._joined().abandon(upload_id)
+    def __getattr__(self, name: str) -> Any:
+        """Do what else is asked of a storage as the joined one does, which refuses most of it."""
+        return getattr(self._joined(), name)
 
 
 def _of_sqlalchemy(given: Any) -> object:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from contextlib import suppress
 from datetime import datetime
 from typing import Required, TypedDict
 
@@ -13,10 +12,7 @@ from partner_vouchers.domain.duplicates import DuplicatePolicy
 from partner_vouchers.errors import (
     CodesExhausted,
     DuplicatePolicyMismatch,
-    ListLinked,
     PartnerVouchersError,
-    StaleVersion,
-    UnknownList,
     UploadRunning,
 )
 from tests.concurrency.state import csv_file
@@ -111,18 +107,6 @@ def upload(_: Line, place: Place, list_id: str, codes: list[str], name: str) -> 
             return done.accepted, done.error_count, met_another
 
 
-def edit(_: Line, place: Place, list_id: str, words: list[str]) -> None:
-    """Add words to the description of a list, one by one; read it again whenever another was first."""
-    storage, vouchers = open_library(place)
-    for word in words:
-        while True:
-            read = vouchers.lists.get(list_id)
-            with suppress(StaleVersion):
-                vouchers.lists.edit(list_id, description=f"{read.description} {word}", version=read.version)
-                break
-    storage.close()
-
-
 def open_and_add(_: Line, place: Place, policy: DuplicatePolicy, partner: str) -> str | None:
     """Open a storage that may not exist yet, and add a partner; return the policy that it was set up with."""
     storage = opened(place)
@@ -134,24 +118,6 @@ def open_and_add(_: Line, place: Place, policy: DuplicatePolicy, partner: str) -
         return policy.name
     finally:
         storage.close()
-
-
-def link_or_delete(_: Line, place: Place, list_ids: list[str], what: str) -> list[bool]:
-    """Link lists that another process deletes, or the other way round; return which were linked by the end."""
-    storage, vouchers = open_library(place)
-    linked: list[bool] = []
-    for list_id in list_ids:
-        try:
-            if what == "link":
-                vouchers.campaigns.link(list_id, "CMP1")
-            else:
-                vouchers.lists.delete(list_id)
-        except (UnknownList, ListLinked):
-            linked.append(what == "delete")
-        else:
-            linked.append(what == "link")
-    storage.close()
-    return linked
 
 
 def upload_with_stops(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from partner_vouchers.adapters.memory import MemoryStorage
@@ -28,4 +29,4 @@ class TestMemoryStorage(StorageContract):
     def host_connection(self, storage: Storage, place: Path) -> Iterator[HostConnection]:
         assert isinstance(storage, MemoryStorage)
         with storage.begin() as tx:
-            yield HostConnection(tx, commit=tx.commit, rollback=tx.leave)
+            yield HostConnection(tx, commit=tx.commit, rollback=partial(tx.unit.end, undo=True))

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from partner_vouchers.adapters.postgres import PostgresStorage
-from partner_vouchers.errors import ConnectionLost, StorageError, StorageUnavailable
+from partner_vouchers.errors import ConnectionLost, StorageError
 from tests.support.postgres import server
 
 
@@ -67,16 +67,3 @@ def test_nothing_is_unknown_where_the_server_ends_the_connection_before_the_comm
                 tx.commit()
         with storage.begin(write=False) as tx:
             assert tx.keys.get("order-991") is None
-
-
-def test_a_connection_that_is_lost_earlier_has_stored_nothing(schema: str) -> None:
-    conninfo = psycopg.conninfo.make_conninfo(server().conninfo, application_name="to be cut")
-    storage = PostgresStorage(conninfo, schema=schema)
-    with storage.begin() as tx:
-        cut_connections()
-        with pytest.raises(StorageUnavailable, match="nothing was stored"):
-            tx.settings.put("colour", "red")
-    with storage.begin() as tx:
-        tx.settings.put("colour", "green")
-        tx.commit()
-    storage.close()

@@ -8,14 +8,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import psycopg
 import pytest
 
 from partner_vouchers import PartnerVouchersError
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.domain.events import StockExhausted, StockLow
-from partner_vouchers.domain.promo_events import VoucherRewarded
-from partner_vouchers.errors import CodesExhausted, HostTransactionError, PartnerExists
+from partner_vouchers.errors import CodesExhausted
 from tests.adapters.postgres.conftest import Connect, Connection, wait_until_waiting
 from tests.support.host import PATIENCE, Host, some_codes
 
@@ -31,44 +29,6 @@ def place_order(host: Host, connection: Connection, order: str, list_id: str) ->
 
 def orders(connect: Connect) -> list[Any]:
     return connect().execute("SELECT id, code FROM orders ORDER BY id").fetchall()
-
-
-def test_the_order_the_code_and_the_event_are_committed_together(host: Host, connect: Connect) -> None:
-    found = host.a_list("A", "B")
-    connection = connect()
-    with host.nothing_changes():
-        assert place_order(host, connection, "order-1", found.id) == "A"
-        assert orders(connect) == []
-    connection.commit()
-    assert orders(connect) == [("order-1", "A")]
-    assert [event.user_id for event in host.events(VoucherRewarded)] == ["order-1"]
-    assert host.vouchers.lists.get(found.id).distributed == 1
-
-
-def test_a_call_that_fails_leaves_the_hosts_transaction_as_it_was(host: Host, connect: Connect) -> None:
-    found = host.a_list("A")
-    connection = connect()
-    place_order(host, connection, "order-1", found.id)
-    vouchers = host.vouchers.using(connection)
-    with pytest.raises(CodesExhausted):
-        vouchers.codes.assign(list_id=found.id, user_id="bob")
-    with pytest.raises(PartnerExists):
-        vouchers.partners.add("Puma")
-    connection.commit()
-    assert orders(connect) == [("order-1", "A")]
-    assert len(host.events(StockExhausted)) == 1
-
-
-@pytest.mark.parametrize("isolation", list(psycopg.IsolationLevel)[2:], ids=lambda level: level.name)
-def test_a_transaction_that_does_not_see_what_others_commit_is_refused(
-    host: Host, connect: Connect, isolation: psycopg.IsolationLevel
-) -> None:
-    connection = connect()
-    connection.isolation_level = isolation
-    with pytest.raises(HostTransactionError, match="READ COMMITTED"):
-        host.vouchers.using(connection)
-    # The host's transaction is as it was.
-    assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 # --- a host that takes its time ---

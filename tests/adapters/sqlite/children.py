@@ -2,7 +2,6 @@
 
     python -m tests.adapters.sqlite.children open <db>
     python -m tests.adapters.sqlite.children upload <db> <list id> <code>...
-    python -m tests.adapters.sqlite.children change <db> <list id> <other list id> <campaign>
     python -m tests.adapters.sqlite.children give_in_threads <db> <list id> <threads> <number of the first user>
 
 `open` waits for a line on its standard input before it opens the file, `upload` stops in the middle until it is
@@ -51,14 +50,6 @@ def upload(path: str, list_id: str, *codes: str) -> None:
     host.upload(list_id, *codes, progress=stop)
 
 
-def change(path: str, list_id: str, other_id: str, campaign: str) -> None:
-    vouchers = opened(path).vouchers
-    vouchers.lists.edit(list_id, name="Edited elsewhere")
-    vouchers.lists.pause(list_id)
-    vouchers.campaigns.link(other_id, campaign)
-    say("changed")
-
-
 def give_in_threads(path: str, list_id: str, threads: str, first: str) -> None:
     """Assign to user after user in each thread, and say what each got, until killed."""
     host = Host(SQLiteStorage(path), FixedClock())
@@ -94,7 +85,6 @@ if __name__ == "__main__":
     commands: dict[str, Callable[..., None]] = {
         "open": open_at_the_signal,
         "upload": upload,
-        "change": change,
         "give_in_threads": give_in_threads,
     }
     commands[sys.argv[1]](*sys.argv[2:])

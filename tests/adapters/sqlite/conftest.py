@@ -21,7 +21,6 @@ from tests.support.scratch import tmp_path as tmp_path
 ROOT = Path(__file__).parents[3]
 
 Start = Callable[..., "subprocess.Popen[str]"]
-Run = Callable[..., list[str]]
 
 
 def open_now(path: Path, **options: Any) -> SQLiteStorage:
@@ -108,16 +107,3 @@ def start() -> Iterator[Start]:
     for process in started:
         process.kill()
         process.communicate(timeout=PATIENCE)
-
-
-@pytest.fixture
-def run(start: Start) -> Run:
-    """Run another process to its end, and return what it said."""
-
-    def run_one(command: str, *arguments: object) -> list[str]:
-        process = start(command, *arguments)
-        said, _ = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 0
-        return said.splitlines()
-
-    return run_one

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 
@@ -196,18 +196,6 @@ def test_a_damaged_file_is_told(host: Host, storage: SQLiteStorage, database: Pa
             call()
         seen.add(error.type)
     assert NotAPartnerVouchersStorage in seen
-
-
-@pytest.mark.parametrize("line", [-1, -(2**32), 2**40, 2**63, 10**30, True, "5", 1.5, None])
-def test_a_line_that_cannot_be_is_refused_or_leads_nowhere(host: Host, line: Any) -> None:
-    found = host.a_list()
-    earlier, later = (host.upload(found.id, f"A{number}", "B B") for number in range(2))
-    assert earlier.error_count == later.error_count == 1
-    try:
-        faults = host.vouchers.uploads.errors(later.id, after_line=line)
-    except PartnerVouchersError:
-        return
-    assert [fault.line for fault in faults] in ([], [2])
 
 
 def test_an_upload_that_cannot_open_its_connection_leaves_an_entry_that_is_settled(

@@ -15,7 +15,7 @@ import pytest
 from partner_vouchers import Status, UploadStatus
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.errors import PartnerVouchersError, StorageBusy
-from tests.adapters.sqlite.conftest import Run, Start
+from tests.adapters.sqlite.conftest import Start
 from tests.support.host import PATIENCE, FixedClock, Host, some_codes
 
 
@@ -137,21 +137,6 @@ def test_a_writer_goes_on_as_soon_as_the_lock_is_free(host: Host, database: Path
         assert waiting.result(PATIENCE) == ["A"]
 
 
-def test_threads_wait_for_one_another_and_give_up(hasty: Host) -> None:
-    found = hasty.a_list("A")
-
-    def give() -> list[str]:
-        try:
-            return hasty.give(found.id, "ann")
-        finally:
-            hasty.hang_up()
-
-    with ThreadPoolExecutor(1) as thread:
-        with hasty.storage.begin(), pytest.raises(StorageBusy):
-            thread.submit(give).result(PATIENCE)
-        assert thread.submit(give).result(PATIENCE) == ["A"]
-
-
 def test_an_upload_that_finds_the_file_locked_can_be_repeated(hasty: Host, other: sqlite3.Connection) -> None:
     found = hasty.a_list()
 
@@ -210,18 +195,6 @@ def test_the_lease_of_a_process_that_was_killed_is_free_at_once(
 
 
 # --- what is remembered between assignments --------------------------------------------------------------------------
-
-
-def test_changes_by_another_process_are_seen_at_once(host: Host, database: Path, run: Run) -> None:
-    found = host.a_list("A1", "A2", "A3", campaign="CMP")
-    second = host.a_list("B1", "B2")
-    codes = host.vouchers.codes
-    assert codes.assign(campaign_id="CMP", user_id="ann").code == "A1"
-    assert run("change", database, found.id, second.id, "CMP") == ["changed"]
-    assert codes.assign(campaign_id="CMP", user_id="ben").code == "B1"
-    host.vouchers.lists.activate(found.id)
-    reward = codes.assign(campaign_id="CMP", user_id="cleo")
-    assert (reward.code, reward.event.list_name) == ("A2", "Edited elsewhere")
 
 
 def test_changes_through_another_storage_object_are_seen_at_once(host: Host, database: Path) -> None:

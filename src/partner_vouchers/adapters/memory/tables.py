@@ -21,7 +21,7 @@ from partner_vouchers.domain.reservation import Reservation
 from partner_vouchers.domain.revocation import Revocation
 from partner_vouchers.domain.uploads import RowFault, Upload
 from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.errors import UnknownList, UnknownUpload
+from partner_vouchers.errors import UnknownList
 from partner_vouchers.ports import AuditEntry, OutboxEntry, TakenCode
 
 _MAX_DIGITS = 18
@@ -201,17 +201,6 @@ class Tables:
         """Return the instant at which an assignment counts in limits."""
         reservation = self.reservation_of(assignment.id)
         return assignment.assigned_at if reservation is None else reservation.reserved_at
-
-    def upload(self, upload_id: str) -> Upload:
-        """Return an upload that must be there.
-
-        Raises:
-            UnknownUpload: it is not, or was removed with its list.
-        """
-        try:
-            return self.uploads[upload_id]
-        except KeyError:
-            raise UnknownUpload(upload_id=upload_id) from None
 
     def is_held(self, batch: Batch, place: int, counts: Callable[[State], bool]) -> bool:
         """Tell whether a code still stands where an entry of `owners` says, in a list whose codes count."""

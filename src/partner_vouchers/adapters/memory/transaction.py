@@ -50,8 +50,3 @@ class MemoryTransaction:
         """
         self.unit.require_open()
         self.unit.end(undo=False)
-
-    def leave(self) -> None:
-        """Undo what was done, unless the transaction has ended."""
-        if self.unit.is_open:
-            self.unit.end(undo=True)

@@ -25,25 +25,12 @@ class _Known:
     numbers: list[int]
 
 
-class Catalog:
-    """The lists of the campaigns that were asked for lately; shared by all threads of a storage.
+Catalog = dict[str, _Known]
+"""The lists of the campaigns that were asked for lately; shared by all threads of a storage.
 
-    They seldom change, and each assignment needs them. The cache is used only while the database says
-    that nothing of it was changed, also by transactions of other processes, or ones that were rolled back.
-    """
-
-    def __init__(self) -> None:
-        self._campaigns: dict[str, _Known] = {}
-
-    def get(self, campaign_id: str) -> _Known | None:
-        """Return the cached lists of a campaign."""
-        return self._campaigns.get(campaign_id)
-
-    def put(self, campaign_id: str, known: _Known) -> None:
-        """Remember the lists of a campaign."""
-        if len(self._campaigns) >= _MOST:
-            self._campaigns.clear()
-        self._campaigns[campaign_id] = known
+They seldom change, and each assignment needs them. The cache is used only while the database says that nothing of it
+was changed, also by transactions of other processes, or ones that were rolled back.
+"""
 
 
 class SqlCampaigns:
@@ -88,6 +75,8 @@ class SqlCampaigns:
             if not lists:
                 return offer
             known = _Known(versions, offer, sorted(row[0] for row in rows))
-            self._catalog.put(campaign_id, known)
+            if len(self._catalog) >= _MOST:
+                self._catalog.clear()
+            self._catalog[campaign_id] = known
             if not self._db.writes:
                 return offer

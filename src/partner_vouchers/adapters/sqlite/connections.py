@@ -10,7 +10,6 @@ from contextlib import suppress
 from partner_vouchers.adapters.sqlite import forks
 from partner_vouchers.adapters.sqlite.driver import retry_while_busy, translated
 from partner_vouchers.adapters.sqlite.files import DatabaseFile, Files
-from partner_vouchers.adapters.sqlite.forks import FileId
 from partner_vouchers.errors import StorageError
 from partner_vouchers.locks import QueueLock, Token
 
@@ -58,11 +57,6 @@ class Connections:
         self._idle: list[Connection] = []
         self._open: dict[Connection, bool] = {}
         forks.register(self)
-
-    @property
-    def file_id(self) -> FileId | None:
-        """The file, once it was opened."""
-        return self.file.id
 
     def borrow(self, token: Token) -> Connection:
         """Return a connection outside of any transaction, for the context of a token.

@@ -23,19 +23,17 @@ class DatabaseFile:
 
     Deleting, renaming and creating a file changes the time of its directory. So one look at the directory tells, nearly
     always, that all three files are still the same.
+
+    Attributes:
+        id: the file that was opened; None before.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self._directory = str(Path(path).parent)
-        self._main: FileId | None = None
+        self.id: FileId | None = None
         self._seen: tuple[tuple[int, int, int], Files] | None = None
         self._is_link = False
-
-    @property
-    def id(self) -> FileId | None:
-        """The file that was opened; None before."""
-        return self._main
 
     def opened(self) -> Files:
         """Return the files of a connection that was just opened, and has read.
@@ -46,18 +44,18 @@ class DatabaseFile:
             StorageReplaced: the database is another file than before.
         """
         files = self._present()
-        main = self._main
-        if main is not None and files[0] != main:
-            raise self._replaced()
-        if main is None:
+        known = self.id
+        if known is None:
             # A link can be changed, and files in another directory, without a trace in this one.
             self._is_link = os.path.realpath(self.path) != self.path
-            self._main = files[0]
+            self.id = files[0]
+        elif files[0] != known:
+            raise self._replaced()
         return files
 
     def forget(self) -> None:
         """Accept any file at the next opening of the path."""
-        self._main = None
+        self.id = None
 
     def require_main(self) -> None:
         """Check that the path leads to the same database.
@@ -65,7 +63,7 @@ class DatabaseFile:
         Raises:
             StorageReplaced: it does not.
         """
-        main = self._main
+        main = self.id
         if main is not None and _identify(self.path) != main:
             raise self._replaced()
 

@@ -14,10 +14,13 @@ import threading
 import time
 import weakref
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from partner_vouchers.errors import StorageForked
 from partner_vouchers.locks import Token
+
+if TYPE_CHECKING:
+    from partner_vouchers.adapters.sqlite.connections import Connections
 
 FileId = tuple[int, int]
 """The device and the number of a file."""
@@ -26,38 +29,20 @@ _DESCRIPTORS = "/proc/self/fd", "/dev/fd"
 _LOOK_AGAIN = 0.001
 
 
-class ForkablePool(Protocol):
-    """The connections of a process to a file."""
-
-    @property
-    def timeout(self) -> float:
-        """Seconds to wait for the transactions of other threads."""
-
-    def close_for_fork(self) -> None:
-        """Close the idle connections."""
-
-    def forget(self) -> bool:
-        """Drop inherited connections without closing them; return whether there were any."""
-
-    @property
-    def file_id(self) -> FileId | None:
-        """The file, once it was opened."""
-
-
-_pools: weakref.WeakSet[ForkablePool] = weakref.WeakSet()
-_users: dict[Token, tuple[int, ForkablePool]] = {}
+_pools: weakref.WeakSet[Connections] = weakref.WeakSet()
+_users: dict[Token, tuple[int, Connections]] = {}
 # The thread that forks, while it does.
 _forking: list[int] = []
 # The files that this process inherited open from its parent.
 _inherited: set[FileId] = set()
 
 
-def register(pool: ForkablePool) -> None:
+def register(pool: Connections) -> None:
     """Close a pool's connections before each fork."""
     _pools.add(pool)
 
 
-def enter(token: Token, pool: ForkablePool) -> None:
+def enter(token: Token, pool: Connections) -> None:
     """Note that the context of a token uses connections of a pool; wait while another thread forks."""
     thread = threading.get_ident()
     _users[token] = thread, pool
@@ -127,9 +112,8 @@ def _in_child() -> None:
     _users.clear()
     _inherited.update(_open_files() or ())
     for pool in list(_pools):
-        file = pool.file_id
-        if pool.forget() and file is not None:
-            _inherited.add(file)
+        if pool.forget() and pool.file.id is not None:
+            _inherited.add(pool.file.id)
 
 
 def _open_files() -> set[FileId] | None:

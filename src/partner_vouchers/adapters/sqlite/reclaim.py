@@ -16,11 +16,11 @@ from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
 LINE_BITS = 32
 
 _LAST = (
-    "delete_uploads_of_list",
+    "DELETE FROM pv_uploads WHERE list_id = ?",
+    "DELETE FROM pv_ended_reservations WHERE list_id = ?",
     "delete_dead_ranges_of_list",
     "delete_returned_of_list",
-    "delete_reservations_of_list",
-    "delete_ended_reservations_of_list",
+    "delete_open_reservations",
     "mark_list_reclaimed",
 )
 """What is left of a list once its codes are gone."""
@@ -33,15 +33,8 @@ Begin = Callable[..., AbstractContextManager[SQLiteTransaction]]
 def abandon_upload(begin: Begin, upload_id: str) -> None:
     """Delete the codes of an upload that was never published. Its range of ids stays dead for ever."""
     number = to_number(upload_id)
-
-    def delete_codes(tx: SQLiteTransaction, rows: int) -> bool:
-        return delete_unpublished(tx, number, rows)
-
-    def delete_piece(tx: SQLiteTransaction, _rows: int) -> bool:
-        return tx.session.change("delete_piece_of_incomplete_file", number) == 1
-
-    in_slices(begin, delete_codes)
-    in_slices(begin, delete_piece)
+    in_slices(begin, lambda tx, rows: delete_unpublished(tx, number, rows))
+    in_slices(begin, lambda tx, _: tx.session.change("delete_piece_of_incomplete_file", number) == 1)
     with begin() as tx:
         tx.session.change("forget_range_of_failed_upload", number)
         tx.commit()
@@ -73,20 +66,19 @@ def reclaim_lists(begin: Begin, seconds: float | None) -> None:
 def _clean(begin: Begin, number: int, scope_id: int, until: float) -> bool:
     """Free the space of a list; return False if time has run out before."""
 
-    def delete_faults(tx: SQLiteTransaction, rows: int) -> bool:
-        return tx.session.change("delete_faults_of_list", number, rows) == rows
-
-    def delete_piece(tx: SQLiteTransaction, _rows: int) -> bool:
-        # A piece of a file weighs as much as thousands of rows.
-        return tx.session.change("delete_piece_of_list", number) == 1
-
     def finish(tx: SQLiteTransaction, _rows: int) -> bool:
         for statement in _LAST:
             tx.session.change(statement, number)
         return False
 
-    return _delete_codes(begin, number, scope_id, until) and all(
-        in_slices(begin, step, until) for step in (delete_faults, delete_piece, finish)
+    return (
+        _delete_codes(begin, number, scope_id, until)
+        and in_slices(
+            begin, lambda tx, rows: tx.session.change("delete_faults_of_list", number, rows) == rows, until
+        )
+        # A piece of a file weighs as much as thousands of rows.
+        and in_slices(begin, lambda tx, _: tx.session.change("delete_piece_of_list", number) == 1, until)
+        and in_slices(begin, finish, until)
     )
 
 

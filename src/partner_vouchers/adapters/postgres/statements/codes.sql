@@ -95,10 +95,6 @@ SELECT list_id, first_code, last_code FROM pv_uploads WHERE id = ? AND status = 
 -- Withdraws codes. One that another transaction is taking is waited for.
 DELETE FROM pv_codes WHERE id BETWEEN ? AND ?
 
--- count_withdrawn --
--- Counts codes of a list as withdrawn.
-UPDATE pv_stock SET withdrawn = withdrawn + ? WHERE list_id = ?
-
 -- holder_of_code --
 -- The list that holds a code in a scope. An entry whose code is neither given out, reserved, retired nor available holds nothing.
 SELECT l.id, l.state
@@ -110,9 +106,6 @@ WHERE a.scope_id = (SELECT id FROM pv_scopes WHERE key = ?) AND a.code = ? AND l
        OR EXISTS (SELECT 1 FROM pv_returned WHERE code_id = a.code_id)
        OR EXISTS (SELECT 1 FROM pv_retired WHERE code_id = a.code_id)
        OR EXISTS (SELECT 1 FROM pv_codes WHERE id = a.code_id AND id <= s.published))
-
--- mark_withdrawn --
-UPDATE pv_uploads SET is_withdrawn = true WHERE id = ? AND NOT is_withdrawn
 
 -- delete_returned_between --
 -- Withdraws codes that came back.

@@ -6,9 +6,6 @@ SELECT list_id FROM pv_uploads WHERE id = ? AND status = 'Failed'
 -- delete_pieces_of_incomplete_file --
 DELETE FROM pv_upload_pieces WHERE upload_id = (SELECT id FROM pv_uploads WHERE id = ? AND sha256 IS NULL)
 
--- deleted_list --
-SELECT id, scope_id FROM pv_lists WHERE removed = 1 LIMIT 1
-
 -- delete_codes_of_list --
 -- Deletes codes between two ids, with those of their entries in the index that no other list has taken over.
 WITH codes AS (
@@ -25,9 +22,3 @@ DELETE FROM pv_upload_pieces WHERE upload_id IN (SELECT id FROM pv_uploads WHERE
 
 -- delete_faults_of_list --
 DELETE FROM pv_upload_faults WHERE upload_id IN (SELECT id FROM pv_uploads WHERE list_id = ?)
-
--- delete_open_reservations --
-DELETE FROM pv_reservations WHERE list_id = ? AND state = 'Open'
-
--- mark_list_reclaimed --
-UPDATE pv_lists SET removed = 2 WHERE id = ?

@@ -132,3 +132,13 @@ SELECT g.day, sum(g.codes) FROM (
 
 -- counters_of_list --
 SELECT {counters} FROM pv_stock AS s JOIN pv_lists AS l ON l.id = s.list_id WHERE s.list_id = ?
+
+-- deleted_list --
+-- A deleted list whose codes wait to be cleared away.
+SELECT id, scope_id FROM pv_lists WHERE removed = 1 LIMIT 1
+
+-- delete_open_reservations --
+DELETE FROM pv_reservations WHERE list_id = ? AND state = 'Open'
+
+-- mark_list_reclaimed --
+UPDATE pv_lists SET removed = 2 WHERE id = ?

@@ -34,3 +34,10 @@ SET uploaded_by = ?, filename = ?, started_at = ?, status = ?, finished_at = ?, 
     header = ?, header_skipped = ?, total = ?, accepted = ?, errors = ?, withdrawn = ?, failure = ?,
     first_row = ?, warnings = ?
 WHERE id = ?
+
+-- mark_withdrawn --
+UPDATE pv_uploads SET is_withdrawn = true WHERE id = ? AND NOT is_withdrawn
+
+-- count_withdrawn --
+-- Counts codes of a list as withdrawn.
+UPDATE pv_stock SET withdrawn = withdrawn + ? WHERE list_id = ?

@@ -77,9 +77,6 @@ SELECT u.list_id, u.first_code, u.last_code, s.cursor
 FROM pv_uploads AS u JOIN pv_stock AS s ON s.list_id = u.list_id
 WHERE u.id = ? AND u.status = 'Completed'
 
--- mark_withdrawn --
-UPDATE pv_uploads SET is_withdrawn = 1 WHERE id = ? AND NOT is_withdrawn
-
 -- codes_kept --
 -- Part: how many codes of a completed upload there are, unless some were taken: retired ones are deleted.
 u.accepted - (SELECT count(*) FROM pv_retired WHERE code_id BETWEEN u.first_code AND u.last_code)
@@ -95,10 +92,6 @@ FROM pv_uploads AS u JOIN pv_stock AS s ON s.list_id = u.list_id WHERE u.id = ?
 
 -- add_dead_range --
 INSERT INTO pv_dead_ranges (first, last) VALUES (?, ?)
-
--- count_withdrawn --
--- Counts codes of a list as withdrawn.
-UPDATE pv_stock SET withdrawn = withdrawn + ? WHERE list_id = ?
 
 -- holder_of_code --
 -- The list that holds a code in a scope. An entry in a dead range holds nothing.

@@ -19,9 +19,6 @@ DELETE FROM pv_codes WHERE id IN (
     SELECT c.id FROM pv_uploads AS u CROSS JOIN pv_codes AS c
     WHERE u.id = ? AND u.status <> 'Completed' AND c.id BETWEEN u.first_code AND u.last_code LIMIT ?)
 
--- deleted_list --
-SELECT id, scope_id FROM pv_lists WHERE removed = 1 LIMIT 1
-
 -- delete_entry --
 -- Deletes the entry of a code in the index, unless another list has taken it over.
 DELETE FROM pv_active_codes WHERE scope_id = ? AND code = ? AND code_id = ?
@@ -40,20 +37,8 @@ DELETE FROM pv_upload_pieces WHERE id IN (
     SELECT p.id FROM pv_uploads AS u CROSS JOIN pv_upload_pieces AS p
     WHERE u.list_id = ? AND p.id >= u.id << 20 AND p.id < (u.id + 1) << 20 LIMIT 1)
 
--- delete_uploads_of_list --
-DELETE FROM pv_uploads WHERE list_id = ?
-
 -- delete_dead_ranges_of_list --
 DELETE FROM pv_dead_ranges WHERE first > ?1 << 32 AND first < (?1 + 1) << 32
 
 -- delete_returned_of_list --
 DELETE FROM pv_returned WHERE code_id > ?1 << 32 AND code_id < (?1 + 1) << 32
-
--- delete_reservations_of_list --
-DELETE FROM pv_reservations WHERE list_id = ?1 AND state = 'Open'
-
--- delete_ended_reservations_of_list --
-DELETE FROM pv_ended_reservations WHERE list_id = ?1
-
--- mark_list_reclaimed --
-UPDATE pv_lists SET removed = 2 WHERE id = ?
