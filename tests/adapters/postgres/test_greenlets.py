@@ -19,7 +19,7 @@ import gevent
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.postgres import PostgresStorage
 
-storage = PostgresStorage(sys.argv[1], schema=sys.argv[2], max_connections=3, timeout=20)
+storage = PostgresStorage(sys.argv[1], schema=sys.argv[2], max_connections=4, timeout=20)
 vouchers = PartnerVouchers(storage)
 
 def occupy(event):

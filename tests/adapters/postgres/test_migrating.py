@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from psycopg import sql
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
@@ -302,7 +304,17 @@ def test_there_is_no_sql_after_a_version_that_does_not_exist(version: Any) -> No
         PostgresStorage("").schema_sql(after=version)
 
 
-def test_an_upload_works_with_the_fewest_connections(schema: str) -> None:
-    with closing(PostgresStorage(server().conninfo, schema=schema, max_connections=3, timeout=5)) as storage:
+@pytest.mark.parametrize("connections", [3, 5])
+def test_more_uploads_at_once_than_there_are_connections(schema: str, connections: int) -> None:
+    """Each needs several connections: none may wait for one that another keeps while it waits, too."""
+    conninfo = make_conninfo(server().conninfo, application_name=schema)
+    with closing(PostgresStorage(conninfo, schema=schema, max_connections=connections)) as storage:
         host = Host(storage, FixedClock())
-        assert host.upload(host.a_list().id, "PM-1").accepted == 1
+        lists = [host.a_list().id for _ in range(8)]
+        storage.close()
+        with ThreadPoolExecutor(len(lists)) as threads:
+            uploads = list(threads.map(lambda found: host.upload(found, f"PM-{found}"), lists))
+        assert [upload.accepted for upload in uploads] == [1] * len(lists)
+        with psycopg.connect(server().conninfo) as operator:
+            sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
+            assert operator.execute(sql, (schema,)).fetchall()[0][0] <= connections

@@ -18,6 +18,7 @@ from tests.support.interrupts import TimeLimit, interrupted_at
 from tests.support.postgres import server
 
 SIZE = 3
+"""How many transactions there may be at a time; one more connection is kept for leases."""
 NUMBERS = count()
 
 
@@ -25,7 +26,7 @@ NUMBERS = count()
 def storage(schema: str) -> Iterator[PostgresStorage]:
     """A storage with few connections, whose calls give up soon."""
     conninfo = make_conninfo(server().conninfo, application_name=schema)
-    with closing(PostgresStorage(conninfo, schema=schema, max_connections=SIZE, timeout=5)) as opened:
+    with closing(PostgresStorage(conninfo, schema=schema, max_connections=SIZE + 1, timeout=5)) as opened:
         yield opened
 
 
@@ -35,7 +36,7 @@ def open_transactions(operator: psycopg.Connection, schema: str) -> int:
 
 
 def require_room(storage: PostgresStorage) -> None:
-    """Use all connections of the pool at the same time."""
+    """Use all connections for transactions at the same time."""
     with ThreadPoolExecutor(SIZE) as threads:
         contexts = list(threads.map(lambda _: storage.begin(write=False), range(SIZE)))
         list(threads.map(lambda context: context.__enter__(), contexts))

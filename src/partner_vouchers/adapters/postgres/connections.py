@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Literal, Protocol
 from weakref import WeakSet, ref
 
 import psycopg
@@ -15,6 +17,8 @@ from partner_vouchers.adapters.postgres.driver import Connection
 from partner_vouchers.adapters.postgres.pool import (
     ConnectionPool,
     PoolConnection,
+    Room,
+    Rooms,
     close,
     drop_inherited,
     is_clean,
@@ -25,6 +29,11 @@ from partner_vouchers.errors import InvalidInput, StorageUnavailable
 FEWEST = 3
 """An upload has two connections and, beside them, short transactions."""
 _MOST_CONNECTIONS, _LONGEST_TIMEOUT = 10_000, 86_400.0
+LOOK_SECONDS = 0.05
+"""How often a caller looks whether others are done."""
+
+Use = Literal["transaction", "import", "liveness"]
+"""What a connection is for: one transaction, an upload, or to be open for as long as this process has leases."""
 
 
 class Pool(Protocol):
@@ -38,11 +47,12 @@ class Connections:
     """Lends connections.
 
     Attributes:
+        timeout: seconds to wait for one.
         after_fork: what else to do in a child process, which has none of the connections of its parent.
     """
 
     def __init__(self, source: object, *, max_connections: int, timeout: object) -> None:
-        self._timeout = float(min(require_seconds("timeout", timeout), _LONGEST_TIMEOUT))
+        self.timeout: float = float(min(require_seconds("timeout", timeout), _LONGEST_TIMEOUT))
         if not is_whole(max_connections, FEWEST, _MOST_CONNECTIONS):
             raise InvalidInput(
                 field="max_connections",
@@ -51,30 +61,34 @@ class Connections:
         self.after_fork: list[Callable[[], None]] = []
         self._lent: dict[int, ref[PooledConnection]] = {}
         self._pool: ConnectionPool | Pool
+        self._liveness: ConnectionPool | Pool
+        self._imports: Rooms | None = None
         if isinstance(source, str):
             _require_conninfo(source)
-            self._pool = ConnectionPool(
-                lambda: source,
-                dict,
-                configure=self._configure,
-                max_size=max_connections,
-                timeout=self._timeout,
+            own = partial(
+                ConnectionPool, lambda: source, dict, configure=self._configure, timeout=self.timeout
             )
+            # The first lease is taken within a transaction, and an import needs transactions beside its connection:
+            # without room for these, calls would wait for one another. One that is replaced is broken.
+            self._pool, self._liveness = own(max_size=max_connections - 1), own(max_size=max_connections)
+            self._imports = Rooms(max_connections - 2)
         elif callable(getattr(source, "connection", None)):
-            self._pool = source  # type: ignore[assignment]  # what it must have was checked
+            self._pool = self._liveness = source  # type: ignore[assignment]  # what it must have was checked
         else:
             raise InvalidInput(
                 field="conninfo", reason="must be a connection string, or a pool with a method connection()"
             )
         _ALL.add(self)
 
-    def lend(self) -> PooledConnection:
+    def lend(self, use: Use = "import") -> PooledConnection:
         """Return a connection, to be given back with `PooledConnection.end`.
 
         Raises:
             StorageUnavailable: the pool has none.
         """
-        lent = PooledConnection(self._pool, self._lent)
+        pool = self._liveness if use == "liveness" else self._pool
+        room = self._room_for_import(self._imports) if use == "import" and self._imports is not None else None
+        lent = PooledConnection(pool, self._lent, room)
         try:
             lent.begin()
         except psycopg.Error as error:
@@ -85,17 +99,13 @@ class Connections:
 
     def check(self) -> None:
         """Drop the idle connections that may be broken, as far as the pool can do so."""
-        if isinstance(self._pool, ConnectionPool):
-            self._pool.discard_idle()
-        else:
-            check = getattr(self._pool, "check", None)
-            if callable(check):
-                check()
+        getattr(self._pool, "check", lambda: None)()
 
     def close(self) -> None:
         """Close our own pool; a host's is left alone."""
-        if isinstance(self._pool, ConnectionPool):
-            self._pool.close()
+        for pool in (self._pool, self._liveness):
+            if isinstance(pool, ConnectionPool):
+                pool.close()
 
     def forget(self) -> None:
         """Drop what this process inherited from its parent."""
@@ -105,13 +115,25 @@ class Connections:
                 lent.drop_inherited()
         self._lent.clear()
         if isinstance(self._pool, ConnectionPool):
-            for connection in self._pool.connections():
-                drop_inherited(connection)
-            self._pool.forget()
+            for pool in (self._pool, self._liveness):
+                assert isinstance(pool, ConnectionPool)
+                pool.forget()
         else:
-            self._pool = self._replacement(self._pool)
+            self._pool = self._liveness = self._replacement(self._pool)
+        self._imports = None if self._imports is None else Rooms(self._imports.size)
         for call in self.after_fork:
             call()
+
+    def _room_for_import(self, rooms: Rooms) -> Room:
+        deadline = time.monotonic() + self.timeout
+        while (room := rooms.take()) is None:
+            if time.monotonic() >= deadline:
+                raise StorageUnavailable(
+                    reason=f"other uploads had all connections for uploads for {self.timeout:g} seconds; "
+                    "nothing was stored, call again"
+                )
+            time.sleep(LOOK_SECONDS)
+        return room
 
     def _replacement(self, pool: Any) -> ConnectionPool | Pool:
         """Return a pool for a child process like the one that its parent has open, which the child cannot use.
@@ -136,7 +158,7 @@ class Connections:
             lambda: dict(current("kwargs", {})),
             configure=configure,
             max_size=max(FEWEST, current("max_size", FEWEST)),
-            timeout=float(current("timeout", self._timeout)),
+            timeout=float(current("timeout", self.timeout)),
         )
 
     def _configure(self, connection: Connection) -> None:
@@ -144,7 +166,7 @@ class Connections:
         connection.execute(
             "SELECT set_config('client_encoding', 'UTF8', false), set_config('lock_timeout', %s, false), "
             "set_config('plan_cache_mode', 'force_generic_plan', false)",
-            (f"{int(self._timeout * 1000)}ms",),
+            (f"{int(self.timeout * 1000)}ms",),
         )
 
 
@@ -155,10 +177,13 @@ class PooledConnection:
         connection: the connection.
     """
 
-    def __init__(self, pool: ConnectionPool | Pool, lent: dict[int, ref[PooledConnection]]) -> None:
+    def __init__(
+        self, pool: ConnectionPool | Pool, lent: dict[int, ref[PooledConnection]], room: Room | None
+    ) -> None:
         self.connection: Connection
         self._pool = pool
         self._lent = lent
+        self._room = room
         self._own: PoolConnection | None = None
         self._context: AbstractContextManager[Connection] | None = None
         self._autocommit = True
@@ -195,6 +220,8 @@ class PooledConnection:
             if clean and connection.autocommit != self._autocommit:
                 connection.autocommit = self._autocommit
             context.__exit__(None, None, None)
+        if self._room is not None:
+            self._room.is_free = True
 
     def drop_inherited(self) -> None:
         """Let go of the connection in a child process."""

@@ -82,7 +82,7 @@ class OwnContext(TransactionContext):
     def _begin(self) -> Session:
         # A pooled connection may have broken while it was idle. Nothing was done yet, so another one may be tried.
         for attempt in range(_ATTEMPTS):
-            self._lent = self._connections.lend()
+            self._lent = self._connections.lend("transaction")
             connection = self._lent.connection
             try:
                 begin_on(connection, write=self._write)

@@ -7,13 +7,16 @@ server process behind a connection that stays open, and when that process was st
 from __future__ import annotations
 
 import select
+import time
 from contextlib import suppress
 
 import psycopg
 from psycopg.rows import tuple_row
 
-from partner_vouchers.adapters.postgres.connections import Connections, PooledConnection
+from partner_vouchers.adapters.postgres.connections import LOOK_SECONDS, Connections, PooledConnection
 from partner_vouchers.adapters.postgres.driver import Connection, translating
+from partner_vouchers.adapters.postgres.pool import Rooms
+from partner_vouchers.errors import StorageUnavailable
 
 _STARTED = "(extract(epoch FROM p.backend_start) * 1000000)::bigint"
 _CLOSED_BY_SERVER = getattr(select, "POLLRDHUP", 0)
@@ -54,6 +57,7 @@ class Liveness:
         self._leases: set[tuple[str, str]] = set()
         self._line: dict[str, _Line] = {}
         self._replaced: list[_Line] = []
+        self._opening = Rooms(1)
         connections.after_fork.append(self._forget)
 
     def enter(self, name: str, owner: str) -> str:
@@ -63,14 +67,23 @@ class Liveness:
             StorageError: there is no connection.
         """
         self._leases.add((name, owner))
-        line = self._line.get(_OPEN)
-        while line is None or not line.is_open():
-            if line is not None:
-                self._set_aside()
-            fresh = _Line(self._connections)
-            line = self._line.setdefault(_OPEN, fresh)
-            if line is not fresh:
-                fresh.lent.end()
+        deadline = time.monotonic() + self._connections.timeout
+        while (line := self._line.get(_OPEN)) is None or not line.is_open():
+            room = self._opening.take()
+            if room is None:
+                # Another thread opens it.
+                if time.monotonic() >= deadline:
+                    raise StorageUnavailable(
+                        reason="no connection for leases; nothing was stored, call again"
+                    )
+                time.sleep(LOOK_SECONDS)
+                continue
+            try:
+                if self._line.get(_OPEN) is line:
+                    self._set_aside()
+                    self._line[_OPEN] = _Line(self._connections)
+            finally:
+                room.is_free = True
         return line.backend
 
     def leave(self, name: str, owner: str) -> None:
@@ -98,13 +111,14 @@ class Liveness:
         self._leases.clear()
         self._line.clear()
         self._replaced.clear()
+        self._opening = Rooms(1)
 
 
 class _Line:
     """A connection that is only kept open."""
 
     def __init__(self, connections: Connections) -> None:
-        self.lent: PooledConnection = connections.lend()
+        self.lent: PooledConnection = connections.lend("liveness")
         try:
             self.backend: str = backend_of(self.lent.connection)
         except BaseException:

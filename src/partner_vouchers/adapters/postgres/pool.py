@@ -36,13 +36,54 @@ CANCEL_SECONDS = 2.0
 
 
 class Room:
-    """The room that one connection takes up in a pool, also while it is being opened."""
+    """The room that one connection takes up, also while it is being opened."""
 
     __slots__ = ("__weakref__", "connection", "is_free")
 
     def __init__(self) -> None:
         self.connection: ref[PoolConnection] | None = None
         self.is_free: bool = False
+
+
+class Rooms:
+    """Room for a number of connections at a time.
+
+    Attributes:
+        size: how many.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size: int = size
+        self._numbers = itertools.count()
+        self._rooms: dict[int, ref[Room]] = {}
+
+    def taken(self) -> Iterator[Room]:
+        """Yield the rooms that exist."""
+        for known in list(self._rooms.values()):
+            room = known()
+            if room is not None:
+                yield room
+
+    def take(self) -> Room | None:
+        """Return a room, if there is any.
+
+        Without a lock: the later entry of `_rooms` gives way.
+        """
+        room, number = Room(), next(self._numbers)
+        self._rooms[number] = ref(room)
+        before = 0
+        for other, known in list(self._rooms.items()):
+            if other == number:
+                break
+            taken = known()
+            if taken is None or taken.is_free:
+                self._rooms.pop(other, None)
+            else:
+                before += 1
+        if before < self.size:
+            return room
+        room.is_free = True
+        return None
 
 
 class PoolConnection(OwnConnection):
@@ -83,22 +124,25 @@ class ConnectionPool:
         self._configure = configure
         self._max_size = max_size
         self._timeout = timeout
-        self._numbers = itertools.count()
         self._closings = 0
-        self.forget()
+        self._clear()
 
     def forget(self) -> None:
-        """Start again without connections, in the child after `fork`."""
-        self._rooms: dict[int, ref[Room]] = {}
+        """Drop what a child inherited, and start again without connections."""
+        for connection in self._connections():
+            drop_inherited(connection)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._rooms = Rooms(self._max_size)
         self._idle: deque[PoolConnection] = deque()
         # Wakes waiting callers. A surplus or missing entry does no harm, since they also check regularly.
         self._returned: queue.SimpleQueue[None] = queue.SimpleQueue()
 
-    def connections(self) -> Iterator[PoolConnection]:
+    def _connections(self) -> Iterator[PoolConnection]:
         """Yield all connections, idle and lent."""
-        for known in list(self._rooms.values()):
-            room = known()
-            connection = room.connection() if room is not None and room.connection is not None else None
+        for room in self._rooms.taken():
+            connection = None if room.connection is None else room.connection()
             if connection is not None:
                 yield connection
 
@@ -115,7 +159,7 @@ class ConnectionPool:
             with suppress(IndexError):
                 return self._idle.pop()
             left = deadline - time.monotonic()
-            room = self._take_room()
+            room = self._rooms.take()
             if room is not None:
                 try:
                     return self._connect(room, max(left, 2.0))
@@ -156,8 +200,8 @@ class ConnectionPool:
         connection.room.is_free = True
         self._wake()
 
-    def discard_idle(self) -> None:
-        """Close the idle connections."""
+    def check(self) -> None:
+        """Close the idle connections, which may be broken."""
         with suppress(IndexError):
             while True:
                 self.discard(self._idle.pop())
@@ -165,32 +209,11 @@ class ConnectionPool:
     def close(self) -> None:
         """Close the connections; those in use are closed when they are given back. The next call opens new ones."""
         self._closings += 1
-        self.discard_idle()
+        self.check()
 
     def _wake(self) -> None:
         if self._returned.qsize() < self._max_size:
             self._returned.put(None)
-
-    def _take_room(self) -> Room | None:
-        """Return room for another connection, if there is any.
-
-        Without a lock: the later entry of `_rooms` gives way.
-        """
-        room, number = Room(), next(self._numbers)
-        self._rooms[number] = ref(room)
-        before = 0
-        for other, known in list(self._rooms.items()):
-            if other == number:
-                break
-            taken = known()
-            if taken is None or taken.is_free:
-                self._rooms.pop(other, None)
-            else:
-                before += 1
-        if before < self._max_size:
-            return room
-        room.is_free = True
-        return None
 
     def _connect(self, room: Room, seconds: float) -> PoolConnection:
         conninfo, options = self._conninfo(), dict(self._options())

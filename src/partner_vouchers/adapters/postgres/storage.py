@@ -44,7 +44,8 @@ class PostgresStorage:
                 pool of the host's, such as `psycopg_pool.ConnectionPool`.
             prefix: what the names of the tables begin with.
             schema: the schema that they are in; None for the first of the connection's `search_path`.
-            max_connections: how many connections to keep at the most, 3 or more. Not for a host's pool.
+            max_connections: how many connections to keep at the most, 3 or more; one of them is for leases. Not for a
+                host's pool.
             timeout: seconds to wait for a connection, and for a lock of others. Not for a host's pool.
 
         Raises:
@@ -70,7 +71,7 @@ class PostgresStorage:
             NotAPartnerVouchersStorage: a table of that name belongs to another program.
             StorageError: the database is not encoded in UTF-8, or cannot be used.
         """
-        lent = self._connections.lend()
+        lent = self._connections.lend("transaction")
         try:
             with OwnConnectionContext(self._shared, lent.connection) as tx:
                 upgrade(tx.session)
