@@ -175,7 +175,9 @@ def test_source_with_wrong_syntax_is_a_finding() -> None:
         ({"event": 42}, "event"),
         ({"event": object()}, "event"),
         ({"event": OnlyProperties}, "event"),
+        ({"event": [1]}, "event"),
         ({"profile": "name"}, "profile"),
+        ({"profile": [None]}, "profile"),
         ({"linked": 42}, "linked"),
     ],
 )

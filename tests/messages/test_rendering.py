@@ -10,6 +10,7 @@ import pytest
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import InvalidInput, MessageError
 from partner_vouchers.messages import MAX_SOURCE, MessageTemplate
+from tests.messages.sources import Source
 
 CODE = "PM500FF-2024"
 REWARDED = VoucherRewarded(
@@ -124,10 +125,16 @@ def test_what_is_no_event(event: Any) -> None:
 
 @pytest.mark.parametrize("argument", ["profile", "linked", "parameters"])
 def test_what_is_no_mapping(argument: str) -> None:
-    for given in ("a text", 42, ["name"]):
+    for given in ("a text", 42, ["name"], [], 0):
         wrong: dict[str, Any] = {argument: given}
         with pytest.raises(InvalidInput, match=f"{argument}: must be a mapping"):
             MessageTemplate("Hi").render(event={}, **wrong)
+
+
+def test_linked_content_is_named_by_strings() -> None:
+    wrong: Any = {5: Source({"code": "PU-1"})}
+    with pytest.raises(InvalidInput, match="linked: must have strings as names"):
+        MessageTemplate("{{ Linked.Puma.code }}").render(event={}, linked=wrong)
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,17 @@ def test_a_code_that_nobody_holds_is_not_redeemed(host: Host) -> None:
     assert code_events(host) == []
 
 
+def test_a_list_that_does_not_exist_is_unknown(host: Host) -> None:
+    found = host.a_list("A")
+    for list_id in ("999", "winter"):
+        with pytest.raises(UnknownList):
+            host.vouchers.redemptions.add("A", "order-1", list_id=list_id)
+        with pytest.raises(UnknownList):
+            host.vouchers.redemptions.revert("A", "order-1", list_id=list_id)
+    with pytest.raises(NotDistributed):
+        host.vouchers.redemptions.add("B", "order-1", list_id=found.id)
+
+
 def test_a_redemption_is_reverted(host: Host) -> None:
     host.give(host.a_list("A").id, "asha")
     used = host.vouchers.redemptions.add("A", "order-1")

@@ -6,12 +6,12 @@ import logging
 import secrets
 import socket
 from datetime import timedelta
-from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from partner_vouchers import __version__
 from partner_vouchers.cli.context import (
     DEFAULT_ACTOR,
     DEFAULT_DATABASE,
@@ -130,5 +130,4 @@ def version(json: AsJson = False) -> None:
 
     Example: `partner-vouchers version`
     """
-    found = version_of("partner-vouchers")
-    print_json({"version": found}) if json else say(found)
+    print_json({"version": __version__}) if json else say(__version__)

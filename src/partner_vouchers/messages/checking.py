@@ -125,14 +125,15 @@ def property_names(event: Names) -> list[str]:
     if ask is not None and not isinstance(event, Mapping):
         if isinstance(event, type) and not hasattr(event, "property_names"):
             raise InvalidInput(field="event", reason="must be a class with `property_names`, or an event")
-        return list(ask())
+        return _names("event", ask())
     return _names("event", event)  # type: ignore[arg-type]
 
 
 def _names(argument: str, names: Iterable[str]) -> list[str]:
-    if isinstance(names, str) or not isinstance(names, Iterable):
+    found = None if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
+    if found is None or not all(isinstance(name, str) for name in found):
         raise InvalidInput(field=argument, reason="must be a collection of names")
-    return list(names)
+    return found
 
 
 def _found(

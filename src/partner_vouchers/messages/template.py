@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
-from typing import Literal
+from typing import Literal, TypeVar
 
 from liquid import Environment, Token, TokenStream
 from liquid.token import TOKEN_EOF
@@ -21,7 +21,7 @@ from partner_vouchers.messages.linked import Linked
 from partner_vouchers.messages.outcomes import Failed, HasProperties, Outcome, Recipient, Rendered, Skipped
 from partner_vouchers.ports.linked import LinkedContent
 
-_NOTHING: Mapping[str, str] = {}
+T = TypeVar("T")
 
 
 class MessageTemplate:
@@ -166,7 +166,7 @@ class MessageTemplate:
             MessageError: a property is missing, a filter fails, or a limit is reached.
         """
         try:
-            return self._render(event, profile or {}, linked or {}, parameters or _NOTHING)
+            return self._render(event, _given(profile), _given(linked), _given(parameters))
         except Aborted:
             return None
 
@@ -203,7 +203,7 @@ class MessageTemplate:
             u2 skipped: muted
             u3 failed
         """
-        sources = linked or {}
+        sources = _given(linked)
         for each in recipients:
             parameters = {"user_id": each.user_id, **each.parameters}
             try:
@@ -222,6 +222,8 @@ class MessageTemplate:
     ) -> str:
         for argument, given in (("profile", profile), ("linked", sources), ("parameters", parameters)):
             require_mapping(argument, given)
+        if not all(isinstance(name, str) for name in sources):
+            raise InvalidInput(field="linked", reason="must have strings as names")
         linked = Linked(sources, parameters)
         names = {"Event": _properties(event), "Profile": profile, "Linked": linked}
         try:
@@ -230,6 +232,10 @@ class MessageTemplate:
             failure = rendering_failure(stopped, linked, list(sources))
         # Raised outside of `except`: the engine's error may quote the voucher code, so it is not chained.
         raise failure
+
+
+def _given(argument: Mapping[str, T] | None) -> Mapping[str, T]:
+    return {} if argument is None else argument
 
 
 def _check_zone(zone: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import BinaryIO, TypeVar
 
 from partner_vouchers.csvfile.export import distributed_codes, remaining_codes
@@ -17,10 +17,9 @@ from partner_vouchers.ports import TakenCode, Transaction
 from partner_vouchers.usecases.limiting import return_run_out
 from partner_vouchers.usecases.reservation_requests import CodeReservations
 from partner_vouchers.usecases.taking_back import TakingBack
-from partner_vouchers.usecases.wiring import audit_access, audit_download, require_list
+from partner_vouchers.usecases.wiring import ago, audit_access, audit_download, require_list
 
 _PAGE = 1000
-_FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
 
 Row = TypeVar("Row", Assignment, TakenCode)
 
@@ -129,9 +128,7 @@ class CodesGroup(CodeReservations, TakingBack):
         age = _require_age(older_than)
         if request.list_id is not None:
             self._wiring.read(require_list, request.list_id)
-        now = self._wiring.now()
-        # Nothing was assigned before the year 1.
-        until = now - min(age, now - _FIRST_INSTANT)
+        until = ago(self._wiring.now(), age)
 
         def read(tx: Transaction, after: str | None) -> list[Assignment]:
             return tx.redemptions.unredeemed(request.campaign_id, request.list_id, until, after, _PAGE)

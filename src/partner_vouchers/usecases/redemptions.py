@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import BinaryIO
@@ -14,6 +14,7 @@ from partner_vouchers.csvfile.streams import CodeSource, as_binary_stream
 from partner_vouchers.domain.arguments import require_bool
 from partner_vouchers.domain.reconciliation import ERROR_KINDS, ReconciledRow, ReconciliationReport, RowKind
 from partner_vouchers.domain.redemption import (
+    Entry,
     Redemption,
     choose_entry,
     known_redemption,
@@ -27,7 +28,7 @@ from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.importing import OnProgress
 from partner_vouchers.usecases.paging import require_limit, require_line
 from partner_vouchers.usecases.reconciling import Reconciliation
-from partner_vouchers.usecases.wiring import Group, audit_download
+from partner_vouchers.usecases.wiring import Group, audit_download, require_list
 
 _PAGE = 5_000
 
@@ -66,6 +67,7 @@ class RedemptionsGroup(Group):
 
         Raises:
             InvalidInput: an argument breaks its rule.
+            UnknownList: there is no such list.
             NotDistributed: no user holds the code.
             NotTheirCode: another user holds it.
             AmbiguousCode: several lists contain it; the error lists them.
@@ -86,8 +88,7 @@ class RedemptionsGroup(Group):
         amount = new_amount(amount)
 
         def record(tx: Transaction) -> Redemption:
-            entries = tx.redemptions.entries([code], about["partner"], about["list_id"]).get(code, [])
-            entry = choose_entry(code, entries, order_id=order_id, **about)
+            entry = choose_entry(code, _entries(tx, code, about), order_id=order_id, **about)
             known = known_redemption(code, entry, order_id)
             if known is None:
                 new = entry.redeemed(code, order_id, redeemed_at, amount, now)
@@ -127,6 +128,7 @@ class RedemptionsGroup(Group):
 
         Raises:
             InvalidInput: an argument breaks its rule.
+            UnknownList: there is no such list.
             UnknownRedemption: the code was not redeemed with this order.
             NotTheirCode: another user redeemed it.
             AmbiguousCode: codes of several lists were redeemed with it; the error lists them.
@@ -137,8 +139,7 @@ class RedemptionsGroup(Group):
         now = self._wiring.now()
 
         def undo(tx: Transaction) -> Redemption:
-            entries = tx.redemptions.entries([code], about["partner"], about["list_id"]).get(code, [])
-            known = redemption_to_revert(code, entries, order_id, **about)
+            known = redemption_to_revert(code, _entries(tx, code, about), order_id, **about)
             if known.reverted_at is None:
                 known = evolve(known, reverted_at=now)
                 tx.redemptions.revert(known)
@@ -272,6 +273,19 @@ def _about(partner: object, list_id: object, user_id: object) -> dict[str, str |
         "list_id": None if list_id is None else require_own_id("list_id", list_id),
         "user_id": None if user_id is None else require_own_id("user_id", user_id),
     }
+
+
+def _entries(tx: Transaction, code: str, about: Mapping[str, str | None]) -> Sequence[Entry]:
+    """Return the entries of a code.
+
+    Raises:
+        UnknownList: there is no such list.
+    """
+    list_id = about["list_id"]
+    found = tx.redemptions.entries([code], about["partner"], list_id).get(code, ())
+    if list_id is not None and not any(entry.list_id == list_id for entry in found):
+        require_list(tx, list_id)
+    return found
 
 
 def _require_kinds(kinds: object) -> tuple[RowKind, ...]:

@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar, TypeVarTuple
 
 from attrs import define, field, frozen
@@ -28,6 +28,7 @@ from partner_vouchers.usecases.transactions import run_in_transaction
 T = TypeVar("T")
 
 _LOG = logging.getLogger("partner_vouchers.refusals")
+_FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
 Arguments = TypeVarTuple("Arguments")
 
 EligibilityRule = Callable[[Mapping[str, object]], bool]
@@ -161,6 +162,11 @@ class Group:
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
+
+
+def ago(now: datetime, age: timedelta) -> datetime:
+    """Return the instant that was so long ago, or the first one that a datetime can express."""
+    return now - min(age, now - _FIRST_INSTANT)
 
 
 def require_list(tx: Transaction, list_id: object, *, for_update: bool = False) -> VoucherList:

@@ -282,7 +282,9 @@ def test_delivered_events_are_removed_when_their_time_has_come(
     assert len(stage.host.outbox()) == 1
 
 
-@pytest.mark.parametrize("keep,sinks", [(timedelta(), 0), (None, 1)], ids=["no sink", "for ever"])
+@pytest.mark.parametrize(
+    "keep,sinks", [(timedelta(), 0), (None, 1), (timedelta.max, 1)], ids=["no sink", "for ever", "very long"]
+)
 def test_events_are_kept_if_the_host_says_so_or_has_no_sink(
     storage: Storage, keep: timedelta | None, sinks: int
 ) -> None:

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.ports import OutboxEntry, Transaction
-from partner_vouchers.usecases.wiring import Wiring
+from partner_vouchers.usecases.wiring import Wiring, ago
 
 KEEP_EVENTS = timedelta(days=30)
 """How long an event is kept after it happened, unless the host says otherwise."""
@@ -35,7 +35,7 @@ def remove_old_events(wiring: Wiring) -> None:
     if wiring.keep_events is None:
         return
     now = wiring.now()
-    oldest_kept = now - wiring.keep_events
+    oldest_kept = ago(now, wiring.keep_events)
 
     def look(tx: Transaction, after: int, limit: int) -> tuple[Sequence[OutboxEntry], _Old, int]:
         entries = tx.outbox.read(after, limit)
