@@ -12,7 +12,8 @@ from partner_vouchers.domain.events import Event, ListCreated, StockEvent, Stock
 from partner_vouchers.domain.promo_events import CouponRedeemed, PromoEvent, VoucherRewarded
 from partner_vouchers.errors import InvalidInput, SinkUnavailable
 from partner_vouchers.ports import OutboxEntry, Rejection
-from partner_vouchers.sinks.common import MAX_CALLS, EventFilter, Refused, send_in_parts
+from partner_vouchers.sinks.common import MAX_CALLS, Refused, send_in_parts
+from partner_vouchers.sinks.memory import MemorySink
 from tests.sinks.entries import LOW, entry, rewards
 from tests.support.promo import an_event
 
@@ -121,10 +122,12 @@ def test_events_that_were_only_refused_together_with_others_are_not_to_blame() -
 )
 def test_a_sink_takes_the_kinds_that_it_is_told(kinds: tuple[type[Event], ...], taken: list[str]) -> None:
     entries = [entry(an_event(VoucherRewarded)), entry(an_event(CouponRedeemed), 2), entry(LOW, 3)]
-    assert [each.id for each in EventFilter(kinds)(entries)] == taken
+    sink = MemorySink(events=kinds)
+    sink.send(entries)
+    assert [each.id for each in sink.entries] == taken
 
 
 @pytest.mark.parametrize("kinds", [(), VoucherRewarded, ("CT Partner Voucher Rewarded",), (dict,)], ids=str)
 def test_kinds_are_classes_of_events(kinds: object) -> None:
     with pytest.raises(InvalidInput, match=r"^events: must contain classes"):
-        EventFilter(kinds)  # type: ignore[arg-type]
+        MemorySink(events=kinds)  # type: ignore[arg-type]

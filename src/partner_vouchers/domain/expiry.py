@@ -34,7 +34,7 @@ def require_aware(field: str, value: object) -> datetime:
         raise NaiveDatetime(
             field=field, reason="has no time zone; pass an aware datetime, such as one with tzinfo=UTC"
         )
-    if _is_unlocalised(value):
+    if is_unlocalised(value):
         raise InvalidInput(
             field=field,
             reason=f"has a zone of pytz that gives it the historical offset {value:%z}; "
@@ -113,7 +113,7 @@ def _end_of(day: date, zone: Any) -> datetime:
     return require_aware("expires_at", max(real) if real else min(instants))
 
 
-def _is_unlocalised(value: datetime) -> bool:
+def is_unlocalised(value: datetime) -> bool:
     """Return whether `value` has a zone object of pytz itself, which has the zone's first offset in history.
 
     Source: https://pythonhosted.org/pytz/ ("Localized times and date arithmetic").

@@ -10,6 +10,7 @@ from decimal import Decimal
 from liquid import Markup
 from liquid.filter import with_context
 
+from partner_vouchers.domain.expiry import is_unlocalised
 from partner_vouchers.messages.values import Unusable, is_missing, to_text
 
 _MAX_PATTERN = 100
@@ -45,8 +46,8 @@ _WORDS: dict[str, Callable[[datetime], str]] = {
     "p": lambda at: "AM" if at.hour < 12 else "PM",
     "P": lambda at: "am" if at.hour < 12 else "pm",
     "Z": lambda at: at.tzname() or "",
-    "z": lambda at: _offset(at, ""),
-    ":z": lambda at: _offset(at, ":"),
+    "z": lambda at: f"{at:%z}"[:5],
+    ":z": lambda at: f"{at:%z}"[:3] + ":" + f"{at:%z}"[3:5] if at.tzinfo else "",
     "n": lambda _: "\n",
     "t": lambda _: "\t",
     "%": lambda _: "%",
@@ -122,7 +123,10 @@ def _read(value: object) -> datetime:
     if isinstance(value, str):
         return _from_text(value.strip())
     if isinstance(value, datetime):
-        _refuse_unlocalised(value)
+        if is_unlocalised(value):
+            raise Unusable(
+                "a datetime has a pytz zone that was not set with `localize`, so its offset is wrong"
+            )
         return value
     if isinstance(value, date):
         return datetime.combine(value, time())
@@ -145,27 +149,8 @@ def _from_text(text: str) -> datetime:
     raise Unusable("it reads 2027-03-31T18:30:00Z, 31-03-2027 18:30:00, and seconds since 1970")
 
 
-def _refuse_unlocalised(value: datetime) -> None:
-    """Refuse a datetime whose zone was set without pytz's `localize`: its offset is the local mean time of old."""
-    localize = getattr(value.tzinfo, "localize", None)
-    if localize is None or value.tzname() != "LMT":
-        return
-    wall = value.replace(tzinfo=None, fold=0)
-    if value.utcoffset() not in {localize(wall, is_dst=dst).utcoffset() for dst in (True, False)}:
-        raise Unusable("a datetime has a pytz zone that was not set with `localize`, so its offset is wrong")
-
-
 def _in_utc(at: datetime) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-
-
-def _offset(at: datetime, separator: str) -> str:
-    offset = at.utcoffset()
-    if offset is None:
-        return ""
-    minutes = int(offset.total_seconds()) // 60
-    sign = "-" if minutes < 0 else "+"
-    return f"{sign}{abs(minutes) // 60:02}{separator}{abs(minutes) % 60:02}"
 
 
 def _week(at: datetime, days_since_start: int) -> int:

@@ -7,7 +7,7 @@ as Python does.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from inspect import Parameter, signature
 
@@ -178,33 +178,17 @@ def _arity(apply: Callable[..., object]) -> tuple[int, int]:
     return sum(each.default is Parameter.empty for each in places), len(places)
 
 
+# Each alternative ends where its search fails, so that the time is linear. That of the engine is not.
+_HTML = re.compile(
+    r"<!--.*?(?:-->|\Z)|<(script|style)\b[^<>]*>.*?(?=</\1|\Z)|<[^<>]*>", re.DOTALL | re.IGNORECASE
+)
+
+
 def strip_html(text: str) -> str:
-    """The filter `strip_html`. That of the engine takes the square of the length on text made for it."""
-    stripped = "".join(_outside_of_tags(text))
+    """The filter `strip_html`."""
+    stripped = _HTML.sub("", text)
     # An escaped string is not escaped again.
     return Markup(stripped) if isinstance(text, Markup) else stripped
-
-
-_CLOSINGS = {
-    "!--": re.compile("-->"),
-    "script": re.compile("(?=</script)", re.IGNORECASE),
-    "style": re.compile("(?=</style)", re.IGNORECASE),
-}
-_TAG = re.compile(r"<(!--)|<(script|style)\b[^<>]*>|<[^<>]*>", re.IGNORECASE)
-
-
-def _outside_of_tags(text: str) -> Iterator[str]:
-    position = 0
-    while tag := _TAG.search(text, position):
-        yield text[position : tag.start()]
-        position = tag.end()
-        hides = tag.group(1) or tag.group(2)
-        if hides:
-            closing = _CLOSINGS[hides.lower()].search(text, position)
-            if closing is None:
-                return
-            position = closing.end()
-    yield text[position:]
 
 
 def replace_last(text: str, old: str, new: str = "") -> str:

@@ -97,13 +97,8 @@ def _decimal_text(value: Decimal) -> str:
 
 def _datetime_text(value: datetime) -> str:
     text = value.replace(tzinfo=None).isoformat(" ", "seconds")
-    offset = value.utcoffset()
-    if offset is None:
-        return text
-    if not offset and value.tzname() == "UTC":
-        return f"{text} UTC"
-    minutes = int(offset.total_seconds()) // 60
-    return f"{text} {'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}{abs(minutes) % 60:02}"
+    zone = "UTC" if not value.utcoffset() and value.tzname() == "UTC" else f"{value:%z}"[:5]
+    return f"{text} {zone}".rstrip()
 
 
 def _inspect(value: object) -> str:

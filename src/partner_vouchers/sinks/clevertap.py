@@ -88,6 +88,8 @@ class CleverTapSink(Sink):
         ('clevertap', 1000, 15)
     """
 
+    _base = PromoEvent
+
     def __init__(
         self,
         *,
@@ -138,7 +140,6 @@ class CleverTapSink(Sink):
             raise InvalidInput(field="identity", reason=f"must be one of {', '.join(map(repr, IDENTITIES))}")
         self._identity = identity
         self._wording = Wording(names, forms)
-        self._takes.require_kind(PromoEvent)
         # CleverTap repeats each refused record, so a response can be larger than the request.
         self._client = require_instance(
             "client",

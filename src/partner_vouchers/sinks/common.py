@@ -15,47 +15,6 @@ MAX_CALLS: Final = 40
 """The most calls in a search for refused events: twice what one among a thousand needs."""
 
 
-class EventFilter:
-    """Chooses the events that a sink takes, by class.
-
-    Attributes:
-        kinds: the classes.
-    """
-
-    def __init__(self, events: Iterable[type[Event]]) -> None:
-        """Choose events of these classes and their subclasses.
-
-        Raises:
-            InvalidInput: `events` is empty, or contains anything but classes of events.
-        """
-        # A single class is easily passed by mistake.
-        given: object = events
-        self.kinds: tuple[type[Event], ...] = (
-            tuple(given) if isinstance(given, Iterable) and not isinstance(given, type) else ()
-        )
-        if not self.kinds or not all(map(_is_kind, self.kinds)):
-            raise InvalidInput(
-                field="events", reason="must contain classes of events, such as (VoucherRewarded,)"
-            )
-
-    def require_kind(self, kind: type[Event]) -> None:
-        """Require that all chosen events are of one class.
-
-        Raises:
-            InvalidInput: the filter also chooses others.
-        """
-        if not all(issubclass(each, kind) for each in self.kinds):
-            raise InvalidInput(field="events", reason=f"must be subclasses of {kind.__name__}")
-
-    def __call__(self, entries: Sequence[OutboxEntry]) -> list[OutboxEntry]:
-        """Return the entries that the sink takes, in order."""
-        return [entry for entry in entries if isinstance(entry.event, self.kinds)]
-
-
-def _is_kind(found: object) -> bool:
-    return isinstance(found, type) and issubclass(found, Event)
-
-
 class Sink:
     """The name, the limits and the choice of events of a sink.
 
@@ -67,6 +26,7 @@ class Sink:
     """
 
     takes_batches_in_order: bool = False
+    _base: type[Event] = Event
 
     def __init__(
         self, name: str, events: Iterable[type[Event]], batch_size: int, most_events: int = 10_000,
@@ -75,11 +35,24 @@ class Sink:
         self.name: str = require_name("name", name)
         self.batch_size: int = require_count("batch_size", batch_size, most_events)
         self.concurrency: int = require_count("concurrency", concurrency, most_calls)
-        self._takes = EventFilter(events)
+        # A single class is easily passed by mistake.
+        given: object = events
+        self._kinds = tuple(given) if isinstance(given, Iterable) and not isinstance(given, type) else ()
+        if not self._kinds or not all(
+            isinstance(each, type) and issubclass(each, self._base) for each in self._kinds
+        ):
+            kind = "events" if self._base is Event else f"events that are subclasses of {self._base.__name__}"
+            raise InvalidInput(
+                field="events", reason=f"must contain classes of {kind}, such as (VoucherRewarded,)"
+            )
 
     def wants(self, event: Event) -> bool:
         """Return whether the sink takes an event; it is not sent the others."""
-        return isinstance(event, self._takes.kinds)
+        return isinstance(event, self._kinds)
+
+    def _takes(self, entries: Sequence[OutboxEntry]) -> list[OutboxEntry]:
+        """Return the entries that the sink takes, in order."""
+        return [entry for entry in entries if self.wants(entry.event)]
 
 
 class Refused(Exception):
