@@ -330,7 +330,7 @@ def test_a_code_is_taken_back_once(visitor: Visitor, vouchers: PartnerVouchers) 
     for _ in range(2):
         page = visitor.follow(visitor.post(f"/assignments/{given.id}/revoke", {"reason": "order cancelled"}))
         assert "The code was revoked." in page
-        assert "revoked 2026-11-28" in page
+        assert 'revoked <time datetime="2026-11-28' in page
 
     assert vouchers.codes.of_user("user-1") == []
     assert vouchers.lists.get("1").retired == 1
@@ -395,7 +395,8 @@ def test_a_sink_that_is_not_known_is_answered_in_words(visitor: Visitor) -> None
     "source, says",
     [
         ("Hi {{ Profile.name }}, {{ Event.voucherCode }}", "Hi Ravi, SAMPLE-CODE"),
-        ("{{ Event.voucherCod }}", "Did you mean"),
+        ("{{ Event.voucherCod }}", "Write <code>Event.voucherCode</code>."),
+        ("{% abort %}", "The template skips this message"),
         ("{% if %}", "What to correct"),
         ("{% for a in (1..100000000) %}x{% endfor %}", "alert"),
         ("{{ Event.", "What to correct"),

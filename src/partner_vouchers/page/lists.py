@@ -86,9 +86,11 @@ def create(visit: Visit) -> Response:
     values = {name: visit.field(name) for name in ("partner", "new_partner", "tag", *_EDITABLE)}
     expires_at = _instant(visit, faults)
     low_stock_at = _low_stock(visit, faults)
+    partner = values["new_partner"] or values["partner"]
+    if not partner:
+        faults["partner"] = "choose a partner, or add a new one"
     if faults or expires_at is None:
         return _form(visit, values, faults, 422)
-    partner = values["new_partner"] or values["partner"]
     try:
         if values["new_partner"]:
             visit.vouchers.partners.ensure(partner, actor=visit.actor)

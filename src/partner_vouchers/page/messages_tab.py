@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from starlette.responses import Response
 
 from partner_vouchers.errors import MessageError
-from partner_vouchers.messages import Finding, FindingKind, MessageTemplate
+from partner_vouchers.messages import FindingKind, MessageTemplate
 from partner_vouchers.page.permissions import Permission
 from partner_vouchers.page.visit import View, Visit, change
 
@@ -30,9 +30,7 @@ EVENT: dict[str, str | int] = {
 
 def show(visit: Visit) -> Response:
     """Show the form with a sample."""
-    return visit.page(
-        "template.html", source=SAMPLE, name="Asha", event=EVENT, findings=None, message=None, fault=None
-    )
+    return visit.page("template.html", source=SAMPLE, name="Asha", event=EVENT, tried=False)
 
 
 def render(visit: Visit) -> Response:
@@ -40,21 +38,21 @@ def render(visit: Visit) -> Response:
     source = visit.form.get("source", "")
     source = source.replace("\r\n", "\n") if isinstance(source, str) else ""
     name = visit.field("name")
-    findings: list[Finding] = []
     message = fault = None
+    findings = MessageTemplate.check_source(source, event=EVENT, profile={"name"})
     try:
-        findings = MessageTemplate.check_source(source, event=EVENT, profile={"name"})
         if not any(finding.kind is FindingKind.SYNTAX for finding in findings):
             message = MessageTemplate(source, zone=visit.zone).render(
                 event=EVENT, profile={"name": name} if name else {}
             )
     except MessageError as error:
-        fault = str(error)
+        fault = error
     return visit.page(
         "template.html",
         source=source,
         name=name,
         event=EVENT,
+        tried=True,
         findings=findings,
         message=message,
         fault=fault,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from partner_vouchers.domain.codes import mask
 from partner_vouchers.domain.lifecycle import STATUS_TABLE
 from partner_vouchers.page.security import TOKEN_FIELD, form_token, keep_token
+from partner_vouchers.page.wording import sentence
 
 NOTES = {
     "created": "The list was created.",
@@ -61,6 +64,8 @@ class Renderer:
         self._environment.filters.update(
             number=_number,
             instant=self._instant,
+            field=self._field,
+            sentence=sentence,
             masked=mask,
             colour=_COLOURS.__getitem__,
             percent=lambda part, whole: round(100 * part / whole) if whole else 0,
@@ -72,15 +77,26 @@ class Renderer:
     def page(self, request: Request, template: str, status_code: int = 200, **values: Any) -> HTMLResponse:
         """Return a page as an answer to a request."""
         note = NOTES.get(request.query_params.get("done", ""))
+        token = form_token(request)
         text = self._environment.get_template(template).render(
-            request=request, csrf_field=TOKEN_FIELD, csrf_token=form_token(request), note=note, **values
+            request=request, csrf_field=TOKEN_FIELD, csrf_token=token, note=note, **values
         )
         response = HTMLResponse(text, status_code)
-        keep_token(request, response)
+        keep_token(request, response, token)
         return response
 
     def _instant(self, value: datetime | None) -> str:
-        return "–" if value is None else value.astimezone(self._zone).strftime("%Y-%m-%d %H:%M:%S")
+        if value is None:
+            return "–"
+        shown = value.astimezone(self._zone).strftime("%Y-%m-%d %H:%M:%S")
+        return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), shown)
+
+    def _field(self, value: object, name: str) -> str:
+        """Return the value of a field in the audit log, where instants are strings."""
+        if name.endswith("_at") and isinstance(value, str):
+            with suppress(ValueError):
+                return self._instant(datetime.fromisoformat(value))
+        return "–" if value in (None, "") else str(value)
 
 
 def path_for(request: Request, name: str, **parameters: Any) -> str:

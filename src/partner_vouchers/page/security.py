@@ -54,16 +54,13 @@ class SecurityHeaders:
 
 def form_token(request: Request) -> str:
     """Return the token that the forms of a page carry: that of the cookie, or a new one."""
-    known: str | None = getattr(request.state, "csrf_token", None) or request.cookies.get(_COOKIE)
-    token = known if known and len(known) <= 128 else secrets.token_urlsafe(_TOKEN_BYTES)
-    request.state.csrf_token = token
-    return token
+    known = request.cookies.get(_COOKIE, "")
+    return known if 0 < len(known) <= 128 else secrets.token_urlsafe(_TOKEN_BYTES)
 
 
-def keep_token(request: Request, response: Response) -> None:
+def keep_token(request: Request, response: Response, token: str) -> None:
     """Set the cookie that the forms of a page repeat."""
-    token: str | None = getattr(request.state, "csrf_token", None)
-    if token is not None and request.cookies.get(_COOKIE) != token:
+    if request.cookies.get(_COOKIE) != token:
         response.set_cookie(
             _COOKIE,
             token,

@@ -62,8 +62,12 @@ def explain(error: PartnerVouchersError) -> str:
             return _TEXTS[each].format(error=error)
     if isinstance(error, InvalidInput):
         return f"{error.field.replace('_', ' ').capitalize()}: {error.reason}."
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."
+    return sentence(str(error))
+
+
+def sentence(text: str) -> str:
+    """Return a message of the library as a sentence of its own."""
+    return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
 
 
 def status_code_of(error: PartnerVouchersError) -> int:

@@ -32,6 +32,15 @@ for (const menu of document.querySelectorAll("details.menu")) {
   });
 }
 
+// After a form that was refused, the keyboard goes on at the reason.
+const focusAlert = () => {
+  const alert = document.querySelector("main [role=alert]");
+  if (!alert) return;
+  alert.tabIndex = -1;
+  alert.focus();
+};
+focusAlert();
+
 // Shows how much of a file has been sent.
 for (const form of document.querySelectorAll("form[data-upload]")) {
   form.addEventListener("submit", (event) => {
@@ -64,7 +73,7 @@ for (const form of document.querySelectorAll("form[data-upload]")) {
       const answer = new DOMParser().parseFromString(request.responseText, "text/html");
       document.title = answer.title;
       document.querySelector("main").replaceWith(answer.querySelector("main"));
-      for (const alert of document.querySelectorAll("[role=alert]")) { alert.tabIndex = -1; alert.focus(); }
+      focusAlert();
     });
     request.open("POST", form.action);
     request.send(new FormData(form));
