@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import re
+import json
 import signal
 import subprocess
 import sys
@@ -19,7 +19,7 @@ def test_the_page_is_served_to_who_knows_the_password(tmp_path: Path) -> None:
     database = tmp_path / "vouchers.db"
     with closing(SQLiteStorage(database)) as storage:
         PartnerVouchers(storage).partners.add("Puma")
-    options = ["--port", "0", "--actor", "asha", "--db", str(database)]
+    options = ["--port", "0", "--actor", "asha", "--db", str(database), "--json"]
     command = [sys.executable, "-m", "partner_vouchers", "page", *options]
     # In a group of its own, so that Ctrl-C reaches it alone.
     with subprocess.Popen(
@@ -27,11 +27,9 @@ def test_the_page_is_served_to_who_knows_the_password(tmp_path: Path) -> None:
     ) as process:
         try:
             assert process.stdout is not None
-            said = re.search(
-                r"(http://127\.0\.0\.1:\d+/) .* as asha with the password (\S+)", process.stdout.readline()
-            )
-            assert said is not None
-            address, password = said.groups()
+            said = json.loads("".join(process.stdout.readline() for _ in range(5)))
+            address, password = said["url"], said["password"]
+            assert said["name"] == "asha"
             assert httpx2.get(address, trust_env=False).status_code == 401
             shown = httpx2.get(address, auth=("asha", password), trust_env=False)
             assert "There is no voucher list yet" in shown.text

@@ -92,9 +92,8 @@ def parse_limit(text: str) -> Limit:
     Raises:
         InvalidInput: it is written in another way, or breaks a rule of limits.
     """
-    count, _, rest = text.partition("/")
-    per, _, rest = rest.partition("/")
-    period, _, zone = rest.partition("/")
+    # A zone may have slashes itself.
+    count, per, period, zone = [*text.split("/", 3), "", "", ""][:4]
     if not (count.isascii() and count.isdigit()):
         raise InvalidInput(
             field="--set", reason=f"{text!r} is not a limit; write 1/user or 1000/campaign/month/Asia/Kolkata"

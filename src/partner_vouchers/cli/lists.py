@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -12,6 +12,8 @@ from partner_vouchers.cli.context import After, Limit, ListId, OfList, Terminal,
 from partner_vouchers.cli.output import say
 from partner_vouchers.cli.root import app
 from partner_vouchers.domain.events import FieldChange
+from partner_vouchers.domain.expiry import expiry_instant
+from partner_vouchers.domain.lifecycle import Status
 from partner_vouchers.domain.stock import LowStock, PercentUsed
 from partner_vouchers.errors import InvalidInput
 
@@ -43,7 +45,9 @@ def lists(
     at: Terminal,
     partner: Annotated[str | None, typer.Option(help="Only lists of this partner.")] = None,
     tag: Annotated[str | None, typer.Option(help="Only lists with this tag.")] = None,
-    status: Annotated[str | None, typer.Option(help="Active, Paused, Expired or Archived.")] = None,
+    status: Annotated[
+        Status | None, typer.Option(case_sensitive=False, help="Only lists with this status.")
+    ] = None,
     text: Annotated[
         str | None, typer.Option(help="Only lists with this in name, tag, partner or description.")
     ] = None,
@@ -62,7 +66,7 @@ def lists(
         at.vouchers.lists.find(
             partner=partner,
             tag=tag,
-            status=status and status.capitalize(),
+            status=status,
             text=text,
             sort=sort,
             after=after,
@@ -78,7 +82,9 @@ def lists(
             "#Uploaded": "uploaded",
             "#Distributed": "distributed",
         },
-        empty="No list fits.",
+        empty="No list fits."
+        if partner or tag or status or text or after
+        else "There is no list yet; create one with `partner-vouchers create`.",
     )
 
 
@@ -130,7 +136,7 @@ def create(
 
     Example: `partner-vouchers create --partner Puma --tag winter --expires 2027-03-31 --zone Asia/Kolkata`
     """
-    expires_at, low_stock_at = parse_instant(expires, zone), parse_low_stock(low_stock)
+    expires_at, low_stock_at = parse_instant("--expires", expires, zone), parse_low_stock(low_stock)
     at.vouchers.partners.ensure(partner, actor=at.actor)
     made = at.vouchers.lists.create(
         partner=partner,
@@ -161,7 +167,7 @@ def edit(
 
     Example: `partner-vouchers edit 1 --expires 2027-06-30`
     """
-    expires_at = None if expires is None else parse_instant(expires, zone)
+    expires_at = None if expires is None else parse_instant("--expires", expires, zone)
     given = {"name": name, "description": description, "expires_at": expires_at}
     changes: dict[str, object] = {field: value for field, value in given.items() if value is not None}
     if low_stock is not None:
@@ -256,7 +262,7 @@ def audit(
             "When": "event.occurred_at",
             "Who": "actor",
             "What": "event.event_name",
-            "From → to": lambda entry: "; ".join(map(_shown, entry.event.changes)),
+            "Values": lambda entry: "; ".join(map(_shown, entry.event.changes)),
         },
         empty="Nothing was changed.",
     )
@@ -276,7 +282,7 @@ def parse_zone(zone: str) -> tzinfo:
         ) from None
 
 
-def parse_instant(text: str, zone: str) -> datetime:
+def parse_instant(option: str, text: str, zone: str) -> datetime:
     """Return a date, which means the end of that day, or a date and time, in a zone where the text names none.
 
     Raises:
@@ -285,11 +291,11 @@ def parse_instant(text: str, zone: str) -> datetime:
     place = parse_zone(zone)
     try:
         if len(text.strip()) <= 10:
-            return datetime.combine(date.fromisoformat(text.strip()), time(23, 59, 59, fold=1), place)
+            return expiry_instant(date.fromisoformat(text.strip()), place)
         value = datetime.fromisoformat(text.strip())
     except ValueError:
         raise InvalidInput(
-            field="--expires", reason=f"{text!r} is not a date; write 2027-03-31 or 2027-03-31T18:00"
+            field=option, reason=f"{text!r} is not a date; write 2027-03-31 or 2027-03-31T18:00"
         ) from None
     return value if value.tzinfo is not None else value.replace(tzinfo=place)
 
@@ -311,5 +317,5 @@ def parse_low_stock(text: str | None) -> LowStock | None:
 
 
 def _shown(change: FieldChange) -> str:
-    before, after = ("–" if value in (None, "") else value for value in (change.before, change.after))
-    return f"{change.field}: {before} → {after}"
+    values = [change.after] if change.before is None else [change.before, change.after]
+    return f"{change.field}: {' → '.join('–' if each in (None, '') else str(each) for each in values)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import socket
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +24,6 @@ from partner_vouchers.cli.context import (
     open_storage,
     opened,
 )
-from partner_vouchers.cli.demo import run_demo
 from partner_vouchers.cli.doctor import examine
 from partner_vouchers.cli.output import print_json, print_table, say
 from partner_vouchers.cli.root import app
@@ -44,6 +44,9 @@ def demo(
 
     Example: `partner-vouchers demo`
     """
+    # It loads what most commands do not need.
+    from partner_vouchers.cli.demo import run_demo
+
     run_demo(directory, rows, keep=keep)
 
 
@@ -54,9 +57,8 @@ def migrate(db: Database = DEFAULT_DATABASE) -> None:
     Example: `partner-vouchers migrate --db postgresql://shop@db.example/shop`
     """
     if is_postgres(db):
-        storage = open_storage(db)
-        storage.migrate()  # type: ignore[attr-defined]
-        storage.close()  # type: ignore[attr-defined]
+        with closing(open_storage(db)) as storage:  # type: ignore[type-var]
+            storage.migrate()  # type: ignore[attr-defined]
     with opened(db, create=True) as vouchers:
         vouchers.check()
     say("The storage is up to date.")
@@ -92,6 +94,7 @@ def page(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any that is free.")] = 8000,
     actor: Actor = DEFAULT_ACTOR,
     db: Database = DEFAULT_DATABASE,
+    json: AsJson = False,
 ) -> None:
     """Serve the page on this machine, until Ctrl-C. It asks for a password that is new each time.
 
@@ -118,9 +121,11 @@ def page(
         vouchers.check()
         served = create_app(vouchers, authorize=basic_authentication({actor: password}))
         server = uvicorn.Server(uvicorn.Config(served, log_level="warning", lifespan="off"))
-        say(
-            f"Open http://127.0.0.1:{listening.getsockname()[1]}/ and sign in as {actor} with the password {password}"
-        )
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        if json:
+            print_json({"url": url, "name": actor, "password": password})
+        else:
+            say(f"Open {url} and sign in as {actor} with the password {password}")
         server.run(sockets=[listening])
 
 

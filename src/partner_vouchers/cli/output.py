@@ -61,6 +61,8 @@ def print_json(value: object, *, reveal: bool = False) -> None:
     sys.stdout.write(
         json.dumps(to_dict(value, codes="whole" if reveal else "masked"), ensure_ascii=False, indent=2) + "\n"
     )
+    # A program may wait for it while the command goes on.
+    sys.stdout.flush()
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
@@ -116,7 +118,8 @@ def cell(value: Any) -> Text:
         case float():
             return Text(f"{value:,.1f}")
         case datetime():
-            return Text(f"{value:%Y-%m-%d %H:%M:%S}")
+            # In UTC, which the Z says.
+            return Text(f"{value:%Y-%m-%d %H:%M:%S}Z")
         case _:
             return _safe(str(getattr(value, "value", value)))
 

@@ -54,7 +54,7 @@ def redeem(
         partner=partner,
         list_id=list_id,
         amount=value,
-        redeemed_at=None if when is None else parse_instant(when, "UTC"),
+        redeemed_at=None if when is None else parse_instant("--at", when, "UTC"),
     )
     late = ", after it had expired" if made.late else ""
     at.answer(made, f"Recorded: {made.user_id} used {mask(code)} of list {made.list_id}{late}.")

@@ -10,10 +10,9 @@ import typer
 
 from partner_vouchers.cli import root
 from partner_vouchers.cli.context import AsJson, Exit
-from partner_vouchers.cli.output import print_json, print_table, say
+from partner_vouchers.cli.output import print_json, print_table, say, warn
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import InvalidInput, SourceUnreadable
-from partner_vouchers.messages import MessageTemplate
 from partner_vouchers.wire.promo_events import EVENTS_BY_NAME
 
 Template = Annotated[Path, typer.Argument(metavar="FILE", help="The file of the template.")]
@@ -31,6 +30,8 @@ def check(
 
     Example: `partner-vouchers template check welcome.liquid`
     """
+    from partner_vouchers.messages import MessageTemplate
+
     if event not in EVENTS_BY_NAME:
         raise InvalidInput(field="--event", reason=f"must be one of {', '.join(EVENTS_BY_NAME)}")
     findings = MessageTemplate.check_source(_read(file), event=EVENTS_BY_NAME[event])
@@ -50,14 +51,21 @@ def render(
     file: Template,
     event: Annotated[Path | None, typer.Option(help="A JSON file with the properties of the event.")] = None,
     profile: Annotated[Path | None, typer.Option(help="A JSON file with the properties of the user.")] = None,
-) -> int:
+    json: AsJson = False,
+) -> None:
     """Show the message that a template makes.
 
     Example: `partner-vouchers template render welcome.liquid --profile asha.json`
     """
+    from partner_vouchers.messages import MessageTemplate
+
     message = MessageTemplate(_read(file)).render(event=_object(event), profile=_object(profile))
-    say("(The template skips this message.)" if message is None else message)
-    return Exit.OK
+    if json:
+        print_json({"message": message})
+    elif message is None:
+        warn("The template skips this message.")
+    else:
+        say(message)
 
 
 def _read(path: Path) -> str:

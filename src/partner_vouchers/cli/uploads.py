@@ -101,7 +101,9 @@ def upload(
 def uploads(
     at: Terminal,
     list_id: OfList = None,
-    status: Annotated[str | None, typer.Option(help="In Progress, Completed or Failed.")] = None,
+    status: Annotated[
+        UploadStatus | None, typer.Option(case_sensitive=False, help="Only uploads with this status.")
+    ] = None,
     original: Annotated[
         str | None,
         typer.Option(metavar="ID", help="Write the original file of this upload to the standard output."),

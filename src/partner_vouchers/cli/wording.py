@@ -55,7 +55,8 @@ _ARGUMENT = re.compile(rf"('[^']*'|`[^`]*`)|\b(?:{'|'.join(_OPTIONS)})\b")
 
 def message_of(error: PartnerVouchersError) -> str:
     """Return the message of an error for the person at the terminal."""
-    if isinstance(error, InvalidInput):
+    # The reason of `sort` names columns, of which some are called as an argument.
+    if isinstance(error, InvalidInput) and error.field != "sort":
         return _ARGUMENT.sub(lambda found: found[1] or _OPTIONS[found[0]], str(error))
     message, advice = str(error), _ADVICE.get(type(error))
     return message if advice is None else f"{message.split('; ')[0]}; {advice}"
