@@ -33,7 +33,7 @@ class Job:
         result: what the library returned, once it is complete.
         error: why the library refused it; None where it did not.
         fault: why it failed, in the words of the page; None where it did not.
-        ended: whether it is over.
+        thread: does the work.
     """
 
     filename: str
@@ -45,7 +45,7 @@ class Job:
     result: Any = None
     error: PartnerVouchersError | None = None
     fault: str | None = None
-    ended: threading.Event = field(factory=threading.Event)
+    thread: threading.Thread = field(init=False)
 
     def on_progress(self, progress: UploadProgress) -> None:
         """Remember how far it is."""
@@ -54,7 +54,7 @@ class Job:
     @property
     def is_running(self) -> bool:
         """Whether it goes on."""
-        return not self.ended.is_set()
+        return self.thread.is_alive()
 
 
 Work = Callable[[BinaryIO, Job], Any]
@@ -86,12 +86,12 @@ class Jobs:
             other = self._known.get((kind, subject))
             if other is not None and other.is_running:
                 return None
-            thread = threading.Thread(
+            job.thread = threading.Thread(
                 target=_run, args=(job, _kept(upload), work), name=f"partner_vouchers {kind}"
             )
-            thread.start()
+            job.thread.start()
             self._known[kind, subject] = job
-        job.ended.wait(_WAIT)
+        job.thread.join(_WAIT)
         return job
 
     def get(self, kind: str, subject: str) -> Job | None:
@@ -118,8 +118,6 @@ def _run(job: Job, source: BinaryIO, work: Work) -> None:
     except Exception as error:  # noqa: BLE001 - a thread has no caller
         _LOG.error("work on a file of the page failed: %s", type(error).__name__)
         job.fault = "The page failed while it read this file. Send the file again: nothing is counted twice."
-    finally:
-        job.ended.set()
 
 
 def _kept(upload: UploadFile) -> BinaryIO:

@@ -39,6 +39,8 @@ _EDITABLE = {
     "low_stock": "Warn when running low",
     "low_stock_unit": "Unit of the warning",
 }
+_STATUS_AFTER = {"pause": "Paused", "activate": "Active", "archive": "Archived", "delete": None}
+"""What can be done to a list, and the status that it has then."""
 _STALE = (
     "Another person changed this list since you opened it, so nothing was saved. "
     "What you entered is still in the form. Save again to replace what is stored now."
@@ -150,21 +152,16 @@ def edit(visit: Visit) -> Response:
 def act(visit: Visit) -> Response:
     """Pause, activate, archive or delete a list."""
     list_id, action = visit.request.path_params["list_id"], visit.request.path_params["action"]
-    lists = visit.vouchers.lists
-    if action not in ("pause", "activate", "archive", "delete"):
+    if action not in _STATUS_AFTER:
         raise HTTPException(404, "There is no such action.")
-    if action == "delete":
-        lists.delete(list_id, actor=visit.actor)
-        return visit.redirect("lists", "deleted")
     try:
-        {"pause": lists.pause, "activate": lists.activate, "archive": lists.archive}[action](
-            list_id, actor=visit.actor
-        )
+        getattr(visit.vouchers.lists, action)(list_id, actor=visit.actor)
     except ActionNotAllowed as error:
-        if (error.status, action) in {("Paused", "pause"), ("Active", "activate"), ("Archived", "archive")}:
-            # A double click, or two people with the same wish.
-            return visit.redirect("list", action, list_id=list_id)
-        raise
+        # A double click, or two people with the same wish.
+        if error.status != _STATUS_AFTER[action]:
+            raise
+    if action == "delete":
+        return visit.redirect("lists", "deleted")
     return visit.redirect("list", action, list_id=list_id)
 
 
