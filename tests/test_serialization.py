@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from docs._generate import keys_of, returned_classes
-from partner_vouchers import PartnerVouchers, PointsDebited, to_dict
+from partner_vouchers import CouponRedeemed, PartnerVouchers, PointsDebited, to_dict
 from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.domain.lifecycle import Status
 from partner_vouchers.domain.promo_events import PROMO_EVENTS
-from partner_vouchers.errors import InvalidInput, UnknownList
+from partner_vouchers.errors import InvalidInput, LinkedContentFailed, UnknownList, VoucherifyNotFound
 from tests.support.ids import shown
 
 CODE = "PM500FF-2026-XYZ"
@@ -68,6 +68,24 @@ def test_codes_are_masked_unless_whole_ones_are_asked_for(vouchers: PartnerVouch
     assert to_dict(reward, codes="whole")["code"] == CODE
     assert to_dict(reward.event, codes="whole")["voucher_code"] == CODE
     assert to_dict(vouchers.uploads.errors(upload.id), codes="whole")[0]["raw"] == f"wrong {CODE}"
+
+
+def test_codes_among_the_properties_of_an_event_are_masked(vouchers: PartnerVouchers) -> None:
+    event = vouchers.codes.assign(campaign_id="CMP1", user_id="user-42").event
+    for form in (None, "legacy"):
+        assert CODE not in str(to_dict(event.properties(form)))
+        assert CODE in str(to_dict(event.properties(form), codes="whole"))
+    coupon = CouponRedeemed(
+        occurred_at=event.occurred_at, user_id="user-42", order_id="991", coupon_code=CODE, coupon_id="C1"
+    )
+    assert CODE not in str(to_dict(coupon.properties()))
+
+
+def test_a_text_of_another_system_that_may_contain_a_code_is_masked() -> None:
+    error = VoucherifyNotFound(reason="see the log", status=404, message=f"no {CODE}", details=f"no {CODE}")
+    found = to_dict(LinkedContentFailed(name="Puma", reason="failed", cause=error))
+    assert CODE not in str(found)
+    assert found["cause"]["message"] == str(error)
 
 
 def test_a_page_has_items_and_next(vouchers: PartnerVouchers) -> None:

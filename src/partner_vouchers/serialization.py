@@ -15,7 +15,10 @@ from partner_vouchers.domain.codes import mask
 from partner_vouchers.domain.events import Event
 from partner_vouchers.errors import InvalidInput, PartnerVouchersError
 
-_SECRET = frozenset({"code", "raw", "first_row", "voucher_code", "coupon_code"})
+# Attributes and wire properties that are codes, or texts of others that may contain one.
+_SECRET = frozenset(
+    {"code", "raw", "first_row", "voucher_code", "coupon_code", "voucherCode", "Coupon Code", "details"}
+)
 _HIDDEN = frozenset({"ordering_key", "search_text"})
 
 
@@ -66,9 +69,11 @@ def _plain(value: object, whole: bool) -> Any:
         case Decimal():
             return str(value)
         case PartnerVouchersError():
-            return {"error": value.code, "message": str(value)} | _object(vars(value), whole)
+            # An attribute `message` is a text of another system.
+            told = {name: each for name, each in vars(value).items() if name != "message"}
+            return {"error": value.code, "message": str(value)} | _object(told, whole)
         case Mapping():
-            return {str(_plain(key, True)): _plain(item, whole) for key, item in value.items()}
+            return _object({str(_plain(key, True)): item for key, item in value.items()}, whole)
     if attrs.has(type(value)):
         name = {"event": value.event_name} if isinstance(value, Event) else {}
         return name | _object({key: getattr(value, key) for key in attribute_names(type(value))}, whole)  # type: ignore[arg-type]
@@ -83,19 +88,21 @@ def _plain(value: object, whole: bool) -> Any:
 
 
 def _object(attributes: Mapping[str, object], whole: bool) -> dict[str, Any]:
-    if not whole and isinstance(attributes.get("extra"), Mapping):
+    return {name: _attribute(name, value, whole) for name, value in attributes.items()}
+
+
+def _attribute(name: str, value: object, whole: bool) -> Any:
+    if whole:
+        return _plain(value, whole)
+    if name in _SECRET and isinstance(value, str):
+        return mask(value)
+    if name == "extra" and isinstance(value, Mapping):
         # A property that this version does not know may be a code.
-        extra = {
-            name: mask(value) if "code" in str(name).casefold() and isinstance(value, str) else value
-            for name, value in attributes["extra"].items()  # type: ignore[attr-defined]
+        return {
+            key: mask(item) if "code" in key.casefold() and isinstance(item, str) else _plain(item, whole)
+            for key, item in value.items()
         }
-        attributes = {**attributes, "extra": extra}
-    return {
-        name: mask(value)
-        if name in _SECRET and not whole and isinstance(value, str)
-        else _plain(value, whole)
-        for name, value in attributes.items()
-    }
+    return _plain(value, whole)
 
 
 @cache
