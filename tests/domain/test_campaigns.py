@@ -21,17 +21,6 @@ def link(**changed: Any) -> CampaignLink:
     return new_link(**{**fields, **changed})
 
 
-def test_a_list_is_linked_to_a_campaign() -> None:
-    assert link(priority=5, eligibility="gold members") == CampaignLink(
-        list_id="1837",
-        campaign_id="CMP123456",
-        repeat=RepeatPolicy.SAME_CODE,
-        priority=5,
-        eligibility="gold members",
-        linked_at=NOW,
-    )
-
-
 @pytest.mark.parametrize("priority", [0, 1, -1, 2**31 - 1, -(2**31)])
 def test_a_priority_is_a_whole_number(priority: int) -> None:
     assert link(priority=priority).priority == priority

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partner_vouchers.domain.duplicates import (
-    DuplicateExplanation,
     DuplicatePolicy,
     Everywhere,
     Holder,
@@ -62,33 +61,8 @@ def test_a_policy_names_the_lists_that_share_no_code_with_a(policy: DuplicatePol
     assert {other.id for other in (B, C, D) if refuses(policy, A, other)} == same
 
 
-@pytest.mark.parametrize(
-    "state,counts", [(State.ACTIVE, True), (State.PAUSED, True), (State.ARCHIVED, False)], ids=str
-)
-def test_only_the_codes_of_archived_lists_are_free_again(state: State, counts: bool) -> None:
-    assert counts_for_duplicates(state) is counts
-
-
 def test_the_names_that_storages_remember_never_change() -> None:
     assert [policy.name for policy in POLICIES] == ["per partner and tag", "per partner", "everywhere"]
-
-
-@pytest.mark.parametrize(
-    "one,other",
-    [
-        pytest.param(("bc", "a"), ("c", "ab"), id="the same letters"),
-        pytest.param(("A b", "a"), ("A", "a"), id="partner has another word"),
-        pytest.param((" A", "b"), ("A", "b"), id="partner begins with a space"),
-        pytest.param(("b A", "a"), ("A", "a"), id="partner begins with another tag"),
-        pytest.param(("a", "a"), ("a a", "a"), id="partner repeats the tag"),
-        pytest.param(("A\u00a0b", "a"), ("A b", "a"), id="kinds of spaces"),
-        pytest.param(("puma", "a"), ("Puma", "a"), id="case of the partner"),
-    ],
-)
-def test_nasty_partner_names_have_scopes_of_their_own(one: tuple[str, str], other: tuple[str, str]) -> None:
-    scopes = {PerPartnerAndTag().scope(a_list(partner=partner, tag=tag)) for partner, tag in (one, other)}
-
-    assert len(scopes) == 2
 
 
 def _tags(texts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -170,14 +144,6 @@ def test_a_scope_depends_on_nothing_that_an_edit_changes(
 )
 def test_a_refusal_names_the_rule_and_the_holder(holder: Holder, kind: RowFaultKind, message: str) -> None:
     assert refusal("7", holder) == (kind, message)
-
-
-def test_an_explanation_does_not_hold_the_code() -> None:
-    kind, message = refusal("7", Holder("8"))
-    explained = DuplicateExplanation(PerPartnerAndTag().name, kind, "8", message)
-
-    assert (explained.policy, explained.list_id) == ("per partner and tag", "8")
-    assert explained.kind == "duplicate_in_other_list"
 
 
 def test_the_scope_of_everything_is_the_one_that_storages_remember() -> None:

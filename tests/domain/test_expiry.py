@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -45,40 +46,59 @@ def test_an_expiry_is_in_the_future() -> None:
         assert refused.value.field == "expires_at"
 
 
-def test_the_future_is_that_of_instants_not_of_clock_faces() -> None:
-    late = datetime(
-        2026, 11, 21, 17, 29, tzinfo=INDIA
-    )  # later than 12:00 on the clock, earlier than it in UTC
+class Nowhere(tzinfo):
+    """A zone that knows no offset."""
 
-    with pytest.raises(ExpiryNotInFuture):
-        new_expiry(late, None, NOW)
+    def utcoffset(self, _: datetime | None) -> None:
+        return None
 
+    dst = utcoffset
 
-def test_a_naive_datetime_is_refused() -> None:
-    with pytest.raises(NaiveDatetime, match="time zone"):
-        new_expiry(datetime(2027, 3, 31, 23, 59, 59), None, NOW)  # noqa: DTZ001
+    def tzname(self, _: datetime | None) -> None:
+        return None
 
 
-def test_a_time_zone_that_knows_no_offset_does_not_make_a_datetime_aware() -> None:
-    class Nowhere(tzinfo):
-        def utcoffset(self, _: datetime | None) -> None:
-            return None
-
-        dst = utcoffset
-
-        def tzname(self, _: datetime | None) -> None:
-            return None
-
-    with pytest.raises(NaiveDatetime):
-        new_expiry(datetime(2027, 3, 31, tzinfo=Nowhere()), None, NOW)
+WITHOUT_ZONE = EXPIRY.replace(tzinfo=None)
+WEST = timezone(timedelta(hours=-1))
+BROKEN: tzinfo = tzinfo()  # type: ignore[abstract]
+NEW_YORK = "America/New_York"
+BEYOND = "years 1 to 9999"
+FAILED = r"time zone failed \(NotImplementedError\)"
 
 
-@pytest.mark.parametrize("value", ["2027-03-31", 1806451199, None], ids=["text", "number", "None"])
-def test_only_dates_are_expiries(value: datetime) -> None:
-    with pytest.raises(InvalidInput, match="must be a datetime or a date"):
-        new_expiry(value, None, NOW)
-    with pytest.raises(InvalidInput, match="must be a datetime, not"):
-        require_aware("redeemed_at", value)
+@pytest.mark.parametrize(
+    "value, zone, error, field, reason",
+    [
+        pytest.param(WITHOUT_ZONE, None, NaiveDatetime, "expires_at", "time zone", id="naive"),
+        pytest.param(
+            EXPIRY.replace(tzinfo=Nowhere()), None, NaiveDatetime, "expires_at", "no time", id="no offset"
+        ),
+        pytest.param(
+            date(2027, 3, 31), None, NaiveDatetime, "expires_at", "bare date", id="date without zone"
+        ),
+        pytest.param("2027-03-31", None, InvalidInput, "expires_at", "a datetime or a date", id="string"),
+        pytest.param(1806451199, None, InvalidInput, "expires_at", "a datetime or a date", id="number"),
+        pytest.param(EXPIRY, INDIA, InvalidInput, "zone", "belongs to a bare date", id="datetime and zone"),
+        pytest.param(WITHOUT_ZONE, INDIA, InvalidInput, "zone", "belongs to", id="naive datetime and zone"),
+        pytest.param(date(2027, 3, 31), "Asia/Kolkata", InvalidInput, "zone", "not str", id="name of a zone"),
+        pytest.param(datetime.max.replace(tzinfo=WEST), None, InvalidInput, "expires_at", BEYOND, id="end"),
+        pytest.param(date.max, ZoneInfo(NEW_YORK), InvalidInput, "expires_at", BEYOND, id="last day"),
+        pytest.param(date.max, pytz.timezone(NEW_YORK), InvalidInput, "expires_at", BEYOND, id="pytz"),
+        pytest.param(EXPIRY.replace(tzinfo=BROKEN), None, InvalidInput, "expires_at", FAILED, id="failing"),
+        pytest.param(date(2027, 3, 31), BROKEN, InvalidInput, "expires_at", FAILED, id="date, failing zone"),
+    ],
+)
+def test_an_expiry_is_refused(
+    value: Any, zone: Any, error: type[InvalidInput], field: str, reason: str
+) -> None:
+    with pytest.raises(error, match=reason) as refused:
+        new_expiry(value, zone, NOW)
+    assert refused.value.field == field
+
+
+def test_the_last_instant_of_all_is_an_expiry() -> None:
+    forever = datetime.max.replace(tzinfo=UTC)
+    assert new_expiry(forever, None, NOW) == forever
 
 
 @pytest.mark.parametrize(
@@ -121,37 +141,6 @@ def test_today_is_a_valid_expiry_until_its_last_second() -> None:
     assert new_expiry(today, INDIA, end - MICROSECOND) == end
     with pytest.raises(ExpiryNotInFuture):
         new_expiry(today, INDIA, end)
-
-
-def test_a_bare_date_needs_a_zone() -> None:
-    with pytest.raises(NaiveDatetime, match="bare date needs the time zone"):
-        new_expiry(date(2027, 3, 31), None, NOW)
-
-
-def test_a_zone_beside_a_datetime_is_refused() -> None:
-    for value in (EXPIRY, EXPIRY.replace(tzinfo=None)):
-        with pytest.raises(InvalidInput, match="belongs to a bare date") as refused:
-            new_expiry(value, INDIA, NOW)
-        assert refused.value.field == "zone"
-
-
-def test_the_name_of_a_zone_is_not_a_zone() -> None:
-    name: object = "Asia/Kolkata"
-
-    with pytest.raises(InvalidInput, match="must be a tzinfo such as a ZoneInfo, not str") as refused:
-        new_expiry(date(2027, 3, 31), name, NOW)  # type: ignore[arg-type]
-    assert refused.value.field == "zone"
-
-
-def test_the_end_of_time_is_an_expiry_where_utc_can_say_it() -> None:
-    forever = datetime.max.replace(tzinfo=UTC)
-    assert new_expiry(forever, None, NOW) == forever
-
-    west = timezone(timedelta(hours=-1))
-    with pytest.raises(InvalidInput, match="years 1 to 9999"):
-        new_expiry(datetime.max.replace(tzinfo=west), None, NOW)
-    with pytest.raises(InvalidInput, match="years 1 to 9999"):
-        new_expiry(date.max, ZoneInfo("America/New_York"), NOW)
 
 
 @given(value=st.datetimes(timezones=st.timezones() | st.none()))
@@ -207,18 +196,6 @@ def test_a_datetime_with_an_unlocalised_zone_of_pytz_is_refused(name: str) -> No
     )
     with pytest.raises(InvalidInput, match="localize"):
         require_aware("clock", naive.replace(tzinfo=zone))
-
-
-def test_a_zone_that_fails_is_no_time_zone() -> None:
-    with pytest.raises(InvalidInput, match=r"time zone failed \(NotImplementedError\)"):
-        new_expiry(datetime(2027, 3, 31, tzinfo=tzinfo()), None, NOW)  # type: ignore[abstract]
-    with pytest.raises(InvalidInput, match=r"time zone failed \(NotImplementedError\)"):
-        new_expiry(date(2027, 3, 31), tzinfo(), NOW)  # type: ignore[abstract]
-
-
-def test_the_last_day_of_all_is_no_day_of_pytz_either() -> None:
-    with pytest.raises(InvalidInput, match="years 1 to 9999"):
-        new_expiry(date.max, pytz.timezone("America/New_York"), NOW)
 
 
 def test_a_subclass_of_datetime_becomes_a_plain_instant() -> None:

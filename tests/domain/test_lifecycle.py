@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from copy import deepcopy
 from datetime import datetime, timedelta
 from itertools import product
 
@@ -11,16 +9,13 @@ from hypothesis import strategies as st
 
 from partner_vouchers.domain.lifecycle import (
     STATUS_TABLE,
-    Action,
     State,
     Status,
     StatusCriteria,
     criteria_for,
-    require_allowed,
 )
 from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.errors import ActionNotAllowed
-from tests.domain.examples import EXPIRY, INSTANTS, MICROSECOND, NOW, a_list, a_list_that_is
+from tests.domain.examples import EXPIRY, INSTANTS, MICROSECOND, NOW, a_list
 
 SPECIFIED = """\
 | status | colour | meaning | allowed actions |
@@ -30,14 +25,6 @@ SPECIFIED = """\
 | Expired | red | its expiry has passed | edit, archive |
 | Archived | gray | for the record only | none |
 """
-
-DO: dict[Action, Callable[[VoucherList], object]] = {
-    Action.PAUSE: lambda found: found.pause(NOW),
-    Action.ACTIVATE: lambda found: found.activate(NOW),
-    Action.EDIT: lambda found: found.edit(NOW, name="Spring Sale"),
-    Action.UPLOAD: lambda found: found.require_allowed(Action.UPLOAD, NOW),
-    Action.ARCHIVE: lambda found: found.archive(NOW),
-}
 
 
 def rows_of(table: str) -> list[list[str]]:
@@ -50,34 +37,6 @@ def test_the_table_is_the_specified_one() -> None:
     ]
 
     assert shown == rows_of(SPECIFIED)[2:]
-
-
-@pytest.mark.parametrize("status,action", list(product(Status, Action)), ids=str)
-def test_a_status_allows_its_actions_and_no_others(status: Status, action: Action) -> None:
-    allowed = {row[0]: row[3] for row in rows_of(SPECIFIED)[2:]}[status]
-    found = a_list_that_is(status)
-    before = deepcopy(found)
-
-    if action.value in allowed.split(", "):
-        DO[action](found)
-    else:
-        with pytest.raises(ActionNotAllowed) as refused:
-            DO[action](found)
-        assert refused.value.list_id == found.id
-        assert refused.value.status == status.value
-        assert refused.value.action == action.value
-        assert (", ".join(refused.value.allowed) or "none") == allowed
-        assert [type(name) for name in refused.value.allowed] == [str] * len(refused.value.allowed)
-    assert found == before
-
-
-def test_the_error_says_what_is_allowed() -> None:
-    with pytest.raises(
-        ActionNotAllowed, match="list 7 is Expired: pause is not allowed; allowed: edit, archive"
-    ):
-        require_allowed("7", Status.EXPIRED, Action.PAUSE)
-    with pytest.raises(ActionNotAllowed, match="allowed: nothing"):
-        require_allowed("7", Status.ARCHIVED, Action.EDIT)
 
 
 @pytest.mark.parametrize(
@@ -108,17 +67,6 @@ def test_an_expired_list_that_is_extended_returns_to_what_it_was(before: State) 
     extended, _ = found.edit(NOW, expires_at=EXPIRY)
 
     assert extended.status_at(NOW).value == before.value
-
-
-def test_a_paused_list_that_expired_is_extended_before_it_is_activated() -> None:
-    found = a_list(state=State.PAUSED, expires_at=NOW - MICROSECOND)
-    with pytest.raises(ActionNotAllowed):
-        found.activate(NOW)
-
-    extended, _ = found.edit(NOW, expires_at=EXPIRY)
-    activated, _ = extended.activate(NOW)
-
-    assert activated.status_at(NOW) is Status.ACTIVE
 
 
 def finds(criteria: StatusCriteria, found: VoucherList) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Any
 
 import pytest
 from attrs import frozen
@@ -23,7 +21,6 @@ from partner_vouchers.domain.properties import (
     Property,
     PropertyTable,
     WireForm,
-    as_number,
     coupon_date,
     iso_utc,
 )
@@ -163,30 +160,6 @@ def test_early_years_are_written_with_four_digits() -> None:
     early = datetime(3, 2, 1, 4, 5, 6, tzinfo=UTC)
 
     assert (iso_utc(early), coupon_date(early)) == ("0003-02-01T04:05:06Z", "01-02-0003 04:05:06")
-
-
-@pytest.mark.parametrize(
-    "value,number",
-    [
-        (Decimal("49.90"), 49.9),
-        (Decimal("-0.5"), -0.5),
-        (Decimal("20.00"), 20),
-        (Decimal("2E+3"), 2000),
-        (7, 7),
-        (0.1, 0.1),
-    ],
-    ids=as_told,
-)
-def test_a_decimal_becomes_the_number_that_json_prints_alike(value: Any, number: float) -> None:
-    assert as_number(value) == number
-    assert type(as_number(value)) is type(number)
-
-
-@pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("-Infinity"), Decimal("0.1234567890123456789")])
-def test_a_decimal_that_no_number_shows_exactly_is_left_for_the_refusal(value: Decimal) -> None:
-    left: object = as_number(value)
-    assert left is value
-    assert reason_of(NUMBER, left).startswith("must be a decimal that a float shows exactly")
 
 
 # --- tables ----------------------------------------------------------------------------------------------

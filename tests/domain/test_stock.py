@@ -152,35 +152,6 @@ def test_an_alert_says_which_list_and_what_is_left() -> None:
     )
 
 
-def test_each_level_is_announced_once_and_armed_again_by_a_top_up() -> None:
-    found = a_list(low_stock_at=100)
-    told = []
-    for left in (500, 101, 100, 99, 1, 0, 0, 100, 50, 101, 100, 0):
-        found, events = announced(found, left)
-        told.append((left, events))
-
-    assert told == [
-        (500, []),
-        (101, []),
-        (100, ["list.running_low"]),
-        (99, []),
-        (1, []),
-        (0, ["list.exhausted"]),
-        (0, []),
-        (100, []),  # a top-up that leaves the list low has told so already
-        (50, []),
-        (101, []),
-        (100, ["list.running_low"]),
-        (0, ["list.exhausted"]),
-    ]
-
-
-def test_a_fall_through_both_levels_is_told_as_both() -> None:
-    _, told = announced(a_list(low_stock_at=100), 0)
-
-    assert told == ["list.running_low", "list.exhausted"]
-
-
 @given(low_stock_at=st.none() | st.integers(0, 6), stock=st.lists(st.integers(0, 8)))
 def test_a_crossing_is_told_exactly_once(low_stock_at: int | None, stock: list[int]) -> None:
     found = a_list(low_stock_at=low_stock_at)

@@ -4,25 +4,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from attrs import evolve
 
-from partner_vouchers.domain.events import FieldChange, UploadCompleted, UploadFailed, UploadWithdrawn
 from partner_vouchers.domain.uploads import (
     MAX_FILE_BYTES,
     MAX_ROWS,
-    FileFault,
     FileFaultKind,
     RowFault,
     RowFaultKind,
     RowWarning,
     Tally,
     Upload,
-    UploadStatus,
     Validation,
     WarningKind,
     check_filename,
-    list_is_full,
-    no_room,
     nothing_to_upload,
     require_filename,
     size_limit,
@@ -32,13 +26,6 @@ from partner_vouchers.errors import InvalidInput
 from tests.domain.examples import NOW
 
 LATER = NOW + timedelta(seconds=3)
-TALLY = Tally(
-    total=10,
-    errors={RowFaultKind.EMPTY: 1, RowFaultKind.DUPLICATE_IN_LIST: 2},
-    header_skipped=True,
-    first_row="Codes",
-    warnings={WarningKind.MARKUP: 1},
-)
 
 
 def an_upload(**changed: Any) -> Upload:
@@ -64,70 +51,6 @@ def test_no_row_is_shown_whole() -> None:
 
 
 # --- the upload log ----------------------------------------------------------------------------------
-
-
-def test_an_upload_completes_with_what_was_counted() -> None:
-    upload = an_upload()
-
-    completed, events = upload.completed(TALLY, 7, LATER)
-
-    assert completed == evolve(
-        upload,
-        status=UploadStatus.COMPLETED,
-        finished_at=LATER,
-        total=10,
-        accepted=7,
-        errors={RowFaultKind.EMPTY: 1, RowFaultKind.DUPLICATE_IN_LIST: 2},
-        header_skipped=True,
-        first_row="Codes",
-        warnings={WarningKind.MARKUP: 1},
-    )
-    assert completed.error_count == 3
-    assert not completed.is_running
-    assert events == (
-        UploadCompleted(
-            occurred_at=LATER,
-            list_id="1837",
-            changes=(FieldChange("upload", None, "u1"), FieldChange("accepted", None, 7)),
-        ),
-    )
-    assert upload.is_running
-
-
-def test_a_file_that_is_refused_as_a_whole_keeps_the_errors_found_so_far() -> None:
-    fault = FileFault(FileFaultKind.MULTIPLE_COLUMNS, "line 12 has 2 columns", 12)
-
-    failed, events = an_upload().failed(TALLY, fault, LATER)
-
-    assert failed.status is UploadStatus.FAILED
-    assert failed.failure == fault
-    assert failed.accepted == 0
-    assert failed.errors == TALLY.errors
-    assert failed.finished_at == LATER
-    assert events == (
-        UploadFailed(
-            occurred_at=LATER,
-            list_id="1837",
-            changes=(FieldChange("upload", None, "u1"), FieldChange("failure", None, "multiple_columns")),
-        ),
-    )
-
-
-def test_what_is_taken_back_adds_up() -> None:
-    upload, _ = an_upload().completed(TALLY, 7, LATER)
-
-    once, _ = upload.taken_back(5, LATER)
-    twice, events = once.taken_back(1, LATER)
-
-    assert (once.withdrawn, twice.withdrawn) == (5, 6)
-    assert twice.accepted == 7
-    assert events == (
-        UploadWithdrawn(
-            occurred_at=LATER,
-            list_id="1837",
-            changes=(FieldChange("upload", "u1", "u1"), FieldChange("withdrawn", 5, 6)),
-        ),
-    )
 
 
 def test_an_entry_keeps_its_counts_when_the_tally_goes_on() -> None:
@@ -183,18 +106,6 @@ def test_a_file_has_up_to_two_million_rows() -> None:
 )
 def test_a_file_without_a_valid_code_is_refused(total: int, kind: FileFaultKind) -> None:
     assert nothing_to_upload(total).kind is kind
-
-
-def test_the_reason_names_the_separator_at_which_rows_split() -> None:
-    assert "semicolon" in nothing_to_upload(7, "semicolon").message
-
-
-def test_a_list_without_room_says_so() -> None:
-    kind, message = list_is_full()
-
-    assert (kind, no_room().kind) == (RowFaultKind.LIST_FULL, FileFaultKind.LIST_FULL)
-    assert "1000000" in message
-    assert "1000000" in no_room().message
 
 
 def test_the_reasons_that_programs_rely_on_never_change() -> None:

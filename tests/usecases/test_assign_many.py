@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from partner_vouchers import RepeatPolicy, Status
+from partner_vouchers import RepeatPolicy
 from partner_vouchers.domain.assignment import BatchOutcome
 from partner_vouchers.domain.events import StockExhausted
-from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import (
     CodesExhausted,
     IdempotencyConflict,
@@ -15,21 +14,6 @@ from partner_vouchers.ports import Storage
 from tests.support.host import FixedClock, Host, some_codes
 
 NEW = RepeatPolicy.NEW_CODE
-
-
-def test_many_users_get_a_code_each_in_the_order_of_the_request(host: Host) -> None:
-    found = host.a_list("A", "B", "C", "D", campaign="CMP")
-    outcome = host.vouchers.codes.assign_many(["cleo", "ann", "ben"], campaign_id="CMP")
-    assert [(reward.user_id, reward.code) for reward in outcome.rewards] == [
-        ("cleo", "A"),
-        ("ann", "B"),
-        ("ben", "C"),
-    ]
-    assert outcome.unserved == ()
-    assert {reward.campaign_id for reward in outcome.rewards} == {"CMP"}
-    assert not any(reward.replayed for reward in outcome.rewards)
-    assert host.vouchers.lists.get(found.id).distributed == 3
-    assert [event.voucher_code for event in host.events(VoucherRewarded)] == ["A", "B", "C"]
 
 
 def test_a_batch_says_the_same_as_single_requests(host: Host) -> None:
@@ -49,14 +33,6 @@ def test_nobody_asked_for_anything(host: Host) -> None:
     host.a_list("A", campaign="CMP")
     with host.nothing_changes():
         assert host.vouchers.codes.assign_many([], campaign_id="CMP").rewards == ()
-
-
-def test_a_batch_goes_on_in_the_next_list(host: Host) -> None:
-    host.a_list("A", campaign="CMP")
-    host.a_list("X", campaign="CMP", status=Status.PAUSED)
-    host.a_list("B", "C", campaign="CMP")
-    outcome = host.vouchers.codes.assign_many(["ann", "ben", "cleo"], campaign_id="CMP")
-    assert [reward.code for reward in outcome.rewards] == ["A", "B", "C"]
 
 
 def test_a_large_batch(host: Host) -> None:
@@ -93,14 +69,6 @@ def test_as_many_as_there_are_codes_the_first_first(host: Host) -> None:
 # --- asking again ------------------------------------------------------------------------------------------
 
 
-def test_users_who_have_a_code_keep_it(host: Host) -> None:
-    host.a_list("A", "B", "C", campaign="CMP")
-    first = host.vouchers.codes.assign(campaign_id="CMP", user_id="ben")
-    outcome = host.vouchers.codes.assign_many(["ann", "ben"], campaign_id="CMP")
-    assert [(reward.code, reward.replayed) for reward in outcome.rewards] == [("B", False), ("A", True)]
-    assert outcome.rewards[1].assignment == first.assignment
-
-
 def test_a_user_who_stands_there_twice_asks_twice(host: Host) -> None:
     found = host.a_list("A", "B", "C", "D", campaign="CMP", repeat=NEW)
     users = ["ann", "ben", "ann", "ann"]
@@ -114,10 +82,11 @@ def test_a_user_who_stands_there_twice_asks_twice(host: Host) -> None:
     assert all(reward.replayed for reward in again.rewards)
 
 
-def test_a_user_who_stands_there_twice_may_go_away_with_one(host: Host) -> None:
-    host.a_list("A", "B", "C", campaign="CMP", repeat=NEW)
-    outcome = host.vouchers.codes.assign_many(["ann", "ann", "ann", "ann"], campaign_id="CMP", partial=True)
-    assert (len(outcome.rewards), outcome.unserved) == (3, ("ann",))
+def test_the_first_of_a_batch_are_served_first_also_where_a_user_repeats(host: Host) -> None:
+    host.a_list("A", "B", campaign="CMP", repeat=RepeatPolicy.NEW_CODE)
+    outcome = host.vouchers.codes.assign_many(["ann", "ann", "ben"], campaign_id="CMP", partial=True)
+    assert [(reward.user_id, reward.code) for reward in outcome.rewards] == [("ann", "A"), ("ann", "B")]
+    assert outcome.unserved == ("ben",)
 
 
 # --- idempotency ---------------------------------------------------------------------------------------------
@@ -219,3 +188,18 @@ def test_each_user_is_judged_by_a_context_of_their_own(storage: Storage, clock: 
     host.a_list("TIN1", "TIN2", "TIN3", campaign="CMP")
     outcome = host.vouchers.codes.assign_many(["ben", "ann", "cleo"], campaign_id="CMP", contexts=contexts)
     assert [reward.code for reward in outcome.rewards] == ["TIN1", "GOLD1", "TIN2"]
+
+
+def test_a_batch_is_refused_for_what_holds_of_the_first_user_without_a_code(
+    storage: Storage, clock: FixedClock
+) -> None:
+    host = Host(storage, clock, eligibility={"gold": lambda context: context.get("tier") == "gold"})
+    found = host.a_list("A")
+    host.vouchers.campaigns.link(found.id, "CMP", eligibility="gold")
+    gold, tin = {"tier": "gold"}, {"tier": "tin"}
+    assign_many = host.vouchers.codes.assign_many
+    with pytest.raises(CodesExhausted) as refused:
+        assign_many(["ann", "bob"], campaign_id="CMP", contexts={"ann": gold, "bob": gold})
+    assert (refused.value.campaign_id, refused.value.lists) == ("CMP", ((found.id, "exhausted"),))
+    with pytest.raises(NotEligible):
+        assign_many(["bob", "ann"], campaign_id="CMP", contexts={"ann": gold, "bob": tin})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +29,7 @@ from partner_vouchers.errors import (
     RestockNotAllowed,
     UnknownAssignment,
     UnknownList,
+    UnknownPartner,
     UnknownRedemption,
     UnknownReservation,
 )
@@ -97,40 +98,14 @@ def reconcile(content: bytes, **changed: Any) -> Callable[[Any, Ids], object]:
 
 
 def rows() -> list[Row]:
-    limits: list[tuple[Any, dict[str, Any], str]] = [
-        (0, {"per": "user"}, "count"),
-        (-1, {"per": "campaign"}, "count"),
-        (1.5, {"per": "user"}, "count"),
-        (True, {"per": "user"}, "count"),
-        (2**31, {"per": "user"}, "count"),
-        (1, {"per": "list"}, "per"),
-        (1, {"per": "user", "period": "year", "zone": "UTC"}, "period"),
-        (1, {"per": "user", "period": "day"}, "zone"),
-        (1, {"per": "user", "zone": "UTC"}, "zone"),
-        (1, {"per": "user", "period": "day", "zone": "Mars/Base"}, "zone"),
-    ]
     redemptions: list[tuple[dict[str, Any], str]] = [
-        *(({"order_id": wrong}, "order_id") for wrong in ("", " ", None, "x" * 256, 991)),
-        *(({"amount": wrong}, "amount") for wrong in (9.9, "9.90", -1, True, Decimal("-0.01"))),
-        *(
-            ({"amount": Decimal(wrong)}, "amount")
-            for wrong in ("NaN", "sNaN", "Infinity", "-Infinity", "1E+99")
-        ),
+        *(({"order_id": wrong}, "order_id") for wrong in ("", " ", "x" * 256)),
+        ({"amount": Decimal("-0.01")}, "amount"),
         ({"redeemed_at": START + MINUTE + timedelta(days=1, microseconds=1)}, "redeemed_at"),
-        ({"redeemed_at": "2026-11-21"}, "redeemed_at"),
-        *(({"code": wrong}, "code") for wrong in ("", "A\0", 5, None)),
+        *(({"code": wrong}, "code") for wrong in ("", "A\0")),
         ({"partner": ""}, "partner"),
-        ({"user_id": 5}, "user_id"),
-        ({"list_id": 5}, "list_id"),
     ]
-    revocations: list[dict[str, Any]] = [
-        {"reason": ""}, {"reason": "x" * 256}, {"restock": 1}, {"force": "yes"}, {"actor": 7}
-    ]  # fmt: skip
     codes: list[Row] = [
-        *(
-            (f"limit {count} {named}", lambda _, __, c=count, n=named: Limit(c, **n), InvalidInput, field)
-            for count, named, field in limits
-        ),
         ("no limits", lambda v, _: v.campaigns.set_limits("CMP", [5]), InvalidInput, "limits"),
         (
             "a limit twice",
@@ -138,14 +113,11 @@ def rows() -> list[Row]:
             InvalidInput,
             "limits",
         ),
-        *(
-            (
-                f"ttl {ttl}",
-                lambda v, ids, t=ttl: v.codes.reserve(list_id=ids["list"], user_id="gil", ttl=t),
-                InvalidInput,
-                "ttl",
-            )
-            for ttl in (timedelta(0), -MINUTE, timedelta(days=30, microseconds=1), 60, None)
+        (
+            "no time to live",
+            lambda v, ids: v.codes.reserve(list_id=ids["list"], user_id="gil", ttl=timedelta(0)),
+            InvalidInput,
+            "ttl",
         ),
         *(
             (f"{name} {unknown!a}", lambda v, _, n=name, u=unknown: getattr(v.codes, n)(u), error, None)
@@ -154,16 +126,7 @@ def rows() -> list[Row]:
             )
             for unknown in UNKNOWN_IDS
         ),
-        *(
-            (f"{name} 5", lambda v, _, n=name: getattr(v.codes, n)(5), InvalidInput, field)
-            for name, field in (
-                ("confirm", "reservation_id"), ("release", "reservation_id"), ("revoke", "assignment_id")
-            )
-        ),
-        *(
-            (f"revoke {field}", lambda v, ids, w=wrong: v.codes.revoke(ids["ann"], **w), InvalidInput, field)
-            for wrong in revocations for field in wrong
-        ),
+        ("no reason", lambda v, ids: v.codes.revoke(ids["ann"], reason=""), InvalidInput, "reason"),
         ("confirm released", lambda v, ids: v.codes.confirm(ids["released"]), ReservationReleased, None),
         ("confirm run out", lambda v, ids: v.codes.confirm(ids["expired"]), ReservationExpired, None),
         ("release confirmed", lambda v, ids: v.codes.release(ids["confirmed"]), AlreadyConfirmed, None),
@@ -193,23 +156,10 @@ def rows() -> list[Row]:
         ("still in the pool", redeem(code="left", partner="Puma"), NotDistributed, None),
         ("another user's", redeem(user_id="ben"), NotTheirCode, None),
         ("revert nothing", lambda v, _: v.redemptions.revert("held-ann", "order-9"), UnknownRedemption, None),
-        (
-            "file without a code",
-            reconcile(b"redeemed_at,amount\n2026-11-21,5\n"),
-            RedemptionFileRefused,
-            None,
-        ),
         ("file without a row", reconcile(b"code\n"), RedemptionFileRefused, None),
-        ("empty file", reconcile(b""), RedemptionFileRefused, None),
-        (
-            "file in another encoding",
-            reconcile("code\nGÉANT\n".encode("latin-1")),
-            RedemptionFileRefused,
-            None,
-        ),
-        ("unknown encoding", reconcile(b"code\nA\n", encoding="klingon"), InvalidInput, "encoding"),
         ("file of nobody", reconcile(b"code\nA\n", partner=None), InvalidInput, "partner"),
-        ("zone of no kind", reconcile(b"code\nA\n", zone="UTC"), InvalidInput, "zone"),
+        ("file of an unknown partner", reconcile(b"code\nA\n", partner="Nike"), UnknownPartner, None),
+        ("file of an unknown list", reconcile(b"code\nA\n", partner=None, list_id="77"), UnknownList, None),
     ]
     return codes + used
 
@@ -223,14 +173,6 @@ def test_each_bad_input_has_its_own_error_and_changes_nothing(host: Host) -> Non
             assert type(refused.value) is error, f"{name}: {refused.value!r}"
             assert getattr(refused.value, "field", None) == field, name
         assert host.vouchers.codes.forget_user("nobody") == ErasureReport()
-
-
-def test_unreadable_times_are_errors_of_their_rows(host: Host) -> None:
-    host.give(host.a_list("A", "B").id, "ann", "ben")
-    file = b"code,redeemed_at\nA,yesterday\nB,2026-11-20T10:00:00Z\n"
-    report = host.vouchers.redemptions.upload(file, partner="Puma", filename="u.csv", uploaded_by="ops")
-    assert {kind.value: count for kind, count in report.counts.items()} == {"malformed": 1, "recorded": 1}
-    assert host.vouchers.codes.holders("B")[0].redeemed_at == datetime(2026, 11, 20, 10, tzinfo=UTC)
 
 
 def test_a_clock_that_goes_back_is_no_error_and_doubles_no_code(host: Host) -> None:

@@ -10,11 +10,6 @@ from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, NoActiveList
 from tests.support.host import Host, some_codes
 
-
-def names(host: Host) -> list[str]:
-    return [entry.event.event_name for entry in host.outbox()]
-
-
 # --- one event for each assignment -----------------------------------------------------------------------
 
 
@@ -25,28 +20,6 @@ def test_an_assignment_has_exactly_one_event(host: Host) -> None:
     rewards += [codes.assign(list_id=found.id, user_id="ann")]
     rewards += codes.assign_many(["ben"], campaign_id="CMP").rewards
     assert host.events(VoucherRewarded) == [reward.event for reward in rewards]
-
-
-def test_a_replay_has_none(host: Host) -> None:
-    host.a_list("A", "B", campaign="CMP")
-    codes = host.vouchers.codes
-    codes.assign(campaign_id="CMP", user_id="ann", idempotency_key="k")
-    before = host.outbox()
-    assert codes.assign(campaign_id="CMP", user_id="ann", idempotency_key="k").replayed
-    assert codes.assign(campaign_id="CMP", user_id="ann").replayed
-    assert codes.assign_many(["ann", "ann"], campaign_id="CMP").rewards[0].replayed
-    assert host.outbox() == before
-
-
-def test_an_event_in_the_outbox_stays_as_it_was(host: Host) -> None:
-    found = host.a_list("A", campaign="CMP")
-    reward = host.vouchers.codes.assign(campaign_id="CMP", user_id="ann")
-    before = host.outbox()
-    host.vouchers.lists.edit(found.id, name="N", description="D")
-    host.vouchers.campaigns.unlink(found.id, "CMP")
-    host.vouchers.lists.archive(found.id)
-    assert host.outbox()[: len(before)] == before
-    assert host.events(VoucherRewarded) == [reward.event]
 
 
 # --- stock ---------------------------------------------------------------------------------------------------
@@ -74,29 +47,6 @@ def test_a_list_that_never_had_a_code_is_announced_when_one_is_asked_for(host: H
             host.vouchers.codes.assign(campaign_id="CMP", user_id=user)
     (event,) = host.events(StockExhausted)
     assert event.list_id == found.id
-
-
-def test_a_top_up_arms_the_announcement_again(host: Host) -> None:
-    found = host.a_list("A")
-    host.give(found.id, "ann")
-    host.upload(found.id, "B")
-    assert len(host.events(StockExhausted)) == 1
-    host.give(found.id, "ben")
-    assert len(host.events(StockExhausted)) == 2
-
-
-def test_codes_left_are_announced_once_for_each_crossing(host: Host) -> None:
-    found = host.a_list(*some_codes(4), low_stock_at=2)
-    host.give(found.id, "u1")
-    assert host.events(StockLow) == []
-    host.give(found.id, "u2")
-    (event,) = host.events(StockLow)
-    assert (event.list_id, event.available) == (found.id, 2)
-    host.give(found.id, "u3", "u4")
-    assert len(host.events(StockLow)) == len(host.events(StockExhausted)) == 1
-    host.upload(found.id, *some_codes(3, "N"))
-    host.give(found.id, "u5")
-    assert [event.available for event in host.events(StockLow)] == [2, 2]
 
 
 @pytest.mark.parametrize("campaign", [None, "CMP"], ids=["of the list", "in a campaign"])
@@ -159,29 +109,3 @@ def test_a_refusal_for_another_reason_announces_nothing(host: Host, status: Stat
 
 
 # --- what happens to lists -----------------------------------------------------------------------------------
-
-
-def test_what_happens_to_a_list_is_told_in_order(host: Host) -> None:
-    found = host.a_list("A", campaign="CMP")
-    lists = host.vouchers.lists
-    lists.edit(found.id, name="N")
-    lists.pause(found.id)
-    lists.activate(found.id)
-    host.upload(found.id, "B B")
-    host.vouchers.campaigns.unlink(found.id, "CMP")
-    lists.archive(found.id)
-    lists.delete(host.a_list().id)
-    assert names(host) == [
-        "partner.added",
-        "list.created",
-        "upload.completed",
-        "campaign.linked",
-        "list.edited",
-        "list.paused",
-        "list.activated",
-        "upload.failed",
-        "campaign.unlinked",
-        "list.archived",
-        "list.created",
-        "list.deleted",
-    ]

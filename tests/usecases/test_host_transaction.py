@@ -115,28 +115,6 @@ def test_they_are_rolled_back_together(host: Host, connect: Connect, options: di
     assert host.give(found.id, "next") == ["A"]
 
 
-@pytest.mark.parametrize("begin_with", ["BEGIN", "BEGIN DEFERRED", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
-def test_the_host_may_begin_as_it_likes(host: Host, connect: Connect, begin_with: str) -> None:
-    found = host.a_list("A")
-    connection = connect(isolation_level=None)
-    connection.execute(begin_with)
-    place_order(host, connection, "order-1", found.id)
-    connection.execute("COMMIT")
-    assert orders(connect) == [("order-1", "A")]
-
-
-def test_a_host_that_uses_its_connection_as_a_context(host: Host, connect: Connect) -> None:
-    found = host.a_list("A", "B")
-    connection = connect()
-    with pytest.raises(sqlite3.IntegrityError), connection:
-        connection.execute(
-            "INSERT INTO orders VALUES (?, NULL)", (place_order(host, connection, "1", found.id),)
-        )
-    with connection:
-        place_order(host, connection, "order-2", found.id)
-    assert orders(connect) == [("order-2", "A")]
-
-
 def test_a_savepoint_of_the_host_takes_its_part_back(host: Host, connect: Connect) -> None:
     found = host.a_list("A", "B")
     connection = connect(isolation_level=None)
@@ -148,24 +126,6 @@ def test_a_savepoint_of_the_host_takes_its_part_back(host: Host, connect: Connec
     assert place_order(host, connection, "order-3", found.id) == "B"
     connection.execute("COMMIT")
     assert orders(connect) == [("order-1", "A"), ("order-3", "B")]
-
-
-def test_several_calls_are_one_transaction_and_see_one_another(host: Host, connect: Connect) -> None:
-    connection = connect()
-    joined = host.vouchers.using(connection)
-    with host.nothing_changes():
-        joined.partners.add("Nike")
-        found = joined.lists.create(
-            partner="Nike", tag="t", name="N", expires_at=host.clock.now.replace(year=2030)
-        )
-        joined.campaigns.link(found.id, "CMP")
-        assert joined.lists.get(found.id).campaigns == 1
-        assert [row.id for row in joined.lists.find(partner="Nike")] == [found.id]
-        assert len(joined.audit.entries(list_id=found.id)) == 2
-    with pytest.raises(UnknownList):
-        host.vouchers.lists.get(found.id)
-    connection.commit()
-    assert host.vouchers.lists.get(found.id).campaigns == 1
 
 
 def test_every_group_can_take_part(host: Host, connect: Connect) -> None:

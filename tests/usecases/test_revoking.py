@@ -204,19 +204,6 @@ def test_a_removed_event_may_have_been_delivered(host: Host) -> None:
         host.vouchers.codes.revoke(given.id, restock=True)
 
 
-@pytest.mark.parametrize("kind", ["paused", "expired"])
-def test_a_code_returns_to_a_list_that_gives_none(host: Host, clock: FixedClock, kind: str) -> None:
-    winter = host.a_list("A").id
-    known_sink(host)
-    given = host.vouchers.codes.assign(list_id=winter, user_id="user-1")
-    if kind == "paused":
-        host.vouchers.lists.pause(winter)
-    else:
-        clock.advance(days=400)
-    host.vouchers.codes.revoke(given.id, restock=True)
-    assert counts(host, winter) == Counts(uploaded=1)
-
-
 def test_a_restocked_code_is_withdrawn_with_its_upload(host: Host) -> None:
     winter = host.a_list().id
     upload = host.upload(winter, "A")

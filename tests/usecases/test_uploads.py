@@ -17,7 +17,6 @@ from partner_vouchers import (
     CodeFormat,
     FileFaultKind,
     PartnerVouchers,
-    PerPartner,
     RowFaultKind,
     Status,
     Upload,
@@ -30,10 +29,8 @@ from partner_vouchers.domain.uploads import MAX_ROWS, Validation, WarningKind
 from partner_vouchers.errors import (
     ActionNotAllowed,
     FileAlreadyUploaded,
-    InvalidCursor,
     InvalidInput,
     OriginalNotKept,
-    PartnerVouchersError,
     SourceUnreadable,
     UnknownUpload,
 )
@@ -228,24 +225,6 @@ def test_a_code_that_was_passed_as_a_path_is_not_shown(host: Host) -> None:
         assert unreadable.value.__context__ is None, "the system's error quotes the string"
 
 
-@pytest.mark.parametrize(
-    "field,wrong",
-    [
-        ("filename", [None, 5, "é" * 252 + ".csv"]),
-        ("uploaded_by", ["é" * 256, "", "a\nb", None]),
-        ("encoding", ["klingon", "base64", None]),
-        ("header", ["yes", 1, []]),
-    ],
-)
-def test_arguments_that_break_their_rule_are_refused(host: Host, field: str, wrong: list[Any]) -> None:
-    found = host.a_list()
-    for value in wrong:
-        options = {"filename": "codes.csv", "uploaded_by": "ops", field: value}
-        with host.nothing_changes(), pytest.raises(InvalidInput) as refused:
-            host.vouchers.uploads.add(found.id, b"A\n", **options)
-        assert refused.value.field == field
-
-
 # --- files that are refused as a whole -----------------------------------------------------------------
 
 
@@ -348,15 +327,6 @@ def test_rows_are_refused_and_the_rest_goes_on(host: Host) -> None:
     assert host.left(found.id) == ["HERE", "B", "A", "b"]
 
 
-def test_a_duplicate_in_another_list_names_that_list(storage: Storage, clock: FixedClock) -> None:
-    host = Host(storage, clock, duplicates=PerPartner())
-    first, second = host.a_list("A", "B"), host.a_list()
-    upload = host.upload(second.id, "B", "C")
-    assert faults_of(host, upload) == [(1, "B", RowFaultKind.DUPLICATE_IN_OTHER_LIST)]
-    (fault,) = host.vouchers.uploads.errors(upload.id)
-    assert fault.message == f"the code is already in list {first.id}"
-
-
 def test_codes_that_are_few_and_far_between_keep_their_lines(host: Host) -> None:
     found = host.a_list()
     rows = [f"A{number}" if number % 10 == 0 else "B B" for number in range(1, 41)]
@@ -445,15 +415,6 @@ def test_a_host_can_replace_the_code_format(
     upload = host.upload(found.id, *rows)
     assert host.left(found.id) == left
     assert [fault.message.partition(":")[0] for fault in host.vouchers.uploads.errors(upload.id)] == messages
-
-
-def test_the_caller_can_say_whether_there_is_a_header(host: Host) -> None:
-    found = host.a_list()
-    upload = host.upload(found.id, "gutschein nr", "A", "code", header=True)
-    assert (upload.header_skipped, upload.header, host.left(found.id)) == (True, True, ["A"])
-    assert faults_of(host, upload) == [(3, "code", TITLE)]
-    upload = host.upload(found.id, "code", "B", header=False)
-    assert (upload.header_skipped, upload.header, host.left(found.id)) == (False, False, ["A", "code", "B"])
 
 
 # --- warnings --------------------------------------------------------------------------------------------
@@ -664,17 +625,3 @@ def test_the_log_of_a_list_comes_in_pages_the_newest_first(host: Host) -> None:
         page = find(list_id=found.id, after=page.next, limit=2)
     assert seen == ids[::-1]
     assert len(find(list_id=other.id)) == 1
-
-
-@pytest.mark.parametrize(
-    "arguments,error",
-    [
-        *[({"after": after}, InvalidCursor) for after in ("x", "", "9" * 40)],
-        *[({"limit": limit}, InvalidInput) for limit in (0, 1001, True)],
-    ],
-)
-def test_a_page_that_does_not_exist_is_refused(
-    host: Host, arguments: dict[str, Any], error: type[PartnerVouchersError]
-) -> None:
-    with pytest.raises(error):
-        host.vouchers.uploads.find(list_id=host.a_list().id, **arguments)

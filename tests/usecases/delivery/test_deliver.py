@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytest
 
 from partner_vouchers import PartnerVouchers
-from partner_vouchers.domain.delivery import RetryPolicy
 from partner_vouchers.errors import InvalidInput, SinkUnavailable
 from partner_vouchers.ports import OutboxEntry, Rejection
 from tests.support.host import Host
@@ -187,14 +186,6 @@ def test_a_dead_letter_does_not_tell_what_an_unknown_error_says(stage: Stage) ->
     assert [letter.reason for letter in stage.events.dead_letters()] == ["the sink raised ValueError"]
 
 
-def test_an_interrupt_is_no_answer(stage: Stage) -> None:
-    stage.emit("ann")
-    stage.sink.next.append(fail(KeyboardInterrupt()))
-    with pytest.raises(KeyboardInterrupt):
-        stage.deliver()
-    stage.drain()
-
-
 # --- arguments -------------------------------------------------------------------------------------------------
 
 
@@ -217,11 +208,3 @@ def test_a_sink_that_breaks_a_rule_is_refused(host: Host, wrong: dict[str, Any])
 def test_what_is_no_sink_is_told_what_it_is(host: Host, thing: Any) -> None:
     with pytest.raises(InvalidInput, match=rf"^sink: must be an EventSink, not {type(thing).__name__}$"):
         host.vouchers.events.deliver(thing)
-
-
-@pytest.mark.parametrize("field", ["max_attempts", "first_wait", "longest_wait", "longest_pause"])
-def test_a_retry_policy_that_makes_no_sense_is_refused(field: str) -> None:
-    wrong: dict[str, Any] = {field: 0 if field == "max_attempts" else -timedelta(1)}
-    with pytest.raises(InvalidInput) as refused:
-        RetryPolicy(**wrong)
-    assert refused.value.field == field
