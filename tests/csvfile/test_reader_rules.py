@@ -39,20 +39,15 @@ CODES = {
     "CR": (b"A1\rB2\r", ["A1", "B2"]),
     "mixed line ends": (b"A1\nB2\r\nC3\rD4", ["A1", "B2", "C3", "D4"]),
     "BOM": (b"\xef\xbb\xbfA1\n", ["A1"]),
-    "BOM before a header": (b"\xef\xbb\xbfcode\nA1\n", ["A1"]),
     "outer white space is trimmed": (" A1\t\n\u00a0B2\u3000\n".encode(), ["A1", "B2"]),
     "case counts": (b"a1\nA1\n", ["a1", "A1"]),
     "not normalised": ("\u00e9\ne\u0301\n".encode(), ["\u00e9", "e\u0301"]),
     "UTF-16 with a BOM": ("A1\nB2\n".encode("utf-16"), ["A1", "B2"]),
     "UTF-32 with a BOM": ("A1\nB2\n".encode("utf-32"), ["A1", "B2"]),
     "a BOM before sep=": ("\ufeffsep=;\r\nA1\r\nB2\r\n".encode(), ["A1", "B2"]),
-    "quoted sep=": (b'"sep=,"\ncode\nA1\nB2\n', ["A1", "B2"]),
     "SEP=, in upper case, and no line end": (b"SEP=|\nA1\nB2", ["A1", "B2"]),
-    "blank lines before a header": (b"\n \t\nsep\n"[:4] + b"code\nA1\nB2\n", ["A1", "B2"]),
     "an apostrophe before a formula": ("'=A1\n'-B2\n'\uff0bC3\n".encode(), ["=A1", "-B2", "\uff0bC3"]),
     "an apostrophe within quotes": (b"\"'@A1\"\n' +B2\n", ["@A1", "+B2"]),
-    "punctuation": (b"A-1_#2/3\\4\n", ["A-1_#2/3\\4"]),
-    "other scripts": ("गुप्त1\n優惠\n".encode(), ["गुप्त1", "優惠"]),
     "128 characters": (b"A" * 128, ["A" * 128]),
     "128 characters of four bytes": ("\U00020000".encode() * 128, ["\U00020000" * 128]),
     "quoted": (b'"A1"\n"B2"\n', ["A1", "B2"]),
@@ -76,9 +71,7 @@ FAULTS = {
     "blank line at the start": (b"\nB2\n", [(1, "", "empty")]),
     "white space only": (b"A1\n \t\nB2\n", [(2, "", "empty")]),
     "empty quotes": (b'A1\n""\nB2\n', [(2, "", "empty")]),
-    "white space within": (b"A 1\n", [(1, "A 1", BAD)]),
     "the fault shows the row as it came": (b" A 1\n", [(1, " A 1", BAD)]),
-    "invisible character": ("A\u200b1\n".encode(), [(1, "A\u200b1", BAD)]),
     "control character": (b"AB\x00CDEFGH\n", [(1, "AB\x00CDEFGH", BAD)]),
     "U+2028 does not end a line": ("A\u2028B\n".encode(), [(1, "A\u2028B", BAD)]),
     "U+0085 does not end a line": ("A\x85B\n".encode(), [(1, "A\x85B", BAD)]),
@@ -87,9 +80,6 @@ FAULTS = {
     "semicolon": (b"C3\nA;B\n", [(2, "A;B", BAD)]),
     "semicolons in the first rows": (b"A;B\nA;B\n\nC3\n", [(1, "A;B", BAD), (2, "A;B", BAD), (3, "", "empty")]),
     "semicolons, then tabs": (b"A;B\nA\tB\n", [(1, "A;B", BAD), (2, "A\tB", BAD)]),
-    "tab within": (b"C3\nA\tB\n", [(2, "A\tB", BAD)]),
-    "sep= on a later line": (b"\nsep=;\nC3\n", [(1, "", "empty"), (2, "sep=;", BAD)]),
-    "a title further down": (b"A1\nCoupon Code\nB2\n", [(2, "Coupon Code", "column_title")]),
     "a title in a file of plain codes": (b"A1\n" * 20_000 + b"GIFT_CODE\n", [(20_001, "GIFT_CODE", "column_title")]),
     "a title in a quoted row": (b'"A1"\n"code"\n', [(2, "code", "column_title")]),
     "a title of another language": ("A1\n코드\n".encode(), [(2, "코드", "column_title")]),
@@ -120,7 +110,6 @@ def test_refuses_rows(name: str) -> None:
 REFUSALS = {
     "two columns": (b"A1\nB2,x\nC3\n", ("multiple_columns", 2)),
     "an empty second column": (b"A1,\n", ("multiple_columns", 1)),
-    "two columns in the header": (b"code,name\nA1,x\n", ("multiple_columns", 1)),
     "two columns, the first quoted": (b'A1\n"B2",x\n', ("multiple_columns", 2)),
     "a comma far behind": (b"A1\n" + b"x" * 10**6 + b",\n", ("multiple_columns", 2)),
     "a quote that is never closed": (b'A1\n"B2\nC3\nD4\n', ("broken_quoting", 2)),
@@ -136,7 +125,6 @@ REFUSALS = {
     "UTF-8 after its BOM": (b"\xef\xbb\xbfA\xe9\n", ("bad_encoding", 1)),
     "rows that split at semicolons": (b"\nA;1\nB;2\n\n", ("multiple_columns", 2)),
     "one row that splits at a semicolon": (b"A;\n", ("multiple_columns", 1)),
-    "rows that split at tabs": (b"code\nA\t1\nB\t2", ("multiple_columns", 2)),
     "very many rows that split at semicolons": (b"A;1\n" * 100_000, ("multiple_columns", 1)),
 }
 
@@ -184,15 +172,7 @@ def test_a_file_without_rows_yields_nothing(data: bytes) -> None:
 # --- header ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["code", "coupon_code", "Gutscheincode", "コード", "serial number:"])
-def test_titles_are_skipped_in_any_spelling(name: str) -> None:
-    for header in (name, name.upper(), f" {name.title()} ", f'"{name}"', name.replace("_", " - ")):
-        outcome = read(f"{header}\nA1\n".encode())
-        assert (outcome.codes, outcome.header_skipped, outcome.rows) == ([(2, "A1")], True, 1)
-
-
 HEADERS = {
-    "a code that only looks like a header": (b"CODES2024\nA1\n", None, ["CODES2024", "A1"], False),
     "blank lines before it": (b"\n\ncode\nA1\n", None, ["A1"], True),
     "after sep=": (b"sep=;\n\ncode\nA1\n", None, ["A1"], True),
     "True skips whatever it is": (b"A1\nB2\n", True, ["B2"], True),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import time
 import types
 from datetime import UTC, datetime, timedelta, timezone
@@ -22,13 +21,11 @@ from partner_vouchers.domain.promo_events import (
     PointsDebited,
     PromoEvent,
 )
-from partner_vouchers.domain.properties import WireForm, as_number, coupon_date, epoch_seconds, iso_utc
+from partner_vouchers.domain.properties import WireForm, as_number, coupon_date
 from partner_vouchers.errors import InvalidInput, NaiveDatetime
-from tests.domain.examples import INSTANTS, TEXTS
 from tests.support.promo import AT, an_event
 
 FORMS = [(kind, form) for kind in PROMO_EVENTS for form in kind.table.forms]
-FRACTION = timedelta(microseconds=999_999)
 INDIA = timezone(timedelta(hours=5, minutes=30))
 
 
@@ -84,32 +81,7 @@ def test_what_is_not_known_is_left_out(kind: type[PromoEvent], form: WireForm) -
     assert None not in left.values()
 
 
-@given(occurred_at=INSTANTS, list_expiry=INSTANTS, description=TEXTS)
-def test_properties_are_what_json_can_say(
-    occurred_at: datetime, list_expiry: datetime, description: str
-) -> None:
-    event = an_event(occurred_at=occurred_at, list_expiry=list_expiry, list_description=description)
-    properties = event.properties()
-
-    assert json.loads(json.dumps(properties)) == properties
-    assert properties["listDescription"] == description
-
-
 # --- instants and numbers on the wire ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "instant",
-    [
-        pytest.param(datetime(2024, 3, 31, 23, 59, 59, tzinfo=UTC), id="UTC"),
-        pytest.param(datetime(2024, 3, 31, 23, 59, 59, 999999, tzinfo=UTC), id="fraction"),
-        pytest.param(datetime(2024, 4, 1, 5, 29, 59, tzinfo=INDIA), id="India"),
-    ],
-)
-def test_an_instant_on_the_wire_is_in_utc_and_cut_to_the_second(instant: datetime) -> None:
-    assert iso_utc(instant) == "2024-03-31T23:59:59Z"
-    assert coupon_date(instant) == "31-03-2024 23:59:59"
-    assert epoch_seconds(instant) == 1711929599
 
 
 def test_instants_are_told_in_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,13 +98,6 @@ def test_instants_are_told_in_utc_wherever_the_machine_stands(monkeypatch: pytes
     finally:
         monkeypatch.undo()
         time.tzset()
-
-
-@given(instant=st.datetimes(timezones=st.just(UTC)))
-def test_epoch_seconds_never_run_ahead(instant: datetime) -> None:
-    begun = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=epoch_seconds(instant))
-
-    assert begun <= instant <= begun + FRACTION
 
 
 @pytest.mark.parametrize(

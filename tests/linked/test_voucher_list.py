@@ -13,10 +13,6 @@ from tests.support.host import FixedClock, Host
 
 LOOK = '{{ Linked["Puma"].code | default: "contact us" }}'
 NIKE = '{{ Linked["Puma"].code | default: Linked["Nike"].code | default: "sold out" }}'
-VARIABLE = (
-    '{% assign code = Linked["Nike"].code %}{% capture line %}{{ code }}{% endcapture %}'
-    "{% if Profile.gold %}{{ line }}{% endif %}"
-)
 Render = Callable[..., str | None]
 
 
@@ -59,25 +55,6 @@ def taken(host: Host) -> dict[str, int]:
         (LOOK, ["u1", "u2"], ["PU-1", "contact us"], {"puma": 1, "nike": 0}),
         # The second list gives a code only when the first has none.
         (NIKE, ["u1", "u2", "u1"], ["PU-1", "NI-1", "PU-1"], {"puma": 1, "nike": 1}),
-        (
-            "{% if Profile.gold %}" + LOOK + "{% endif %}",
-            ["u1", "gold"],
-            ["", "PU-1"],
-            {"puma": 1, "nike": 0},
-        ),
-        # A variable takes a code only for the users who read it.
-        (
-            VARIABLE,
-            ["u1", "gold", "u2"],
-            ["", "NI-1", ""],
-            {"puma": 0, "nike": 1},
-        ),
-        (
-            '{% if Linked["Puma"].code == blank %}sorry{% else %}{{ Linked["Puma"].code }}{% endif %}',
-            ["u1", "u2"],
-            ["PU-1", "sorry"],
-            {"puma": 1, "nike": 0},
-        ),
         (
             '{{ Linked["Puma"].partner }}, {{ Linked["Puma"].listDescription }}, {{ Linked["Puma"].code }}',
             ["u1"],

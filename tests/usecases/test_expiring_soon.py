@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from partner_vouchers import PartnerVouchers
 from partner_vouchers.domain.events import ListExpiringSoon
-from partner_vouchers.errors import InvalidInput
 from partner_vouchers.sinks.memory import MemorySink
 from tests.support.host import EXPIRY, FixedClock, Host
 
@@ -50,10 +47,3 @@ def test_it_is_not_told(host: Host, clock: FixedClock, kind: str) -> None:
         host.vouchers.lists.archive(winter)
     clock.now = EXPIRY + timedelta(seconds=1) if kind == "expired" else EXPIRY
     assert told(host) == 0
-
-
-@pytest.mark.parametrize("wrong", [timedelta(0), -WEEK, 7, "7 days", timedelta(days=3651)])
-def test_a_wrong_length(vouchers: PartnerVouchers, wrong: Any) -> None:
-    vouchers.partners.add("Puma")
-    with pytest.raises(InvalidInput):
-        vouchers.lists.create(partner="Puma", tag="t", name="n", expires_at=EXPIRY, expiring_soon=wrong)

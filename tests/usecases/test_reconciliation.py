@@ -80,53 +80,32 @@ def test_each_row_says_something_about_the_record(host: Host) -> None:
     add("B", "order-2")
     add("C", "order-3")
     host.vouchers.redemptions.revert("C", "order-3")
-    report = reconcile(
-        host,
-        "A,order-1",
-        "B,order-2",
-        "B,order-9",
-        "C,order-3",
-        "no such code,order-5",
-        "OTHER,order-6",
-        "E,order-7",
-        "TWICE,order-8",
-        ",order-10",
-        "A,order-1",
-        "A,order-11",
-        "E,order-7",
-        "D,",
-        "D,order-12",
-        "D,order-13",
-    )
-    assert kinds(report) == [
-        "recorded",
-        "known_already",
-        "other_order",
-        "reverted",
-        "unknown_code",
-        "unknown_code",
-        "never_distributed",
-        "ambiguous",
-        "malformed",
-        "known_already",
-        "other_order",
-        "never_distributed",
-        "recorded",
-        "known_already",
-        "other_order",
+    rows = [
+        ("A,order-1", "recorded"),
+        ("B,order-2", "known_already"),
+        ("B,order-9", "other_order"),
+        ("C,order-3", "reverted"),
+        ("no such code,order-5", "unknown_code"),
+        ("OTHER,order-6", "unknown_code"),
+        ("E,order-7", "never_distributed"),
+        ("TWICE,order-8", "ambiguous"),
+        (",order-10", "malformed"),
+        ("A,order-1", "known_already"),
+        ("A,order-11", "other_order"),
+        ("E,order-7", "never_distributed"),
+        ("D,", "recorded"),
+        ("D,order-12", "known_already"),
+        ("D,order-13", "other_order"),
     ]
+    report = reconcile(host, *(row for row, _ in rows))
+    assert kinds(report) == [kind for _, kind in rows]
     assert report.counts == Counter(RowKind(kind) for kind in kinds(report))
     assert (report.total, report.error_count) == (15, 10)
     assert [row.line for row in report.rows] == list(range(2, 17))
     assert (report.started_at, report.finished_at, report.partner) == (START, START, "Puma")
     # Whoever had no order got the one that came later.
-    used = {each.code: each for code in "ABCD" for each in host.vouchers.codes.holders(code)}
-    assert {code: each.redeemed_at is not None for code, each in used.items()} == {
-        "A": True,
-        "B": True,
-        "C": False,
-        "D": True,
-    }
+    used = [each.code for each in host.vouchers.codes.assignments(found.id) if each.redeemed_at is not None]
+    assert used == ["A", "B", "D"]
     assert add("D", "order-12").order_id == "order-12"
     # The leaked code is retired at once, and told once.
     [leaked] = host.events(CodeRedeemedUndistributed)
@@ -145,13 +124,7 @@ def test_the_same_file_twice_changes_nothing(host: Host) -> None:
     assert host.everything() | {"audit": None} == before
     assert first.id != second.id
     assert kinds(first) == ["recorded", "recorded", "never_distributed", "unknown_code", "other_order"]
-    assert kinds(second) == [
-        "known_already",
-        "known_already",
-        "never_distributed",
-        "unknown_code",
-        "other_order",
-    ]
+    assert kinds(second) == ["known_already", "known_already", *kinds(first)[2:]]
     assert len(host.events(CodeRedeemed)) == 2
     assert len(host.events(CodeRedeemedUndistributed)) == 1
 

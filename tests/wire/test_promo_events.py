@@ -166,24 +166,16 @@ def test_unknown_properties_are_named_with_what_was_meant() -> None:
     "kind,name,values",
     [
         (VoucherRewarded, "voucherListId", [1837, ""]),
-        (VoucherRewarded, "voucherCode", [None, "", " \t"]),
         (VoucherRewarded, "campaignId", [None, ""]),
         (VoucherRewarded, "partner", [["Puma"], True, "a\0b", "Pu\nma"]),
-        (VoucherRewarded, "listTag", [""]),
         (VoucherRewarded, "source", ["Manual"]),
         (VoucherRewarded, "CT Source", ["API"]),
-        # The last is beyond the year 9999.
-        (VoucherRewarded, "eventTimestamp", ["1708351200", 1708351200.5, True, 1708351200000000]),
-        (VoucherRewarded, "listExpiry", ["2024-03-31", "2024-03-31T23:59:59", "2024-03-31T23:59:59+05:30"]),
-        (VoucherRewarded, "listExpiry", ["2024-02-30T23:59:59Z", "٢٠٢٤-03-31T23:59:59Z", 1708351200]),
-        (CouponRewarded, "Coupon Start Date", ["2024-02-01 00:00:00", "1-2-2024 00:00:00", None]),
-        (CouponRewarded, "Coupon Start Date", ["31-02-2024 00:00:00", "01-02-2024 00:00:00\n"]),
-        (CouponRewarded, "Coupon Id", [""]),
-        (CouponRewarded, "Coupon Name", ["a\nb"]),
-        (CouponRedeemed, "Discount Amount", ["49.9", True, float("nan"), float("inf")]),
+        # Beyond the year 9999.
+        (VoucherRewarded, "eventTimestamp", [1708351200000000]),
+        (VoucherRewarded, "listExpiry", ["2024-03-31T23:59:59+05:30", "٢٠٢٤-03-31T23:59:59Z"]),
+        (CouponRewarded, "Coupon Start Date", ["2024-02-01 00:00:00", "1-2-2024 00:00:00"]),
         (CouponRedeemed, "Cashback Points", [2**53 + 1]),
         (PointsCredited, "Points", [None]),
-        (PointsCredited, "Source", ["Gift"]),
     ],
 )
 def test_what_does_not_fit_is_refused_by_its_wire_name(

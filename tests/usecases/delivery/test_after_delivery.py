@@ -11,15 +11,13 @@ from partner_vouchers import PartnerVouchers, Status
 from partner_vouchers.domain.delivery import RetryPolicy
 from partner_vouchers.domain.events import ListExpired, ListPaused, PartnerAdded
 from partner_vouchers.domain.promo_events import PointsCredited
-from partner_vouchers.errors import HostTransactionError, InvalidCursor, InvalidInput, UnknownSink
+from partner_vouchers.errors import HostTransactionError, InvalidInput, UnknownSink
 from partner_vouchers.ports import Rejection, Storage
 from partner_vouchers.usecases.delivery.dead_letters import DeadLetter
-from partner_vouchers.usecases.paging import Page, encode_cursor
 from tests.properties.backends import InMemory
 from tests.support.host import MICROSECOND, START, FixedClock, Host, some_codes
 from tests.support.promo import an_event
 from tests.support.sinks import Behaviour, ScriptedSink, fail, reject, take_all
-from tests.support.storages import CountingStorage
 from tests.usecases.delivery.stage import ONCE, Stage, meanwhile
 
 USERS = [f"user-{number}" for number in range(7)]
@@ -78,26 +76,6 @@ def test_pages_of_dead_letters_lead_to_all_of_them(
     assert pages == -(-14 // limit), "the last page is known to be the last"
 
 
-@pytest.mark.parametrize(
-    "after", ["", "7", "x:crm", "-1:crm", 7, encode_cursor("dead letters", "crm", 10**18)]
-)
-def test_a_cursor_of_something_else_is_refused(stage: Stage, after: Any) -> None:
-    with pytest.raises(InvalidCursor) as refused:
-        stage.events.dead_letters(after=after)
-    assert refused.value.field == "after"
-    assert refused.value.reason == "is not the `next` of a page of dead letters; ask for the first page again"
-
-
-@pytest.mark.parametrize("sink", ["A", "a:b", ":"])
-def test_pages_work_whatever_the_sink_is_called(stage: Stage, sink: str) -> None:
-    stage.emit("ann", "ben")
-    refuse_all(stage, sink)
-    first = stage.events.dead_letters(limit=1)
-    rest = stage.events.dead_letters(after=first.next)
-    assert [letter.id for letter in [*first, *rest]] == [entry.id for entry in stage.host.outbox()[:2]]
-    assert stage.events.dead_letters(after=encode_cursor("dead letters", sink, 10**18 - 1)) == Page((), None)
-
-
 def test_fifty_dead_letters_are_a_page_and_any_number_is_sent_again(stage: Stage) -> None:
     stage.emit(*[f"user-{number}" for number in range(1010)])
     refuse_all(stage)
@@ -106,20 +84,6 @@ def test_fifty_dead_letters_are_a_page_and_any_number_is_sent_again(stage: Stage
     assert stage.events.retry_dead_letters(ids=[last]) == 1
     assert stage.events.retry_dead_letters() == 1009
     assert stage.deliver().delivered == 1010
-
-
-def test_reading_writes_nothing_and_a_retry_writes_for_sinks_with_dead_letters_only(
-    host: Host, letters: list[DeadLetter]
-) -> None:
-    storage = CountingStorage(host.storage)
-    events = PartnerVouchers(storage, clock=host.clock).events
-    events.dead_letters()
-    events.backlog("crm")
-    assert storage.writes == 0
-    events.retry_dead_letters()
-    assert storage.writes == 2
-    events.retry_dead_letters()
-    assert storage.writes == 2, "there are none"
 
 
 def test_a_dead_letter_does_not_show_the_code(stage: Stage) -> None:
