@@ -7,13 +7,7 @@ import pytest
 
 from partner_vouchers.csvfile.reader import Batch, CodeFile, FileRefused, require_encoding
 from partner_vouchers.domain.codes import CodeFormat
-from partner_vouchers.domain.uploads import (
-    FileFault,
-    RowFault,
-    RowFaultKind,
-    RowWarning,
-    WarningKind,
-)
+from partner_vouchers.domain.uploads import FileFault, RowFault, RowFaultKind, RowWarning, WarningKind
 from partner_vouchers.errors import InvalidInput
 from tests.csvfile.reference import Outcome, read_in_batches
 

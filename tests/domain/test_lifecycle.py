@@ -7,13 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partner_vouchers.domain.lifecycle import (
-    STATUS_TABLE,
-    State,
-    Status,
-    StatusCriteria,
-    criteria_for,
-)
+from partner_vouchers.domain.lifecycle import STATUS_TABLE, State, Status, StatusCriteria, criteria_for
 from partner_vouchers.domain.voucher_list import VoucherList
 from tests.domain.examples import EXPIRY, INSTANTS, MICROSECOND, NOW, a_list
 

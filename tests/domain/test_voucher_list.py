@@ -9,12 +9,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partner_vouchers.domain.events import (
-    AuditedEvent,
-    Event,
-    ListCreated,
-    ListEdited,
-)
+from partner_vouchers.domain.events import AuditedEvent, Event, ListCreated, ListEdited
 from partner_vouchers.domain.lifecycle import State, Status
 from partner_vouchers.domain.stock import PercentUsed
 from partner_vouchers.domain.voucher_list import VoucherList, new_list, new_tag

@@ -5,11 +5,7 @@ import pytest
 from partner_vouchers import RepeatPolicy
 from partner_vouchers.domain.assignment import BatchOutcome
 from partner_vouchers.domain.events import StockExhausted
-from partner_vouchers.errors import (
-    CodesExhausted,
-    IdempotencyConflict,
-    NotEligible,
-)
+from partner_vouchers.errors import CodesExhausted, IdempotencyConflict, NotEligible
 from partner_vouchers.ports import Storage
 from tests.support.host import FixedClock, Host, some_codes
 

@@ -13,10 +13,7 @@ from typing import Any
 import pytest
 
 from partner_vouchers import CodeFault, CodeFormat, RepeatPolicy, RowFaultKind, UploadStatus
-from partner_vouchers.errors import (
-    InvalidInput,
-    SourceUnreadable,
-)
+from partner_vouchers.errors import InvalidInput, SourceUnreadable
 from partner_vouchers.ports import Storage
 from tests.support.host import FixedClock, Host, a_file, some_codes
 

@@ -8,10 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from partner_vouchers import ListView, PartnerVouchers, PercentUsed, Status
-from partner_vouchers.domain.events import (
-    ListArchived,
-    ListDeleted,
-)
+from partner_vouchers.domain.events import ListArchived, ListDeleted
 from partner_vouchers.domain.lifecycle import STATUS_TABLE, Action
 from partner_vouchers.errors import (
     ActionNotAllowed,

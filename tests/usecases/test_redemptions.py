@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from partner_vouchers.errors import (
     NotTheirCode,
     RedemptionReverted,
     UnknownList,
+    UnknownRedemption,
 )
 from tests.support.host import START, Host
 
@@ -160,3 +162,33 @@ def test_a_used_code_is_not_valid_any_more_for_a_user_who_asks_again(host: Host)
     # Undone, the redemption of the first code does not matter: the latest code is the held one.
     host.vouchers.redemptions.revert(first.code, "order-1")
     assert host.vouchers.codes.assign(campaign_id="CMP1", user_id="asha").code == "A2"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"code": ""},
+        {"code": "A\0"},
+        {"order_id": ""},
+        {"order_id": "x" * 256},
+        {"amount": Decimal("-0.01")},
+        {"redeemed_at": START + timedelta(days=1, microseconds=1)},
+        {"partner": ""},
+    ],
+    ids=str,
+)
+def test_a_value_that_breaks_its_rule_is_refused_by_its_name(host: Host, wrong: dict[str, Any]) -> None:
+    host.give(host.a_list("A").id, "asha")
+    with host.nothing_changes(), pytest.raises(InvalidInput) as refused:
+        host.vouchers.redemptions.add(**{"code": "A", "order_id": "order-1", **wrong})
+    assert [refused.value.field] == list(wrong)
+
+
+def test_only_what_was_redeemed_is_reverted(host: Host) -> None:
+    host.give(host.a_list("A").id, "asha")
+    with pytest.raises(UnknownRedemption):
+        host.vouchers.redemptions.revert("A", "order-1")
+    host.vouchers.redemptions.add("A", "order-1")
+    for whose, error in ({"user_id": "ravi"}, NotTheirCode), ({"partner": "Amazon"}, UnknownRedemption):
+        with host.nothing_changes(), pytest.raises(error):
+            host.vouchers.redemptions.revert("A", "order-1", **whose)

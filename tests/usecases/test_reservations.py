@@ -16,6 +16,7 @@ from partner_vouchers.errors import (
     NoActiveList,
     ReservationExpired,
     ReservationReleased,
+    UnknownAssignment,
     UnknownReservation,
 )
 from partner_vouchers.ports import Storage
@@ -139,18 +140,6 @@ def test_who_has_reserved_a_code_gets_that_one(host: Host) -> None:
     assert counts(host, found.id) == (1, 0, 1, 0)
 
 
-def test_a_batch_confirms_what_its_users_have_reserved(host: Host) -> None:
-    found = host.a_list("A", "B", campaign=CAMPAIGN)
-    reserve(host, "ben")
-    outcome = host.vouchers.codes.assign_many(["ann", "ben", "ben"], campaign_id=CAMPAIGN)
-    assert [(each.user_id, each.code, each.replayed) for each in outcome.rewards] == [
-        ("ann", "B", False),
-        ("ben", "A", False),
-        ("ben", "A", True),
-    ]
-    assert counts(host, found.id) == (0, 0, 2, 0)
-
-
 def test_who_holds_a_code_reserves_nothing(host: Host) -> None:
     found = host.a_list("A", "B", campaign=CAMPAIGN)
     held = host.vouchers.codes.assign(campaign_id=CAMPAIGN, user_id="ann")
@@ -237,6 +226,22 @@ def test_a_reservation_that_runs_out_of_a_withdrawn_upload_counts_as_withdrawn(
     assert counts(host, found.id) == (1, 0, 0, 3)
     assert host.give(found.id, "cleo") == ["D"]
     assert counts(host, found.id) == (0, 0, 1, 3)
+
+
+@pytest.mark.every_storage
+def test_a_code_whose_reservation_ran_out_after_the_withdrawal_is_no_duplicate(
+    host: Host, clock: FixedClock
+) -> None:
+    found = host.a_list()
+    wrong = host.upload(found.id, "A", "B")
+    host.vouchers.codes.reserve(list_id=found.id, user_id="ann", ttl=MINUTE)
+    host.vouchers.codes.reserve(list_id=found.id, user_id="ben", ttl=DAY)
+    host.vouchers.uploads.withdraw(wrong.id)
+    clock.advance(minutes=1)
+    checked = host.vouchers.uploads.validate(found.id, b"A\nB\nC\n", filename="codes.csv")
+    assert checked.acceptable == 2
+    assert host.upload(found.id, "A", "B", "C").accepted == 2
+    assert host.left(found.id) == ["A", "C"]
 
 
 def test_a_code_of_a_withdrawn_upload_is_no_duplicate_once_its_reservation_has_run_out(
@@ -351,3 +356,38 @@ def test_what_ended_more_than_30_days_ago_is_removed_when_others_end(host: Host)
     host.vouchers.codes.release(reserve(host, "dan").id)
     assert not is_kept()
     assert host.vouchers.codes.confirm(confirmed.id).user_id == "ben"
+
+
+@pytest.mark.every_storage
+def test_a_clock_that_goes_back_is_no_error_and_doubles_no_code(host: Host) -> None:
+    found = host.a_list("A", "B", "C")
+    codes = host.vouchers.codes
+    reserved = codes.reserve(list_id=found.id, user_id="ann", ttl=MINUTE)
+    host.clock.advance(minutes=2)
+    given = codes.assign(list_id=found.id, user_id="ben")
+    host.clock.advance(days=-2)
+    early = codes.assign(list_id=found.id, user_id="cleo")
+    assert (given.code, early.code, early.assigned_at) == ("A", "B", host.clock.now)
+    with pytest.raises(ReservationExpired):
+        codes.confirm(reserved.id)
+    codes.revoke(early.id)
+    assert host.vouchers.redemptions.add("A", "order-1").redeemed_at == host.clock.now
+    assert host.left(found.id) == ["C"]
+
+
+@pytest.mark.every_storage
+@pytest.mark.parametrize(
+    "unknown", ["", "r", "1-nothing", "held-", "held-7777", "7777", "9" * 400, "\ud800"], ids=ascii
+)
+def test_any_string_is_an_id_that_nobody_has(host: Host, unknown: str) -> None:
+    host.a_list("A")
+    codes = host.vouchers.codes
+    with host.nothing_changes():
+        for call, error in (
+            (codes.confirm, UnknownReservation),
+            (codes.release, UnknownReservation),
+            (codes.revoke, UnknownAssignment),
+            (lambda text: codes.reveal(text, actor="ops"), UnknownAssignment),
+        ):
+            with pytest.raises(error):
+                call(unknown)
