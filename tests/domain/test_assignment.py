@@ -62,8 +62,9 @@ def a_link(
     ],
 )
 def test_a_request_names_either_a_campaign_or_a_list(campaign_id: object, list_id: object) -> None:
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput) as refused:
         new_request(campaign_id, list_id, None)
+    assert refused.value.field == ("campaign_id" if list_id is None or campaign_id else "list_id")
 
 
 @pytest.mark.parametrize("key", ["k", "order-991", "k" * 255, "🔑" * 255, " "], ids=len)

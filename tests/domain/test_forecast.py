@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -21,47 +21,23 @@ def the_stock(available: int, given: dict[int, int]) -> Stock:
 
 
 @pytest.mark.parametrize(
-    "available, given, rates, runs_dry_on, earliest, latest",
+    "available, given, rates, days",
     [
-        # Nothing was given: there is no rate.
-        (100, {}, (0, 0), None, None, None),
-        # The same every day.
-        (
-            100,
-            dict.fromkeys(range(28), 10),
-            (10, 10),
-            date(2026, 12, 8),
-            date(2026, 12, 8),
-            date(2026, 12, 8),
-        ),
-        # Only this week: 40 a day over 7 days, 10 a day over 28.
-        (
-            100,
-            dict.fromkeys(range(7), 40),
-            (40, 10),
-            date(2026, 12, 8),
-            date(2026, 11, 30),
-            date(2026, 12, 8),
-        ),
-        # Not this week: no latest day at a rate of zero.
-        (100, dict.fromkeys(range(7, 28), 40), (0, 30), date(2026, 12, 1), date(2026, 12, 1), None),
-        # Dry already.
-        (0, {0: 28}, (4, 1), TODAY, TODAY, TODAY),
-        # What was given before does not count.
-        (100, {28: 1_000}, (0, 0), None, None, None),
+        pytest.param(100, {}, (0, 0), (None, None, None), id="nothing was given"),
+        pytest.param(100, dict.fromkeys(range(28), 10), (10, 10), (10, 10, 10), id="the same every day"),
+        pytest.param(100, dict.fromkeys(range(7), 40), (40, 10), (2, 10, 10), id="only this week"),
+        pytest.param(100, dict.fromkeys(range(7, 28), 40), (0, 30), (3, 3, None), id="not this week"),
+        pytest.param(0, {0: 28}, (4, 1), (0, 0, 0), id="dry already"),
+        pytest.param(100, {28: 1_000}, (0, 0), (None, None, None), id="only before"),
     ],
 )
 def test_when_a_list_runs_dry(
-    available: int,
-    given: dict[int, int],
-    rates: tuple[float, float],
-    runs_dry_on: date | None,
-    earliest: date | None,
-    latest: date | None,
+    available: int, given: dict[int, int], rates: tuple[float, float], days: tuple[int | None, ...]
 ) -> None:
     stock = the_stock(available, given)
     assert (stock.per_day_7, stock.per_day_28) == rates
-    assert (stock.runs_dry_on, stock.earliest, stock.latest) == (runs_dry_on, earliest, latest)
+    found = (stock.earliest, stock.runs_dry_on, stock.latest)
+    assert tuple(day and (day - TODAY).days for day in found) == days
 
 
 def test_whether_a_list_outlasts_its_expiry() -> None:

@@ -128,28 +128,6 @@ def test_a_savepoint_of_the_host_takes_its_part_back(host: Host, connect: Connec
     assert orders(connect) == [("order-1", "A"), ("order-3", "B")]
 
 
-def test_every_group_can_take_part(host: Host, connect: Connect) -> None:
-    found = host.a_list("A", "B", "C", campaign="CMP", repeat=RepeatPolicy.NEW_CODE)
-    empty = host.a_list()
-    (upload,) = host.vouchers.uploads.find(list_id=found.id)
-    connection = connect()
-    joined = host.vouchers.using(connection)
-    assert len(joined.codes.assign_many(["ann", "ben"], campaign_id="CMP").rewards) == 2
-    assert joined.uploads.withdraw(upload.id).withdrawn == 1
-    joined.lists.edit(found.id, name="N")
-    joined.lists.pause(found.id)
-    joined.lists.activate(found.id)
-    joined.campaigns.unlink(found.id, "CMP")
-    joined.lists.delete(empty.id)
-    assert joined.lists.archive(found.id).campaign_ids == ()
-    assert joined.uploads.original_file(upload.id).read() == b"A\nB\nC\n"
-    assert [held.code for held in joined.codes.of_user("ann")] == ["A"]
-    assert [held.user_id for held in joined.codes.holders("B")] == ["ben"]
-    assert len(list(joined.codes.assignments(found.id))) == 2
-    connection.commit()
-    assert host.vouchers.lists.get(found.id).withdrawn == 1
-
-
 # --- a call that fails -----------------------------------------------------------------------------------------
 
 

@@ -161,6 +161,21 @@ CALLS: dict[str, tuple[Call, Check]] = {
         lambda vouchers, scene: vouchers.events.emit(an_event(PointsCredited)),
         lambda host, scene: host.events(PointsCredited) == [an_event(PointsCredited)],
     ),
+    "change the list": (
+        lambda vouchers, scene: (
+            vouchers.partners.add("Nike"),
+            vouchers.lists.edit(scene.list_id, name="N"),
+            vouchers.uploads.withdraw(next(iter(vouchers.uploads.find(list_id=scene.list_id))).id),
+            vouchers.campaigns.link(scene.list_id, "CMP2"),
+            vouchers.lists.archive(scene.list_id),
+        ),
+        lambda host, scene: (
+            [each.name for each in host.vouchers.lists.find(text="N", status="Archived")] == ["N"]
+            and host.vouchers.lists.get(scene.list_id).withdrawn == 2
+            and host.vouchers.lists.get(scene.list_id).campaigns == 2
+            and host.vouchers.partners.get("Nike")
+        ),
+    ),
     "set limits": (
         lambda vouchers, scene: vouchers.campaigns.set_limits("CMP", [Limit(9, per="campaign")]),
         lambda host, scene: [each.used for each in host.vouchers.campaigns.limits("CMP")] == [3],
