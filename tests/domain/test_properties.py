@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
-from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,13 +16,9 @@ from partner_vouchers.domain.properties import (
     NUMBER,
     TEXT,
     Format,
-    Property,
-    PropertyTable,
-    WireForm,
     coupon_date,
     iso_utc,
 )
-from partner_vouchers.errors import InvalidInput
 
 NO_ISO = "must be an instant in UTC such as '2024-03-31T23:59:59Z'"
 NO_EPOCH = "must be whole seconds since 1970 such as 1708351200"
@@ -142,71 +137,3 @@ def test_early_years_are_written_with_four_digits() -> None:
     early = datetime(3, 2, 1, 4, 5, 6, tzinfo=UTC)
 
     assert (iso_utc(early), coupon_date(early)) == ("0003-02-01T04:05:06Z", "01-02-0003 04:05:06")
-
-
-# --- tables ----------------------------------------------------------------------------------------------
-
-
-@frozen
-class Trip:
-    at: datetime
-    note: str | None = None
-    until: datetime | None = None
-
-
-@pytest.fixture
-def table() -> PropertyTable:
-    return PropertyTable(
-        (WireForm.CURRENT, WireForm.LEGACY, WireForm.CAMEL_CASE),
-        (
-            Property("at", ("At", "when", "startsAt"), ISO_INSTANT),
-            Property("note", ("Note", None, "note"), optional=True),
-            Property("until", (None, "end", "endsAt"), EPOCH_SECONDS, optional=True),
-        ),
-    )
-
-
-START = datetime(2024, 2, 19, 14, tzinfo=UTC)
-
-
-def test_each_form_is_written_with_its_own_names_and_formats(table: PropertyTable) -> None:
-    trip = Trip(START, "by train", START + timedelta(hours=1))
-
-    assert (
-        table.write(trip)
-        == table.write(trip, "current")
-        == {"At": "2024-02-19T14:00:00Z", "Note": "by train"}
-    )
-    assert table.write(trip, "legacy") == {"when": "2024-02-19T14:00:00Z", "end": 1708354800}
-    assert table.write(trip, WireForm.CAMEL_CASE) == {
-        "startsAt": "2024-02-19T14:00:00Z",
-        "note": "by train",
-        "endsAt": 1708354800,
-    }
-
-
-def test_a_value_that_is_not_there_is_left_out_and_an_empty_one_is_not(table: PropertyTable) -> None:
-    assert table.write(Trip(START), "camel case") == {"startsAt": "2024-02-19T14:00:00Z"}
-    assert table.write(Trip(START, ""), "current")["Note"] == ""
-    assert table.write(Trip(START, until=datetime(1970, 1, 1, tzinfo=UTC)), "legacy")["end"] == 0
-
-
-def test_the_properties_of_a_form_stand_in_the_order_of_the_table(table: PropertyTable) -> None:
-    assert [name for name, _ in table.of_form()] == ["At", "Note"]
-    assert [(name, row.attribute) for name, row in table.of_form("legacy")] == [
-        ("when", "at"),
-        ("end", "until"),
-    ]
-
-
-@pytest.mark.parametrize("form", ["title case", "CURRENT", ""])
-def test_a_form_that_a_table_does_not_have_is_refused_with_those_it_has(
-    table: PropertyTable, form: str
-) -> None:
-    for ask in (table.require_form, table.of_form, lambda unknown: table.write(Trip(START), unknown)):
-        with pytest.raises(InvalidInput) as caught:
-            ask(form)
-        assert (caught.value.field, caught.value.reason) == (
-            "form",
-            "must be one of 'current', 'legacy', 'camel case'",
-        )

@@ -18,6 +18,7 @@ from tests.adapters.memory.test_contract import TestMemoryStorage as InMemory
 from tests.adapters.postgres.test_contract import LENT
 from tests.adapters.postgres.test_contract import TestPostgresStorage as InPostgres
 from tests.adapters.sqlite.test_contract import TestSQLiteStorage as InSQLite
+from tests.usecases.test_reconciliation import set_sizes
 
 
 def search(adapter: type[StorageContract], policy: DuplicatePolicy, **options: Any) -> None:
@@ -36,7 +37,11 @@ def shown_name(value: object) -> str:
 
 
 @pytest.mark.parametrize("policy", [PerPartner(), Everywhere()], ids=shown_name)
-def test_the_invariants_hold_under_each_policy(policy: DuplicatePolicy) -> None:
+def test_the_invariants_hold_under_each_policy(
+    policy: DuplicatePolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The few rows of a file are reconciled in several transactions.
+    set_sizes(monkeypatch, 2, 3)
     search(InMemory, policy, max_examples=10, stateful_step_count=30)
 
 

@@ -47,13 +47,6 @@ def test_a_limit_per_user(campaign: Host) -> None:
     assert ask(campaign, "ben") == CODES[2]
 
 
-def test_a_limit_per_campaign(campaign: Host) -> None:
-    campaign.vouchers.campaigns.set_limits(CAMPAIGN, [Limit(2, per="campaign")])
-    assert [ask(campaign), ask(campaign, "ben")] == CODES[:2]
-    assert refused(campaign, "cleo").per == "campaign"
-    assert left(campaign) == [0]
-
-
 def test_a_period_begins_anew_in_its_zone(campaign: Host, clock: FixedClock) -> None:
     clock.now = datetime(2026, 11, 30, 18, 29, 59, tzinfo=UTC)  # 23:59:59 in Kolkata
     month = Limit(1, per="campaign", period="month", zone="Asia/Kolkata")

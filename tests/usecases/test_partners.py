@@ -22,14 +22,6 @@ def test_an_added_partner_can_be_looked_up(vouchers: PartnerVouchers) -> None:
     assert vouchers.partners.all() == [added]
 
 
-def test_upper_and_lower_case_make_two_partners(vouchers: PartnerVouchers) -> None:
-    vouchers.partners.add("clevertap")
-    vouchers.partners.add("CLEVERTAP")
-    assert [partner.name for partner in vouchers.partners.all()] == ["CLEVERTAP", "clevertap"]
-    with pytest.raises(UnknownPartner):
-        vouchers.partners.get("CleverTap")
-
-
 def test_a_second_partner_of_the_same_name_is_refused_by_name(host: Host) -> None:
     host.vouchers.partners.add("clevertap")
     with host.nothing_changes(), pytest.raises(PartnerExists, match="clevertap") as refused:

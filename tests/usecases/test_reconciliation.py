@@ -13,8 +13,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from partner_vouchers import Status, UploadProgress
 from partner_vouchers.adapters.memory import MemoryStorage
@@ -67,6 +65,15 @@ def set_sizes(monkeypatch: pytest.MonkeyPatch, rows: int, span: int) -> None:
 def batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows come in batches of every size."""
     set_sizes(monkeypatch, request.param, request.param)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def any_host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
+    if request.param == "memory":
+        yield Host(MemoryStorage(), FixedClock())
+        return
+    with closing(SQLiteStorage(tmp_path / "v.db", synchronous="NORMAL")) as storage:
+        yield Host(storage, FixedClock())
 
 
 @pytest.mark.usefixtures("batches")
@@ -365,86 +372,3 @@ def test_what_changes_during_an_upload_counts(any_host: Host, monkeypatch: pytes
 
     report = reconcile(host, *[f"{code},{code}" for code in "ABCDE"], progress=change)
     assert kinds(report) == ["recorded", "other_order", "revoked", "recorded", "recorded"]
-
-
-# --- a model: a plain dict of what is known of each code -------------------------------------------------------
-
-CODES = ("A", "B", "C", "D", "E", "F")
-ORDERS = ("", "o1", "o2")
-ROWS = st.lists(st.tuples(st.sampled_from((*CODES, "?")), st.sampled_from(ORDERS)), max_size=12)
-
-
-class Model:
-    """What the record says of each code: who holds it, its order, the orders that were reverted, and leaks."""
-
-    def __init__(self, held: set[str]) -> None:
-        self.held = held
-        self.order: dict[str, str] = {}
-        self.reverted: dict[str, set[str]] = {}
-        self.leaked: set[str] = set()
-
-    def row(self, code: str, order: str) -> str:
-        reverted = self.reverted.get(code, set())
-        if code == "?":
-            return "unknown_code"
-        if code not in self.held:
-            self.leaked.add(code)
-            return "never_distributed"
-        if order and order in reverted:
-            return "reverted"
-        if code in self.order:
-            known = self.order[code]
-            if order and not known:
-                self.order[code] = order
-            return "known_already" if not order or known in ("", order) else "other_order"
-        if not order and reverted:
-            return "reverted"
-        self.order[code] = order
-        return "recorded"
-
-    def revert(self, code: str) -> str | None:
-        order = self.order.get(code)
-        if not order:
-            return None
-        del self.order[code]
-        self.reverted.setdefault(code, set()).add(order)
-        return order
-
-
-@given(st.integers(0, 6), st.lists(ROWS, min_size=1, max_size=4), st.data())
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
-def check_against_a_model(
-    host: Host, held: int, files: list[list[tuple[str, str]]], data: st.DataObject
-) -> None:
-    list_id = host.a_list(*CODES).id
-    host.give(list_id, *[f"user-{number}" for number in range(held)])
-    model = Model(set(CODES[:held]))
-    leaks = len(host.events(CodeRedeemedUndistributed))
-    for rows in files:
-        if rows:
-            report = reconcile(host, *[f"{code},{order}" for code, order in rows], list_id=list_id)
-            assert kinds(report) == [model.row(code, order) for code, order in rows]
-        code = data.draw(st.sampled_from(CODES))
-        order = model.revert(code)
-        if order is not None:
-            host.vouchers.redemptions.revert(code, order, list_id=list_id)
-    used = {each.code for each in host.vouchers.codes.assignments(list_id) if each.redeemed_at is not None}
-    assert used == set(model.order)
-    assert len(host.events(CodeRedeemedUndistributed)) - leaks == len(model.leaked)
-    shown = host.vouchers.lists.get(list_id)
-    assert (shown.distributed, shown.available) == (held, len(CODES) - held - len(model.leaked))
-    host.vouchers.lists.archive(list_id)
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def any_host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
-    if request.param == "memory":
-        yield Host(MemoryStorage(), FixedClock())
-        return
-    with closing(SQLiteStorage(tmp_path / "v.db", synchronous="NORMAL")) as storage:
-        yield Host(storage, FixedClock())
-
-
-def test_any_files_agree_with_a_model(any_host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_sizes(monkeypatch, 2, 5)
-    check_against_a_model(any_host)

@@ -307,26 +307,6 @@ def test_a_file_has_a_largest_size_which_is_four_times_as_much_for_a_corrected_e
 # --- rows that are refused -----------------------------------------------------------------------------
 
 
-def test_rows_are_refused_and_the_rest_goes_on(host: Host) -> None:
-    found = host.a_list("HERE")
-    upload = add_as_validated(
-        host, found.id, a_file("B", "A", "", "HERE", " B ", "P M", '"P,M"', "L" * 129, "A", "b")
-    )
-    assert (upload.status, upload.accepted, upload.total) == (UploadStatus.COMPLETED, 3, 10)
-    assert faults_of(host, upload) == [
-        (3, "", EMPTY),
-        (4, "HERE", IN_LIST),
-        (5, "B", IN_FILE),
-        (6, "P M", INVALID),
-        (7, "P,M", INVALID),
-        (8, "L" * 129, RowFaultKind.TOO_LONG),
-        (9, "A", IN_FILE),
-    ]
-    faults = {fault.line: fault.message for fault in host.vouchers.uploads.errors(upload.id)}
-    assert (faults[5], faults[9]) == ("duplicate of line 1", "duplicate of line 2")
-    assert host.left(found.id) == ["HERE", "B", "A", "b"]
-
-
 def test_codes_that_are_few_and_far_between_keep_their_lines(host: Host) -> None:
     found = host.a_list()
     rows = [f"A{number}" if number % 10 == 0 else "B B" for number in range(1, 41)]
@@ -610,18 +590,3 @@ def test_codes_of_a_list_that_is_not_archived_can_be_withdrawn(host: Host, statu
 
 
 # --- the log ---------------------------------------------------------------------------------------------
-
-
-def test_the_log_of_a_list_comes_in_pages_the_newest_first(host: Host) -> None:
-    find, found, other = host.vouchers.uploads.find, host.a_list(), host.a_list("OTHER")
-    ids = [host.upload(found.id, f"A{number}").id for number in range(5)]
-    seen, page = list[str](), find(list_id=found.id, limit=2)
-    while True:
-        seen += [upload.id for upload in page]
-        if page.next is None:
-            break
-        # What comes meanwhile is before the pages that are still to be read.
-        host.upload(found.id, f"B{len(seen)}")
-        page = find(list_id=found.id, after=page.next, limit=2)
-    assert seen == ids[::-1]
-    assert len(find(list_id=other.id)) == 1

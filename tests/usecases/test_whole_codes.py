@@ -1,26 +1,19 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from partner_vouchers import PartnerVouchers
-from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.domain.events import CodeRevealed, CodesDownloaded
+from tests.support.host import Host
 
 CODE = "PM500FF-2026-XYZ"
 
 
 @pytest.fixture
-def vouchers() -> PartnerVouchers:
-    vouchers = PartnerVouchers(MemoryStorage())
-    vouchers.partners.add("Puma")
-    winter = vouchers.lists.create(
-        partner="Puma", tag="winter", name="Winter Sale", expires_at=datetime(2199, 1, 1, tzinfo=UTC)
-    )
-    vouchers.uploads.add(winter.id, f"{CODE}\nwrong code\n".encode(), filename="c.csv", uploaded_by="ops")
-    vouchers.codes.assign(list_id=winter.id, user_id="user-1")
-    return vouchers
+def vouchers(host: Host) -> PartnerVouchers:
+    winter = host.a_list(CODE, "wrong code")
+    host.give(winter.id, "user-1")
+    return host.vouchers
 
 
 def accesses(vouchers: PartnerVouchers) -> list[tuple[str, str | None, object]]:
@@ -65,10 +58,8 @@ def test_downloads_with_whole_codes_are_audited_when_a_person_is_named(vouchers:
     )
 
 
-def test_the_upload_log_is_found_by_list_and_status(vouchers: PartnerVouchers) -> None:
-    other = vouchers.lists.create(
-        partner="Puma", tag="spring", name="Spring", expires_at=datetime(2199, 1, 1, tzinfo=UTC)
-    )
+def test_the_upload_log_is_found_by_list_and_status(host: Host, vouchers: PartnerVouchers) -> None:
+    other = host.a_list()
     failed = vouchers.uploads.add(other.id, b"", filename="empty.csv", uploaded_by="ops")
     (completed,) = vouchers.uploads.find(status="Completed")
     assert list(vouchers.uploads.find()) == [failed, completed]
