@@ -21,7 +21,6 @@ from partner_vouchers.errors import (
     PartnerExists,
     StorageBusy,
     StorageError,
-    UnknownList,
 )
 from tests.support.host import Host
 
@@ -115,39 +114,7 @@ def test_they_are_rolled_back_together(host: Host, connect: Connect, options: di
     assert host.give(found.id, "next") == ["A"]
 
 
-def test_a_savepoint_of_the_host_takes_its_part_back(host: Host, connect: Connect) -> None:
-    found = host.a_list("A", "B")
-    connection = connect(isolation_level=None)
-    connection.execute("BEGIN")
-    place_order(host, connection, "order-1", found.id)
-    connection.execute("SAVEPOINT risky")
-    assert place_order(host, connection, "order-2", found.id) == "B"
-    connection.execute("ROLLBACK TO risky")
-    assert place_order(host, connection, "order-3", found.id) == "B"
-    connection.execute("COMMIT")
-    assert orders(connect) == [("order-1", "A"), ("order-3", "B")]
-
-
 # --- a call that fails -----------------------------------------------------------------------------------------
-
-
-def test_a_call_that_fails_leaves_nothing_and_the_rest_goes_on(host: Host, connect: Connect) -> None:
-    found = host.a_list("A", "B")
-    connection = connect(isolation_level=None)
-    connection.execute("BEGIN")
-    place_order(host, connection, "order-1", found.id)
-    joined = host.vouchers.using(connection)
-    with pytest.raises(CodesExhausted):
-        joined.codes.assign_many(["ann", "ben", "cleo"], list_id=found.id)
-    with pytest.raises(PartnerExists):
-        joined.partners.add("Puma")
-    with pytest.raises(UnknownList):
-        joined.codes.assign(list_id="999", user_id="ann")
-    assert connection.in_transaction
-    place_order(host, connection, "order-2", found.id)
-    connection.execute("COMMIT")
-    assert orders(connect) == [("order-1", "A"), ("order-2", "B")]
-    assert len(host.events(VoucherRewarded)) == 2
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)

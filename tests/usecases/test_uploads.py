@@ -175,11 +175,23 @@ class Broken(io.RawIOBase):
         raise OSError(5, "Input/output error")
 
 
-@pytest.mark.parametrize(
-    "source",
-    [lambda path: path / "no.csv", lambda path: path, lambda path: str(path / "no" / "way.csv"), lambda _: Broken()],
-    ids=["no such file", "directory", "no such directory", "stream that fails"],
-)  # fmt: skip
+def closed(_: Path) -> io.BytesIO:
+    stream = io.BytesIO(b"A\n")
+    stream.close()
+    return stream
+
+
+UNREADABLE: dict[str, Callable[[Path], Any]] = {
+    "no such file": lambda path: path / "no.csv",
+    "directory": lambda path: path,
+    "no such directory": lambda path: str(path / "no" / "way.csv"),
+    "no path of any system": lambda path: f"{path}\0b",
+    "stream that fails": lambda _: Broken(),
+    "stream that was closed": closed,
+}
+
+
+@pytest.mark.parametrize("source", UNREADABLE.values(), ids=UNREADABLE)
 def test_a_file_that_cannot_be_read_is_the_callers_mistake(
     host: Host, tmp_path: Path, source: Callable[[Path], Any]
 ) -> None:
@@ -189,7 +201,7 @@ def test_a_file_that_cannot_be_read_is_the_callers_mistake(
             call()
         assert unreadable.value.code == "source_unreadable"
         # The whole path.
-        assert unreadable.value.filename == ("codes.csv" if isinstance(named, Broken) else str(named))
+        assert unreadable.value.filename == (str(named) if isinstance(named, str | Path) else "codes.csv")
         assert ("pass bytes for the content" in str(unreadable.value)) == isinstance(named, str)
 
 
