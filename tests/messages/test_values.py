@@ -292,6 +292,8 @@ def test_an_object_has_no_first_property(name: str) -> None:
     "expression,text",
     [
         ("12.5 | round", "13"),
+        ("-7.5 | round", "-8"),
+        ("5.015 | round: 2", "5.02"),
         ("-0.4 | round", "0"),
         ("-0.001 | round: 2", "0.0"),
         ("'2.675' | round: 2", "2.68"),
