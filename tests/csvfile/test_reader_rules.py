@@ -5,9 +5,9 @@ from typing import BinaryIO, cast
 
 import pytest
 
-from partner_vouchers.csvfile.reader import Batch, CodeFile, FileRefused, require_encoding
+from partner_vouchers.csvfile.reader import CodeFile, FileRefused, require_encoding
 from partner_vouchers.domain.codes import CodeFormat
-from partner_vouchers.domain.uploads import FileFault, RowFault, RowFaultKind, RowWarning, WarningKind
+from partner_vouchers.domain.uploads import FileFault
 from partner_vouchers.errors import InvalidInput
 from tests.csvfile.reference import Outcome, read_in_batches
 
@@ -279,12 +279,6 @@ def test_a_stream_must_give_bytes(given: object) -> None:
 
 
 # --- secrets -----------------------------------------------------------------------------------------
-
-
-def test_codes_are_not_shown() -> None:
-    fault = RowFault(2, "SECRET 2", RowFaultKind.INVALID_CHARACTER, "character 7 is U+0020 SPACE")
-    warning = RowWarning(1, "SECRET1", WarningKind.MARKUP)
-    assert "SECRET" not in repr(Batch([1], ["SECRET1"], [fault], [warning], 17))
 
 
 @pytest.mark.parametrize("name", [name for name in REFUSALS if name != "UTF-16 without a BOM"])

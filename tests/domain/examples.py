@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.lifecycle import State, Status
+from partner_vouchers.domain.redemption import Entry, EntryState, Redemption
 from partner_vouchers.domain.stock import Counts
 from partner_vouchers.domain.voucher_list import VoucherList
 
@@ -59,6 +60,46 @@ def an_assignment(**changed: Any) -> Assignment:
         "snapshot": a_list().snapshot,
     }
     return Assignment(**{**fields, **changed})
+
+
+CODE = "PM500FF-2026"
+
+
+def entry(
+    id: int,
+    list_id: int,
+    state: str,
+    user_id: str | None = None,
+    partner: str = "Puma",
+    archived: bool = False,
+    redemptions: tuple[Redemption, ...] = (),
+) -> Entry:
+    """Return what is known of a code in a list."""
+    return Entry(
+        id=str(id),
+        list_id=str(list_id),
+        partner=partner,
+        archived=archived,
+        state=EntryState(state),
+        user_id=user_id,
+        expires_at=EXPIRY,
+        redemptions=redemptions,
+    )
+
+
+def use(order_id: str | None, *, reverted: bool = False, number: int = 1, assignment: int = 1) -> Redemption:
+    """Return that a code was used."""
+    return Redemption(
+        assignment_id=str(assignment),
+        number=number,
+        code=CODE,
+        list_id=str(assignment),
+        user_id="asha",
+        order_id=order_id,
+        redeemed_at=NOW,
+        recorded_at=NOW,
+        reverted_at=NOW if reverted else None,
+    )
 
 
 INSTANTS = st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001

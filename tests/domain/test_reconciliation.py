@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from attrs import evolve
@@ -14,37 +14,15 @@ from partner_vouchers.domain.reconciliation import (
     alarm,
     reconciled,
 )
-from partner_vouchers.domain.redemption import Entry, EntryState, Redemption
-
-NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
-CODE = "PM500FF-2026"
-
-
-def use(order_id: str | None, *, reverted: bool = False, number: int = 1) -> Redemption:
-    return Redemption(
-        assignment_id="1",
-        number=number,
-        code=CODE,
-        list_id="1",
-        user_id="asha",
-        order_id=order_id,
-        redeemed_at=NOW,
-        recorded_at=NOW,
-        reverted_at=NOW if reverted else None,
-    )
+from partner_vouchers.domain.redemption import Entry, Redemption
+from tests.domain.examples import CODE, NOW, use
+from tests.domain.examples import entry as an_entry
 
 
 def entry(state: str, *redemptions: Redemption, list_id: int = 1, archived: bool = False) -> Entry:
-    return Entry(
-        id=str(list_id),
-        list_id=str(list_id),
-        partner="Puma" if list_id < 9 else "Amazon",
-        expires_at=NOW + timedelta(days=30),
-        archived=archived,
-        state=EntryState(state),
-        user_id="asha" if state in ("held", "revoked") else None,
-        redemptions=redemptions,
-    )
+    user_id = "asha" if state in ("held", "revoked") else None
+    partner = "Puma" if list_id < 9 else "Amazon"
+    return an_entry(list_id, list_id, state, user_id, partner, archived, redemptions)
 
 
 REVERTED_FIRST = (use("o1", reverted=True), use("o2", number=2))

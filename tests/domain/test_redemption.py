@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from partner_vouchers.domain.redemption import (
     Entry,
-    EntryState,
     Redemption,
     choose_entry,
     known_redemption,
@@ -26,46 +25,7 @@ from partner_vouchers.errors import (
     RedemptionReverted,
     UnknownRedemption,
 )
-
-NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
-EXPIRY = NOW + timedelta(days=30)
-CODE = "PM500FF"
-
-
-def entry(
-    id: int,
-    list_id: int,
-    state: str,
-    user_id: str | None = None,
-    partner: str = "Puma",
-    archived: bool = False,
-    redemptions: tuple[Redemption, ...] = (),
-) -> Entry:
-    return Entry(
-        id=str(id),
-        list_id=str(list_id),
-        partner=partner,
-        archived=archived,
-        state=EntryState(state),
-        user_id=user_id,
-        expires_at=EXPIRY,
-        redemptions=redemptions,
-    )
-
-
-def use(order_id: str | None, *, reverted: bool = False, number: int = 1, assignment: int = 1) -> Redemption:
-    return Redemption(
-        assignment_id=str(assignment),
-        number=number,
-        code=CODE,
-        list_id=str(assignment),
-        user_id="asha",
-        order_id=order_id,
-        redeemed_at=NOW,
-        recorded_at=NOW,
-        reverted_at=NOW if reverted else None,
-    )
-
+from tests.domain.examples import CODE, EXPIRY, NOW, entry, use
 
 HELD_BY_ASHA = entry(1, 1, "held", "asha")
 HELD_BY_RAVI = entry(2, 2, "held", "ravi", partner="Amazon")
@@ -262,5 +222,5 @@ def test_the_events_of_a_redemption_mask_the_code() -> None:
     used = HELD_BY_ASHA.redeemed(CODE, "o1", NOW, Decimal("9.90"), NOW)
     event = used.event
     assert (event.assignment_id, event.user_id, event.list_id, event.order_id) == ("1", "asha", "1", "o1")
-    assert (event.amount, event.masked_code, event.ordering_key) == ("9.90", "…", "user:asha")
+    assert (event.amount, event.masked_code, event.ordering_key) == ("9.90", "PM…", "user:asha")
     assert used.reverted_event.ordering_key == "user:asha"

@@ -90,7 +90,3 @@ def test_a_time_to_live_is_refused(ttl: object) -> None:
     with pytest.raises(InvalidInput) as refused:
         new_ttl(ttl)
     assert refused.value.field == "ttl"
-
-
-def test_the_code_is_masked() -> None:
-    assert "PM500FF" not in repr(a_reservation())
