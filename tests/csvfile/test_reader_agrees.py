@@ -61,6 +61,25 @@ headers = st.sampled_from([None, True, False])
 chunk_sizes = st.integers(1, 40) | st.just(1 << 18)
 
 
+_rows = [
+    b"A1", b" A2", b"null", b" null", b"NaN\t", "\u00a0n/a".encode(), b"#N/A", b" #REF!", b"1.2E+15", b" 1.2E+15",
+    b"'-1E+9", b"<p>", "<b>\u3000".encode(), "É1".encode(), b"B B", b"code", b" code", b'"C1"', b'" null"', b"x" * 70,
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(_rows)))
+@example([b" null", b"A1"])
+def test_the_report_of_a_row_does_not_depend_on_its_neighbours(rows: list[bytes]) -> None:
+    def report(*some: bytes) -> list[tuple[int, str]]:
+        read = read_in_batches(b"\n".join([b"code", *some]), CodeFormat(), header=True)
+        return sorted(
+            [*read.codes, *((line, f"{raw} {kind}") for line, raw, kind in read.faults), *read.warnings]
+        )
+
+    alone = [(line, what) for line, row in enumerate(rows, 2) for _, what in report(row)]
+    assert report(*rows) == sorted(alone)
+
+
 @given(files, headers, chunk_sizes)
 @example(b"A\r", None, 1)
 @example(b"A\r\nB", None, 2)

@@ -177,6 +177,7 @@ def test_first_row(name: str) -> None:
 WARNINGS = {
     "artefacts": (b"A1\n#N/A\n1.23E+15\nnull\n########\n", [(line, ARTEFACT) for line in (2, 3, 4, 5)]),
     "in a row that is looked at by itself": ("É1\n#WERT!\nNaN\n".encode(), [(2, ARTEFACT), (3, ARTEFACT)]),
+    "in a row that is trimmed": (b"A1\n null\n#N/A \n 1.23E+15\n", [(2, ARTEFACT), (3, ARTEFACT), (4, ARTEFACT)]),
     "in quotes": (b'"A1"\n"#N/A"\n', [(2, ARTEFACT)]),
     "in a large file": (b"A1\n" * 30_000 + b"NULL\n", [(30_001, ARTEFACT)]),
     "markup": (b"A1\n<html>\n<p>B2</p>\n", [(2, "markup"), (3, "markup")]),

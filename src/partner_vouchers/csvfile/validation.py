@@ -169,6 +169,8 @@ class RowValidator:
             if isinstance(result, str):
                 rows[index] = result
                 odd[index] = b""
+                # What was trimmed hid the code from a look at the whole lines.
+                has_words = has_words or suspicious(result) is not None
             else:
                 faults.append(result)
         lines: Sequence[int] = range(first_line, first_line + len(rows))
