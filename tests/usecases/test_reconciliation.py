@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -25,6 +25,7 @@ from partner_vouchers.domain.events import (
     StockExhausted,
 )
 from partner_vouchers.domain.reconciliation import ReconciliationReport, RowKind
+from partner_vouchers.domain.reservation import Reservation
 from partner_vouchers.errors import (
     CodesExhausted,
     InvalidInput,
@@ -34,7 +35,8 @@ from partner_vouchers.errors import (
     SourceUnreadable,
     UnknownReport,
 )
-from partner_vouchers.usecases import reconciling
+from partner_vouchers.ports import Transaction
+from partner_vouchers.usecases import limiting, reconciling
 from tests.support.host import START, FixedClock, Host
 
 HOUR = timedelta(hours=1)
@@ -239,6 +241,27 @@ def test_a_reserved_code_is_left_alone_until_its_reservation_runs_out(host: Host
     assert host.give(found.id, "ravi") == ["B"]
     with pytest.raises(ReservationExpired):
         host.vouchers.codes.confirm(reserved.id)
+
+
+def test_reservations_that_have_run_out_end_a_few_in_each_transaction(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limiting, "RUN_OUT_AT_ONCE", 2)
+    found = host.a_list(*"ABCDEF")
+    for user_id in "abcde":
+        host.vouchers.codes.reserve(list_id=found.id, user_id=user_id, ttl=HOUR)
+    host.clock.advance(hours=1)
+    ended: list[int] = []
+    uncount = limiting.uncount_reservations
+
+    def observe(tx: Transaction, reservations: Sequence[Reservation]) -> None:
+        ended.append(len(reservations))
+        uncount(tx, reservations)
+
+    monkeypatch.setattr(limiting, "uncount_reservations", observe)
+    assert kinds(reconcile(host, "A,order-1", "B,order-2")) == ["never_distributed"] * 2
+    assert ended == [2, 2, 1]
+    assert host.left(found.id) == list("CDEF")
 
 
 def test_a_leak_counts_as_used_stock(host: Host) -> None:

@@ -147,7 +147,7 @@ class Reports(Protocol):
         """Return the latest report that has not finished, of a file and what it is about, or None."""
 
     def add_rows(self, report_id: str, rows: Sequence[ReconciledRow]) -> None:
-        """Store rows of a report, each with a line that no stored row has."""
+        """Store rows of a report in any order, each with a line that no stored row has."""
 
     def add_found(
         self,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
-from itertools import compress
+from itertools import chain, compress, repeat
+from operator import not_
 from typing import Any, NamedTuple
 
 from attrs import evolve
@@ -50,6 +51,12 @@ class RowSpan:
         for index in compress(range(len(surplus)), surplus):
             self.faults[index] = "the row has more columns than the first row names"
         self.places: dict[str, int | None] = {}
+        self._kept = rows._replace(
+            codes=_shortened(codes, MAX_TEXT),
+            redeemed_at=_shortened(redeemed_at, _KEPT),
+            order_ids=_shortened(order_ids, _KEPT),
+            amounts=_shortened(amounts, _KEPT),
+        )
 
     def look_up(self, tx: Transaction, partner: str | None, list_id: str | None) -> None:
         """Find the places of the codes."""
@@ -82,6 +89,25 @@ class RowSpan:
         )
         return CommonRows(indexes, *(list(map(column.__getitem__, indexes)) for column in columns)), others
 
+    def report_rows(
+        self,
+        indexes: Sequence[int],
+        kind: RowKind,
+        assignment_id: str | None = None,
+        fault: str | None = None,
+    ) -> list[ReconciledRow]:
+        """Return rows of one kind as they are kept."""
+        kept, empty = self._kept, repeat("")
+        columns: tuple[Iterable[Any], ...] = (empty, empty, empty)
+        if kind in ERROR_KINDS:
+            columns = tuple(
+                map(column.__getitem__, indexes)
+                for column in (kept.redeemed_at, kept.order_ids, kept.amounts)
+            )
+        lines, codes = (map(column.__getitem__, indexes) for column in (kept.lines, kept.codes))
+        rows = zip(lines, repeat(kind), codes, *columns, repeat(assignment_id), repeat(fault))
+        return list(map(ReconciledRow._make, rows))
+
 
 class CommonRows(NamedTuple):
     """Rows whose code has one place, as columns in the order of the places, in which a storage writes them fastest."""
@@ -107,13 +133,13 @@ class RowBatch:
     """What the rows of one transaction change.
 
     Attributes:
-        rows: the rows, with what became of them.
+        rows: the rows, with what became of them, by their kind.
     """
 
     def __init__(
         self, span: RowSpan, partner: str | None, list_id: str | None, report_id: str, now: datetime
     ) -> None:
-        self.rows: list[ReconciledRow] = []
+        self.rows: dict[RowKind, list[ReconciledRow]] = {}
         self._partner = partner
         self._list_id = list_id
         self._report_id = report_id
@@ -122,6 +148,15 @@ class RowBatch:
         self._new: dict[tuple[str, int], Redemption] = {}
         self._completed: dict[tuple[str, int], Redemption] = {}
         self._leaked: list[tuple[Entry, int]] = []
+
+    def add_unknown(self, indexes: Sequence[int]) -> list[int]:
+        """Decide what becomes of rows whose code was not found; return the others."""
+        codes, span = self._span.rows.codes, self._span
+        is_other = [codes[index] in span.places or index in span.faults for index in indexes]
+        unknown = list(compress(indexes, map(not_, is_other)))
+        if unknown:
+            self.rows[RowKind.UNKNOWN_CODE] = span.report_rows(unknown, RowKind.UNKNOWN_CODE)
+        return list(compress(indexes, is_other))
 
     def add(self, index: int, entries: dict[str, list[Entry]]) -> None:
         """Decide what becomes of a row; the entries of its code follow what it changes."""
@@ -163,20 +198,11 @@ class RowBatch:
         return None
 
     def _keep(self, index: int, kind: RowKind, assignment_id: str | None, fault: str | None) -> None:
-        texts = self._span.rows
-        at, order_id, amount = "", "", ""
-        if kind in ERROR_KINDS:
-            at = _shortened(texts.redeemed_at[index], _KEPT)
-            order_id = _shortened(texts.order_ids[index], _KEPT)
-            amount = _shortened(texts.amounts[index], _KEPT)
-        code = _shortened(texts.codes[index], MAX_TEXT)
-        self.rows.append(
-            ReconciledRow(texts.lines[index], kind, code, at, order_id, amount, assignment_id, fault)
-        )
+        self.rows.setdefault(kind, []).extend(self._span.report_rows([index], kind, assignment_id, fault))
 
     def store(self, tx: Transaction) -> None:
         """Store the rows, and what they change."""
-        tx.reports.add_rows(self._report_id, self.rows)
+        tx.reports.add_rows(self._report_id, list(chain.from_iterable(self.rows.values())))
         if self._new:
             tx.redemptions.add(list(self._new.values()))
         if self._completed:
@@ -204,5 +230,7 @@ class RowBatch:
             notify_falling_stock(tx, voucher_list, voucher_list.notified, counts, self._now)
 
 
-def _shortened(cell: str, most: int) -> str:
-    return cell if len(cell) <= most else cell[:most] + "…"
+def _shortened(cells: list[str], most: int) -> list[str]:
+    if max(map(len, cells), default=0) <= most:
+        return cells
+    return [cell if len(cell) <= most else cell[:most] + "…" for cell in cells]

@@ -34,7 +34,7 @@ from partner_vouchers.errors import (
 from partner_vouchers.ports import Transaction, Uses
 from partner_vouchers.slices import SliceSize
 from partner_vouchers.usecases.importing import OnProgress, UploadProgress
-from partner_vouchers.usecases.limiting import end_run_out
+from partner_vouchers.usecases.limiting import return_run_out
 from partner_vouchers.usecases.reconciled_rows import CommonRows, RowBatch, RowSpan
 from partner_vouchers.usecases.wiring import Wiring, require_list
 
@@ -200,6 +200,8 @@ class Reconciliation:
                     self.on_progress(UploadProgress(rows_before, file.bytes_read, size))
             # It is stored with what follows.
             report = evolve(report, last_line=max(last, report.last_line))
+            # Free them before the next ones are read.
+            del rows, span
         return self.wiring.write_alone(self._finish, report)
 
     def _spans(self, file: RedemptionFile) -> Iterator[RedemptionRows]:
@@ -232,7 +234,12 @@ class Reconciliation:
         while others:
             indexes = others[: slices.rows]
             del others[: slices.rows]
-            report = self._in_slice(slices, self._decide, report, span, indexes)
+            decided = self._in_slice(slices, self._decide, report, span, indexes)
+            while isinstance(decided, list):
+                for list_id in decided:
+                    return_run_out(self.wiring, list_id, self.wiring.now())
+                decided = self._in_slice(slices, self._decide, report, span, indexes)
+            report = decided
             yield report, len(indexes)
 
     def _in_slice(
@@ -278,18 +285,25 @@ class Reconciliation:
 
     def _decide(
         self, tx: Transaction, report: ReconciliationReport, span: RowSpan, indexes: Sequence[int]
-    ) -> ReconciliationReport:
-        """Reconcile rows of any kind."""
+    ) -> ReconciliationReport | list[str]:
+        """Reconcile rows of any kind.
+
+        If reservations of their codes have run out, which are in the pool again, it changes nothing, and returns the
+        lists of these reservations.
+        """
         now = self.wiring.now()
         self._keep_lease(tx, report, now)
         rows = RowBatch(span, self.partner, self.list_id, report.id, now)
-        codes = [span.rows.codes[index] for index in indexes if index not in span.faults]
-        codes = [code for code in dict.fromkeys(codes) if code in span.places]
-        entries = self._entries(tx, codes, now) if codes else {}
-        for index in indexes:
+        others = rows.add_unknown(indexes)
+        codes = list(dict.fromkeys(span.rows.codes[index] for index in others if index not in span.faults))
+        entries = tx.redemptions.entries(codes, self.partner, self.list_id) if codes else {}
+        run_out = self._run_out(tx, entries, now)
+        if run_out:
+            return run_out
+        for index in others:
             rows.add(index, entries)
         rows.store(tx)
-        return self._save(tx, report, Counter(row.kind for row in rows.rows))
+        return self._save(tx, report, {kind: len(of_kind) for kind, of_kind in rows.rows.items()})
 
     def _save(
         self, tx: Transaction, report: ReconciliationReport, counts: Mapping[RowKind, int]
@@ -299,21 +313,15 @@ class Reconciliation:
         tx.commit()
         return saved
 
-    def _entries(self, tx: Transaction, codes: Sequence[str], now: datetime) -> dict[str, list[Entry]]:
-        """Return the entries of codes. A code whose reservation has run out is in the pool."""
-        found = tx.redemptions.entries(codes, self.partner, self.list_id)
+    def _run_out(self, tx: Transaction, found: Mapping[str, Sequence[Entry]], now: datetime) -> list[str]:
+        """Return the lists of reserved entries in which reservations have run out."""
         reserved = {
             entry.list_id
             for entries in found.values()
             for entry in entries
             if entry.state is EntryState.RESERVED
         }
-        run_out = tx.reservations.run_out(reserved, now) if reserved else {}
-        if not run_out:
-            return found
-        for list_id, (codes_back, _) in sorted(run_out.items()):
-            end_run_out(tx, list_id, codes_back, now)
-        return tx.redemptions.entries(codes, self.partner, self.list_id)
+        return sorted(tx.reservations.run_out(reserved, now)) if reserved else []
 
     def _keep_lease(self, tx: Transaction, report: ReconciliationReport, now: datetime) -> None:
         if not tx.leases.held(_lease(report), self.token):

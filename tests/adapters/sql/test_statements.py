@@ -117,7 +117,7 @@ GROW = [
     ),
     "pv_revocations (code_id, revoked_at, source) SELECT 4294967296 + 1000000 + g, 1, 1",
     "pv_retired (code_id) SELECT 4294967296 + 9000000 + g",
-    "pv_report_rows (id, kind, cells) SELECT 4294967296 + g, 'recorded', '[\"A\"]'",
+    "pv_report_rows (id, last_line, kind, cells) SELECT 4294967296 + g, g, 'recorded', '[[], []]'",
     "pv_idempotency_keys (key, fingerprint, code_ids) SELECT 'k' || g, 'f', 'c'",
     "pv_audit (list_id, actor, name, payload) SELECT g % 50, 'a' || g % 50, 'list.edited', 'x'",
     "pv_upload_pieces ({piece}, data) SELECT 100000000 + g, {a_piece}'x'",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
-from itertools import islice
+from heapq import nsmallest
 
 from attrs import evolve
 
@@ -167,4 +167,4 @@ class Reports(Repository, ports.Reports):
         self, report_id: str, kinds: Collection[RowKind], after_line: int, limit: int
     ) -> list[ReconciledRow]:
         stored = self._unit.tables.report_rows.get(report_id, ())
-        return list(islice((row for row in stored if row.line > after_line and row.kind in kinds), limit))
+        return nsmallest(limit, (row for row in stored if row.line > after_line and row.kind in kinds))

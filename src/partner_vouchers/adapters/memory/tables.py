@@ -138,7 +138,7 @@ class Tables:
         # By code, the list and the id of each entry that was used without having been given out.
         self.retired: dict[str, list[tuple[str, str]]] = {}
         self.reports: dict[str, ReconciliationReport] = {}  # By id
-        self.report_rows: dict[str, list[ReconciledRow]] = {}  # By report id, in the order of lines
+        self.report_rows: dict[str, list[ReconciledRow]] = {}  # By report id
         self.revocations: dict[str, Revocation] = {}  # By assignment id
         self.event_positions: dict[str, int] = {}  # By assignment id, the position of its event
         # By list id, the expiry for which it was notified that it is soon.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
-from json.encoder import encode_basestring_ascii
-from operator import mul
+from itertools import groupby
+from operator import attrgetter, mul
+from typing import Any
 
 from attrs import evolve
 
@@ -32,12 +33,14 @@ from partner_vouchers.adapters.sql.session import Repository, Row, Session
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.events import CodeRedeemed, CodeRedemptionReverted, Event
 from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.domain.reconciliation import ERROR_KINDS, ReconciledRow, ReconciliationReport, RowKind
+from partner_vouchers.domain.reconciliation import ReconciledRow, ReconciliationReport, RowKind
 from partner_vouchers.domain.redemption import Entry, EntryState, Redemption
 from partner_vouchers.ports import Uses
 
 _LINE_BITS = 32
 _PAGE = 5_000
+_BLOCKS = 20
+_kind = attrgetter("kind")
 _REDEEMED, _REVERTED = CodeRedeemed.event_name, CodeRedemptionReverted.event_name
 
 
@@ -86,13 +89,8 @@ class SqlRedemptions(Repository):
         scopes, ordered = self._scopes(partner, list_id), sorted(codes)
         found: dict[str, int | None] = {}
         for start in range(0, len(codes), _PAGE):
-            for some in self._places(ordered[start : start + _PAGE], scopes):
-                if lists is not None:
-                    some = {code: place for code, place in some.items() if place >> POSITION_BITS in lists}
-                if found.keys().isdisjoint(some):
-                    found |= some
-                else:
-                    found |= some | dict.fromkeys(found.keys() & some.keys())
+            for some in self._places(ordered[start : start + _PAGE], scopes, lists):
+                found |= some | dict.fromkeys(found.keys() & some.keys())
         return found
 
     def unused(self, places: Sequence[int]) -> dict[int, datetime]:
@@ -172,16 +170,26 @@ class SqlRedemptions(Repository):
             rows = self._db.fetch("unredeemed_of_list", start, last_code_id(number), until, limit)
         return assignments_from_rows(rows)
 
-    def _places(self, codes: Sequence[str], scopes: Sequence[int]) -> Iterator[dict[str, int]]:
-        """Yield which ids each scope has of codes, and then those of codes whose place in a scope was taken over."""
+    def _places(
+        self, codes: Sequence[str], scopes: Sequence[int], lists: Collection[int] | None = None
+    ) -> Iterator[dict[str, int]]:
+        """Yield which ids each scope has of codes, and then those of codes whose place in a scope was taken over.
+
+        Unless they are None, ids of other lists are left out.
+        """
         wanted = json.dumps(codes, ensure_ascii=False)
         [(found,)] = self._db.fetch("places_of_codes", json.dumps(scopes), wanted)
         ids = json.loads(found or "[]")
         for start in range(0, len(ids), len(codes) or 1):
             places = zip(codes, ids[start : start + len(codes)], strict=True)
-            yield {code: place for code, place in places if place is not None}
+            yield {
+                code: place
+                for code, place in places
+                if place is not None and (lists is None or place >> POSITION_BITS in lists)
+            }
         for code, place in self._db.fetch("superseded_places", wanted):
-            yield {code: place}
+            if lists is None or place >> POSITION_BITS in lists:
+                yield {code: place}
 
     def _scopes(self, partner: str | None, list_id: str | None) -> list[int]:
         if list_id is not None:
@@ -254,15 +262,9 @@ class SqlReports(Repository):
         return next((each for each in found if (each.partner, each.list_id) == (partner, list_id)), None)
 
     def add_rows(self, report_id: str, rows: Sequence[ReconciledRow]) -> None:
-        start = int(report_id) << _LINE_BITS
-        self._db.insert_columns(
-            "add_report_rows",
-            [start + row.line for row in rows],
-            [row.kind.value for row in rows],
-            list(map(_cells, rows)),
-            [None if row.assignment_id is None else int(row.assignment_id) for row in rows],
-            [row.fault for row in rows],
-        )
+        for kind, some in groupby(sorted(rows, key=_kind), key=_kind):
+            lines, _, *cells, assignment_ids, faults = zip(*some, strict=True)
+            self._add_rows(report_id, kind, lines, assignment_ids, faults, *cells)
 
     def add_found(
         self,
@@ -273,9 +275,15 @@ class SqlReports(Repository):
         places: Sequence[int],
     ) -> None:
         del codes
-        start = int(report_id) << _LINE_BITS
-        kinds = [kind.value] * len(lines)
-        self._db.insert_columns("add_found_rows", [start + line for line in lines], kinds, places)
+        self._add_rows(report_id, kind, lines, places)
+
+    def _add_rows(
+        self, report_id: str, kind: RowKind, lines: Sequence[int], *columns: Sequence[int | str | None]
+    ) -> None:
+        if lines:
+            start = int(report_id) << _LINE_BITS
+            cells = json.dumps([list(lines), *columns])
+            self._db.change("add_report_rows", start + min(lines), max(lines), kind.value, cells)
 
     def rows(
         self, report_id: str, kinds: Collection[RowKind], after_line: int, limit: int
@@ -283,23 +291,40 @@ class SqlReports(Repository):
         number = to_number(report_id)
         if number < 0:
             return []
-        start = number << _LINE_BITS
-        end = (number + 1) << _LINE_BITS
-        rows = self._db.fetch("report_rows", start + after_line, end, json.dumps(list(kinds)), limit)
-        return [_row(row_id - start, *values) for row_id, *values in rows]
+        after = start = number << _LINE_BITS
+        end, wanted = (number + 1) << _LINE_BITS, json.dumps(list(kinds))
+        found: list[tuple[int, str, Sequence[Any]]] = []
+        while True:
+            blocks = self._db.fetch("report_rows", after, end, after_line, wanted, _BLOCKS)
+            for _, kind, cells in blocks:
+                columns = json.loads(cells)
+                found += [
+                    (row[0], kind, row[1:]) for row in zip(*columns, strict=True) if row[0] > after_line
+                ]
+            # The lines of one block may lie between those of another.
+            found.sort()
+            del found[limit:]
+            if len(blocks) < _BLOCKS:
+                break
+            after = blocks[-1][0]
+            if len(found) == limit and found[-1][0] <= after - start:
+                break
+        return self._rows(found)
 
-
-def _cells(row: ReconciledRow) -> str:
-    cells = row[2:6] if row.kind in ERROR_KINDS else row[2:3]
-    return f"[{', '.join(map(encode_basestring_ascii, cells))}]"
-
-
-def _row(
-    line: int, kind: str, cells: str, code_id: int | None, fault: str | None, given: str | None
-) -> ReconciledRow:
-    code, redeemed_at, order_id, amount = [*(json.loads(cells) if cells else [given]), "", "", ""][:4]
-    assignment_id = None if code_id is None else str(code_id)
-    return ReconciledRow(line, RowKind(kind), code, redeemed_at, order_id, amount, assignment_id, fault)
+    def _rows(self, found: Sequence[tuple[int, str, Sequence[Any]]]) -> list[ReconciledRow]:
+        places = [row[0] for _, _, row in found if len(row) == 1]
+        codes: dict[int, str] = {}
+        if places:
+            codes.update(self._db.fetch("codes_of_report_rows", json.dumps(places)))
+        rows: list[ReconciledRow] = []
+        for line, kind, (place, *others) in found:
+            if others:
+                fault, *cells = others
+                rows.append(ReconciledRow._make([line, RowKind(kind), *cells, place, fault]))
+            else:
+                row = ReconciledRow(line, RowKind(kind), codes.get(place, ""), assignment_id=str(place))
+                rows.append(row)
+        return rows
 
 
 def _by_code_id(rows: Iterable[Row]) -> dict[int, list[Row]]:

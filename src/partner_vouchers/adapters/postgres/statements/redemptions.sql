@@ -12,9 +12,8 @@ SELECT CAST(json_agg(a.code_id) AS text) FROM {unused_of_codes}
 -- orders_of_only_redemptions --
 SELECT CAST(json_object_agg(r.code_id, r.order_id) AS text) FROM {only_redemptions}
 
--- code_of_report_row --
--- Part: the code of the assignment of a report's row.
-(SELECT a.code FROM pv_assignments AS a WHERE a.code_id = r.code_id)
+-- codes_of_report_rows --
+SELECT a.code_id, a.code FROM json_each(?) AS i CROSS JOIN pv_assignments AS a WHERE a.code_id = CAST(i.value AS bigint)
 
 -- lock_available --
 -- Keeps codes that nobody has from being taken. One that another transaction is taking is waited for.
@@ -73,12 +72,3 @@ FROM json_each(?) AS i ORDER BY i.key
 
 -- next_report_id --
 SELECT nextval('pv_report_ids')
-
--- add_found_rows --
--- Rows of a report whose codes users have; `cells` are empty.
-INSERT INTO pv_report_rows (id, kind, cells, code_id)
-SELECT id, kind, '', code_id FROM unnest(?::bigint[], ?::text[], ?::bigint[]) AS g (id, kind, code_id)
-
--- add_report_rows --
-INSERT INTO pv_report_rows (id, kind, cells, code_id, fault)
-SELECT * FROM unnest(?::bigint[], ?::text[], ?::text[], ?::bigint[], ?::text[])

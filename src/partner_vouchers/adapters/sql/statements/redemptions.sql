@@ -91,8 +91,10 @@ SELECT {report_columns} FROM pv_reports WHERE id = ?
 -- unfinished_reports --
 SELECT {report_columns} FROM pv_reports WHERE sha256 = ? AND finished_at IS NULL ORDER BY id DESC
 
+-- add_report_rows --
+INSERT INTO pv_report_rows (id, last_line, kind, cells) VALUES (?, ?, ?, ?)
+
 -- report_rows --
--- Rows of a report. One without cells has the code of its assignment.
-SELECT r.id, r.kind, r.cells, r.code_id, r.fault, CASE WHEN r.cells = '' THEN {code_of_report_row} END
-FROM pv_report_rows AS r
-WHERE r.id > ? AND r.id < ? AND r.kind IN (SELECT k.value FROM json_each(?) AS k) ORDER BY r.id LIMIT ?
+SELECT r.id, r.kind, r.cells FROM pv_report_rows AS r
+WHERE r.id > ? AND r.id < ? AND r.last_line > ? AND r.kind IN (SELECT k.value FROM json_each(?) AS k)
+ORDER BY r.id LIMIT ?

@@ -49,13 +49,5 @@ SELECT abs(i.value), 'code.redeemed', CASE WHEN i.value < 0 THEN '-1' ELSE '1' E
 -- next_report_id --
 UPDATE pv_sequences SET last = last + 1 WHERE name = 'report' RETURNING last
 
--- code_of_report_row --
--- Part: the code of the assignment of a report's row.
-(SELECT c.code FROM pv_codes AS c WHERE c.id = r.code_id)
-
--- add_found_rows --
--- Rows of a report whose codes users have; `cells` are empty.
-INSERT INTO pv_report_rows (id, kind, cells, code_id) VALUES (?, ?, '', ?)
-
--- add_report_rows --
-INSERT INTO pv_report_rows (id, kind, cells, code_id, fault) VALUES (?, ?, ?, ?, ?)
+-- codes_of_report_rows --
+SELECT c.id, c.code FROM json_each(?) AS i CROSS JOIN pv_codes AS c WHERE c.id = i.value
