@@ -319,6 +319,10 @@ def test_doctor_finds_a_damaged_file(run: Run, filled: str) -> None:
             ("create", "--partner", "P", "--tag", "t", "--expires", "2199-01-01", "--zone", "Nowhere"),
             Exit.USAGE,
         ),
+        (
+            ("create", "--partner", "P", "--tag", "t", "--expires", "2199-01-01", "--zone", "localtime"),
+            Exit.USAGE,
+        ),
         (("create", "--partner", "Puma", "--tag", "WINTER", "--expires", "2199-01-01"), Exit.REFUSED),
         (("edit", "1"), Exit.USAGE),
         (("edit", "1", "--low-stock", "few"), Exit.USAGE),

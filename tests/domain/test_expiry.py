@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from partner_vouchers.domain.expiry import new_expiry, require_aware
 from partner_vouchers.errors import ExpiryNotInFuture, InvalidInput, NaiveDatetime
 from tests.domain.examples import EXPIRY, MICROSECOND, NOW
+from tests.support.zones import LOCALTIME
 
 INDIA = ZoneInfo("Asia/Kolkata")
 ZONES = [
@@ -81,6 +82,9 @@ FAILED = r"time zone failed \(NotImplementedError\)"
         pytest.param(EXPIRY, INDIA, InvalidInput, "zone", "belongs to a bare date", id="datetime and zone"),
         pytest.param(WITHOUT_ZONE, INDIA, InvalidInput, "zone", "belongs to", id="naive datetime and zone"),
         pytest.param(date(2027, 3, 31), "Asia/Kolkata", InvalidInput, "zone", "not str", id="name of a zone"),
+        pytest.param(
+            date(2027, 3, 31), LOCALTIME, InvalidInput, "zone", "depends on the machine", id="local"
+        ),
         pytest.param(datetime.max.replace(tzinfo=WEST), None, InvalidInput, "expires_at", BEYOND, id="end"),
         pytest.param(date.max, ZoneInfo(NEW_YORK), InvalidInput, "expires_at", BEYOND, id="last day"),
         pytest.param(date.max, pytz.timezone(NEW_YORK), InvalidInput, "expires_at", BEYOND, id="pytz"),

@@ -44,6 +44,7 @@ def test_whether_a_list_outlasts_its_expiry() -> None:
     assert the_stock(100, {}).outlasts_expiry
     assert the_stock(10_000, {0: 28}).outlasts_expiry
     assert not the_stock(10, {0: 28}).outlasts_expiry
+    assert not the_stock(0, {}).outlasts_expiry
 
 
 @given(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, tzinfo
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
 from partner_vouchers.cli.context import After, Limit, ListId, OfList, Terminal, command
 from partner_vouchers.cli.output import say
 from partner_vouchers.cli.root import app
+from partner_vouchers.domain.arguments import named_zone
 from partner_vouchers.domain.events import FieldChange
 from partner_vouchers.domain.expiry import expiry_instant
 from partner_vouchers.domain.lifecycle import Status
@@ -269,17 +269,12 @@ def audit(
 
 
 def parse_zone(zone: str) -> tzinfo:
-    """Return a time zone.
+    """Return the time zone of the option `--zone`.
 
     Raises:
-        InvalidInput: there is none of this name.
+        InvalidInput: see `domain.arguments.named_zone`.
     """
-    try:
-        return UTC if zone == "UTC" else ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidInput(
-            field="--zone", reason=f"there is no time zone {zone!r}; name one such as Asia/Kolkata"
-        ) from None
+    return UTC if zone == "UTC" else named_zone(zone, "--zone")
 
 
 def parse_instant(option: str, text: str, zone: str) -> datetime:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, tzinfo
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from partner_vouchers.errors import InvalidInput
 
 T = TypeVar("T")
+
+_ZONES_OF_THE_MACHINE = frozenset({"localtime", "posixrules"})
 
 
 def require_count(field: str, value: object, most: int | None = None) -> int:
@@ -130,13 +133,32 @@ def require_instance(field: str, value: object, kind: type[T], example: str | No
     raise InvalidInput(field=field, reason=f"must be a {kind.__name__}{such}, not {type(value).__name__}")
 
 
-def require_zone(zone: object) -> tzinfo:
+def require_zone(zone: object, field: str = "zone") -> tzinfo:
     """Return a time zone.
 
     Raises:
-        InvalidInput: it is anything else.
+        InvalidInput: it is anything else, or a `ZoneInfo` that each machine defines for itself, such as `localtime`.
     """
-    return require_instance("zone", zone, tzinfo, "a ZoneInfo")  # type: ignore[type-abstract]
+    found = require_instance(field, zone, tzinfo, "a ZoneInfo")  # type: ignore[type-abstract]
+    if getattr(found, "key", None) in _ZONES_OF_THE_MACHINE:
+        raise InvalidInput(
+            field=field, reason=f"{found} depends on the machine; name a zone of IANA such as 'Asia/Kolkata'"
+        )
+    return found
+
+
+def named_zone(name: object, field: str = "zone") -> tzinfo:
+    """Return the time zone with a name.
+
+    Raises:
+        InvalidInput: there is none, or each machine defines it for itself.
+    """
+    try:
+        if isinstance(name, str):
+            return require_zone(ZoneInfo(name), field)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        pass
+    raise InvalidInput(field=field, reason="must name a time zone of IANA, such as 'Asia/Kolkata'")
 
 
 def require_methods(field: str, value: object, names: Iterable[str], what: str) -> None:

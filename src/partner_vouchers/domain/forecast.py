@@ -66,7 +66,7 @@ def forecast(
         runs_dry_on=dry,
         earliest=_runs_dry(counts.available, max(week, month), today),
         latest=_runs_dry(counts.available, min(week, month), today),
-        outlasts_expiry=dry is None or dry > expires_at.date(),
+        outlasts_expiry=counts.available > 0 and (dry is None or dry > expires_at.date()),
     )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from typing import TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
 
+from partner_vouchers.domain.arguments import named_zone
 from partner_vouchers.errors import InvalidInput, LimitReached
 
 MAX_LIMIT = 2**31 - 1
@@ -43,7 +44,7 @@ def _to_zone(value: tzinfo | str | None) -> str | None:
     # ZoneInfo and pytz zones are named by their string; a zone without a name cannot be stored.
     name = str(value) if isinstance(value, tzinfo) else value
     if name is not None:
-        _load_zone(name)
+        named_zone(name)
     return name
 
 
@@ -209,19 +210,8 @@ def _member(kind: type[_Member], field: str, value: object) -> _Member:
         raise InvalidInput(field=field, reason=f"must be one of {allowed}") from None
 
 
-def _load_zone(name: object) -> ZoneInfo:
-    try:
-        if not isinstance(name, str):
-            raise TypeError
-        return ZoneInfo(name)
-    except (TypeError, ValueError, OSError, ZoneInfoNotFoundError):
-        raise InvalidInput(
-            field="zone", reason='must name a time zone of the IANA database, such as "Asia/Kolkata"'
-        ) from None
-
-
 def _calendar_window(period: Period, zone: str, instant: datetime) -> Window:
-    place = _load_zone(zone)
+    place = ZoneInfo(zone)
     day = instant.astimezone(place).date()
     match period:
         case Period.DAY:

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from liquid import Environment, Token, TokenStream
 from liquid.token import TOKEN_EOF
 
-from partner_vouchers.domain.arguments import require_mapping
+from partner_vouchers.domain.arguments import require_mapping, require_zone
 from partner_vouchers.errors import InvalidInput, MessageError, PartnerVouchersError
 from partner_vouchers.messages.checking import Finding, Names, findings, syntax_finding
 from partner_vouchers.messages.engine import Aborted, Program, Stopped, environment
@@ -239,11 +239,11 @@ def _given(argument: Mapping[str, T] | None) -> Mapping[str, T]:
 
 
 def _check_zone(zone: object) -> None:
-    if isinstance(zone, tzinfo):
-        # A host's zone may raise anything.
-        with suppress(Exception):
-            datetime(2026, 1, 1, tzinfo=UTC).astimezone(zone)
-            return
+    found = require_zone(zone)
+    # A host's zone may raise anything.
+    with suppress(Exception):
+        datetime(2026, 1, 1, tzinfo=UTC).astimezone(found)
+        return
     raise InvalidInput(field="zone", reason="must be a time zone, such as zoneinfo.ZoneInfo('Asia/Kolkata')")
 
 

@@ -11,7 +11,6 @@ from functools import lru_cache
 from json.encoder import encode_basestring as encode_text
 
 from partner_vouchers.domain.events import Event
-from partner_vouchers.domain.promo_events import PromoEvent
 from partner_vouchers.ports import OutboxEntry
 from partner_vouchers.wire.wording import Wording
 
@@ -19,8 +18,9 @@ from partner_vouchers.wire.wording import Wording
 class CloudEvents:
     """Writes outbox entries as CloudEvents for one receiver.
 
-    `id` is the id of the entry, `type` the name of the event at the receiver, `subject` the user or the list, and
-    `data` the properties of the event.
+    `id` is the id of the entry, `type` the name of the event at the receiver, and `data` the properties of the event.
+    `subject` is the user of the event, also of an event about a code. An event without a user has its list as subject;
+    an event without either has no subject.
     """
 
     def __init__(self, wording: Wording, source: str) -> None:
@@ -63,6 +63,5 @@ _iso = lru_cache(1024)(datetime.isoformat)
 
 def subject_of(event: Event) -> str | None:
     """Return the id of the user of an event, or else of its list, or None."""
-    if isinstance(event, PromoEvent):
-        return event.user_id
-    return getattr(event, "list_id", None)
+    user_id: str | None = getattr(event, "user_id", None)
+    return getattr(event, "list_id", None) if user_id is None else user_id
