@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import cast
 
 from attrs import evolve
 
@@ -82,19 +81,26 @@ class PartnerVouchers:
             InvalidInput: an argument is of a wrong type, or `keep_events` is negative.
         """
         self._observers = require_observers(observers)
-        require_methods(
-            "storage", storage, ("begin", "join"), 'a storage such as SQLiteStorage("vouchers.db")'
+        duplicates = PerPartnerAndTag() if duplicates is None else duplicates
+        code_format = CodeFormat() if code_format is None else code_format
+        rules = {} if eligibility is None else require_mapping("eligibility", eligibility)
+        wiring = Wiring(
+            storage=require_methods(
+                "storage", storage, ("begin", "join"), 'a storage such as SQLiteStorage("vouchers.db")'
+            ),
+            duplicates=require_methods("duplicates", duplicates, ("scope",), "a policy such as PerPartner()"),
+            code_format=require_methods(
+                "code_format", code_format, ("trim", "fault"), "a CodeFormat, or rules of your own"
+            ),
+            clock=utc_now if clock is None else require_callable("clock", clock),
+            eligibility={
+                require_name("eligibility", name): require_callable("eligibility", rule)
+                for name, rule in rules.items()
+            },
+            keep_events=require_retention(keep_events),
         )
-        self._setup(
-            Wiring(
-                storage=storage,
-                duplicates=PerPartnerAndTag() if duplicates is None else _require_policy(duplicates),
-                code_format=CodeFormat() if code_format is None else _require_code_rules(code_format),
-                clock=utc_now if clock is None else require_callable("clock", clock),
-                eligibility={} if eligibility is None else _require_rules(eligibility),
-                keep_events=require_retention(keep_events),
-            )
-        )
+        require_name("duplicates.name", getattr(duplicates, "name", None))
+        self._setup(wiring)
 
     def check(self) -> None:
         """Open the storage and check that it can be used: for a health check, or at start-up.
@@ -168,22 +174,3 @@ class PartnerVouchers:
             for name, group in vars(self).copy().items():
                 if not name.startswith("_"):
                     observe(group, name, self._observers)
-
-
-def _require_policy(duplicates: object) -> DuplicatePolicy:
-    require_methods("duplicates", duplicates, ("scope",), "a DuplicatePolicy such as PerPartner()")
-    require_name("duplicates.name", getattr(duplicates, "name", None))
-    return cast(DuplicatePolicy, duplicates)
-
-
-def _require_code_rules(code_format: object) -> CodeRules:
-    require_methods("code_format", code_format, ("trim", "fault"), "a CodeFormat, or rules of your own")
-    return cast(CodeRules, code_format)
-
-
-def _require_rules(eligibility: object) -> dict[str, EligibilityRule]:
-    rules = require_mapping("eligibility", eligibility)
-    return {
-        require_name("eligibility", name): require_callable("eligibility", rule)
-        for name, rule in rules.items()
-    }

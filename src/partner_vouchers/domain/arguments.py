@@ -1,53 +1,53 @@
-"""Checks of arguments that are not names: numbers, functions, and objects of a class."""
+"""Checks of arguments that are not names: numbers, functions, and objects of a class.
+
+Each function takes the name of the argument and its value. It returns the value, or raises `InvalidInput` with the name
+of the argument and the rule that the value breaks.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, tzinfo
+from enum import StrEnum
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from partner_vouchers.errors import InvalidInput
 
 T = TypeVar("T")
+Member = TypeVar("Member", bound=StrEnum)
 
 _ZONES_OF_THE_MACHINE = frozenset({"localtime", "posixrules"})
 
 
-def require_count(field: str, value: object, most: int | None = None) -> int:
-    """Return `value` when it is a whole number from 1 to `most`.
+def is_whole(value: object, least: int, most: int) -> bool:
+    """Return whether `value` is a whole number from `least` to `most`; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
-    Args:
-        field: the name of the argument.
-        value: the argument.
-        most: the largest allowed number; no limit by default.
 
-    Raises:
-        InvalidInput: it is anything else.
-    """
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= (most or value):
-        return value
-    limits = "of at least 1" if most is None else f"from 1 to {most}"
-    raise InvalidInput(field=field, reason=f"must be a whole number {limits}")
+def require_whole(field: str, value: Any, least: int, most: int, reason: str) -> int:
+    """Return a whole number from `least` to `most`; `reason` says the rule."""
+    if is_whole(value, least, most):
+        return int(value)
+    raise InvalidInput(field=field, reason=reason)
+
+
+def require_count(field: str, value: object, most: int = sys.maxsize) -> int:
+    """Return a whole number from 1 to `most`."""
+    limits = "of at least 1" if most == sys.maxsize else f"from 1 to {most}"
+    return require_whole(field, value, 1, most, f"must be a whole number {limits}")
 
 
 def require_seconds(field: str, value: object) -> float:
-    """Return `value` when it is a number of seconds above zero, and at most a billion.
-
-    Raises:
-        InvalidInput: it is anything else.
-    """
+    """Return a number of seconds above zero, and at most a billion."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1e9:
         return value
     raise InvalidInput(field=field, reason="must be a positive number of seconds")
 
 
 def require_days(since: object, until: object) -> tuple[date | None, date | None]:
-    """Return the first and the last of some days; None for no bound.
-
-    Raises:
-        InvalidInput: one of them is neither a date nor None, or the last comes before the first.
-    """
+    """Return the first and the last of some days, in this order; None for no bound."""
     first, last = _require_day("since", since), _require_day("until", until)
     if first is not None and last is not None and last < first:
         raise InvalidInput(field="until", reason="must not come before since")
@@ -61,54 +61,36 @@ def _require_day(field: str, value: object) -> date | None:
 
 
 def require_bool(field: str, value: object) -> bool:
-    """Return `value` when it is True or False.
-
-    Raises:
-        InvalidInput: it is anything else, such as 1 or "yes".
-    """
+    """Return True or False, but nothing that only counts as such, as 1 does."""
     if isinstance(value, bool):
         return value
     raise InvalidInput(field=field, reason=f"must be True or False, not {type(value).__name__}")
 
 
-def is_whole(value: object, least: int, most: int) -> bool:
-    """Return whether `value` is a whole number from `least` to `most`; True and False are none."""
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-
-
-def require_whole(field: str, value: Any, least: int, most: int, reason: str) -> int:
-    """Return `value` when it is a whole number from `least` to `most`.
-
-    Raises:
-        InvalidInput: it is anything else, for this reason.
-    """
-    if is_whole(value, least, most):
-        return int(value)
-    raise InvalidInput(field=field, reason=reason)
+def require_member(field: str, value: Any, kind: type[Member]) -> Member:
+    """Return the member of an enumeration, which may be given by its value."""
+    try:
+        return kind(value)
+    except ValueError:
+        known = ", ".join(repr(member.value) for member in kind)
+        raise InvalidInput(field=field, reason=f"must be one of {known}") from None
 
 
 def require_mapping(field: str, value: object) -> Mapping[Any, Any]:
-    """Return `value` when it is a mapping.
-
-    Raises:
-        InvalidInput: it is anything else.
-    """
+    """Return a mapping."""
     if isinstance(value, Mapping):
         return value
     raise InvalidInput(field=field, reason=f"must be a mapping, not {type(value).__name__}")
 
 
 def require_each(field: str, value: object, check: Callable[[str, object], T], what: str) -> list[T]:
-    """Return the items of a list, or of anything that yields items in order, each of them checked.
+    """Return the items of a list, or of anything else that yields items in order, but no string or mapping.
 
     Args:
         field: the name of the argument.
         value: the items; a generator is read once.
-        check: returns an item, or raises `InvalidInput`.
+        check: the check of each item.
         what: what the items are, such as `"user ids"`.
-
-    Raises:
-        InvalidInput: it is a string, bytes, a mapping or nothing that yields items; or an item breaks its rule.
     """
     if isinstance(value, str | bytes | bytearray | memoryview | Mapping) or not isinstance(value, Iterable):
         raise InvalidInput(field=field, reason=f"must be a list of {what}, not {type(value).__name__}")
@@ -116,17 +98,7 @@ def require_each(field: str, value: object, check: Callable[[str, object], T], w
 
 
 def require_instance(field: str, value: object, kind: type[T], example: str | None = None) -> T:
-    """Return `value` when it is an instance of a class.
-
-    Args:
-        field: the name of the argument.
-        value: the argument.
-        kind: the class.
-        example: what could be passed, such as `"RepeatPolicy.SAME_CODE"`.
-
-    Raises:
-        InvalidInput: it is anything else.
-    """
+    """Return an instance of a class; `example` says what could be passed, such as `"RepeatPolicy.SAME_CODE"`."""
     if isinstance(value, kind):
         return value
     such = "" if example is None else f" such as {example}"
@@ -134,11 +106,7 @@ def require_instance(field: str, value: object, kind: type[T], example: str | No
 
 
 def require_zone(zone: object, field: str = "zone") -> tzinfo:
-    """Return a time zone.
-
-    Raises:
-        InvalidInput: it is anything else, or a `ZoneInfo` that each machine defines for itself, such as `localtime`.
-    """
+    """Return a time zone, but no `ZoneInfo` that each machine defines for itself, such as `localtime`."""
     found = require_instance(field, zone, tzinfo, "a ZoneInfo")  # type: ignore[type-abstract]
     if getattr(found, "key", None) in _ZONES_OF_THE_MACHINE:
         raise InvalidInput(
@@ -148,11 +116,7 @@ def require_zone(zone: object, field: str = "zone") -> tzinfo:
 
 
 def named_zone(name: object, field: str = "zone") -> tzinfo:
-    """Return the time zone with a name.
-
-    Raises:
-        InvalidInput: there is none, or each machine defines it for itself.
-    """
+    """Return the time zone with a name, by the rule of `require_zone`."""
     try:
         if isinstance(name, str):
             return require_zone(ZoneInfo(name), field)
@@ -161,30 +125,24 @@ def named_zone(name: object, field: str = "zone") -> tzinfo:
     raise InvalidInput(field=field, reason="must name a time zone of IANA, such as 'Asia/Kolkata'")
 
 
-def require_methods(field: str, value: object, names: Iterable[str], what: str) -> None:
-    """Check that an object that the host passes has the methods of its protocol.
+def require_methods(field: str, value: T, names: Iterable[str], what: str) -> T:
+    """Return an object of the host's that has the methods of its protocol, but no class.
 
     Args:
         field: the name of the argument.
         value: the argument.
         names: the names of the methods.
         what: what must be passed, such as `"a storage"`.
-
-    Raises:
-        InvalidInput: it is a class, or lacks a method.
     """
     if isinstance(value, type):
         raise InvalidInput(field=field, reason=f"must be {what}, not the class {value.__name__}")
     if not all(callable(getattr(value, name, None)) for name in names):
         raise InvalidInput(field=field, reason=f"must be {what}, not {type(value).__name__}")
+    return value
 
 
 def require_callable(field: str, value: T) -> T:
-    """Return `value` when it can be called.
-
-    Raises:
-        InvalidInput: it is anything else.
-    """
+    """Return a function, or anything else that can be called."""
     if callable(value):
         return value
     raise InvalidInput(field=field, reason=f"must be a function, not {type(value).__name__}")

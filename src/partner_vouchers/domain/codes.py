@@ -15,6 +15,7 @@ from typing import Protocol
 
 from attrs import field, frozen
 
+from partner_vouchers.domain.arguments import require_whole
 from partner_vouchers.domain.characters import BLANK_PATTERN, QUOTES_AND_IGNORABLE, WHITE_SPACE
 from partner_vouchers.domain.titles import COLUMN_TITLES
 from partner_vouchers.errors import InvalidInput
@@ -95,8 +96,7 @@ class CodeFormat:
 
     @max_length.validator
     def _check_max_length(self, _attribute: object, value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10_000:
-            raise InvalidInput(field="max_length", reason="must be a number of characters from 1 to 10000")
+        require_whole("max_length", value, 1, 10_000, "must be a number of characters from 1 to 10000")
 
     @titles.validator
     def _check_titles(self, _attribute: object, value: object) -> None:

@@ -30,6 +30,7 @@ from enum import Enum
 
 from attrs import evolve, field, frozen
 
+from partner_vouchers.domain.arguments import require_count
 from partner_vouchers.errors import InvalidInput
 
 _YEAR = timedelta(days=365)
@@ -71,9 +72,7 @@ class RetryPolicy:
             value: object = getattr(self, name)
             if not isinstance(value, timedelta) or not timedelta() <= value <= _YEAR:
                 raise InvalidInput(field=name, reason="must be a timedelta from zero to 365 days")
-        attempts: object = self.max_attempts
-        if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
-            raise InvalidInput(field="max_attempts", reason="must be a whole number, at least 1")
+        require_count("max_attempts", self.max_attempts)
 
     def wait(self, attempts: int, chance: float) -> timedelta:
         """Return how long to wait after a number of attempts: exponential, half of it random.

@@ -12,8 +12,6 @@ from enum import StrEnum
 
 from attrs import frozen
 
-from partner_vouchers.errors import ActionNotAllowed
-
 
 class State(StrEnum):
     """The stored part of a list's status."""
@@ -84,19 +82,6 @@ def allowed_actions(status: Status) -> tuple[Action, ...]:
     return _RULES[status].allowed
 
 
-def require_allowed(list_id: str, status: Status, action: Action) -> None:
-    """Check an action against the table.
-
-    Raises:
-        ActionNotAllowed: `status` does not allow `action`.
-    """
-    allowed = allowed_actions(status)
-    if action not in allowed:
-        raise ActionNotAllowed(
-            list_id=list_id, status=status.value, action=action.value, allowed=tuple(a.value for a in allowed)
-        )
-
-
 @frozen
 class StatusCriteria:
     """A status, put into facts that a storage keeps, so that no storage repeats the rule.
@@ -119,12 +104,8 @@ class StatusCriteria:
 
 def criteria_for(status: Status, now: datetime) -> StatusCriteria:
     """Return what to look for in a storage to find the lists that have `status` at `now`."""
-    match status:
-        case Status.ARCHIVED:
-            return StatusCriteria((State.ARCHIVED,), None, now)
-        case Status.EXPIRED:
-            return StatusCriteria((State.ACTIVE, State.PAUSED), True, now)
-        case Status.ACTIVE:
-            return StatusCriteria((State.ACTIVE,), False, now)
-        case Status.PAUSED:
-            return StatusCriteria((State.PAUSED,), False, now)
+    if status is Status.ARCHIVED:
+        return StatusCriteria((State.ARCHIVED,), None, now)
+    if status is Status.EXPIRED:
+        return StatusCriteria((State.ACTIVE, State.PAUSED), True, now)
+    return StatusCriteria((State(status.value),), False, now)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
-from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
 
-from partner_vouchers.domain.arguments import named_zone
+from partner_vouchers.domain.arguments import named_zone, require_member, require_whole
 from partner_vouchers.errors import InvalidInput, LimitReached
 
 MAX_LIMIT = 2**31 - 1
@@ -33,11 +32,11 @@ class Period(StrEnum):
 
 
 def _to_per(value: str) -> Per:
-    return _member(Per, "per", value)
+    return require_member("per", value, Per)
 
 
 def _to_period(value: str | None) -> Period | None:
-    return None if value is None else _member(Period, "period", value)
+    return None if value is None else require_member("period", value, Period)
 
 
 def _to_zone(value: tzinfo | str | None) -> str | None:
@@ -73,9 +72,7 @@ class Limit:
 
     def __attrs_post_init__(self) -> None:
         """Check the arguments."""
-        count: object = self.count
-        if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_LIMIT:
-            raise InvalidInput(field="count", reason=f"must be a whole number from 1 to {MAX_LIMIT:,}")
+        require_whole("count", self.count, 1, MAX_LIMIT, f"must be a whole number from 1 to {MAX_LIMIT:,}")
         if self.period is None and self.zone is not None:
             raise InvalidInput(field="zone", reason="belongs to a period; pass period= too, or no zone")
         if self.period is not None and self.zone is None:
@@ -197,17 +194,6 @@ def new_limits(values: object) -> tuple[Limit, ...]:
             reason="has two limits for the same user or campaign and period; keep the lower one",
         )
     return limits
-
-
-_Member = TypeVar("_Member", bound=StrEnum)
-
-
-def _member(kind: type[_Member], field: str, value: object) -> _Member:
-    try:
-        return kind(str(value) if isinstance(value, str) else "")
-    except ValueError:
-        allowed = ", ".join(repr(member.value) for member in kind)
-        raise InvalidInput(field=field, reason=f"must be one of {allowed}") from None
 
 
 def _calendar_window(period: Period, zone: str, instant: datetime) -> Window:

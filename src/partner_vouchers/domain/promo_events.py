@@ -9,9 +9,8 @@ says apply to some coupons or credits only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, ClassVar, Final
 
 from attrs import Attribute, field, frozen
@@ -22,6 +21,7 @@ from partner_vouchers.domain.codes import mask
 from partner_vouchers.domain.events import Event, user_key
 from partner_vouchers.domain.expiry import require_aware
 from partner_vouchers.domain.properties import (
+    CODE,
     COUPON_DATE,
     EPOCH_SECONDS,
     ISO_INSTANT,
@@ -33,8 +33,8 @@ from partner_vouchers.domain.properties import (
     WireForm,
     WireValue,
     as_number,
-    read_further,
-    read_number,
+    require_further,
+    require_number,
 )
 from partner_vouchers.domain.text import require_name, require_text
 from partner_vouchers.errors import InvalidInput
@@ -49,9 +49,9 @@ def _copied(extra: object) -> Mapping[str, object]:
     fault = ""
     if isinstance(extra, Mapping):
         try:
-            return dict(read_further(name, value) for name, value in extra.items())
-        except ValueError as error:
-            fault = f"; one of them {error}"
+            return dict(require_further(name, value) for name, value in extra.items())
+        except InvalidInput as error:
+            fault = f"; one of them {error.reason}"
     raise InvalidInput(
         field="extra", reason=f"must be a mapping of names to texts, numbers, true, false or None{fault}"
     )
@@ -145,7 +145,7 @@ class VoucherRewarded(PromoEvent):
             Property("list_tag", ("listTag", "codeSnippetName", "Code Snippet Name"), NAME),
             Property("partner", ("partner", "codeProvider", "Code Provider"), NAME),
             Property("source", ("source", "source", "Source"), choices=("Campaign", "API")),
-            Property("voucher_code", ("voucherCode", "voucherCode", None), NAME),
+            Property("voucher_code", ("voucherCode", "voucherCode", None), CODE),
             Property("list_id", ("voucherListId", "voucherListID", "Voucher List Id"), NAME),
             Property("list_name", (None, None, "Code Name"), NAME, optional=True),
         ),
@@ -165,23 +165,13 @@ class VoucherRewarded(PromoEvent):
 # --- what a host raises ----------------------------------------------------------------------------------
 
 
-def _is_name(_event: object, attribute: Attribute[Any], value: Any) -> None:
-    require_name(attribute.name, value)
+def _by(check: Callable[[str, object], object]) -> Callable[[object, Attribute[Any], object], object]:
+    """Return a validator that checks an attribute by a rule that raises `InvalidInput` with its name."""
+    return lambda _event, attribute, value: check(attribute.name, value)
 
 
-def _is_text(_event: object, attribute: Attribute[Any], value: Any) -> None:
-    require_text(attribute.name, value)
-
-
-def _is_instant(_event: object, attribute: Attribute[Any], value: Any) -> None:
-    require_aware(attribute.name, value)
-
-
-def _is_number(_event: object, attribute: Attribute[Any], value: Any) -> None:
-    try:
-        read_number(value)
-    except ValueError as reason:
-        raise InvalidInput(field=attribute.name, reason=str(reason)) from None
+_is_name, _is_text, _is_instant = _by(require_name), _by(require_text), _by(require_aware)
+_is_number = _by(require_number)
 
 
 def _is_points_source(_event: object, attribute: Attribute[Any], value: Any) -> None:
@@ -196,10 +186,6 @@ def _in_utc(value: datetime) -> datetime:
         return require_aware("instant", value)
     except InvalidInput:
         return value
-
-
-def _number(value: Number | Decimal) -> Number:
-    return as_number(value)
 
 
 def _mask_or_none(code: str | None) -> str:
@@ -303,10 +289,10 @@ class CouponUsed(HostEvent):
     coupon_id: str = field(validator=_is_name)
     coupon_name: str | None = field(default=None, validator=optional(_is_name))
     discount_amount: Number | None = field(
-        default=None, converter=_optionally(_number), validator=optional(_is_number)
+        default=None, converter=_optionally(as_number), validator=optional(_is_number)
     )
     cashback_points: Number | None = field(
-        default=None, converter=_optionally(_number), validator=optional(_is_number)
+        default=None, converter=_optionally(as_number), validator=optional(_is_number)
     )
 
 
@@ -362,7 +348,7 @@ class PointsCredited(HostEvent):
     source: str = field(validator=_is_points_source)
     wallet_description: str | None = field(default=None, validator=optional(_is_text))
     points_description: str | None = field(default=None, validator=optional(_is_text))
-    points: Number = field(converter=_number, validator=_is_number)
+    points: Number = field(converter=as_number, validator=_is_number)
     transaction_id: str = field(validator=_is_name)
     ct_source: str = field(default="API", validator=_is_name)
 
@@ -398,7 +384,7 @@ class PointsDebited(HostEvent):
     wallet_id: str = field(validator=_is_name)
     source: str = field(validator=_is_points_source)
     wallet_description: str | None = field(default=None, validator=optional(_is_text))
-    points: Number = field(converter=_number, validator=_is_number)
+    points: Number = field(converter=as_number, validator=_is_number)
     transaction_id: str = field(validator=_is_name)
 
 

@@ -10,10 +10,11 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import compress
 from json.encoder import encode_basestring as encode_text
 from operator import attrgetter, call
@@ -21,7 +22,7 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
-from partner_vouchers.domain.text import LINE_BREAKS, has_control_character
+from partner_vouchers.domain.text import MAX_TEXT, require_name, require_text
 from partner_vouchers.errors import InvalidInput
 
 Number = int | float
@@ -57,16 +58,22 @@ class Format:
 
     Attributes:
         label: what the docs call it.
-        read: returns the value of what was found on the wire, or raises ValueError with a reason. The reason
-            never repeats what was found, since that may be a code.
+        read: takes the name of a property and what was found on the wire, and returns the value. It raises
+            InvalidInput with a reason that never repeats what was found, since that may be a code.
         write: converts a value to its wire form; None if that is the value itself.
-        as_json: converts a value to the JSON text of its wire form.
+        encode: converts a wire form to JSON text.
     """
 
     label: str
-    read: Callable[[object], Any]
+    read: Callable[[str, object], Any]
     write: Callable[[Any], WireValue] | None = None
-    as_json: Callable[[Any], str] = encode_text
+    encode: Callable[[Any], str] = encode_text
+
+    @property
+    def to_json(self) -> Callable[[Any], str]:
+        """Converts a value to the JSON text of its wire form."""
+        write, encode = self.write, self.encode
+        return encode if write is None else lambda value: encode(write(value))
 
 
 # The events of a list share its expiry, and printing an instant takes longer than all else in an event.
@@ -94,92 +101,60 @@ def coupon_date(instant: datetime) -> str:
     return f"{at.day:02}-{at.month:02}-{at.year:04} {at.hour:02}:{at.minute:02}:{at.second:02}"
 
 
-def _kind(value: object) -> str:
-    """Return the name that JSON has for the type of a value."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a text"
-        case _:
-            return "no single value"
-
-
-def _read_text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"must be a text, not {_kind(value)}")
-    if has_control_character(value, allowed=LINE_BREAKS):
-        raise ValueError("must not contain control characters other than line breaks and tabs")
-    return value
-
-
-def _read_name(value: object) -> str:
-    text = _read_text(value)
-    if not text.strip():
-        raise ValueError("must not be empty")
-    if has_control_character(text):
-        raise ValueError("must not contain control characters")
-    return text
-
-
-def _read_iso(value: object) -> datetime:
-    try:
+def _read_iso(field: str, value: object) -> datetime:
+    with suppress(ValueError):  # such as the 31st of June
         if isinstance(value, str) and _ISO.fullmatch(value):
             return datetime.fromisoformat(value)
-    except ValueError:  # such as the 31st of June
-        pass
-    raise ValueError("must be an instant in UTC such as '2024-03-31T23:59:59Z'")
+    raise InvalidInput(field=field, reason="must be an instant in UTC such as '2024-03-31T23:59:59Z'")
 
 
-def _read_epoch_seconds(value: object) -> datetime:
-    try:
+def _read_epoch_seconds(field: str, value: object) -> datetime:
+    with suppress(OverflowError):
         if type(value) is int:
             return _EPOCH + value * _SECOND
-    except OverflowError:
-        pass
-    raise ValueError("must be whole seconds since 1970 such as 1708351200")
+    raise InvalidInput(field=field, reason="must be whole seconds since 1970 such as 1708351200")
 
 
-def _read_coupon_date(value: object) -> datetime:
-    try:
+def _read_coupon_date(field: str, value: object) -> datetime:
+    with suppress(ValueError):
         if isinstance(value, str) and (found := _COUPON_DATE.fullmatch(value)):
             day, month, year, hour, minute, second = map(int, found.groups())
             return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-    except ValueError:
-        pass
-    raise ValueError("must be a date in the form DD-MM-YYYY HH:MM:SS, such as '31-03-2024 23:59:59', in UTC")
+    raise InvalidInput(
+        field=field,
+        reason="must be a date in the form DD-MM-YYYY HH:MM:SS, such as '31-03-2024 23:59:59', in UTC",
+    )
 
 
-def read_number(value: object) -> Number:
-    """Return a number as it is.
+def require_number(field: str, value: object) -> Number:
+    """Return a number that JSON can have, a decimal as in `as_number`.
 
     Raises:
-        ValueError: it is something else, a truth value, not finite, or not the same to every JSON reader.
+        InvalidInput: it is something else, a truth value, not finite, or not the same to every JSON reader.
     """
-    if isinstance(value, Decimal):
-        raise ValueError("must be a decimal that a float shows exactly, finite and between -2**53 and 2**53")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"must be a number, not {_kind(value)}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("must be a finite number")
-    if abs(value) > LARGEST_NUMBER:
-        raise ValueError("must lie between -2**53 and 2**53")
-    return value
+    number = as_number(value) if isinstance(value, Decimal) else value
+    reason = "must lie between -2**53 and 2**53"
+    if isinstance(number, Decimal):
+        reason = "must be a decimal that a float shows exactly, finite and between -2**53 and 2**53"
+    elif isinstance(number, bool) or not isinstance(number, int | float):
+        reason = f"must be a number, not {type(number).__name__}"
+    elif isinstance(number, float) and not math.isfinite(number):
+        reason = "must be a finite number"
+    elif abs(number) <= LARGEST_NUMBER:
+        return number
+    raise InvalidInput(field=field, reason=reason)
 
 
-def read_further(name: object, value: object) -> tuple[str, str | Number | bool | None]:
+def require_further(name: object, value: object) -> tuple[str, str | Number | bool | None]:
     """Return a property that no wire form has, as it is.
 
     Raises:
-        ValueError: it is something else than a text, a number, true, false or None, or no storage can keep it.
+        InvalidInput: it is something else than a text, a number, true, false or None, or no storage can keep it.
     """
+    kept = require_text("name", name)
     if value is None or isinstance(value, bool):
-        return _read_text(name), value
-    return _read_text(name), _read_text(value) if isinstance(value, str) else read_number(value)
+        return kept, value
+    return kept, require_text(kept, value) if isinstance(value, str) else require_number(kept, value)
 
 
 def as_number(value: Number | Decimal) -> Number:
@@ -195,28 +170,17 @@ def as_number(value: Number | Decimal) -> Number:
             return int(value)
         if Decimal(repr(float(value))) == value:
             return float(value)
-    # `read_number` reports the other errors.
+    # `require_number` reports the other errors.
     return value  # type: ignore[return-value]
 
 
-TEXT = Format("text", _read_text)
-NAME = Format("text", _read_name)
-NUMBER = Format("number", read_number, as_json=json.dumps)
-EPOCH_SECONDS = Format(
-    "number: whole seconds since 1970",
-    _read_epoch_seconds,
-    epoch_seconds,
-    lambda value: repr(epoch_seconds(value)),
-)
-ISO_INSTANT = Format(
-    "text: `YYYY-MM-DDTHH:MM:SSZ`", _read_iso, iso_utc, lambda value: encode_text(iso_utc(value))
-)
-COUPON_DATE = Format(
-    "text: `DD-MM-YYYY HH:MM:SS`, in UTC",
-    _read_coupon_date,
-    coupon_date,
-    lambda value: encode_text(coupon_date(value)),
-)
+TEXT = Format("text", require_text)
+NAME = Format("text", require_name)
+CODE = Format("text", partial(require_name, most=MAX_TEXT))
+NUMBER = Format("number", require_number, encode=json.dumps)
+EPOCH_SECONDS = Format("number: whole seconds since 1970", _read_epoch_seconds, epoch_seconds, repr)
+ISO_INSTANT = Format("text: `YYYY-MM-DDTHH:MM:SSZ`", _read_iso, iso_utc)
+COUPON_DATE = Format("text: `DD-MM-YYYY HH:MM:SS`, in UTC", _read_coupon_date, coupon_date)
 
 
 # --- tables ----------------------------------------------------------------------------------------------
@@ -306,14 +270,14 @@ class _Writer:
     __slots__ = ("_columns", "_template", "_values_of")
 
     def __init__(self, columns: tuple[tuple[str, Property], ...]) -> None:
-        self._columns = tuple((name, row.format) for name, row in columns)
+        self._columns = tuple((name, row.format.write, row.format.to_json) for name, row in columns)
         self._template = _Template(self._columns)
         self._values_of = attrgetter(*(row.attribute for _, row in columns))
 
     def properties(self, event: object) -> dict[str, WireValue]:
         return {
-            name: value if found.write is None else found.write(value)
-            for (name, found), value in zip(self._columns, self._values_of(event), strict=False)
+            name: value if write is None else write(value)
+            for (name, write, _), value in zip(self._columns, self._values_of(event), strict=False)
             if value is not None
         }
 
@@ -331,7 +295,7 @@ class _Template:
 
     __slots__ = ("encoders", "text")
 
-    def __init__(self, columns: Sequence[tuple[str, Format]]) -> None:
-        keys = (encode_text(name).replace("%", "%%") for name, _ in columns)
+    def __init__(self, columns: Sequence[tuple[str, object, Callable[[Any], str]]]) -> None:
+        keys = (encode_text(name).replace("%", "%%") for name, _, _ in columns)
         self.text = f"{{{','.join(f'{key}:%s' for key in keys)}}}"
-        self.encoders = tuple(found.as_json for _, found in columns)
+        self.encoders = tuple(to_json for _, _, to_json in columns)

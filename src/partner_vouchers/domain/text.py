@@ -1,4 +1,8 @@
-"""Rules that all names, ids and texts share."""
+"""Rules that all names, ids and texts share.
+
+Each function `require_…` takes the name of the argument and its value. It returns the value as a plain string, or
+raises `InvalidInput`.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +37,7 @@ def has_control_character(text: str, *, allowed: frozenset[str] = frozenset()) -
 def require_name(
     field: str, value: object, error: Callable[..., InvalidInput] = InvalidInput, *, most: int = MAX_NAME
 ) -> str:
-    """Return `value` if it is a string on one line that is not blank and has at most `most` characters.
-
-    Raises:
-        InvalidInput: it is not; the error is of the class `error`.
-    """
+    """Return a string on one line that is not blank and has at most `most` characters, or raise `error`."""
     text = value if type(value) is str else _require_str(field, value, error)
     # Of printable characters only the space is white.
     if 0 < len(text) <= most and text.isprintable() and not text.isspace():
@@ -51,11 +51,7 @@ def require_name(
 
 
 def require_text(field: str, value: object, *, most: int = MAX_TEXT) -> str:
-    """Return `value` if it is a string of at most `most` characters, which may be empty and have several lines.
-
-    Raises:
-        InvalidInput: it is not a string, too long, or contains a control character other than line breaks and tabs.
-    """
+    """Return a string of at most `most` characters, which may be empty and have several lines and tabs."""
     text = _require_str(field, value, InvalidInput)
     _require_length(field, text, most, InvalidInput)
     if has_control_character(text, allowed=LINE_BREAKS):
@@ -66,19 +62,14 @@ def require_text(field: str, value: object, *, most: int = MAX_TEXT) -> str:
 
 
 def require_own_id(field: str, value: object) -> str:
-    """Return an id that the host chose, such as that of a user or a campaign.
-
-    Raises:
-        InvalidInput: it is not a name (see `require_name`); for a number or an object the reason says what to pass.
-    """
+    """Return an id that the host chose, such as that of a user or a campaign: a name, as in `require_name`."""
     return require_name(field, value if type(value) is str else require_id(field, value))
 
 
 def require_id(field: str, value: object) -> str:
-    """Return an id that the library gave out; whether it exists is for the storage to say.
+    """Return an id that the library gave out, which may be any string: whether it exists is for the storage to say.
 
-    Raises:
-        InvalidInput: it is not a string; for a number or an object the reason says what to pass.
+    For a number, or an object that has an id, the error says what to pass.
     """
     if type(value) is str:
         return value

@@ -22,7 +22,7 @@ from partner_vouchers.domain.events import (
     changes_between,
 )
 from partner_vouchers.domain.expiry import expiry_instant, new_expiry, require_future
-from partner_vouchers.domain.lifecycle import Action, State, Status, require_allowed
+from partner_vouchers.domain.lifecycle import Action, State, Status, allowed_actions
 from partner_vouchers.domain.stock import Counts, LowStock, StockLevel, new_low_stock
 from partner_vouchers.domain.text import require_name, require_text
 from partner_vouchers.errors import (
@@ -149,7 +149,10 @@ class VoucherList:
         Raises:
             ActionNotAllowed: it does not.
         """
-        require_allowed(self.id, self.status_at(now), action)
+        status = self.status_at(now)
+        allowed = tuple(each.value for each in allowed_actions(status))
+        if action.value not in allowed:
+            raise ActionNotAllowed(list_id=self.id, status=status.value, action=action.value, allowed=allowed)
 
     def require_not_archived(self, action: str) -> None:
         """Check that the list is not archived, for actions that are not in the table of statuses.
@@ -323,10 +326,7 @@ def new_list(
     """Return a new, active list and the event of its creation.
 
     Raises:
-        InvalidTag: the tag is empty or contains white space.
-        NaiveDatetime: the expiry has no time zone.
-        ExpiryNotInFuture: the expiry is not after `now`.
-        InvalidInput: another value breaks its rule.
+        InvalidInput: a value breaks its rule; see `ListsGroup.create`.
     """
     created = VoucherList(
         id=id,

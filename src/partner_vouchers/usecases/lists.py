@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 
-from partner_vouchers.domain.arguments import require_days
+from partner_vouchers.domain.arguments import require_days, require_member
 from partner_vouchers.domain.campaigns import CampaignLink
 from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.forecast import MONTH, Stock, forecast
@@ -14,7 +14,6 @@ from partner_vouchers.domain.list_view import ArchivedList, ListView, archived_v
 from partner_vouchers.domain.stock import LowStock
 from partner_vouchers.domain.text import require_text
 from partner_vouchers.domain.voucher_list import UNCHANGED, Unchanged, VoucherList
-from partner_vouchers.errors import InvalidInput
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.list_creation import ListCreation
 from partner_vouchers.usecases.list_pages import pages_of
@@ -71,7 +70,7 @@ class ListsGroup(ListCreation):
             limit,
             partner=None if partner is None else require_text("partner", partner),
             tag=None if tag is None else require_text("tag", tag).lower(),
-            criteria=None if status is None else criteria_for(_parse_status(status), now),
+            criteria=None if status is None else criteria_for(require_member("status", status, Status), now),
             text=None if text is None else require_text("text", text).casefold(),
         )
 
@@ -277,10 +276,3 @@ def _apply(
         if before.low_stock_at != after.low_stock_at and after.counts.uploaded:
             notify_stock_level(tx, after, after.notified, counts_at(tx, after.id, now), now)
     return after
-
-
-def _parse_status(status: Status | str) -> Status:
-    try:
-        return Status(status)
-    except ValueError:
-        raise InvalidInput(field="status", reason=f"must be one of {', '.join(Status)}") from None

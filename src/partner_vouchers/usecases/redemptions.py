@@ -11,7 +11,7 @@ from attrs import evolve
 
 from partner_vouchers.csvfile.redemptions import redemption_error_file
 from partner_vouchers.csvfile.streams import CodeSource, as_binary_stream
-from partner_vouchers.domain.arguments import require_bool
+from partner_vouchers.domain.arguments import require_bool, require_each, require_member
 from partner_vouchers.domain.reconciliation import ERROR_KINDS, ReconciledRow, ReconciliationReport, RowKind
 from partner_vouchers.domain.redemption import (
     Entry,
@@ -23,7 +23,7 @@ from partner_vouchers.domain.redemption import (
     redemption_to_revert,
 )
 from partner_vouchers.domain.text import MAX_TEXT, could_be_id, require_id, require_name, require_own_id
-from partner_vouchers.errors import InvalidInput, UnknownReport
+from partner_vouchers.errors import UnknownReport
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.importing import OnProgress
 from partner_vouchers.usecases.paging import require_limit, require_line
@@ -221,7 +221,9 @@ class RedemptionsGroup(Group):
             UnknownReport: there is no such report.
             InvalidInput: an argument breaks its rule.
         """
-        wanted = tuple(RowKind) if kinds is None else _require_kinds(kinds)
+        wanted = (
+            tuple(RowKind) if kinds is None else require_each("kinds", kinds, _require_kind, "kinds of rows")
+        )
         after_line, limit = require_line(after_line), require_limit(limit)
 
         def read(tx: Transaction) -> ReconciliationReport:
@@ -288,14 +290,8 @@ def _entries(tx: Transaction, code: str, about: Mapping[str, str | None]) -> Seq
     return found
 
 
-def _require_kinds(kinds: object) -> tuple[RowKind, ...]:
-    if isinstance(kinds, str) or not isinstance(kinds, Collection):
-        raise InvalidInput(field="kinds", reason="must be a list of RowKind, such as [RowKind.AMBIGUOUS]")
-    try:
-        return tuple(RowKind(kind) for kind in kinds)
-    except ValueError:
-        known = ", ".join(kind.value for kind in RowKind)
-        raise InvalidInput(field="kinds", reason=f"must be of {known}") from None
+def _require_kind(field: str, value: object) -> RowKind:
+    return require_member(field, value, RowKind)
 
 
 def _require_report(tx: Transaction, report_id: object) -> ReconciliationReport:

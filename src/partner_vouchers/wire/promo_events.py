@@ -5,7 +5,7 @@ The other way is `event.properties(form)`. Both go by the table of the event's c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Final, Literal, TypeVar
@@ -15,8 +15,8 @@ from attrs import NOTHING, fields
 from partner_vouchers.domain.arguments import require_mapping
 from partner_vouchers.domain.expiry import require_aware
 from partner_vouchers.domain.promo_events import PROMO_EVENTS, PromoEvent
-from partner_vouchers.domain.properties import NAME, TEXT, Format, Property, PropertyTable, read_further
-from partner_vouchers.domain.text import require_name, require_text
+from partner_vouchers.domain.properties import Property, PropertyTable, require_further
+from partner_vouchers.domain.text import require_name
 from partner_vouchers.errors import InvalidEvent, InvalidInput
 
 E = TypeVar("E", bound=PromoEvent)
@@ -64,7 +64,7 @@ def event_from_properties(
         ...     event_from_properties(PointsDebited, {**found, "Points": "20"}, user_id="user-42", occurred_at=at)
         ... except InvalidEvent as error:
         ...     print(error.faults)
-        (('Points', 'must be a number, not a text'),)
+        (('Points', 'must be a number, not str'),)
         >>> found["Sale Channel"] = "Online"
         >>> event_from_properties(
         ...     PointsDebited, found, user_id="user-42", occurred_at=at, unknown="ignore"
@@ -113,9 +113,9 @@ def _read(
                 faults.append((name, "is missing"))
             continue
         try:
-            value = row.format.read(properties[name])
-        except ValueError as reason:
-            faults.append((name, str(reason)))
+            value = row.format.read(name, properties[name])
+        except InvalidInput as fault:
+            faults.append((name, fault.reason))
             continue
         if row.choices and value not in row.choices:
             faults.append((name, f"must be {' or '.join(map(repr, row.choices))}"))
@@ -130,10 +130,10 @@ def _read_others(properties: Mapping[str, object]) -> tuple[dict[str, object], l
     faults: list[tuple[str, str]] = []
     for name, value in properties.items():
         try:
-            kept, read = read_further(name, value)
+            kept, read = require_further(name, value)
             found[kept] = read
-        except ValueError as reason:
-            faults.append((str(name), str(reason)))
+        except InvalidInput as fault:
+            faults.append((str(name), fault.reason))
     return found, faults
 
 
@@ -150,8 +150,9 @@ def _require_untold(
             )
         if attribute not in rows:
             raise InvalidInput(field=attribute, reason=f"is no attribute of {kind.__name__}")
-        checks: dict[Format, Callable[[str, object], object]] = {TEXT: require_text, NAME: require_name}
-        check = checks.get(rows[attribute].format, require_aware)
+        format = rows[attribute].format
+        # What has another form on the wire is an instant.
+        check = format.read if format.write is None else require_aware
         found[attribute] = check(attribute, value)
     return found
 
