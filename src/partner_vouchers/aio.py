@@ -64,11 +64,11 @@ class _AsyncGroup(Generic[AnyGroup]):
         self.runner = runner
         self.group_of = group_of
 
-
-def _of(group: Group, method: Callable[Concatenate[Group, P], T]) -> Callable[P, T]:
-    # By its name: observers see the calls of a group through a class of their own.
-    found: Callable[P, T] = getattr(group, method.__name__)
-    return found
+    async def _call(self, method: Callable[..., T], *args: object, **kwargs: object) -> T:
+        """Call a method of the group."""
+        # By its name: observers see the calls of a group through a class of their own.
+        name = method.__name__
+        return await self.runner.run(lambda vouchers: getattr(self.group_of(vouchers), name)(*args, **kwargs))
 
 
 def in_thread(
@@ -78,7 +78,7 @@ def in_thread(
 
     @functools.wraps(method)
     async def call(self: _AsyncGroup[Group], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self.runner.run(lambda vouchers: _of(self.group_of(vouchers), method)(*args, **kwargs))
+        return await self._call(method, *args, **kwargs)
 
     return call  # type: ignore[return-value] # mypy loses the ParamSpec behind functools.wraps
 
@@ -90,7 +90,7 @@ def iterated(
 
     @functools.wraps(method)
     async def iterate(self: _AsyncGroup[Group], *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
-        items = await self.runner.run(lambda vouchers: _of(self.group_of(vouchers), method)(*args, **kwargs))
+        items = await self._call(method, *args, **kwargs)
         done = object()
         while (item := await self.runner.run(lambda _: next(items, done))) is not done:
             yield item  # type: ignore[misc]
@@ -105,7 +105,7 @@ def streamed(
 
     @functools.wraps(method)
     async def read(self: _AsyncGroup[Group], *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[bytes]:
-        stream = await self.runner.run(lambda vouchers: _of(self.group_of(vouchers), method)(*args, **kwargs))
+        stream = await self._call(method, *args, **kwargs)
         try:
             while chunk := await self.runner.run(lambda _: stream.read(_CHUNK)):
                 yield chunk
@@ -267,20 +267,10 @@ class AsyncPartnerVouchers(_AsyncGroups):
         observers: Sequence[Observer] = (),
         max_workers: int = MAX_WORKERS,
     ) -> None:
-        """Put the library together.
+        """Compose the library.
 
-        Args:
-            storage: where everything is kept.
-            duplicates: as for `PartnerVouchers`.
-            code_format: as for `PartnerVouchers`.
-            clock: as for `PartnerVouchers`.
-            eligibility: as for `PartnerVouchers`; the rules run in the worker threads.
-            keep_events: as for `PartnerVouchers`.
-            observers: as for `PartnerVouchers`; they are called on the worker threads.
-            max_workers: how many calls may run at the same time, 1 or more.
-
-        Raises:
-            InvalidInput: `max_workers` is no whole number of 1 or more, or see `PartnerVouchers`.
+        All arguments but `max_workers`, and the errors, are those of `PartnerVouchers`. Eligibility rules and observers
+        are called on the worker threads. `max_workers` is how many calls may run at the same time, 1 or more.
         """
         require_count("max_workers", max_workers)
         vouchers = PartnerVouchers(

@@ -56,12 +56,12 @@ def test_a_cursor_holds_no_greater_number_than_storages_have(host: Host) -> None
         host.vouchers.audit.entries(after=encode_cursor("the audit log", number))
         host.vouchers.uploads.find(list_id=found.id, after=encode_cursor("the upload log", number))
         host.vouchers.lists.find(
-            sort="uploaded", after=encode_cursor("lists in the order uploaded", number, "1")
+            sort="uploaded", after=encode_cursor("lists in the order uploaded", number, 1)
         )
 
 
-@pytest.mark.parametrize("key, list_id", [("noon", "1"), ("2026-11-21", "1"), ("2026-11-21T12:00Z", "x")])
-def test_a_forged_cursor_of_lists_is_refused(host: Host, key: str, list_id: str) -> None:
+@pytest.mark.parametrize("key, list_id", [("noon", 1), ("2026-11-21", 1), ("2026-11-21T12:00Z", "1")])
+def test_a_forged_cursor_of_lists_is_refused(host: Host, key: str, list_id: str | int) -> None:
     with pytest.raises(InvalidCursor):
         host.vouchers.lists.find(
             sort="created_at", after=encode_cursor("lists in the order created_at", key, list_id)

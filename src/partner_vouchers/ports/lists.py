@@ -52,7 +52,7 @@ SortKey = str | int | datetime
 
 @frozen
 class ListQuery:
-    """A page of lists: which lists, in which order, from where on.
+    """A page of lists: which lists, in which order, from where on. By default it is all of them.
 
     Attributes:
         partner: only lists of this partner.
@@ -65,13 +65,13 @@ class ListQuery:
         tag: only lists with exactly this tag.
     """
 
-    partner: str | None
-    criteria: StatusCriteria | None
-    text: str | None
-    order: ListOrder
-    descending: bool
-    after: tuple[SortKey, str] | None
-    limit: int
+    partner: str | None = None
+    criteria: StatusCriteria | None = None
+    text: str | None = None
+    order: ListOrder = ListOrder.CREATED
+    descending: bool = False
+    after: tuple[SortKey, str] | None = None
+    limit: int = 2**31
     tag: str | None = None
 
     def pick(self, lists: Iterable[VoucherList]) -> list[VoucherList]:
@@ -109,8 +109,7 @@ class Lists(Protocol):
         """Store a new list, without codes and links.
 
         Whatever the list passed says, its counters and `used_before` begin at zero and its notified level at
-        `StockLevel.ENOUGH`. No method of a port writes
-        `Counts.reserved`, which is always zero today.
+        `StockLevel.ENOUGH`.
 
         Raises:
             StorageError: the id was given to a list before, or a list of this partner and tag exists that is not
@@ -135,18 +134,8 @@ class Lists(Protocol):
 
     def with_tag(self, partner: str, tag: str) -> VoucherList | None:
         """Return the list of this partner and tag that is not archived. There is at most one. It has a body."""
-        everything = ListQuery(
-            partner=partner,
-            tag=tag,
-            criteria=None,
-            text=None,
-            order=ListOrder.TAG,
-            descending=False,
-            after=None,
-            limit=2**31,
-        )
-        found = (each for each in self.find(everything) if each.state is not State.ARCHIVED)
-        return next(found, None)
+        found = self.find(ListQuery(partner=partner, tag=tag))
+        return next((each for each in found if each.state is not State.ARCHIVED), None)
 
     def save(self, voucher_list: VoucherList) -> None:
         """Replace the stored list by its next version, except for the fields that the storage keeps.

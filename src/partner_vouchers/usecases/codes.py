@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from partner_vouchers.csvfile.export import distributed_codes, remaining_codes
 from partner_vouchers.csvfile.streams import as_binary_stream
@@ -17,11 +17,7 @@ from partner_vouchers.ports import TakenCode, Transaction
 from partner_vouchers.usecases.limiting import return_run_out
 from partner_vouchers.usecases.reservation_requests import CodeReservations
 from partner_vouchers.usecases.taking_back import TakingBack
-from partner_vouchers.usecases.wiring import ago, audit_access, audit_download, require_list
-
-_PAGE = 1000
-
-Row = TypeVar("Row", Assignment, TakenCode)
+from partner_vouchers.usecases.wiring import PAGE, ago, audit_access, audit_download, require_list
 
 
 class CodesGroup(CodeReservations, TakingBack):
@@ -131,9 +127,9 @@ class CodesGroup(CodeReservations, TakingBack):
         until = ago(self._wiring.now(), age)
 
         def read(tx: Transaction, after: str | None) -> list[Assignment]:
-            return tx.redemptions.unredeemed(request.campaign_id, request.list_id, until, after, _PAGE)
+            return tx.redemptions.unredeemed(request.campaign_id, request.list_id, until, after, PAGE)
 
-        return self._stream(read)
+        return self._stream(read, _id_of)
 
     def export(
         self, list_id: str, *, remaining: bool = False, raw: bool = False, actor: str | None = None
@@ -160,22 +156,16 @@ class CodesGroup(CodeReservations, TakingBack):
             return_run_out(self._wiring, found.id, self._wiring.now())
         audit_download(self._wiring, list_id, "remaining codes" if remaining else "distributed codes", actor)
         if remaining:
-            left = self._stream(lambda tx, after: tx.codes.remaining(list_id, after, _PAGE))
+            left = self._stream(lambda tx, after: tx.codes.remaining(list_id, after, PAGE), _id_of)
             return as_binary_stream(remaining_codes((each.code for each in left), raw=raw))
         return as_binary_stream(distributed_codes(self._stream_assignments(list_id), raw=raw))
 
     def _stream_assignments(self, list_id: str) -> Iterator[Assignment]:
-        return self._stream(lambda tx, after: tx.assignments.of_list(list_id, after, _PAGE))
+        return self._stream(lambda tx, after: tx.assignments.of_list(list_id, after, PAGE), _id_of)
 
-    def _stream(self, read: Callable[[Transaction, str | None], Sequence[Row]]) -> Iterator[Row]:
-        """Yield rows, a page in each transaction: `read` returns those after the one with an id."""
-        after: str | None = None
-        while True:
-            page = self._wiring.read(read, after)
-            yield from page
-            if len(page) < _PAGE:
-                return
-            after = page[-1].id
+
+def _id_of(row: Assignment | TakenCode) -> str:
+    return row.id
 
 
 def _require_age(value: object) -> timedelta:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from partner_vouchers.domain.events import ListExpired, ListExpiringSoon
@@ -14,6 +15,9 @@ from partner_vouchers.usecases.wiring import Wiring
 _ANNOUNCED = "list.expired announced"
 _AT_ONCE = 100
 
+Find = Callable[[Transaction, datetime, int], list[VoucherList]]
+Announce = Callable[[Transaction, datetime], int]
+
 
 def announce_expired(wiring: Wiring) -> int:
     """Store an event for each list that expires soon or has expired since it was last looked; return how many.
@@ -21,26 +25,20 @@ def announce_expired(wiring: Wiring) -> int:
     The lists are walked through by their expiry, and the storage remembers how far. One that is extended comes
     later in this order, and is announced again.
     """
-    announced = _announce_expiring(wiring)
-    while True:
-        now = wiring.now()
-        if not wiring.read(_expired, now, 1):
-            return announced
-        announced += wiring.write(_announce, now)
-
-
-def _announce_expiring(wiring: Wiring) -> int:
-    """Store an event for each list that expires soon, once for each expiry; return how many."""
+    steps: tuple[tuple[Find, Announce], ...] = (_expiring, _announce_soon), (_expired, _announce)
     announced = 0
-    while True:
-        now = wiring.now()
-        if not wiring.read(lambda tx, now: tx.lists.expiring(now, 1), now):
-            return announced
-        announced += wiring.write(_announce_soon, now)
+    for find, announce in steps:
+        while wiring.read(find, now := wiring.now(), 1):
+            announced += wiring.write(announce, now)
+    return announced
+
+
+def _expiring(tx: Transaction, now: datetime, limit: int) -> list[VoucherList]:
+    return tx.lists.expiring(now, limit)
 
 
 def _announce_soon(tx: Transaction, now: datetime) -> int:
-    found = [each for each in tx.lists.expiring(now, _AT_ONCE) if tx.lists.set_expiring(each.id)]
+    found = [each for each in _expiring(tx, now, _AT_ONCE) if tx.lists.set_expiring(each.id)]
     tx.outbox.append([_soon_event(each) for each in found])
     tx.commit()
     return len(found)
@@ -62,8 +60,8 @@ def _expired(tx: Transaction, now: datetime, limit: int) -> list[VoucherList]:
     if announced is not None:
         instant, list_id = json.loads(announced)
         after = datetime.fromisoformat(instant), list_id
-    query = ListQuery(None, criteria_for(Status.EXPIRED, now), None, ListOrder.EXPIRES, False, after, limit)
-    return tx.lists.find(query)
+    criteria = criteria_for(Status.EXPIRED, now)
+    return tx.lists.find(ListQuery(criteria=criteria, order=ListOrder.EXPIRES, after=after, limit=limit))
 
 
 def _soon_event(expiring: VoucherList) -> ListExpiringSoon:

@@ -16,7 +16,7 @@ from partner_vouchers.domain.voucher_list import VoucherList, new_list, new_tag
 from partner_vouchers.errors import ExpiryNotInFuture, TagTaken, UnknownPartner
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.partners import ensure_partner
-from partner_vouchers.usecases.stock import without_run_out
+from partner_vouchers.usecases.stock import current
 from partner_vouchers.usecases.wiring import Group, record, require_actor
 
 # Room for a tag and a partner. A longer one would not fit into an index of PostgreSQL.
@@ -101,22 +101,8 @@ class ListCreation(Group):
         A deployment script can call it each time. An existing list is returned unchanged, in any status: nothing
         of it is changed, and its expiry may have passed.
 
-        Args:
-            partner: the name of the partner.
-            tag: see `create`.
-            name: of a new list; see `create`.
-            description: likewise.
-            expires_at: likewise.
-            zone: likewise.
-            low_stock_at: likewise.
-            expiring_soon: likewise.
-            actor: the person who creates it, for the audit log.
-
-        Raises:
-            InvalidTag: the tag is empty or contains white space.
-            NaiveDatetime: the expiry has no time zone.
-            ExpiryNotInFuture: there is no such list, and the expiry is not in the future.
-            InvalidInput: another value breaks its rule.
+        The arguments and the errors are those of `create`, without `UnknownPartner` and `TagTaken`. They describe the
+        list only if it is new.
 
         Example:
             >>> vouchers.lists.ensure(
@@ -152,7 +138,7 @@ class ListCreation(Group):
             if may_exist:
                 known = tx.lists.with_tag(partner, new_tag(described["tag"]))
                 if known is not None:
-                    return without_run_out(tx, [known], now)[0]
+                    return current(tx, known, now)
             elif tx.partners.get(partner) is None:
                 raise UnknownPartner(name=partner)
             created, events = make(id=tx.lists.new_id())

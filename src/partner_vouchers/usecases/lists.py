@@ -18,7 +18,7 @@ from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.list_creation import ListCreation
 from partner_vouchers.usecases.list_pages import pages_of
 from partner_vouchers.usecases.paging import Page, require_limit
-from partner_vouchers.usecases.stock import counts_at, notify_stock_level, without_run_out
+from partner_vouchers.usecases.stock import all_current, counts_at, current, notify_stock_level
 from partner_vouchers.usecases.wiring import reclaim_some, record, require_actor, require_list
 
 Change = Callable[[VoucherList, datetime], tuple[VoucherList, tuple[Event, ...]]]
@@ -35,7 +35,7 @@ class ListsGroup(ListCreation):
             InvalidInput: the id is not a string.
         """
         now = self._wiring.now()
-        return view_of(self._wiring.read(_read_one, list_id, now), now)
+        return view_of(self._wiring.read(lambda tx: current(tx, require_list(tx, list_id), now)), now)
 
     def find(
         self,
@@ -76,7 +76,7 @@ class ListsGroup(ListCreation):
 
         def read(tx: Transaction) -> Page[ListView]:
             page = pages.page(tx.lists.find(query), limit)
-            return Page(tuple(view_of(each, now) for each in without_run_out(tx, page.items, now)), page.next)
+            return Page(tuple(view_of(each, now) for each in all_current(tx, page.items, now)), page.next)
 
         return self._wiring.read(read)
 
@@ -164,9 +164,7 @@ class ListsGroup(ListCreation):
         now = self._wiring.now()
 
         def archive(tx: Transaction) -> tuple[VoucherList, Sequence[CampaignLink]]:
-            archived = without_run_out(
-                tx, [_apply(tx, list_id, VoucherList.archive, version, actor, now)], now
-            )[0]
+            archived = _apply(tx, list_id, VoucherList.archive, version, actor, now)
             links = tx.campaigns.of_list(list_id)
             tx.commit()
             return archived, links
@@ -188,7 +186,7 @@ class ListsGroup(ListCreation):
         now = self._wiring.now()
 
         def remove(tx: Transaction) -> None:
-            voucher_list = without_run_out(tx, [require_list(tx, list_id, for_update=True)], now)[0]
+            voucher_list = current(tx, require_list(tx, list_id, for_update=True), now)
             voucher_list.require_version(version)
             links = tx.campaigns.of_list(list_id)
             was_used = bool(tx.assignments.of_list(voucher_list.id, None, 1))
@@ -218,7 +216,7 @@ class ListsGroup(ListCreation):
         now = self._wiring.now()
 
         def read(tx: Transaction) -> tuple[VoucherList, dict[date, int]]:
-            (found,) = without_run_out(tx, [require_list(tx, list_id)], now)
+            found = current(tx, require_list(tx, list_id), now)
             return found, tx.codes.given(found.id, now.date() - timedelta(days=MONTH), now.date())
 
         found, given = self._wiring.read(read)
@@ -253,15 +251,11 @@ class ListsGroup(ListCreation):
         now = self._wiring.now()
 
         def save(tx: Transaction) -> VoucherList:
-            after = without_run_out(tx, [_apply(tx, list_id, change, version, actor, now)], now)[0]
+            after = _apply(tx, list_id, change, version, actor, now)
             tx.commit()
             return after
 
         return view_of(self._wiring.write(save), now)
-
-
-def _read_one(tx: Transaction, list_id: str, now: datetime) -> VoucherList:
-    return without_run_out(tx, [require_list(tx, list_id)], now)[0]
 
 
 def _apply(
@@ -275,4 +269,4 @@ def _apply(
         record(tx, events, actor)
         if before.low_stock_at != after.low_stock_at and after.counts.uploaded:
             notify_stock_level(tx, after, after.notified, counts_at(tx, after.id, now), now)
-    return after
+    return current(tx, after, now)

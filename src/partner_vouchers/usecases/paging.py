@@ -80,16 +80,13 @@ def encode_cursor(result: str, *place: str | int) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def decode_cursor(
-    result: str, after: object, *kinds: type[str | int], largest: int = LARGEST
-) -> list[Any] | None:
+def decode_cursor(result: str, after: object, *kinds: type[str | int]) -> list[Any] | None:
     """Return the place in a cursor; None for the first page.
 
     Args:
         result: what the page is a part of.
         after: the cursor, as the caller passed it.
         kinds: the types of the parts of the place.
-        largest: the largest number that the place may contain.
 
     Raises:
         InvalidCursor: it is not a cursor of this result.
@@ -105,16 +102,19 @@ def decode_cursor(
         if found_result != result or len(place) != len(kinds):
             raise ValueError
         for part, kind in zip(place, kinds, strict=True):
-            if type(part) is not kind or not _is_storable(part, largest):
+            if type(part) is not kind or not _is_storable(part):
                 raise ValueError
         return place
     except (ValueError, TypeError, RecursionError) as error:
-        raise InvalidCursor(
-            field="after", reason=f"is not the `next` of a page of {result}; ask for the first page again"
-        ) from error
+        raise no_cursor(result) from error
 
 
-def _is_storable(part: object, largest: int) -> bool:
-    if isinstance(part, str):
-        return not has_control_character(part)
-    return isinstance(part, int) and abs(part) <= largest
+def no_cursor(result: str) -> InvalidCursor:
+    """Return the error for a cursor that is none of a result."""
+    return InvalidCursor(
+        field="after", reason=f"is not the `next` of a page of {result}; ask for the first page again"
+    )
+
+
+def _is_storable(part: str | int) -> bool:
+    return not has_control_character(part) if isinstance(part, str) else abs(part) <= LARGEST

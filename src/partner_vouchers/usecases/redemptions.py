@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import BinaryIO
@@ -28,9 +28,7 @@ from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.importing import OnProgress
 from partner_vouchers.usecases.paging import require_limit, require_line
 from partner_vouchers.usecases.reconciling import Reconciliation
-from partner_vouchers.usecases.wiring import Group, audit_download, require_list
-
-_PAGE = 5_000
+from partner_vouchers.usecases.wiring import PAGE, Group, audit_download, require_list
 
 
 class RedemptionsGroup(Group):
@@ -252,21 +250,14 @@ class RedemptionsGroup(Group):
         raw = require_bool("raw", raw)
         report = self._wiring.read(_require_report, report_id)
         audit_download(self._wiring, report.list_id, f"error file of report {report.id}", actor)
-        return as_binary_stream(redemption_error_file(self._stream_errors(report.id), raw=raw))
+
+        def read(tx: Transaction, after_line: int | None) -> list[ReconciledRow]:
+            return tx.reports.rows(report.id, ERROR_KINDS, after_line or 0, PAGE)
+
+        return as_binary_stream(redemption_error_file(self._stream(read, lambda row: row.line), raw=raw))
 
     def _code(self, code: object) -> str:
         return self._wiring.code_format.trim(require_name("code", code, most=MAX_TEXT))
-
-    def _stream_errors(self, report_id: str) -> Iterator[ReconciledRow]:
-        after_line = 0
-        while True:
-            page = self._wiring.read(
-                lambda tx, after: tx.reports.rows(report_id, ERROR_KINDS, after, _PAGE), after_line
-            )
-            yield from page
-            if len(page) < _PAGE:
-                return
-            after_line = page[-1].line
 
 
 def _about(partner: object, list_id: object, user_id: object) -> dict[str, str | None]:

@@ -31,7 +31,12 @@ def counts_at(tx: Transaction, list_id: str, now: datetime) -> Counts:
     return _without_run_out(tx, list_id, tx.codes.counts(list_id), now)
 
 
-def without_run_out(tx: Transaction, lists: Sequence[VoucherList], now: datetime) -> list[VoucherList]:
+def current(tx: Transaction, voucher_list: VoucherList, now: datetime) -> VoucherList:
+    """Return a list whose counters leave out reservations that have run out."""
+    return all_current(tx, [voucher_list], now)[0]
+
+
+def all_current(tx: Transaction, lists: Sequence[VoucherList], now: datetime) -> list[VoucherList]:
     """Return lists whose counters leave out reservations that have run out."""
     reserving = [each.id for each in lists if each.counts.reserved]
     run_out = tx.reservations.run_out(reserving, now) if reserving else {}

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from uuid import uuid4
 
+from attrs import evolve
+
 from partner_vouchers.domain.arguments import require_bool
+from partner_vouchers.domain.assignment import Assignment
+from partner_vouchers.domain.delivery import DeliveryState
 from partner_vouchers.domain.erasure import ErasureReport
-from partner_vouchers.domain.revocation import Revocation
-from partner_vouchers.domain.text import require_id, require_name, require_own_id
+from partner_vouchers.domain.events import AssignmentTakenBack, FieldChange
+from partner_vouchers.domain.lifecycle import State
+from partner_vouchers.domain.pseudonym import new_pseudonym
+from partner_vouchers.domain.revocation import Obstacle, Revocation, require_restock
+from partner_vouchers.domain.text import could_be_id, require_id, require_name, require_own_id
+from partner_vouchers.errors import AlreadyRevoked, UnknownAssignment
 from partner_vouchers.ports import Transaction
-from partner_vouchers.usecases.forgetting import forget
-from partner_vouchers.usecases.revoking import revoke
+from partner_vouchers.usecases.delivery.run import ERASURES
+from partner_vouchers.usecases.limiting import limits_of, uncount
+from partner_vouchers.usecases.revoking import cancel_dead_letter, delivery_states
 from partner_vouchers.usecases.wiring import Group, require_actor
+
+_SENT = frozenset((DeliveryState.DELIVERED, DeliveryState.IN_FLIGHT))
 
 
 class TakingBack(Group):
@@ -59,9 +71,29 @@ class TakingBack(Group):
         now = self._wiring.now()
 
         def work(tx: Transaction) -> Revocation:
-            revocation = revoke(tx, wanted, now, reason=reason, restock=restock, force=force, actor=actor)
+            revocations = tx.revocations
+            given = revocations.get_for_update(wanted) if could_be_id(wanted) else None
+            if given is None:
+                raise UnknownAssignment(assignment_id=wanted)
+            known = revocations.get(given.id)
+            if known is not None:
+                if restock and not known.restocked:
+                    raise AlreadyRevoked(assignment_id=given.id)
+                return known
+            if restock:
+                require_restock(given.id, _facts(tx, given), force=force)
+            revocations.add(Revocation(given, now, actor, reason, restock))
+            if given.campaign_id is not None and limits_of(tx, given.campaign_id):
+                uncount(tx, [(given.campaign_id, revocations.counted_at(given.id))])
+            position = revocations.event_position(given.id)
+            if position is not None:
+                for sink in tx.deliveries.sinks():
+                    cancel_dead_letter(tx, sink, position, now)
+            changes = FieldChange("assignment", None, given.id), FieldChange("restocked", None, restock)
+            taken_back = AssignmentTakenBack(occurred_at=now, list_id=given.list_id, changes=changes)
+            tx.audit.append(actor, [taken_back])
             tx.commit()
-            return revocation
+            return Revocation(evolve(given, revoked_at=now), now, actor, reason, restock)
 
         return self._wiring.write(work)
 
@@ -95,8 +127,51 @@ class TakingBack(Group):
         now, token = self._wiring.now(), uuid4().hex
 
         def work(tx: Transaction) -> ErasureReport:
-            report = forget(tx, user_id, now, token)
+            given = tx.assignments.of_user(user_id)
+            cancelled, delivered = Counter[str](), Counter[str]()
+            # Positions, and whether the event would be sent. Several events may have none yet, and with it the
+            # position 0.
+            told = [(position, True) for position, _ in tx.users.host_events(user_id)]
+            told += [
+                (position, each.revoked_at is None)
+                for each in given
+                if (position := tx.revocations.event_position(each.id)) is not None
+            ]
+            for position, would_be_sent in told:
+                for sink, state in delivery_states(tx, position).items():
+                    if state in _SENT:
+                        delivered[sink] += 1
+                    elif would_be_sent:
+                        cancelled[sink] += 1
+                    if state is DeliveryState.DEAD:
+                        cancel_dead_letter(tx, sink, position, now)
+            redemptions = tx.redemptions.of_assignments([each.id for each in given])
+            reservations = tx.users.rename(user_id, new_pseudonym(token))
+            tx.settings.put(ERASURES, token)
             tx.commit()
-            return report
+            return ErasureReport(
+                assignments=len(given),
+                reservations=reservations,
+                redemptions=sum(len(found) for found in redemptions.values()),
+                cancelled=dict(cancelled),
+                delivered=dict(delivered),
+            )
 
         return self._wiring.write_alone(work)
+
+
+def _facts(tx: Transaction, given: Assignment) -> frozenset[Obstacle]:
+    """Return what may keep the code of an assignment from returning to its list."""
+    voucher_list = tx.lists.get(given.list_id)
+    position = tx.revocations.event_position(given.id)
+    states = {} if position is None else delivery_states(tx, position)
+    facts = {
+        Obstacle.REDEEMED: given.redeemed_at is not None,
+        Obstacle.LIST_ARCHIVED: voucher_list is None or voucher_list.state is State.ARCHIVED,
+        Obstacle.UPLOAD_WITHDRAWN: tx.revocations.upload_is_withdrawn(given.id),
+        Obstacle.EVENT_TAKEN: DeliveryState.DELIVERED in states.values(),
+        Obstacle.EVENT_IN_FLIGHT: DeliveryState.IN_FLIGHT in states.values(),
+        Obstacle.EVENT_REMOVED: position is None,
+        Obstacle.NO_SINK: not tx.deliveries.sinks(),
+    }
+    return frozenset(fact for fact, is_true in facts.items() if is_true)

@@ -6,7 +6,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar, TypeVarTuple
@@ -26,6 +26,8 @@ from partner_vouchers.usecases.refusing import RefusalTally
 from partner_vouchers.usecases.transactions import run_in_transaction
 
 T = TypeVar("T")
+Row = TypeVar("Row")
+Place = TypeVar("Place")
 
 _LOG = logging.getLogger("partner_vouchers.refusals")
 _FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
@@ -51,6 +53,9 @@ class PolicyCheck:
     passed: bool = False
     in_doubt: bool = False
 
+
+PAGE = 1000
+"""How many rows are read in one transaction where all rows of a result are streamed."""
 
 _RECLAIM_SECONDS = 0.05
 """How long a call frees space that deletions left: enough for some thousand codes."""
@@ -162,6 +167,23 @@ class Group:
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
+
+    def _stream(
+        self, read: Callable[[Transaction, Place | None], Sequence[Row]], place: Callable[[Row], Place]
+    ) -> Iterator[Row]:
+        """Yield rows, a page in each transaction.
+
+        Args:
+            read: returns up to `PAGE` rows after a place, None for the first ones.
+            place: returns the place of a row.
+        """
+        after: Place | None = None
+        while True:
+            page = self._wiring.read(read, after)
+            yield from page
+            if len(page) < PAGE:
+                return
+            after = place(page[-1])
 
 
 def ago(now: datetime, age: timedelta) -> datetime:
