@@ -111,7 +111,7 @@ def test_an_event_is_tried_at_least_once(wrong: Any) -> None:
     assert RetryPolicy(max_attempts=1).max_attempts == 1
     with pytest.raises(InvalidInput) as refused:
         RetryPolicy(max_attempts=wrong)
-    assert str(refused.value) == "max_attempts: must be a whole number, at least 1"
+    assert str(refused.value) == "max_attempts: must be a whole number of at least 1"
 
 
 def test_a_pause_ends_at_its_instant() -> None:
