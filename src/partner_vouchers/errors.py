@@ -331,12 +331,7 @@ class CampaignNotLinked(PartnerVouchersError):
 
 
 class UnknownEligibilityRule(PartnerVouchersError):
-    """A campaign link names an eligibility rule that this program has not registered.
-
-    Attributes:
-        name: the name on the link.
-        registered: the registered names.
-    """
+    """A campaign link names an eligibility rule that this program has not registered."""
 
     template = (
         "eligibility rule {name!r} is not registered (registered: {_registered}); "
@@ -387,11 +382,7 @@ class NotEligible(NoCodeAvailable):
 
 
 class IdempotencyConflict(PartnerVouchersError):
-    """An idempotency key was used before with other arguments.
-
-    Attributes:
-        key: the idempotency key.
-    """
+    """An idempotency key was used before with other arguments."""
 
     template = (
         "idempotency key {key!r} was used with other arguments; "
@@ -496,12 +487,7 @@ class AlreadyRevoked(PartnerVouchersError):
 
 
 class RestockNotAllowed(PartnerVouchersError):
-    """The code can never return to the pool; nothing was changed.
-
-    Attributes:
-        assignment_id: the assignment.
-        reason: why.
-    """
+    """The code can never return to the pool; nothing was changed."""
 
     template = "the code of assignment {assignment_id} cannot return to the pool: {reason}; revoke it without restock"
     assignment_id: str
@@ -509,12 +495,7 @@ class RestockNotAllowed(PartnerVouchersError):
 
 
 class CodeMayBeKnown(PartnerVouchersError):
-    """The user may know the code, so it does not return to the pool without `force=True`; nothing was changed.
-
-    Attributes:
-        assignment_id: the assignment.
-        reason: why the user may know it.
-    """
+    """The user may know the code, so it does not return to the pool without `force=True`; nothing was changed."""
 
     template = (
         "the user may know the code of assignment {assignment_id}: {reason}; "
@@ -731,11 +712,7 @@ class NoLinkedContent(LinkedContentError):
 
 
 class ParameterMissing(LinkedContentError):
-    """A mandatory parameter of linked content is missing or empty; the source was not called.
-
-    Attributes:
-        parameter: the name of the parameter.
-    """
+    """A mandatory parameter of linked content is missing or empty; the source was not called."""
 
     template = "the parameter {parameter!r} is mandatory; pass it in `parameters=`"
     parameter: str

@@ -43,15 +43,7 @@ class Stock:
 def forecast(
     list_id: str, counts: Counts, given: Mapping[date, int], expires_at: datetime, now: datetime
 ) -> Stock:
-    """Return the stock of a list.
-
-    Args:
-        list_id: the list.
-        counts: its counters.
-        given: codes given per UTC day; days without any may be missing.
-        expires_at: the list's expiry, in UTC.
-        now: the present instant, in UTC.
-    """
+    """Return the stock of a list, from the codes given per UTC day; days without any may be missing."""
     today = now.date()
     week, month = (
         sum(given.get(today - timedelta(days=back), 0) for back in range(days)) / days

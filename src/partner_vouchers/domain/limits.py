@@ -89,11 +89,7 @@ class Limit:
         return f"{self.count} per {self.per.value}{period}"
 
     def window(self, instant: datetime) -> Window:
-        """Return the period of this limit that contains an instant; all time for a limit without a period.
-
-        Args:
-            instant: an aware datetime.
-        """
+        """Return the period of this limit that contains an aware instant; all time for a limit without a period."""
         if self.period is None or self.zone is None:
             return _ALL_TIME
         return _calendar_window(self.period, self.zone, instant)

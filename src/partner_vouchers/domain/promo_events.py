@@ -199,6 +199,10 @@ class HostEvent(PromoEvent):
     Strings follow the library's rules: names and ids have one line, descriptions may have several. Instants
     are aware and kept in UTC. A number may be an int, a float or a Decimal that a float can show exactly.
 
+    Raises:
+        InvalidInput: a value breaks a rule.
+        NaiveDatetime: an instant has no time zone.
+
     Attributes:
         occurred_at: when it happened.
         user_id: the user; the identity of the event, not one of its properties.
@@ -211,10 +215,6 @@ class HostEvent(PromoEvent):
 @frozen(kw_only=True)
 class CouponRewarded(HostEvent):
     """A user was given a coupon: `CT Coupon Rewarded`.
-
-    Raises:
-        InvalidInput: a value breaks a rule.
-        NaiveDatetime: an instant has no time zone.
 
     Attributes:
         coupon_name: the name of a bulk coupon.
@@ -258,10 +258,6 @@ class CouponRewarded(HostEvent):
 @frozen(kw_only=True)
 class CouponUsed(HostEvent):
     """A coupon was redeemed, or its redemption was taken back.
-
-    Raises:
-        InvalidInput: a value breaks a rule.
-        NaiveDatetime: an instant has no time zone.
 
     Attributes:
         order_id: the order for which it was redeemed.
@@ -312,10 +308,6 @@ class CouponReverted(CouponUsed):
 class PointsCredited(HostEvent):
     """Points were added to a user's wallet: `CT Points Credited`.
 
-    Raises:
-        InvalidInput: a value breaks a rule.
-        NaiveDatetime: an instant has no time zone.
-
     Attributes:
         wallet_id: the wallet.
         campaign_id: the campaign that gave them, where one did.
@@ -356,10 +348,6 @@ class PointsCredited(HostEvent):
 @frozen(kw_only=True)
 class PointsDebited(HostEvent):
     """Points were taken from a user's wallet: `CT Points Debited`.
-
-    Raises:
-        InvalidInput: a value breaks a rule.
-        NaiveDatetime: an instant has no time zone.
 
     Attributes:
         wallet_id: the wallet.

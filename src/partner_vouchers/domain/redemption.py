@@ -144,15 +144,7 @@ class Entry:
     def redeemed(
         self, code: str, order_id: str | None, redeemed_at: datetime, amount: Decimal | None, now: datetime
     ) -> Redemption:
-        """Return the next redemption of a code that a user holds.
-
-        Args:
-            code: the code of the entry.
-            order_id: the order, or None.
-            redeemed_at: when the code was used.
-            amount: the amount, or None.
-            now: the present instant.
-        """
+        """Return the next redemption of a code that a user holds."""
         return Redemption(
             assignment_id=self.id,
             number=len(self.redemptions) + 1,

@@ -67,12 +67,7 @@ _BY_WORD = {EXHAUSTED: RefusalReason.EXHAUSTED, NOT_ELIGIBLE: RefusalReason.NOT_
 def refusal_keys(
     reason: RefusalReason, lists: tuple[tuple[str, str], ...]
 ) -> Iterator[tuple[RefusalReason, str | None]]:
-    """Yield what one refused request counts as: once for the request, and once for each list that was asked.
-
-    Args:
-        reason: why the request was refused.
-        lists: the lists that were asked, each with its reason (`NoCodeAvailable.lists`).
-    """
+    """Yield what one refused request counts as: once for the request, and once for each of `NoCodeAvailable.lists`."""
     yield reason, None
     for list_id, word in lists:
         yield _BY_WORD.get(word, RefusalReason.INACTIVE_LIST), list_id

@@ -85,12 +85,7 @@ RESTOCK_TABLE: tuple[RestockRule, ...] = (
 
 
 def require_restock(assignment_id: str, facts: frozenset[Obstacle], *, force: bool) -> None:
-    """Check that the code of an assignment may return to the pool.
-
-    Args:
-        assignment_id: the assignment.
-        facts: what is true of it.
-        force: whether the caller accepts that the user may know the code.
+    """Check that the code of an assignment may return to the pool, by the facts that are true of it.
 
     Raises:
         RestockNotAllowed: a fact forbids it for ever.

@@ -155,10 +155,7 @@ class VoucherList:
             raise ActionNotAllowed(list_id=self.id, status=status.value, action=action.value, allowed=allowed)
 
     def require_not_archived(self, action: str) -> None:
-        """Check that the list is not archived, for actions that are not in the table of statuses.
-
-        Args:
-            action: the requested action: delete the list, link it, or withdraw codes.
+        """Check that the list is not archived, for actions that are not in the table: delete, link and withdraw.
 
         Raises:
             ActionNotAllowed: the list is archived.
@@ -250,13 +247,8 @@ class VoucherList:
     ) -> tuple[Event, ...]:
         """Decide whether the list may be deleted: only as long as no code was assigned or reserved.
 
-        Args:
-            now: the present instant, in UTC.
-            campaign_ids: the campaigns that the list is linked to.
-            was_used: whether a code was ever given out, also if it returned.
-
-        Returns:
-            the events of the deletion.
+        It takes the campaigns that the list is linked to, and whether a code was ever given out, also if it returned.
+        It returns the events of the deletion.
 
         Raises:
             ActionNotAllowed: the list is archived: it is kept for the record.

@@ -13,8 +13,10 @@ as the storage.
 **Ids.** Ids of lists, uploads and codes are strings that the storage makes and never uses again.
 
 **Pages.** `after` and `before` are the id or position of the last entry of the page before, also if that entry is
-gone (a code that was taken since). A string that cannot be an id of the storage finds nothing. The result for an id
-of another kind of thing is undefined.
+gone (a code that was taken since), or None for the first page. `limit` is the most entries to return. A string that
+cannot be an id of the storage finds nothing. The result for an id of another kind of thing is undefined.
+
+**None.** A filter that is None lets everything pass: all lists, all days. `now` is the present instant.
 
 **Strings.** The library checks strings before it stores them: none has a lone surrogate. Names, tags and ids of users
 and campaigns are one line without control characters. Descriptions may have line breaks and tabs. Codes may have any

@@ -97,15 +97,10 @@ class Codes(Protocol):
         """
 
     def given(self, list_id: str, since: date | None, until: date | None) -> dict[date, int]:
-        """Return how many codes of a list were given to users on each UTC day, without days without any.
+        """Return how many codes of a list were given to users on each UTC day from `since` to `until`.
 
-        A code counts on the day on which it was assigned, and stays counted when it is revoked; a reserved one counts
-        on the day of its confirmation. The cost does not depend on the number of codes.
-
-        Args:
-            list_id: the list.
-            since: the first day, or None.
-            until: the last day, or None.
+        Days without any are left out. A code counts on the day on which it was assigned, and stays counted when it is
+        revoked; a reserved one counts on the day of its confirmation. The cost does not depend on the number of codes.
 
         Raises:
             Unsupported: the storage does not count days.
@@ -130,25 +125,13 @@ class Codes(Protocol):
     def holder(self, scope: str, code: str, counts: Callable[[State], bool]) -> Holder | None:
         """Return the list of a scope that holds a code, or None.
 
-        A list holds its available codes and those that were given out, but not withdrawn or unpublished ones.
-
-        Args:
-            scope: where codes must be unique.
-            code: the code.
-            counts: whether the codes of a list in a state count. With the rule that `Storage.import_codes` is given, at
-                most one list holds a code. With another rule, only the list that took the code last is considered.
+        A list holds its available codes and those that were given out, but not withdrawn or unpublished ones. `counts`
+        says whether the codes of a list in a state count. With the rule that `Storage.import_codes` is given, at most
+        one list holds a code. With another rule, only the list that took the code last is considered.
         """
 
     def remaining(self, list_id: str, after: str | None, limit: int) -> list[TakenCode]:
-        """Return a page of the available codes of a list, in the order of their ids.
-
-        That is the order in which they are taken.
-
-        Args:
-            list_id: the list.
-            after: the id of the last code of the page before, or None for the first page.
-            limit: the most codes to return.
-        """
+        """Return a page of the available codes of a list, in the order of their ids, in which they are taken."""
 
 
 class Assignments(Protocol):
@@ -200,13 +183,7 @@ class Assignments(Protocol):
         """Return the assignments of a code in all lists, including archived ones, the oldest list first."""
 
     def of_list(self, list_id: str, after: str | None, limit: int) -> list[Assignment]:
-        """Return a page of the assignments of a list, in the order of their codes.
-
-        Args:
-            list_id: the list.
-            after: the id of the last assignment of the page before, or None for the first page.
-            limit: the most assignments to return.
-        """
+        """Return a page of the assignments of a list, in the order of their codes."""
 
 
 class IdempotencyKeys(Protocol):

@@ -43,10 +43,7 @@ class Redemptions(Protocol):
         was archived. In a transaction that writes, no other transaction takes, revokes or redeems one of these codes
         until this one ends.
 
-        Args:
-            codes: the codes, each once.
-            partner: entries of lists of other partners need not be returned; None for all.
-            list_id: entries of other lists need not be returned; None for all.
+        Each code is given once. Entries of other partners and other lists need not be returned.
         """
 
     def places(self, codes: Sequence[str], partner: str | None, list_id: str | None) -> dict[str, int | None]:
@@ -117,12 +114,7 @@ class Redemptions(Protocol):
     ) -> list[Assignment]:
         """Return a page of the assignments that are neither redeemed nor revoked, in the order of their codes.
 
-        Args:
-            campaign_id: the campaign; None where a list is given.
-            list_id: the list; None where a campaign is given.
-            assigned_until: only what was assigned until then.
-            after: the id of the last assignment of the page before, or None for the first page.
-            limit: the most assignments to return.
+        They are those of a campaign or of a list, which were given out at `assigned_until` or before.
         """
 
 

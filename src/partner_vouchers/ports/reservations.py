@@ -77,13 +77,9 @@ class Reservations(Protocol):
     ) -> list[Reservation]:
         """End up to `limit` open reservations whose `expires_at` is not after `now`, and return them, now Expired.
 
-        The oldest come first. Their codes return as in `end`.
-
-        Args:
-            now: the present instant.
-            limit: the most reservations to end.
-            list_id: those of a list. Reservations that another transaction is ending are left out.
-            campaign_id: or those of a campaign. Reservations that another transaction is ending are waited for.
+        The oldest come first. Their codes return as in `end`. With `list_id` they are those of a list, without those
+        that another transaction is ending. With `campaign_id` they are those of a campaign, after waiting for such
+        transactions.
         """
 
     def open_of_user(self, user_id: str, campaign_id: str | None, list_id: str | None) -> list[Reservation]:
@@ -96,12 +92,7 @@ class Reservations(Protocol):
         """Return a page of the open reservations of a list, ordered by `expires_at`, then id, after such a pair."""
 
     def run_out(self, list_ids: Collection[str] | None, now: datetime) -> dict[str, RunOut]:
-        """Return how many open reservations have run out, by list, without lists that have none.
-
-        Args:
-            list_ids: the lists, or None for all.
-            now: the present instant.
-        """
+        """Return how many open reservations have run out, by list, without lists that have none."""
 
     def remove_ended(self, before: datetime, limit: int) -> int:
         """Remove up to `limit` reservations that were released or had run out before an instant; return how many."""
@@ -189,10 +180,6 @@ class Refusals(Protocol):
     def of_campaign(self, campaign_id: str, since: date | None, until: date | None) -> list[RefusalCount]:
         """Return the counts of a campaign by day, reason and list.
 
-        They are ordered by day, then reason, then list; what counts requests comes before lists.
-
-        Args:
-            campaign_id: the campaign.
-            since: the first day, or None.
-            until: the last day, or None.
+        They are ordered by day, then reason, then list; what counts requests comes before lists. `since` is the first
+        day, `until` the last one.
         """

@@ -35,14 +35,7 @@ class Uploads(Protocol):
     def find(
         self, list_id: str | None, status: UploadStatus | None, before: str | None, limit: int
     ) -> list[Upload]:
-        """Return a page of entries, the newest first.
-
-        Args:
-            list_id: the list; None for all lists.
-            status: only entries with this status; None for any.
-            before: the id of the last entry of the page before, or None for the first page.
-            limit: the most entries to return.
-        """
+        """Return a page of entries, the newest first, of a list and with a status."""
 
     def running(self) -> list[Upload]:
         """Return all entries that are in progress, the oldest first."""

@@ -31,12 +31,9 @@ class ListPages:
     descending: bool
 
     def query(self, after: object, limit: int, **filters: Any) -> ListQuery:
-        """Return the query of a page, which asks for one list more than the page has.
+        """Return the query of a page, which asks for one list more than the page may have.
 
-        Args:
-            after: the cursor of the page before, as the caller passed it.
-            limit: how many lists the page may have.
-            filters: `partner`, `tag`, `criteria` and `text` of the query.
+        It takes the cursor as the caller passed it, and `partner`, `tag`, `criteria` and `text` of the query.
 
         Raises:
             InvalidCursor: `after` is not a cursor of this order.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta, tzinfo
+from functools import partial
 
 from partner_vouchers.domain.arguments import require_days, require_member
 from partner_vouchers.domain.campaigns import CampaignLink
@@ -115,18 +116,15 @@ class ListsGroup(ListCreation):
             StaleVersion: the list was changed since `version`.
             InvalidInput: a value breaks its rule, as in `create`.
         """
-
-        def change(voucher_list: VoucherList, now: datetime) -> tuple[VoucherList, tuple[Event, ...]]:
-            return voucher_list.edit(
-                now,
-                name=name,
-                description=description,
-                expires_at=expires_at,
-                zone=zone,
-                low_stock_at=low_stock_at,
-                expiring_soon=expiring_soon,
-            )
-
+        change = partial(
+            VoucherList.edit,
+            name=name,
+            description=description,
+            expires_at=expires_at,
+            zone=zone,
+            low_stock_at=low_stock_at,
+            expiring_soon=expiring_soon,
+        )
         return self._change(list_id, change, version, actor)
 
     def pause(self, list_id: str, *, version: int | None = None, actor: str | None = None) -> ListView:

@@ -26,9 +26,7 @@ def require_not_revoked(assignment: Assignment) -> Assignment:
 def delivery_states(tx: Transaction, position: int) -> dict[str, DeliveryState]:
     """Return the state of an event for each known sink, by the name of the sink.
 
-    Args:
-        tx: the transaction.
-        position: its position in the outbox; 0 for an event that has none yet.
+    `position` is its position in the outbox, or 0 for an event that has none yet.
     """
     states: dict[str, DeliveryState] = {}
     for sink in tx.deliveries.sinks():

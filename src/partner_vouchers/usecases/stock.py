@@ -56,12 +56,7 @@ def notify_stock_level(
 ) -> None:
     """Store the due events of a list's stock, and the level that they notify.
 
-    Args:
-        tx: the transaction that changed the stock.
-        voucher_list: the list.
-        notified: the level that was notified last.
-        counts: its counters now, without reservations that have run out.
-        now: the present instant.
+    `notified` is the level that was notified last. `counts` leaves out reservations that have run out.
     """
     level, events = stock_alerts(voucher_list, notified, counts, now)
     if events:
