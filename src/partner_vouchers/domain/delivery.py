@@ -92,11 +92,7 @@ class RetryPolicy:
     def counted(self, deferred: Deferred, now: datetime, chance: float, *, final: bool) -> Deferred:
         """Return an event that was not taken once more, and is to blame for it.
 
-        Args:
-            deferred: the event as it is deferred.
-            now: the present instant.
-            chance: see `wait`.
-            final: whether another try would end in the same way.
+        `final` says whether another try would end in the same way. See `wait` for `chance`.
         """
         attempts = deferred.attempts + 1
         if final or attempts >= self.max_attempts:
@@ -250,11 +246,6 @@ def _ranges(settled: Iterable[tuple[int, bool]]) -> list[Range]:
 
 def state_of(position: int, progress: SinkProgress, deferred: Deferred | None) -> DeliveryState:
     """Return the state of an event for a sink.
-
-    Args:
-        position: the position of the event.
-        progress: how far the sink has come.
-        deferred: the row of the event for this sink; None if there is none.
 
     Example:
         >>> progress = SinkProgress(position=4, ahead=((6, 6),), sent=7)

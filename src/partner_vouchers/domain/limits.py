@@ -148,10 +148,6 @@ def reached(usages: Iterable[LimitUsage], codes: int = 1) -> LimitUsage | None:
 
     Limits per user are checked before limits per campaign. If several limits of one kind refuse, it is the one
     that frees last.
-
-    Args:
-        usages: the limits of the campaign and how much of each is used.
-        codes: how many codes are asked for.
     """
     refusing = [each for each in usages if each.left is not None and each.left < codes]
     for per in Per:

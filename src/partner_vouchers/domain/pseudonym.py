@@ -12,11 +12,7 @@ _PSEUDONYM = re.compile(rf"{_PREFIX}[0-9a-f]{{32}}")
 
 
 def new_pseudonym(token: str) -> str:
-    """Return a pseudonym.
-
-    Args:
-        token: 32 random hexadecimal digits.
-    """
+    """Return the pseudonym that is made of 32 random hexadecimal digits."""
     return f"{_PREFIX}{token}"
 
 

@@ -101,12 +101,8 @@ def stock_level(counts: Counts, low_stock_at: LowStock | None, used_before: int 
     """Return the level of a list's stock against its threshold.
 
     A percentage is of what was available after the latest upload, so that a list that is topped up every month warns
-    every month; codes withdrawn since do not count. A list without codes is exhausted.
-
-    Args:
-        counts: the counters of the list.
-        low_stock_at: its threshold.
-        used_before: how many codes were used before the latest upload.
+    every month; codes withdrawn since do not count. `used_before` is how many were used before that upload. A list
+    without codes is exhausted.
     """
     available = counts.available
     if available <= 0:

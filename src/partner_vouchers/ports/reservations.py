@@ -146,10 +146,7 @@ class Limits(Protocol):
         If a count leaves room for the request, it does so until the transaction ends, whatever others do. If it leaves
         none, no other open transaction has a part in it. It has a body for storages with one writer at a time.
 
-        Args:
-            campaign_id: the campaign.
-            most: the limit of each window, by key.
-            codes: how many codes this transaction may give.
+        `most` is the limit of each window, by key, and `codes` how many codes this transaction may give.
         """
         del codes
         return self.counts(campaign_id, most)

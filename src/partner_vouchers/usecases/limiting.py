@@ -55,11 +55,7 @@ class Limiter:
         }
 
     def usages(self, user_id: str | None) -> list[LimitUsage]:
-        """Return how far the limits are used, in a transaction that may only read.
-
-        Args:
-            user_id: the user whose limits are shown, or None.
-        """
+        """Return how far the limits are used, also those of a user, in a transaction that may only read."""
         limits, found = self._tx.limits, list[LimitUsage]()
         for limit in self._limits:
             window = limit.window(self._now)
@@ -181,12 +177,7 @@ def uncount_reservations(tx: Transaction, ended: Iterable[Reservation]) -> None:
 
 
 def uncount(tx: Transaction, codes: Iterable[tuple[str | None, datetime]]) -> None:
-    """Take codes out of the counts of limits.
-
-    Args:
-        tx: the transaction.
-        codes: for each code its campaign, or None, and the instant at which it counts.
-    """
+    """Take codes out of the counts of limits: for each its campaign, or None, and the instant at which it counts."""
     by_campaign: dict[str, list[datetime]] = {}
     for campaign_id, instant in codes:
         if campaign_id is not None:
