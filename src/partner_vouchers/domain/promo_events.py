@@ -165,13 +165,17 @@ class VoucherRewarded(PromoEvent):
 # --- what a host raises ----------------------------------------------------------------------------------
 
 
-def _by(check: Callable[[str, object], object]) -> Callable[[object, Attribute[Any], object], object]:
+def _validator(check: Callable[[str, object], object]) -> Callable[[object, Attribute[Any], object], object]:
     """Return a validator that checks an attribute by a rule that raises `InvalidInput` with its name."""
     return lambda _event, attribute, value: check(attribute.name, value)
 
 
-_is_name, _is_text, _is_instant = _by(require_name), _by(require_text), _by(require_aware)
-_is_number = _by(require_number)
+_is_name, _is_text, _is_instant = (
+    _validator(require_name),
+    _validator(require_text),
+    _validator(require_aware),
+)
+_is_number = _validator(require_number)
 
 
 def _is_points_source(_event: object, attribute: Attribute[Any], value: Any) -> None:

@@ -8,7 +8,13 @@ from functools import partial
 
 from attrs import frozen
 
-from partner_vouchers.domain.arguments import require_bool, require_instance, require_seconds, require_whole
+from partner_vouchers.domain.arguments import (
+    require_bool,
+    require_instance,
+    require_methods,
+    require_seconds,
+    require_whole,
+)
 from partner_vouchers.domain.delivery import RetryPolicy
 from partner_vouchers.domain.promo_events import HOST_EVENTS, HostEvent, VoucherRewarded
 from partner_vouchers.domain.text import require_name
@@ -250,8 +256,7 @@ class EventsGroup(Group):
         return announce_expired(self._wiring)
 
     def _deliverer(self, sink: EventSink, from_now: bool, retry: RetryPolicy | None) -> Deliverer:
-        if isinstance(sink, type) or not callable(getattr(sink, "send", None)):
-            raise InvalidInput(field="sink", reason=f"must be an EventSink, not {type(sink).__name__}")
+        require_methods("sink", sink, ("send",), "an EventSink")
         require_name("sink.name", getattr(sink, "name", None))
         for bound in ("batch_size", "concurrency"):
             require_whole(f"sink.{bound}", getattr(sink, bound, None), 1, 2**31, "must be at least 1")

@@ -204,7 +204,9 @@ def test_a_sink_that_breaks_a_rule_is_refused(host: Host, wrong: dict[str, Any])
     assert "name" in wrong or refused.value.reason == "must be at least 1"
 
 
-@pytest.mark.parametrize("thing", ["crm", None, ScriptedSink])
-def test_what_is_no_sink_is_told_what_it_is(host: Host, thing: Any) -> None:
-    with pytest.raises(InvalidInput, match=rf"^sink: must be an EventSink, not {type(thing).__name__}$"):
+@pytest.mark.parametrize(
+    "thing,what", [("crm", "str"), (None, "NoneType"), (ScriptedSink, "the class ScriptedSink")]
+)
+def test_what_is_no_sink_is_told_what_it_is(host: Host, thing: Any, what: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"^sink: must be an EventSink, not {what}$"):
         host.vouchers.events.deliver(thing)
