@@ -20,6 +20,7 @@ from partner_vouchers.domain.properties import (
     coupon_date,
     iso_utc,
 )
+from partner_vouchers.errors import InvalidInput
 
 NO_ISO = "must be an instant in UTC such as '2024-03-31T23:59:59Z'"
 NO_EPOCH = "must be whole seconds since 1970 such as 1708351200"
