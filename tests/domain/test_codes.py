@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from partner_vouchers.domain.codes import PLAIN_ALPHABET, CodeFault, CodeFormat, CodeRules, mask
+from partner_vouchers.domain.codes import PLAIN_ALPHABET, CodeFault, CodeFormat, CodeRules, mask, unstorable
 from partner_vouchers.errors import InvalidInput
 from tests.domain.examples import SECRET_CODES
 
@@ -150,6 +150,18 @@ def test_trimming_twice_is_trimming_once(raw: str) -> None:
 @given(code=st.text(PLAIN_ALPHABET, min_size=1), outer=st.text(" \t\u00a0\u3000\u2028"))
 def test_what_is_trimmed_is_outer_white_space_only(code: str, outer: str) -> None:
     assert FORMAT.trim(outer + code + outer) == code
+
+
+@pytest.mark.parametrize(
+    "code, place",
+    [("PM\n5", None), ("PM\n5\0", "character 5 is U+0000"), ("PM\n\ud800", "character 4 is U+D800")],
+    ids=ascii,
+)
+def test_what_no_storage_can_keep_is_found_whatever_a_hosts_rules_allow(code: str, place: str | None) -> None:
+    found = unstorable(code)
+
+    assert (found is None) is (place is None)
+    assert found is None or found[1].startswith(str(place))
 
 
 # --- what files of plain codes rely on -------------------------------------------------------------

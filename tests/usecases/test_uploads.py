@@ -95,7 +95,7 @@ def test_an_upload_is_an_entry_of_the_log_and_an_event(host: Host) -> None:
     assert list(host.vouchers.uploads.find(list_id=found.id)) == [upload]
     assert host.left(found.id) == ["A", "B"]
     (event,) = host.events(UploadCompleted)
-    assert event.list_id == found.id
+    assert (event.list_id, event.occurred_at) == (found.id, START)
     assert {change.field: change.after for change in event.changes} == {"upload": upload.id, "accepted": 2}
 
 
@@ -265,6 +265,7 @@ def test_a_file_is_refused_as_a_whole(
     assert (upload.accepted, upload.finished_at) == (0, START)
     assert host.left(found.id) == ["OLD"]
     (event,) = host.events(UploadFailed)
+    assert (event.list_id, event.occurred_at) == (found.id, START)
     changes = {change.field: change.after for change in event.changes}
     assert changes == {"upload": upload.id, "failure": kind.value}
     assert host.vouchers.uploads.original_file(upload.id).read() == content
@@ -582,6 +583,7 @@ def test_withdrawing_takes_back_what_no_user_has(host: Host) -> None:
     assert host.give(found.id, "cleo") == ["Y"]
     assert [held.code for held in host.vouchers.codes.assignments(found.id)] == ["X", "A", "Y"]
     (event,) = host.events(UploadWithdrawn)
+    assert (event.list_id, event.occurred_at) == (found.id, host.clock.now)
     assert event.changes[1].after == 2
     failed, used_up = host.upload(found.id, "B B"), host.upload(found.id, "Z")
     host.give(found.id, "dora")
