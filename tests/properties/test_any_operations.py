@@ -36,12 +36,14 @@ def shown_name(value: object) -> str:
     return str(getattr(value, "name", getattr(value, "__name__", value)))
 
 
-@pytest.mark.parametrize("policy", [PerPartner(), Everywhere()], ids=shown_name)
-def test_the_invariants_hold_under_each_policy(
-    policy: DuplicatePolicy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The few rows of a file are reconciled in several transactions.
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the few rows of a file be reconciled in several transactions."""
     set_sizes(monkeypatch, 2, 3)
+
+
+@pytest.mark.parametrize("policy", [PerPartner(), Everywhere()], ids=shown_name)
+def test_the_invariants_hold_under_each_policy(policy: DuplicatePolicy) -> None:
     search(InMemory, policy, max_examples=10, stateful_step_count=30)
 
 

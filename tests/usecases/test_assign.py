@@ -174,6 +174,15 @@ def test_the_same_key_returns_the_first_result_for_ever(
     assert (direct_again.replayed, direct_again.assignment) == (True, direct.assignment)
 
 
+def test_the_key_of_a_replay_is_remembered_too(host: Host) -> None:
+    found = host.a_list("A", "B", campaign="CMP")
+    codes = host.vouchers.codes
+    codes.assign(campaign_id="CMP", user_id="ann")
+    assert codes.assign(campaign_id="CMP", user_id="ann", idempotency_key="order-1").replayed
+    host.vouchers.campaigns.link(found.id, "CMP", repeat=NEW)
+    assert codes.assign(campaign_id="CMP", user_id="ann", idempotency_key="order-1").code == "A"
+
+
 def test_a_key_with_other_arguments_is_a_conflict(host: Host) -> None:
     found = host.a_list("A", "B", "C", campaign="CMP")
     host.vouchers.campaigns.link(found.id, "CMP2")

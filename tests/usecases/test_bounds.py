@@ -64,6 +64,7 @@ def test_the_longest_names_and_texts_are_kept_and_longer_ones_are_refused(
         lambda: vouchers.codes.assign(campaign_id=longest, user_id=longer),
         lambda: vouchers.codes.assign(campaign_id=longest, user_id="ann", idempotency_key=longer),
         lambda: vouchers.codes.assign_many([longer], campaign_id=longest),
+        lambda: vouchers.codes.revoke(reward.id, reason=longer),
         lambda: vouchers.events.dead_letters(longer),
     ]
     with host.nothing_changes():

@@ -226,7 +226,15 @@ def test_a_list_that_nobody_had_a_code_of_can_be_deleted(host: Host, status: Sta
     with pytest.raises(UnknownUpload):
         host.vouchers.uploads.get(upload.id)
     assert len(host.vouchers.lists.find()) == 0
-    assert len(host.events(ListDeleted)) == 1
+    (event,) = host.events(ListDeleted)
+    assert {change.field: change.before for change in event.changes}["tag"] == found.tag
+
+
+def test_an_archived_list_is_kept_for_the_record(host: Host) -> None:
+    found = host.a_list(status=Status.ARCHIVED)
+    with host.nothing_changes(), pytest.raises(ActionNotAllowed) as refused:
+        host.vouchers.lists.delete(found.id)
+    assert (refused.value.status, refused.value.action, refused.value.allowed) == ("Archived", "delete", ())
 
 
 def test_a_list_is_deleted_also_where_its_space_cannot_be_freed_now(
@@ -311,6 +319,7 @@ def test_a_deployment_script_goes_on_working_after_the_expiry(host: Host) -> Non
         ("zone", UTC),
         ("low_stock_at", PercentUsed(101)),
         ("expiring_soon", timedelta(0)),
+        ("expiring_soon", timedelta(days=3651)),
         ("partner", "a\nb"),
         ("actor", ""),
     ],

@@ -264,6 +264,18 @@ def test_reservations_that_have_run_out_end_a_few_in_each_transaction(
     assert host.left(found.id) == list("CDEF")
 
 
+def test_a_restocked_code_is_redeemed_by_its_new_holder(host: Host) -> None:
+    found = host.a_list("A")
+    first = host.vouchers.codes.assign(list_id=found.id, user_id="asha")
+    host.vouchers.codes.revoke(first.id, restock=True, force=True)
+    second = host.vouchers.codes.assign(list_id=found.id, user_id="ravi")
+    assert kinds(reconcile(host, "A,order-1")) == ["recorded"]
+    assert {each.id: each.redeemed_at for each in host.vouchers.codes.holders("A")} == {
+        first.id: None,
+        second.id: START,
+    }
+
+
 def test_a_leak_counts_as_used_stock(host: Host) -> None:
     found = host.a_list("A", "B")
     host.give(found.id, "asha")

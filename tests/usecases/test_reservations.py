@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from partner_vouchers import PerPartner, Reservation, ReservationState, VoucherRewarded
+from partner_vouchers import PerPartner, RepeatPolicy, Reservation, ReservationState, VoucherRewarded
 from partner_vouchers.domain.uploads import WarningKind
 from partner_vouchers.errors import (
     AlreadyConfirmed,
@@ -140,6 +140,18 @@ def test_who_has_reserved_a_code_gets_that_one(host: Host) -> None:
     assert counts(host, found.id) == (1, 0, 1, 0)
 
 
+def test_a_batch_confirms_what_its_users_have_reserved(host: Host) -> None:
+    found = host.a_list("A", "B", campaign=CAMPAIGN)
+    reserve(host, "ben")
+    outcome = host.vouchers.codes.assign_many(["ann", "ben", "ben"], campaign_id=CAMPAIGN)
+    assert [(each.user_id, each.code, each.replayed) for each in outcome.rewards] == [
+        ("ann", "B", False),
+        ("ben", "A", False),
+        ("ben", "A", True),
+    ]
+    assert counts(host, found.id) == (0, 0, 2, 0)
+
+
 def test_who_holds_a_code_reserves_nothing(host: Host) -> None:
     found = host.a_list("A", "B", campaign=CAMPAIGN)
     held = host.vouchers.codes.assign(campaign_id=CAMPAIGN, user_id="ann")
@@ -149,6 +161,16 @@ def test_who_holds_a_code_reserves_nothing(host: Host) -> None:
     reward = host.vouchers.codes.confirm(ours.id)
     assert (reward.assignment, reward.replayed) == (held.assignment, True)
     assert counts(host, found.id) == (1, 0, 1, 0)
+
+
+def test_with_new_codes_each_reservation_is_another_one(host: Host) -> None:
+    found = host.a_list("A", "B", "C", campaign=CAMPAIGN, repeat=RepeatPolicy.NEW_CODE)
+    first, second = reserve(host), reserve(host)
+    assert (first.code, second.code) == ("A", "B")
+    assert host.vouchers.codes.assign(campaign_id=CAMPAIGN, user_id="ann").code == "C"
+    assert [host.vouchers.codes.confirm(each.id).code for each in (second, first)] == ["B", "A"]
+    assert [each.ordinal for each in host.vouchers.codes.of_user("ann")] == [1, 2, 3]
+    assert counts(host, found.id) == (0, 0, 3, 0)
 
 
 def test_a_key_returns_the_same_reservation_whatever_became_of_it(host: Host) -> None:
@@ -194,6 +216,15 @@ def test_a_reservation_can_be_confirmed_whatever_becomes_of_its_list(host: Host,
     assert counts(host, found.id) == (1, 0, 1, 0)
     with pytest.raises(NoActiveList):
         reserve(host, "cleo")
+
+
+def test_a_code_that_returns_to_a_withdrawn_upload_is_withdrawn(host: Host) -> None:
+    found = host.a_list("A", campaign=CAMPAIGN)
+    [upload] = host.vouchers.uploads.find(list_id=found.id)
+    ours = reserve(host)
+    assert host.vouchers.uploads.withdraw(upload.id).withdrawn == 0
+    host.vouchers.codes.release(ours.id)
+    assert counts(host, found.id) == (0, 0, 0, 1)
 
 
 @pytest.mark.every_storage

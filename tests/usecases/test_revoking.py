@@ -6,11 +6,18 @@ from typing import Any
 
 import pytest
 
-from partner_vouchers import RepeatPolicy
+from partner_vouchers import RepeatPolicy, Status
 from partner_vouchers.domain.events import CodeRevoked
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.domain.stock import Counts
-from partner_vouchers.errors import AlreadyRevoked, AssignmentRevoked, CodeMayBeKnown, RestockNotAllowed
+from partner_vouchers.errors import (
+    AlreadyRevoked,
+    AssignmentRevoked,
+    CodeMayBeKnown,
+    CodesExhausted,
+    ListDistributed,
+    RestockNotAllowed,
+)
 from partner_vouchers.sinks.memory import MemorySink
 from tests.support.host import FixedClock, Host
 
@@ -75,6 +82,16 @@ def test_a_revoked_code_is_never_replayed(host: Host, repeat: RepeatPolicy) -> N
     assert (second.code, second.replayed) == ("B", False)
     host.vouchers.codes.revoke(second.id)
     assert host.vouchers.codes.assign_many(["user-1"], campaign_id="CMP").rewards[0].code == "C"
+
+
+def test_the_code_before_a_revoked_one_is_held_again(host: Host) -> None:
+    winter = host.a_list("A", "B", campaign="CMP", repeat=RepeatPolicy.NEW_CODE)
+    assign = host.vouchers.codes.assign
+    first, second = (assign(campaign_id="CMP", user_id="user-1") for _ in range(2))
+    host.vouchers.campaigns.link(winter.id, "CMP", repeat=RepeatPolicy.SAME_CODE)
+    host.vouchers.codes.revoke(second.id)
+    again = assign(campaign_id="CMP", user_id="user-1")
+    assert (again.id, again.replayed) == (first.id, True)
 
 
 def test_revoking_again_returns_the_first_revocation(host: Host, clock: FixedClock) -> None:
@@ -188,6 +205,27 @@ def test_a_removed_event_may_have_been_delivered(host: Host) -> None:
         host.vouchers.codes.revoke(given.id, restock=True)
 
 
+def test_a_restocked_code_is_withdrawn_with_its_upload(host: Host) -> None:
+    winter = host.a_list().id
+    upload = host.upload(winter, "A")
+    given = host.vouchers.codes.assign(list_id=winter, user_id="user-1")
+    host.vouchers.codes.revoke(given.id, restock=True, force=True)
+    host.vouchers.uploads.withdraw(upload.id)
+    assert counts(host, winter) == Counts(uploaded=1, withdrawn=1)
+    with pytest.raises(CodesExhausted):
+        host.vouchers.codes.assign(list_id=winter, user_id="user-2")
+
+
+@pytest.mark.parametrize("status", [Status.PAUSED, Status.EXPIRED])
+def test_a_code_returns_to_a_list_that_gives_none(host: Host, status: Status) -> None:
+    winter = host.a_list("A").id
+    known_sink(host)
+    given = host.vouchers.codes.assign(list_id=winter, user_id="user-1")
+    host.bring(winter, status)
+    host.vouchers.codes.revoke(given.id, restock=True)
+    assert counts(host, winter) == Counts(uploaded=1)
+
+
 def test_the_key_of_a_revoked_code_says_so(host: Host, clock: FixedClock) -> None:
     winter = host.a_list("A", "B").id
     codes = host.vouchers.codes
@@ -196,6 +234,14 @@ def test_the_key_of_a_revoked_code_says_so(host: Host, clock: FixedClock) -> Non
     with pytest.raises(AssignmentRevoked) as caught:
         codes.assign(list_id=winter, user_id="user-1", idempotency_key="k")
     assert (caught.value.assignment_id, caught.value.revoked_at) == (given.id, clock.now)
+
+
+def test_a_list_of_which_a_code_returned_is_not_deleted(host: Host) -> None:
+    winter = host.a_list("A").id
+    given = host.vouchers.codes.assign(list_id=winter, user_id="user-1")
+    host.vouchers.codes.revoke(given.id, restock=True, force=True)
+    with pytest.raises(ListDistributed):
+        host.vouchers.lists.delete(winter)
 
 
 def test_a_revoked_code_is_still_counted_on_its_day(host: Host) -> None:
