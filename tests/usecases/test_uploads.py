@@ -343,6 +343,13 @@ def test_codes_over_the_capacity_of_a_list_are_refused_from_the_end(host: Host, 
     assert host.vouchers.uploads.explain_duplicate(found.id, "F") is None
 
 
+def test_codes_that_others_hold_take_no_room(host: Host, capacity: int) -> None:
+    found = host.a_list("A", "B")
+    upload = add_as_validated(host, found.id, a_file("A", "C", "C", "D", "E"))
+    assert host.left(found.id) == ["A", "B", "C", "D", "E"]
+    assert (upload.accepted, upload.errors) == (capacity - 2, {IN_LIST: 1, IN_FILE: 1})
+
+
 def test_a_full_list_refuses_a_file_before_any_work(host: Host, capacity: int) -> None:
     found = host.a_list(*some_codes(capacity))
     host.give(found.id, "ann")

@@ -79,6 +79,8 @@ class SQLiteCodeImport(Recoverable):
         self._base = 0
         self._last_line = 0
         self._left = 0
+        # From which line on codes are not claimed; 0 where nothing was refused before the claims begin.
+        self._cut = 0
 
     def __enter__(self) -> SQLiteCodeImport:
         try:
@@ -172,9 +174,9 @@ class SQLiteCodeImport(Recoverable):
         self._clear_earlier(keep_alive)
         if self._left > self._room():
             # Found by reading, before anything is written for codes that have no room.
+            self._cut = self._last_line + 1
             self._refuse_held(judge)
             self._cut_to_room(full)
-            self._own.execute("DELETE FROM ordered WHERE line IN (SELECT line FROM dropped)")
         self._allocate(keep_alive)
         self._claim_in_scope(judge, keep_alive)
         self._refuse_repeats(judge)
@@ -335,6 +337,8 @@ class SQLiteCodeImport(Recoverable):
         # one is C. It notes the entry that is in the way, and returns None, so that the entry stays.
         self._own.create_function(_ON_CONFLICT, 1, conflicts.append)
         done = 0
+        # Most of those that do not fit are found by their line, without a look-up.
+        fitting = f"AND line < {self._cut} AND line NOT IN (SELECT line FROM dropped)" if self._cut else ""
 
         def claim_slice(tx: SQLiteTransaction, rows: int) -> None:
             keep_alive(tx)
@@ -343,7 +347,7 @@ class SQLiteCodeImport(Recoverable):
                 f"""
                 INSERT INTO pv_active_codes (scope_id, code, code_id)
                 SELECT (SELECT id FROM pv_scopes WHERE key = ?), code, ? + line
-                FROM ordered WHERE rowid > ? AND rowid <= ? ORDER BY rowid
+                FROM ordered WHERE rowid > ? AND rowid <= ? {fitting} ORDER BY rowid
                 ON CONFLICT (scope_id, code) DO UPDATE SET code_id = excluded.code_id
                 WHERE {_ON_CONFLICT}(excluded.code_id || ' ' || pv_active_codes.code_id || ' ' || excluded.code)
                 """,
@@ -389,11 +393,11 @@ class SQLiteCodeImport(Recoverable):
         # From the staged codes, which are in the order of their lines: `ordered` would have to be sorted once more.
         kept = f"FROM staged CROSS JOIN json_each(codes) WHERE value <> '' {_NOT_DROPPED}"
         # Found once, since a storage counts through all rows before it.
-        (line,) = self._own.execute(f"SELECT first + key {kept} LIMIT 1 OFFSET ?", (room,)).fetchone()
+        (self._cut,) = self._own.execute(f"SELECT first + key {kept} LIMIT 1 OFFSET ?", (room,)).fetchone()
         rows = self._own.execute(
             f"SELECT first + key, value {kept} AND first + key >= ?1 "
             "AND first >= (SELECT coalesce(max(first), 0) FROM staged WHERE first <= ?1)",
-            (line,),
+            (self._cut,),
         )
         while page := rows.fetchmany(_PAGE):
             self._drop([RowFault(line, code, *full()) for line, code in page])
