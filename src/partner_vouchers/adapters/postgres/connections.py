@@ -99,11 +99,12 @@ class Connections:
 
     def check(self) -> None:
         """Drop the idle connections that may be broken, as far as the pool can do so."""
-        getattr(self._pool, "check", lambda: None)()
+        for pool in self._pools():
+            getattr(pool, "check", lambda: None)()
 
     def close(self) -> None:
         """Close our own pool; a host's is left alone."""
-        for pool in (self._pool, self._liveness):
+        for pool in self._pools():
             if isinstance(pool, ConnectionPool):
                 pool.close()
 
@@ -115,14 +116,16 @@ class Connections:
                 lent.drop_inherited()
         self._lent.clear()
         if isinstance(self._pool, ConnectionPool):
-            for pool in (self._pool, self._liveness):
-                assert isinstance(pool, ConnectionPool)
+            for pool in self._pools():
                 pool.forget()
         else:
             self._pool = self._liveness = self._replacement(self._pool)
         self._imports = None if self._imports is None else Rooms(self._imports.size)
         for call in self.after_fork:
             call()
+
+    def _pools(self) -> list[Any]:
+        return [self._pool] if self._pool is self._liveness else [self._pool, self._liveness]
 
     def _room_for_import(self, rooms: Rooms) -> Room:
         deadline = time.monotonic() + self.timeout
