@@ -84,21 +84,6 @@ def test_a_campaign_moves_on_to_its_next_list_without_losing_a_code(
         assert checked(vouchers, storage, list_id).left == []
 
 
-def test_processes_that_ask_the_same_get_one_code(
-    shared: PartnerVouchers, shared_storage: SharedStorage, place: Place
-) -> None:
-    list_id = new_list(shared, "sale", codes_like("PM", 50))
-    with_a_key: work.Asked = {"campaign_id": "CMP1", "user_id": "user-42", "idempotency_key": "order-991"}
-    without: work.Asked = {"campaign_id": "CMP2", "user_id": "user-42"}
-    shared.campaigns.link(list_id, "CMP1", repeat=RepeatPolicy.NEW_CODE)
-    shared.campaigns.link(list_id, "CMP2", repeat=RepeatPolicy.SAME_CODE)
-    for asked in (with_a_key, without):
-        answers = [one for many in in_processes(work.ask, [(place, asked, 2)] * 4) for one in many]
-        assert len({(assignment, code) for assignment, code, _ in answers}) == 1
-        assert [replayed for _, _, replayed in answers].count(False) == 1
-    assert len(checked(shared, shared_storage, list_id).given) == 2
-
-
 def test_of_users_who_race_with_one_key_one_gets_the_code_and_the_others_hear_of_the_conflict(
     vouchers: PartnerVouchers, storage: Storage
 ) -> None:

@@ -1,4 +1,4 @@
-"""Relays that run in threads: side by side, while codes are given out, and while things fail."""
+"""Relays that run in threads, side by side, while codes are given out."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
 from partner_vouchers import PartnerVouchers, RepeatPolicy
 from partner_vouchers.domain.promo_events import VoucherRewarded
-from partner_vouchers.errors import StorageBusy
 from partner_vouchers.ports import OutboxEntry, Rejection, Storage
 from partner_vouchers.testing.driver import outbox
-from partner_vouchers.usecases.delivery import calls
 from partner_vouchers.usecases.delivery.relay import Relay
 from tests.support.host import PATIENCE, FixedClock, Host, some_codes
 from tests.support.sinks import ScriptedSink
@@ -96,70 +93,3 @@ def test_relays_share_the_work_while_codes_are_given_out(
     assert sorted(entry.position for entry in sink.taken) == [entry.position for entry in outbox(storage)]
     assert in_order(sink.taken)
     assert sink.overlaps == []
-
-
-class FailsToRead:
-    """A storage of which one transaction that reads fails, once there was a call."""
-
-    def __init__(self, storage: Storage, sink: ScriptedSink) -> None:
-        self._storage = storage
-        self._sink = sink
-        self.failed: bool = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._storage, name)
-
-    def begin(self, *, write: bool = True) -> Any:
-        if self._sink.batches and not write and not self.failed:
-            self.failed = True
-            raise StorageBusy(reason="locked")
-        return self._storage.begin(write=write)
-
-
-def test_answers_are_kept_where_the_storage_fails_in_between(
-    storage: Storage, vouchers: PartnerVouchers
-) -> None:
-    for number in range(60):
-        vouchers.codes.assign(campaign_id="CMP", user_id=f"user-{number}")
-    sink = ScriptedSink(batch_size=2, concurrency=4)
-    failing = FailsToRead(storage, sink)
-    with pytest.raises(StorageBusy):
-        PartnerVouchers(failing, clock=FixedClock()).events.deliver(sink)
-    assert sink.taken
-    vouchers.events.deliver(sink)
-    assert sorted(entry.position for entry in sink.taken) == [entry.position for entry in outbox(storage)]
-
-
-def test_leases_are_renewed_while_a_sink_takes_its_time(
-    storage: Storage, vouchers: PartnerVouchers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(calls, "_RENEW_SECONDS", 0.005)
-    clock, sink = FixedClock(), ScriptedSink(batch_size=1000)
-    others = list[int]()
-
-    def dawdle(entries: Sequence[OutboxEntry]) -> list[Rejection]:
-        for _ in range(5):
-            before = ends()
-            clock.advance(seconds=20)
-            wait_for(lambda before=before: all(end > before[name] for name, end in ends().items()))  # type: ignore[misc]
-            others.append(len(set(intruder.taken) & set(entries)))
-            PartnerVouchers(storage, clock=clock).events.deliver(intruder)
-        return []
-
-    def ends() -> dict[str, Any]:
-        with storage.begin(write=False) as tx:
-            session = getattr(tx, "session", None)
-            if session is not None:
-                return dict(
-                    session.fetch("SELECT name, until FROM pv_leases WHERE substr(name, 1, 8) = 'deliver:'")
-                )
-            assert hasattr(tx, "unit")
-            return {name: until for name, (_, until) in tx.unit.tables.leases.items()}
-
-    intruder = ScriptedSink()
-    sink.next.append(dawdle)
-    PartnerVouchers(storage, clock=clock).events.deliver(sink)
-    assert others == [0] * 5
-    assert sorted(entry.position for entry in sink.taken + intruder.taken) == [
-        entry.position for entry in outbox(storage)
-    ]

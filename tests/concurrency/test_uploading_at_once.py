@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from partner_vouchers import PartnerVouchers, PerPartner, UploadStatus
+from partner_vouchers import PartnerVouchers, PerPartner
 from partner_vouchers.errors import UnknownList
 from partner_vouchers.ports import Storage
 from tests.concurrency import work
 from tests.concurrency.state import checked, codes_like, csv_file, new_list
-from tests.concurrency.teams import Process, in_processes
+from tests.concurrency.teams import Process
 from tests.support.places import Place, SharedStorage
 
 
@@ -34,25 +34,6 @@ def test_a_list_that_is_deleted_during_an_upload_keeps_nobody_waiting(storage: S
         assert tx.leases.take("upload scope Puma", "somebody else", now, now)
     assert vouchers.uploads.add(other, csv_file(codes), filename="a.csv", uploaded_by="ops").accepted == 10
     assert checked(vouchers, storage, other).left == codes
-
-
-def test_processes_that_upload_the_same_codes_to_one_list_bring_each_code_once(
-    shared: PartnerVouchers, shared_storage: SharedStorage, place: Place
-) -> None:
-    codes = codes_like("PM", 3000)
-    list_id = new_list(shared, "sale", [])
-    # Each has codes of its own too, so that each upload completes.
-    files = [codes + codes_like(f"OWN{number}", 10) for number in range(3)]
-    done = in_processes(
-        work.upload, [(place, list_id, file, f"process-{number}") for number, file in enumerate(files)]
-    )
-    assert sum(accepted for accepted, _, _ in done) == len(codes) + 30
-    assert all(accepted + refused == len(codes) + 10 for accepted, refused, _ in done)
-    assert sorted(checked(shared, shared_storage, list_id).left) == sorted(
-        {c for file in files for c in file}
-    )
-    log = shared.uploads.find(list_id=list_id).items
-    assert [upload.status for upload in log] == [UploadStatus.COMPLETED] * 3
 
 
 def test_codes_go_out_while_another_process_uploads_and_its_codes_come_all_at_once(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from datetime import datetime
-from typing import Required, TypedDict
 
 from partner_vouchers import PartnerVouchers, PerPartner
 from partner_vouchers.domain.duplicates import DuplicatePolicy
@@ -13,20 +12,10 @@ from partner_vouchers.errors import (
     CodesExhausted,
     DuplicatePolicyMismatch,
     PartnerVouchersError,
-    UploadRunning,
 )
-from tests.concurrency.state import csv_file
 from tests.concurrency.teams import Line, in_threads, name_of
 from tests.concurrency.watched import WatchedStorage
 from tests.support.places import Place, SharedStorage, opened
-
-
-class Asked(TypedDict, total=False):
-    """What a request for a code says."""
-
-    campaign_id: str
-    user_id: Required[str]
-    idempotency_key: str
 
 
 def open_library(place: Place) -> tuple[SharedStorage, PartnerVouchers]:
@@ -78,33 +67,6 @@ def drain(_: Line, place: Place, list_id: str, name: str, threads: int) -> list[
         for number in range(threads)
     ]
     return [one for got in in_threads(storage, jobs) for one in got]
-
-
-def ask(_: Line, place: Place, asked: Asked, threads: int) -> list[tuple[str, str, bool]]:
-    """Ask the same thing in threads; return assignment, code, and whether it was a replay."""
-    storage, vouchers = open_library(place)
-
-    def once() -> tuple[str, str, bool]:
-        reward = vouchers.codes.assign(**asked)
-        return reward.id, reward.code, reward.replayed
-
-    return in_threads(storage, [once] * threads)
-
-
-def upload(_: Line, place: Place, list_id: str, codes: list[str], name: str) -> tuple[int, int, bool]:
-    """Upload codes, again and again while another upload runs; return accepted, refused, and whether one ran."""
-    storage, vouchers = open_library(place)
-    met_another = False
-    while True:
-        try:
-            done = vouchers.uploads.add(
-                list_id, csv_file(codes), filename=f"{name}.csv", uploaded_by=name, force=True
-            )
-        except UploadRunning:
-            met_another = True
-        else:
-            storage.close()
-            return done.accepted, done.error_count, met_another
 
 
 def open_and_add(_: Line, place: Place, policy: DuplicatePolicy, partner: str) -> str | None:

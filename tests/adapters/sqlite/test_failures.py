@@ -1,10 +1,10 @@
-"""Disk full, damaged files, and nothing of the driver in what the host sees."""
+"""A full disk below a host's transaction, damaged files, and nothing of the driver in what the host sees."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,7 +13,6 @@ import pytest
 from partner_vouchers import PartnerVouchersError, UploadStatus
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.errors import NotAPartnerVouchersStorage, StorageError, StorageFull
-from tests.adapters.sqlite.conftest import a_connection, each_connection
 from tests.support.host import Host, some_codes
 
 
@@ -22,66 +21,7 @@ def pragma(connection: sqlite3.Connection, name: str) -> int:
     return found
 
 
-@contextmanager
-def a_full_disk(storage: SQLiteStorage, pages: int = 0) -> Iterator[None]:
-    """Let the database grow by no more than some pages."""
-    with a_connection(storage) as connection:
-        limit = pragma(connection, "page_count") + pages
-    with each_connection(storage, lambda connection: pragma(connection, f"max_page_count = {limit}")):
-        yield
-
-
 # --- disk full -------------------------------------------------------------------------------------------------
-
-
-def test_an_assignment_that_finds_the_disk_full_gives_nothing_away(
-    host: Host, storage: SQLiteStorage
-) -> None:
-    found = host.a_list(*some_codes(3000), campaign="CMP")
-    given: list[str] = []
-    failure: StorageFull | None = None
-    with a_full_disk(storage):
-        while failure is None:
-            before = host.everything()
-            try:
-                reward = host.vouchers.codes.assign(campaign_id="CMP", user_id=f"user-{len(given)}")
-                given.append(reward.code)
-            except StorageFull as full:
-                failure = full
-        assert host.everything() == before
-    assert failure.code == "storage_full"
-    assert "make space" in str(failure)
-    assert given == some_codes(len(given))
-    assert host.give(found.id, "later") == [some_codes(3000)[len(given)]]
-
-
-def test_a_batch_is_all_or_nothing_on_a_full_disk(host: Host, storage: SQLiteStorage) -> None:
-    found = host.a_list(*some_codes(5000))
-    users = [f"user-{number}" for number in range(5000)]
-    with a_full_disk(storage), host.nothing_changes(), pytest.raises(StorageFull):
-        host.vouchers.codes.assign_many(users, list_id=found.id, partial=True)
-    assert len(host.vouchers.codes.assign_many(users, list_id=found.id).rewards) == 5000
-
-
-@pytest.mark.parametrize("pages", [0, 5, 40, 80, 120])
-def test_an_upload_that_finds_the_disk_full_makes_nothing_available(
-    host: Host, storage: SQLiteStorage, pages: int
-) -> None:
-    codes = some_codes(12_000)
-    found = host.a_list("OLD")
-    with a_full_disk(storage, pages):
-        with pytest.raises(StorageFull):
-            host.upload(found.id, *codes)
-        assert host.left(found.id) == ["OLD"]
-        assert host.vouchers.lists.get(found.id).uploaded == 1
-        assert host.vouchers.uploads.explain_duplicate(found.id, codes[0]) is None
-    # With space again, it is settled one way or the other, and the file can be uploaded.
-    host.clock.advance(minutes=1)
-    host.vouchers.uploads.recover()
-    if host.left(found.id) == ["OLD"]:
-        assert host.upload(found.id, *codes).accepted == 12_000
-    assert host.left(found.id) == ["OLD", *codes]
-    assert all(not entry.is_running for entry in host.vouchers.uploads.find(list_id=found.id))
 
 
 def test_a_host_transaction_that_finds_the_disk_full_stays_usable(host: Host, database: Path) -> None:
