@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,6 @@ from partner_vouchers.adapters.sqlite.connections import Connections
 from partner_vouchers.adapters.sqlite.contexts import TransactionContext
 from partner_vouchers.adapters.sqlite.driver import Database, retry_while_busy
 from partner_vouchers.errors import HostTransactionError, StorageBusy
-from partner_vouchers.locks import Recoverable
 from partner_vouchers.ports import AsyncHostConnection
 
 _SAVEPOINT = "pv_unit"
@@ -38,12 +38,29 @@ class HostTransaction(JoinedStorage):
         self._connection = connection
         self._catalog = catalog
         self._pool = pool
-        with _Opening(pool, connection):
-            _require_same_file(connection, path)
-            _require_plain_values(connection)
+        self._open_storage(connection)
+        _require_same_file(connection, path)
+        _require_plain_values(connection)
 
     def begin(self, *, write: bool = True) -> HostContext:
         return HostContext(self._connection, self._pool, self._catalog, write)
+
+    def _open_storage(self, connection: sqlite3.Connection) -> None:
+        try:
+            # The host's own lock would never end.
+            is_waited_for = connection.in_transaction
+        except sqlite3.Error as error:
+            raise HostTransactionError(reason=f"the connection cannot be used: {error}") from error
+        patience = min(self._pool.timeout, _SHORTLY) if is_waited_for else self._pool.timeout
+        try:
+            self._pool.ensure_ready(weakref.ref(self), patience)
+        except StorageBusy as busy:
+            if not is_waited_for:
+                raise
+            raise StorageBusy(
+                reason="the tables must be created or upgraded first, and your open transaction is in the way; roll "
+                "it back, call check(), and begin again"
+            ) from busy
 
 
 class HostContext(TransactionContext):
@@ -127,34 +144,6 @@ class _PlainRows:
         cursor = sqlite3.Cursor(self._connection)
         cursor.row_factory = None
         return cursor
-
-
-class _Opening(Recoverable):
-    """Opens the storage for as long as its file is compared with that of a host's connection."""
-
-    def __init__(self, pool: Connections, connection: sqlite3.Connection) -> None:
-        self._pool = pool
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        try:
-            # The host's own lock would never end.
-            is_waited_for = self._connection.in_transaction
-        except sqlite3.Error as error:
-            raise HostTransactionError(reason=f"the connection cannot be used: {error}") from error
-        patience = min(self._pool.timeout, _SHORTLY) if is_waited_for else self._pool.timeout
-        try:
-            self._pool.ensure_ready(self.token, patience)
-        except StorageBusy as busy:
-            if not is_waited_for:
-                raise
-            raise StorageBusy(
-                reason="the tables must be created or upgraded first, and your open transaction is in the way; roll "
-                "it back, call check(), and begin again"
-            ) from busy
-
-    def leave(self, error: BaseException | None) -> None:
-        """Do nothing: the connection stays open in the pool."""
 
 
 def _bridge(connection: object) -> BridgedConnection | None:
