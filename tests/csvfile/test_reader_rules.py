@@ -282,6 +282,12 @@ def test_a_stream_must_give_bytes(given: object) -> None:
 # --- secrets -----------------------------------------------------------------------------------------
 
 
+def test_codes_are_not_shown() -> None:
+    (batch,) = CodeFile(BytesIO(b"SECRET1\nSECRET 2\n<SECRET>\n"), FORMAT)
+    assert (len(batch.codes), len(batch.faults), len(batch.warnings)) == (2, 1, 1)
+    assert "SECRET" not in repr(batch)
+
+
 @pytest.mark.parametrize("name", [name for name in REFUSALS if name != "UTF-16 without a BOM"])
 def test_refusals_do_not_hold_the_text_of_the_file(name: str) -> None:
     with pytest.raises(FileRefused) as refused:

@@ -108,6 +108,10 @@ def test_a_file_without_a_valid_code_is_refused(total: int, kind: FileFaultKind)
     assert nothing_to_upload(total).kind is kind
 
 
+def test_the_reason_names_the_separator_at_which_rows_split() -> None:
+    assert "semicolon" in nothing_to_upload(7, "semicolon").message
+
+
 def test_the_reasons_that_programs_rely_on_never_change() -> None:
     assert {kind.value for kind in RowFaultKind} == {
         "empty",

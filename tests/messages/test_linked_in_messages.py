@@ -60,6 +60,12 @@ def test_linked_content_is_fetched_once_for_a_message(source: str) -> None:
     assert len(linked.asked) == 2
 
 
+def test_default_stands_in_where_there_is_no_code() -> None:
+    source = nothing()
+    assert render(OR_CONTACT * 2, source) == "contact uscontact us"
+    assert len(source.asked) == 1
+
+
 def test_nothing_but_a_name_leads_to_a_source() -> None:
     linked = Source(FOUND)
     render("{{ Linked }}{% for x in Linked %}{{ x }}{% endfor %}", linked)

@@ -110,6 +110,7 @@ def test_every_call_on_an_unknown_list_says_so(host: Host, list_id: str) -> None
             with pytest.raises(UnknownList) as unknown:
                 call()
             assert (unknown.value.code, unknown.value.list_id) == ("unknown_list", list_id)
+        assert host.vouchers.audit.entries(list_id=list_id).items == ()
 
 
 # --- status and actions ------------------------------------------------------------------------------
@@ -235,6 +236,7 @@ def test_an_archived_list_is_kept_for_the_record(host: Host) -> None:
     with host.nothing_changes(), pytest.raises(ActionNotAllowed) as refused:
         host.vouchers.lists.delete(found.id)
     assert (refused.value.status, refused.value.action, refused.value.allowed) == ("Archived", "delete", ())
+    assert "allowed: nothing" in str(refused.value)
 
 
 def test_a_list_is_deleted_also_where_its_space_cannot_be_freed_now(

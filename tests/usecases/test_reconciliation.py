@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -33,6 +34,8 @@ from partner_vouchers.errors import (
     RedemptionFileRefused,
     ReservationExpired,
     SourceUnreadable,
+    UnknownList,
+    UnknownPartner,
     UnknownReport,
 )
 from partner_vouchers.ports import Transaction
@@ -363,6 +366,23 @@ def test_a_file_has_a_largest_size(host: Host, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(RedemptionFileRefused) as refused:
         reconcile(host, *["x"] * 500)
     assert refused.value.kind == "too_large"
+
+
+@pytest.mark.parametrize(
+    "about, error",
+    [
+        ({"partner": "Nike"}, UnknownPartner),
+        ({"list_id": "77"}, UnknownList),
+        ({"partner": None}, InvalidInput),
+        ({"encoding": "no encoding"}, InvalidInput),
+    ],
+    ids=str,
+)
+def test_a_file_is_about_one_partner_or_one_list(
+    host: Host, about: dict[str, Any], error: type[Exception]
+) -> None:
+    with host.nothing_changes(), pytest.raises(error):
+        reconcile(host, "A,1", **about)
 
 
 @pytest.mark.parametrize("span", [2, 50_000])

@@ -13,10 +13,12 @@ from partner_vouchers.errors import (
     AlreadyConfirmed,
     CodesExhausted,
     IdempotencyConflict,
+    InvalidInput,
     NoActiveList,
     ReservationExpired,
     ReservationReleased,
     UnknownAssignment,
+    UnknownList,
     UnknownReservation,
 )
 from partner_vouchers.ports import Storage
@@ -315,6 +317,14 @@ def test_an_upload_takes_no_notice_of_reservations_that_have_run_out_in_an_archi
     again = host.a_list(tag="winter")
     assert host.upload(again.id, "A", "B").warnings == {WarningKind.HELD_BEFORE: 1}
     assert counts(host, archived.id) == (1, 1, 0, 0)
+
+
+def test_the_open_ones_are_those_of_a_user_or_of_a_list(host: Host) -> None:
+    for wrong in ({}, {"user_id": "ann", "list_id": host.a_list().id}):
+        with pytest.raises(InvalidInput):
+            host.vouchers.codes.reservations(**wrong)
+    with pytest.raises(UnknownList):
+        host.vouchers.codes.reservations(list_id="999")
 
 
 def test_alerts_take_no_notice_of_reservations_that_have_run_out(host: Host) -> None:

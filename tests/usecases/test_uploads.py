@@ -157,6 +157,13 @@ def test_a_file_comes_in_many_forms(host: Host, tmp_path: Path, source: str) -> 
         given.close()
 
 
+def test_bytes_need_a_file_name(host: Host) -> None:
+    for call in both(host, host.a_list().id, b"A\n"):
+        with host.nothing_changes(), pytest.raises(InvalidInput) as refused:
+            call()
+        assert refused.value.field == "filename"
+
+
 def test_a_stream_is_read_from_where_it_is_and_validation_leaves_it_there(host: Host) -> None:
     found, stream = host.a_list(), io.BytesIO(b"A\nB\nC\n")
     stream.seek(2)

@@ -174,8 +174,10 @@ def test_unknown_properties_are_named_with_what_was_meant() -> None:
         (VoucherRewarded, "eventTimestamp", [1708351200000000]),
         (VoucherRewarded, "listExpiry", ["2024-03-31T23:59:59+05:30", "٢٠٢٤-03-31T23:59:59Z"]),
         (CouponRewarded, "Coupon Start Date", ["2024-02-01 00:00:00", "1-2-2024 00:00:00"]),
+        (CouponRewarded, "Coupon Name", ["a\nb"]),
         (CouponRedeemed, "Cashback Points", [2**53 + 1]),
         (PointsCredited, "Points", [None]),
+        (PointsCredited, "Source", ["Gift"]),
     ],
 )
 def test_what_does_not_fit_is_refused_by_its_wire_name(
