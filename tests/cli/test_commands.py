@@ -371,6 +371,7 @@ def test_a_path_is_shown_as_it_is_although_it_has_the_name_of_an_option(run: Run
     [
         (("lists", "--sort", "colour"), "updated_at, created_at, expires_at, partner, tag,"),
         (("redeem", "CODE", "--order", "1", "--at", "soon"), "--at: 'soon' is not a date"),
+        (("limits", "CMP1", "--set", "2/user/month"), "--set: '2/user/month': zone is required"),
     ],
     ids=str,
 )

@@ -98,4 +98,7 @@ def parse_limit(text: str) -> Limit:
         raise InvalidInput(
             field="--set", reason=f"{text!r} is not a limit; write 1/user or 1000/campaign/month/Asia/Kolkata"
         )
-    return Limit(int(count), per=per, period=period or None, zone=zone or None)
+    try:
+        return Limit(int(count), per=per, period=period or None, zone=zone or None)
+    except InvalidInput as error:
+        raise InvalidInput(field="--set", reason=f"{text!r}: {error.field} {error.reason}") from None

@@ -14,6 +14,7 @@ from partner_vouchers.cli.lists import Zone, parse_instant, parse_zone
 from partner_vouchers.cli.output import print_json, print_table, warn
 from partner_vouchers.cli.root import app
 from partner_vouchers.domain.codes import mask
+from partner_vouchers.domain.reconciliation import ROW_KINDS
 from partner_vouchers.errors import InvalidInput
 
 _PANEL = "Codes"
@@ -90,7 +91,10 @@ def reconcile(
     if at.json:
         print_json(report)
     else:
-        print_table(["Rows", "#Number"], report.counts.items(), empty="The file has no row.")
+        rows = [
+            (kind.value.replace("_", " "), count, ROW_KINDS[kind]) for kind, count in report.counts.items()
+        ]
+        print_table(["What", "#Rows", "What it means"], rows, empty="The file has no row.")
     if error_file:
         with at.vouchers.redemptions.error_file(report.id, actor=at.actor) as stream:
             write_file(stream, error_file)

@@ -72,8 +72,8 @@ _NUMBERS: dict[str, tuple[Callable[[datetime], int], int, str]] = {
     "s": (lambda at: (_in_utc(at) - _EPOCH) // timedelta(seconds=1), 1, "0"),
     "u": (lambda at: at.isoweekday(), 1, "0"),
     "w": (lambda at: at.isoweekday() % 7, 1, "0"),
-    "U": (lambda at: _week(at, at.isoweekday() % 7), 2, "0"),
-    "W": (lambda at: _week(at, at.weekday()), 2, "0"),
+    "U": (lambda at: int(f"{at:%U}"), 2, "0"),
+    "W": (lambda at: int(f"{at:%W}"), 2, "0"),
     "V": (lambda at: at.isocalendar().week, 2, "0"),
 }
 # Fractions of a second, with the digits that are shown where the pattern names no width.
@@ -151,10 +151,6 @@ def _from_text(text: str) -> datetime:
 
 def _in_utc(at: datetime) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-
-
-def _week(at: datetime, days_since_start: int) -> int:
-    return (at.timetuple().tm_yday + 6 - days_since_start) // 7
 
 
 def _format(at: datetime, pattern: str) -> str:
