@@ -33,6 +33,8 @@ CODES = {
     "not normalised": ("\u00e9\ne\u0301\n".encode(), ["\u00e9", "e\u0301"]),
     "UTF-16 with a BOM": ("A1\nB2\n".encode("utf-16"), ["A1", "B2"]),
     "UTF-32 with a BOM": ("A1\nB2\n".encode("utf-32"), ["A1", "B2"]),
+    "quoted sep=": (b'"sep=,"\ncode\nA1\nB2\n', ["A1", "B2"]),
+    "SEP=, in upper case, and no line end": (b"SEP=|\nA1\nB2", ["A1", "B2"]),
     "a BOM before sep=": ("\ufeffsep=;\r\nA1\r\nB2\r\n".encode(), ["A1", "B2"]),
     "an apostrophe before a formula": ("'=A1\n'-B2\n'\uff0bC3\n".encode(), ["=A1", "-B2", "\uff0bC3"]),
     "an apostrophe within quotes": (b"\"'@A1\"\n' +B2\n", ["@A1", "+B2"]),
