@@ -353,13 +353,17 @@ def test_a_release_does_not_arm_the_alert_again(host: Host) -> None:
 
 def test_a_list_of_which_codes_are_reserved_is_not_deleted(host: Host) -> None:
     found = host.a_list("A", "B")
-    ours = reserve(host, list_id=found.id)
+    ours, released = reserve(host, list_id=found.id), reserve(host, "ben", list_id=found.id)
+    host.vouchers.codes.release(released.id)
     with pytest.raises(Exception, match="reserved"):
         host.vouchers.lists.delete(found.id)
     host.clock.advance(minutes=1)
     host.vouchers.lists.delete(found.id)
     with pytest.raises((UnknownReservation, ReservationExpired)):
         host.vouchers.codes.confirm(ours.id)
+    # Its record may be there until the space of the list is freed.
+    with pytest.raises((UnknownReservation, ReservationReleased)):
+        host.vouchers.codes.confirm(released.id)
 
 
 def test_a_preview_takes_nothing(host: Host) -> None:

@@ -70,10 +70,9 @@ class Lists(Repository, ports.Lists):
 
     def remove(self, list_id: str) -> None:
         tables, log = self._unit.tables, self._unit.log
-        for each in list(tables.open_reservations()):
-            if each.list_id == list_id:
-                log.drop(tables.reservations, each.id)
-                log.drop(tables.open_of_user[each.user_id], each.id)
+        for each in [each for each in tables.reservations.values() if each.list_id == list_id]:
+            log.drop(tables.reservations, each.id)
+            log.drop(tables.open_of_user.get(each.user_id, {}), each.id)
         log.drop(tables.lists, list_id)
         log.drop(tables.stocks, list_id)
         for campaign_id in log.drop(tables.links, list_id) or {}:
