@@ -84,6 +84,24 @@ def test_a_campaign_moves_on_to_its_next_list_without_losing_a_code(
         assert checked(vouchers, storage, list_id).left == []
 
 
+def test_processes_that_ask_the_same_get_one_code(
+    shared: PartnerVouchers, shared_storage: SharedStorage, place: Place
+) -> None:
+    list_id = new_list(shared, "sale", codes_like("PM", 50))
+    shared.campaigns.link(list_id, "CMP1", repeat=RepeatPolicy.NEW_CODE)
+    shared.campaigns.link(list_id, "CMP2", repeat=RepeatPolicy.SAME_CODE)
+    asked: list[dict[str, str]] = []
+    for number in range(10):
+        user_id = f"user-{number}"
+        asked.append({"campaign_id": "CMP1", "user_id": user_id, "idempotency_key": f"order-{number}"})
+        asked.append({"campaign_id": "CMP2", "user_id": user_id})
+    calls = [("codes", "assign", arguments) for arguments in asked]
+    for answers in zip(*in_processes(work.call, [(place, calls)] * 4), strict=True):
+        assert len({(reward.id, reward.code) for reward in answers}) == 1
+        assert [reward.replayed for reward in answers].count(False) == 1
+    assert len(checked(shared, shared_storage, list_id).given) == len(asked)
+
+
 def test_of_users_who_race_with_one_key_one_gets_the_code_and_the_others_hear_of_the_conflict(
     vouchers: PartnerVouchers, storage: Storage
 ) -> None:

@@ -11,7 +11,7 @@ from partner_vouchers.errors import UnknownList
 from partner_vouchers.ports import Storage
 from tests.concurrency import work
 from tests.concurrency.state import checked, codes_like, csv_file, new_list
-from tests.concurrency.teams import Process
+from tests.concurrency.teams import Process, in_processes
 from tests.support.places import Place, SharedStorage
 
 
@@ -34,6 +34,37 @@ def test_a_list_that_is_deleted_during_an_upload_keeps_nobody_waiting(storage: S
         assert tx.leases.take("upload scope Puma", "somebody else", now, now)
     assert vouchers.uploads.add(other, csv_file(codes), filename="a.csv", uploaded_by="ops").accepted == 10
     assert checked(vouchers, storage, other).left == codes
+
+
+def test_processes_that_upload_the_same_codes_bring_each_code_once(
+    shared: PartnerVouchers, shared_storage: SharedStorage, place: Place
+) -> None:
+    """Three upload to one list, and to a list of their own in the same scope."""
+    codes, names = codes_like("PM", 2000), "ABC"
+    lists = {name: new_list(shared, name, []) for name in ("all", *names)}
+
+    def calls(name: str) -> list[work.Call]:
+        # Each file has a code of its own too, so that each upload completes.
+        return [
+            (
+                "uploads",
+                "add",
+                {
+                    "list_id": lists[target],
+                    "source": csv_file([*codes, f"{name}{number}"]),
+                    "filename": "a.csv",
+                    "uploaded_by": name,
+                },
+            )
+            for number, target in enumerate(("all", name, "all"))
+        ]
+
+    of_each = in_processes(work.call, [(place, calls(name)) for name in names])
+    done = [answer for answers in of_each for answer in answers if answer != "upload_running"]
+    assert all(upload.accepted + upload.error_count == len(codes) + 1 for upload in done)
+    left = [code for each in lists.values() for code in checked(shared, shared_storage, each).left]
+    assert len(left) == len(set(left)) == sum(upload.accepted for upload in done)
+    assert len(left) == len(codes) + len(done)
 
 
 def test_codes_go_out_while_another_process_uploads_and_its_codes_come_all_at_once(

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime
+from typing import Any
 
 from partner_vouchers import PartnerVouchers, PerPartner
 from partner_vouchers.domain.duplicates import DuplicatePolicy
-from partner_vouchers.errors import (
-    CodesExhausted,
-    DuplicatePolicyMismatch,
-    PartnerVouchersError,
-)
+from partner_vouchers.errors import CodesExhausted, DuplicatePolicyMismatch, PartnerVouchersError
 from tests.concurrency.teams import Line, in_threads, name_of
 from tests.concurrency.watched import WatchedStorage
 from tests.support.places import Place, SharedStorage, opened
+
+Call = tuple[str, str, dict[str, Any]]
+"""The group, the method and the arguments of a call."""
 
 
 def open_library(place: Place) -> tuple[SharedStorage, PartnerVouchers]:
@@ -32,6 +34,19 @@ def assign_until_exhausted(vouchers: PartnerVouchers, list_id: str, name: str) -
             got.append((user_id, vouchers.codes.assign(list_id=list_id, user_id=user_id).code))
         except CodesExhausted:
             return got
+
+
+def call(_: Line, place: Place, calls: Sequence[Call]) -> list[Any]:
+    """Call methods of the library's groups one after the other; return each answer, or the code of its error."""
+    storage, vouchers = open_library(place)
+    answers: list[Any] = []
+    with closing(storage):
+        for group, method, arguments in calls:
+            try:
+                answers.append(getattr(getattr(vouchers, group), method)(**arguments))
+            except PartnerVouchersError as error:
+                answers.append(error.code)
+    return answers
 
 
 def redeem(_: Line, place: Place, code: str, orders: list[str]) -> list[str]:
