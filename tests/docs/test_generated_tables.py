@@ -19,13 +19,6 @@ def test_a_page_says_what_the_code_says(page: Path) -> None:
     assert text == up_to_date(text), f"{page.name} is out of date; run: python docs/_generate.py"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_drawing_again_changes_nothing_more(page: Path) -> None:
-    once = up_to_date(page.read_text(encoding="utf-8"))
-
-    assert up_to_date(once) == once
-
-
 def test_only_what_stands_between_the_marks_is_rewritten() -> None:
     page = "# Title\n<!-- generated: statuses -->\n| old |\n<!-- end of statuses -->\nby hand\n"
 

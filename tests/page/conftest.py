@@ -16,6 +16,15 @@ NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 CODES = b"code\nPM500-SECRET-AA\nPM500-SECRET-BB\nPM500-SECRET-CC\nbad code\n"
 
 
+def limits(*filled: str) -> dict[str, str]:
+    """Fill in the form of the limits: each `count/per/period/zone`."""
+    fields = {"campaign_id": "CMP1", "before": ""}
+    for number, limit in enumerate(filled):
+        for name, value in zip(("count", "per", "period", "zone"), limit.split("/", 3), strict=True):
+            fields[f"{name}_{number}"] = value
+    return fields
+
+
 @pytest.fixture
 def clock() -> FixedClock:
     return FixedClock(NOW)

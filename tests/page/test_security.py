@@ -242,17 +242,14 @@ def test_it_works_below_a_path_of_a_host(vouchers: PartnerVouchers) -> None:
     host = Starlette(routes=[Mount("/ops/vouchers", create_app(vouchers, authorize=Person()))])
     visitor = Visitor(host, "/ops/vouchers")
 
-    page = visitor.text("/")
+    answer = visitor.get("/")
     changed = visitor.post("/lists/1/do/pause")
 
-    links = re.findall(r'(?:href|src|action)="([^"#]+)"', page)
+    links = re.findall(r'(?:href|src|action)="([^"#]+)"', answer.text)
     assert links
     assert all(link.startswith("/ops/vouchers/") for link in links)
     assert changed.headers["location"] == "/ops/vouchers/lists/1?done=pause"
-    assert (
-        "path=/ops/vouchers"
-        in visitor.get("/lists/1").headers.get("set-cookie", "path=/ops/vouchers").lower()
-    )
+    assert "path=/ops/vouchers" in answer.headers["set-cookie"].lower()
 
 
 def test_it_works_behind_a_proxy_with_a_path(vouchers: PartnerVouchers) -> None:

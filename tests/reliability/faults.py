@@ -6,6 +6,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from partner_vouchers.errors import PartnerVouchersError, StorageError, StorageFull
@@ -61,37 +62,17 @@ class Fault:
         return Fail(self.code(call.kind), len(call.data) // 2 if self.torn else 0)
 
 
-def io_error(first: int) -> Fault:
-    """One call fails, and the next one succeeds again."""
-    return Fault(CHANGES, lambda kind: IOERR[kind], lasting=False, torn=False, first=first)
-
-
-def torn_write(first: int) -> Fault:
-    """Half of what is written arrives, and the call fails."""
-    return Fault(frozenset({"write"}), lambda kind: IOERR[kind], lasting=False, torn=True, first=first)
-
-
-def disk_full(first: int) -> Fault:
-    """From some call on there is no space."""
-    return Fault(frozenset({"write"}), lambda kind: FULL, lasting=True, torn=False, first=first)
-
-
-def dead_disk(first: int) -> Fault:
-    """From some call on nothing can be changed any more."""
-    return Fault(CHANGES, lambda kind: IOERR[kind], lasting=True, torn=False, first=first)
-
-
-def unreadable(first: int) -> Fault:
-    """One read fails."""
-    return Fault(frozenset({"read"}), lambda kind: IOERR[kind], lasting=False, torn=False, first=first)
-
-
 FAULTS: dict[str, Callable[[int], Fault]] = {
-    "I/O error": io_error,
-    "torn write": torn_write,
-    "disk full": disk_full,
-    "dead disk": dead_disk,
-    "read error": unreadable,
+    # One call fails, and the next one succeeds again.
+    "I/O error": partial(Fault, CHANGES, IOERR.__getitem__, False, False),
+    # Half of what is written arrives, and the call fails.
+    "torn write": partial(Fault, frozenset({"write"}), IOERR.__getitem__, False, True),
+    # From some call on there is no space.
+    "disk full": partial(Fault, frozenset({"write"}), lambda kind: FULL, True, False),
+    # From some call on nothing can be changed any more.
+    "dead disk": partial(Fault, CHANGES, IOERR.__getitem__, True, False),
+    # One read fails.
+    "read error": partial(Fault, frozenset({"read"}), IOERR.__getitem__, False, False),
 }
 
 

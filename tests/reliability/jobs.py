@@ -14,7 +14,7 @@ from unittest.mock import patch
 from uuid import UUID
 
 from partner_vouchers import Assignment, Limit
-from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.adapters.sqlite import SQLiteStorage, slices
 from partner_vouchers.domain.events import CodeRedeemedUndistributed, CodeRevoked
 from partner_vouchers.domain.uploads import UploadStatus
 from partner_vouchers.usecases import reconciling
@@ -210,13 +210,7 @@ class _Killed(BaseException):
 @contextmanager
 def slices_of(rows: int) -> Iterator[None]:
     """Let an import do its work in transactions of so many rows, however fast this machine is."""
-    slices = "partner_vouchers.adapters.sqlite.slices"
-    with (
-        patch(f"{slices}._FIRST", rows),
-        patch(f"{slices}._SMALLEST", rows),
-        patch(f"{slices}._LARGEST", rows),
-        patch(f"{slices}._PAUSE_SECONDS", 0),
-    ):
+    with patch.multiple(slices, _FIRST=rows, _SMALLEST=rows, _LARGEST=rows, _PAUSE_SECONDS=0):
         yield
 
 

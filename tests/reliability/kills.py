@@ -79,7 +79,9 @@ def run_kills(
     of_workers: str | None = None,
     strikes: Strikes | None = None,
 ) -> Town:
-    """Kill so many times, look at everything now and then, and let all come to their end.
+    """Kill so many times, and until each kind of work was answered; look at everything now and then.
+
+    In the end, all requests come to their end.
 
     Args:
         address: the storage, which is empty.
@@ -91,7 +93,11 @@ def run_kills(
         strikes: against the server of the storage, where it has one: so many as it plans, at the least.
     """
     with closing(Town(address, of_workers or address, directory, strikes)) as town:
-        while town.kills.total() < times or (strikes is not None and strikes.are_left):
+        while (
+            town.kills.total() < times
+            or not all(town.told.values())
+            or (strikes is not None and strikes.are_left)
+        ):
             round_of = min(check_every, max(times - town.kills.total(), len(town.workers)))
             town.stock_up(1_000 + 20 * round_of if strikes is None else 10_000 + 400 * round_of)
             town.kill(round_of, chance)

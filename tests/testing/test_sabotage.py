@@ -15,7 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from partner_vouchers.testing import StorageContract, StorageMachine, UnsupportedHook
 from tests.adapters.memory.test_contract import TestMemoryStorage as InMemory
 from tests.adapters.sqlite.test_contract import TestSQLiteStorage as InSQLite
-from tests.testing.sabotage.adapters import FAULTS, THE_MACHINE, Fault
+from tests.testing.sabotage.adapters import FAULTS, FOUND, MISTAKES, THE_MACHINE, Fault
 from tests.testing.sabotage.answers import ANSWERS
 from tests.testing.sabotage.edges import EDGES
 from tests.testing.sabotage.files import FILES
@@ -24,10 +24,6 @@ from tests.testing.sabotage.races import RACES
 from tests.testing.sabotage.values import VALUES
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "testing.md"
-
-FOUND = (Exception, pytest.fail.Exception)
-MISTAKES = (AttributeError, NameError, NotImplementedError, TypeError, pytest.skip.Exception)
-"""Those would be mistakes of the sabotage itself."""
 
 IN_MEMORY = FAULTS + EDGES + VALUES + ANSWERS + RACES + LIFE
 BY_A_TEST = [
@@ -84,9 +80,8 @@ def run_test(contract: StorageContract, named_test: str, place: Path) -> None:
             storage = given["storage"] = contract.new_storage(place)
             stack.callback(contract.close, storage)
             second = contract.second_connection(storage, place)
-            other = given["other"] = storage if isinstance(second, UnsupportedHook) else second
-            stack.callback(contract.close, other)
-            given["connections"] = [storage, other]
+            given["other"] = storage if isinstance(second, UnsupportedHook) else second
+            stack.callback(contract.close, given["other"])
         if "monkeypatch" in wanted:
             given["monkeypatch"] = stack.enter_context(pytest.MonkeyPatch.context())
         test(**{name: given[name] for name in wanted})

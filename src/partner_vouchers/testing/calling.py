@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from partner_vouchers.domain.assignment import Reward
@@ -15,6 +16,7 @@ from partner_vouchers.domain.uploads import RowFaultKind, Upload
 from partner_vouchers.errors import PartnerVouchersError
 from partner_vouchers.ports import Storage
 from partner_vouchers.testing.fakes import FixedClock
+from partner_vouchers.testing.hooks import must_raise
 from partner_vouchers.testing.model import Refused, ScopeRule
 from partner_vouchers.testing.model_of_codes import Model
 from partner_vouchers.testing.model_of_requests import Given, Hints, Origin
@@ -167,12 +169,36 @@ class Calls:
             assert fault.message == explained.message
             assert explained.kind is RowFaultKind.DUPLICATE_IN_LIST or explained.list_id in fault.message
 
-    def preview(self, user: str, origin: Origin) -> None:
-        """Ask what `assign` would do."""
-        self.require_same(
-            lambda: _previewed(self.vouchers.codes.preview(user_id=user, **asked(origin))),
-            lambda _: self.model.preview(user, origin),
+    def assign(self, user: str, origin: Origin, key: str | None) -> Reward | None:
+        """Give a user a code. Without a key, it is the one that `preview` said just before."""
+        codes, about = self.vouchers.codes, asked(origin)
+        said: list[Preview] = []
+
+        def of_library() -> Reward:
+            give = partial(codes.assign, user_id=user, idempotency_key=key, **about)
+            if key is None:
+                said.append(codes.preview(user_id=user, **about))
+                if said[0].refusal is not None:
+                    raise must_raise(type(said[0].refusal), give)
+            return give()
+
+        done = self.both(
+            of_library,
+            lambda reward: self.model.assign(user, origin, key, hints([] if reward is None else [reward])),
         )
+        if done is None:
+            assert all(each.refusal is not None for each in said)
+            return None
+        expected, reward = done
+        assert answer(reward) == modelled(expected)
+        given, replayed = expected
+        was_reserved = any(each.given is given for each in self.model.reservations.values())
+        for each in said:
+            assert each.refusal is None
+            assert (each.replay and each.replay.id) == (reward.id if replayed else None)
+            assert (each.reservation is not None) == (was_reserved and not replayed)
+            assert each.reservation is not None or (each.replay or each).list_id == reward.list_id
+        return reward
 
     def confirm(self, reservation_id: str) -> None:
         """Confirm a reservation."""
@@ -212,13 +238,3 @@ def modelled(expected: tuple[Given, bool]) -> tuple[object, ...]:
     given, replayed = expected
     code = given.code
     return given.id, code.list_id, code.code, given.user_id, given.campaign_id, replayed
-
-
-def _previewed(found: Preview) -> tuple[str, object]:
-    if found.refusal is not None:
-        return "refusal", type(found.refusal)
-    if found.replay is not None:
-        return "replay", found.replay.id
-    if found.reservation is not None:
-        return "reservation", found.reservation.user_id
-    return "list", found.list_id

@@ -189,23 +189,6 @@ class ModelOfRequests(ModelOfLists):
             self._end(found, ReservationState.RELEASED, self.now)
         return found
 
-    def preview(self, user: str, origin: Origin) -> tuple[str, object]:
-        """Return what `assign` would do, and take nothing."""
-        try:
-            lists = self._lists_of(origin)
-            held = self._replayed(user, origin)
-            if held is not None:
-                return "replay", held.id
-            mine = self._open_reservation(user, origin, {})
-            if mine is not None:
-                return "reservation", mine.user_id
-            self._require_room(user, origin)
-            return "list", self._next_codes(lists)[0].list_id
-        except Refused as refused:
-            if refused.error is errors.UnknownList:
-                raise
-            return "refusal", refused.error
-
     def used(self, campaign_id: str, user: str | None) -> list[int | None]:
         """Return how many codes count in each limit of a campaign."""
         counted = [

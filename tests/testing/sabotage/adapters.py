@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from attrs import evolve
 
 from partner_vouchers.adapters.memory import (
@@ -28,6 +29,10 @@ from partner_vouchers.domain.delivery import Deferred, DeliveryState, SinkProgre
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.ports import Taken
+
+FOUND = (Exception, pytest.fail.Exception)
+MISTAKES = (AttributeError, NameError, NotImplementedError, TypeError, pytest.skip.Exception)
+"""Those would be mistakes of the sabotage itself."""
 
 THE_MACHINE = "the machine"
 """Finds what only a sequence of calls of the library shows."""

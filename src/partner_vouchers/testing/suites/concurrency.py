@@ -20,7 +20,7 @@ from partner_vouchers.errors import CodesExhausted, PartnerVouchersError, StaleV
 from partner_vouchers.ports import OutboxEntry, Storage, Transaction
 from partner_vouchers.testing import driver, workers
 from partner_vouchers.testing.driver import FAR, START
-from partner_vouchers.testing.hooks import StorageHooks, UnsupportedHook, require_hook
+from partner_vouchers.testing.hooks import StorageHooks, require_hook
 from partner_vouchers.testing.workers import at_once, overlapping
 from partner_vouchers.vouchers import PartnerVouchers
 
@@ -62,16 +62,6 @@ EXCLUSIVE: dict[str, tuple[str, str]] = {
 class ThreadSuite(StorageHooks):
     """Threads of a process, each of which may use another connection."""
 
-    @pytest.fixture
-    def connections(self, storage: Storage, tmp_path: Path) -> Iterator[list[Storage]]:
-        """The storage, and another connection to it, if the adapter supports one."""
-        other = self.second_connection(storage, tmp_path)
-        if isinstance(other, UnsupportedHook):
-            yield [storage]
-            return
-        yield [storage, other]
-        self.close(other)
-
     @pytest.fixture(params=["same connection", "second connection"])
     def other(self, request: pytest.FixtureRequest, storage: Storage, tmp_path: Path) -> Iterator[Storage]:
         """The storage again, and then another connection to it."""
@@ -93,11 +83,11 @@ class ThreadSuite(StorageHooks):
         driver.require_consistent(storage, list_id)
 
     def test_many_assigners_empty_a_list_and_each_code_goes_out_once(
-        self, storage: Storage, connections: list[Storage]
+        self, storage: Storage, other: Storage
     ) -> None:
         codes = driver.some_codes(60)
         list_id = driver.a_list(storage, codes)
-        users = cycle(connections)
+        users = cycle([storage, other])
         got = at_once(
             [
                 partial(workers.assign_until_exhausted, next(users), list_id, f"user-{number}")
@@ -123,9 +113,9 @@ class ThreadSuite(StorageHooks):
         assert {mine.replayed, theirs.replayed} == {True, False}
         assert driver.require_consistent(storage, list_id) == [mine.assignment]
 
-    def test_no_update_is_lost(self, storage: Storage, connections: list[Storage]) -> None:
+    def test_no_update_is_lost(self, storage: Storage, other: Storage) -> None:
         list_id = driver.a_list(storage)
-        users = cycle(connections)
+        users = cycle([storage, other])
 
         def save(found: VoucherList, words: str, tx: Transaction) -> None:
             tx.lists.save(evolve(found, description=words, version=found.version + 1))
@@ -159,12 +149,12 @@ class ThreadSuite(StorageHooks):
         assert len(driver.require_consistent(storage, list_id)) == 1
 
     def test_uploaders_of_the_same_codes_at_once_end_with_each_code_once(
-        self, storage: Storage, connections: list[Storage]
+        self, storage: Storage, other: Storage
     ) -> None:
         lists = [driver.a_list(storage)]
         scope = driver.stored(storage, lists[0]).scope
         lists += [driver.a_list_in(storage, scope, tag=f"t{number}") for number in range(2)]
-        users = cycle(connections)
+        users = cycle([storage, other])
         codes = driver.some_codes(150)
         files = [codes[:100], codes[50:][::-1], codes[::2]]
         accepted = at_once(
@@ -269,8 +259,8 @@ class ThreadSuite(StorageHooks):
         with storage.begin(write=False) as tx:
             assert tx.leases.held(name, "me") is taken[0]
 
-    def test_ids_that_are_taken_at_once_differ(self, storage: Storage, connections: list[Storage]) -> None:
-        users = cycle(connections)
+    def test_ids_that_are_taken_at_once_differ(self, storage: Storage, other: Storage) -> None:
+        users = cycle([storage, other])
 
         def take(mine: Storage) -> list[str]:
             return [
