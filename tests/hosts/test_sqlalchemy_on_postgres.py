@@ -7,15 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from partner_vouchers import PartnerVouchersError
-from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import CodesExhausted, HostTransactionError
 from tests.hosts.kinds import postgres
-from tests.hosts.shop import Base, Place, orders, place_order
+from tests.hosts.shop import Base, Place, orders, place_order, rewarded
 from tests.support.host import Host
 
 pytestmark = postgres
@@ -50,7 +49,7 @@ def test_an_engines_options_do_not_disturb(host: Host, place: Place, options: di
                 host.vouchers.using(session).codes.assign_many(list("vwxyz"), list_id=found.id)
             session.commit()
     assert [code for _order, code in orders(engine)] == ["A", "B", "C"]
-    assert len(host.events(VoucherRewarded)) == 3
+    assert len(rewarded(host)) == 3
     engine.dispose()
 
 
@@ -64,22 +63,18 @@ def test_a_level_that_does_not_see_what_others_gave_out_is_refused(
     engine.dispose()
 
 
-def test_a_session_that_commits_in_two_phases(host: Host, place: Place) -> None:
+def test_a_session_that_commits_in_two_phases(host: Host, engine: Engine) -> None:
     """The server does not prepare transactions unless it is told to, but may roll them back."""
     found = host.a_list("A")
-    engine = create_engine(place.url)
-    Base.metadata.create_all(engine)
     with Session(engine, twophase=True) as session, host.nothing_changes():
         place_order(host.vouchers, session, "order-1", found.id)
         session.flush()
         session.rollback()
     assert orders(engine) == []
-    engine.dispose()
 
 
-def test_a_connection_that_the_server_has_closed(host: Host, place: Place) -> None:
+def test_a_connection_that_the_server_has_closed(host: Host, engine: Engine) -> None:
     found = host.a_list("A")
-    engine = create_engine(place.url)
     with Session(engine) as session, host.nothing_changes():
         joined = host.vouchers.using(session)
         joined.codes.assign(list_id=found.id, user_id="ann")
@@ -94,5 +89,4 @@ def test_a_connection_that_the_server_has_closed(host: Host, place: Place) -> No
     with Session(engine) as session:
         host.vouchers.using(session).codes.assign(list_id=found.id, user_id="cleo")
         session.commit()
-    assert [event.user_id for event in host.events(VoucherRewarded)] == ["cleo"]
-    engine.dispose()
+    assert rewarded(host) == ["cleo"]

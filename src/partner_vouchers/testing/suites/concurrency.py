@@ -15,8 +15,7 @@ from attrs import evolve
 from partner_vouchers.domain.assignment import Reward
 from partner_vouchers.domain.campaigns import RepeatPolicy
 from partner_vouchers.domain.events import PartnerAdded
-from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.errors import CodesExhausted, PartnerVouchersError, StaleVersion, StorageBusy
+from partner_vouchers.errors import CodesExhausted, PartnerVouchersError, StorageBusy
 from partner_vouchers.ports import OutboxEntry, Storage, Transaction
 from partner_vouchers.testing import driver, workers
 from partner_vouchers.testing.driver import FAR, START
@@ -112,28 +111,6 @@ class ThreadSuite(StorageHooks):
         assert theirs.assignment == mine.assignment
         assert {mine.replayed, theirs.replayed} == {True, False}
         assert driver.require_consistent(storage, list_id) == [mine.assignment]
-
-    def test_no_update_is_lost(self, storage: Storage, other: Storage) -> None:
-        list_id = driver.a_list(storage)
-        users = cycle([storage, other])
-
-        def save(found: VoucherList, words: str, tx: Transaction) -> None:
-            tx.lists.save(evolve(found, description=words, version=found.version + 1))
-
-        def add_words(mine: Storage, name: str) -> None:
-            for number in range(5):
-                while True:
-                    try:
-                        found = driver.stored(mine, list_id)
-                        words = f"{found.description} {name}-{number}"
-                        driver.in_transaction(mine, partial(save, found, words))
-                        break
-                    except StaleVersion:
-                        continue
-
-        at_once([partial(add_words, next(users), f"thread{number}") for number in range(4)])
-        words = driver.stored(storage, list_id).description.split()[2:]
-        assert sorted(words) == sorted(f"thread{number}-{word}" for number in range(4) for word in range(5))
 
     def test_a_change_of_a_list_and_an_assignment_at_once_are_both_kept(
         self, storage: Storage, other: Storage

@@ -23,11 +23,15 @@ class JoiningSuite(StorageHooks):
     ) -> None:
         list_id = driver.a_list(storage, ["A", "B"])
         with self._host(storage, tmp_path) as (host, joined):
-            driver.assign(joined, "user-1", list_id=list_id, key="order-1")
-            driver.assign(joined, "user-2", list_id=list_id)
+            first = driver.assign(joined, "user-1", list_id=list_id, key="order-1")
+            # It is read within the transaction already.
+            assert driver.assign(joined, "user-1", list_id=list_id) == first
+            second = driver.assign(joined, "user-2", list_id=list_id)
+            with joined.begin(write=False) as tx:
+                assert tx.assignments.of_list(list_id, None, 9) == [first, second]
             host.commit()
-        given = driver.require_consistent(storage, list_id)
-        assert [(each.user_id, each.code) for each in given] == [("user-1", "A"), ("user-2", "B")]
+        assert driver.require_consistent(storage, list_id) == [first, second]
+        assert driver.codes_of([first, second]) == ["A", "B"]
 
     def test_the_hosts_rollback_undoes_what_was_done_in_its_transaction(
         self, storage: Storage, tmp_path: Path
@@ -56,17 +60,6 @@ class JoiningSuite(StorageHooks):
             host.commit()
         found = driver.require_consistent(storage, list_id)
         assert [each.user_id for each in found] == ["user-1", "user-4"]
-
-    def test_what_was_done_is_read_within_the_hosts_transaction(
-        self, storage: Storage, tmp_path: Path
-    ) -> None:
-        list_id = driver.a_list(storage, ["A", "B"])
-        with self._host(storage, tmp_path) as (_, joined):
-            given = driver.assign(joined, "user-1", list_id=list_id)
-            with joined.begin(write=False) as tx:
-                assert tx.assignments.of_user("user-1") == [given]
-            assert driver.assign(joined, "user-1", list_id=list_id) == given
-        assert driver.require_consistent(storage, list_id) == []
 
     def test_what_works_in_transactions_of_its_own_is_refused(self, storage: Storage, tmp_path: Path) -> None:
         list_id = driver.a_list(storage, ["A"])
