@@ -9,6 +9,7 @@ import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -342,22 +343,22 @@ class Town:
     @property
     def told(self) -> Counter[str]:
         """How many requests were answered, by kind of work."""
-        counted = Counter[str]()
-        for worker in self.workers:
-            counted[worker.work] += len(worker.log.told)
-        return counted
+        return self._counted(lambda log: len(log.told))
+
+    @property
+    def went_on(self) -> Counter[str]:
+        """How many requests were answered after an error, by kind of work."""
+        return self._counted(lambda log: log.went_on)
 
     @property
     def met(self) -> Counter[str]:
         """Which errors were answered by asking again."""
         return sum((worker.log.met for worker in self.workers), Counter[str]())
 
-    @property
-    def went_on(self) -> Counter[str]:
-        """How many requests were answered after an error, by kind of work."""
+    def _counted(self, count: Callable[[Log], int]) -> Counter[str]:
         counted = Counter[str]()
         for worker in self.workers:
-            counted[worker.work] += worker.log.went_on
+            counted[worker.work] += count(worker.log)
         return counted
 
     @property

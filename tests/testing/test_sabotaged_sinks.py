@@ -124,6 +124,7 @@ def test_the_test_named_for_a_fault_finds_it(
         place = tmp_path / type(contract).__name__
         place.mkdir()
         known: dict[str, Any] = {"tmp_path": place, "caplog": caplog, "capfd": capfd}
+        known["sink"] = contract.new_sink(place)
         test = getattr(contract, named_test)
         test(**{name: known[name] for name in inspect.signature(test).parameters})
 
