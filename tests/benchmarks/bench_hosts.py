@@ -14,13 +14,11 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from partner_vouchers import PartnerVouchers
-from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.aio import AsyncPartnerVouchers
 from partner_vouchers.domain.assignment import Reward
 from partner_vouchers.observers import observe, require_observers
 from partner_vouchers.observers.opentelemetry import OpenTelemetryObserver
-from partner_vouchers.usecases.codes import CodesGroup
 from tests.benchmarks.figures import record
 from tests.benchmarks.measure import new_list, percentile, random_codes
 
@@ -110,5 +108,3 @@ def test_what_observers_cost(tmp_path: Path) -> None:
     beside = f"{call * 1e6:.0f} µs for assign"
     what = f"OpenTelemetry metrics: {observing * 1e6:.1f} µs"
     record("Hosts", what, 100 * observing / call, beside=beside, goal=5, unit="%")
-    # Without observers nothing is wrapped: the methods are those of the class.
-    assert type(PartnerVouchers(MemoryStorage()).codes) is CodesGroup
