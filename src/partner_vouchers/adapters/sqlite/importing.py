@@ -12,9 +12,7 @@ import heapq
 import json
 import sqlite3
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
 
 from partner_vouchers.adapters.sql.campaigns import Catalog
 from partner_vouchers.adapters.sql.columns import POSITION_BITS, first_code_id, to_number
@@ -25,33 +23,18 @@ from partner_vouchers.adapters.sqlite.contexts import WriteContext
 from partner_vouchers.adapters.sqlite.driver import translated
 from partner_vouchers.adapters.sqlite.reclaim import LINE_BITS, delete_unpublished
 from partner_vouchers.adapters.sqlite.slices import in_slices, new_size, one_slice
+from partner_vouchers.adapters.sqlite.staging import SAVE_FAULTS, Staging
 from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.stock import Counts
-from partner_vouchers.domain.uploads import MAX_KEPT_FAULTS, RowFault, RowFaultKind, Upload
+from partner_vouchers.domain.uploads import RowFault, RowFaultKind, Upload
 from partner_vouchers.errors import StorageError
 from partner_vouchers.locks import Recoverable
 from partner_vouchers.ports import Judge, Transaction
 
 _ON_CONFLICT = "pv_on_conflict"
-_SPARSE = 4
-_kind = attrgetter("kind")
-_CHUNK = 2_000
 _PAGE = 5_000
-
-# In the order of the lines, without a sorter. The chunk where the slice before ended comes first.
-_APPEND = """
-    INSERT INTO pv_codes SELECT ?1 + first + key, value FROM staged CROSS JOIN json_each(codes)
-    WHERE first >= (SELECT coalesce(max(first), 0) FROM staged WHERE first <= ?2) AND first + key > ?2
-        AND value <> '' {}
-    LIMIT ?3
-"""
-_NOT_DROPPED = "AND first + key NOT IN (SELECT line FROM dropped)"
-_SAVE_FAULTS = """
-    INSERT INTO pv_upload_faults SELECT ?1 + line, raw, kind, message FROM faults WHERE line > ?2
-    ORDER BY line LIMIT ?3
-"""
 
 
 class SQLiteCodeImport(Recoverable):
@@ -73,12 +56,8 @@ class SQLiteCodeImport(Recoverable):
         self._counts = counts
         self._connection: Connection | None = None
         self._generation = pool.generation
-        self._refused: Counter[RowFaultKind] = Counter()
-        self._kept = 0
-        self._has_repeats = False
+        self._staged: Staging | None = None
         self._base = 0
-        self._last_line = 0
-        self._left = 0
         # From which line on codes are not claimed; 0 where nothing was refused before the claims begin.
         self._cut = 0
 
@@ -86,19 +65,7 @@ class SQLiteCodeImport(Recoverable):
         try:
             # A separate connection, which owns the temporary tables.
             connection = self._connection = self._pool.open(self.token)
-            # Long runs are written once and read once: large pages, and little memory.
-            connection.execute("PRAGMA temp.page_size = 8192")
-            connection.execute("PRAGMA temp.cache_size = -3000")
-            # The sorter uses another processor, if there is one.
-            connection.execute("PRAGMA threads = 1")
-            # JSON, thousands of codes in each row. To take it apart where it is read costs less than to store a row
-            # for each code, which would have to be read, too.
-            connection.execute("CREATE TEMP TABLE staged (first INTEGER PRIMARY KEY, codes TEXT NOT NULL)")
-            connection.execute("CREATE TEMP TABLE dropped (line INTEGER PRIMARY KEY)")
-            connection.execute(
-                "CREATE TEMP TABLE faults (line INTEGER PRIMARY KEY, raw TEXT NOT NULL, kind TEXT NOT NULL, "
-                "message TEXT NOT NULL)"
-            )
+            self._staged = Staging(connection)
         except BaseException as error:
             self.leave(error)
             raise
@@ -108,58 +75,25 @@ class SQLiteCodeImport(Recoverable):
         """Drop what was staged, and turn an error of the driver into one of the library."""
         if self._connection is not None and self._pool.generation == self._generation:
             self._pool.discard(self._connection)
-        self._connection = None
+        self._connection = self._staged = None
         if isinstance(error, sqlite3.Error):
             raise translated(error) from None
 
     @property
     def refused(self) -> dict[RowFaultKind, int]:
-        return dict(self._refused)
+        return dict(self._staging.refused)
 
     def add(self, lines: Sequence[int], codes: Sequence[str]) -> None:
-        if not codes:
-            return
-        self._left += len(codes)
-        self._last_line = lines[-1]
-        for start in range(0, len(codes), _CHUNK):
-            self._stage(lines[start : start + _CHUNK], codes[start : start + _CHUNK])
-
-    def _stage(self, lines: Sequence[int], codes: Sequence[str]) -> None:
-        first, span = lines[0], lines[-1] - lines[0] + 1
-        places: Sequence[str] | dict[int, str] = codes
-        if span > _SPARSE * len(codes):
-            places = {line - first: code for line, code in zip(lines, codes, strict=True)}
-        elif span > len(codes):
-            # A refused row leaves a gap. Filled with an empty text, which no code is, the place of a code
-            # in the array still tells its line.
-            places = dense = [""] * span
-            for line, code in zip(lines, codes, strict=True):
-                dense[line - first] = code
-        self._own.execute("INSERT INTO staged VALUES (?, ?)", (first, json.dumps(places, ensure_ascii=False)))
+        self._staging.add(lines, codes)
 
     def refuse(self, faults: Sequence[RowFault]) -> None:
-        self._refused.update(map(_kind, faults))
-        room = MAX_KEPT_FAULTS - self._kept
-        kept = faults if len(faults) <= room else faults[: max(room, 0)]
-        self._kept += len(kept)
-        # Without a transaction each row is one; beside an open query that costs 90 µs.
-        self._own.execute("BEGIN")
-        try:
-            self._own.executemany(
-                "INSERT INTO faults VALUES (?, ?, ?, ?)",
-                [(line, raw, kind.value, text) for line, raw, kind, text in kept],
-            )
-        finally:
-            self._own.execute("COMMIT")
+        self._staging.refuse(faults)
 
     def sample(self, limit: int) -> list[RowFault]:
-        rows = self._own.execute(
-            "SELECT line, raw, kind, message FROM faults ORDER BY line LIMIT ?", (limit,)
-        )
-        return [RowFault(line, raw, RowFaultKind(kind), message) for line, raw, kind, message in rows]
+        return self._staging.sample(limit)
 
     def check(self, judge: Judge, full: Callable[[], tuple[RowFaultKind, str]]) -> None:
-        self._sort()
+        self._staging.sort()
         self._refuse_held(judge)
         self._cut_to_room(full)
         self._refuse_repeats(judge)
@@ -170,11 +104,11 @@ class SQLiteCodeImport(Recoverable):
         full: Callable[[], tuple[RowFaultKind, str]],
         keep_alive: Callable[[Transaction], None],
     ) -> None:
-        self._sort()
+        self._staging.sort()
         self._clear_earlier(keep_alive)
-        if self._left > self._room():
+        if self._staging.left > self._room():
             # Found by reading, before anything is written for codes that have no room.
-            self._cut = self._last_line + 1
+            self._cut = self._staging.last_line + 1
             self._refuse_held(judge)
             self._cut_to_room(full)
         self._allocate(keep_alive)
@@ -218,7 +152,7 @@ class SQLiteCodeImport(Recoverable):
             (self._scope,),
         )
         while page := rows.fetchmany(_PAGE):
-            self._drop(
+            self._staging.drop(
                 [
                     RowFault(line, code, *judge(Holder(str(code_id >> POSITION_BITS))))
                     for line, code, code_id in page
@@ -228,7 +162,7 @@ class SQLiteCodeImport(Recoverable):
 
     def _refuse_repeats(self, judge: Judge) -> None:
         """Refuse the codes that an earlier line of the file has."""
-        if not self._has_repeats:
+        if not self._staging.has_repeats:
             return
         owners = self._owners()
         rows = self._own.execute(
@@ -261,7 +195,7 @@ class SQLiteCodeImport(Recoverable):
             return deleted.rowcount == rows
 
         in_slices(self._write, delete_earlier)
-        self._copy_in_slices("pv_upload_faults", _SAVE_FAULTS, start, (1 << LINE_BITS) - 1, keep_alive)
+        self._copy_in_slices("pv_upload_faults", SAVE_FAULTS, start, (1 << LINE_BITS) - 1, keep_alive)
 
     def publish(self, tx: Transaction) -> int:
         if not isinstance(tx, SQLiteTransaction) or tx.catalog is not self._catalog:
@@ -269,38 +203,24 @@ class SQLiteCodeImport(Recoverable):
         require_list(tx.session, str(self._list_number))
         tx.db.execute(
             "UPDATE pv_stock SET uploaded = uploaded + ?, published = ? WHERE list_id = ?",
-            (self._left, self._base + self._last_line, self._list_number),
+            (self._staging.left, self._base + self._staging.last_line, self._list_number),
         )
         tx.db.execute("DELETE FROM pv_dead_ranges WHERE first = ?", (self._base + 1,))
         tx.session.change("refresh_skip", self._list_number)
-        return self._left
+        return self._staging.left
+
+    @property
+    def _staging(self) -> Staging:
+        if self._staged is None:
+            raise RuntimeError("an import is used within its context only")
+        return self._staged
 
     @property
     def _own(self) -> Connection:
-        if self._connection is None:
-            raise RuntimeError("an import is used within its context only")
-        return self._connection
+        return self._staging.connection
 
     def _write(self) -> WriteContext:
         return WriteContext(self._pool, self._catalog, self._own)
-
-    def _sort(self) -> None:
-        """Put the codes in order, and those that an earlier line has aside: no claim need be tried for them."""
-        own = self._own
-        own.execute("CREATE TEMP TABLE ordered (code TEXT NOT NULL, line INTEGER NOT NULL)")
-        own.execute(
-            "INSERT INTO ordered SELECT value, first + key FROM staged CROSS JOIN json_each(codes) "
-            "WHERE value <> '' ORDER BY 1, 2"
-        )
-        own.execute(
-            "CREATE TEMP TABLE repeats AS "
-            "SELECT b.rowid AS place, b.line, b.code, min(a.line) OVER (PARTITION BY b.code) AS first "
-            "FROM ordered AS a CROSS JOIN ordered AS b WHERE b.rowid = a.rowid + 1 AND b.code = a.code"
-        )
-        own.execute("INSERT INTO dropped SELECT line FROM repeats ORDER BY line")
-        repeats = own.execute("DELETE FROM ordered WHERE rowid IN (SELECT place FROM repeats)").rowcount
-        self._left -= repeats
-        self._has_repeats = repeats > 0
 
     def _clear_earlier(self, keep_alive: Callable[[Transaction], None]) -> None:
         """Delete what a killed process claimed for this upload, while its range of ids is still known."""
@@ -317,11 +237,11 @@ class SQLiteCodeImport(Recoverable):
             keep_alive(tx)
             rows = tx.db.execute(
                 "UPDATE pv_stock SET next_position = next_position + ? WHERE list_id = ? RETURNING next_position",
-                (self._last_line + 1, self._list_number),
+                (self._staging.last_line + 1, self._list_number),
             ).fetchall()
             if rows:
-                self._base = first_code_id(self._list_number) + rows[0][0] - self._last_line - 1
-                first, last = self._base + 1, self._base + self._last_line + 1
+                self._base = first_code_id(self._list_number) + rows[0][0] - self._staging.last_line - 1
+                first, last = self._base + 1, self._base + self._staging.last_line + 1
                 tx.db.execute("INSERT INTO pv_dead_ranges (first, last) VALUES (?, ?)", (first, last - 1))
                 tx.db.execute(
                     "UPDATE pv_uploads SET first_code = ?, last_code = ? WHERE id = ?",
@@ -376,7 +296,7 @@ class SQLiteCodeImport(Recoverable):
         size = new_size()
         while done < total:
             done += one_slice(self._write, claim_slice, size)
-            self._drop(refused)
+            self._staging.drop(refused)
             refused.clear()
 
     def _room(self) -> int:
@@ -388,24 +308,15 @@ class SQLiteCodeImport(Recoverable):
     def _cut_to_room(self, full: Callable[[], tuple[RowFaultKind, str]]) -> None:
         """Refuse what does not fit, from the end of the file."""
         room = self._room()
-        if self._left <= room:
+        if self._staging.left <= room:
             return
-        # From the staged codes, which are in the order of their lines: `ordered` would have to be sorted once more.
-        kept = f"FROM staged CROSS JOIN json_each(codes) WHERE value <> '' {_NOT_DROPPED}"
-        # Found once, since a storage counts through all rows before it.
-        (self._cut,) = self._own.execute(f"SELECT first + key {kept} LIMIT 1 OFFSET ?", (room,)).fetchone()
-        rows = self._own.execute(
-            f"SELECT first + key, value {kept} AND first + key >= ?1 "
-            "AND first >= (SELECT coalesce(max(first), 0) FROM staged WHERE first <= ?1)",
-            (self._cut,),
-        )
+        self._cut, rows = self._staging.beyond(room)
         while page := rows.fetchmany(_PAGE):
-            self._drop([RowFault(line, code, *full()) for line, code in page])
+            self._staging.drop([RowFault(line, code, *full()) for line, code in page])
 
     def _append_to_log(self, keep_alive: Callable[[Transaction], None]) -> None:
-        (has_dropped,) = self._own.execute("SELECT EXISTS (SELECT 1 FROM dropped)").fetchone()
-        insert = _APPEND.format(_NOT_DROPPED if has_dropped else "")
-        self._copy_in_slices("pv_codes", insert, self._base, self._last_line, keep_alive)
+        append = self._staging.append_statement()
+        self._copy_in_slices("pv_codes", append, self._base, self._staging.last_line, keep_alive)
 
     def _copy_in_slices(
         self, table: str, insert: str, base: int, last: int, keep_alive: Callable[[Transaction], None]
@@ -423,12 +334,6 @@ class SQLiteCodeImport(Recoverable):
             return True
 
         in_slices(self._write, copy)
-
-    def _drop(self, refused: Sequence[RowFault]) -> None:
-        self.refuse(refused)
-        self._left -= len(refused)
-        lines = json.dumps([fault.line for fault in refused])
-        self._own.execute("INSERT INTO dropped SELECT value FROM json_each(?)", (lines,))
 
     def _lists_of_scope(self) -> list[tuple[int, State]]:
         rows = self._own.execute(
