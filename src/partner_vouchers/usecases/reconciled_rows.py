@@ -39,6 +39,7 @@ class RowSpan:
         order_ids: in which orders, or None.
         faults: why rows cannot be read, by index.
         places: where the entries of their codes are; see `ports.Redemptions.places`.
+        kept: the rows as a report keeps them, with long cells shortened.
     """
 
     def __init__(self, rows: RedemptionRows, zone: tzinfo, now: datetime) -> None:
@@ -51,7 +52,7 @@ class RowSpan:
         for index in compress(range(len(surplus)), surplus):
             self.faults[index] = "the row has more columns than the first row names"
         self.places: dict[str, int | None] = {}
-        self._kept = rows._replace(
+        self.kept: RedemptionRows = rows._replace(
             codes=_shortened(codes, MAX_TEXT),
             redeemed_at=_shortened(redeemed_at, _KEPT),
             order_ids=_shortened(order_ids, _KEPT),
@@ -88,25 +89,6 @@ class RowSpan:
             self.rows.amounts,
         )
         return CommonRows(indexes, *(list(map(column.__getitem__, indexes)) for column in columns)), others
-
-    def report_rows(
-        self,
-        indexes: Sequence[int],
-        kind: RowKind,
-        assignment_id: str | None = None,
-        fault: str | None = None,
-    ) -> list[ReconciledRow]:
-        """Return rows of one kind as they are kept."""
-        kept, empty = self._kept, repeat("")
-        columns: tuple[Iterable[Any], ...] = (empty, empty, empty)
-        if kind in ERROR_KINDS:
-            columns = tuple(
-                map(column.__getitem__, indexes)
-                for column in (kept.redeemed_at, kept.order_ids, kept.amounts)
-            )
-        lines, codes = (map(column.__getitem__, indexes) for column in (kept.lines, kept.codes))
-        rows = zip(lines, repeat(kind), codes, *columns, repeat(assignment_id), repeat(fault))
-        return list(map(ReconciledRow._make, rows))
 
 
 class CommonRows(NamedTuple):
@@ -155,7 +137,9 @@ class RowBatch:
         is_other = [codes[index] in span.places or index in span.faults for index in indexes]
         unknown = list(compress(indexes, map(not_, is_other)))
         if unknown:
-            self.rows[RowKind.UNKNOWN_CODE] = span.report_rows(unknown, RowKind.UNKNOWN_CODE)
+            kind, none = RowKind.UNKNOWN_CODE, repeat(None)
+            lines, *cells = (map(column.__getitem__, unknown) for column in span.kept[:-1])
+            self.rows[kind] = list(map(ReconciledRow._make, zip(lines, repeat(kind), *cells, none, none)))
         return list(compress(indexes, is_other))
 
     def add(self, index: int, entries: dict[str, list[Entry]]) -> None:
@@ -198,7 +182,11 @@ class RowBatch:
         return None
 
     def _keep(self, index: int, kind: RowKind, assignment_id: str | None, fault: str | None) -> None:
-        self.rows.setdefault(kind, []).extend(self._span.report_rows([index], kind, assignment_id, fault))
+        kept, cells = self._span.kept, ("", "", "")
+        if kind in ERROR_KINDS:
+            cells = (kept.redeemed_at[index], kept.order_ids[index], kept.amounts[index])
+        row = ReconciledRow(kept.lines[index], kind, kept.codes[index], *cells, assignment_id, fault)
+        self.rows.setdefault(kind, []).append(row)
 
     def store(self, tx: Transaction) -> None:
         """Store the rows, and what they change."""
