@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,6 +19,7 @@ import pytest
 
 from partner_vouchers import Status, UploadProgress
 from partner_vouchers.adapters.memory import MemoryStorage
+from partner_vouchers.adapters.sql import redemptions
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain import uploads
 from partner_vouchers.domain.events import (
@@ -265,6 +268,48 @@ def test_reservations_that_have_run_out_end_a_few_in_each_transaction(
     assert kinds(reconcile(host, "A,order-1", "B,order-2")) == ["never_distributed"] * 2
     assert ended == [2, 2, 1]
     assert host.left(found.id) == list("CDEF")
+
+
+def test_a_reconciliation_does_not_wait_for_reservations_that_others_are_ending(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = host.a_list("A", "B")
+    host.vouchers.codes.reserve(list_id=found.id, user_id="asha", ttl=HOUR)
+    host.clock.advance(hours=1)
+    asked: list[str] = []
+
+    def end_none(_tx: Transaction, list_id: str, _codes: int, _now: datetime) -> int:
+        asked.append(list_id)
+        assert len(asked) < 9, "it goes on for ever"
+        return 0
+
+    monkeypatch.setattr(limiting, "end_run_out", end_none)
+    assert kinds(reconcile(host, "A,order-1")) == ["reserved"]
+    assert asked == [found.id]
+
+
+def test_a_page_of_a_report_reads_little_more_than_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_sizes(monkeypatch, 1, 1)
+    read: list[str] = []
+
+    def loads(text: str) -> object:
+        read.append(text)
+        return json.loads(text)
+
+    host = Host(SQLiteStorage(tmp_path / "vouchers.db"), FixedClock())
+    host.give(host.a_list(*"AB").id, "asha")
+    report = reconcile(host, *("A,order-1", "X,order-2", "B,order-3") * 10)
+    rows = host.vouchers.redemptions.report(report.id).rows
+    assert [row.line for row in rows] == list(range(2, 32))
+    monkeypatch.setattr(redemptions, "json", SimpleNamespace(loads=loads, dumps=json.dumps))
+    for limit in (1, 2, 7, 29, 30, 31):
+        for after in (0, 2, 5):
+            read.clear()
+            page = host.vouchers.redemptions.report(report.id, after_line=after, limit=limit).rows
+            assert page == tuple(row for row in rows if row.line > after)[:limit]
+            assert len(read) == len(page)
 
 
 def test_a_restocked_code_is_redeemed_by_its_new_holder(host: Host) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
 from itertools import compress
@@ -234,11 +234,14 @@ class Reconciliation:
         while others:
             indexes = others[: slices.rows]
             del others[: slices.rows]
-            decided = self._in_slice(slices, self._decide, report, span, indexes)
-            while isinstance(decided, list):
+            # Each list once: reservations that other transactions are ending stay as they are until these commit.
+            ended = set[str]()
+            while isinstance(
+                decided := self._in_slice(slices, self._decide, report, span, indexes, ended), list
+            ):
                 for list_id in decided:
                     return_run_out(self.wiring, list_id, self.wiring.now())
-                decided = self._in_slice(slices, self._decide, report, span, indexes)
+                ended.update(decided)
             report = decided
             yield report, len(indexes)
 
@@ -284,12 +287,17 @@ class Reconciliation:
         return self._save(tx, report, counts), left
 
     def _decide(
-        self, tx: Transaction, report: ReconciliationReport, span: RowSpan, indexes: Sequence[int]
+        self,
+        tx: Transaction,
+        report: ReconciliationReport,
+        span: RowSpan,
+        indexes: Sequence[int],
+        ended: Collection[str],
     ) -> ReconciliationReport | list[str]:
         """Reconcile rows of any kind.
 
         If reservations of their codes have run out, which are in the pool again, it changes nothing, and returns the
-        lists of these reservations.
+        lists of these reservations. Those of the lists `ended` were ended already.
         """
         now = self.wiring.now()
         self._keep_lease(tx, report, now)
@@ -297,7 +305,7 @@ class Reconciliation:
         others = rows.add_unknown(indexes)
         codes = list(dict.fromkeys(span.rows.codes[index] for index in others if index not in span.faults))
         entries = tx.redemptions.entries(codes, self.partner, self.list_id) if codes else {}
-        run_out = self._run_out(tx, entries, now)
+        run_out = [each for each in self._run_out(tx, entries, now) if each not in ended]
         if run_out:
             return run_out
         for index in others:

@@ -39,7 +39,7 @@ from partner_vouchers.ports import Uses
 
 _LINE_BITS = 32
 _PAGE = 5_000
-_BLOCKS = 20
+_FIRST_BLOCKS, _MOST_BLOCKS = 2, 20
 _kind = attrgetter("kind")
 _REDEEMED, _REVERTED = CodeRedeemed.event_name, CodeRedemptionReverted.event_name
 
@@ -294,21 +294,20 @@ class SqlReports(Repository):
         after = start = number << _LINE_BITS
         end, wanted = (number + 1) << _LINE_BITS, json.dumps(list(kinds))
         found: list[tuple[int, str, Sequence[Any]]] = []
-        while True:
-            blocks = self._db.fetch("report_rows", after, end, after_line, wanted, _BLOCKS)
-            for _, kind, cells in blocks:
+        # A block may have more rows than a page. Where they are small, more are read at a time.
+        size = _FIRST_BLOCKS
+        while blocks := self._db.fetch("report_rows", after, end, after_line, wanted, size):
+            for after, kind, cells in blocks:
+                if len(found) == limit and found[-1][0] < after - start:
+                    return self._rows(found)
                 columns = json.loads(cells)
                 found += [
                     (row[0], kind, row[1:]) for row in zip(*columns, strict=True) if row[0] > after_line
                 ]
-            # The lines of one block may lie between those of another.
-            found.sort()
-            del found[limit:]
-            if len(blocks) < _BLOCKS:
-                break
-            after = blocks[-1][0]
-            if len(found) == limit and found[-1][0] <= after - start:
-                break
+                # The lines of one block may lie between those of another.
+                found.sort()
+                del found[limit:]
+            size = min(2 * size, _MOST_BLOCKS)
         return self._rows(found)
 
     def _rows(self, found: Sequence[tuple[int, str, Sequence[Any]]]) -> list[ReconciledRow]:
