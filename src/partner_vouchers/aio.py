@@ -269,8 +269,18 @@ class AsyncPartnerVouchers(_AsyncGroups):
     ) -> None:
         """Compose the library.
 
-        All arguments but `max_workers`, and the errors, are those of `PartnerVouchers`. Eligibility rules and observers
-        are called on the worker threads. `max_workers` is how many calls may run at the same time, 1 or more.
+        Args:
+            storage: where everything is kept.
+            duplicates: as for `PartnerVouchers`.
+            code_format: as for `PartnerVouchers`.
+            clock: as for `PartnerVouchers`.
+            eligibility: as for `PartnerVouchers`; the rules run in the worker threads.
+            keep_events: as for `PartnerVouchers`.
+            observers: as for `PartnerVouchers`; they are called on the worker threads.
+            max_workers: how many calls may run at the same time, 1 or more.
+
+        Raises:
+            InvalidInput: `max_workers` is no whole number of 1 or more, or see `PartnerVouchers`.
         """
         require_count("max_workers", max_workers)
         vouchers = PartnerVouchers(

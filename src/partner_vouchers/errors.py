@@ -331,7 +331,12 @@ class CampaignNotLinked(PartnerVouchersError):
 
 
 class UnknownEligibilityRule(PartnerVouchersError):
-    """A campaign link names an eligibility rule that this program has not registered."""
+    """A campaign link names an eligibility rule that this program has not registered.
+
+    Attributes:
+        name: the name on the link.
+        registered: the registered names.
+    """
 
     template = (
         "eligibility rule {name!r} is not registered (registered: {_registered}); "
@@ -382,7 +387,11 @@ class NotEligible(NoCodeAvailable):
 
 
 class IdempotencyConflict(PartnerVouchersError):
-    """An idempotency key was used before with other arguments."""
+    """An idempotency key was used before with other arguments.
+
+    Attributes:
+        key: the idempotency key.
+    """
 
     template = (
         "idempotency key {key!r} was used with other arguments; "
@@ -487,7 +496,12 @@ class AlreadyRevoked(PartnerVouchersError):
 
 
 class RestockNotAllowed(PartnerVouchersError):
-    """The code can never return to the pool; nothing was changed."""
+    """The code can never return to the pool; nothing was changed.
+
+    Attributes:
+        assignment_id: the assignment.
+        reason: why.
+    """
 
     template = "the code of assignment {assignment_id} cannot return to the pool: {reason}; revoke it without restock"
     assignment_id: str
@@ -495,7 +509,12 @@ class RestockNotAllowed(PartnerVouchersError):
 
 
 class CodeMayBeKnown(PartnerVouchersError):
-    """The user may know the code, so it does not return to the pool without `force=True`; nothing was changed."""
+    """The user may know the code, so it does not return to the pool without `force=True`; nothing was changed.
+
+    Attributes:
+        assignment_id: the assignment.
+        reason: why the user may know it.
+    """
 
     template = (
         "the user may know the code of assignment {assignment_id}: {reason}; "
@@ -712,7 +731,11 @@ class NoLinkedContent(LinkedContentError):
 
 
 class ParameterMissing(LinkedContentError):
-    """A mandatory parameter of linked content is missing or empty; the source was not called."""
+    """A mandatory parameter of linked content is missing or empty; the source was not called.
+
+    Attributes:
+        parameter: the name of the parameter.
+    """
 
     template = "the parameter {parameter!r} is mandatory; pass it in `parameters=`"
     parameter: str

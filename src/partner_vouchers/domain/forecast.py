@@ -43,7 +43,10 @@ class Stock:
 def forecast(
     list_id: str, counts: Counts, given: Mapping[date, int], expires_at: datetime, now: datetime
 ) -> Stock:
-    """Return the stock of a list, from the codes given per UTC day; days without any may be missing."""
+    """Return the stock of a list, from the codes given per UTC day; days without any may be missing.
+
+    `expires_at` and `now` are in UTC.
+    """
     today = now.date()
     week, month = (
         sum(given.get(today - timedelta(days=back), 0) for back in range(days)) / days

@@ -220,6 +220,10 @@ class HostEvent(PromoEvent):
 class CouponRewarded(HostEvent):
     """A user was given a coupon: `CT Coupon Rewarded`.
 
+    Raises:
+        InvalidInput: a value breaks a rule.
+        NaiveDatetime: an instant has no time zone.
+
     Attributes:
         coupon_name: the name of a bulk coupon.
         coupon_id: the id of the coupon.
@@ -262,6 +266,10 @@ class CouponRewarded(HostEvent):
 @frozen(kw_only=True)
 class CouponUsed(HostEvent):
     """A coupon was redeemed, or its redemption was taken back.
+
+    Raises:
+        InvalidInput: a value breaks a rule.
+        NaiveDatetime: an instant has no time zone.
 
     Attributes:
         order_id: the order for which it was redeemed.
@@ -312,6 +320,10 @@ class CouponReverted(CouponUsed):
 class PointsCredited(HostEvent):
     """Points were added to a user's wallet: `CT Points Credited`.
 
+    Raises:
+        InvalidInput: a value breaks a rule.
+        NaiveDatetime: an instant has no time zone.
+
     Attributes:
         wallet_id: the wallet.
         campaign_id: the campaign that gave them, where one did.
@@ -352,6 +364,10 @@ class PointsCredited(HostEvent):
 @frozen(kw_only=True)
 class PointsDebited(HostEvent):
     """Points were taken from a user's wallet: `CT Points Debited`.
+
+    Raises:
+        InvalidInput: a value breaks a rule.
+        NaiveDatetime: an instant has no time zone.
 
     Attributes:
         wallet_id: the wallet.

@@ -318,7 +318,10 @@ def new_list(
     """Return a new, active list and the event of its creation.
 
     Raises:
-        InvalidInput: a value breaks its rule; see `ListsGroup.create`.
+        InvalidTag: the tag is empty or contains white space.
+        NaiveDatetime: the expiry has no time zone.
+        ExpiryNotInFuture: the expiry is not after `now`.
+        InvalidInput: another value breaks its rule.
     """
     created = VoucherList(
         id=id,

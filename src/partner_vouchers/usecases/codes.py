@@ -71,6 +71,10 @@ class CodesGroup(CodeReservations, TakingBack):
     def reveal(self, assignment_id: str, *, actor: str) -> Assignment:
         """Return an assignment to show its whole code to a person, and keep in the audit log who saw it.
 
+        Args:
+            assignment_id: the assignment.
+            actor: the person.
+
         Raises:
             UnknownAssignment: there is no such assignment.
             InvalidInput: an argument breaks its rule.

@@ -241,6 +241,9 @@ class EventsGroup(Group):
 
         If events are delivered to it again, it is new. Stop its relays first.
 
+        Args:
+            sink: the name of the sink.
+
         Raises:
             UnknownSink: no event was ever delivered to a sink with this name.
         """

@@ -101,8 +101,22 @@ class ListCreation(Group):
         A deployment script can call it each time. An existing list is returned unchanged, in any status: nothing
         of it is changed, and its expiry may have passed.
 
-        The arguments and the errors are those of `create`, without `UnknownPartner` and `TagTaken`. They describe the
-        list only if it is new.
+        Args:
+            partner: the name of the partner.
+            tag: see `create`.
+            name: of a new list; see `create`.
+            description: likewise.
+            expires_at: likewise.
+            zone: likewise.
+            low_stock_at: likewise.
+            expiring_soon: likewise.
+            actor: the person who creates it, for the audit log.
+
+        Raises:
+            InvalidTag: the tag is empty or contains white space.
+            NaiveDatetime: the expiry has no time zone.
+            ExpiryNotInFuture: there is no such list, and the expiry is not in the future.
+            InvalidInput: another value breaks its rule.
 
         Example:
             >>> vouchers.lists.ensure(

@@ -107,6 +107,9 @@ class TakingBack(Group):
 
         It reads all stored events, so it may take a while where many wait.
 
+        Args:
+            user_id: the user.
+
         Returns:
             how much was found, and which sinks have taken events: erasing the user there is up to you. All counts are
             zero for a user who is not known.
