@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 
 import pytest
@@ -181,22 +182,25 @@ def no_list(list_id: str) -> None:
     ],
 )
 def test_a_list_gives_a_code_or_says_ineligibility_reason(candidate: Candidate, reason: str | None) -> None:
-    assert ineligibility_reason(candidate, NOW, lambda rule: rule == "gold") == reason
+    assert ineligibility_reason(candidate, NOW, lambda rule, _: rule == "gold", {}) == reason
 
 
 def test_a_rule_is_asked_only_where_it_decides() -> None:
     asked: list[str] = []
+    facts = {"tier": "gold"}
 
-    def ask(rule: str) -> bool:
+    def ask(rule: str, context: Mapping[str, object]) -> bool:
         asked.append(rule)
-        return True
+        return context == facts
 
-    ineligibility_reason(Candidate(a_list()), NOW, ask)
-    ineligibility_reason(Candidate(a_list(), a_link()), NOW, ask)
-    ineligibility_reason(Candidate(a_list_that_is(Status.PAUSED), a_link(eligibility="gold")), NOW, ask)
+    ineligibility_reason(Candidate(a_list()), NOW, ask, facts)
+    ineligibility_reason(Candidate(a_list(), a_link()), NOW, ask, facts)
+    ineligibility_reason(
+        Candidate(a_list_that_is(Status.PAUSED), a_link(eligibility="gold")), NOW, ask, facts
+    )
     assert asked == []
 
-    ineligibility_reason(Candidate(a_list(), a_link(eligibility="gold")), NOW, ask)
+    ineligibility_reason(Candidate(a_list(), a_link(eligibility="gold")), NOW, ask, facts)
     assert asked == ["gold"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from json.encoder import encode_basestring_ascii
@@ -295,14 +295,18 @@ NOT_ELIGIBLE = "not eligible"
 
 
 def ineligibility_reason(
-    candidate: Candidate, now: datetime, is_eligible: Callable[[str], bool]
+    candidate: Candidate,
+    now: datetime,
+    is_eligible: Callable[[str, Mapping[str, object]], bool],
+    context: Mapping[str, object],
 ) -> str | None:
     """Return why a list cannot give a code now, or None when it can.
 
     Args:
         candidate: the list and its link.
         now: the present instant.
-        is_eligible: says whether the user meets the eligibility rule of a name.
+        is_eligible: says whether a user meets the eligibility rule of a name.
+        context: what it is told of the user.
 
     Returns:
         the list's status when it is not Active, `"not eligible"`, or None. Whether it has a code left, only
@@ -312,7 +316,7 @@ def ineligibility_reason(
     if status is not Status.ACTIVE:
         return status.value
     link = candidate.link
-    if link is not None and link.eligibility is not None and not is_eligible(link.eligibility):
+    if link is not None and link.eligibility is not None and not is_eligible(link.eligibility, context):
         return NOT_ELIGIBLE
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, tzinfo
 from enum import Enum
-from functools import cached_property, partial
+from functools import partial
 from typing import Final, TypeVar
 
 from attrs import evolve, field, frozen
@@ -97,6 +97,7 @@ class VoucherList:
         created_at: in UTC.
         updated_at: the last change of the list or its codes by a person, in UTC.
         version: raised by each change of the list; guards against lost updates.
+        snapshot: what the list says, for a code that is assigned now.
     """
 
     id: str
@@ -116,6 +117,8 @@ class VoucherList:
     created_at: datetime
     updated_at: datetime
     version: int = 1
+    # Not a cached property: it would make each access to any attribute slow, since attrs adds a `__getattr__` for it.
+    snapshot: ListSnapshot = field(init=False, eq=False, repr=False)
 
     def status_at(self, now: datetime) -> Status:
         """Return the status of the list at `now`."""
@@ -131,9 +134,8 @@ class VoucherList:
             return False
         return self.expires_at - self.expiring_soon <= now <= self.expires_at
 
-    @cached_property
-    def snapshot(self) -> ListSnapshot:
-        """The snapshot of the list for a code that is assigned now."""
+    @snapshot.default
+    def _make_snapshot(self) -> ListSnapshot:
         return ListSnapshot(
             self.id, self.version, self.partner, self.tag, self.name, self.description, self.expires_at
         )

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
 from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 from partner_vouchers.domain.assignment import Candidate
 from partner_vouchers.domain.campaigns import CampaignLink
@@ -191,14 +190,15 @@ class Offer:
     Attributes:
         lists: its links with their lists, ordered by priority, then age of the link.
         limits: its limits.
+        candidates: the lists as candidates of a request.
     """
 
     lists: Sequence[tuple[CampaignLink, VoucherList]]
     limits: tuple[Limit, ...] = ()
+    candidates: tuple[Candidate, ...] = field(init=False, eq=False, repr=False)
 
-    @cached_property
-    def candidates(self) -> tuple[Candidate, ...]:
-        """The lists as candidates of a request."""
+    @candidates.default
+    def _make_candidates(self) -> tuple[Candidate, ...]:
         return tuple(Candidate(voucher_list, link) for link, voucher_list in self.lists)
 
 

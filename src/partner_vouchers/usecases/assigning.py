@@ -172,7 +172,7 @@ class Assigner:
                 return Preview(refusal=limit_reached(limiter.campaign_id, usage))
         reasons: list[tuple[str, str]] = []
         for candidate in candidates:
-            reason = self._ineligibility_reason(candidate, context)
+            reason = ineligibility_reason(candidate, self.now, self._is_eligible, context)
             list_id = candidate.voucher_list.id
             if reason is None and counts_at(self.tx, list_id, self.now).available > 0:
                 return Preview(list_id)
@@ -236,7 +236,7 @@ class Assigner:
         reasons: list[tuple[str, str]] = []
         for candidate in candidates:
             voucher_list = candidate.voucher_list
-            reason = self._ineligibility_reason(candidate, context)
+            reason = ineligibility_reason(candidate, self.now, self._is_eligible, context)
             if reason is None:
                 taken = self._take(voucher_list, 1, reserve_until)
                 if taken.codes:
@@ -271,9 +271,6 @@ class Assigner:
         if list_id not in self._lists:
             self._lists[list_id] = self.tx.lists.get(list_id)
         return self._lists[list_id]
-
-    def _ineligibility_reason(self, candidate: Candidate, context: UserContext) -> str | None:
-        return ineligibility_reason(candidate, self.now, lambda name: self._is_eligible(name, context))
 
     def _is_eligible(self, name: str, context: UserContext) -> bool:
         rule = self.rules.get(name)

@@ -14,6 +14,7 @@ from partner_vouchers.domain.assignment import (
     Candidate,
     Reward,
     Unserved,
+    ineligibility_reason,
     no_code,
 )
 from partner_vouchers.domain.voucher_list import VoucherList
@@ -116,12 +117,14 @@ class BatchAssigner(Assigner):
                 break
             list_id, link = candidate.voucher_list.id, candidate.link
             names_rule = link is not None and link.eligibility is not None
-            reason = None if names_rule else self._ineligibility_reason(candidate, {})
+            reason = None if names_rule else ineligibility_reason(candidate, self.now, self._is_eligible, {})
             turned_away: Asking = []
             admitted: Asking = []
             for each in asking:
                 if names_rule:
-                    reason = self._ineligibility_reason(candidate, self.contexts.get(each[1], {}))
+                    reason = ineligibility_reason(
+                        candidate, self.now, self._is_eligible, self.contexts.get(each[1], {})
+                    )
                 if reason is None:
                     admitted.append(each)
                 else:

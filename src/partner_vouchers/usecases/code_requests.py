@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar, TypeVarTuple
+from typing import TypeVar
 
 from partner_vouchers.domain.arguments import require_bool, require_each, require_mapping
 from partner_vouchers.domain.assignment import (
@@ -27,7 +27,6 @@ from partner_vouchers.usecases.revoking import require_not_revoked
 from partner_vouchers.usecases.wiring import Group
 
 T = TypeVar("T")
-Arguments = TypeVarTuple("Arguments")
 
 
 class CodeRequests(Group):
@@ -81,7 +80,25 @@ class CodeRequests(Group):
         """
         user_id = require_own_id("user_id", user_id)
         request, fingerprint = keyed_request(campaign_id, list_id, idempotency_key, "one", user_id)
-        return self._request(request, self._assign, fingerprint, user_id, require_context(context))
+        known, now = require_context(context), self._wiring.now()
+
+        def work(tx: Transaction) -> Reward:
+            assigner = Assigner(tx, request, now, self._wiring.eligibility)
+            results = None if fingerprint is None else assigner.replay(fingerprint)
+            if results is not None:
+                return Reward(require_not_revoked(tx.assignments.get_many(results)[0]), replayed=True)
+            try:
+                reward = assigner.serve_one(user_id, known)
+            except NoCodeAvailable:
+                # The refusal itself is worth an event: that a list has run dry must not be lost.
+                tx.commit()
+                raise
+            if fingerprint is not None:
+                assigner.remember(fingerprint, (reward.id,))
+            self._wiring.commit(tx)
+            return reward
+
+        return self._request(request, now, work)
 
     def assign_many(
         self,
@@ -119,8 +136,25 @@ class CodeRequests(Group):
         known = {} if contexts is None else require_mapping("contexts", contexts)
         for context in known.values():
             require_mapping("contexts", context)
-        outcome = self._request(request, self._assign_many, fingerprint, users, partial, known)
         now = self._wiring.now()
+
+        def work(tx: Transaction) -> BatchOutcome:
+            assigner = BatchAssigner(tx, request, now, self._wiring.eligibility, known)
+            results = assigner.replay(fingerprint)
+            if results is not None:
+                return _replayed(tx, users, results)
+            outcome = assigner.serve_many(users)
+            if outcome.unserved and not partial:
+                if all(reward.replayed for reward in outcome.rewards):
+                    # Nothing was taken that must be put back, and that a list is empty must not be lost.
+                    tx.commit()
+                raise outcome.unserved[0].error or NoCodeAvailable(campaign_id=request.campaign_id, lists=())
+            if fingerprint is not None:
+                assigner.remember(fingerprint, assigner.results())
+            self._wiring.commit(tx)
+            return outcome
+
+        outcome = self._request(request, now, work)
         for each in outcome.unserved:
             if isinstance(each.error, NoCodeAvailable):
                 self._count(request, each.error, now)
@@ -173,17 +207,10 @@ class CodeRequests(Group):
 
         return self._wiring.read(read)
 
-    def _request(
-        self,
-        request: Request,
-        work: Callable[[Transaction, Request, datetime, *Arguments], T],
-        *arguments: *Arguments,
-    ) -> T:
+    def _request(self, request: Request, now: datetime, work: Callable[[Transaction], T]) -> T:
         """Run a request for codes in a transaction, and count it if it is refused."""
-        wiring = self._wiring
-        now = wiring.now()
         try:
-            return wiring.request(now, work, request, now, *arguments, calls_rules=True)
+            return self._wiring.request(now, work, calls_rules=True)
         except (NoCodeAvailable, CampaignNotLinked) as refusal:
             self._count(request, refusal, now)
             raise
@@ -191,55 +218,6 @@ class CodeRequests(Group):
     def _count(self, request: Request, refusal: Refusal, now: datetime) -> None:
         if request.campaign_id is not None:
             self._wiring.refusal_tally.add(request.campaign_id, refusal, now)
-
-    def _assign(
-        self,
-        tx: Transaction,
-        request: Request,
-        now: datetime,
-        fingerprint: str | None,
-        user_id: str,
-        context: UserContext,
-    ) -> Reward:
-        assigner = Assigner(tx, request, now, self._wiring.eligibility)
-        known = None if fingerprint is None else assigner.replay(fingerprint)
-        if known is not None:
-            return Reward(require_not_revoked(tx.assignments.get_many(known)[0]), replayed=True)
-        try:
-            reward = assigner.serve_one(user_id, context)
-        except NoCodeAvailable:
-            # The refusal itself is worth an event: that a list has run dry must not be lost.
-            tx.commit()
-            raise
-        if fingerprint is not None:
-            assigner.remember(fingerprint, (reward.id,))
-        self._wiring.commit(tx)
-        return reward
-
-    def _assign_many(
-        self,
-        tx: Transaction,
-        request: Request,
-        now: datetime,
-        fingerprint: str | None,
-        users: Sequence[str],
-        partial: bool,
-        contexts: Mapping[str, UserContext],
-    ) -> BatchOutcome:
-        assigner = BatchAssigner(tx, request, now, self._wiring.eligibility, contexts)
-        known = assigner.replay(fingerprint)
-        if known is not None:
-            return _replayed(tx, users, known)
-        outcome = assigner.serve_many(users)
-        if outcome.unserved and not partial:
-            if all(reward.replayed for reward in outcome.rewards):
-                # Nothing was taken that must be put back, and that a list is empty must not be lost.
-                tx.commit()
-            raise outcome.unserved[0].error or NoCodeAvailable(campaign_id=request.campaign_id, lists=())
-        if fingerprint is not None:
-            assigner.remember(fingerprint, assigner.results())
-        self._wiring.commit(tx)
-        return outcome
 
 
 def keyed_request(

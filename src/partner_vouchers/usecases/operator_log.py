@@ -65,7 +65,7 @@ class RefusalSummary:
 
 def log_slow(work: Callable[..., object], seconds: float) -> None:
     """Log that a transaction of a call was slow."""
-    # Such as `CodesGroup._assign` or `ListsGroup.create.<locals>.create`.
+    # Such as `_store` or `ListsGroup.create.<locals>.create`.
     group, _, method = getattr(work, "__qualname__", "a call").removeprefix("_").partition(".")
     group = _PARTS.get(group, group.removesuffix("Group").lower())
     name = f"{group}.{method.lstrip('_').partition('.')[0]}".rstrip(".")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from attrs import evolve
 
-from partner_vouchers.domain.assignment import Request, Reward
+from partner_vouchers.domain.assignment import Reward
 from partner_vouchers.domain.reservation import Reservation, ReservationState, new_ttl
 from partner_vouchers.domain.text import require_id, require_own_id
 from partner_vouchers.errors import InvalidInput, NoCodeAvailable
@@ -72,8 +72,25 @@ class CodeReservations(CodeRequests):
         request, fingerprint = keyed_request(
             campaign_id, list_id, idempotency_key, "reserve", user_id, ttl // timedelta(microseconds=1)
         )
-        known, token = require_context(context), self._wiring.new_token()
-        return self._request(request, self._reserve, fingerprint, user_id, known, ttl, token)
+        known, now, token = require_context(context), self._wiring.now(), self._wiring.new_token()
+
+        def work(tx: Transaction) -> Reservation:
+            assigner = Assigner(tx, request, now, self._wiring.eligibility)
+            results = assigner.replay(fingerprint)
+            if results is not None:
+                found = require_reservation(tx, results[0].removeprefix(_RESERVATION), now)
+                return evolve(found.at(now), replayed=True)
+            try:
+                reservation = assigner.reserve_one(user_id, known, ttl, token)
+            except NoCodeAvailable:
+                tx.commit()
+                raise
+            if fingerprint is not None:
+                assigner.remember(fingerprint, [f"{_RESERVATION}{reservation.id}"])
+            self._wiring.commit(tx)
+            return reservation
+
+        return self._request(request, now, work)
 
     def confirm(self, reservation_id: str) -> Reward:
         """Turn a reservation into an assignment with its event, as if the code were assigned now.
@@ -90,7 +107,13 @@ class CodeReservations(CodeRequests):
             InvalidInput: the id is not a string.
         """
         reservation_id, now = require_id("reservation_id", reservation_id), self._wiring.now()
-        return self._wiring.request(now, self._confirm, reservation_id, now)
+
+        def work(tx: Transaction) -> Reward:
+            reward = confirm_by_id(tx, reservation_id, now)
+            self._wiring.commit(tx)
+            return reward
+
+        return self._wiring.request(now, work)
 
     def release(self, reservation_id: str) -> Reservation:
         """Give a reserved code back to its list, where it is given out before all others.
@@ -106,7 +129,13 @@ class CodeReservations(CodeRequests):
             InvalidInput: the id is not a string.
         """
         reservation_id, now = require_id("reservation_id", reservation_id), self._wiring.now()
-        return self._wiring.request(now, self._release, reservation_id, now)
+
+        def work(tx: Transaction) -> Reservation:
+            released = release_by_id(tx, reservation_id, now)
+            self._wiring.commit(tx)
+            return released
+
+        return self._wiring.request(now, work)
 
     def reservations(self, *, user_id: str | None = None, list_id: str | None = None) -> list[Reservation]:
         """Return the open reservations of a user, the oldest first, or of a list, the first to run out first.
@@ -139,39 +168,3 @@ class CodeReservations(CodeRequests):
             if len(page) < _PAGE or page[-1].expires_at is None:
                 return
             after = page[-1].expires_at, page[-1].id
-
-    def _reserve(
-        self,
-        tx: Transaction,
-        request: Request,
-        now: datetime,
-        fingerprint: str | None,
-        user_id: str,
-        context: UserContext,
-        ttl: timedelta,
-        token: str,
-    ) -> Reservation:
-        assigner = Assigner(tx, request, now, self._wiring.eligibility)
-        known = assigner.replay(fingerprint)
-        if known is not None:
-            found = require_reservation(tx, known[0].removeprefix(_RESERVATION), now)
-            return evolve(found.at(now), replayed=True)
-        try:
-            reservation = assigner.reserve_one(user_id, context, ttl, token)
-        except NoCodeAvailable:
-            tx.commit()
-            raise
-        if fingerprint is not None:
-            assigner.remember(fingerprint, [f"{_RESERVATION}{reservation.id}"])
-        self._wiring.commit(tx)
-        return reservation
-
-    def _confirm(self, tx: Transaction, reservation_id: str, now: datetime) -> Reward:
-        reward = confirm_by_id(tx, reservation_id, now)
-        self._wiring.commit(tx)
-        return reward
-
-    def _release(self, tx: Transaction, reservation_id: str, now: datetime) -> Reservation:
-        released = release_by_id(tx, reservation_id, now)
-        self._wiring.commit(tx)
-        return released

@@ -102,7 +102,7 @@ def _repeat(
         try:
             storage: Any = wiring.storage
             if write and not (alone or wiring.in_host_transaction) and hasattr(type(storage), "run_shared"):
-                result: T = storage.run_shared(lambda tx: work(tx, *arguments))
+                result: T = storage.run_shared((lambda tx: work(tx, *arguments)) if arguments else work)
                 return result
             context = storage.begin(write=write)
             try:

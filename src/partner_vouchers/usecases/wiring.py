@@ -131,13 +131,7 @@ class Wiring:
             except PartnerVouchersError as error:
                 _LOG.warning("refusals could not be stored, and will be with the next call: %s", error)
 
-    def request(
-        self,
-        now: datetime,
-        work: Callable[[Transaction, *Arguments], T],
-        *arguments: *Arguments,
-        calls_rules: bool = False,
-    ) -> T:
+    def request(self, now: datetime, work: Callable[[Transaction], T], *, calls_rules: bool = False) -> T:
         """Do what `write` does for work that gives out codes; its commit also stores what was refused meanwhile.
 
         With `calls_rules` it does what `write_alone` does, if there are any eligibility rules.
@@ -145,7 +139,7 @@ class Wiring:
         if self.refusal_tally.pending and self.refusal_tally.is_due(now):
             self.store_refusals()
         alone = calls_rules and bool(self.eligibility)
-        return run_in_transaction(self, work, arguments, write=True, alone=alone)
+        return run_in_transaction(self, work, (), write=True, alone=alone)
 
     def write(self, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments) -> T:
         """Run work in a transaction, which it commits, and return its result (see `run_in_transaction`).

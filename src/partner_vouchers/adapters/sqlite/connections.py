@@ -10,6 +10,7 @@ from contextlib import suppress
 from partner_vouchers.adapters.sqlite import forks
 from partner_vouchers.adapters.sqlite.driver import retry_while_busy, translated
 from partner_vouchers.adapters.sqlite.files import DatabaseFile, Files
+from partner_vouchers.adapters.sqlite.session import SQLiteSession
 from partner_vouchers.errors import StorageError
 from partner_vouchers.locks import QueueLock, Token
 
@@ -55,7 +56,7 @@ class Connections:
         self._synchronous = synchronous
         self._prepare = prepare
         self._idle: list[Connection] = []
-        self._open: dict[Connection, bool] = {}
+        self._open: dict[Connection, SQLiteSession] = {}
         forks.register(self)
 
     def borrow(self, token: Token) -> Connection:
@@ -81,6 +82,10 @@ class Connections:
         forks.enter(token, self)
         return self._connect(token)
 
+    def session(self, connection: Connection) -> SQLiteSession:
+        """Return what transactions on a connection use, one after the other."""
+        return self._open[connection]
+
     def give_back(self, connection: Connection) -> None:
         """Take a borrowed connection back; one whose transaction could not be ended is closed."""
         token = connection.token
@@ -94,7 +99,7 @@ class Connections:
 
     def discard(self, connection: Connection) -> None:
         """Close a connection, and undo what was not committed."""
-        if self._open.pop(connection, False):
+        if self._open.pop(connection, None) is not None:
             connection.close()
         if connection.token is not None:
             forks.leave(connection.token)
@@ -156,7 +161,8 @@ class Connections:
             raise StorageError(reason=_why_not(self.file.path, error)) from error
         try:
             connection.token = token
-            self._open[connection] = True
+            # To make a cursor for each statement takes longer.
+            self._open[connection] = SQLiteSession(connection, connection.cursor().execute)
             # Of a new file only. A commit writes whole pages, and an assignment changes a few bytes on each of four.
             connection.execute("PRAGMA page_size = 2048")
             retry_while_busy(connection, "PRAGMA journal_mode = WAL", timeout)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from partner_vouchers.adapters.sql.campaigns import Catalog
 from partner_vouchers.adapters.sql.context import SqlContext
 from partner_vouchers.adapters.sqlite.connections import Connection, Connections
-from partner_vouchers.adapters.sqlite.driver import Database, retry_while_busy, translated
+from partner_vouchers.adapters.sqlite.driver import retry_while_busy, translated
 from partner_vouchers.adapters.sqlite.files import Files
 from partner_vouchers.adapters.sqlite.session import SQLiteSession
 from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
@@ -27,16 +27,14 @@ class TransactionContext(Recoverable, SqlContext[SQLiteTransaction]):
     """Opens a transaction, and rolls it back unless it was committed. Subclasses say how it begins and ends."""
 
     driver_error: ClassVar[type[Exception]] = sqlite3.Error
-    _write = True
     _catalog: Catalog
 
-    def _begin(self) -> Database:
+    def _begin(self) -> SQLiteSession:
         raise NotImplementedError
 
     def _new_transaction(self) -> SQLiteTransaction:
         try:
-            session = SQLiteSession(self._begin(), self._write)
-            return SQLiteTransaction(session, self._catalog, self._commit)
+            return SQLiteTransaction(self._begin(), self._catalog, self._commit)
         except BaseException as error:
             failure = self._failure(error)
             with suppress(sqlite3.Error):
@@ -63,7 +61,6 @@ class TransactionContext(Recoverable, SqlContext[SQLiteTransaction]):
 class ReadContext(TransactionContext):
     """A transaction on a connection of the storage that reads one state of the database, and blocks nobody."""
 
-    _write = False
     _connection: Connection | None = None
     _files: Files = ()
     _checked = False
@@ -81,13 +78,15 @@ class ReadContext(TransactionContext):
         self._given = connection
         self._generation = pool.generation
 
-    def _begin(self) -> Database:
+    def _begin(self) -> SQLiteSession:
         connection = self._connection = self._given or self._pool.borrow(self.token)
         self._files = connection.files
-        connection.execute("BEGIN")
+        session = self._pool.session(connection)
+        session.writes = False
+        session.execute("BEGIN")
         # The snapshot is taken by the first read, which is also the only one that can find the file locked.
         retry_while_busy(connection, "SELECT 1 FROM pv_settings", self._pool.timeout)
-        return connection
+        return session
 
     def _do_commit(self) -> None:
         """There is nothing to make durable."""
@@ -97,7 +96,7 @@ class ReadContext(TransactionContext):
         # In a child the connection is not ours any more.
         connection = self._connection
         if connection is not None and self._pool.generation == self._generation:
-            end_transaction(connection)
+            self._roll_back(connection)
             if connection is not self._given:
                 self._pool.give_back(connection)
         self._connection = None
@@ -115,6 +114,11 @@ class ReadContext(TransactionContext):
                 return replaced
         return None
 
+    def _roll_back(self, connection: Connection) -> None:
+        """Undo what was not committed; some errors, such as a full disk, have done so already."""
+        if connection.in_transaction:
+            self._pool.session(connection).execute("ROLLBACK")
+
     @property
     def _is_committed(self) -> bool:
         return self._tx is not None and self._tx.expired
@@ -127,21 +131,22 @@ class ReadContext(TransactionContext):
 class WriteContext(ReadContext):
     """A transaction that writes."""
 
-    _write = True
     _place: Place | None = None
 
-    def _begin(self) -> Database:
+    def _begin(self) -> SQLiteSession:
         pool, token = self._pool, self.token
         self._queue(token)
         if pool.writing is not None:
             pool.discard(pool.writing)
         connection = pool.writing = self._connection = self._given or pool.borrow(token)
         self._files = connection.files
+        session = pool.session(connection)
+        session.writes = True
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            session.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
             retry_while_busy(connection, "BEGIN IMMEDIATE", pool.timeout)
-        return connection
+        return session
 
     def leave(self, error: BaseException | None) -> None:
         if error is None and self._checked and self._tx is not None and self._tx.expired:
@@ -161,10 +166,10 @@ class WriteContext(ReadContext):
     def _do_commit(self) -> None:
         if self._pool.generation != self._generation:
             raise _forked()
-        if self._connection is not None:
+        if self._tx is not None:
             self._pool.file.require_same(self._files)
             self._checked = True
-            self._connection.execute("COMMIT")
+            self._tx.session.execute("COMMIT")
 
     def _end(self) -> None:
         pool, place = self._pool, self._place
@@ -173,8 +178,7 @@ class WriteContext(ReadContext):
         try:
             connection = self._connection
             if connection is not None:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+                self._roll_back(connection)
                 pool.writing = None
                 if connection is not self._given:
                     pool.give_back(connection)
@@ -200,12 +204,6 @@ def queue_for(pool: Connections, place: Place) -> None:
         raise StorageBusy(
             reason=f"other threads wrote for {pool.timeout:g} s; nothing was stored, call again"
         )
-
-
-def end_transaction(connection: sqlite3.Connection) -> None:
-    """Undo what was not committed; some errors, such as a full disk, have done so already."""
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")
 
 
 def _forked() -> StorageForked:

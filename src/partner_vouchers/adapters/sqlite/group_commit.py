@@ -18,11 +18,9 @@ from collections.abc import Callable
 from copy import copy
 from typing import Any, Generic, TypeVar, cast
 
-from partner_vouchers.adapters.sql.campaigns import Catalog
-from partner_vouchers.adapters.sqlite.connections import Connection, Connections
+from partner_vouchers.adapters.sqlite.connections import Connection
 from partner_vouchers.adapters.sqlite.contexts import WriteContext, queue_for
 from partner_vouchers.adapters.sqlite.driver import translated
-from partner_vouchers.adapters.sqlite.session import SQLiteSession
 from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
 from partner_vouchers.errors import PartnerVouchersError, StorageBusy, StorageError
 from partner_vouchers.locks import Place, Token
@@ -109,21 +107,20 @@ class SharedWrite(WriteContext, Generic[T]):
     _call: _Call[T]
     _is_deferred = False
 
-    def __init__(self, pool: Connections, catalog: Catalog, work: Work[T]) -> None:
-        super().__init__(pool, catalog)
-        self._work = work
+    _work: Work[T]
 
-    def run(self) -> T:
+    def run(self, work: Work[T]) -> T:
         """Run the function, or have it run by another thread; return what it returns.
 
         Raises:
             StorageError: the transaction could not be begun or committed.
             Exception: what the function raises.
         """
+        self._work = work
         try:
             with self as tx:
                 try:
-                    result = self._work(tx)
+                    result = work(tx)
                 except PartnerVouchersError:
                     if self._is_deferred:
                         self._lead()
@@ -177,7 +174,7 @@ class SharedWrite(WriteContext, Generic[T]):
             self._require_this_process()
             self._is_deferred = True
         else:
-            super()._do_commit()
+            WriteContext._do_commit(self)
 
     def _run_others(self, batch: _Batch, connection: Connection) -> list[_Call[Any]]:
         members: list[_Call[Any]] = []
@@ -213,8 +210,9 @@ class SharedWrite(WriteContext, Generic[T]):
         return True
 
     def _attempt(self, work: Work[T], connection: Connection) -> tuple[bool, Any]:
-        tx = SQLiteTransaction(SQLiteSession(connection, True), self._catalog, lambda: tx.expire())
-        connection.execute("SAVEPOINT pv_call")
+        session = self._pool.session(connection)
+        tx = SQLiteTransaction(session, self._catalog, lambda: tx.expire())
+        session.execute("SAVEPOINT pv_call")
         outcome: tuple[bool, Any]
         try:
             outcome = True, work(tx)
@@ -225,8 +223,8 @@ class SharedWrite(WriteContext, Generic[T]):
             tx.expire()
             if connection.in_transaction:
                 if not is_committed:
-                    connection.execute("ROLLBACK TO pv_call")
-                connection.execute("RELEASE pv_call")
+                    session.execute("ROLLBACK TO pv_call")
+                session.execute("RELEASE pv_call")
         return outcome
 
     def _commit_all(self, batch: _Batch, members: list[_Call[Any]], connection: Connection) -> None:

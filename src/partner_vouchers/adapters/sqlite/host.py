@@ -15,7 +15,8 @@ from partner_vouchers.adapters.sqlite import forks
 from partner_vouchers.adapters.sqlite.bridge import BridgedConnection
 from partner_vouchers.adapters.sqlite.connections import Connections
 from partner_vouchers.adapters.sqlite.contexts import TransactionContext
-from partner_vouchers.adapters.sqlite.driver import Database, retry_while_busy
+from partner_vouchers.adapters.sqlite.driver import retry_while_busy
+from partner_vouchers.adapters.sqlite.session import SQLiteSession
 from partner_vouchers.errors import HostTransactionError, StorageBusy
 from partner_vouchers.ports import AsyncHostConnection
 
@@ -77,7 +78,7 @@ class HostContext(TransactionContext):
         self._text_factory = connection.text_factory
         self._open = False
 
-    def _begin(self) -> Database:
+    def _begin(self) -> SQLiteSession:
         connection = self._connection
         if self._bridge is not None:
             self._bridge.enter()
@@ -100,7 +101,8 @@ class HostContext(TransactionContext):
                 # The host may have begun by BEGIN alone. As long as nothing was read, it is possible to wait.
                 retry_while_busy(connection, _CHANGE_NOTHING, self._pool.timeout)
         connection.text_factory = str
-        return _PlainRows(connection)
+        rows = _PlainRows(connection)
+        return SQLiteSession(rows, rows.execute, writes=self._write)
 
     def _do_commit(self) -> None:
         if self._open:

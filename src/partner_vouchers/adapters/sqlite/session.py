@@ -21,22 +21,24 @@ _AT_ONCE = 250
 
 
 class SQLiteSession:
-    """A connection within a transaction (`sql.session.Session`). One transaction writes at a time, so locks are free.
+    """A connection within one transaction after another (`sql.session.Session`). One writes at a time, so locks are free.
 
     Attributes:
         connection: the connection.
+        execute: executes the text of a statement, where a call less counts. The rows of the one before are lost then.
         writes: whether the transaction may write.
-        execute: executes the text of a statement, where a call less counts.
     """
 
     __slots__ = ("connection", "execute", "writes")
 
     statements: ClassVar[Mapping[str, str]] = STATEMENTS
 
-    def __init__(self, connection: Database, writes: bool) -> None:
+    def __init__(
+        self, connection: Database, execute: Callable[..., sqlite3.Cursor], *, writes: bool = False
+    ) -> None:
         self.connection: Database = connection
+        self.execute: Callable[..., sqlite3.Cursor] = execute
         self.writes: bool = writes
-        self.execute: Callable[..., sqlite3.Cursor] = connection.execute
 
     def fetch(self, statement: str, *parameters: Value) -> list[Row]:
         return self.execute(_text(statement, statement), parameters).fetchall()

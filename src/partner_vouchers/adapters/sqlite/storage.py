@@ -80,7 +80,8 @@ class SQLiteStorage:
             StorageError: as for `begin`.
             Exception: what `work` raises.
         """
-        return SharedWrite(self._connections, self._catalog, work).run()
+        shared: SharedWrite[T] = SharedWrite(self._connections, self._catalog)
+        return shared.run(work)
 
     def join(self, connection: object) -> HostTransaction:
         return HostTransaction(connection, self._connections, self._catalog)
