@@ -76,7 +76,7 @@ class Format:
         return encode if write is None else lambda value: encode(write(value))
 
 
-# The events of a list share its expiry, and printing an instant takes longer than all else in an event.
+# The events of a list share its expiry, those of a batch their instant, and these calls take longer than others.
 @lru_cache(1024)
 def iso_utc(instant: datetime) -> str:
     """Return an instant as on the wire, such as `2024-03-31T23:59:59Z`: whole seconds, UTC."""
@@ -85,6 +85,7 @@ def iso_utc(instant: datetime) -> str:
     return f"{instant.isoformat(timespec='seconds')[:19]}Z"
 
 
+@lru_cache(1024)
 def epoch_seconds(instant: datetime) -> int:
     """Return the whole seconds since 1970 in UTC."""
     return (instant - _EPOCH) // _SECOND

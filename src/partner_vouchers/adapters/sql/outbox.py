@@ -76,16 +76,21 @@ class _CodeEvents:
     """
 
     def __init__(self, db: Session, rows: Sequence[Row]) -> None:
-        named = {row[3] for row in rows if row[3] is not None and row[4] is not None}
+        named, names = set[int](), set[str]()
         # One code for each version of a list: many events share what their list said.
-        versions = {(row[3] >> 32, row[10]): row[3] for row in rows if row[3] is not None and row[4] is None}
+        versions = dict[tuple[int, int], int]()
+        for _, _, _, code_id, name, _, _, _, _, _, version in rows:
+            if code_id is not None and name is None:
+                versions[code_id >> 32, version] = code_id
+            elif code_id is not None:
+                named.add(code_id)
+                names.add(name)
         given = assignments_by_code_id(db, {*versions.values(), *named})
         self.snapshots = {version: given[code_id].snapshot for version, code_id in versions.items()}
         self._given = {code_id: given[code_id] for code_id in named if code_id in given}
         later = {each.id: each for each in self._given.values()}
         self._redemptions = redemptions_of(db, later) if later else {}
-        revoked = CodeRevoked.event_name in {row[4] for row in rows}
-        self._revocations = revocations_of(db, later) if revoked else {}
+        self._revocations = revocations_of(db, later) if CodeRevoked.event_name in names else {}
 
     def event(self, code_id: int, name: str, payload: str) -> Event:
         """Return an event other than that of the assignment."""

@@ -21,7 +21,9 @@ _AT_ONCE = 250
 
 
 class SQLiteSession:
-    """A connection within one transaction after another (`sql.session.Session`). One writes at a time, so locks are free.
+    """A connection within one transaction after another (`sql.session.Session`).
+
+    One transaction writes at a time, so locks are free.
 
     Attributes:
         connection: the connection.

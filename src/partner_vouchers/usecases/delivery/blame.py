@@ -12,7 +12,7 @@ from attrs import define, evolve, frozen
 
 from partner_vouchers.domain.delivery import Deferred, DeliveryState, Pause, RetryPolicy
 from partner_vouchers.usecases.delivery.calls import Answer, one_line
-from partner_vouchers.usecases.delivery.queue import Batch, Item, Queue
+from partner_vouchers.usecases.delivery.queue import Batch, Queue
 
 
 @define
@@ -103,8 +103,9 @@ class Blame:
     def sent(self, batch: Batch) -> None:
         """Take note that a batch is sent: what its events did before is not held against them."""
         self._may_ask_another = self._may_ask_another and not batch.is_new
-        sent = {position for position, _, _ in batch.items}
-        self._unproven = [refusal for refusal in self._unproven if refusal.row.position not in sent]
+        if self._unproven:
+            sent = {position for position, _, _ in batch.items}
+            self._unproven = [refusal for refusal in self._unproven if refusal.row.position not in sent]
 
     def judge(self, answered: Iterable[tuple[Batch, Answer]], now: datetime) -> None:
         """Decide what becomes of events whose calls have ended."""
@@ -128,13 +129,25 @@ class Blame:
         self._set_pause(now, f"it takes nothing, and refused an event: {reason}", None)
 
     def _read_answer(self, batch: Batch, answer: Answer, now: datetime) -> bool:
-        refused, taken, last = set[str](), list[Item](), 0
+        if answer.rejections:
+            places = self._read_rejections(batch, answer, now)
+            taken, last = [batch.items[place] for place in places], max(places, default=0)
+        else:
+            taken, last = list(batch.items), len(batch.items) - 1
+        self._queue.acknowledge(batch, taken)
+        self.tally.delivered += len(taken)
+        if taken:
+            self._last_taken = max(self._last_taken, (batch.number, last))
+        return bool(taken)
+
+    def _read_rejections(self, batch: Batch, answer: Answer, now: datetime) -> list[int]:
+        """Defer the events of a batch that the sink did not take, and return the places of the others."""
+        refused, taken = set[str](), list[int]()
         for place, item in enumerate(batch.items):
             _, key, entry = item
             rejection = answer.rejections.get(entry.id)
             if key not in refused and rejection is None:
-                taken.append(item)
-                last = place
+                taken.append(place)
                 continue
             self.tally.not_taken += 1
             row = batch.row_of(item)
@@ -148,11 +161,7 @@ class Blame:
             row = self._defer(row, now, failures, one_line(rejection.reason))
             sent = batch.number, place
             self._unproven.append(_Refusal(sent, row, rejection.final, is_blameless=blameless))
-        self._queue.acknowledge(batch, taken)
-        self.tally.delivered += len(taken)
-        if taken:
-            self._last_taken = max(self._last_taken, (batch.number, last))
-        return bool(taken)
+        return taken
 
     def _failed(self, batch: Batch, answer: Answer, now: datetime) -> None:
         """Defer a batch of which nothing is known, and leave the sink alone."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from partner_vouchers.domain.delivery import Deferred, DeliveryState, SinkProgress, batch_limit
 from partner_vouchers.domain.events import Event, UnreadableEvent
@@ -39,11 +39,17 @@ class Batch:
         number: grows with each call of a delivery run.
         items: the events. One that could not be read when it was deferred has the key that it was deferred with.
         deferred: how those of them are deferred that were deferred before, by position.
+        keys: the ordering keys of its events.
     """
 
     number: int
     items: Sequence[Item]
     deferred: Mapping[int, Deferred]
+    keys: frozenset[str] = field(init=False)
+
+    @keys.default
+    def _find_keys(self) -> frozenset[str]:
+        return frozenset([key for _, key, _ in self.items])
 
     @property
     def entries(self) -> list[OutboxEntry]:
@@ -54,11 +60,6 @@ class Batch:
     def is_new(self) -> bool:
         """Whether it has an event that the sink never refused."""
         return any(not self.row_of(item).reason for item in self.items)
-
-    @property
-    def keys(self) -> set[str]:
-        """The ordering keys of its events."""
-        return {key for _, key, _ in self.items}
 
     def with_entries(self, found: Mapping[int, OutboxEntry]) -> Batch:
         """Return the batch with entries that were read again, by position."""
@@ -278,15 +279,16 @@ class Queue:
     def _fresh(self, now: datetime, limit: int) -> list[Item]:
         """Return new events that can be sent, which `_waiting` then begins with."""
         chosen, keys, kept = list[Item](), set[str](), list[Item]()
+        deferred, busy, in_order = self._deferred_keys, self._busy_keys, self._in_order
         for place, item in enumerate(self._waiting):
             if len(chosen) == limit:
                 kept += self._waiting[place:]
                 break
             _, key, entry = item
-            if key in self._deferred_keys or isinstance(entry.event, UnreadableEvent):
+            if key in deferred or isinstance(entry.event, UnreadableEvent):
                 self._set_aside(_new_row(item), entry, now)
                 self._set_aside_behind(key, now)
-            elif key not in self._busy_keys and (self._in_order or key not in keys):
+            elif key not in busy and (in_order or key not in keys):
                 chosen.append(item)
                 keys.add(key)
             else:
@@ -294,7 +296,7 @@ class Queue:
         full = self._behind_count >= _MOST_BEHIND and self._reached < self._target
         if full and _CROWDED * len(chosen) < limit:
             # A few users with very many events must not keep the others out of sight.
-            for key in self._busy_keys | keys:
+            for key in busy | keys:
                 self._set_aside_behind(key, now)
         self._waiting = [*chosen, *kept]
         return chosen
@@ -352,6 +354,8 @@ class Queue:
     def acknowledge(self, batch: Batch, items: Collection[Item]) -> None:
         """Take note that the sink took events."""
         self._open.difference_update(map(_position, items))
+        if not (batch.deferred or self._deferred_keys):
+            return
         for position, key, _ in items:
             if position in batch.deferred:
                 self._put.pop(position, None)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import chain
 
 from attrs import evolve, frozen
 
@@ -268,16 +269,15 @@ class _Run:
 
     def _leave_out(self, tx: Transaction) -> None:
         """Leave out of the next calls what was cancelled. This changes the queue; doing it again changes no more."""
-        events = {position: entry.event for batch in self._to_send for position, _, entry in batch.items}
-        positions = events.keys()
+        positions = [position for batch in self._to_send for position, _, _ in batch.items]
         if tx.settings.get(ERASURES) != self._erasures:
             # A user was forgotten since the events were read: no event must have their id.
             self._is_outdated = True
-            found = {entry.position: entry for entry in tx.outbox.get_many([*positions])}
+            found = {entry.position: entry for entry in tx.outbox.get_many(positions)}
             self._to_send = [batch.with_entries(found) for batch in self._to_send]
-            events = {position: entry.event for position, entry in found.items()}
         unsent = _unsent_events(tx, positions)
-        cancelled = {position for position, event in events.items() if is_of_forgotten_user(event)}
+        items = chain.from_iterable(batch.items for batch in self._to_send)
+        cancelled = {position for position, _, entry in items if is_of_forgotten_user(entry.event)}
         cancelled.update(unsent.cancelled)
         if not (cancelled or unsent.uncertain):
             return
