@@ -18,7 +18,7 @@ _MOST_IDLE = 32
 
 # Connections that a child inherited must be neither used nor closed: closing one could remove the write-ahead log
 # under the parent's feet. They are kept here, so that they are never collected.
-_INHERITED: list[Connection] = []
+_INHERITED: list[tuple[Connection, SQLiteSession]] = []
 
 
 class Connection(sqlite3.Connection):
@@ -135,8 +135,8 @@ class Connections:
 
     def forget(self) -> bool:
         """Drop inherited connections without closing them; return whether there were any."""
-        inherited = list(self._open)
-        for connection in inherited:
+        inherited = list(self._open.items())
+        for connection, _ in inherited:
             # Nothing that began before the fork goes on with them.
             connection.set_authorizer(_deny)
             connection.interrupt()
