@@ -80,7 +80,10 @@ class Liveness:
                 continue
             try:
                 if self._line.get(_OPEN) is line:
-                    self._set_aside()
+                    broken = self._line.pop(_OPEN, None)
+                    if broken is not None:
+                        # Kept, it would take up room in the pool for as long as there are leases.
+                        broken.lent.end(discard=True)
                     self._line[_OPEN] = _Line(self._connections)
             finally:
                 room.is_free = True
