@@ -268,11 +268,12 @@ class PropertyTable:
 class _Writer:
     """Writes the properties of one form: as little as possible in Python, since it runs for each event."""
 
-    __slots__ = ("_columns", "_template", "_values_of")
+    __slots__ = ("_columns", "_others", "_template", "_values_of")
 
     def __init__(self, columns: tuple[tuple[str, Property], ...]) -> None:
         self._columns = tuple((name, row.format.write, row.format.to_json) for name, row in columns)
         self._template = _Template(self._columns)
+        self._others: dict[tuple[bool, ...], _Template] = {}
         self._values_of = attrgetter(*(row.attribute for _, row in columns))
 
     def properties(self, event: object) -> dict[str, WireValue]:
@@ -285,9 +286,10 @@ class _Writer:
     def json(self, event: object) -> str:
         values, template = self._values_of(event), self._template
         if None in values:
-            present = [value is not None for value in values]
-            values = tuple(compress(values, present))
-            template = _Template(tuple(compress(self._columns, present)))
+            present = tuple([value is not None for value in values])
+            if present not in self._others:
+                self._others[present] = _Template(tuple(compress(self._columns, present)))
+            template, values = self._others[present], tuple(compress(values, present))
         return template.text % tuple(map(call, template.encoders, values))
 
 
