@@ -288,8 +288,9 @@ def test_a_reconciliation_does_not_wait_for_reservations_that_others_are_ending(
     assert asked == [found.id]
 
 
+@pytest.mark.parametrize("any_host", ["sqlite"], indirect=True)
 def test_a_page_of_a_report_reads_little_more_than_its_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    any_host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_sizes(monkeypatch, 1, 1)
     read: list[str] = []
@@ -298,16 +299,15 @@ def test_a_page_of_a_report_reads_little_more_than_its_rows(
         read.append(text)
         return json.loads(text)
 
-    host = Host(SQLiteStorage(tmp_path / "vouchers.db"), FixedClock())
-    host.give(host.a_list(*"AB").id, "asha")
-    report = reconcile(host, *("A,order-1", "X,order-2", "B,order-3") * 10)
-    rows = host.vouchers.redemptions.report(report.id).rows
+    any_host.give(any_host.a_list(*"AB").id, "asha")
+    report = reconcile(any_host, *("A,order-1", "X,order-2", "B,order-3") * 10)
+    rows = any_host.vouchers.redemptions.report(report.id).rows
     assert [row.line for row in rows] == list(range(2, 32))
     monkeypatch.setattr(redemptions, "json", SimpleNamespace(loads=loads, dumps=json.dumps))
     for limit in (1, 2, 7, 29, 30, 31):
         for after in (0, 2, 5):
             read.clear()
-            page = host.vouchers.redemptions.report(report.id, after_line=after, limit=limit).rows
+            page = any_host.vouchers.redemptions.report(report.id, after_line=after, limit=limit).rows
             assert page == tuple(row for row in rows if row.line > after)[:limit]
             assert len(read) == len(page)
 
