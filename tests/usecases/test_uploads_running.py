@@ -39,7 +39,7 @@ from partner_vouchers.ports import Storage
 from partner_vouchers.usecases import uploads as uploads_module
 from partner_vouchers.usecases.importing import ImportRun, keep_original
 from partner_vouchers.usecases.upload_entries import UploadEntries
-from partner_vouchers.usecases.upload_lease import LEASE
+from partner_vouchers.usecases.upload_lease import LEASE, UploadLease
 from tests.support.host import MICROSECOND, PATIENCE, START, FixedClock, Host, some_codes
 
 CODES = some_codes(3000)
@@ -81,6 +81,24 @@ def test_one_upload_to_a_list_runs_at_a_time_and_its_codes_become_available_all_
         assert running.result(PATIENCE).accepted == 2
     assert host.give(found.id, "cleo", "dora") == ["NEW1", "NEW2"]
     assert host.upload(found.id, "C").status is UploadStatus.COMPLETED
+
+
+def test_an_upload_waits_for_another_one_of_its_scope_to_publish(host: Host) -> None:
+    wiring, waits = host.vouchers._wiring, list[float]()
+    first = UploadLease(wiring, "1")
+    first.wait_for_scope("Puma")
+
+    def pause(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            first.give_back()
+
+    second = UploadLease(evolve(wiring, pause=pause), "2")
+    second.wait_for_scope("Adidas")
+    assert waits == []
+    second.wait_for_scope("Puma")
+    assert len(waits) == 2
+    assert min(waits) > 0
 
 
 def test_two_lists_of_one_scope_share_no_code_when_they_are_uploaded_to_at_once(
