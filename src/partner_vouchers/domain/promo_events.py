@@ -170,11 +170,9 @@ def _validator(check: Callable[[str, object], object]) -> Callable[[object, Attr
     return lambda _event, attribute, value: check(attribute.name, value)
 
 
-_is_name, _is_text, _is_instant = (
-    _validator(require_name),
-    _validator(require_text),
-    _validator(require_aware),
-)
+_is_name = _validator(require_name)
+_is_text = _validator(require_text)
+_is_instant = _validator(require_aware)
 _is_number = _validator(require_number)
 
 
