@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from partner_vouchers.cli.context import Exit
@@ -56,10 +57,14 @@ def test_a_code_is_revoked(run: Run, filled: str) -> None:
 
 def test_a_redemption_is_recorded_and_reverted(run: Run, filled: str) -> None:
     run("assign", "--user", "asha", "--list", filled)
-    assert run("redeem", CODE, "--order", "4711", "--amount", "9.90")[0] == Exit.OK
+    first = from_json(run("redeem", CODE, "--order", "4711", "--amount", "9.90", "--json")[1])
     assert run("redeem", CODE, "--order", "4712")[0] == Exit.REFUSED
     assert run("redeem", CODE, "--order", "4711", "--revert")[0] == Exit.OK
     assert run("redeem", CODE, "--order", "4713", "--amount", "cheap")[0] == Exit.USAGE
+    today = datetime.fromisoformat(first["recorded_at"]).date()
+    assert run("redeem", CODE, "--order", "4714", "--at", f"{today + timedelta(days=2)}")[0] == Exit.USAGE
+    used = from_json(run("redeem", CODE, "--order", "4714", "--at", f"{today}", "--json")[1])
+    assert used["redeemed_at"] == f"{today}T23:59:59Z"
 
 
 def test_a_partners_file_is_reconciled(run: Run, filled: str) -> None:

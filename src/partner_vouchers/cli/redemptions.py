@@ -32,7 +32,12 @@ def redeem(
     list_id: Annotated[
         str | None, typer.Option("--list", help="The list, where several have the code.")
     ] = None,
-    when: Annotated[str | None, typer.Option("--at", help="When it was used; now by default.")] = None,
+    when: Annotated[
+        str | None,
+        typer.Option(
+            "--at", help="When it was used, in UTC; a date means the end of that day. Now by default."
+        ),
+    ] = None,
     amount: Annotated[str | None, typer.Option(help="The amount, such as 9.90.")] = None,
     revert: Annotated[bool, typer.Option("--revert", help="Undo the redemption of this order.")] = False,
 ) -> None:
