@@ -186,9 +186,14 @@ class ImportSuite(StorageHooks):
 
     def test_refused_rows_are_kept_in_the_order_of_their_lines(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, ["L1", "L2"])
-        entry, given_up = (driver.enter_upload(storage, list_id) for _ in range(2))
+        entry, given_up, later = (driver.enter_upload(storage, list_id) for _ in range(3))
         with driver.importing(storage, given_up, ["L1"]) as opened:
             opened.refuse(BAD)
+        with driver.importing(storage, later, []) as opened:
+            opened.refuse(BAD[:1])
+            driver.claim(opened, list_id)
+            opened.save_faults(lambda tx: None)
+            driver.publish(storage, opened)
         with storage.import_codes(entry, driver.stored(storage, list_id).scope, lambda state: True) as opened:
             opened.add([1, 3], ["N1", "L1"])
             opened.refuse(BAD[:2])
@@ -210,6 +215,7 @@ class ImportSuite(StorageHooks):
                 found = driver.pages(read, size, 0, lambda each: each.line)
                 assert found == faults, f"pages of {size}"
             assert tx.uploads.faults(given_up.id, 0, 9) == []
+            assert tx.uploads.faults(later.id, 0, 9) == BAD[:1]
 
     def test_an_import_of_many_codes_keeps_their_order(self, storage: Storage) -> None:
         codes = [f"{number * 7919 % 5000:04}" for number in range(5000)]
