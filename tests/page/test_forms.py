@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from datetime import timedelta
 
 import pytest
@@ -55,7 +57,7 @@ FAULTY = [
     *(
         ("/lists/new", NEW | changes, "₹300 off", says)
         for changes, says in (
-            ({"tag": ""}, "tag"),
+            ({"tag": ""}, "must not be empty"),
             ({"tag": "two words"}, "white space"),
             ({"tag": "winter"}, "List 1 of this partner has this tag"),
             ({"partner": ""}, "partner"),
@@ -70,12 +72,12 @@ FAULTY = [
         )
     ),
     *(
-        ("/lists/1/campaigns", fields, fields["campaign_id"], says)
-        for fields, says in (
-            ({"campaign_id": ""}, "campaign"),
-            ({"campaign_id": "CMP2", "repeat": "sometimes"}, "choose one of the list"),
-            ({"campaign_id": "CMP2", "priority": "high"}, "whole number"),
-            ({"campaign_id": "CMP2", "eligibility": "unheard-of"}, "no rule with this name"),
+        ("/lists/1/campaigns", {"campaign_id": "CMP2", "priority": "77"} | changes, kept, says)
+        for changes, kept, says in (
+            ({"campaign_id": ""}, 'value="77"', "campaign"),
+            ({"repeat": "sometimes"}, 'value="77"', "choose one of the list"),
+            ({"priority": "high"}, 'value="high"', "whole number"),
+            ({"eligibility": "unheard-of"}, 'value="77"', "no rule with this name"),
         )
     ),
     *(
@@ -103,7 +105,8 @@ def test_a_form_with_a_fault_changes_nothing_and_comes_back_as_it_was_filled_in(
     answer = visitor.post(path, fields)
 
     assert answer.status_code in {409, 422}
-    assert says in answer.text
+    faults = re.findall(r'id="fault-[^>]*>(.*?)</p>', answer.text, re.DOTALL)
+    assert says in html.unescape(" ".join([*faults, *alerts(answer.text)]))
     assert kept in answer.text
     assert alerts(answer.text)
     assert vouchers.audit.entries().items == before
