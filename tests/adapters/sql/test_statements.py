@@ -31,7 +31,7 @@ from tests.support.scratch import scratch
 
 LARGE = (
     "pv_codes|pv_active_codes|pv_superseded_codes|pv_assignments|pv_idempotency_keys|pv_events|pv_deferred|pv_audit|"
-    "pv_upload_faults|pv_upload_pieces|pv_redemptions|pv_retired|pv_report_rows|pv_revocations|pv_outbox|pv_terms"
+    "pv_upload_faults|pv_upload_pieces|pv_redemptions|pv_retired|pv_report_blocks|pv_revocations|pv_outbox|pv_terms"
 )
 """The tables that grow with the codes, or with time."""
 
@@ -117,7 +117,7 @@ GROW = [
     ),
     "pv_revocations (code_id, revoked_at, source) SELECT 4294967296 + 1000000 + g, 1, 1",
     "pv_retired (code_id) SELECT 4294967296 + 9000000 + g",
-    "pv_report_rows (id, last_line, kind, cells) SELECT 4294967296 + g, g, 'recorded', '[[], []]'",
+    "pv_report_blocks (id, last_line, kind, cells) SELECT 4294967296 + g, g, 'recorded', '[[], []]'",
     "pv_idempotency_keys (key, fingerprint, code_ids) SELECT 'k' || g, 'f', 'c'",
     "pv_audit (list_id, actor, name, payload) SELECT g % 50, 'a' || g % 50, 'list.edited', 'x'",
     "pv_upload_pieces ({piece}, data) SELECT 100000000 + g, {a_piece}'x'",

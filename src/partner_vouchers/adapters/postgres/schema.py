@@ -12,7 +12,7 @@ from partner_vouchers.adapters.sql.tables import read_migration
 from partner_vouchers.errors import InvalidInput, NotAPartnerVouchersStorage, SchemaTooNew, StorageError
 
 _VERSION = "schema version"
-_MIGRATIONS = ("0001.sql", "0002.sql", "0003.sql")
+_MIGRATIONS = ("0001.sql", "0002.sql", "0003.sql", "0004.sql")
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 """The newest version of the schema that this library knows."""

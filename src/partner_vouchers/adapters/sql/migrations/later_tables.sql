@@ -102,13 +102,13 @@ CREATE TABLE pv_reports (
 
 CREATE INDEX pv_reports_unfinished ON pv_reports (sha256) WHERE finished_at IS NULL;
 
--- The rows of reports, many of one kind in each: id = report id << 32 | the first of their lines. `cells`: a JSON list of
--- their columns.
+-- id = report id << 32 | line. `cells`: a JSON list of the cells, empty where the row's code is that of its assignment.
 CREATE TABLE pv_report_rows (
     id bigint PRIMARY KEY,
-    last_line bigint NOT NULL,
     kind text NOT NULL,
-    cells text NOT NULL
+    cells text NOT NULL,
+    code_id bigint,
+    fault text
 );
 
 -- Codes that were taken back. `restocked_as`: the new entry of the code, NULL for a retired one. `source`: the code as it

@@ -92,9 +92,9 @@ SELECT {report_columns} FROM pv_reports WHERE id = ?
 SELECT {report_columns} FROM pv_reports WHERE sha256 = ? AND finished_at IS NULL ORDER BY id DESC
 
 -- add_report_rows --
-INSERT INTO pv_report_rows (id, last_line, kind, cells) VALUES (?, ?, ?, ?)
+INSERT INTO pv_report_blocks (id, last_line, kind, cells) VALUES (?, ?, ?, ?)
 
 -- report_rows --
-SELECT r.id, r.kind, r.cells FROM pv_report_rows AS r
+SELECT r.id, r.kind, r.cells FROM pv_report_blocks AS r
 WHERE r.id > ? AND r.id < ? AND r.last_line > ? AND r.kind IN (SELECT k.value FROM json_each(?) AS k)
 ORDER BY r.id LIMIT ?
