@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
@@ -56,7 +55,9 @@ def reconciled(host: Host) -> tuple[Sequence[ReconciledRow], bytes]:
 def take_back(connection: Any, mark: str) -> None:
     """Keep the rows of the report as version 3 of the tables did."""
     connection.execute(OLD_TABLE)
-    for block_id, kind, cells in connection.execute("SELECT id, kind, cells FROM pv_report_blocks").fetchall():
+    for block_id, kind, cells in connection.execute(
+        "SELECT id, kind, cells FROM pv_report_blocks"
+    ).fetchall():
         for line, code_id, *others in zip(*json.loads(cells), strict=True):
             row = (block_id >> 32 << 32) + line, kind, "", code_id, None
             if others:
