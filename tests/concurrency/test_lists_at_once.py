@@ -12,7 +12,8 @@ from tests.support.places import Place, opened
 
 def test_no_edit_of_a_process_overwrites_another(shared: PartnerVouchers, place: Place) -> None:
     list_id = new_list(shared, "sale", ["PM-1", "PM-2"])
-    shared.codes.assign(list_id=list_id, user_id="ann")
+    shared.campaigns.link(list_id, "CMP1")
+    shared.codes.assign(campaign_id="CMP1", user_id="ann")
     edits = [
         [
             ("lists", "edit", {"list_id": list_id, "version": version, "description": f"{version} by {name}"})
@@ -24,8 +25,9 @@ def test_no_edit_of_a_process_overwrites_another(shared: PartnerVouchers, place:
     for version, answers in enumerate(zip(*of_each, strict=True), start=1):
         [stored] = [answer for answer in answers if answer != "stale_version"]
         assert stored.version == version + 1
-    # This process sees what others stored, also where it remembers something between assignments.
-    assert shared.codes.assign(list_id=list_id, user_id="ben").event.list_description == stored.description
+    # What this process remembers of a campaign between assignments is not out of date.
+    reward = shared.codes.assign(campaign_id="CMP1", user_id="ben")
+    assert reward.event.list_description == stored.description
 
 
 def test_a_list_is_either_linked_or_deleted(shared: PartnerVouchers, place: Place) -> None:
