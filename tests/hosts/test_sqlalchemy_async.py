@@ -243,10 +243,12 @@ async def test_a_session_to_another_database_is_refused(
     host: Host, vouchers: AsyncPartnerVouchers, place: Place
 ) -> None:
     other = create_async_engine(asynchronous(place.other_url))
-    with host.nothing_changes():
-        async with AsyncSession(other) as session:
-            assert ANOTHER.search(await refusal(vouchers, session))
-    await other.dispose()
+    try:
+        with host.nothing_changes():
+            async with AsyncSession(other) as session:
+                assert ANOTHER.search(await refusal(vouchers, session))
+    finally:
+        await other.dispose()
 
 
 async def test_a_session_whose_statement_failed_is_refused_until_it_is_rolled_back(

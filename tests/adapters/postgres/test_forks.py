@@ -29,6 +29,8 @@ HOUR = timedelta(hours=1)
 @contextmanager
 def a_pool(conninfo: str) -> Iterator[str | ConnectionPool[Any]]:
     with ConnectionPool(conninfo, min_size=2, max_size=5, open=True) as pool:
+        # Until it has opened its connections: tests look which ones there are.
+        pool.wait()
         yield pool
 
 
