@@ -52,7 +52,8 @@ class Sink:
 
     def _takes(self, entries: Sequence[OutboxEntry]) -> list[OutboxEntry]:
         """Return the entries that the sink takes, in order."""
-        return [entry for entry in entries if self.wants(entry.event)]
+        kinds = self._kinds
+        return [entry for entry in entries if isinstance(entry.event, kinds)]
 
 
 class Refused(Exception):

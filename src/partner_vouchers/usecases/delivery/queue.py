@@ -108,7 +108,7 @@ def _filter_of(sink: EventSink) -> Callable[[Event], bool]:
 
     def is_wanted(event: Event) -> bool:
         try:
-            return bool(wants(event)) or isinstance(event, UnreadableEvent)
+            return True if wants(event) else isinstance(event, UnreadableEvent)
         except Exception:  # noqa: BLE001 - a sink may be anybody's code; `send` shows what is wrong with it
             return True
 
