@@ -52,13 +52,14 @@ def test_an_upload_that_is_killed_is_there_whole_or_not_at_all(place: Place) -> 
         def prove(stops: list[str]) -> dict[str, int]:
             list_id = new_list(vouchers, f"before {stops}".replace(" ", "-"), [])
             process = Process(work.upload_with_stops, place, list_id, FILE, stops)
-            steps: dict[str, int] = {}
-            if stops:
-                assert process.hear() == stops[0]
+            heard, steps = process.hear(), dict[str, int]()
+            if heard in stops:
                 require_all_or_nothing(vouchers, list_id)
                 process.kill(place)
             else:
-                _, _, steps = process.hear()
+                # How many steps there are depends on how long each takes: this time there may be fewer.
+                assert not any(stop.startswith("1 ") for stop in stops)
+                _, _, steps = heard
                 process.end()
             require_all_or_nothing(vouchers, list_id)
             vouchers.uploads.recover()
