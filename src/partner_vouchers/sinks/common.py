@@ -52,8 +52,7 @@ class Sink:
 
     def _takes(self, entries: Sequence[OutboxEntry]) -> list[OutboxEntry]:
         """Return the entries that the sink takes, in order."""
-        kinds = self._kinds
-        return [entry for entry in entries if isinstance(entry.event, kinds)]
+        return [entry for entry in entries if self.wants(entry.event)]
 
 
 class Refused(Exception):
