@@ -197,4 +197,6 @@ def test_an_upload_that_has_no_entry_yet_is_not_named_none() -> None:
     message = str(UploadRunning(list_id="7", upload_id=None))
 
     assert message.startswith("another upload to list 7 is running")
-    assert str(UploadRunning(list_id="7", upload_id="u1")).startswith("upload u1 to list 7 is running")
+    assert str(UploadRunning(list_id="7", upload_id="u1")).startswith(
+        "another upload (u1) to list 7 is running"
+    )

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, dataclass_transform
 
+_OPTIONAL_PART = re.compile(r"\[(.*?\{(\w+).*?)\]")
+
 
 class _Attributes(dict[str, Any]):
     """The names that a template can use: every attribute and property of an error."""
@@ -28,7 +30,14 @@ class _Attributes(dict[str, Any]):
         self._error = error
 
     def __missing__(self, name: str) -> Any:
-        return getattr(self._error, name)
+        return _shown(getattr(self._error, name))
+
+
+def _shown(value: Any) -> Any:
+    """Return a value as a message shows it."""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:%Y-%m-%dT%H:%M:%S%z}" if isinstance(value, datetime) else value
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
@@ -40,7 +49,8 @@ class PartnerVouchersError(Exception):
     Attributes:
         code: a stable name of the error for programs; it never changes between versions. It is the name of the class
             in snake case. A class that a host derives has that of its base, unless it sets its own.
-        template: the message, with attributes and properties of the error in braces.
+        template: the message, with attributes and properties of the error in braces. A part in square brackets is left
+            out if the first attribute in it is None or an empty tuple.
     """
 
     code: ClassVar[str] = "partner_vouchers_error"
@@ -53,7 +63,10 @@ class PartnerVouchersError(Exception):
         dataclass(eq=False, kw_only=True, repr=False)(cls)
 
     def __str__(self) -> str:
-        return self.template.format_map(_Attributes(self))
+        def said(part: re.Match[str]) -> str:
+            return "" if getattr(self, part[2]) in (None, ()) else part[1]
+
+        return _OPTIONAL_PART.sub(said, self.template).format_map(_Attributes(self))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
@@ -186,15 +199,11 @@ class ActionNotAllowed(PartnerVouchersError):
         allowed: the actions that the status allows.
     """
 
-    template = "list {list_id} is {status}: {action} is not allowed; allowed: {_allowed}"
+    template = "list {list_id} is {status}: {action} is not allowed; allowed: {allowed}"
     list_id: str
     status: str
     action: str
     allowed: tuple[str, ...]
-
-    @property
-    def _allowed(self) -> str:
-        return ", ".join(self.allowed) or "nothing"
 
 
 class StaleVersion(PartnerVouchersError):
@@ -219,14 +228,10 @@ class ListLinked(PartnerVouchersError):
     """A list cannot be deleted while campaigns are linked to it."""
 
     template = (
-        "list {list_id} is linked to {_campaigns}; unlink it with campaigns.unlink before you delete it"
+        "list {list_id} is linked to {campaign_ids}; unlink it with campaigns.unlink before you delete it"
     )
     list_id: str
     campaign_ids: tuple[str, ...]
-
-    @property
-    def _campaigns(self) -> str:
-        return ", ".join(self.campaign_ids)
 
 
 class ListDistributed(PartnerVouchersError):
@@ -266,15 +271,11 @@ class UploadRunning(PartnerVouchersError):
     """
 
     template = (
-        "{_upload} to list {list_id} is running; wait for it, "
+        "another upload[ ({upload_id})] to list {list_id} is running; wait for it, "
         "or call uploads.recover() if its process was killed"
     )
     list_id: str
     upload_id: str | None
-
-    @property
-    def _upload(self) -> str:
-        return "another upload" if self.upload_id is None else f"upload {self.upload_id}"
 
 
 class FileAlreadyUploaded(PartnerVouchersError):
@@ -288,7 +289,7 @@ class FileAlreadyUploaded(PartnerVouchersError):
     """
 
     template = (
-        "this file was already uploaded to list {list_id}, as {filename!r} at {uploaded_at:%Y-%m-%dT%H:%M:%S%z} "
+        "this file was already uploaded to list {list_id}, as {filename!r} at {uploaded_at} "
         "(upload {upload_id}); pass force=True to upload it again"
     )
     list_id: str
@@ -339,15 +340,11 @@ class UnknownEligibilityRule(PartnerVouchersError):
     """
 
     template = (
-        "eligibility rule {name!r} is not registered (registered: {_registered}); "
+        "eligibility rule {name!r} is not registered (registered: {registered}); "
         "pass it as PartnerVouchers(..., eligibility={{{name!r}: rule}})"
     )
     name: str
     registered: tuple[str, ...]
-
-    @property
-    def _registered(self) -> str:
-        return ", ".join(self.registered) or "none"
 
 
 class NoCodeAvailable(PartnerVouchersError):
@@ -415,7 +412,10 @@ class LimitReached(NoCodeAvailable):
         frees_at: when the period ends, in UTC; None for a limit without a period.
     """
 
-    template = "campaign {campaign_id!r} gives {limit} codes per {per}{_period}, and {used} are used; {_next}"
+    template = (
+        "campaign {campaign_id!r} gives {limit} codes per {per}[ and {period} ({zone})], "
+        "and {used} are used; {_next}"
+    )
     lists: tuple[tuple[str, str], ...] = ()
     per: str
     limit: int
@@ -425,14 +425,10 @@ class LimitReached(NoCodeAvailable):
     frees_at: datetime | None = None
 
     @property
-    def _period(self) -> str:
-        return "" if self.period is None else f" and {self.period} ({self.zone})"
-
-    @property
     def _next(self) -> str:
         if self.frees_at is None:
             return "raise the limit with campaigns.set_limits, or revoke a code"
-        return f"ask again from {self.frees_at:%Y-%m-%dT%H:%M:%S%z} on"
+        return f"ask again from {_shown(self.frees_at)} on"
 
 
 class UnknownReservation(PartnerVouchersError):
@@ -479,7 +475,7 @@ class AssignmentRevoked(PartnerVouchersError):
     """
 
     template = (
-        "the code of this request was revoked at {revoked_at:%Y-%m-%dT%H:%M:%S%z} (assignment {assignment_id}); "
+        "the code of this request was revoked at {revoked_at} (assignment {assignment_id}); "
         "use a new key to give another code"
     )
     assignment_id: str
@@ -542,12 +538,8 @@ class NotDistributed(RedemptionError):
         lists: the lists that contain the code.
     """
 
-    template = "no user holds the code {masked}; check the code{_lists}"
+    template = "no user holds the code {masked}; check the code[, or see list {lists}]"
     lists: tuple[str, ...] = ()
-
-    @property
-    def _lists(self) -> str:
-        return f", or see list {', '.join(self.lists)}" if self.lists else ""
 
 
 class NotTheirCode(RedemptionError):
@@ -581,7 +573,7 @@ class AlreadyRedeemed(RedemptionError):
     """
 
     template = (
-        "the code {masked} was redeemed with another order at {redeemed_at:%Y-%m-%dT%H:%M:%S%z} "
+        "the code {masked} was redeemed with another order at {redeemed_at} "
         "(assignment {assignment_id}); revert that redemption first"
     )
     assignment_id: str
@@ -612,14 +604,10 @@ class RedemptionFileRefused(PartnerVouchersError):
         line: the line of the file, from 1, or None where it concerns the whole file.
     """
 
-    template = "the file was refused and nothing was recorded: {reason}{_where}"
+    template = "the file was refused and nothing was recorded: {reason}[ (line {line})]"
     kind: str
     reason: str
     line: int | None = None
-
-    @property
-    def _where(self) -> str:
-        return "" if self.line is None else f" (line {self.line})"
 
 
 class ReconciliationInterrupted(PartnerVouchersError):
@@ -653,15 +641,11 @@ class SinkUnavailable(PartnerVouchersError):
             changed endpoint), or nothing could be sent to it.
     """
 
-    template = "the sink {sink!r} is not available: {reason}{_wait}"
+    template = "the sink {sink!r} is not available: {reason}[; it asks to wait {retry_after:g} s]"
     sink: str
     reason: str
     retry_after: float | None = None
     sender_refused: bool = False
-
-    @property
-    def _wait(self) -> str:
-        return "" if self.retry_after is None else f"; it asks to wait {self.retry_after:g} s"
 
 
 class UnknownSink(PartnerVouchersError):
@@ -672,13 +656,9 @@ class UnknownSink(PartnerVouchersError):
         known: the names of the sinks that the storage knows.
     """
 
-    template = "there is no sink {sink!r} (known: {_known}); correct the name, or deliver to it first"
+    template = "there is no sink {sink!r} (known: {known}); correct the name, or deliver to it first"
     sink: str
     known: tuple[str, ...]
-
-    @property
-    def _known(self) -> str:
-        return ", ".join(map(repr, self.known)) or "none"
 
 
 # --- messages and linked content
@@ -693,14 +673,10 @@ class MessageError(PartnerVouchersError):
         column: the column in that line, from 1, or None where it is not known.
     """
 
-    template = "message template: {_where}{reason}"
+    template = "message template: [line {line}: ]{reason}"
     reason: str
     line: int | None = None
     column: int | None = None
-
-    @property
-    def _where(self) -> str:
-        return "" if self.line is None else f"line {self.line}: "
 
 
 class LinkedContentFailed(MessageError):
@@ -755,20 +731,12 @@ class VoucherifyError(LinkedContentError):
         request_id: the id to quote to Voucherify's support, or None.
     """
 
-    template = "Voucherify responded with {status} {_key}{_request}: {reason}"
+    template = "Voucherify responded with {status}[ {key}][, request {request_id}]: {reason}"
     status: int
     key: str | None = None
     message: str | None = None
     details: str | None = None
     request_id: str | None = None
-
-    @property
-    def _key(self) -> str:
-        return self.key or "without a key"
-
-    @property
-    def _request(self) -> str:
-        return "" if self.request_id is None else f", request {self.request_id}"
 
 
 class VoucherifyCredentialsRefused(VoucherifyError):

@@ -236,7 +236,7 @@ def test_an_archived_list_is_kept_for_the_record(host: Host) -> None:
     with host.nothing_changes(), pytest.raises(ActionNotAllowed) as refused:
         host.vouchers.lists.delete(found.id)
     assert (refused.value.status, refused.value.action, refused.value.allowed) == ("Archived", "delete", ())
-    assert "allowed: nothing" in str(refused.value)
+    assert "allowed: none" in str(refused.value)
 
 
 def test_a_list_is_deleted_also_where_its_space_cannot_be_freed_now(
