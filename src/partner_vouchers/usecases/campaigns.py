@@ -80,9 +80,7 @@ class CampaignsGroup(Group):
             if changes:
                 tx.campaigns.put(link)
                 record(tx, [CampaignLinked(occurred_at=now, list_id=link.list_id, changes=changes)], actor)
-            stored = tx.campaigns.get(link.list_id, link.campaign_id)
-            tx.commit()
-            return stored or link
+            return tx.campaigns.get(link.list_id, link.campaign_id) or link
 
         return self._wiring.write(put)
 
@@ -107,7 +105,6 @@ class CampaignsGroup(Group):
             tx.campaigns.remove(list_id, campaign_id)
             event = CampaignUnlinked(occurred_at=now, list_id=list_id, changes=_changes(before, None))
             record(tx, [event], actor)
-            tx.commit()
 
         self._wiring.write(remove)
 
@@ -185,7 +182,6 @@ class CampaignsGroup(Group):
                 tx.limits.replace(campaign_id, wanted, counts)
                 change = FieldChange("limits", _said(before), _said(wanted))
                 record(tx, [LimitsSet(occurred_at=now, campaign_id=campaign_id, changes=(change,))], actor)
-                tx.commit()
             return wanted
 
         return self._wiring.write_alone(replace)

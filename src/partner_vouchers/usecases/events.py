@@ -137,7 +137,7 @@ class EventsGroup(Group):
         if type(event) not in HOST_EVENTS:
             known = ", ".join(kind.__name__ for kind in HOST_EVENTS)
             raise InvalidInput(field="event", reason=f"must be one of {known}, not {type(event).__name__}")
-        self._wiring.write(_store, event)
+        self._wiring.write(lambda tx: tx.outbox.append([event]))
 
     def relay(
         self,
@@ -247,7 +247,8 @@ class EventsGroup(Group):
         Raises:
             UnknownSink: no event was ever delivered to a sink with this name.
         """
-        self._wiring.write(_forget, require_name("sink", sink))
+        name = require_name("sink", sink)
+        self._wiring.write(lambda tx: tx.deliveries.forget(require_sink(tx, name)))
 
     def announce_expired(self) -> int:
         """Store an event `list.expired` for each list that expired since the last call; return how many.
@@ -273,16 +274,6 @@ class EventsGroup(Group):
             raise HostTransactionError(
                 reason="events are delivered once they are committed; deliver them outside the host's transaction"
             )
-
-
-def _store(tx: Transaction, event: HostEvent) -> None:
-    tx.outbox.append([event])
-    tx.commit()
-
-
-def _forget(tx: Transaction, sink: str) -> None:
-    tx.deliveries.forget(require_sink(tx, sink))
-    tx.commit()
 
 
 class _Housekeeping:

@@ -40,7 +40,6 @@ def _expiring(tx: Transaction, now: datetime, limit: int) -> list[VoucherList]:
 def _announce_soon(tx: Transaction, now: datetime) -> int:
     found = [each for each in _expiring(tx, now, _AT_ONCE) if tx.lists.set_expiring(each.id)]
     tx.outbox.append([_soon_event(each) for each in found])
-    tx.commit()
     return len(found)
 
 
@@ -50,7 +49,6 @@ def _announce(tx: Transaction, now: datetime) -> int:
         tx.outbox.append([ListExpired(occurred_at=each.expires_at, **_about(each)) for each in found])
         last = found[-1]
         tx.settings.put(_ANNOUNCED, json.dumps([last.expires_at.isoformat(), last.id]))
-    tx.commit()
     return len(found)
 
 

@@ -228,6 +228,8 @@ class ImportRun:
         self, importing: CodeImport, tally: Tally, failure: FileFault | None, lease: UploadLease
     ) -> Upload:
         ended = self.wiring.write_alone(self._end_in, importing, tally, failure, lease)
+        if ended is None:
+            raise UnknownList(list_id=self.upload.list_id)
         log_upload(ended)
         return ended
 
@@ -238,15 +240,15 @@ class ImportRun:
         tally: Tally,
         failure: FileFault | None,
         lease: UploadLease,
-    ) -> Upload:
+    ) -> Upload | None:
+        """End the upload; return None if its list was deleted."""
         now = self.wiring.now()
         lease.keep(tx)
         voucher_list = tx.lists.get(self.upload.list_id)
         if voucher_list is None:
             # Uploads to other lists of the scope must not wait until the leases end by themselves.
             lease.release(tx)
-            tx.commit()
-            raise UnknownList(list_id=self.upload.list_id)
+            return None
         if failure is None and voucher_list.state is State.ARCHIVED:
             failure = interrupted("the list was archived while the upload ran")
         if failure is None:
@@ -263,7 +265,6 @@ class ImportRun:
         # Earlier versions took names of any length, which an index cannot hold.
         record(tx, events, self.upload.uploaded_by[:MAX_NAME])
         lease.release(tx)
-        tx.commit()
         return ended
 
 
@@ -295,13 +296,11 @@ def keep_original(
 def _add_piece(tx: Transaction, upload: Upload, lease: UploadLease, index: int, piece: bytes) -> None:
     _require_wanted(upload, lease, tx)
     tx.uploads.add_piece(upload.id, index, piece)
-    tx.commit()
 
 
 def _save(tx: Transaction, upload: Upload, lease: UploadLease) -> None:
     _require_wanted(upload, lease, tx)
     tx.uploads.save(upload)
-    tx.commit()
 
 
 def _require_wanted(upload: Upload, lease: UploadLease, tx: Transaction) -> None:

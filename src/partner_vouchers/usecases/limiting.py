@@ -134,13 +134,7 @@ def end_run_out(tx: Transaction, list_id: str, codes: int, now: datetime) -> int
 
 def return_run_out(wiring: Wiring, list_id: str, now: datetime) -> None:
     """End all reservations of a list that have run out, for what looks at its codes one by one."""
-
-    def end_some(tx: Transaction) -> int:
-        ended = end_run_out(tx, list_id, 0, now)
-        tx.commit()
-        return ended
-
-    while wiring.write(end_some) == RUN_OUT_AT_ONCE:
+    while wiring.write(end_run_out, list_id, 0, now) == RUN_OUT_AT_ONCE:
         pass
 
 

@@ -165,7 +165,6 @@ class ListCreation(Group):
             created = evolve(created, scope=scope)
             tx.lists.add(created)
             record(tx, events, who)
-            tx.commit()
             return created
 
         return view_of(self._wiring.write_alone(work), now)

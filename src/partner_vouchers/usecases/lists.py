@@ -162,10 +162,8 @@ class ListsGroup(ListCreation):
         now = self._wiring.now()
 
         def archive(tx: Transaction) -> tuple[VoucherList, Sequence[CampaignLink]]:
-            archived = _apply(tx, list_id, VoucherList.archive, version, actor, now)
-            links = tx.campaigns.of_list(list_id)
-            tx.commit()
-            return archived, links
+            archived = _change_list(tx, list_id, VoucherList.archive, version, actor, now)
+            return archived, tx.campaigns.of_list(list_id)
 
         archived, links = self._wiring.write(archive)
         return archived_view_of(archived, tuple(link.campaign_id for link in links), now)
@@ -191,7 +189,6 @@ class ListsGroup(ListCreation):
             events = voucher_list.delete(now, tuple(link.campaign_id for link in links), was_used=was_used)
             tx.lists.remove(list_id)
             record(tx, events, actor)
-            tx.commit()
 
         self._wiring.write(remove)
         if not self._wiring.in_host_transaction:
@@ -248,15 +245,10 @@ class ListsGroup(ListCreation):
         actor = require_actor(actor)
         now = self._wiring.now()
 
-        def save(tx: Transaction) -> VoucherList:
-            after = _apply(tx, list_id, change, version, actor, now)
-            tx.commit()
-            return after
-
-        return view_of(self._wiring.write(save), now)
+        return view_of(self._wiring.write(_change_list, list_id, change, version, actor, now), now)
 
 
-def _apply(
+def _change_list(
     tx: Transaction, list_id: str, change: Change, version: int | None, actor: str | None, now: datetime
 ) -> VoucherList:
     before = require_list(tx, list_id, for_update=True)

@@ -36,7 +36,6 @@ class PartnersGroup(Group):
         def add(tx: Transaction) -> Partner:
             if not add_partner(tx, partner, actor):
                 raise PartnerExists(name=partner.name)
-            tx.commit()
             return partner
 
         return self._wiring.write(add)
@@ -59,12 +58,8 @@ class PartnersGroup(Group):
         now = self._wiring.now()
         name = require_name("name", name, InvalidPartnerName)
 
-        def ensure(tx: Transaction) -> Partner:
-            partner = ensure_partner(tx, name, actor, now)
-            tx.commit()
-            return partner
-
-        return self._wiring.read(lambda tx: tx.partners.get(name)) or self._wiring.write(ensure)
+        known = self._wiring.read(lambda tx: tx.partners.get(name))
+        return known or self._wiring.write(ensure_partner, name, actor, now)
 
     def get(self, name: str) -> Partner:
         """Return the partner with exactly this name.

@@ -171,7 +171,6 @@ class Reconciliation:
             tx.reports.add(found)
             tx.leases.take(_lease(found), self.token, now, now + LEASE)
         done = tx.reports.rows(found.id, tuple(RowKind), found.last_line, MAX_ROWS)
-        tx.commit()
         return found, frozenset(row.line for row in done)
 
     def _reconcile(
@@ -318,7 +317,6 @@ class Reconciliation:
     ) -> ReconciliationReport:
         saved = evolve(report, counts=dict(Counter(report.counts) + Counter(counts)))
         tx.reports.save(saved)
-        tx.commit()
         return saved
 
     def _run_out(self, tx: Transaction, found: Mapping[str, Sequence[Entry]], now: datetime) -> list[str]:
@@ -338,7 +336,6 @@ class Reconciliation:
 
     def _give_back(self, tx: Transaction, report: ReconciliationReport) -> None:
         tx.leases.release(_lease(report), self.token)
-        tx.commit()
 
     def _finish(self, tx: Transaction, report: ReconciliationReport) -> ReconciliationReport:
         now = self.wiring.now()
@@ -348,7 +345,6 @@ class Reconciliation:
         # The sinks are told of each code, not of the file.
         tx.audit.append(self.uploaded_by, [finished.event])
         tx.leases.release(_lease(report), self.token)
-        tx.commit()
         return finished
 
 

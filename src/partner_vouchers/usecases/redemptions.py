@@ -91,12 +91,10 @@ class RedemptionsGroup(Group):
             if known is None:
                 new = entry.redeemed(code, order_id, redeemed_at, amount, now)
                 tx.redemptions.add([new])
-                tx.commit()
                 return new
             if known.order_id is None:
                 known = evolve(known, order_id=order_id)
                 tx.redemptions.set_order([known])
-                tx.commit()
             return known
 
         return self._wiring.write(record)
@@ -141,7 +139,6 @@ class RedemptionsGroup(Group):
             if known.reverted_at is None:
                 known = evolve(known, reverted_at=now)
                 tx.redemptions.revert(known)
-                tx.commit()
             return known
 
         return self._wiring.write(undo)

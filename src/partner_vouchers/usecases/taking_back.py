@@ -92,7 +92,6 @@ class TakingBack(Group):
             changes = FieldChange("assignment", None, given.id), FieldChange("restocked", None, restock)
             taken_back = AssignmentTakenBack(occurred_at=now, list_id=given.list_id, changes=changes)
             tx.audit.append(actor, [taken_back])
-            tx.commit()
             return Revocation(evolve(given, revoked_at=now), now, actor, reason, restock)
 
         return self._wiring.write(work)
@@ -148,7 +147,6 @@ class TakingBack(Group):
             redemptions = tx.redemptions.of_assignments([each.id for each in given])
             reservations = tx.users.rename(user_id, new_pseudonym(token))
             tx.settings.put(ERASURES, token)
-            tx.commit()
             return ErasureReport(
                 assignments=len(given),
                 reservations=reservations,

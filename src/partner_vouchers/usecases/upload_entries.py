@@ -69,6 +69,7 @@ class UploadEntries(Group):
             if not is_free:
                 raise UploadRunning(list_id=list_id, upload_id=None if stale is None else stale.id)
             if stale is not None:
+                lease.release(tx)
                 return stale
             require_new_file(tx, list_id, opened.sha256, force)
             upload = Upload(
@@ -81,7 +82,6 @@ class UploadEntries(Group):
                 header=header,
             )
             tx.uploads.add(upload)
-            tx.commit()
             return _begun(upload, voucher_list, lease)
 
         while isinstance(made := self._wiring.write_alone(make), Upload):
@@ -133,9 +133,7 @@ class UploadEntries(Group):
         if upload is None or not upload.is_running:
             lease.release(tx)
             return None
-        voucher_list = require_list(tx, upload.list_id)
-        tx.commit()
-        return _begun(upload, voucher_list, lease)
+        return _begun(upload, require_list(tx, upload.list_id), lease)
 
     def original(self, upload_id: str) -> BinaryIO:
         """Return the stored file of an upload as a stream, which reads the storage piece by piece."""

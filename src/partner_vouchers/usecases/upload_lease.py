@@ -46,9 +46,7 @@ class UploadLease:
 
         def take(tx: Transaction) -> bool:
             self.keep(tx)
-            taken = self._take(tx, name)
-            tx.commit()
-            return taken
+            return self._take(tx, name)
 
         while not self._wiring.write_alone(take):
             self._wiring.pause(_POLL_SECONDS)
@@ -71,7 +69,7 @@ class UploadLease:
     def beat(self) -> None:
         """Renew the leases when it is time, in a separate transaction."""
         if self._wiring.now() - self._renewed_at >= _RENEW_AFTER:
-            self._wiring.write_alone(self._beat)
+            self._wiring.write_alone(self.keep)
 
     def release(self, tx: Transaction) -> None:
         """Give all leases back."""
@@ -80,15 +78,7 @@ class UploadLease:
 
     def give_back(self) -> None:
         """Release all leases, in a separate transaction."""
-        self._wiring.write_alone(self._give_back)
-
-    def _beat(self, tx: Transaction) -> None:
-        self.keep(tx)
-        tx.commit()
-
-    def _give_back(self, tx: Transaction) -> None:
-        self.release(tx)
-        tx.commit()
+        self._wiring.write_alone(self.release)
 
     def _take(self, tx: Transaction, name: str) -> bool:
         now = self._wiring.now()

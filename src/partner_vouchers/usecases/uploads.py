@@ -384,8 +384,7 @@ class UploadsGroup:
                 tx.lists.touch(voucher_list.id, now)
                 record(tx, events, actor)
                 notify_stock_level(tx, voucher_list, voucher_list.notified, counts, now)
-            # Also without codes: those that are reserved now are withdrawn when they come back.
-            tx.commit()
+            # Also without codes it is committed: those that are reserved now are withdrawn when they come back.
             return upload
 
         list_id = self.get(upload_id).list_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import random
@@ -132,7 +133,7 @@ class Wiring:
                 _LOG.warning("refusals could not be stored, and will be with the next call: %s", error)
 
     def request(self, now: datetime, work: Callable[[Transaction], T], *, calls_rules: bool = False) -> T:
-        """Do what `write` does for work that gives out codes; its commit also stores what was refused meanwhile.
+        """Do what `write` does for work that gives out codes, and that calls `commit` itself unless it is a replay.
 
         With `calls_rules` it does what `write_alone` does, if there are any eligibility rules.
         """
@@ -142,18 +143,30 @@ class Wiring:
         return run_in_transaction(self, work, (), write=True, alone=alone)
 
     def write(self, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments) -> T:
-        """Run work in a transaction, which it commits, and return its result (see `run_in_transaction`).
+        """Run work in a transaction, commit what it wrote, and return its result (see `run_in_transaction`).
 
         Another thread may run it, so that several calls share one durable commit. So it calls nothing that the host
         passed, such as the clock, and does not take long; `write_alone` is for other work.
         """
         self.store_refusals()
-        return run_in_transaction(self, work, arguments, write=True)
+        return run_in_transaction(self, _committing(work), arguments, write=True)
 
     def write_alone(self, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments) -> T:
         """Do what `write` does in the thread of the caller, with a commit of its own."""
         self.store_refusals()
-        return run_in_transaction(self, work, arguments, write=True, alone=True)
+        return run_in_transaction(self, _committing(work), arguments, write=True, alone=True)
+
+
+def _committing(work: Callable[[Transaction, *Arguments], T]) -> Callable[[Transaction, *Arguments], T]:
+    """Return work that commits once it returns."""
+
+    @functools.wraps(work)
+    def run(tx: Transaction, *arguments: *Arguments) -> T:
+        result = work(tx, *arguments)
+        tx.commit()
+        return result
+
+    return run
 
 
 class Group:
@@ -227,12 +240,7 @@ def audit_access(wiring: Wiring, event: AuditedEvent, actor: object) -> None:
         InvalidInput: `actor` is not a string of 1 to 255 characters on one line.
     """
     who = require_name("actor", actor)
-
-    def append(tx: Transaction) -> None:
-        tx.audit.append(who, [event])
-        tx.commit()
-
-    wiring.write(append)
+    wiring.write(lambda tx: tx.audit.append(who, [event]))
 
 
 def audit_download(wiring: Wiring, list_id: str | None, file: str, actor: object) -> None:

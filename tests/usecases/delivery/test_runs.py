@@ -317,9 +317,7 @@ def test_a_renewal_makes_thirty_seconds_more_of_a_lease_that_was_not_lost(stage:
     mine, other = (SinkLease(stage.host.vouchers._wiring, "crm") for _ in range(2))
 
     def takes(tx: Any, lease: SinkLease) -> bool:
-        taken = lease.take(tx)
-        tx.commit()
-        return taken
+        return lease.take(tx)
 
     assert write(takes, mine)
     for _ in range(3):

@@ -166,4 +166,3 @@ class SinkLease:
     def _renew(self, tx: Transaction) -> None:
         if self.is_ours(tx):
             self.take(tx)
-        tx.commit()

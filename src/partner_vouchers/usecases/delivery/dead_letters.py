@@ -103,7 +103,6 @@ def _revive(wiring: Wiring, sink: str, ids: Collection[str] | None, now: datetim
         tx.deliveries.promote(sink, {row.key for row in rows}, now)
         # Whoever asks for this has seen to the sink.
         tx.deliveries.save_progress(sink, evolve(progress, pause=Pause()))
-        tx.commit()
         return len(rows)
 
     revived = found = wiring.write(revive)

@@ -54,9 +54,7 @@ def remove_old_events(wiring: Wiring) -> None:
 
 def _remove(tx: Transaction, until: int) -> int:
     # A sink may have become known meanwhile.
-    gone = tx.outbox.remove(min(until, _settled_until(tx)))
-    tx.commit()
-    return gone
+    return tx.outbox.remove(min(until, _settled_until(tx)))
 
 
 @frozen

@@ -81,15 +81,12 @@ class Deliverer:
                 pass
             last = tx.outbox.last_position() if self._from_now else 0
             tx.deliveries.save_progress(self._sink.name, SinkProgress(last, sent=last))
-        tx.commit()
         return False
 
 
 def _order(tx: Transaction) -> bool:
     """Give new events their positions; return whether there may be more."""
-    has_more = tx.outbox.order()
-    tx.commit()
-    return has_more
+    return tx.outbox.order()
 
 
 @frozen
@@ -237,6 +234,7 @@ class _Run:
         is_ours = self._lease.is_ours(tx) if self._found is None else self._lease.take(tx)
         found = tx.deliveries.progress(self._sink.name) if is_ours else None
         if found is None or self._found not in (None, found):
+            self._lease.release(tx)
             return None
         pause = self._blame.pause
         if pause != self._paused_before:
@@ -254,7 +252,6 @@ class _Run:
             tx.deliveries.save_progress(name, progress)
         if release:
             self._lease.release(tx)
-        tx.commit()
         return progress, keys
 
     def _with_present_keys(self, tx: Transaction, changes: Changes) -> Changes:
