@@ -171,15 +171,19 @@ class SqlRedemptions(Repository):
         return assignments_from_rows(rows)
 
     def _places(
-        self, codes: Sequence[str], scopes: Sequence[int], lists: Collection[int] | None = None
+        self, codes: Sequence[str], scopes: Sequence[int] | None, lists: Collection[int] | None = None
     ) -> Iterator[dict[str, int]]:
         """Yield which ids each scope has of codes, and then those of codes whose place in a scope was taken over.
 
-        Unless they are None, ids of other lists are left out.
+        Unless they are None, ids of other lists are left out. No scopes mean all: most of those have none of the codes.
         """
         wanted = json.dumps(codes, ensure_ascii=False)
-        [(found,)] = self._db.fetch("places_of_codes", json.dumps(scopes), wanted)
-        ids = json.loads(found or "[]")
+        ids: list[int | None] = []
+        if scopes is None:
+            yield from ({code: place} for code, place in self._db.fetch("places_in_all_scopes", wanted))
+        else:
+            [(found,)] = self._db.fetch("places_of_codes", json.dumps(scopes), wanted)
+            ids = json.loads(found or "[]")
         for start in range(0, len(ids), len(codes) or 1):
             places = zip(codes, ids[start : start + len(codes)], strict=True)
             yield {
@@ -191,13 +195,13 @@ class SqlRedemptions(Repository):
             if lists is None or place >> POSITION_BITS in lists:
                 yield {code: place}
 
-    def _scopes(self, partner: str | None, list_id: str | None) -> list[int]:
+    def _scopes(self, partner: str | None, list_id: str | None) -> list[int] | None:
         if list_id is not None:
             rows = self._db.fetch("scopes_of_list", to_list_number(list_id))
         elif partner is not None:
             rows = self._db.fetch("scopes_of_partner", partner)
         else:
-            rows = self._db.fetch("all_scopes")
+            return None
         return [row[0] for row in rows]
 
     def _lock(self, code_ids: Sequence[int]) -> None:

@@ -6,8 +6,14 @@ SELECT scope_id FROM pv_lists WHERE id = ? AND removed = 0
 -- scopes_of_partner --
 SELECT DISTINCT scope_id FROM pv_lists WHERE partner = ? AND removed = 0
 
--- all_scopes --
-SELECT id FROM pv_scopes
+-- places_in_all_scopes --
+-- The ids of codes, in whichever scopes have them.
+SELECT value, code_id
+FROM (
+    SELECT i.value, (SELECT c.code_id FROM pv_active_codes AS c WHERE c.scope_id = s.id AND c.code = i.value) AS code_id
+    FROM pv_scopes AS s CROSS JOIN json_each(?) AS i
+) AS found
+WHERE code_id IS NOT NULL
 
 -- lists_of_partner --
 SELECT id FROM pv_lists WHERE partner = ? AND removed = 0
