@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import traceback
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from partner_vouchers import PartnerVouchersError, UploadStatus
 from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.adapters.sqlite.driver import translated
 from partner_vouchers.errors import NotAPartnerVouchersStorage, StorageError, StorageFull
 from tests.support.host import Host, some_codes
 
@@ -120,6 +122,38 @@ def test_an_error_of_the_driver_never_leaks(host: Host, database: Path, table: s
         except PartnerVouchersError as error:
             failed += isinstance(error, StorageError)
     assert failed, "no call needs the table"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(
+            "RAISE(ABORT, 'no ' || NEW.code)",
+            marks=pytest.mark.skipif(
+                sqlite3.sqlite_version_info < (3, 47), reason="RAISE takes a literal only"
+            ),
+        ),
+        "json_extract('{}', NEW.code)",
+    ],
+)
+def test_a_trigger_of_the_host_that_quotes_a_code_is_not_quoted(
+    host: Host, database: Path, message: str
+) -> None:
+    found, codes = host.a_list(), some_codes(1)
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"CREATE TRIGGER telltale AFTER INSERT ON pv_codes BEGIN SELECT {message}; END")
+    with pytest.raises(StorageError) as failed:
+        host.upload(found.id, *codes)
+    assert codes[0] not in "".join(traceback.format_exception(failed.value))
+
+
+def test_a_message_of_a_trigger_is_not_shown() -> None:
+    error = sqlite3.IntegrityError("no SECRET-CODE-1")
+    error.sqlite_errorcode, error.sqlite_errorname = (
+        sqlite3.SQLITE_CONSTRAINT_TRIGGER,
+        "SQLITE_CONSTRAINT_TRIGGER",
+    )
+    assert "SECRET" not in str(translated(error))
 
 
 def test_a_damaged_file_is_told(host: Host, storage: SQLiteStorage, database: Path) -> None:

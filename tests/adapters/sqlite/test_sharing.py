@@ -13,10 +13,11 @@ from threading import Barrier
 import pytest
 
 from partner_vouchers import Status, UploadStatus
-from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.adapters.sqlite import SQLiteStorage, connections
 from partner_vouchers.errors import PartnerVouchersError, StorageBusy
 from tests.adapters.sqlite.conftest import Start
 from tests.support.host import PATIENCE, FixedClock, Host, some_codes
+from tests.support.interrupts import interrupted_at
 
 
 def open_files(database: Path) -> int:
@@ -69,6 +70,28 @@ def test_a_closed_storage_can_be_used_again(host: Host, storage: SQLiteStorage) 
     storage.close()
     storage.close()
     assert host.give(found.id, "ann") == ["A"]
+
+
+def test_an_interrupt_leaves_no_connection_without_a_user(host: Host, storage: SQLiteStorage) -> None:
+    host.a_list("A")
+    of, instruction = (connections.__file__,), 1
+    while interrupted_at(instruction, host.vouchers.partners.all, of):
+        # Wherever it came, the next call finds the connection, or closes it and opens another one.
+        host.vouchers.partners.all()
+        assert len(storage._connections._open) == 1
+        instruction += 1
+    assert instruction > 1
+
+
+def test_an_interrupt_while_idle_connections_are_closed_leaves_them_to_the_next_call(
+    host: Host, storage: SQLiteStorage
+) -> None:
+    of, instruction = (connections.__file__,), 1
+    while interrupted_at(instruction, storage.close, of):
+        host.vouchers.partners.all()
+        assert len(storage._connections._open) == 1
+        instruction += 1
+    assert instruction > 1
 
 
 # --- the lock --------------------------------------------------------------------------------------------------

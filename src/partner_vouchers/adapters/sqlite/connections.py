@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
 
 from partner_vouchers.adapters.sqlite import forks
 from partner_vouchers.adapters.sqlite.driver import retry_while_busy, translated
 from partner_vouchers.adapters.sqlite.files import DatabaseFile, Files
 from partner_vouchers.adapters.sqlite.session import SQLiteSession
 from partner_vouchers.errors import StorageError
-from partner_vouchers.locks import QueueLock, Token
+from partner_vouchers.locks import QueueLock, Recoverable, Token
 
 _MOST_IDLE = 32
 
@@ -31,6 +30,15 @@ class Connection(sqlite3.Connection):
 
     token: Token | None = None
     files: Files = ()
+
+    def claim(self, token: Token) -> bool:
+        """Note that the context of a token uses it, unless another one does; return whether that succeeded."""
+        # One step, whatever other threads and signals do.
+        return vars(self).setdefault("token", token) is token
+
+    def release(self) -> None:
+        """Note that no context uses it any more."""
+        vars(self).pop("token", None)
 
 
 class Connections:
@@ -55,7 +63,6 @@ class Connections:
         self.generation: int = 0
         self._synchronous = synchronous
         self._prepare = prepare
-        self._idle: list[Connection] = []
         self._open: dict[Connection, SQLiteSession] = {}
         forks.register(self)
 
@@ -66,12 +73,11 @@ class Connections:
             StorageError: the file cannot be opened.
         """
         forks.enter(token, self)
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = self._connect(token)
-        connection.token = token
-        return connection
+        for connection in list(self._open):
+            # Another thread may have closed it since.
+            if connection.claim(token) and connection in self._open:
+                return connection
+        return self._connect(token)
 
     def open(self, token: Token) -> Connection:
         """Return a new connection, for a context that changes its settings. It must be closed by `discard`.
@@ -89,11 +95,13 @@ class Connections:
     def give_back(self, connection: Connection) -> None:
         """Take a borrowed connection back; one whose transaction could not be ended is closed."""
         token = connection.token
-        if connection.in_transaction or len(self._idle) >= _MOST_IDLE:
+        many = len(self._open) > _MOST_IDLE
+        if connection.in_transaction or (
+            many and [each.token for each in list(self._open)].count(None) >= _MOST_IDLE
+        ):
             self.discard(connection)
         else:
-            connection.token = None
-            self._idle.append(connection)
+            connection.release()
         if token is not None:
             forks.leave(token)
 
@@ -128,10 +136,6 @@ class Connections:
     def close_for_fork(self) -> None:
         """Close the connections that nobody uses, while nobody begins to; the file is expected to stay the same."""
         self._close_idle()
-        for connection in list(self._open):
-            if connection.token is None:
-                # An exception came between the list of idle connections and its user.
-                self.discard(connection)
 
     def forget(self) -> bool:
         """Drop inherited connections without closing them; return whether there were any."""
@@ -142,7 +146,6 @@ class Connections:
             connection.interrupt()
         _INHERITED.extend(inherited)
         self._open.clear()
-        self._idle.clear()
         self.writers = QueueLock()
         self.writing = None
         self.generation += 1
@@ -181,9 +184,14 @@ class Connections:
 
     def _close_idle(self) -> None:
         self._close_abandoned()
-        with suppress(IndexError):
-            while True:
-                self.discard(self._idle.pop())
+        # Once this call has ended, by whatever way, connections that it has not closed yet count as abandoned.
+        this_call = Recoverable()
+        token = this_call.token
+        # A dead reference has a hash only if it was asked for it before.
+        hash(token)
+        for connection in list(self._open):
+            if connection.claim(token):
+                self.discard(connection)
 
     def _close_abandoned(self) -> None:
         for connection in list(self._open):

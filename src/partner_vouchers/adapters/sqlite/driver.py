@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ from partner_vouchers.errors import (
 )
 
 _WAIT_FROM, _WAIT_TO = 0.0001, 0.0006
+_QUOTED = re.compile(r"""['"].*['"]""", re.DOTALL)
 
 
 class Database(Protocol):
@@ -44,7 +46,14 @@ def translated(error: sqlite3.Error, file: str = "the file") -> StorageError:
             reason=f"{file} is not a database, or is damaged ({error}); check the path, or restore a backup"
         )
     name = getattr(error, "sqlite_errorname", type(error).__name__)
-    return StorageError(reason=f"SQLite failed: {error} ({name}); nothing was stored")
+    return StorageError(reason=f"SQLite failed: {_masked(error, name)} ({name}); nothing was stored")
+
+
+def _masked(error: sqlite3.Error, name: str) -> str:
+    """Return the message of an error without what a trigger of the host may quote of the row, such as a code."""
+    if name == "SQLITE_CONSTRAINT_TRIGGER":
+        return "a trigger refused it with a message that is not shown, since it may contain a code"
+    return _QUOTED.sub("…", str(error))
 
 
 def retry_while_busy(connection: sqlite3.Connection, sql: str, timeout: float) -> None:
