@@ -52,9 +52,11 @@ def _from_text(text: str) -> int | Decimal:
     except ValueError:
         pass
     try:
-        return _bounded(Decimal(text))
+        found = Decimal(text)
     except InvalidOperation:
         return 0
+    # Python also reads "nan" and "inf", which may be the name of a user.
+    return _bounded(found) if found.is_finite() else 0
 
 
 def _bounded(value: Decimal) -> Decimal:
