@@ -84,6 +84,26 @@ def test_the_life_of_a_list(run: Run, filled: str) -> None:
     assert {entry["actor"] for entry in from_json(run("audit", "--json")[1])["items"]} == {"asha"}
 
 
+def test_a_list_that_is_refused_leaves_no_partner_behind(run: Run, winter: str) -> None:
+    new = ("create", "--partner", "Nike", "--expires", "2199-03-31", "--tag")
+    assert run(*new, "two words")[0] == Exit.USAGE
+    assert [each["name"] for each in from_json(run("partners", "--json")[1])] == ["Puma"]
+    assert run("create", "--partner", "Puma", "--expires", "2199-03-31", "--tag", "winter")[0] == Exit.REFUSED
+
+
+def test_the_warnings_of_a_list_are_set_shown_and_removed(run: Run, winter: str) -> None:
+    run("edit", winter, "--low-stock", "80%", "--expiring-soon", "7")
+    assert from_json(run("show", winter, "--json")[1])["expiring_soon"] == 7 * 24 * 3600
+    assert "80% used, 7 days before the expiry" in run("show", winter)[1]
+    run("edit", winter, "--low-stock", "1000", "--expiring-soon", "none")
+    assert "1,000 codes left\n" in "\n".join(map(str.strip, run("show", winter)[1].splitlines())) + "\n"
+    new = ("create", "--partner", "Puma", "--expires", "2199-03-31", "--tag", "x", "--expiring-soon")
+    for wrong in ("soon", "nan", "0", "9999"):
+        code, _, err = run(*new, wrong)
+        assert (code, err.startswith("error: --expiring-soon: must be")) == (Exit.USAGE, True)
+    assert from_json(run(*new, "1.5", "--json")[1])["expiring_soon"] == 36 * 3600
+
+
 def test_an_upload_shows_its_errors_and_writes_the_error_file(run: Run, winter: str) -> None:
     Path("codes.csv").write_text(FAULTY)
     code, out, err = run("upload", winter, "codes.csv")

@@ -63,8 +63,30 @@ def test_a_redemption_is_recorded_and_reverted(run: Run, filled: str) -> None:
     assert run("redeem", CODE, "--order", "4713", "--amount", "cheap")[0] == Exit.USAGE
     today = datetime.fromisoformat(first["recorded_at"]).date()
     assert run("redeem", CODE, "--order", "4714", "--at", f"{today + timedelta(days=2)}")[0] == Exit.USAGE
-    used = from_json(run("redeem", CODE, "--order", "4714", "--at", f"{today}", "--json")[1])
-    assert used["redeemed_at"] == f"{today}T23:59:59Z"
+
+
+def test_a_date_without_a_time_means_the_same_at_the_command_line_and_in_a_file(
+    run: Run, filled: str
+) -> None:
+    run("create", "--partner", "Nike", "--tag", "spring", "--expires", "2199-03-31")
+    Path("nike.csv").write_text("NIKE-0001\n")
+    run("upload", "2", "nike.csv")
+    for list_id in (filled, "2"):
+        run("assign", "--user", "asha", "--list", list_id)
+    zone = ("--zone", "Asia/Kolkata")
+    run("redeem", CODE, "--order", "4711", "--at", "2026-01-02", *zone)
+    Path("redeemed.csv").write_text("code,redeemed_at\nNIKE-0001,2026-01-02\n")
+    assert run("reconcile", "redeemed.csv", "--partner", "Nike", *zone)[0] == Exit.OK
+    used = [each["redeemed_at"] for each in from_json(run("user", "asha", "--json")[1])]
+    assert used == ["2026-01-01T18:30:00Z"] * 2
+
+
+def test_a_partners_file_that_is_refused_as_a_whole_has_the_exit_code_of_faults(
+    run: Run, winter: str
+) -> None:
+    Path("redeemed.csv").write_text("order\n4711\n")
+    code, _, err = run("reconcile", "redeemed.csv", "--partner", "Puma")
+    assert (code, "nothing was recorded" in err) == (Exit.FAULTS, True)
 
 
 def test_a_partners_file_is_reconciled(run: Run, filled: str) -> None:

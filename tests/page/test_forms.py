@@ -33,6 +33,9 @@ def edited(vouchers: PartnerVouchers, **changes: str) -> dict[str, str]:
         "name": found.name,
         "description": found.description,
         "expires_at": found.expires_at.strftime("%Y-%m-%dT%H:%M:%S"),
+        "expiring_soon": ""
+        if found.expiring_soon is None
+        else f"{found.expiring_soon / timedelta(days=1):g}",
     }
     return fields | changes
 
@@ -40,7 +43,8 @@ def edited(vouchers: PartnerVouchers, **changes: str) -> dict[str, str]:
 def test_a_list_is_created_by_the_person_who_sent_the_form(
     visitor: Visitor, vouchers: PartnerVouchers
 ) -> None:
-    page = visitor.follow(visitor.post("/lists/new", {**NEW, "low_stock": "20", "low_stock_unit": "percent"}))
+    warnings = {"low_stock": "20", "low_stock_unit": "percent", "expiring_soon": "7"}
+    page = visitor.follow(visitor.post("/lists/new", NEW | warnings))
 
     found = vouchers.lists.get("2")
     assert "The list was created." in page
@@ -49,7 +53,7 @@ def test_a_list_is_created_by_the_person_who_sent_the_form(
         "Summer Sale",
         "2027-06-30T23:59:00+00:00",
     )
-    assert found.low_stock_at == PercentUsed(20)
+    assert (found.low_stock_at, found.expiring_soon) == (PercentUsed(20), timedelta(days=7))
     assert vouchers.audit.entries(list_id="2").items[0].actor == ASHA
 
 
@@ -69,6 +73,10 @@ FAULTY = [
             ({"expires_at": "9999-12-31T23:59-14:00"}, "9999"),
             ({"low_stock": "many"}, "whole number"),
             ({"low_stock": "200", "low_stock_unit": "percent"}, "100"),
+            ({"expiring_soon": "a week"}, "whole number of days"),
+            ({"expiring_soon": "0"}, "more than zero"),
+            ({"new_partner": "Nike", "tag": "two words"}, "white space"),
+            ({"new_partner": "Nike", "expires_at": "2020-01-01T00:00"}, "not in the future"),
         )
     ),
     *(
@@ -121,6 +129,19 @@ def test_what_is_changed_is_saved_and_nothing_else(visitor: Visitor, vouchers: P
     assert "The changes were saved." in visitor.follow(visitor.post("/lists/1/edit", renamed))
     after = vouchers.lists.get("1")
     assert (after.name, after.low_stock_at) == ("Winter Sale II", 100)
+
+
+def test_a_warning_of_part_of_a_day_is_kept_until_it_is_changed(
+    visitor: Visitor, vouchers: PartnerVouchers
+) -> None:
+    vouchers.lists.edit("1", expiring_soon=timedelta(hours=36))
+    assert 'name="expiring_soon" type="text" value="1.5"' in visitor.text("/lists/1")
+    visitor.post("/lists/1/edit", edited(vouchers, name="Winter Sale II"))
+    assert vouchers.lists.get("1").expiring_soon == timedelta(hours=36)
+    visitor.post("/lists/1/edit", edited(vouchers, expiring_soon="3"))
+    assert vouchers.lists.get("1").expiring_soon == timedelta(days=3)
+    visitor.post("/lists/1/edit", edited(vouchers, expiring_soon=""))
+    assert vouchers.lists.get("1").expiring_soon is None
 
 
 def test_the_second_of_two_people_sees_that_the_list_changed(

@@ -14,6 +14,7 @@ from partner_vouchers.errors import (
     ActionNotAllowed,
     ExpiryNotInFuture,
     InvalidInput,
+    InvalidTag,
     ListDistributed,
     ListLinked,
     StaleVersion,
@@ -73,6 +74,23 @@ def test_a_list_needs_an_existing_partner(host: Host, puma: str) -> None:
     with host.nothing_changes(), pytest.raises(UnknownPartner) as unknown:
         create(host.vouchers, partner="puma")
     assert unknown.value.name == "puma"
+
+
+def test_a_list_and_its_new_partner_are_created_together_or_not_at_all(host: Host, puma: str) -> None:
+    host.a_list(tag="winter")
+    with host.nothing_changes(), pytest.raises(InvalidTag):
+        create(host.vouchers, partner="Nike", tag="two words", add_partner=True)
+    with host.nothing_changes(), pytest.raises(TagTaken):
+        create(host.vouchers, partner=puma, tag="winter", add_partner=True)
+    with host.nothing_changes(), pytest.raises(InvalidInput) as refused:
+        create(host.vouchers, partner="Nike", add_partner="yes")
+    assert refused.value.field == "add_partner"
+    assert create(host.vouchers, partner="Nike", add_partner=True, actor="ops").partner == "Nike"
+    assert [each.name for each in host.vouchers.partners.all()] == ["Nike", puma]
+    assert [each.event.event_name for each in host.vouchers.audit.entries(actor="ops").items] == [
+        "partner.added",
+        "list.created",
+    ]
 
 
 # --- get ---------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Annotated
 
 import typer
@@ -14,6 +14,7 @@ from partner_vouchers.domain.arguments import named_zone
 from partner_vouchers.domain.events import FieldChange
 from partner_vouchers.domain.expiry import expiry_instant
 from partner_vouchers.domain.lifecycle import Status
+from partner_vouchers.domain.list_view import ListView
 from partner_vouchers.domain.stock import LowStock, PercentUsed
 from partner_vouchers.errors import InvalidInput
 
@@ -106,6 +107,7 @@ def show(at: Terminal, list_id: ListId) -> None:
             "Status": "status",
             "Allowed": lambda found: ", ".join(found.allowed) or "nothing",
             "Expires": "expires_at",
+            "Warns at": _warnings_of,
             "Campaigns": lambda _: ", ".join(link.campaign_id for link in links),
             "Uploaded": "uploaded",
             "Available": "available",
@@ -130,6 +132,9 @@ def create(
         str | None,
         typer.Option(help="Warn at this number of codes left, or at a percentage used, such as 80%."),
     ] = None,
+    expiring_soon: Annotated[
+        str | None, typer.Option(metavar="DAYS", help="Warn this many days before the expiry.")
+    ] = None,
     zone: Zone = "UTC",
 ) -> None:
     """Create a voucher list.
@@ -137,7 +142,6 @@ def create(
     Example: `partner-vouchers create --partner Puma --tag winter --expires 2027-03-31 --zone Asia/Kolkata`
     """
     expires_at, low_stock_at = parse_instant("--expires", expires, zone), parse_low_stock(low_stock)
-    at.vouchers.partners.ensure(partner, actor=at.actor)
     made = at.vouchers.lists.create(
         partner=partner,
         tag=tag,
@@ -145,6 +149,8 @@ def create(
         description=description,
         expires_at=expires_at,
         low_stock_at=low_stock_at,
+        expiring_soon=parse_days(expiring_soon),
+        add_partner=True,
         actor=at.actor,
     )
     expiry = f"{made.expires_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -161,9 +167,13 @@ def edit(
     low_stock: Annotated[
         str | None, typer.Option(help="The new warning: codes left, a percentage used, or none.")
     ] = None,
+    expiring_soon: Annotated[
+        str | None,
+        typer.Option(metavar="DAYS", help="The new warning: this many days before the expiry, or none."),
+    ] = None,
     zone: Zone = "UTC",
 ) -> None:
-    """Change the name, description, expiry or stock warning of a list.
+    """Change the name, description, expiry or warnings of a list.
 
     Example: `partner-vouchers edit 1 --expires 2027-06-30`
     """
@@ -172,9 +182,12 @@ def edit(
     changes: dict[str, object] = {field: value for field, value in given.items() if value is not None}
     if low_stock is not None:
         changes["low_stock_at"] = parse_low_stock(low_stock)
+    if expiring_soon is not None:
+        changes["expiring_soon"] = parse_days(expiring_soon)
     if not changes:
         raise InvalidInput(
-            field="edit", reason="name what to change: --name, --description, --expires or --low-stock"
+            field="edit",
+            reason="name what to change: --name, --description, --expires, --low-stock or --expiring-soon",
         )
     changed = at.vouchers.lists.edit(list_id, actor=at.actor, **changes)  # type: ignore[arg-type]
     at.answer(changed, f"List {list_id} is changed; it is {changed.status.value}.")
@@ -268,6 +281,20 @@ def audit(
     )
 
 
+def _warnings_of(found: ListView) -> str:
+    at = found.low_stock_at
+    soon = found.expiring_soon
+    warnings = [
+        f"{at.percent}% used"
+        if isinstance(at, PercentUsed)
+        else None
+        if at is None
+        else f"{at:,} codes left",
+        None if soon is None else f"{soon / timedelta(days=1):g} days before the expiry",
+    ]
+    return ", ".join(filter(None, warnings))
+
+
 def parse_zone(zone: str) -> tzinfo:
     """Return the time zone of the option `--zone`.
 
@@ -277,15 +304,21 @@ def parse_zone(zone: str) -> tzinfo:
     return UTC if zone == "UTC" else named_zone(zone, "--zone")
 
 
-def parse_instant(option: str, text: str, zone: str) -> datetime:
-    """Return a date, which means the end of that day, or a date and time, in a zone where the text names none.
+def parse_instant(option: str, text: str, zone: str, *, end_of_day: bool = True) -> datetime:
+    """Return a date or a date and time, in a zone where the text names none.
+
+    Args:
+        option: the option that has it.
+        text: the date, or the date and time.
+        zone: the name of the zone.
+        end_of_day: whether a date means its last second, as for an expiry, or else its first moment.
 
     Raises:
         InvalidInput: it is neither, or there is no such zone.
     """
     place = parse_zone(zone)
     try:
-        if len(text.strip()) <= 10:
+        if end_of_day and len(text.strip()) <= 10:
             return expiry_instant(date.fromisoformat(text.strip()), place)
         value = datetime.fromisoformat(text.strip())
     except ValueError:
@@ -309,6 +342,22 @@ def parse_low_stock(text: str | None) -> LowStock | None:
             field="--low-stock", reason="must be a number of codes left, or a percentage used such as 80%"
         )
     return PercentUsed(int(number)) if text.strip().endswith("%") else int(number)
+
+
+def parse_days(text: str | None) -> timedelta | None:
+    """Return a number of days, or None.
+
+    Raises:
+        InvalidInput: it is neither.
+    """
+    if text is None or text.strip().lower() in ("", "none"):
+        return None
+    try:
+        return timedelta(days=float(text))
+    except (ValueError, OverflowError):
+        raise InvalidInput(
+            field="--expiring-soon", reason="must be a number of days, such as 7, or none"
+        ) from None
 
 
 def _shown(change: FieldChange) -> str:

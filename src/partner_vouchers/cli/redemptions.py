@@ -35,9 +35,10 @@ def redeem(
     when: Annotated[
         str | None,
         typer.Option(
-            "--at", help="When it was used, in UTC; a date means the end of that day. Now by default."
+            "--at", help="When it was used: a date (its first moment), or a date and time. Now by default."
         ),
     ] = None,
+    zone: Zone = "UTC",
     amount: Annotated[str | None, typer.Option(help="The amount, such as 9.90.")] = None,
     revert: Annotated[bool, typer.Option("--revert", help="Undo the redemption of this order.")] = False,
 ) -> None:
@@ -60,7 +61,7 @@ def redeem(
         partner=partner,
         list_id=list_id,
         amount=value,
-        redeemed_at=None if when is None else parse_instant("--at", when, "UTC"),
+        redeemed_at=None if when is None else parse_instant("--at", when, zone, end_of_day=False),
     )
     late = ", after it had expired" if made.late else ""
     at.answer(made, f"Recorded: {made.user_id} used {mask(code)} of list {made.list_id}{late}.")

@@ -36,6 +36,7 @@ _ADVICE: dict[type[PartnerVouchersError], str] = {
 _OPTIONS = {
     "campaign_id": "--campaign",
     "expires_at": "--expires",
+    "expiring_soon": "--expiring-soon",
     "idempotency_key": "--key",
     "list_id": "--list",
     "low_stock_at": "--low-stock",
@@ -67,6 +68,8 @@ def exit_code_of(error: PartnerVouchersError) -> Exit:
     match error:
         case errors.NoCodeAvailable():
             return Exit.NO_CODE
+        case errors.RedemptionFileRefused():
+            return Exit.FAULTS
         case errors.StorageError() | errors.SourceUnreadable():
             return Exit.STORAGE
         case InvalidInput():

@@ -346,11 +346,15 @@ def new_expiring_soon(value: object) -> timedelta | None:
     Raises:
         InvalidInput: it is no timedelta above zero and of at most ten years.
     """
-    if value is None or (isinstance(value, timedelta) and timedelta(0) < value <= _LONGEST_NOTICE):
-        return value
-    raise InvalidInput(
-        field="expiring_soon", reason="must be a timedelta above zero and of at most 3,650 days, or None"
-    )
+    if value is None:
+        return None
+    if not isinstance(value, timedelta):
+        raise InvalidInput(
+            field="expiring_soon", reason="must be a timedelta such as timedelta(days=7), or None"
+        )
+    if not timedelta(0) < value <= _LONGEST_NOTICE:
+        raise InvalidInput(field="expiring_soon", reason="must be more than zero and at most 3,650 days")
+    return value
 
 
 def _edited(value: object, present: T, check: Callable[[object], T]) -> T:

@@ -38,6 +38,7 @@ _EDITABLE = {
     "expires_at": "List expiry",
     "low_stock": "Warn when running low",
     "low_stock_unit": "Unit of the warning",
+    "expiring_soon": "Warn before the expiry",
 }
 _STATUS_AFTER = {"pause": "Paused", "activate": "Active", "archive": "Archived", "delete": None}
 """What can be done to a list, and the status that it has then."""
@@ -88,14 +89,13 @@ def create(visit: Visit) -> Response:
     values = {name: visit.field(name) for name in ("partner", "new_partner", "tag", *_EDITABLE)}
     expires_at = _instant(visit, faults)
     low_stock_at = _low_stock(visit, faults)
+    expiring_soon = _expiring_soon(visit, faults)
     partner = values["new_partner"] or values["partner"]
     if not partner:
         faults["partner"] = "choose a partner, or add a new one"
     if faults or expires_at is None:
         return _form(visit, values, faults, 422)
     try:
-        if values["new_partner"]:
-            visit.vouchers.partners.ensure(partner, actor=visit.actor)
         created = visit.vouchers.lists.create(
             partner=partner,
             tag=values["tag"],
@@ -103,6 +103,8 @@ def create(visit: Visit) -> Response:
             description=values["description"].replace("\r\n", "\n"),
             expires_at=expires_at,
             low_stock_at=low_stock_at,
+            expiring_soon=expiring_soon,
+            add_partner=bool(values["new_partner"]),
             actor=visit.actor,
         )
     except PartnerVouchersError as error:
@@ -124,9 +126,12 @@ def edit(visit: Visit) -> Response:
     values = {name: visit.field(name) for name in _EDITABLE}
     expires_at = _instant(visit, faults)
     low_stock_at = _low_stock(visit, faults)
+    before = visit.vouchers.lists.get(list_id)
+    # The form shows days, whole or not.
+    is_same = values["expiring_soon"] == _days(before.expiring_soon)
+    expiring_soon = before.expiring_soon if is_same else _expiring_soon(visit, faults)
     if faults:
         return _details(visit, list_id, values, faults, 422)
-    before = visit.vouchers.lists.get(list_id)
     if expires_at == before.expires_at.replace(microsecond=0):
         # The form shows whole seconds.
         expires_at = None
@@ -137,6 +142,7 @@ def edit(visit: Visit) -> Response:
             description=values["description"].replace("\r\n", "\n"),
             expires_at=UNCHANGED if expires_at is None else expires_at,
             low_stock_at=low_stock_at,
+            expiring_soon=expiring_soon,
             version=visit.number("version") or 0,
             actor=visit.actor,
         )
@@ -194,6 +200,7 @@ def _details(
         "expires_at": found.expires_at.astimezone(visit.zone).strftime("%Y-%m-%dT%H:%M:%S"),
         "low_stock": "" if low_stock is None else str(getattr(low_stock, "percent", low_stock)),
         "low_stock_unit": "percent" if isinstance(low_stock, PercentUsed) else "codes",
+        "expiring_soon": _days(found.expiring_soon),
     }
     shown = {**stored, **values}
     differs = {label: stored[name] for name, label in _EDITABLE.items() if shown[name] != stored[name]}
@@ -241,6 +248,20 @@ def _low_stock(visit: Visit, faults: dict[str, str]) -> LowStock | None:
     except InvalidInput as error:
         faults["low_stock"] = error.reason
         return None
+
+
+def _expiring_soon(visit: Visit, faults: dict[str, str]) -> timedelta | None:
+    if not visit.field("expiring_soon"):
+        return None
+    days = visit.number("expiring_soon")
+    if days is None:
+        faults["expiring_soon"] = "must be a whole number of days"
+        return None
+    return timedelta(days=days)
+
+
+def _days(notice: timedelta | None) -> str:
+    return "" if notice is None else f"{notice / timedelta(days=1):g}"
 
 
 VIEWS = (

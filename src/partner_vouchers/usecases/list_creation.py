@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import evolve
 
+from partner_vouchers.domain.arguments import require_bool
 from partner_vouchers.domain.list_view import ListView, view_of
 from partner_vouchers.domain.stock import LowStock
 from partner_vouchers.domain.text import require_name, require_text
@@ -37,12 +38,13 @@ class ListCreation(Group):
         zone: tzinfo | None = None,
         low_stock_at: LowStock | None = None,
         expiring_soon: timedelta | None = None,
+        add_partner: bool = False,
         actor: str | None = None,
     ) -> ListView:
         """Create an empty, active list.
 
         Args:
-            partner: the name of an existing partner.
+            partner: the name of the partner.
             tag: a short name without white space, kept in lower case; unique among the partner's lists
                 that are not archived.
             name: used in communication.
@@ -52,10 +54,11 @@ class ListCreation(Group):
             zone: the time zone of a bare date.
             low_stock_at: codes left, or `PercentUsed(n)`, at which `list.running_low` is written.
             expiring_soon: how long before the expiry the event `list.expiring_soon` is written, once.
+            add_partner: whether a partner that does not exist is added, with the list or not at all.
             actor: the person who creates it, for the audit log.
 
         Raises:
-            UnknownPartner: there is no such partner.
+            UnknownPartner: there is no such partner, and `add_partner` is false.
             InvalidTag: the tag is empty or contains white space.
             TagTaken: another list of the partner has the tag.
             NaiveDatetime: the expiry has no time zone.
@@ -71,8 +74,9 @@ class ListCreation(Group):
             ('spring_sale_300', 'Active')
         """
         return self._create(
-            False,
             actor,
+            may_exist=False,
+            add_partner=require_bool("add_partner", add_partner),
             partner=partner,
             tag=tag,
             name=name,
@@ -125,8 +129,9 @@ class ListCreation(Group):
             True
         """
         return self._create(
-            True,
             actor,
+            may_exist=True,
+            add_partner=True,
             partner=partner,
             tag=tag,
             name=name,
@@ -137,8 +142,10 @@ class ListCreation(Group):
             expiring_soon=expiring_soon,
         )
 
-    def _create(self, may_exist: bool, actor: object, *, partner: str, **described: Any) -> ListView:
-        """Create a list; with `may_exist`, return the one that has the tag, or create its partner too."""
+    def _create(
+        self, actor: object, *, may_exist: bool, add_partner: bool, partner: str, **described: Any
+    ) -> ListView:
+        """Create a list, with `add_partner` also its partner; with `may_exist`, return the one that has the tag."""
         who = require_actor(actor)
         partner = require_name("partner", partner)
         now = self._wiring.now()
@@ -153,13 +160,13 @@ class ListCreation(Group):
                 known = tx.lists.with_tag(partner, new_tag(described["tag"]))
                 if known is not None:
                     return current(tx, known, now)
-            elif tx.partners.get(partner) is None:
+            if not add_partner and tx.partners.get(partner) is None:
                 raise UnknownPartner(name=partner)
             created, events = make(id=tx.lists.new_id())
             holder = None if may_exist else tx.lists.with_tag(partner, created.tag)
             if holder is not None:
                 raise TagTaken(partner=partner, tag=created.tag, list_id=holder.id)
-            if may_exist:
+            if add_partner:
                 ensure_partner(tx, partner, who, now)
             scope = require_text("duplicates", self._wiring.duplicates.scope(created), most=_LONGEST_SCOPE)
             created = evolve(created, scope=scope)
