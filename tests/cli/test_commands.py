@@ -97,6 +97,7 @@ def test_the_warnings_of_a_list_are_set_shown_and_removed(run: Run, winter: str)
     assert "80% used, 7 days before the expiry" in run("show", winter)[1]
     run("edit", winter, "--low-stock", "1000", "--expiring-soon", "none")
     assert "1,000 codes left\n" in "\n".join(map(str.strip, run("show", winter)[1].splitlines())) + "\n"
+    assert "expiring_soon: 7 days → –" in run("audit")[1]
     new = ("create", "--partner", "Puma", "--expires", "2199-03-31", "--tag", "x", "--expiring-soon")
     for wrong in ("soon", "nan", "0", "9999"):
         code, _, err = run(*new, wrong)

@@ -140,6 +140,7 @@ def test_a_warning_of_part_of_a_day_is_kept_until_it_is_changed(
     assert vouchers.lists.get("1").expiring_soon == timedelta(hours=36)
     visitor.post("/lists/1/edit", edited(vouchers, expiring_soon="3"))
     assert vouchers.lists.get("1").expiring_soon == timedelta(days=3)
+    assert "1.5 days → 3 days" in visitor.text("/lists/1/audit")
     visitor.post("/lists/1/edit", edited(vouchers, expiring_soon=""))
     assert vouchers.lists.get("1").expiring_soon is None
 

@@ -290,7 +290,7 @@ def _warnings_of(found: ListView) -> str:
         else None
         if at is None
         else f"{at:,} codes left",
-        None if soon is None else f"{soon / timedelta(days=1):g} days before the expiry",
+        None if soon is None else f"{_in_days(soon)} before the expiry",
     ]
     return ", ".join(filter(None, warnings))
 
@@ -362,4 +362,14 @@ def parse_days(text: str | None) -> timedelta | None:
 
 def _shown(change: FieldChange) -> str:
     values = [change.after] if change.before is None else [change.before, change.after]
-    return f"{change.field}: {' → '.join('–' if each in (None, '') else str(each) for each in values)}"
+    return f"{change.field}: {' → '.join(_value(change.field, each) for each in values)}"
+
+
+def _value(field: str, value: object) -> str:
+    if field == "expiring_soon" and isinstance(value, int | float):
+        return _in_days(timedelta(seconds=value))
+    return "–" if value in (None, "") else str(value)
+
+
+def _in_days(notice: timedelta) -> str:
+    return f"{notice / timedelta(days=1):g} days"

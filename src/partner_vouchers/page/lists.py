@@ -15,7 +15,7 @@ from partner_vouchers.errors import ActionNotAllowed, InvalidInput, PartnerVouch
 from partner_vouchers.page.permissions import Permission
 from partner_vouchers.page.uploads import start_upload
 from partner_vouchers.page.visit import View, Visit, change
-from partner_vouchers.page.wording import faults_of, status_code_of
+from partner_vouchers.page.wording import faults_of, in_days, status_code_of
 from partner_vouchers.vouchers import utc_now
 
 PAGE_SIZE = 50
@@ -128,7 +128,7 @@ def edit(visit: Visit) -> Response:
     low_stock_at = _low_stock(visit, faults)
     before = visit.vouchers.lists.get(list_id)
     # The form shows days, whole or not.
-    is_same = values["expiring_soon"] == _days(before.expiring_soon)
+    is_same = values["expiring_soon"] == in_days(before.expiring_soon)
     expiring_soon = before.expiring_soon if is_same else _expiring_soon(visit, faults)
     if faults:
         return _details(visit, list_id, values, faults, 422)
@@ -200,7 +200,7 @@ def _details(
         "expires_at": found.expires_at.astimezone(visit.zone).strftime("%Y-%m-%dT%H:%M:%S"),
         "low_stock": "" if low_stock is None else str(getattr(low_stock, "percent", low_stock)),
         "low_stock_unit": "percent" if isinstance(low_stock, PercentUsed) else "codes",
-        "expiring_soon": _days(found.expiring_soon),
+        "expiring_soon": in_days(found.expiring_soon),
     }
     shown = {**stored, **values}
     differs = {label: stored[name] for name, label in _EDITABLE.items() if shown[name] != stored[name]}
@@ -258,10 +258,6 @@ def _expiring_soon(visit: Visit, faults: dict[str, str]) -> timedelta | None:
         faults["expiring_soon"] = "must be a whole number of days"
         return None
     return timedelta(days=days)
-
-
-def _days(notice: timedelta | None) -> str:
-    return "" if notice is None else f"{notice / timedelta(days=1):g}"
 
 
 VIEWS = (

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse
 from partner_vouchers.domain.codes import mask
 from partner_vouchers.domain.lifecycle import STATUS_TABLE
 from partner_vouchers.page.security import TOKEN_FIELD, form_token, keep_token
-from partner_vouchers.page.wording import sentence
+from partner_vouchers.page.wording import in_days, sentence
 
 NOTES = {
     "created": "The list was created.",
@@ -92,10 +92,12 @@ class Renderer:
         return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), shown)
 
     def _field(self, value: object, name: str) -> str:
-        """Return the value of a field in the audit log, where instants are strings."""
+        """Return the value of a field in the audit log, where instants are strings and times seconds."""
         if name.endswith("_at") and isinstance(value, str):
             with suppress(ValueError):
                 return self._instant(datetime.fromisoformat(value))
+        if name == "expiring_soon" and isinstance(value, int | float):
+            return f"{in_days(timedelta(seconds=value))} days"
         return "–" if value in (None, "") else str(value)
 
 

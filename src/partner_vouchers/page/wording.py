@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 from partner_vouchers import errors
@@ -63,6 +64,11 @@ def explain(error: PartnerVouchersError) -> str:
     if isinstance(error, InvalidInput):
         return f"{error.field.replace('_', ' ').capitalize()}: {error.reason}."
     return sentence(str(error))
+
+
+def in_days(notice: timedelta | None) -> str:
+    """Return a time in days, whole or not; empty for none."""
+    return "" if notice is None else f"{notice / timedelta(days=1):g}"
 
 
 def sentence(text: str) -> str:
