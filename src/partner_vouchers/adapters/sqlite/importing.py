@@ -11,7 +11,8 @@ from __future__ import annotations
 import heapq
 import json
 import sqlite3
-from bisect import bisect_right
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 
 from partner_vouchers.adapters.sql.campaigns import Catalog
@@ -344,24 +345,34 @@ class SQLiteCodeImport(Recoverable):
 
     def _owners(self) -> _Owners:
         alive = {number for number, state in self._lists_of_scope() if self._counts(state)}
-        dead = self._own.execute(
-            "SELECT first, last FROM json_each(?) AS l "
-            "CROSS JOIN pv_dead_ranges ON first > l.value << ? AND first < (l.value + 1) << ? ORDER BY first",
-            (json.dumps(sorted(alive)), POSITION_BITS, POSITION_BITS),
-        ).fetchall()
-        return _Owners(alive, dead)
+        ranges = "json_each(?) AS l CROSS JOIN pv_dead_ranges ON first > l.value << ? AND first < (l.value + 1) << ?"
+        lists = (json.dumps(sorted(alive)), POSITION_BITS, POSITION_BITS)
+        dead = self._own.execute(f"SELECT first, last FROM {ranges} ORDER BY first", lists).fetchall()
+        retired = self._own.execute(
+            f"SELECT r.code_id FROM {ranges} CROSS JOIN pv_retired AS r ON r.code_id BETWEEN first AND last "
+            "ORDER BY r.code_id",
+            lists,
+        )
+        return _Owners(alive, dead, retired)
 
 
 class _Owners:
     """The codes in the index of a scope that still have a holder."""
 
-    def __init__(self, lists: set[int], dead: Iterable[tuple[int, int]]) -> None:
+    def __init__(
+        self, lists: set[int], dead: Iterable[tuple[int, int]], retired: Iterable[tuple[int]]
+    ) -> None:
         self._lists = lists
         self._dead = list(dead)
         self._firsts = [first for first, _ in self._dead]
+        # Codes that were used without having been given out stay in their list when their upload is withdrawn.
+        self._retired = array("q", (code_id for (code_id,) in retired))
 
     def is_alive(self, code_id: int) -> bool:
         if code_id >> POSITION_BITS not in self._lists:
             return False
         at = bisect_right(self._firsts, code_id) - 1
-        return at < 0 or self._dead[at][1] < code_id
+        if at < 0 or self._dead[at][1] < code_id:
+            return True
+        at = bisect_left(self._retired, code_id)
+        return self._retired[at : at + 1] == array("q", [code_id])

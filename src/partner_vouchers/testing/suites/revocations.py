@@ -147,6 +147,21 @@ class RedemptionSuite(StorageHooks):
         assert other in {entry.list_id for entry in narrower}
 
     @needs("redemptions")
+    def test_a_code_that_leaked_stays_in_its_list_when_its_upload_is_withdrawn(
+        self, storage: Storage
+    ) -> None:
+        list_id = driver.a_list(storage)
+        upload = driver.upload(storage, list_id, ["A", "B", "C"])
+        with driver.committing(storage) as tx:
+            tx.redemptions.retire(tx.redemptions.entries(["B"], None, None)["B"])
+        uploads = driver.library(storage).uploads
+        assert uploads.withdraw(upload.id).withdrawn == 2
+        found = [uploads.explain_duplicate(list_id, code) for code in "ABC"]
+        assert [each is not None for each in found] == [False, True, False]
+        assert driver.upload(storage, list_id, ["C", "B", "A"]).accepted == 2
+        assert driver.remaining(storage, list_id) == ["C", "A"]
+
+    @needs("redemptions")
     def test_redemptions_come_back_as_they_were_stored_with_their_events(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, ["A"])
         given = driver.assign(storage, "user-1", list_id=list_id)

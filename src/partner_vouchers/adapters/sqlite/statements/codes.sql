@@ -94,13 +94,15 @@ FROM pv_uploads AS u JOIN pv_stock AS s ON s.list_id = u.list_id WHERE u.id = ?
 INSERT INTO pv_dead_ranges (first, last) VALUES (?, ?)
 
 -- holder_of_code --
--- The list that holds a code in a scope. An entry in a dead range holds nothing.
+-- The list that holds a code in a scope. An entry in a dead range holds nothing, unless its code was used without having
+-- been given out.
 SELECT l.id, l.state
 FROM pv_active_codes AS a JOIN pv_lists AS l ON l.id = a.code_id >> 32
 WHERE a.scope_id = (SELECT id FROM pv_scopes WHERE key = ?) AND a.code = ? AND l.removed = 0
-  AND NOT EXISTS (
-      SELECT 1 FROM (SELECT last FROM pv_dead_ranges WHERE first <= a.code_id ORDER BY first DESC LIMIT 1)
-      WHERE last >= a.code_id)
+  AND (EXISTS (SELECT 1 FROM pv_retired WHERE code_id = a.code_id)
+       OR NOT EXISTS (
+           SELECT 1 FROM (SELECT last FROM pv_dead_ranges WHERE first <= a.code_id ORDER BY first DESC LIMIT 1)
+           WHERE last >= a.code_id))
 
 -- assignments_of_code --
 -- The assignments of a code in all lists. An entry in the index of codes may have been taken over by a later upload.
