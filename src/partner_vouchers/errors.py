@@ -235,10 +235,10 @@ class ListLinked(PartnerVouchersError):
 
 
 class ListDistributed(PartnerVouchersError):
-    """A list cannot be deleted once one of its codes was given out."""
+    """A list cannot be deleted once one of its codes was given out or reserved."""
 
     template = (
-        "codes of list {list_id} were given out or are reserved ({distributed} at present); "
+        "codes of list {list_id} were given out or reserved ({distributed} at present); "
         "archive it instead of deleting it"
     )
     list_id: str

@@ -18,6 +18,7 @@ from partner_vouchers.errors import (
     NotTheirCode,
     RedemptionReverted,
     UnknownList,
+    UnknownPartner,
     UnknownRedemption,
 )
 from tests.support.host import START, Host
@@ -97,8 +98,11 @@ def test_a_code_of_several_lists_is_narrowed_down(host: Host) -> None:
         host.vouchers.redemptions.add("A", "order-1", list_id=one.id, user_id="ravi")
 
 
-def test_a_list_that_does_not_exist_is_unknown(host: Host) -> None:
+def test_a_list_or_a_partner_that_does_not_exist_is_unknown(host: Host) -> None:
     found = host.a_list("A")
+    for record in host.vouchers.redemptions.add, host.vouchers.redemptions.revert:
+        with host.nothing_changes(), pytest.raises(UnknownPartner):
+            record("A", "order-1", partner="puma")
     for list_id in ("999", "winter"):
         with pytest.raises(UnknownList):
             host.vouchers.redemptions.add("A", "order-1", list_id=list_id)
@@ -189,6 +193,7 @@ def test_only_what_was_redeemed_is_reverted(host: Host) -> None:
     with pytest.raises(UnknownRedemption):
         host.vouchers.redemptions.revert("A", "order-1")
     host.vouchers.redemptions.add("A", "order-1")
+    host.vouchers.partners.add("Amazon")
     for whose, error in ({"user_id": "ravi"}, NotTheirCode), ({"partner": "Amazon"}, UnknownRedemption):
         with host.nothing_changes(), pytest.raises(error):
             host.vouchers.redemptions.revert("A", "order-1", **whose)

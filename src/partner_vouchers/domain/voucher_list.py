@@ -249,7 +249,7 @@ class VoucherList:
     ) -> tuple[Event, ...]:
         """Decide whether the list may be deleted: only as long as no code was assigned or reserved.
 
-        It takes the campaigns that the list is linked to, and whether a code was ever given out, also if it returned.
+        It takes the campaigns that the list is linked to, and whether a code was used, also if it came back.
         It returns the events of the deletion.
 
         Raises:

@@ -94,6 +94,9 @@ class Reservations(Protocol):
     def run_out(self, list_ids: Collection[str] | None, now: datetime) -> dict[str, RunOut]:
         """Return how many open reservations have run out, by list, without lists that have none."""
 
+    def has_returned(self, list_id: str) -> bool:
+        """Return whether a list has a code that came back and was not given again or withdrawn since."""
+
     def remove_ended(self, before: datetime, limit: int) -> int:
         """Remove up to `limit` reservations that were released or had run out before an instant; return how many."""
 

@@ -239,8 +239,9 @@ class ModelOfLists:
         known = self.require(list_id, *EDITABLE)
         if self.campaigns_of(list_id):
             raise Refused(errors.ListLinked)
-        # Codes that were taken back since count, too.
-        if known.those(RESERVED, HELD, RETIRED, RESTOCKED):
+        # Codes that came back since count, too.
+        came_back = any(code.returned for code in known.those(AVAILABLE))
+        if came_back or known.those(RESERVED, HELD, RETIRED, RESTOCKED):
             raise Refused(errors.ListDistributed)
         del self.lists[list_id]
         self.uploads = {key: upload for key, upload in self.uploads.items() if upload.list_id != list_id}

@@ -14,11 +14,11 @@ from partner_vouchers.domain.list_view import ListView, view_of
 from partner_vouchers.domain.stock import LowStock
 from partner_vouchers.domain.text import require_name, require_text
 from partner_vouchers.domain.voucher_list import VoucherList, new_list, new_tag
-from partner_vouchers.errors import ExpiryNotInFuture, TagTaken, UnknownPartner
+from partner_vouchers.errors import ExpiryNotInFuture, TagTaken
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.partners import ensure_partner
 from partner_vouchers.usecases.stock import current
-from partner_vouchers.usecases.wiring import Group, record, require_actor
+from partner_vouchers.usecases.wiring import Group, record, require_actor, require_partner
 
 # Room for a tag and a partner. A longer one would not fit into an index of PostgreSQL.
 _LONGEST_SCOPE = 600
@@ -160,8 +160,8 @@ class ListCreation(Group):
                 known = tx.lists.with_tag(partner, new_tag(described["tag"]))
                 if known is not None:
                     return current(tx, known, now)
-            if not add_partner and tx.partners.get(partner) is None:
-                raise UnknownPartner(name=partner)
+            if not add_partner:
+                require_partner(tx, partner)
             created, events = make(id=tx.lists.new_id())
             holder = None if may_exist else tx.lists.with_tag(partner, created.tag)
             if holder is not None:

@@ -15,6 +15,7 @@ from partner_vouchers.domain.list_view import ArchivedList, ListView, archived_v
 from partner_vouchers.domain.stock import LowStock
 from partner_vouchers.domain.text import require_text
 from partner_vouchers.domain.voucher_list import UNCHANGED, Unchanged, VoucherList
+from partner_vouchers.errors import Unsupported
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.list_creation import ListCreation
 from partner_vouchers.usecases.list_pages import pages_of
@@ -175,7 +176,7 @@ class ListsGroup(ListCreation):
             UnknownList: there is none with this id.
             ActionNotAllowed: the list is archived: it is kept for the record.
             ListLinked: a campaign is linked to it.
-            ListDistributed: a code of it was given out; archive it instead.
+            ListDistributed: a code of it was given out or reserved, also if it came back; archive it instead.
             StaleVersion: the list was changed since `version`.
         """
         actor = require_actor(actor)
@@ -185,8 +186,8 @@ class ListsGroup(ListCreation):
             voucher_list = current(tx, require_list(tx, list_id, for_update=True), now)
             voucher_list.require_version(version)
             links = tx.campaigns.of_list(list_id)
-            was_used = bool(tx.assignments.of_list(voucher_list.id, None, 1))
-            events = voucher_list.delete(now, tuple(link.campaign_id for link in links), was_used=was_used)
+            campaign_ids = tuple(link.campaign_id for link in links)
+            events = voucher_list.delete(now, campaign_ids, was_used=_was_used(tx, list_id, now))
             tx.lists.remove(list_id)
             record(tx, events, actor)
 
@@ -246,6 +247,18 @@ class ListsGroup(ListCreation):
         now = self._wiring.now()
 
         return view_of(self._wiring.write(_change_list, list_id, change, version, actor, now), now)
+
+
+def _was_used(tx: Transaction, list_id: str, now: datetime) -> bool:
+    """Return whether a code of a list was given out or reserved, also if it came back since."""
+    if tx.assignments.of_list(list_id, None, 1):
+        return True
+    try:
+        reservations = tx.reservations
+    except Unsupported:
+        return False
+    run_out = reservations.run_out([list_id], now).get(list_id)
+    return reservations.has_returned(list_id) or (run_out is not None and run_out.codes > run_out.withdrawn)
 
 
 def _change_list(

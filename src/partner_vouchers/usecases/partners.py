@@ -7,9 +7,9 @@ from datetime import datetime
 from partner_vouchers.domain.events import FieldChange, PartnerAdded
 from partner_vouchers.domain.partner import Partner, new_partner
 from partner_vouchers.domain.text import require_name
-from partner_vouchers.errors import InvalidPartnerName, PartnerExists, UnknownPartner
+from partner_vouchers.errors import InvalidPartnerName, PartnerExists
 from partner_vouchers.ports import Transaction
-from partner_vouchers.usecases.wiring import Group, record, require_actor
+from partner_vouchers.usecases.wiring import Group, record, require_actor, require_partner
 
 
 class PartnersGroup(Group):
@@ -69,10 +69,7 @@ class PartnersGroup(Group):
             InvalidPartnerName: no partner can have this name.
         """
         name = require_name("name", name, InvalidPartnerName)
-        partner = self._wiring.read(lambda tx: tx.partners.get(name))
-        if partner is None:
-            raise UnknownPartner(name=name)
-        return partner
+        return self._wiring.read(require_partner, name)
 
     def all(self) -> list[Partner]:
         """Return all partners, ordered by name."""

@@ -29,14 +29,13 @@ from partner_vouchers.errors import (
     ReconciliationInterrupted,
     RedemptionFileRefused,
     StorageError,
-    UnknownPartner,
 )
 from partner_vouchers.ports import Transaction, Uses
 from partner_vouchers.slices import SliceSize
 from partner_vouchers.usecases.importing import OnProgress, UploadProgress
 from partner_vouchers.usecases.limiting import return_run_out
 from partner_vouchers.usecases.reconciled_rows import CommonRows, RowBatch, RowSpan
-from partner_vouchers.usecases.wiring import Wiring, require_list
+from partner_vouchers.usecases.wiring import Wiring, require_list, require_partner
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
@@ -110,8 +109,8 @@ class Reconciliation:
             None if progress is None else require_callable("progress", progress),
             wiring.new_token(),
         )
-        if run.partner is not None and wiring.read(_get_partner, run.partner) is None:
-            raise UnknownPartner(name=run.partner)
+        if run.partner is not None:
+            wiring.read(require_partner, run.partner)
         return run
 
     def run(self, source: CodeSource, filename: str | None) -> ReconciliationReport:
@@ -350,10 +349,6 @@ class Reconciliation:
 
 def _lease(report: ReconciliationReport) -> str:
     return f"reconciliation {report.id}"
-
-
-def _get_partner(tx: Transaction, name: str) -> object:
-    return tx.partners.get(name)
 
 
 def _refused(fault: FileFault) -> RedemptionFileRefused:

@@ -28,7 +28,7 @@ from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.importing import OnProgress
 from partner_vouchers.usecases.paging import require_limit, require_line
 from partner_vouchers.usecases.reconciling import Reconciliation
-from partner_vouchers.usecases.wiring import PAGE, Group, audit_download, require_list
+from partner_vouchers.usecases.wiring import PAGE, Group, audit_download, require_list, require_partner
 
 
 class RedemptionsGroup(Group):
@@ -65,6 +65,7 @@ class RedemptionsGroup(Group):
 
         Raises:
             InvalidInput: an argument breaks its rule.
+            UnknownPartner: there is no such partner.
             UnknownList: there is no such list.
             NotDistributed: no user holds the code.
             NotTheirCode: another user holds it.
@@ -124,6 +125,7 @@ class RedemptionsGroup(Group):
 
         Raises:
             InvalidInput: an argument breaks its rule.
+            UnknownPartner: there is no such partner.
             UnknownList: there is no such list.
             UnknownRedemption: the code was not redeemed with this order.
             NotTheirCode: another user redeemed it.
@@ -269,10 +271,13 @@ def _entries(tx: Transaction, code: str, about: Mapping[str, str | None]) -> Seq
     """Return the entries of a code.
 
     Raises:
+        UnknownPartner: there is no such partner.
         UnknownList: there is no such list.
     """
-    list_id = about["list_id"]
-    found = tx.redemptions.entries([code], about["partner"], list_id).get(code, ())
+    partner, list_id = about["partner"], about["list_id"]
+    found = tx.redemptions.entries([code], partner, list_id).get(code, ())
+    if partner is not None and not any(entry.partner == partner for entry in found):
+        require_partner(tx, partner)
     if list_id is not None and not any(entry.list_id == list_id for entry in found):
         require_list(tx, list_id)
     return found

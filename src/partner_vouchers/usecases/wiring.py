@@ -18,9 +18,10 @@ from partner_vouchers.domain.codes import CodeRules
 from partner_vouchers.domain.duplicates import DuplicatePolicy
 from partner_vouchers.domain.events import AuditedEvent, CodesDownloaded, Event, FieldChange
 from partner_vouchers.domain.expiry import require_aware
+from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.text import could_be_id, require_id, require_name
 from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.errors import PartnerVouchersError, StorageError, UnknownList
+from partner_vouchers.errors import PartnerVouchersError, StorageError, UnknownList, UnknownPartner
 from partner_vouchers.ports import Clock, Storage, Transaction
 from partner_vouchers.usecases.operator_log import RefusalSummary
 from partner_vouchers.usecases.refusing import RefusalTally
@@ -196,6 +197,18 @@ class Group:
 def ago(now: datetime, age: timedelta) -> datetime:
     """Return the instant that was so long ago, or the first one that a datetime can express."""
     return now - min(age, now - _FIRST_INSTANT)
+
+
+def require_partner(tx: Transaction, name: str) -> Partner:
+    """Return a partner.
+
+    Raises:
+        UnknownPartner: there is none with exactly this name.
+    """
+    found = tx.partners.get(name)
+    if found is None:
+        raise UnknownPartner(name=name)
+    return found
 
 
 def require_list(tx: Transaction, list_id: object, *, for_update: bool = False) -> VoucherList:

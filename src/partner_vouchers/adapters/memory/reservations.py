@@ -106,6 +106,10 @@ class Reservations(Repository, ports.Reservations):
         withdrawn = Counter(each.list_id for each in found if self._upload_is_withdrawn(each))
         return {list_id: RunOut(codes[list_id], withdrawn[list_id]) for list_id in codes}
 
+    def has_returned(self, list_id: str) -> bool:
+        stock = self._unit.tables.stocks.get(list_id)
+        return stock is not None and bool(stock.returned)
+
     def remove_ended(self, before: datetime, limit: int) -> int:
         kept = ReservationState.OPEN, ReservationState.CONFIRMED
         gone = [

@@ -9,8 +9,10 @@ from datetime import date, datetime, timedelta
 
 from partner_vouchers import ports
 from partner_vouchers.adapters.sql.columns import (
+    first_code_id,
     from_day,
     from_instant,
+    last_code_id,
     to_instant,
     to_list_number,
     to_number,
@@ -109,6 +111,10 @@ class SqlReservations(Repository):
             numbers = json.dumps([to_list_number(each) for each in list_ids])
             rows = self._db.fetch("count_run_out", numbers, from_instant(now))
         return {str(number): RunOut(codes, withdrawn) for number, codes, withdrawn in rows}
+
+    def has_returned(self, list_id: str) -> bool:
+        number = to_list_number(list_id)
+        return bool(self._db.fetch("returned_codes", first_code_id(number), last_code_id(number), 1))
 
     def remove_ended(self, before: datetime, limit: int) -> int:
         return self._db.change("delete_ended_reservations", from_instant(before), limit)

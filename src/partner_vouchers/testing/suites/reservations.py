@@ -165,6 +165,25 @@ class ReservationSuite(StorageHooks):
         assert sorted(driver.remaining(storage, list_id)) == ["A", "B"]
 
     @needs("reservations")
+    def test_a_list_knows_of_codes_that_came_back(self, storage: Storage) -> None:
+        released, confirmed, untouched = (driver.a_list(storage, ["A", "B"], tag=tag) for tag in "xyz")
+        driver.in_transaction(
+            storage,
+            lambda tx: tx.reservations.end(reserve(tx, released, "user-1"), ReservationState.RELEASED, START),
+        )
+        driver.in_transaction(
+            storage,
+            lambda tx: tx.reservations.end(
+                reserve(tx, confirmed, "user-1"), ReservationState.CONFIRMED, START
+            ),
+        )
+        with storage.begin(write=False) as tx:
+            found = [
+                tx.reservations.has_returned(each) for each in (released, confirmed, untouched, "999", "x")
+            ]
+        assert found == [True, False, False, False, False]
+
+    @needs("reservations")
     def test_those_of_a_campaign_end_in_all_lists(self, storage: Storage) -> None:
         lists = [driver.a_list(storage, [f"{tag}1", f"{tag}2"], tag=tag) for tag in "xy"]
         ours = [reserved(storage, each, "user-1", campaign_id="CMP1") for each in lists]
