@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from partner_vouchers.ports import Storage
 from tests.support.host import Host, some_codes
-from tests.support.sinks import ScriptedSink
-
-LOOK_UPS: dict[str, Callable[[Host], object]] = {
-    "partners.get": lambda host: host.vouchers.partners.get("Puma"),
-    "partners.all": lambda host: host.vouchers.partners.all(),
-    "lists.get": lambda host: host.vouchers.lists.get("1"),
-    "lists.find": lambda host: host.vouchers.lists.find(),
-    "lists.stock": lambda host: host.vouchers.lists.get("1").available,
-    "campaigns.of_list": lambda host: host.vouchers.campaigns.of_list("1"),
-    "campaigns.lists_of": lambda host: host.vouchers.campaigns.lists_of("CMP1"),
-    "codes.of_user": lambda host: host.vouchers.codes.of_user("ann", expired=False),
-    "codes.holders": lambda host: host.vouchers.codes.holders("A"),
-    "codes.assignments": lambda host: list(host.vouchers.codes.assignments("1")),
-    "codes.export": lambda host: host.vouchers.codes.export("1").read(),
-    "codes.export remaining": lambda host: host.vouchers.codes.export("1", remaining=True).read(),
-    "uploads.get": lambda host: host.vouchers.uploads.get("1"),
-    "uploads.find": lambda host: host.vouchers.uploads.find(list_id="1"),
-    "uploads.errors": lambda host: host.vouchers.uploads.errors("1"),
-    "uploads.error_file": lambda host: host.vouchers.uploads.error_file("1").read(),
-    "uploads.original_file": lambda host: host.vouchers.uploads.original_file("1").read(),
-    "uploads.explain_duplicate": lambda host: host.vouchers.uploads.explain_duplicate("1", "A"),
-    "audit.entries": lambda host: host.vouchers.audit.entries(),
-    "events.backlog": lambda host: host.vouchers.events.backlog("crm"),
-    "events.dead_letters": lambda host: host.vouchers.events.dead_letters(),
-}
+from tests.support.scene import CALLS, LOOK_UPS, Scene
 
 
 @pytest.mark.parametrize("look_up", LOOK_UPS)
-def test_a_look_up_only_reads(host: Host, monkeypatch: pytest.MonkeyPatch, look_up: str) -> None:
-    host.a_list("A", "B", "B B", campaign="CMP1")
-    host.give("1", "ann")
-    host.vouchers.events.deliver(ScriptedSink())
-    begin, kinds = host.storage.begin, list[object]()
+def test_a_look_up_only_reads(storage: Storage, monkeypatch: pytest.MonkeyPatch, look_up: str) -> None:
+    scene = Scene(storage)
+    begin, kinds = storage.begin, list[object]()
 
     @contextmanager
     def watched(*, write: bool = True) -> Iterator[Any]:
@@ -49,8 +24,8 @@ def test_a_look_up_only_reads(host: Host, monkeypatch: pytest.MonkeyPatch, look_
         with begin(write=write) as tx:
             yield tx
 
-    monkeypatch.setattr(host.storage, "begin", watched)
-    LOOK_UPS[look_up](host)
+    monkeypatch.setattr(storage, "begin", watched)
+    CALLS[look_up](scene)
     assert set(kinds) == {False}
 
 
