@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from partner_vouchers.domain.codes import PLAIN_ALPHABET, CodeFault, CodeFormat, CodeRules, mask, unstorable
-from partner_vouchers.errors import InvalidInput
 from tests.domain.examples import SECRET_CODES
 
 FORMAT: CodeRules = CodeFormat()
@@ -123,20 +122,6 @@ def test_a_host_chooses_the_longest_code() -> None:
 
     assert fault_of("A" * 8, short) is None
     assert short.fault("A" * 9) == (CodeFault.TOO_LONG, "the code is longer than 8 characters")
-
-
-@pytest.mark.parametrize("titles", ["code", ["code"], {1}, None], ids=repr)
-def test_titles_are_a_set_of_strings(titles: Any) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        CodeFormat(titles=titles)
-    assert refused.value.field == "titles"
-
-
-@pytest.mark.parametrize("max_length", [0, -1, 10_001, True, 12.0, "12", None], ids=repr)
-def test_a_limit_that_is_none_is_refused(max_length: int) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        CodeFormat(max_length=max_length)
-    assert refused.value.field == "max_length"
 
 
 @given(raw=st.text())

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from attrs import evolve
@@ -17,8 +16,7 @@ from partner_vouchers.domain.delivery import (
     batch_limit,
     state_of,
 )
-from partner_vouchers.errors import InvalidInput
-from tests.domain.examples import MICROSECOND, NOW
+from tests.domain.examples import NOW
 
 
 @given(st.data())
@@ -94,24 +92,10 @@ POLICY = RetryPolicy()
 SECOND = timedelta(seconds=1)
 
 
-@pytest.mark.parametrize("name", ["first_wait", "longest_wait", "longest_pause"])
-def test_a_wait_lies_between_nothing_and_a_year(name: str) -> None:
+def test_a_wait_lies_between_nothing_and_a_year() -> None:
     for right in (timedelta(), timedelta(days=365)):
-        bound: dict[str, Any] = {name: right}
-        assert getattr(RetryPolicy(**bound), name) == right
-    for wrong in (-MICROSECOND, timedelta(days=365) + MICROSECOND, timedelta.max, 5):
-        beyond: dict[str, Any] = {name: wrong}
-        with pytest.raises(InvalidInput) as refused:
-            RetryPolicy(**beyond)
-        assert str(refused.value) == f"{name}: must be a timedelta from zero to 365 days"
-
-
-@pytest.mark.parametrize("wrong", [0, -1, 1.5, True, None, "3"], ids=repr)
-def test_an_event_is_tried_at_least_once(wrong: Any) -> None:
+        assert RetryPolicy(first_wait=right, longest_wait=right, longest_pause=right).longest_pause == right
     assert RetryPolicy(max_attempts=1).max_attempts == 1
-    with pytest.raises(InvalidInput) as refused:
-        RetryPolicy(max_attempts=wrong)
-    assert str(refused.value) == "max_attempts: must be a whole number of at least 1"
 
 
 def test_a_pause_ends_at_its_instant() -> None:

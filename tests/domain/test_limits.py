@@ -8,43 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partner_vouchers.domain.limits import Limit, LimitUsage, new_limits, reached, usage_of
-from partner_vouchers.errors import InvalidInput
-from tests.support.zones import LOCALTIME
 
 NOW = datetime(2026, 11, 30, 20, tzinfo=UTC)
 ZONES = sorted(available_timezones() - {"localtime"})
 PER_USER = Limit(2, per="user")
 PER_MONTH = Limit(10, per="campaign", period="month", zone="Asia/Kolkata")
-
-
-@pytest.mark.parametrize(
-    "field, arguments",
-    [
-        ("count", {"count": 0, "per": "user"}),
-        ("count", {"count": -1, "per": "user"}),
-        ("count", {"count": 1.0, "per": "user"}),
-        ("count", {"count": True, "per": "user"}),
-        ("count", {"count": "5", "per": "user"}),
-        ("count", {"count": 2**31, "per": "user"}),
-        ("per", {"count": 1, "per": "list"}),
-        ("per", {"count": 1, "per": None}),
-        ("per", {"count": 1, "per": []}),
-        ("period", {"count": 1, "per": "user", "period": "year", "zone": "UTC"}),
-        ("period", {"count": 1, "per": "user", "period": 7, "zone": "UTC"}),
-        ("zone", {"count": 1, "per": "user", "period": "day"}),
-        ("zone", {"count": 1, "per": "user", "period": "day", "zone": "Nowhere/Town"}),
-        ("zone", {"count": 1, "per": "user", "period": "day", "zone": "../etc/passwd"}),
-        ("zone", {"count": 1, "per": "user", "period": "day", "zone": 5}),
-        ("zone", {"count": 1, "per": "user", "period": "day", "zone": "localtime"}),
-        ("zone", {"count": 1, "per": "user", "period": "day", "zone": LOCALTIME}),
-        ("zone", {"count": 1, "per": "user", "zone": "UTC"}),
-    ],
-    ids=str,
-)
-def test_a_limit_is_refused(field: str, arguments: dict[str, object]) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        Limit(**arguments)  # type: ignore[arg-type]
-    assert refused.value.field == field
 
 
 def test_a_zone_is_stored_by_its_name() -> None:
@@ -136,15 +104,6 @@ def test_a_request_for_many_codes_needs_room_for_all() -> None:
     usage = usage_of(PER_MONTH, 8, NOW)
     assert reached([usage], 2) is None
     assert reached([usage], 3) == usage
-
-
-@pytest.mark.parametrize(
-    "values", [None, 5, "limit", PER_USER, {PER_USER}, [PER_USER, 1], [PER_USER, Limit(9, per="user")]]
-)
-def test_what_is_no_list_of_different_limits_is_refused(values: object) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        new_limits(values)
-    assert refused.value.field == "limits"
 
 
 def test_no_limits_are_an_empty_list() -> None:

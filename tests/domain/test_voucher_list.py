@@ -231,6 +231,3 @@ def test_an_archived_list_is_kept_for_the_record() -> None:
     with pytest.raises(ActionNotAllowed) as refused:
         a_list_that_is(Status.ARCHIVED).delete(NOW, ())
     assert (refused.value.status, refused.value.action, refused.value.allowed) == ("Archived", "delete", ())
-
-
-# --- what else a list knows ------------------------------------------------------------------------

@@ -106,6 +106,3 @@ def test_a_refusal_for_another_reason_announces_nothing(host: Host, status: Stat
             given: dict[str, Any] = {"user_id": "ann", **arguments}
             with pytest.raises(NoActiveList):
                 host.vouchers.codes.assign(**given)
-
-
-# --- what happens to lists -----------------------------------------------------------------------------------

@@ -615,6 +615,3 @@ def test_codes_of_a_list_that_is_not_archived_can_be_withdrawn(host: Host, statu
     with host.nothing_changes(), pytest.raises(ActionNotAllowed) as refused:
         host.vouchers.uploads.withdraw(upload.id)
     assert (refused.value.action, refused.value.status) == ("withdraw", "Archived")
-
-
-# --- the log ---------------------------------------------------------------------------------------------
