@@ -19,6 +19,7 @@ from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.domain.stock import Counts
 from partner_vouchers.ports import OutboxEntry, Storage
 from partner_vouchers.testing.driver import outbox
+from tests.support.host import a_file
 
 FAR = datetime(2099, 12, 31, tzinfo=UTC)
 
@@ -139,15 +140,10 @@ def codes_like(prefix: str, number: int) -> list[str]:
     return [f"{prefix}-{index:06}" for index in range(number)]
 
 
-def csv_file(codes: list[str]) -> bytes:
-    """Return a file with one code in each row."""
-    return "".join(f"{code}\n" for code in codes).encode()
-
-
 def new_list(vouchers: PartnerVouchers, tag: str, codes: list[str], partner: str = "Puma") -> str:
     """Create a list with codes."""
     list_id = vouchers.lists.ensure(partner=partner, tag=tag, name=tag, expires_at=FAR).id
     if codes:
-        upload = vouchers.uploads.add(list_id, csv_file(codes), filename="first.csv", uploaded_by="ops")
+        upload = vouchers.uploads.add(list_id, a_file(*codes), filename="first.csv", uploaded_by="ops")
         assert upload.accepted == len(codes)
     return list_id

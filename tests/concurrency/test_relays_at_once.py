@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -15,7 +15,7 @@ from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.ports import OutboxEntry, Rejection, Storage
 from partner_vouchers.testing.driver import outbox
 from partner_vouchers.usecases.delivery.relay import Relay
-from tests.support.host import PATIENCE, FixedClock, Host, some_codes
+from tests.support.host import PATIENCE, FixedClock, Host, some_codes, wait_until
 from tests.support.sinks import ScriptedSink
 
 
@@ -31,13 +31,6 @@ def running(*relays: Relay) -> Iterator[list[Future[None]]]:
                 relay.stop()
         for each in started:
             each.result(PATIENCE)
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < deadline, "it does not come"
-        time.sleep(0.005)
 
 
 class OneAtATime(ScriptedSink):
@@ -88,8 +81,8 @@ def test_relays_share_the_work_while_codes_are_given_out(
         for number in range(200):
             vouchers.codes.assign(campaign_id="CMP", user_id=f"user-{number % 29}")
         # Some may not be there to be read yet, as long as a relay's transaction is open.
-        wait_for(lambda: sum(isinstance(entry.event, VoucherRewarded) for entry in sink.taken) > 199)
-        wait_for(lambda: len(sink.taken) >= len(outbox(storage)))
+        wait_until(lambda: sum(isinstance(entry.event, VoucherRewarded) for entry in sink.taken) > 199)
+        wait_until(lambda: len(sink.taken) >= len(outbox(storage)))
     assert sorted(entry.position for entry in sink.taken) == [entry.position for entry in outbox(storage)]
     assert in_order(sink.taken)
     assert sink.overlaps == []

@@ -10,8 +10,9 @@ from partner_vouchers import PartnerVouchers, PerPartner
 from partner_vouchers.errors import UnknownList
 from partner_vouchers.ports import Storage
 from tests.concurrency import work
-from tests.concurrency.state import checked, codes_like, csv_file, new_list
+from tests.concurrency.state import checked, codes_like, new_list
 from tests.concurrency.teams import Process, in_processes
+from tests.support.host import a_file
 from tests.support.places import Place, SharedStorage
 
 
@@ -24,7 +25,7 @@ def test_a_list_that_is_deleted_during_an_upload_keeps_nobody_waiting(storage: S
     with pytest.raises(UnknownList):
         vouchers.uploads.add(
             list_id,
-            csv_file(codes),
+            a_file(*codes),
             filename="a.csv",
             uploaded_by="ops",
             progress=lambda _: vouchers.lists.delete(list_id),
@@ -32,7 +33,7 @@ def test_a_list_that_is_deleted_during_an_upload_keeps_nobody_waiting(storage: S
     with storage.begin() as tx:
         # Their scope is the same. A lease that was left there would keep the next upload waiting until it ends.
         assert tx.leases.take("upload scope Puma", "somebody else", now, now)
-    assert vouchers.uploads.add(other, csv_file(codes), filename="a.csv", uploaded_by="ops").accepted == 10
+    assert vouchers.uploads.add(other, a_file(*codes), filename="a.csv", uploaded_by="ops").accepted == 10
     assert checked(vouchers, storage, other).left == codes
 
 
@@ -51,7 +52,7 @@ def test_processes_that_upload_the_same_codes_bring_each_code_once(
                 "add",
                 {
                     "list_id": lists[target],
-                    "source": csv_file([*codes, f"{name}{number}"]),
+                    "source": a_file(*codes, f"{name}{number}"),
                     "filename": "a.csv",
                     "uploaded_by": name,
                 },
@@ -74,7 +75,7 @@ def test_codes_go_out_while_another_process_uploads_and_its_codes_come_all_at_on
     list_id = new_list(shared, "sale", before)
     other = new_list(shared, "vip", codes_like("VIP", 4000))
     stops = ["reading", "claimed"]
-    uploader = Process(work.upload_with_stops, place, list_id, csv_file(new), stops)
+    uploader = Process(work.upload_with_stops, place, list_id, a_file(*new), stops)
     asked = 0
 
     def assign_some(number: int) -> None:

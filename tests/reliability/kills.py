@@ -21,7 +21,7 @@ from partner_vouchers import PartnerVouchers, PerPartner, Upload, UploadStatus
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.domain.events import UploadCompleted
 from partner_vouchers.testing.driver import outbox
-from tests.concurrency.state import ListState, checked, codes_like, csv_file, new_list
+from tests.concurrency.state import ListState, checked, codes_like, new_list
 from tests.concurrency.teams import PATIENCE
 from tests.reliability import journeys
 from tests.reliability.lives import (
@@ -38,6 +38,7 @@ from tests.reliability.lives import (
 )
 from tests.reliability.received import WitnessSink, received, require_delivered
 from tests.reliability.strikes import Strikes, address_of_workers
+from tests.support.host import a_file
 from tests.support.postgres import Server
 from tests.support.processes import PROCESSES
 
@@ -252,7 +253,7 @@ class Town:
             if missing > 0:
                 known = len(stock.codes)
                 stock.codes = codes_like(stock.prefix, known + missing)
-                file = csv_file(stock.codes[known:])
+                file = a_file(*stock.codes[known:])
                 added = self.vouchers.uploads.add(stock.list_id, file, filename="more.csv", uploaded_by="ops")
                 assert added.accepted == missing
 

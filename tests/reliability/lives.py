@@ -40,11 +40,11 @@ from partner_vouchers.errors import (
     UploadInterrupted,
     UploadRunning,
 )
-from tests.concurrency.state import csv_file
 from tests.reliability import journeys
 from tests.reliability.jobs import slices_of
 from tests.reliability.journeys import Say
 from tests.reliability.received import WitnessSink
+from tests.support.host import a_file
 from tests.support.places import SharedStorage
 
 T = TypeVar("T")
@@ -165,7 +165,7 @@ def _upload(vouchers: PartnerVouchers, place: Place, number: int, rows: list[str
             vouchers.uploads.recover()
             try:
                 done = vouchers.uploads.add(
-                    place.list_id, csv_file(rows), filename=f"{number}.csv", uploaded_by="ops"
+                    place.list_id, a_file(*rows), filename=f"{number}.csv", uploaded_by="ops"
                 )
             except FileAlreadyUploaded as before:
                 done = vouchers.uploads.get(before.upload_id)

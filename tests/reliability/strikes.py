@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +13,8 @@ from functools import partial
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from tests.support.host import PATIENCE
-from tests.support.postgres import Server
+from tests.support.host import wait_until
+from tests.support.postgres import Server, connections_of
 
 WORKER = "a worker"
 
@@ -100,9 +99,7 @@ class Strikes:
 
     def wait_until_workers_left(self) -> None:
         """Wait until the server has noticed that the workers are dead: what they asked for last may be under way."""
-        deadline = time.monotonic() + PATIENCE
-        with psycopg.connect(self.server.conninfo, autocommit=True) as connection:
-            sql = "SELECT 1 FROM pg_stat_activity WHERE application_name = %s LIMIT 1"
-            while connection.execute(sql, (WORKER,)).fetchone() is not None:
-                assert time.monotonic() < deadline, "a connection outlives its process"
-                time.sleep(0.01)
+        wait_until(
+            lambda: not connections_of(WORKER, conninfo=self.server.conninfo),
+            "a connection outlives its process",
+        )

@@ -15,13 +15,14 @@ import pytest
 from partner_vouchers import FileFaultKind, PartnerVouchers, PerPartner, Upload, UploadStatus
 from partner_vouchers.errors import FileAlreadyUploaded
 from tests.concurrency import work
-from tests.concurrency.state import checked, codes_like, csv_file, new_list
+from tests.concurrency.state import checked, codes_like, new_list
 from tests.concurrency.teams import PATIENCE, Process
+from tests.support.host import a_file
 from tests.support.places import Place, opened
 
 # More than any storage handles at once, and so long that the file is stored in several pieces.
 CODES = codes_like(f"NEW-{'X' * 90}", 6000)
-FILE = csv_file([*CODES, "not a code", *CODES[:50]])
+FILE = a_file(*CODES, "not a code", *CODES[:50])
 STEPS = {
     "reading",
     "claiming",

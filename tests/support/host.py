@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -222,6 +223,14 @@ class Host:
         """Close the connections of this thread, where they belong to it."""
         if isinstance(self.storage, SQLiteStorage):
             self.storage.close()
+
+
+def wait_until(happens: Callable[[], object], otherwise: str = "it does not come") -> None:
+    """Wait until something is so, of which nobody is told."""
+    deadline = time.monotonic() + PATIENCE
+    while not happens():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.005)
 
 
 def a_file(*rows: str) -> bytes:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-import psycopg
-
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
-from tests.support.host import PATIENCE
-from tests.support.postgres import Server, schemas, server
+from tests.support.host import wait_until
+from tests.support.postgres import Server, connections_of, schemas, server
 
 Place = str
 """The path of a SQLite file, or `postgres:` with a schema and a connection string."""
@@ -44,12 +41,10 @@ def wait_until_gone(place: Place, program: str) -> None:
     if not place.startswith(_POSTGRES):
         return
     _, _, conninfo = place.removeprefix(_POSTGRES).partition(":")
-    sql = "SELECT 1 FROM pg_stat_activity WHERE application_name = %s"
-    deadline = time.monotonic() + PATIENCE
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        while connection.execute(sql, (program,)).fetchall():
-            assert time.monotonic() < deadline, "the server does not notice that its client is dead"
-            time.sleep(0.002)
+    wait_until(
+        lambda: not connections_of(program, conninfo=conninfo),
+        "the server does not notice that its client is dead",
+    )
 
 
 @contextmanager

@@ -192,6 +192,20 @@ def server() -> Server:
     return started
 
 
+def connections_of(name: str, which: str = "true", conninfo: str = "") -> list[int]:
+    """Return the server's processes for the connections of a program, all or those of a condition."""
+    with psycopg.connect(conninfo or server().conninfo, autocommit=True) as operator:
+        sql = f"SELECT pid FROM pg_stat_activity WHERE application_name = %s AND {which}"
+        return [row[0] for row in operator.execute(sql.encode(), (name,))]
+
+
+def end(*processes: int) -> None:
+    """Let the server end connections, as an operator would, and wait until it has."""
+    with psycopg.connect(server().conninfo, autocommit=True) as operator:
+        for process in processes:
+            operator.execute("SELECT pg_terminate_backend(%s, 10000)", (process,))
+
+
 class Schemas:
     """Schemas with the tables of a storage, empty, for one test after the other."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -11,8 +10,8 @@ import psycopg
 import pytest
 
 from partner_vouchers.adapters.postgres import PostgresStorage
-from tests.support.host import PATIENCE, FixedClock, Host
-from tests.support.postgres import schemas, server
+from tests.support.host import PATIENCE, FixedClock, Host, wait_until
+from tests.support.postgres import connections_of, schemas, server
 
 Connection = psycopg.Connection[Any]
 Connect = Callable[..., Connection]
@@ -56,9 +55,13 @@ def connect(schema: str) -> Iterator[Connect]:
 
 def wait_until_waiting(connection: Connection) -> None:
     """Wait until a connection waits for a lock."""
-    deadline = time.monotonic() + PATIENCE
-    with psycopg.connect(server().conninfo, autocommit=True) as operator:
-        sql = "SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s"
-        while operator.execute(sql, (connection.info.backend_pid,)).fetchall() != [("Lock",)]:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+    process, name = connection.info.backend_pid, connection.info.parameter_status("application_name") or ""
+    wait_until(lambda: process in connections_of(name, "wait_event_type = 'Lock'"))
+
+
+@pytest.fixture
+def named(schema: str) -> Iterator[PostgresStorage]:
+    """A storage that waits for long, and whose connections the server can tell by the name of the schema."""
+    conninfo = psycopg.conninfo.make_conninfo(server().conninfo, application_name=schema)
+    with closing(PostgresStorage(conninfo, schema=schema, timeout=PATIENCE)) as opened:
+        yield opened

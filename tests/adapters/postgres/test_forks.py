@@ -10,7 +10,6 @@ from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool
@@ -18,10 +17,10 @@ from psycopg_pool import ConnectionPool
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.errors import UploadRunning
-from tests.concurrency.state import codes_like, csv_file, new_list
+from tests.concurrency.state import codes_like, new_list
 from tests.support.forks import Child, in_child
-from tests.support.host import PATIENCE, FixedClock, Host
-from tests.support.postgres import server
+from tests.support.host import PATIENCE, FixedClock, Host, a_file, wait_until
+from tests.support.postgres import connections_of, server
 
 HOUR = timedelta(hours=1)
 
@@ -46,29 +45,20 @@ def storage(request: pytest.FixtureRequest, schema: str) -> Iterator[PostgresSto
             yield PostgresStorage(pool, schema=schema)
 
 
-def sessions(schema: str) -> set[int]:
-    """Return the server's processes behind the connections of a storage."""
-    with psycopg.connect(server().conninfo, autocommit=True) as operator:
-        sql = "SELECT pid FROM pg_stat_activity WHERE application_name = %s"
-        return {row[0] for row in operator.execute(sql, (schema,))}
-
-
 def test_a_transaction_of_the_parent_goes_on(storage: PostgresStorage, schema: str) -> None:
     host = Host(storage, FixedClock())
     list_id = host.a_list("A", "B", "C").id
     with storage.begin() as tx:
         tx.keys.put("order-991", "asked", ())
-        before = sessions(schema)
+        before = set(connections_of(schema))
         assert in_child(lambda: host.give(list_id, "ann", "bob")) == ["A", "B"]
-        assert before <= sessions(schema)
+        assert before <= set(connections_of(schema))
         tx.commit()
     with storage.begin(write=False) as tx:
         assert tx.keys.get("order-991") is not None
     assert host.give(list_id, "cid") == ["C"]
     # The child's connections ended with it, and the parent's are those from before.
-    deadline = time.monotonic() + PATIENCE
-    while not sessions(schema) <= before:
-        assert time.monotonic() < deadline
+    wait_until(lambda: set(connections_of(schema)) <= before)
 
 
 def take(storage: PostgresStorage, name: str, owner: str) -> bool:
@@ -87,9 +77,7 @@ def test_the_parent_keeps_its_leases(storage: PostgresStorage) -> None:
 
     assert in_child(child) == (False, True)
     # That of the child ended with it.
-    deadline = time.monotonic() + PATIENCE
-    while not take(storage, "another", "parent"):
-        assert time.monotonic() < deadline
+    wait_until(lambda: take(storage, "another", "parent"))
     with storage.begin() as tx:
         assert tx.leases.held("relay", "parent")
     assert in_child(lambda: take(storage, "relay", "child")) is False
@@ -110,9 +98,7 @@ def test_a_parent_that_dies_is_known_to_be_dead_while_its_child_lives(
     try:
         assert not take(storage, "relay", "other")
         parent_process.kill()
-        deadline = time.monotonic() + PATIENCE
-        while not take(storage, "relay", "other"):
-            assert time.monotonic() < deadline
+        wait_until(lambda: take(storage, "relay", "other"))
     finally:
         os.kill(grandchild, 9)
         os.close(reading)
@@ -126,7 +112,7 @@ def test_an_upload_of_the_parent_goes_on(storage: PostgresStorage) -> None:
     told: list[tuple[int, bool]] = []
 
     def child() -> tuple[int, bool]:
-        done = vouchers.uploads.add(other, csv_file(codes_like("B", 9)), filename="b.csv", uploaded_by="ops")
+        done = vouchers.uploads.add(other, a_file(*codes_like("B", 9)), filename="b.csv", uploaded_by="ops")
         try:
             vouchers.uploads.add(list_id, b"X\n", filename="x.csv", uploaded_by="ops")
         except UploadRunning:
@@ -139,7 +125,7 @@ def test_an_upload_of_the_parent_goes_on(storage: PostgresStorage) -> None:
 
     codes = codes_like("A", 30_000)
     done = vouchers.uploads.add(
-        list_id, csv_file(codes), filename="a.csv", uploaded_by="ops", progress=progress
+        list_id, a_file(*codes), filename="a.csv", uploaded_by="ops", progress=progress
     )
     assert (done.accepted, told) == (30_000, [(9, True)])
     assert vouchers.codes.assign(list_id=other, user_id="ann").code == "B-000000"

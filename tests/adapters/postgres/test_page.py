@@ -10,7 +10,7 @@ import psycopg
 from partner_vouchers import PartnerVouchers
 from tests.adapters.postgres.conftest import Connect, Connection
 from tests.support.host import EXPIRY
-from tests.support.postgres import server
+from tests.support.postgres import end, server
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "postgres.md"
 BLOCK = re.compile(r"^```py\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -41,8 +41,7 @@ def test_what_the_page_shows_works(schema: str, connect: Connect) -> None:
     def place_order(joined: PartnerVouchers, connection: Connection) -> None:
         backends.append(connection.info.backend_pid)
         if len(backends) == 1:
-            with psycopg.connect(server().conninfo, autocommit=True) as operator:
-                operator.execute("SELECT pg_terminate_backend(%s, 10000)", backends)
+            end(*backends)
         code = joined.codes.assign(campaign_id="CMP123456", user_id="user-42").code
         connection.execute("INSERT INTO orders VALUES ('order-992', %s)", (code,))
 

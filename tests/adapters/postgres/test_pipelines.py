@@ -7,7 +7,6 @@ import select
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 
@@ -18,8 +17,8 @@ from psycopg.conninfo import conninfo_to_dict
 from partner_vouchers.adapters.postgres import PostgresStorage, pipeline
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
 from partner_vouchers.errors import CommitOutcomeUnknown, StorageError
-from tests.support.host import PATIENCE, FixedClock, Host
-from tests.support.postgres import server
+from tests.support.host import FixedClock, Host, wait_until
+from tests.support.postgres import connections_of, server
 
 
 class Pooler:
@@ -106,24 +105,6 @@ def test_only_the_server_can_say_that_it_did_not_come_to_the_commit(
             assert tx.keys.get("order-2") is not None
 
 
-def wait_for_lock(schema: str) -> None:
-    """Wait until a connection of the storage waits for a lock."""
-    deadline = time.monotonic() + PATIENCE
-    with psycopg.connect(server().conninfo, autocommit=True) as operator:
-        sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
-        while operator.execute(sql, (schema,)).fetchall() != [(1,)]:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-
-
-@pytest.fixture
-def named(schema: str) -> Iterator[PostgresStorage]:
-    """A storage that waits for long, and whose connections the server can tell by the name of the schema."""
-    conninfo = psycopg.conninfo.make_conninfo(server().conninfo, application_name=schema)
-    with closing(PostgresStorage(conninfo, schema=schema, timeout=PATIENCE)) as opened:
-        yield opened
-
-
 @pytest.fixture
 def ctrl_c() -> Iterator[None]:
     """Let SIGINT raise KeyboardInterrupt, also where the tests were started with the signal ignored (`nohup`)."""
@@ -134,7 +115,7 @@ def ctrl_c() -> Iterator[None]:
 
 def interrupt_when_waiting(schema: str) -> threading.Thread:
     def interrupt() -> None:
-        wait_for_lock(schema)
+        wait_until(lambda: connections_of(schema, "wait_event_type = 'Lock'"))
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
@@ -159,16 +140,10 @@ def test_who_waits_for_a_lock_that_was_queued_can_be_interrupted(
         with pytest.raises(KeyboardInterrupt):
             ask_twice(named)
         thread.join()
-        require_nothing_open(schema)
+        assert connections_of(schema, "state <> 'idle'") == []
     with named.begin() as tx:
         assert tx.keys.get("order-991") is None
         assert tx.keys.get("order-1") is None
-
-
-def require_nothing_open(schema: str) -> None:
-    with psycopg.connect(server().conninfo, autocommit=True) as operator:
-        sql = "SELECT state FROM pg_stat_activity WHERE application_name = %s AND state <> 'idle'"
-        assert operator.execute(sql, (schema,)).fetchall() == []
 
 
 def test_a_table_that_is_altered_meanwhile_fails_a_connection_once(

@@ -28,7 +28,7 @@ from partner_vouchers.errors import (
 )
 from tests.adapters.postgres.conftest import Connect, Connection, wait_until_waiting
 from tests.support.host import PATIENCE, FixedClock, Host
-from tests.support.postgres import server
+from tests.support.postgres import connections_of, end, server
 from tests.support.promo import an_event
 from tests.support.sinks import ScriptedSink
 
@@ -72,15 +72,10 @@ def a_campaign(host: Host) -> str:
     return found.id
 
 
-def cut(schema: str, state: str = "idle in transaction") -> None:
-    """Let the server end the connections of the storage that are in this state, and wait until it has."""
-    with psycopg.connect(server().conninfo, autocommit=True) as operator:
-        ended = operator.execute(
-            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
-            "WHERE application_name = %s AND state = %s",
-            (schema, state),
-        ).fetchall()
-    assert ended == [(True,)]
+def cut(schema: str) -> None:
+    """End the one connection of the storage that is in a transaction."""
+    (process,) = connections_of(schema, "state = 'idle in transaction'")
+    end(process)
 
 
 @pytest.fixture
@@ -304,10 +299,7 @@ class Cutting:
         with self._storage.begin(write=write) as tx:
             self.left -= 1
             if self.left == 0:
-                with psycopg.connect(server().conninfo, autocommit=True) as operator:
-                    operator.execute(
-                        "SELECT pg_terminate_backend(%s, 10000)", (tx.session.connection.info.backend_pid,)
-                    )
+                end(tx.session.connection.info.backend_pid)
             yield tx
 
 

@@ -16,9 +16,9 @@ from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.errors import PartnerVouchersError, StorageError
 from tests.adapters.postgres.conftest import Connect
-from tests.concurrency.state import csv_file, new_list
-from tests.support.host import Host
-from tests.support.postgres import server
+from tests.concurrency.state import new_list
+from tests.support.host import Host, a_file
+from tests.support.postgres import connections_of, end, server
 
 SECRET = "SECRET"
 CODES = [f"{SECRET}-{number:06}" for number in range(30_000)]
@@ -94,7 +94,7 @@ def test_an_assignment(host: Host, schema: str, connect: Connect, sqlstate: str,
 def test_an_upload(host: Host, schema: str, table: str) -> None:
     found = host.a_list()
     with a_trigger(schema, table, "P0001"):
-        source = BytesIO(csv_file(CODES[:9]))
+        source = BytesIO(a_file(*CODES[:9]))
         error = failure_of(
             lambda: host.vouchers.uploads.add(found.id, source, filename="a.csv", uploaded_by="ops")
         )
@@ -113,17 +113,14 @@ def test_an_upload_that_ends_while_its_codes_are_copied(
         list_id = new_list(vouchers, "sale", [])
 
         def progress(_: object) -> None:
-            with psycopg.connect(server().conninfo, autocommit=True) as operator:
-                sql = "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND query LIKE 'COPY%%'"
-                copying = operator.execute(sql, (schema,)).fetchall()
-                if copying and how == "raised":
-                    raise StorageError(reason="stop")
-                for (pid,) in copying:
-                    operator.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,))
+            copying = connections_of(schema, "query LIKE 'COPY%%'")
+            if copying and how == "raised":
+                raise StorageError(reason="stop")
+            end(*copying)
 
         def upload() -> object:
             return vouchers.uploads.add(
-                list_id, BytesIO(csv_file(CODES)), filename="a.csv", uploaded_by="ops", progress=progress
+                list_id, BytesIO(a_file(*CODES)), filename="a.csv", uploaded_by="ops", progress=progress
             )
 
         error = failure_of(upload)

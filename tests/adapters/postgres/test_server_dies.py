@@ -24,8 +24,8 @@ from partner_vouchers.errors import (
     UploadInterrupted,
     UploadRunning,
 )
-from tests.concurrency.state import checked, codes_like, csv_file, new_list
-from tests.support.host import PATIENCE
+from tests.concurrency.state import checked, codes_like, new_list
+from tests.support.host import PATIENCE, a_file
 from tests.support.postgres import Server
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ def test_a_server_that_dies_again_and_again_loses_and_doubles_nothing(
 
     def bring(mine: list[str]) -> bool:
         try:
-            done = vouchers.uploads.add(other, csv_file(mine), filename="new.csv", uploaded_by="ops")
+            done = vouchers.uploads.add(other, a_file(*mine), filename="new.csv", uploaded_by="ops")
         except FileAlreadyUploaded:
             # It was finished by the recovery.
             return True

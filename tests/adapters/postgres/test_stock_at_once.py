@@ -10,8 +10,9 @@ from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.postgres.transaction import PostgresTransaction
 from partner_vouchers.domain.events import StockExhausted, StockLow
 from partner_vouchers.testing.driver import outbox
-from tests.concurrency.state import FAR, codes_like, csv_file
+from tests.concurrency.state import FAR, codes_like
 from tests.concurrency.teams import in_threads
+from tests.support.host import a_file
 
 
 def test_whoever_takes_the_last_code_tells_also_when_many_do_at_once(storage: PostgresStorage) -> None:
@@ -25,7 +26,7 @@ def test_whoever_takes_the_last_code_tells_also_when_many_do_at_once(storage: Po
 
     for round_number in range(4):
         codes = codes_like(f"PM{round_number}", 6)
-        vouchers.uploads.add(made.id, csv_file(codes), filename="a.csv", uploaded_by="ops")
+        vouchers.uploads.add(made.id, a_file(*codes), filename="a.csv", uploaded_by="ops")
         in_threads(storage, [partial(ask, f"user-{round_number}-{number}") for number in range(6)])
         told = Counter(type(entry.event) for entry in outbox(storage))
         assert (told[StockLow], told[StockExhausted]) == (round_number + 1, round_number + 1)
@@ -35,7 +36,7 @@ def test_the_parts_of_a_counter_are_added_up(storage: PostgresStorage) -> None:
     vouchers = PartnerVouchers(storage)
     vouchers.partners.add("Puma")
     made = vouchers.lists.create(partner="Puma", tag="sale", name="Sale", expires_at=FAR)
-    vouchers.uploads.add(made.id, csv_file(codes_like("PM", 300)), filename="a.csv", uploaded_by="ops")
+    vouchers.uploads.add(made.id, a_file(*codes_like("PM", 300)), filename="a.csv", uploaded_by="ops")
     with storage.begin() as tx:
         # As if a hundred connections had given out one code each.
         sql = "INSERT INTO pv_distributed SELECT %s, -g, 1 FROM generate_series(1, 100) AS g"
