@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -15,6 +13,7 @@ from partner_vouchers import CodeFault, CodeFormat, RepeatPolicy, RowFaultKind, 
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.ports import Storage
 from tests.support.host import FixedClock, Host, a_file, some_codes
+from tests.support.interrupts import steps
 
 SURROGATE = "\ud800"
 
@@ -118,25 +117,6 @@ def test_a_scope_that_is_no_text(storage: Storage, clock: FixedClock, scope: Any
 
 
 # --- a user who stands in a batch very often --------------------------------------------------------------------
-
-
-def steps(work: Callable[[], object]) -> int:
-    """Return how many instructions of Python some work takes, which does not depend on the machine's mood."""
-    taken = 0
-
-    def count(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal taken
-        frame.f_trace_opcodes = True
-        taken += event == "opcode"
-        return count
-
-    before = sys.gettrace()
-    sys.settrace(count)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return taken
 
 
 @pytest.mark.every_storage

@@ -6,6 +6,7 @@ python -m tests.adapters.sqlite.forking serve: play the scenes that are asked fo
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -178,8 +179,8 @@ def thread_forks(path: str, list_id: str) -> None:
     give("parent", host, list_id, "after")
 
 
-def signal_handler_forks(path: str, list_id: str) -> None:
-    """Fork at every line of an assignment, as a signal handler may."""
+def signal_handler_forks(path: str, list_id: str, stride: int = 15) -> None:
+    """Fork at a line of an assignment, as a signal handler may, and at lines behind it until it ends before."""
     host = opened(path)
     children = 0
 
@@ -196,13 +197,13 @@ def signal_handler_forks(path: str, list_id: str) -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) in (0, 3)
 
     signal.signal(signal.SIGUSR1, fork)
-    for number in range(20):
+    for number in itertools.count(1, stride):
         lines = 0
 
         def at_line(_frame: object, event: str, _argument: object, number: int = number) -> object:
             nonlocal lines
             lines += 1
-            if lines == 1 + number * 15:
+            if lines == number:
                 signal.raise_signal(signal.SIGUSR1)
             return at_line
 
@@ -210,7 +211,13 @@ def signal_handler_forks(path: str, list_id: str) -> None:
         code = host.give(list_id, f"parent {number}")
         sys.settrace(None)
         say("parent", *code)
+        if lines < number:
+            break
     assert children >= 15
+
+
+def signal_handler_forks_at_each_line(path: str, list_id: str) -> None:
+    signal_handler_forks(path, list_id, stride=1)
 
 
 def daemon(path: str, list_id: str) -> None:
@@ -267,6 +274,7 @@ SCENES: dict[str, Callable[[str, str], None]] = {
         upload_in_another_thread,
         thread_forks,
         signal_handler_forks,
+        signal_handler_forks_at_each_line,
         daemon,
         multiprocessing_forks,
         parent_exits,

@@ -21,8 +21,8 @@ Play = Callable[[str], list[list[str]]]
 
 
 @pytest.fixture
-def list_id(host: Host) -> str:
-    return host.a_list(*some_codes(40)).id
+def list_id(request: pytest.FixtureRequest, host: Host) -> str:
+    return host.a_list(*some_codes(getattr(request, "param", 40))).id
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +116,17 @@ def test_a_fork_waits_for_the_upload_of_another_thread(play: Play) -> None:
     ]
 
 
-def test_a_signal_handler_may_fork_at_any_line(play: Play) -> None:
-    said = [code for _, code in play("signal_handler_forks")]
-    assert len(set(said)) == 20
+@pytest.mark.parametrize(
+    "scene, list_id",
+    [
+        ("signal_handler_forks", 100),
+        pytest.param("signal_handler_forks_at_each_line", 10_000, marks=pytest.mark.deep),
+    ],
+    indirect=["list_id"],
+)
+def test_a_signal_handler_may_fork_at_any_line(play: Play, scene: str) -> None:
+    said = [code for _, code in play(scene)]
+    assert len(set(said)) == len(said) > 15
 
 
 def test_a_child_whose_parent_has_exited_shares_the_file_with_others(
