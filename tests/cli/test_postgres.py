@@ -36,7 +36,7 @@ def test_the_main_job_on_postgresql(run: Run, address: str, monkeypatch: pytest.
     assert from_json(out)[0]["subject"] == "postgresql:///postgres"
     assert "hunter2" not in out
     code, _, err = run("lists")
-    assert (code, "migrate" in err) == (Exit.STORAGE, True)
+    assert (code, "run `partner-vouchers migrate`" in err) == (Exit.STORAGE, True)
 
     assert run("migrate")[:2] == (Exit.OK, "The storage is up to date.\n")
     assert run("create", "--partner", "Puma", "--tag", "winter", "--expires", "2199-03-31")[0] == Exit.OK

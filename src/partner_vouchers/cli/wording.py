@@ -20,6 +20,7 @@ _ADVICE: dict[type[PartnerVouchersError], str] = {
     errors.PartnerExists: "use it, or choose another name",
     errors.ReconciliationInterrupted: "reconcile the file again to see the outcome",
     errors.StaleVersion: "it was changed meanwhile; try again",
+    errors.StorageNotMigrated: "run `partner-vouchers migrate` once, and again after each upgrade",
     errors.UnknownAssignment: "`partner-vouchers user` and `holders` show assignments",
     errors.UnknownEligibilityRule: "rules exist in your backend only: link and assign there",
     errors.UnknownList: "`partner-vouchers lists` shows all lists",
