@@ -257,7 +257,7 @@ def _properties(event: object) -> Mapping[str, object]:
         with suppress(Exception):
             found = ask()
     if not isinstance(found, Mapping):
-        raise InvalidInput(field="event", reason="must be an event such as reward.event, or a mapping of its properties")
+        raise InvalidInput(field="event", reason="must be an event, such as reward.event, or its properties")
     return found
 
 
