@@ -202,24 +202,30 @@ def test_an_error_file_is_read_back() -> None:
     assert b"'-50OFF" not in b"".join(redemption_error_file(iter(rows), raw=True))
 
 
+HOSTILE = st.text("A1\u0663-, ;'=\t\0\x1f\xa0\u2028", max_size=8)
 LINES = st.lists(
     st.sampled_from(
         ("A,1", "B,2,x", "C", "", " , ", "'=D,4", '"E",5', '"F\nG",6', "H I,'7'", ",8", '"J","9,""0"""')
-    ),
+    )
+    | HOSTILE,
     max_size=9,
 )
 
 
-@given(LINES, st.integers(1, 12), st.booleans())
-def test_a_file_is_read_the_same_however_it_is_cut(lines: list[str], size: int, ends: bool) -> None:
-    data = "\n".join(["code,order_id", *lines]).encode() + b"\n" * ends
+@given(LINES, st.integers(1, 12), st.booleans(), st.sampled_from(",;\t"))
+def test_a_file_is_read_the_same_however_it_is_cut(
+    lines: list[str], size: int, ends: bool, separator: str
+) -> None:
+    lines = [line.replace(",", separator) for line in lines]
+    data = "\n".join([f"code{separator}order_id", *lines]).encode() + b"\n" * ends
     file = RedemptionFile(BytesIO(data), CodeFormat())
     file._chunks = Chunks(BytesIO(data), "utf-8", size)
     expected, line = [], 2
     for text in lines:
-        cells = next(csv.reader(io.StringIO(text), strict=True), [])
+        cells = next(csv.reader(io.StringIO(text, newline="\n"), delimiter=separator, strict=True), [])
         if any(map(str.strip, cells)):
             code, order, *more = [*map(unguard, cells), "", ""][: max(len(cells), 2)]
-            expected.append((line, code.strip(), order.strip(), any(more)))
+            surplus = any(map(str.strip, more))
+            expected.append((line, CodeFormat().trim(code), order.strip(), surplus))
         line += 1 + text.count("\n")
     assert [(row.line, row.code, row.order_id, row.surplus) for row in rows_of(file)] == expected

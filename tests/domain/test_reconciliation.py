@@ -1,9 +1,13 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta, tzinfo
+from functools import partial
+from zoneinfo import ZoneInfo
 
 import pytest
 from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 
 from partner_vouchers.domain.reconciliation import (
     ERROR_KINDS,
@@ -12,6 +16,11 @@ from partner_vouchers.domain.reconciliation import (
     ReconciliationReport,
     RowKind,
     alarm,
+    read_amount,
+    read_cells,
+    read_code,
+    read_order,
+    read_time,
     reconciled,
 )
 from partner_vouchers.domain.redemption import Entry, Redemption
@@ -85,6 +94,52 @@ def test_a_code_of_several_lists_is_narrowed_down(
 def test_every_kind_of_row_is_explained() -> None:
     assert set(ROW_KINDS) == set(RowKind)
     assert set(RowKind) - set(ERROR_KINDS) == {RowKind.RECORDED, RowKind.KNOWN_ALREADY}
+
+
+CELLS = st.lists(
+    st.tuples(
+        st.sampled_from(["A", "", "B C", "x" * 201, "x" * 1_001, "\0", "\u00e9"]),
+        st.sampled_from(
+            [
+                "",
+                "2026-01-02T03:04:05Z",
+                "2026-01-02",
+                "2026-01-02 03:04",
+                "20260102T0304+05:30",
+                "soon",
+                "9999-12-31",
+            ]
+        ),
+        st.sampled_from(["", "o1", "o\n2", "x" * 201, "x" * 1_001]),
+        st.sampled_from(["", "1.50", "0", "-1", "1e999", "1_0", "\u0663"]),
+    ),
+    max_size=6,
+)
+
+
+@given(CELLS, st.sampled_from([UTC, ZoneInfo("Asia/Kolkata")]))
+def test_cells_are_read_at_once_as_they_are_one_by_one(
+    rows: list[tuple[str, str, str, str]], zone: tzinfo
+) -> None:
+    columns: list[list[str]] = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
+    codes, times, orders, amounts = columns
+    found = read_cells(codes, times, orders, amounts, zone, NOW)
+    for index, (code, time, order, amount) in enumerate(rows):
+        faults = []
+        for read in (
+            partial(read_code, code),
+            partial(read_order, order),
+            partial(read_time, time, zone, NOW),
+            partial(read_amount, amount),
+        ):
+            try:
+                read()
+            except ValueError as error:
+                faults.append(str(error))
+        assert found.faults.get(index) == (faults[0] if faults else None)
+        if not faults:
+            assert found.redeemed_at[index] == read_time(time, zone, NOW)
+            assert found.order_ids[index] == read_order(order)
 
 
 def test_the_alarm_names_the_list_and_masks_the_code() -> None:

@@ -27,6 +27,7 @@ from partner_vouchers.domain import uploads
 from partner_vouchers.domain.codes import CodeRules
 from partner_vouchers.domain.reconciliation import ReconciledRow
 from partner_vouchers.domain.titles import COLUMN_TITLES, title_key, title_keys
+from partner_vouchers.picking import picker
 
 HEADER = ("line", "code", "redeemed_at", "order_id", "amount", "error", "message")
 """The titles of an error file."""
@@ -39,6 +40,9 @@ _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[ \t]*', re.IGNORECASE)
 _LONGEST_LINE = 64 * 1024
 _MOST_LINES = 1_000
 """How many lines a row may have."""
+
+_PLAIN = bytes(range(ord("!"), ord("~") + 1)).translate(None, b"\"'")
+"""Bytes that a cell has only as they are: neither white space nor quotes."""
 
 _MOST_TITLE_LINES = 20
 """How many lines the titles may have."""
@@ -98,7 +102,8 @@ class RedemptionRows(NamedTuple):
 
     def only(self, indexes: Sequence[int]) -> RedemptionRows:
         """Return some of the rows."""
-        return RedemptionRows._make([column[index] for index in indexes] for column in self)
+        columns: Sequence[Sequence[Any]] = self
+        return RedemptionRows._make(map(list, map(picker(indexes), columns)))
 
     def add(self, more: RedemptionRows) -> None:
         """Add rows that follow."""
@@ -159,23 +164,27 @@ class RedemptionFile:
                 _, rows = self._by_csv(block, separator)
                 is_empty = is_empty and not any(any(map(str.strip, cells)) for cells in rows)
             else:
-                self._count_lines(block)
+                self._count_lines(block.count("\n"))
                 is_empty = is_empty and not block.replace(separator, "").strip()
         if is_empty:
             raise no_redemption()
 
     def __iter__(self) -> Iterator[RedemptionRows]:
         separator, most, places = self._open()
+        plain = _PLAIN + separator.encode()
         for block in iter(self._next_block, ""):
             first = self._line + 1
             if '"' in block:
                 found = self._of_cells(*self._by_csv(block, separator), most, places)
             else:
-                count = self._count_lines(block)
+                # One look at the block saves many at its cells.
+                odd = block.encode().translate(None, plain)
+                count = odd.count(b"\n")
+                self._count_lines(count)
                 lines = list(range(first, first + count))
                 columns = _regular_columns(block, count, separator, most)
-                found = self._of_columns(lines, columns or [[]] * most, places)
-                if columns is None or "" in found.codes:
+                found = self._of_columns(lines, columns or [[]] * most, places, is_plain=count == len(odd))
+                if columns is None or not all(map(str.strip, found.codes)):
                     rows = [line.split(separator) for line in block.split("\n")[:count]]
                     found = self._of_cells(lines, rows, most, places)
             if found.lines:
@@ -196,21 +205,18 @@ class RedemptionFile:
         return found._replace(surplus=[any(map(str.strip, cells[most:])) for cells in rows])
 
     def _of_columns(
-        self, lines: list[int], columns: list[list[str]], places: Sequence[int]
+        self, lines: list[int], columns: list[list[str]], places: Sequence[int], *, is_plain: bool = False
     ) -> RedemptionRows:
-        # The last one is that of a column which the file does not have.
-        columns = [*columns, [""] * len(lines)]
-        codes, redeemed_at, order_ids, amounts = (_unguarded(columns[place]) for place in places)
+        """Return rows of the form of the titles. `is_plain`: their cells have no white space and no quotes."""
+        # A column that the file does not have has the place after the last one.
+        cells = [columns[place] if place < len(columns) else [""] * len(lines) for place in places]
+        if not is_plain:
+            codes, *others = map(_unguarded, cells)
+            cells = [codes, *(list(map(str.strip, each)) for each in others)]
+        codes, redeemed_at, order_ids, amounts = cells
         if not "".join(codes).isalnum():
             codes = list(map(self._rules.trim, codes))
-        return RedemptionRows(
-            lines,
-            codes,
-            list(map(str.strip, redeemed_at)),
-            list(map(str.strip, order_ids)),
-            list(map(str.strip, amounts)),
-            [False] * len(lines),
-        )
+        return RedemptionRows(lines, codes, redeemed_at, order_ids, amounts, [False] * len(lines))
 
     def _open(self) -> tuple[str, int, list[int]]:
         """Read up to the titles; return the separator, how many titles there are, and where each column is."""
@@ -293,8 +299,11 @@ class RedemptionFile:
         raise broken_quoting(start)
 
     def _read_blocks(self) -> Iterator[str]:
-        """Yield the text of the file, some thousand lines at a time, each with a line feed at its end."""
-        rest, line = "", 0
+        """Yield the text of the file, some thousand lines at a time, each with a line feed at its end.
+
+        The lines of a block must be counted before the next one is asked for, which may be refused.
+        """
+        rest = ""
         try:
             for chunk in self._chunks:
                 text, end, rest = (rest + chunk.decode()).rpartition("\n")
@@ -303,21 +312,18 @@ class RedemptionFile:
                     after = text.rfind("\n", start, start + _LONGEST_LINE + 1) + 1
                     if not after:
                         yield text[:start]
-                        raise row_too_long(line + text.count("\n", 0, start) + 1)
+                        raise row_too_long(self._line + 1)
                     start = after
-                line += text.count("\n") + len(end)
                 yield text + end
                 if len(rest) > _LONGEST_LINE:
-                    raise row_too_long(line + 1)
+                    raise row_too_long(self._line + 1)
         except BadEncoding as error:
-            raise bad_encoding(line + 1, str(error)) from None
+            raise bad_encoding(self._line + 1, str(error)) from None
         yield rest and rest + "\n"
 
-    def _count_lines(self, block: str) -> int:
-        count = block.count("\n")
+    def _count_lines(self, count: int) -> None:
         self._line += count
         self._count(count)
-        return count
 
     def _count(self, rows: int) -> None:
         self._rows += rows

@@ -105,8 +105,7 @@ def kind_of_repeat(known_order_id: str | None, order_id: str | None) -> RowKind:
 
 def changes_nothing(known_order_id: str | None, order_id: str | None) -> bool:
     """Return whether such a row is known already and has no order that is missing."""
-    is_known = kind_of_repeat(known_order_id, order_id) is RowKind.KNOWN_ALREADY
-    return is_known and (order_id is None or known_order_id is not None)
+    return order_id is None or known_order_id == order_id
 
 
 FIRST_USE: Final = _KIND_OF_STATE[EntryState.HELD]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from itertools import starmap
 from typing import NamedTuple, Protocol
 
 from partner_vouchers.domain.assignment import Assignment
@@ -12,11 +13,27 @@ from partner_vouchers.domain.redemption import Entry, Redemption
 from partner_vouchers.errors import StorageError
 
 
+class Held(NamedTuple):
+    """Entries that users hold, as columns in the order in which they were asked for.
+
+    Attributes:
+        unused: those that were not revoked and never redeemed.
+        expires_at: when the list of each of these expires.
+        used: those whose only redemption was not reverted.
+        order_ids: the orders of these redemptions; None for one that has no order.
+    """
+
+    unused: Sequence[int]
+    expires_at: Sequence[datetime]
+    used: Sequence[int]
+    order_ids: Sequence[str | None]
+
+
 class Uses(NamedTuple):
     """First redemptions of assignments, as columns: a list for each, because a file can have very many.
 
     Attributes:
-        places: the assignment of each, as `Redemptions.places` returned it.
+        places: the assignment of each, as `Redemptions.held` returned it.
         order_ids: the orders, or None.
         redeemed_at: when the codes were used.
         amounts: decimal numbers as text, or None.
@@ -46,43 +63,34 @@ class Redemptions(Protocol):
         Each code is given once. Entries of other partners and other lists need not be returned.
         """
 
-    def places(self, codes: Sequence[str], partner: str | None, list_id: str | None) -> dict[str, int | None]:
-        """Return where codes may have an entry, by code: its id as a number, or None to have `entries` look at it.
+    def places(self, codes: Sequence[str], partner: str | None, list_id: str | None) -> Sequence[int | None]:
+        """Return where each code may have an entry: its id as a number, or None to have `entries` look at it.
 
         It takes no locks, so other transactions may change what it says at once. A code with several entries has None;
-        one without an entry is left out, or has None. The arguments are those of `entries`. It has a body, which is
-        None for each code.
+        one without an entry has 0, or None. The arguments are those of `entries`, but a code may be given more than
+        once. It has a body, which is None for each code.
         """
         del partner, list_id
-        return dict.fromkeys(codes)
+        return [None] * len(codes)
 
-    def unused(self, places: Sequence[int]) -> dict[int, datetime]:
-        """Return the entries that users hold, not revoked and never redeemed, with the expiry of their list.
+    def held(self, places: Sequence[int]) -> Held:
+        """Return which entries users hold, and whether their codes were used.
 
         It is what most rows of a partner's file are about, so it should be fast; entries may be left out. The locks are
         those of `entries`. It has a body, which leaves out all.
         """
         del places
-        return {}
-
-    def used(self, places: Sequence[int]) -> dict[int, str | None]:
-        """Return the orders of entries whose only redemption was not reverted; None for one that has no order.
-
-        It follows `unused` in the same transaction, which has locked the entries. Entries may be left out. It has a
-        body, which leaves out all.
-        """
-        del places
-        return {}
+        return Held([], [], [], [])
 
     def record(self, recorded_at: datetime, uses: Uses) -> None:
-        """Store the first redemption of each of some entries that `unused` returned in this transaction.
+        """Store the first redemption of each of some entries that are `Held.unused` in this transaction.
 
-        Each is stored with its event, as by `add`. It has a body, for a storage that has no `unused` of its own.
+        Each is stored with its event, as by `add`. It has a body, for a storage that has no `held` of its own.
         """
         del recorded_at
         if uses.places:
             raise StorageError(
-                reason="`unused` returned none of these entries; a storage that has it has `record`"
+                reason="`held` returned none of these entries; a storage that has it has `record`"
             )
 
     def add(self, redemptions: Sequence[Redemption]) -> None:
@@ -160,6 +168,23 @@ class Reports(Protocol):
                 for line, code, place in zip(lines, codes, places, strict=True)
             ],
         )
+
+    def add_unknown(
+        self,
+        report_id: str,
+        lines: Sequence[int],
+        codes: Sequence[str],
+        redeemed_at: Sequence[str],
+        order_ids: Sequence[str],
+        amounts: Sequence[str],
+    ) -> None:
+        """Store rows about codes that no list contains, as columns of the attributes of `ReconciledRow`.
+
+        It has a body, which calls `add_rows`.
+        """
+        kinds = [RowKind.UNKNOWN_CODE] * len(lines)
+        rows = zip(lines, kinds, codes, redeemed_at, order_ids, amounts, strict=True)
+        self.add_rows(report_id, list(starmap(ReconciledRow, rows)))
 
     def rows(
         self, report_id: str, kinds: Collection[RowKind], after_line: int, limit: int

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, tzinfo
-from itertools import chain, compress, repeat
-from operator import not_
-from typing import Any, NamedTuple
+from functools import cached_property
+from itertools import chain, compress, count
+from typing import NamedTuple
 
 from attrs import evolve
 
@@ -23,6 +23,7 @@ from partner_vouchers.domain.reconciliation import (
 )
 from partner_vouchers.domain.redemption import Entry, EntryState, Redemption
 from partner_vouchers.domain.text import MAX_TEXT
+from partner_vouchers.picking import picker
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.stock import notify_falling_stock
 from partner_vouchers.usecases.wiring import require_list
@@ -38,73 +39,107 @@ class RowSpan:
         redeemed_at: when their codes were used.
         order_ids: in which orders, or None.
         faults: why rows cannot be read, by index.
-        places: where the entries of their codes are; see `ports.Redemptions.places`.
-        kept: the rows as a report keeps them, with long cells shortened.
+        places: where the entry of each code is; see `ports.Redemptions.places`.
+        last_line: the last line of the file that was looked at.
+        skipped: how many rows were left out, because the report has them already.
     """
 
-    def __init__(self, rows: RedemptionRows, zone: tzinfo, now: datetime) -> None:
+    def __init__(self, zone: tzinfo, now: datetime) -> None:
+        """Begin with no rows; times without a zone are in `zone`, and rows without a time of `now`."""
+        self.rows: RedemptionRows = RedemptionRows([], [], [], [], [], [])
+        self.redeemed_at: list[datetime] = []
+        self.order_ids: list[str | None] = []
+        self.faults: dict[int, str] = {}
+        self.places: Sequence[int | None] = []
+        self.last_line: int = 0
+        self.skipped: int = 0
+        self._zone = zone
+        self._now = now
+
+    def add(self, rows: RedemptionRows) -> None:
+        """Add rows that follow, and read their cells while these are in the cache of the processor."""
+        start = len(self.redeemed_at)
         _, codes, redeemed_at, order_ids, amounts, surplus = rows
-        self.rows = rows
-        cells = read_cells(codes, redeemed_at, order_ids, amounts, zone, now)
-        self.redeemed_at: list[datetime] = cells.redeemed_at
-        self.order_ids: list[str | None] = cells.order_ids
-        self.faults: dict[int, str] = cells.faults
-        for index in compress(range(len(surplus)), surplus):
+        cells = read_cells(codes, redeemed_at, order_ids, amounts, self._zone, self._now)
+        self.rows.add(rows)
+        self.redeemed_at += cells.redeemed_at
+        self.order_ids += cells.order_ids
+        self.faults.update((start + index, fault) for index, fault in cells.faults.items())
+        for index in compress(count(start), surplus):
             self.faults[index] = "the row has more columns than the first row names"
-        self.places: dict[str, int | None] = {}
-        self.kept: RedemptionRows = rows._replace(
+
+    def look_up(self, tx: Transaction, partner: str | None, list_id: str | None) -> None:
+        """Find the places of the codes."""
+        codes: Sequence[str] = self.rows.codes
+        if self.faults:
+            codes = ["" if index in self.faults else code for index, code in enumerate(codes)]
+        self.places = tx.redemptions.places(codes, partner, list_id)
+
+    def split(self) -> SplitRows:
+        """Return the rows by what is known of their codes."""
+        places, faults = self.places, self.faults
+        common, unknown, others = list(range(len(places))), list[int](), list[int]()
+        if not all(places) or faults:
+            unknown = [index for index in common if places[index] == 0 and index not in faults]
+            others = [index for index in common if places[index] is None or index in faults]
+            common = [index for index in common if places[index] and index not in faults]
+        common.sort(key=places.__getitem__)  # type: ignore[arg-type]
+        once = set(picker(common)(places))
+        if len(once) < len(common):
+            times = Counter(picker(common)(places))
+            others += [index for index in common if times[places[index]] > 1]
+            common = [index for index in common if times[places[index]] == 1]
+        others.sort()
+        _, codes, _, _, amounts, _ = self.rows
+        columns = (places, self.rows.lines, codes, self.order_ids, self.redeemed_at, amounts)
+        return SplitRows(CommonRows(common, *map(picker(common), columns)), unknown, others)
+
+    @cached_property
+    def kept(self) -> RedemptionRows:
+        """The rows as a report keeps them, with long cells shortened."""
+        _, codes, redeemed_at, order_ids, amounts, _ = self.rows
+        return self.rows._replace(
             codes=_shortened(codes, MAX_TEXT),
             redeemed_at=_shortened(redeemed_at, _KEPT),
             order_ids=_shortened(order_ids, _KEPT),
             amounts=_shortened(amounts, _KEPT),
         )
 
-    def look_up(self, tx: Transaction, partner: str | None, list_id: str | None) -> None:
-        """Find the places of the codes."""
-        codes: Iterable[str] = self.rows.codes
-        if self.faults:
-            codes = (code for index, code in enumerate(codes) if index not in self.faults)
-        self.places = tx.redemptions.places(list(dict.fromkeys(codes)), partner, list_id)
 
-    def split(self) -> tuple[CommonRows, list[int]]:
-        """Return the rows whose code has one place and is in no other row, and the indexes of all others."""
-        codes, faults = self.rows.codes, self.faults
-        places = [self.places.get(code) or 0 for code in codes]
-        indexes, others = list(range(len(codes))), list[int]()
-        if 0 in places or len(self.places) < len(codes):
-            times = Counter(codes)
-            is_common = [
-                place > 0 and times[code] == 1 and index not in faults
-                for index, (code, place) in enumerate(zip(codes, places, strict=True))
-            ]
-            others = [index for index in indexes if not is_common[index]]
-            indexes = list(compress(indexes, is_common))
-        indexes.sort(key=places.__getitem__)
-        columns: tuple[list[Any], ...] = (
-            places,
-            self.rows.lines,
-            codes,
-            self.order_ids,
-            self.redeemed_at,
-            self.rows.amounts,
-        )
-        return CommonRows(indexes, *(list(map(column.__getitem__, indexes)) for column in columns)), others
+class SplitRows(NamedTuple):
+    """Rows of a file by what is known of their codes.
+
+    Attributes:
+        common: those whose code has one place and is in no other row.
+        unknown: the indexes of those whose code was not found.
+        others: the indexes of all others, in the order of the file.
+    """
+
+    common: CommonRows
+    unknown: list[int]
+    others: list[int]
 
 
 class CommonRows(NamedTuple):
     """Rows whose code has one place, as columns in the order of the places, in which a storage writes them fastest."""
 
-    indexes: list[int]
-    places: list[int]
-    lines: list[int]
-    codes: list[str]
-    order_ids: list[str | None]
-    redeemed_at: list[datetime]
-    amounts: list[str]
+    indexes: Sequence[int]
+    places: Sequence[int]
+    lines: Sequence[int]
+    codes: Sequence[str]
+    order_ids: Sequence[str | None]
+    redeemed_at: Sequence[datetime]
+    amounts: Sequence[str]
 
     def part(self, start: int, count: int) -> CommonRows:
         """Return some rows in a row."""
         return CommonRows._make(column[start : start + count] for column in self)
+
+    def at(self, places: Sequence[int]) -> CommonRows:
+        """Return the rows of some of the places."""
+        if len(places) == len(self.places):
+            return self
+        return self.only(list(map(set(places).__contains__, self.places)))
 
     def only(self, wanted: Sequence[bool]) -> CommonRows:
         """Return the rows that are wanted."""
@@ -130,17 +165,6 @@ class RowBatch:
         self._new: dict[tuple[str, int], Redemption] = {}
         self._completed: dict[tuple[str, int], Redemption] = {}
         self._leaked: list[tuple[Entry, int]] = []
-
-    def add_unknown(self, indexes: Sequence[int]) -> list[int]:
-        """Decide what becomes of rows whose code was not found; return the others."""
-        codes, span = self._span.rows.codes, self._span
-        is_other = [codes[index] in span.places or index in span.faults for index in indexes]
-        unknown = list(compress(indexes, map(not_, is_other)))
-        if unknown:
-            kind, none = RowKind.UNKNOWN_CODE, repeat(None)
-            lines, *cells = (map(column.__getitem__, unknown) for column in span.kept[:-1])
-            self.rows[kind] = list(map(ReconciledRow._make, zip(lines, repeat(kind), *cells, none, none)))
-        return list(compress(indexes, is_other))
 
     def add(self, index: int, entries: dict[str, list[Entry]]) -> None:
         """Decide what becomes of a row; the entries of its code follow what it changes."""

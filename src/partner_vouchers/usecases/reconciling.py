@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
-from itertools import compress
-from operator import not_
+from operator import gt
 from typing import BinaryIO, TypeVar, TypeVarTuple
 
 from attrs import evolve, field, frozen
@@ -177,50 +176,49 @@ class Reconciliation:
     ) -> ReconciliationReport:
         file, slices = self._file(stream), SliceSize(_SMALLEST, _FIRST, _LARGEST)
         rows_before = 0
-        for rows in self._spans(file):
-            last = rows.lines[-1]
-            if done or rows.lines[0] <= report.last_line:
-                count = len(rows.lines)
-                rows = rows.only(
-                    [
-                        index
-                        for index, line in enumerate(rows.lines)
-                        if line > report.last_line and line not in done
-                    ]
-                )
-                rows_before += count - len(rows.lines)
-            span = RowSpan(rows, self.zone, self.wiring.now())
+        for span in self._spans(file, report.last_line, done):
             self.wiring.read(span.look_up, self.partner, self.list_id)
+            rows_before += span.skipped
             for saved, taken in self._take(report, span, slices):
                 report = saved
                 rows_before += taken
                 if self.on_progress is not None:
                     self.on_progress(UploadProgress(rows_before, file.bytes_read, size))
             # It is stored with what follows.
-            report = evolve(report, last_line=max(last, report.last_line))
-            # Free them before the next ones are read.
-            del rows, span
+            report = evolve(report, last_line=max(span.last_line, report.last_line))
+            # Free it before the next one is read.
+            del span
         return self.wiring.write_alone(self._finish, report)
 
-    def _spans(self, file: RedemptionFile) -> Iterator[RedemptionRows]:
-        """Yield the rows of a file, so many at once that few pages of a storage are written twice."""
-        span: RedemptionRows | None = None
+    def _spans(self, file: RedemptionFile, last_line: int, done: frozenset[int]) -> Iterator[RowSpan]:
+        """Yield the rows that are left of a file, so many at once that few pages of a storage are written twice.
+
+        Args:
+            file: the file.
+            last_line: up to which line the rows were done before.
+            done: later lines that were done before.
+        """
+        span = RowSpan(self.zone, self.wiring.now())
         for rows in file:
-            if span is None:
-                span = rows
-            else:
-                span.add(rows)
-            if len(span.lines) >= _SPAN:
+            span.last_line = rows.lines[-1]
+            if done or rows.lines[0] <= last_line:
+                left = [
+                    index for index, line in enumerate(rows.lines) if line > last_line and line not in done
+                ]
+                span.skipped += len(rows.lines) - len(left)
+                rows = rows.only(left)
+            span.add(rows)
+            if len(span.rows.lines) >= _SPAN:
                 yield span
-                span = None
-        if span is not None and span.lines:
+                span = RowSpan(self.zone, self.wiring.now())
+        if span.last_line:
             yield span
 
     def _take(
         self, report: ReconciliationReport, span: RowSpan, slices: SliceSize
     ) -> Iterator[tuple[ReconciliationReport, int]]:
         """Reconcile a span in short transactions; yield the report and the number of rows after each."""
-        common, others = span.split()
+        common, unknown, others = span.split()
         start = 0
         while start < len(common.places):
             some = common.part(start, slices.rows)
@@ -228,6 +226,11 @@ class Reconciliation:
             report, left = self._in_slice(slices, self._take_common, report, some)
             others += left
             yield report, len(some.places) - len(left)
+        while unknown:
+            indexes = unknown[: slices.rows]
+            del unknown[: slices.rows]
+            report = self._in_slice(slices, self._take_unknown, report, span.kept.only(indexes))
+            yield report, len(indexes)
         others.sort()
         while others:
             indexes = others[: slices.rows]
@@ -262,27 +265,33 @@ class Reconciliation:
         """
         now = self.wiring.now()
         self._keep_lease(tx, report, now)
-        new, known, left = some, some.part(0, 0), list[int]()
-        unused = tx.redemptions.unused(some.places)
-        if len(unused) < len(some.places):
-            is_new = [place in unused for place in some.places]
-            new, known = some.only(is_new), some.only(list(map(not_, is_new)))
-            used = tx.redemptions.used(known.places)
-            is_known = [
-                place in used and changes_nothing(used[place], order_id)
-                for place, order_id in zip(known.places, known.order_ids, strict=True)
-            ]
-            left = list(compress(known.indexes, map(not_, is_known)))
+        held = tx.redemptions.held(some.places)
+        new, known = some.at(held.unused), some.at(held.used)
+        if new.places:
+            late = list(map(gt, new.redeemed_at, held.expires_at))
+            amounts = [amount or None for amount in new.amounts]
+            tx.redemptions.record(now, Uses(new.places, new.order_ids, new.redeemed_at, amounts, late))
+        is_known = list(map(changes_nothing, held.order_ids, known.order_ids))
+        if not all(is_known):
             known = known.only(is_known)
-        late = [at > unused[place] for at, place in zip(new.redeemed_at, new.places, strict=True)]
-        amounts = [amount or None for amount in new.amounts]
-        tx.redemptions.record(now, Uses(new.places, new.order_ids, new.redeemed_at, amounts, late))
         counts = {}
         for kind, rows in ((FIRST_USE, new), (RowKind.KNOWN_ALREADY, known)):
             if rows.places:
                 counts[kind] = len(rows.places)
                 tx.reports.add_found(report.id, kind, rows.lines, rows.codes, rows.places)
-        return self._save(tx, report, counts), left
+        left = set[int]()
+        if len(new.places) + len(known.places) < len(some.places):
+            left.update(some.indexes)
+            left.difference_update(new.indexes, known.indexes)
+        return self._save(tx, report, counts), list(left)
+
+    def _take_unknown(
+        self, tx: Transaction, report: ReconciliationReport, rows: RedemptionRows
+    ) -> ReconciliationReport:
+        """Keep rows whose codes no list contains."""
+        self._keep_lease(tx, report, self.wiring.now())
+        tx.reports.add_unknown(report.id, *rows[:-1])
+        return self._save(tx, report, {RowKind.UNKNOWN_CODE: len(rows.lines)})
 
     def _decide(
         self,
@@ -300,13 +309,12 @@ class Reconciliation:
         now = self.wiring.now()
         self._keep_lease(tx, report, now)
         rows = RowBatch(span, self.partner, self.list_id, report.id, now)
-        others = rows.add_unknown(indexes)
-        codes = list(dict.fromkeys(span.rows.codes[index] for index in others if index not in span.faults))
+        codes = list(dict.fromkeys(span.rows.codes[index] for index in indexes if index not in span.faults))
         entries = tx.redemptions.entries(codes, self.partner, self.list_id) if codes else {}
         run_out = [each for each in self._run_out(tx, entries, now) if each not in ended]
         if run_out:
             return run_out
-        for index in others:
+        for index in indexes:
             rows.add(index, entries)
         rows.store(tx)
         return self._save(tx, report, {kind: len(of_kind) for kind, of_kind in rows.rows.items()})

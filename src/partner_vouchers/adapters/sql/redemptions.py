@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from itertools import groupby
-from operator import attrgetter, mul
+from itertools import compress, groupby
+from operator import attrgetter
 from typing import Any
 
 from attrs import evolve
@@ -19,6 +19,7 @@ from partner_vouchers.adapters.sql.columns import (
     from_instants,
     last_code_id,
     to_instant,
+    to_json,
     to_list_number,
     to_number,
 )
@@ -35,7 +36,8 @@ from partner_vouchers.domain.events import CodeRedeemed, CodeRedemptionReverted,
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.reconciliation import ReconciledRow, ReconciliationReport, RowKind
 from partner_vouchers.domain.redemption import Entry, EntryState, Redemption
-from partner_vouchers.ports import Uses
+from partner_vouchers.picking import picker
+from partner_vouchers.ports import Held, Uses
 
 _LINE_BITS = 32
 _PAGE = 5_000
@@ -48,8 +50,9 @@ class SqlRedemptions(Repository):
     def entries(
         self, codes: Sequence[str], partner: str | None, list_id: str | None
     ) -> dict[str, list[Entry]]:
-        found_in = self._places(codes, self._scopes(partner, list_id))
-        places = [place for places in found_in for place in places.items()]
+        in_scopes, others = self._places(codes, self._scopes(partner, list_id))
+        places = [each for ids in in_scopes for each in zip(codes, ids, strict=True) if each[1]]
+        places += others
         code_ids = [code_id for _, code_id in places]
         self._lock(code_ids)
         lists = self._lists({code_id >> POSITION_BITS for code_id in code_ids})
@@ -80,28 +83,42 @@ class SqlRedemptions(Repository):
             found.setdefault(code, []).append(entry)
         return found
 
-    def places(self, codes: Sequence[str], partner: str | None, list_id: str | None) -> dict[str, int | None]:
+    def places(self, codes: Sequence[str], partner: str | None, list_id: str | None) -> Sequence[int | None]:
         lists: set[int] | None = None
         if list_id is not None:
-            lists = {to_list_number(list_id)}
+            lists = {0, to_list_number(list_id)}
         elif partner is not None:
-            lists = {number for (number,) in self._db.fetch("lists_of_partner", partner)}
-        scopes, ordered = self._scopes(partner, list_id), sorted(codes)
-        found: dict[str, int | None] = {}
+            lists = {0, *(number for (number,) in self._db.fetch("lists_of_partner", partner))}
+        found: list[int | None] = [0] * len(codes)
+        scopes = self._scopes(partner, list_id)
+        # In the order of the index, each of its pages is read once.
+        ordered = sorted(range(len(codes)), key=codes.__getitem__)
         for start in range(0, len(codes), _PAGE):
-            for some in self._places(ordered[start : start + _PAGE], scopes, lists):
-                found |= some | dict.fromkeys(found.keys() & some.keys())
+            indexes = ordered[start : start + _PAGE]
+            some = picker(indexes)(codes)
+            in_scopes, others = self._places(some, scopes)
+            if lists is not None:
+                in_scopes = [_of_lists(ids, lists) for ids in in_scopes]
+            places: Iterable[int | None] = in_scopes[0] if in_scopes else ()
+            if len(in_scopes) > 1:
+                places = (
+                    sum(each) if sum(map(bool, each)) < 2 else None for each in zip(*in_scopes, strict=True)
+                )
+            for index, place in zip(indexes, places, strict=False):
+                found[index] = place
+            if others:
+                unclear = {code for code, _ in others}
+                for index in compress(indexes, map(unclear.__contains__, some)):
+                    found[index] = None
         return found
 
-    def unused(self, places: Sequence[int]) -> dict[int, datetime]:
+    def held(self, places: Sequence[int]) -> Held:
         self._lock_assigned(places)
-        lists = self._lists({place >> POSITION_BITS for place in places})
-        [(found,)] = self._db.fetch("unused_codes", json.dumps(places))
-        return {place: lists[place >> POSITION_BITS][2] for place in json.loads(found or "[]")}
-
-    def used(self, places: Sequence[int]) -> dict[int, str | None]:
-        [(found,)] = self._db.fetch("orders_of_only_redemptions", json.dumps(places))
-        return {int(place): order_id for place, order_id in json.loads(found or "{}").items()}
+        [columns] = self._db.fetch("held_codes", json.dumps(places))
+        unused, used, order_ids = (json.loads(column or "[]") for column in columns)
+        numbers = [place >> POSITION_BITS for place in unused]
+        lists = self._lists(set(numbers))
+        return Held(unused, [lists[number][2] for number in numbers], used, order_ids)
 
     def record(self, recorded_at: datetime, uses: Uses) -> None:
         self._db.insert_columns(
@@ -111,10 +128,14 @@ class SqlRedemptions(Repository):
             from_instants(uses.redeemed_at),
             [from_instant(recorded_at)] * len(uses.places),
             uses.amounts,
-            uses.late,
+            # The driver of SQLite takes four times as long for a boolean.
+            list(map(int, uses.late)),
         )
-        signs = (1 if order_id else -1 for order_id in uses.order_ids)
-        self._db.change("add_redeemed_events", json.dumps(list(map(mul, uses.places, signs))))
+        signed = uses.places
+        if not all(uses.order_ids):
+            pairs = zip(uses.places, uses.order_ids, strict=True)
+            signed = [place if order_id else -place for place, order_id in pairs]
+        self._db.change("add_redeemed_events", json.dumps(signed))
 
     def add(self, redemptions: Sequence[Redemption]) -> None:
         rows = [(int(each.assignment_id), *REDEMPTIONS.row(each)) for each in redemptions]
@@ -171,29 +192,23 @@ class SqlRedemptions(Repository):
         return assignments_from_rows(rows)
 
     def _places(
-        self, codes: Sequence[str], scopes: Sequence[int] | None, lists: Collection[int] | None = None
-    ) -> Iterator[dict[str, int]]:
-        """Yield which ids each scope has of codes, and then those of codes whose place in a scope was taken over.
+        self, codes: Sequence[str], scopes: Sequence[int] | None
+    ) -> tuple[list[list[int]], list[Row]]:
+        """Return which ids each scope has of codes, 0 for none; and codes with other ids.
 
-        Unless they are None, ids of other lists are left out. No scopes mean all: most of those have none of the codes.
+        These are codes whose place in a scope was taken over. No scopes mean all: most of those have none of the codes,
+        so all ids are in the second part.
         """
-        wanted = json.dumps(codes, ensure_ascii=False)
-        ids: list[int | None] = []
+        wanted, count = to_json(codes), len(codes) or 1
+        ids: list[int] = []
+        others: list[Row] = []
         if scopes is None:
-            yield from ({code: place} for code, place in self._db.fetch("places_in_all_scopes", wanted))
+            others += self._db.fetch("places_in_all_scopes", wanted)
         else:
             [(found,)] = self._db.fetch("places_of_codes", json.dumps(scopes), wanted)
             ids = json.loads(found or "[]")
-        for start in range(0, len(ids), len(codes) or 1):
-            places = zip(codes, ids[start : start + len(codes)], strict=True)
-            yield {
-                code: place
-                for code, place in places
-                if place is not None and (lists is None or place >> POSITION_BITS in lists)
-            }
-        for code, place in self._db.fetch("superseded_places", wanted):
-            if lists is None or place >> POSITION_BITS in lists:
-                yield {code: place}
+        in_scopes = [ids[start : start + count] for start in range(0, len(ids), count)]
+        return in_scopes, others + self._db.fetch("superseded_places", wanted)
 
     def _scopes(self, partner: str | None, list_id: str | None) -> list[int] | None:
         if list_id is not None:
@@ -281,12 +296,25 @@ class SqlReports(Repository):
         del codes
         self._add_rows(report_id, kind, lines, places)
 
+    def add_unknown(
+        self,
+        report_id: str,
+        lines: Sequence[int],
+        codes: Sequence[str],
+        redeemed_at: Sequence[str],
+        order_ids: Sequence[str],
+        amounts: Sequence[str],
+    ) -> None:
+        none = [None] * len(lines)
+        cells = (none, none, codes, redeemed_at, order_ids, amounts)
+        self._add_rows(report_id, RowKind.UNKNOWN_CODE, lines, *cells)
+
     def _add_rows(
         self, report_id: str, kind: RowKind, lines: Sequence[int], *columns: Sequence[int | str | None]
     ) -> None:
         if lines:
             start = int(report_id) << _LINE_BITS
-            cells = json.dumps([list(lines), *columns])
+            cells = f"[{','.join(map(to_json, (lines, *columns)))}]"
             self._db.change("add_report_rows", start + min(lines), max(lines), kind.value, cells)
 
     def rows(
@@ -328,6 +356,13 @@ class SqlReports(Repository):
                 row = ReconciledRow(line, RowKind(kind), codes.get(place, ""), assignment_id=str(place))
                 rows.append(row)
         return rows
+
+
+def _of_lists(places: list[int], lists: Collection[int]) -> list[int]:
+    """Return places with 0 for those that are not of these lists; 0 is one of them."""
+    if all(number in lists for number in {place >> POSITION_BITS for place in places}):
+        return places
+    return [place if place >> POSITION_BITS in lists else 0 for place in places]
 
 
 def _by_code_id(rows: Iterable[Row]) -> dict[int, list[Row]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from itertools import chain
 from typing import ClassVar
 
 from partner_vouchers.adapters.sql.session import Row, Value
@@ -16,8 +15,11 @@ STATEMENTS = load_statements("partner_vouchers.adapters.sql", "partner_vouchers.
 
 _text = STATEMENTS.get
 
-_AT_ONCE = 250
-"""How many rows one statement inserts: one for each row takes twice as long."""
+_MOST_AT_ONCE = 256
+"""How many rows one statement inserts at most: one for each row takes twice as long.
+
+The last rows come in powers of two, so that few statements are prepared.
+"""
 
 
 class SQLiteSession:
@@ -55,12 +57,14 @@ class SQLiteSession:
         self.connection.executemany(_text(statement, statement), rows)
 
     def insert_columns(self, statement: str, *columns: Sequence[Value]) -> None:
-        text, count = STATEMENTS[statement], len(columns[0])
-        whole = count - count % _AT_ONCE
-        for start in range(0, whole, _AT_ONCE):
-            some = [column[start : start + _AT_ONCE] for column in columns]
-            self.execute(_of_many(text), list(chain.from_iterable(zip(*some, strict=True))))
-        self.connection.executemany(text, zip(*[column[whole:] for column in columns], strict=True))
+        text, width, start, count = STATEMENTS[statement], len(columns), 0, len(columns[0])
+        while start < count:
+            rows = min(_MOST_AT_ONCE, 1 << (count - start).bit_length() - 1)
+            values: list[Value] = [None] * (rows * width)
+            for place, column in enumerate(columns):
+                values[place::width] = column[start : start + rows]
+            self.execute(_of_many(text, rows), values)
+            start += rows
 
     def lock(self, *about: str) -> None:
         pass
@@ -79,6 +83,8 @@ class SQLiteSession:
 
 
 @cache
-def _of_many(insert: str) -> str:
+def _of_many(insert: str, rows: int) -> str:
+    if rows == 1:
+        return insert
     head, row = insert.rsplit("VALUES ", 1)
-    return f"{head}VALUES {', '.join([row] * _AT_ONCE)}"
+    return f"{head}VALUES {', '.join([row] * rows)}"

@@ -200,22 +200,29 @@ class RedemptionSuite(StorageHooks):
         asked = [*driver.some_codes(6), "no such code"]
         known = {each.code: int(each.id) for each in given}
         with driver.committing(storage) as tx:
-            places = tx.redemptions.places(asked, None, list_id)
+            places = dict(zip(asked, tx.redemptions.places(asked, None, list_id), strict=True))
             assert all(places[code] in (place, None) for code, place in known.items())
-            assert places.get("no such code") is None
-            found = tx.redemptions.unused(sorted(place for place in places.values() if place is not None))
+            assert not places["no such code"]
+            # A code may be given twice.
+            assert tx.redemptions.places(asked[:1] * 2, None, list_id) == [places[asked[0]]] * 2
+            certain = sorted(filter(None, places.values()))
+            held = tx.redemptions.held(certain)
             # Entries may be left out; what is returned is certain.
-            assert found.items() <= dict.fromkeys([int(each.id) for each in given[:3]], FAR).items()
+            found = list(held.unused)
+            assert set(found) <= {int(each.id) for each in given[:3]}
+            assert list(held.expires_at) == [FAR] * len(found)
             report_id, used = tx.reports.new_id(), len(found)
             lines, orders = range(2, 2 + used), [None, "order-2", "order-3"][:used]
-            uses = Uses(list(found), orders, [START] * used, ["9.90"] * used, [False] * used)
+            uses = Uses(found, orders, [START] * used, ["9.90"] * used, [False] * used)
             tx.redemptions.record(START, uses)
             codes = {place: code for code, place in known.items()}
             in_lines = [codes[place] for place in found]
-            tx.reports.add_found(report_id, RowKind.RECORDED, lines, in_lines, list(found))
-            assert tx.redemptions.unused(list(found)) == {}
+            tx.reports.add_found(report_id, RowKind.RECORDED, lines, in_lines, found)
             told = dict(zip(found, orders, strict=True)) | {known[given[3].code]: "order-1"}
-            assert tx.redemptions.used(list(told)).items() <= told.items()
+            held = tx.redemptions.held(certain)
+            assert held.unused == []
+            assert list(held.used) == [place for place in certain if place in held.used]
+            assert dict(zip(held.used, held.order_ids, strict=True)).items() <= told.items()
         with storage.begin(write=False) as tx:
             stored = tx.redemptions.of_assignments([str(place) for place in found])
             rows = tx.reports.rows(report_id, [RowKind.RECORDED], 0, 9)
@@ -275,13 +282,15 @@ class RedemptionSuite(StorageHooks):
             ReconciledRow(2, RowKind.RECORDED, "A", assignment_id="77"),
             ReconciledRow(3, RowKind.OTHER_ORDER, "B", "2026-01-01", "order-1", "9.90", "78"),
             ReconciledRow(5, RowKind.MALFORMED, "x\0\u2028\"'", "yesterday", fault="no time"),
-            ReconciledRow(2**31, RowKind.UNKNOWN_CODE, "C"),
+            ReconciledRow(2**31, RowKind.UNKNOWN_CODE, "C\"'", "soon", "order-2", "1.00"),
         ]
         saved = evolve(report, last_line=5, counts={RowKind.RECORDED: 1, RowKind.MALFORMED: 2})
         with driver.committing(storage) as tx:
             # Later ones may belong between the first ones.
-            for part in (rows[::2], rows[1::2]):
+            for part in (rows[::2], rows[1:2]):
                 tx.reports.add_rows(report.id, part)
+            line, _, *cells, _, _ = rows[3]
+            tx.reports.add_unknown(report.id, [line], *([cell] for cell in cells))
             tx.reports.add_rows(other.id, rows[:1])
             tx.reports.save(saved)
         with storage.begin() as tx:

@@ -1,16 +1,18 @@
 -- What differs in PostgreSQL: rows come as columns, and are locked before they are looked at.
 
 -- places_of_codes --
--- The ids that scopes have of codes: those of all codes in the first scope, then in the next one; null where it has none.
-SELECT CAST(json_agg((SELECT c.code_id FROM pv_active_codes AS c WHERE c.scope_id = CAST(s.value AS bigint) AND c.code = i.value)
+-- The ids that scopes have of codes: those of all codes in the first scope, then in the next one; 0 where it has none.
+SELECT CAST(json_agg(coalesce(
+    (SELECT c.code_id FROM pv_active_codes AS c WHERE c.scope_id = CAST(s.value AS bigint) AND c.code = i.value), 0)
     ORDER BY s.key, i.key) AS text)
 FROM json_each(?) AS s CROSS JOIN json_each(?) AS i
 
--- unused_codes --
-SELECT CAST(json_agg(a.code_id) AS text) FROM {unused_of_codes}
-
--- orders_of_only_redemptions --
-SELECT CAST(json_object_agg(r.code_id, r.order_id) AS text) FROM {only_redemptions}
+-- held_codes --
+-- The codes that users have and that were never redeemed; those whose only redemption counts, and its orders.
+SELECT CAST(json_agg(a.code_id ORDER BY i.key) FILTER (WHERE a.code_id IS NOT NULL) AS text),
+    CAST(json_agg(r.code_id ORDER BY i.key) FILTER (WHERE r.code_id IS NOT NULL AND r.reverted_at IS NULL) AS text),
+    CAST(json_agg(r.order_id ORDER BY i.key) FILTER (WHERE r.code_id IS NOT NULL AND r.reverted_at IS NULL) AS text)
+FROM {held_codes_from}
 
 -- codes_of_report_rows --
 SELECT a.code_id, a.code FROM json_each(?) AS i CROSS JOIN pv_assignments AS a WHERE a.code_id = CAST(i.value AS bigint)
@@ -61,7 +63,7 @@ SELECT code_id, name, payload FROM unnest(?::bigint[], ?::text[], ?::text[])
 -- add_first_redemptions --
 INSERT INTO pv_redemptions (code_id, number, order_id, redeemed_at, recorded_at, amount, late)
 SELECT code_id, 1, order_id, redeemed_at, recorded_at, amount, late
-FROM unnest(?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::boolean[])
+FROM unnest(?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::integer[]::boolean[])
     AS g (code_id, order_id, redeemed_at, recorded_at, amount, late)
 
 -- add_redeemed_events --

@@ -24,16 +24,11 @@ SELECT i.value, c.code_id
 FROM (SELECT 1 FROM pv_superseded_codes LIMIT 1) AS x CROSS JOIN json_each(?) AS i CROSS JOIN pv_superseded_codes AS c
 WHERE c.code = i.value
 
--- unused_of_codes --
--- Part: those of codes that users have and that were never redeemed.
-json_each(?) AS i CROSS JOIN pv_assignments AS a
-WHERE a.code_id = CAST(i.value AS bigint) AND NOT {is_revoked}
-  AND NOT EXISTS (SELECT 1 FROM pv_redemptions AS r WHERE r.code_id = a.code_id)
-
--- only_redemptions --
--- Part: the only redemptions of those of codes that were redeemed once, and not reverted.
-json_each(?) AS i CROSS JOIN pv_redemptions AS r
-WHERE r.code_id = CAST(i.value AS bigint) AND r.number = 1 AND r.reverted_at IS NULL
+-- held_codes_from --
+-- Part: codes with their first redemptions, and the assignments of those that have none and were not revoked.
+json_each(?) AS i
+LEFT JOIN pv_redemptions AS r ON r.code_id = CAST(i.value AS bigint) AND r.number = 1
+LEFT JOIN pv_assignments AS a ON a.code_id = CAST(i.value AS bigint) AND r.code_id IS NULL AND NOT {is_revoked}
 
 -- owners_of_codes --
 -- Who was given codes, and whether they were revoked.

@@ -1,15 +1,16 @@
 -- What differs in SQLite: rows come one by one. Many answers come as one JSON list, which costs less than rows.
 
 -- places_of_codes --
--- The ids that scopes have of codes: those of all codes in the first scope, then in the next one; null where it has none.
-SELECT json_group_array((SELECT c.code_id FROM pv_active_codes AS c WHERE c.scope_id = s.value AND c.code = i.value))
+-- The ids that scopes have of codes: those of all codes in the first scope, then in the next one; 0 where it has none.
+SELECT json_group_array(coalesce((SELECT c.code_id FROM pv_active_codes AS c WHERE c.scope_id = s.value AND c.code = i.value), 0))
 FROM json_each(?) AS s CROSS JOIN json_each(?) AS i
 
--- unused_codes --
-SELECT json_group_array(a.code_id) FROM {unused_of_codes}
-
--- orders_of_only_redemptions --
-SELECT json_group_object(r.code_id, r.order_id) FROM {only_redemptions}
+-- held_codes --
+-- The codes that users have and that were never redeemed; those whose only redemption counts, and its orders.
+SELECT json_group_array(a.code_id) FILTER (WHERE a.code_id IS NOT NULL),
+    json_group_array(r.code_id) FILTER (WHERE r.code_id IS NOT NULL AND r.reverted_at IS NULL),
+    json_group_array(r.order_id) FILTER (WHERE r.code_id IS NOT NULL AND r.reverted_at IS NULL)
+FROM {held_codes_from}
 
 -- states_of_codes --
 -- What became of codes that nobody was given; NULL for one that was withdrawn or is not published.
