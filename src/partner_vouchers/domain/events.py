@@ -5,6 +5,7 @@ Here are the library's own events. The promo events are in `promo_events`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,12 +19,19 @@ class Event:
     """Something that happened.
 
     Attributes:
+        event_name: a stable name of its class for programs. That of an event of the library is made of the name of the
+            class: `ListExpiringSoon` is `list.expiring_soon`.
         occurred_at: when, in UTC.
     """
 
     event_name: ClassVar[str]
 
     occurred_at: datetime
+
+    def __init_subclass__(cls) -> None:
+        if cls.__module__ == __name__ and "event_name" not in vars(cls):
+            words = re.findall("[A-Z][a-z]*", cls.__name__)
+            cls.event_name = ".".join((words[0], "_".join(words[1:]))).lower()
 
     @property
     def ordering_key(self) -> str:
@@ -101,55 +109,37 @@ class AuditedEvent(Event):
 class PartnerAdded(AuditedEvent):
     """A partner was added."""
 
-    event_name = "partner.added"
-
 
 class ListCreated(AuditedEvent):
     """A voucher list was created."""
-
-    event_name = "list.created"
 
 
 class ListEdited(AuditedEvent):
     """A voucher list's name, description, expiry or stock threshold was changed."""
 
-    event_name = "list.edited"
-
 
 class ListPaused(AuditedEvent):
     """A voucher list was paused."""
-
-    event_name = "list.paused"
 
 
 class ListActivated(AuditedEvent):
     """A voucher list was activated."""
 
-    event_name = "list.activated"
-
 
 class ListArchived(AuditedEvent):
     """A voucher list was archived for good."""
-
-    event_name = "list.archived"
 
 
 class ListDeleted(AuditedEvent):
     """A voucher list of which no code was given out was deleted."""
 
-    event_name = "list.deleted"
-
 
 class CampaignLinked(AuditedEvent):
     """A voucher list was linked to a campaign, or the link was changed."""
 
-    event_name = "campaign.linked"
-
 
 class CampaignUnlinked(AuditedEvent):
     """A voucher list was unlinked from a campaign."""
-
-    event_name = "campaign.unlinked"
 
 
 @frozen(kw_only=True)
@@ -168,25 +158,17 @@ class LimitsSet(AuditedEvent):
 class UploadCompleted(AuditedEvent):
     """An upload ended, and its valid codes became available."""
 
-    event_name = "upload.completed"
-
 
 class UploadFailed(AuditedEvent):
     """An upload was refused as a whole."""
-
-    event_name = "upload.failed"
 
 
 class UploadWithdrawn(AuditedEvent):
     """The codes of an upload that no user had were taken back."""
 
-    event_name = "upload.withdrawn"
-
 
 class CodeRevealed(AuditedEvent):
     """A whole code was shown to a person. It is kept in the audit log alone."""
-
-    event_name = "code.revealed"
 
 
 class AssignmentTakenBack(AuditedEvent):
@@ -197,8 +179,6 @@ class AssignmentTakenBack(AuditedEvent):
 
 class CodesDownloaded(AuditedEvent):
     """A file with whole codes was downloaded by a person. It is kept in the audit log alone."""
-
-    event_name = "codes.downloaded"
 
 
 @frozen(kw_only=True)
@@ -247,8 +227,6 @@ class StockExhausted(StockEvent):
 class ListExpired(ListEvent):
     """A voucher list has expired. The delivery that finds out writes it."""
 
-    event_name = "list.expired"
-
 
 @frozen(kw_only=True)
 class ListExpiringSoon(ListEvent):
@@ -257,8 +235,6 @@ class ListExpiringSoon(ListEvent):
     Attributes:
         expires_at: when it expires, in UTC.
     """
-
-    event_name: ClassVar[str] = "list.expiring_soon"
 
     expires_at: datetime
 
@@ -296,8 +272,6 @@ class CodeRevoked(CodeEvent):
         restocked: whether the code returned to its list; otherwise it is retired.
     """
 
-    event_name: ClassVar[str] = "code.revoked"
-
     reason: str | None
     restocked: bool
 
@@ -313,8 +287,6 @@ class CodeRedeemed(CodeEvent):
         late: whether it was used after the expiry of its list.
     """
 
-    event_name: ClassVar[str] = "code.redeemed"
-
     order_id: str | None
     redeemed_at: datetime
     amount: str | None
@@ -329,8 +301,6 @@ class CodeRedemptionReverted(CodeEvent):
         order_id: the order, or None where it was never known.
     """
 
-    event_name: ClassVar[str] = "code.redemption_reverted"
-
     order_id: str | None
 
 
@@ -344,8 +314,6 @@ class CodeRedeemedUndistributed(CodeEvent):
         report_id: the report of the file.
     """
 
-    event_name: ClassVar[str] = "code.redeemed_undistributed"
-
     order_id: str | None
     redeemed_at: datetime
     report_id: str
@@ -353,8 +321,6 @@ class CodeRedeemedUndistributed(CodeEvent):
 
 class RedemptionsReconciled(AuditedEvent):
     """A partner's file of redemptions was reconciled with the record."""
-
-    event_name = "redemptions.reconciled"
 
 
 @frozen(kw_only=True)

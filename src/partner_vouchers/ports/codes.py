@@ -149,29 +149,17 @@ class Assignments(Protocol):
                 then stores nothing.
         """
 
-    def latest_of_many(
-        self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
-    ) -> dict[str, Assignment]:
-        """Return the assignment with the greatest ordinal of each user who has one, by user id.
-
-        It is that in a campaign or, without one, in a list. With a campaign, the list is ignored.
-        """
-
     def holding(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Holding:
-        """Return what a user has in a campaign or, without one, from a list.
+        """Return what a user has in a campaign or, without one, from a list. It has a body.
 
         Until the transaction ends, no other transaction gives this user a code there, or ends a reservation of theirs.
-        It has a body for storages without reservations and revocations.
         """
-        held = self.latest_of_many([user_id], campaign_id, list_id).get(user_id)
-        return NOTHING if held is None else Holding(held, held.ordinal)
+        return self.holdings([user_id], campaign_id, list_id).get(user_id, NOTHING)
 
     def holdings(
         self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
     ) -> dict[str, Holding]:
-        """Return `holding` for many users, by id, without those who have nothing. It has a body, like `holding`."""
-        found = self.latest_of_many(user_ids, campaign_id, list_id)
-        return {user_id: Holding(held, held.ordinal) for user_id, held in found.items()}
+        """Return `holding` for many users, by id, without those who have nothing."""
 
     def get_many(self, ids: Sequence[str]) -> list[Assignment]:
         """Return the assignments with these ids, in this order."""

@@ -10,10 +10,9 @@ from typing import Any
 from attrs import evolve
 
 from partner_vouchers.adapters.memory import codes, deliveries, lists, records, tables
-from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.ports import TakenCode
+from partner_vouchers.ports import Holding, TakenCode
 from tests.testing.sabotage.adapters import THE_MACHINE, Fault
 
 Change = Callable[..., Any]
@@ -32,7 +31,7 @@ def _answering(owner: type, name: str, change: Change) -> tuple[tuple[type, str,
 def _all_now(found: Any, self: codes.Assignments, *_asked: object) -> Any:
     """Let assignments say what their lists say now."""
     if isinstance(found, dict):
-        return dict(zip(found, _all_now(list(found.values()), self), strict=True))
+        return {user: each._replace(held=_all_now([each.held], self)[0]) for user, each in found.items()}
     return [evolve(given, snapshot=self._unit.tables.list(given.list_id).snapshot) for given in found]
 
 
@@ -86,20 +85,10 @@ def _not_archived(found: dict[str, Any], self: lists.Lists, _ids: Sequence[str])
 
 
 def _by_time(
-    found: dict[str, Assignment], self: codes.Assignments, users: Sequence[str], *asked: str | None
-) -> dict[str, Assignment]:
-    campaign_id, list_id = asked
-    return {
-        user: max(
-            (
-                given
-                for given in self.of_user(user)
-                if given.campaign_id == campaign_id and (campaign_id is not None or given.list_id == list_id)
-            ),
-            key=lambda each: each.assigned_at,
-        )
-        for user in found
-    }
+    found: dict[str, Holding], self: codes.Assignments, users: Sequence[str], *asked: str | None
+) -> dict[str, Holding]:
+    last = {user: max(self._asked(user, *asked), key=lambda each: each.assigned_at) for user in found}
+    return {user: each._replace(held=last[user]) for user, each in found.items()}
 
 
 def _oldest(found: Any, self: records.Uploads, list_id: str, _sha256: str) -> Any:
@@ -139,12 +128,12 @@ _ROWS: list[tuple[str, str, type, str, Change]] = [
     ("newer terms of a user", _THEN, codes.Assignments, "of_user", _all_now),
     ("newer terms of a code", _THEN, codes.Assignments, "of_code", _all_now),
     ("newer terms of a list", _THEN, codes.Assignments, "of_list", _all_now),
-    ("newer terms of the latest", _THEN, codes.Assignments, "latest_of_many", _all_now),
+    ("newer terms of the latest", _THEN, codes.Assignments, "holdings", _all_now),
     ("newer terms by id", _THEN, codes.Assignments, "get_many", _all_now),
     ("at most 100 of a user", _MANY, codes.Assignments, "of_user", _at_most(100)),
     ("at most 1000 of a user", _MANY, codes.Assignments, "of_user", _at_most(1_000)),
     ("at most 1000 by id", _MANY, codes.Assignments, "get_many", _at_most(1_000)),
-    ("at most 1000 of many", _MANY, codes.Assignments, "latest_of_many", _at_most(1_000)),
+    ("at most 1000 of many", _MANY, codes.Assignments, "holdings", _at_most(1_000)),
     ("at most 100 lists", _OTHERS, lists.Campaigns, "of_campaign", _at_most(100)),
     ("at most 100 campaigns", _OTHERS, lists.Campaigns, "of_list", _at_most(100)),
     ("at most 100 expiries", _OTHERS, lists.Lists, "expiries", _at_most(100)),
@@ -198,7 +187,7 @@ _ROWS: list[tuple[str, str, type, str, Change]] = [
         "latest assignment by the clock",
         "test_the_latest_assignment_is_by_campaign_or_else_by_list",
         codes.Assignments,
-        "latest_of_many",
+        "holdings",
         _by_time,
     ),
     (

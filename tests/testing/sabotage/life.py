@@ -96,8 +96,8 @@ def returned_code_that_waits_for_all_others(
 
 @fault(THE_MACHINE, codes.Assignments, "holding")
 def revoked_code_that_is_still_held(self: codes.Assignments, *asked: Any) -> Any:
-    held = self.latest_of_many([asked[0]], *asked[1:]).get(asked[0])
-    return _holding(self, *asked)._replace(held=held)
+    given = self._asked(*asked)
+    return _holding(self, *asked)._replace(held=given[-1] if given else None)
 
 
 @fault(THE_MACHINE, revocations.Revocations, "add")

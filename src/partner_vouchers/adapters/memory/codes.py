@@ -130,12 +130,6 @@ class Assignments(Repository, ports.Assignments):
         for assignment, entry in zip(reversed(assignments), reversed(tables.outbox), strict=False):
             log.put(tables.event_positions, assignment.id, entry.position)
 
-    def latest_of_many(
-        self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
-    ) -> dict[str, Assignment]:
-        found = {user_id: self._asked(user_id, campaign_id, list_id) for user_id in user_ids}
-        return {user_id: self._shown(each[-1:])[0] for user_id, each in found.items() if each}
-
     def holding(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Holding:
         given, tables = self._asked(user_id, campaign_id, list_id), self._unit.tables
         held = self._shown([each for each in given if each.id not in tables.revocations][-1:])

@@ -8,7 +8,7 @@ from itertools import dropwhile, islice
 from partner_vouchers.adapters.simple.part import Part, Tx
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.errors import StorageError
-from partner_vouchers.ports.codes import Assignments
+from partner_vouchers.ports.codes import Assignments, Holding
 
 
 class SimpleAssignments(Part[Tx], Assignments):
@@ -57,12 +57,12 @@ class SimpleAssignments(Part[Tx], Assignments):
             self.insert(new)
         self.append_events(assignments)
 
-    def latest_of_many(
+    def holdings(
         self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
-    ) -> dict[str, Assignment]:
+    ) -> dict[str, Holding]:
         asked = {(user_id, campaign_id, list_id if campaign_id is None else None) for user_id in user_ids}
         found = sorted(self.all_stored(), key=lambda each: each.ordinal)
-        return {each.user_id: each for each in found if _asked(each) in asked}
+        return {each.user_id: Holding(each, each.ordinal) for each in found if _asked(each) in asked}
 
     def get_many(self, ids: Sequence[str]) -> list[Assignment]:
         wanted = set(ids)

@@ -45,23 +45,16 @@ class SqlAssignments(Repository):
     def holdings(
         self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
     ) -> dict[str, Holding]:
-        latest = self.latest_of_many(user_ids, campaign_id, list_id)
-        rows = self._db.fetch("reserving_users", json.dumps(user_ids), origin_of(campaign_id, list_id))
-        found = {user_id: RESERVES for (user_id,) in rows}
-        revoked = [user_id for user_id, last in latest.items() if last.revoked_at is not None]
-        held = self._held(revoked, origin_of(campaign_id, list_id)) if revoked else {}
-        for user_id, last in latest.items():
-            kept = last if last.revoked_at is None else held.get(user_id)
-            found[user_id] = Holding(kept, last.ordinal, user_id in found)
-        return found
-
-    def latest_of_many(
-        self, user_ids: Sequence[str], campaign_id: str | None, list_id: str | None
-    ) -> dict[str, Assignment]:
-        origin = origin_of(campaign_id, list_id)
+        origin, users = origin_of(campaign_id, list_id), json.dumps(user_ids)
         self._db.lock_many([("user", user_id, origin) for user_id in user_ids])
-        rows = self._db.fetch("latest_of_users", json.dumps(user_ids), origin)
-        return {assignment.user_id: assignment for assignment in assignments_from_rows(rows)}
+        latest = assignments_from_rows(self._db.fetch("latest_of_users", users, origin))
+        found = {user_id: RESERVES for (user_id,) in self._db.fetch("reserving_users", users, origin)}
+        revoked = [last.user_id for last in latest if last.revoked_at is not None]
+        held = self._held(revoked, origin) if revoked else {}
+        for last in latest:
+            kept = last if last.revoked_at is None else held.get(last.user_id)
+            found[last.user_id] = Holding(kept, last.ordinal, last.user_id in found)
+        return found
 
     def _held(self, user_ids: Sequence[str], origin: str) -> dict[str, Assignment]:
         """Return what users hold whose latest code was revoked."""

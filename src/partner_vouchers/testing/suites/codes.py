@@ -12,7 +12,7 @@ from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.stock import Counts, StockLevel
 from partner_vouchers.errors import StorageError, Unsupported
-from partner_vouchers.ports import Storage, Transaction
+from partner_vouchers.ports import Holding, Storage, Transaction
 from partner_vouchers.testing import driver
 from partner_vouchers.testing.driver import START
 from partner_vouchers.testing.hooks import StorageHooks, must_refuse
@@ -116,9 +116,9 @@ class AssignmentSuite(StorageHooks):
         assert [first.snapshot.name, second.snapshot.name] == ["Winter Sale", "changed"]
         with storage.begin(write=False) as tx:
             assert tx.assignments.get_many([second.id, first.id]) == [second, first]
-            assert tx.assignments.latest_of_many(["user-1"], None, list_id).get("user-1") == first
             users = ["user-1", "user-2"]
-            assert tx.assignments.latest_of_many(users, None, list_id) == {"user-1": first, "user-2": second}
+            held = {"user-1": Holding(first, 1), "user-2": Holding(second, 1)}
+            assert tx.assignments.holdings(users, None, list_id) == held
             assert [tx.assignments.of_user(user) for user in users] == [[first], [second]]
             assert [tx.assignments.of_code(code) for code in "AB"] == [[first], [second]]
             assert tx.assignments.of_list(list_id, None, 9) == [first, second]
@@ -168,17 +168,17 @@ class AssignmentSuite(StorageHooks):
         other = driver.give(storage, lists[0], "user-2", campaign_id="CMP2")
         with storage.begin(write=False) as tx:
             for (campaign_id, list_id), given in asked.items():
-                assert tx.assignments.latest_of_many(["user-1"], campaign_id, list_id).get("user-1") == given
-                assert tx.assignments.holding("user-1", campaign_id, list_id).last_ordinal == 2
-            assert tx.assignments.latest_of_many(["user-2"], "CMP1", None).get("user-2") is None
-            assert tx.assignments.latest_of_many(["USER-2"], "CMP2", None).get("USER-2") is None
+                assert tx.assignments.holding("user-1", campaign_id, list_id) == Holding(given, 2)
+            assert tx.assignments.holding("user-2", "CMP1", None) == Holding()
+            assert tx.assignments.holding("USER-2", "CMP2", None) == Holding()
             users = ["user-2", "nobody", "user-1"]
-            assert tx.assignments.latest_of_many(users, "CMP2", None) == {
-                "user-1": asked["CMP2", None],
-                "user-2": other,
+            assert tx.assignments.holdings(users, "CMP2", None) == {
+                "user-1": Holding(asked["CMP2", None], 2),
+                "user-2": Holding(other, other.ordinal),
             }
-            assert tx.assignments.latest_of_many(users, None, lists[1]) == {"user-1": asked[None, lists[1]]}
-            assert tx.assignments.latest_of_many([], "CMP2", None) == {}
+            held = Holding(asked[None, lists[1]], 2)
+            assert tx.assignments.holdings(users, None, lists[1]) == {"user-1": held}
+            assert tx.assignments.holdings([], "CMP2", None) == {}
 
     def test_a_users_assignments_are_ordered_by_time_ordinal_and_age_of_the_list(
         self, storage: Storage

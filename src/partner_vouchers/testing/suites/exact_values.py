@@ -18,7 +18,7 @@ from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.promo_events import PointsDebited
 from partner_vouchers.domain.refusals import RefusalCount, RefusalReason
 from partner_vouchers.domain.uploads import FileFault, FileFaultKind, RowFault, RowFaultKind, Tally, Upload
-from partner_vouchers.ports import Storage, Transaction
+from partner_vouchers.ports import Holding, Storage, Transaction
 from partner_vouchers.testing import driver
 from partner_vouchers.testing.driver import FAR, START
 from partner_vouchers.testing.hooks import StorageHooks, needs, require_ability
@@ -193,12 +193,12 @@ class ExactValueSuite(StorageHooks):
             assert tx.campaigns.ids(None, driver.ALL) == sorted(ALIKE)
             found = [[link for link, _ in tx.campaigns.of_campaign(name)] for name in ALIKE]
             assert found == [[link] for link in links]
-            assert [
-                tx.assignments.latest_of_many(["user-1"], name, None).get("user-1") for name in ALIKE
-            ] == of_campaigns
+            assert [tx.assignments.holding("user-1", name, None).held for name in ALIKE] == of_campaigns
             assert [tx.assignments.of_user(user) for user in ALIKE] == [[each] for each in of_users]
-            latest = tx.assignments.latest_of_many(ALIKE, None, list_id)
-            assert latest == dict(zip(ALIKE, of_users, strict=True))
+            holdings = tx.assignments.holdings(ALIKE, None, list_id)
+            assert {user: each.held for user, each in holdings.items()} == dict(
+                zip(ALIKE, of_users, strict=True)
+            )
         assert driver.rewards(storage) == [each.event for each in [*of_campaigns, *of_users]]
 
     def test_codes_and_scopes_that_look_alike_are_told_apart(self, storage: Storage) -> None:
@@ -365,8 +365,8 @@ class CompleteAnswerSuite(StorageHooks):
             tx.assignments.add([*to_one, *to_many])
         with storage.begin(write=False) as tx:
             assert tx.assignments.of_user("one") == to_one
-            found = tx.assignments.latest_of_many(["one", *users], None, list_id)
-            assert found == {each.user_id: each for each in [to_one[-1], *to_many]}
+            found = tx.assignments.holdings(["one", *users], None, list_id)
+            assert found == {each.user_id: Holding(each, each.ordinal) for each in [to_one[-1], *to_many]}
             assert tx.assignments.get_many([each.id for each in to_many[::-1]]) == to_many[::-1]
         driver.require_consistent(storage, list_id)
 

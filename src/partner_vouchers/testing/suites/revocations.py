@@ -173,9 +173,9 @@ class RedemptionSuite(StorageHooks):
                 (entry,) = tx.redemptions.entries(["A"], None, None)["A"]
                 assert entry.redemptions == redemptions
                 assert shown_everywhere(tx, given).redeemed_at == live
-                latest = tx.assignments.latest_of_many(["user-1"], None, list_id).get("user-1")
-                assert latest is not None
-                assert latest.redeemed_at == live
+                held = tx.assignments.holding("user-1", None, list_id).held
+                assert held is not None
+                assert held.redeemed_at == live
             assert last_event(storage) == event
 
         used = redeem(storage, given, order_id=None)
