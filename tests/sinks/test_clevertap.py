@@ -20,7 +20,7 @@ from partner_vouchers.errors import SinkUnavailable
 from partner_vouchers.http import HttpClient, NoResponse, Response
 from partner_vouchers.ports import EventSink, Rejection
 from partner_vouchers.sinks.clevertap import FINAL_CODES, REGIONS, CleverTapSink
-from tests.sinks.entries import LOW, NOW, entry, rewards
+from tests.sinks.entries import NOW, entry, rewards
 from tests.support.clevertap import ACCOUNT, PASSCODE, CleverTap, Record, judge
 from tests.support.loopback import Answering, Loopback, answer, loopback, raw, reset
 from tests.support.promo import AT, an_event
@@ -99,21 +99,11 @@ def test_the_kind_of_id_and_the_wire_form_can_be_chosen(sink_for: Sinks, kind: s
     ]
 
 
-@pytest.mark.parametrize(
-    "options,taken",
-    [({}, ["user-1", "user-2"]), ({"events": (CouponRedeemed,)}, ["user-2"])],
-    ids=["promo events", "one kind"],
-)
-def test_only_what_concerns_a_user_or_was_chosen_is_uploaded(
-    sink_for: Sinks, options: Any, taken: list[str]
-) -> None:
-    service = CleverTap()
-    voucher, coupon = an_event(user_id="user-1"), an_event(CouponRedeemed, user_id="user-2")
-    with loopback(service) as server:
-        sink = sink_for(server, **options)
-        assert sink.send([entry(LOW), entry(voucher, 2), entry(coupon, 3)]) == []
-        assert sink.send([entry(LOW)]) == ()
-    assert ([each["identity"] for each in service.taken], len(server.requests)) == (taken, 1)
+def test_only_events_of_users_are_wanted(sink_for: Sinks) -> None:
+    with loopback(CleverTap()) as server:
+        sink = sink_for(server)
+    assert sink.wants(an_event())
+    assert not sink.wants(LOW)
 
 
 def test_a_thousand_events_are_one_call(sink_for: Sinks) -> None:

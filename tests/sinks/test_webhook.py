@@ -125,7 +125,6 @@ def test_a_batch_is_one_request(sink_for: Sinks) -> None:
 def test_names_forms_and_kinds_can_be_chosen(sink_for: Sinks) -> None:
     with loopback(answer()) as server:
         sink = sink_for(server, names={NAME: "voucher"}, forms={NAME: "legacy"}, events=(PromoEvent,))
-        sink.send([entry(LOW)])
         sink.send([entry(an_event(), 2)])
     (request,) = server.requests
     assert verified(request)["type"] == "voucher"

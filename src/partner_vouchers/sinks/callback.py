@@ -56,8 +56,7 @@ class CallableSink(Sink):
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
         rejections: list[Rejection] = []
         refused_keys = set[str]()
-        chosen = self._takes(entries)
-        for index, entry in enumerate(chosen):
+        for index, entry in enumerate(entries):
             key = entry.event.ordering_key
             if key in refused_keys:
                 rejections.append(_untried(entry, "it waits for an earlier event of its user"))
@@ -69,7 +68,7 @@ class CallableSink(Sink):
                     raise
                 reason, blameless = unavailable.reason, unavailable.sender_refused
                 rejections.append(Rejection(entry.id, reason, sender_refused=blameless))
-                rejections += [_untried(untried, reason) for untried in chosen[index + 1 :]]
+                rejections += [_untried(untried, reason) for untried in entries[index + 1 :]]
                 break
             except Exception as error:  # noqa: BLE001 - a host's function can raise anything
                 # Its message may contain a code.

@@ -151,11 +151,8 @@ class CleverTapSink(Sink):
         self._clock = require_callable("clock", clock)
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-        chosen = self._takes(entries)
-        if not chosen:
-            return ()
-        self._warn_of_age(chosen)
-        return send_in_parts(self.name, chosen, self._upload)
+        self._warn_of_age(entries)
+        return send_in_parts(self.name, entries, self._upload)
 
     def _upload(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
         body = to_json({"d": [self.record_of(entry.event) for entry in entries]}).encode()

@@ -50,10 +50,6 @@ class Sink:
         """Return whether the sink takes an event; it is not sent the others."""
         return isinstance(event, self._kinds)
 
-    def _takes(self, entries: Sequence[OutboxEntry]) -> list[OutboxEntry]:
-        """Return the entries that the sink takes, in order."""
-        return [entry for entry in entries if self.wants(entry.event)]
-
 
 class Refused(Exception):
     """The receiver refused the content of a request as a whole."""

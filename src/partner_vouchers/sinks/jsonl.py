@@ -70,13 +70,11 @@ class JsonLinesSink(Sink):
         self._to_json = CloudEvents(Wording(names, forms), require_name("source", source)).to_json
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-        lines = [*map(self._to_json, self._takes(entries))]
-        if lines:
-            try:
-                append_lines(self._path, lines, durable=self._durable)
-            except OSError as error:
-                reason = f"cannot write {self._path}: {error.strerror}"
-                raise SinkUnavailable(sink=self.name, reason=reason, sender_refused=True) from None
+        try:
+            append_lines(self._path, [*map(self._to_json, entries)], durable=self._durable)
+        except OSError as error:
+            reason = f"cannot write {self._path}: {error.strerror}"
+            raise SinkUnavailable(sink=self.name, reason=reason, sender_refused=True) from None
         return ()
 
 

@@ -44,7 +44,7 @@ class LoggingSink(Sink):
         self._level = require_count("level", level, 1000)
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-        for entry in self._takes(entries):
+        for entry in entries:
             name = entry.event.event_name
             self._logger.log(
                 self._level,

@@ -97,8 +97,7 @@ class WebhookSink(Sink):
         self._clock = require_callable("clock", clock)
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-        chosen = self._takes(entries)
-        return send_in_parts(self.name, chosen, self._post) if chosen else ()
+        return send_in_parts(self.name, entries, self._post)
 
     def _post(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
         envelopes = ",".join(map(self._to_json, entries))
