@@ -10,7 +10,7 @@ import asyncio
 import functools
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import timedelta
 from threading import Lock
@@ -331,44 +331,31 @@ class _Threads:
     def __init__(self, vouchers: PartnerVouchers, max_workers: int) -> None:
         self._vouchers = vouchers
         self._max_workers = max_workers
-        self._pool = _Pool(max_workers)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = Lock()
+        self._pool = self._new_pool()
+        self._process = os.getpid()
+
+    def _new_pool(self) -> ThreadPoolExecutor:
+        # Its threads start when they are needed.
+        return ThreadPoolExecutor(self._max_workers, thread_name_prefix="partner_vouchers")
 
     async def run(self, call: Callable[[PartnerVouchers], T]) -> T:
         context = copy_context()
         # A forked child has none of the threads, and perhaps a lock that nobody will release.
-        if self._pool.process != os.getpid():
-            self._pool = _Pool(self._max_workers)
-        return await asyncio.wrap_future(self._pool.submit(context.run, call, self._vouchers))
+        if self._process != os.getpid():
+            self._begin()
+        with self._lock:
+            future = self._pool.submit(context.run, call, self._vouchers)
+        return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        if self._pool.process == os.getpid():
-            self._pool.close()
-
-
-class _Pool:
-    """The worker threads of one process, which start when they are needed.
-
-    Attributes:
-        process: the id of the process.
-    """
-
-    def __init__(self, max_workers: int) -> None:
-        self.process = os.getpid()
-        self._max_workers = max_workers
-        self._lock = Lock()
-        self._executor: ThreadPoolExecutor | None = None
-
-    def submit(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        with self._lock:
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(self._max_workers, thread_name_prefix="partner_vouchers")
-            return self._executor.submit(call, *args, **kwargs)
-
-    def close(self) -> None:
-        with self._lock:
-            executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.shutdown(wait=True)
+        if self._process == os.getpid():
+            with self._lock:
+                ended, self._pool = self._pool, self._new_pool()
+            ended.shutdown(wait=True)
 
 
 class _Session:

@@ -7,7 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 from attrs import evolve
 
-from partner_vouchers.domain.arguments import require_callable, require_mapping, require_methods
+from partner_vouchers.domain.arguments import (
+    require_callable,
+    require_duration,
+    require_mapping,
+    require_methods,
+)
 from partner_vouchers.domain.codes import CodeFormat, CodeRules
 from partner_vouchers.domain.duplicates import DuplicatePolicy, PerPartnerAndTag
 from partner_vouchers.domain.text import require_name
@@ -17,7 +22,7 @@ from partner_vouchers.ports import Clock, Storage
 from partner_vouchers.usecases.audit import AuditGroup
 from partner_vouchers.usecases.campaigns import CampaignsGroup
 from partner_vouchers.usecases.codes import CodesGroup
-from partner_vouchers.usecases.delivery.retention import KEEP_EVENTS, require_retention
+from partner_vouchers.usecases.delivery.retention import KEEP_EVENTS
 from partner_vouchers.usecases.events import EventsGroup
 from partner_vouchers.usecases.lists import ListsGroup
 from partner_vouchers.usecases.partners import PartnersGroup
@@ -97,7 +102,11 @@ class PartnerVouchers:
                 require_name("eligibility", name): require_callable("eligibility", rule)
                 for name, rule in rules.items()
             },
-            keep_events=require_retention(keep_events),
+            keep_events=None
+            if keep_events is None
+            else require_duration(
+                "keep_events", keep_events, "must be a timedelta that is not negative, or None for ever"
+            ),
         )
         require_name("duplicates.name", getattr(duplicates, "name", None))
         self._setup(wiring)

@@ -20,7 +20,7 @@ from partner_vouchers.errors import SinkUnavailable
 from partner_vouchers.http import HttpClient, NoResponse, Response
 from partner_vouchers.ports import EventSink, Rejection
 from partner_vouchers.sinks.clevertap import FINAL_CODES, REGIONS, CleverTapSink
-from tests.sinks.entries import NOW, entry, rewards
+from tests.sinks.entries import LOW, NOW, entry, rewards
 from tests.support.clevertap import ACCOUNT, PASSCODE, CleverTap, Record, judge
 from tests.support.loopback import Answering, Loopback, answer, loopback, raw, reset
 from tests.support.promo import AT, an_event

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -44,6 +44,15 @@ def require_seconds(field: str, value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1e9:
         return value
     raise InvalidInput(field=field, reason="must be a positive number of seconds")
+
+
+def require_duration(
+    field: str, value: object, reason: str, least: timedelta = timedelta(), most: timedelta = timedelta.max
+) -> timedelta:
+    """Return a timedelta from `least` to `most`; `reason` says the rule."""
+    if isinstance(value, timedelta) and least <= value <= most:
+        return value
+    raise InvalidInput(field=field, reason=reason)
 
 
 def require_days(since: object, until: object) -> tuple[date | None, date | None]:

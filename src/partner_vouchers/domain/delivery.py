@@ -30,8 +30,7 @@ from enum import Enum
 
 from attrs import evolve, field, frozen
 
-from partner_vouchers.domain.arguments import require_count
-from partner_vouchers.errors import InvalidInput
+from partner_vouchers.domain.arguments import require_count, require_duration
 
 _YEAR = timedelta(days=365)
 
@@ -69,9 +68,9 @@ class RetryPolicy:
 
     def __attrs_post_init__(self) -> None:
         for name in ("first_wait", "longest_wait", "longest_pause"):
-            value: object = getattr(self, name)
-            if not isinstance(value, timedelta) or not timedelta() <= value <= _YEAR:
-                raise InvalidInput(field=name, reason="must be a timedelta from zero to 365 days")
+            require_duration(
+                name, getattr(self, name), "must be a timedelta from zero to 365 days", most=_YEAR
+            )
         require_count("max_attempts", self.max_attempts)
 
     def wait(self, attempts: int, chance: float) -> timedelta:

@@ -298,19 +298,6 @@ class Validation(_Counted):
     sample: tuple[RowFault, ...] = ()
 
 
-def parse_upload_status(value: object) -> UploadStatus:
-    """Return an upload status, given as such or as its value.
-
-    Raises:
-        InvalidInput: there is no such status.
-    """
-    try:
-        return UploadStatus(value)  # type: ignore[arg-type] # whatever a caller passes
-    except ValueError:
-        names = ", ".join(repr(status.value) for status in UploadStatus)
-        raise InvalidInput(field="status", reason=f"must be one of {names}") from None
-
-
 def require_filename(value: object) -> str:
     """Return the name of a file.
 

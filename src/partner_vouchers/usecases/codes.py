@@ -8,11 +8,11 @@ from typing import BinaryIO
 
 from partner_vouchers.csvfile.export import distributed_codes, remaining_codes
 from partner_vouchers.csvfile.streams import as_binary_stream
-from partner_vouchers.domain.arguments import require_bool
+from partner_vouchers.domain.arguments import require_bool, require_duration
 from partner_vouchers.domain.assignment import Assignment, new_request
 from partner_vouchers.domain.events import CodeRevealed, FieldChange
 from partner_vouchers.domain.text import MAX_TEXT, could_be_id, require_id, require_name, require_own_id
-from partner_vouchers.errors import InvalidInput, UnknownAssignment
+from partner_vouchers.errors import UnknownAssignment
 from partner_vouchers.ports import TakenCode, Transaction
 from partner_vouchers.usecases.limiting import return_run_out
 from partner_vouchers.usecases.reservation_requests import CodeReservations
@@ -121,7 +121,9 @@ class CodesGroup(CodeReservations, TakingBack):
             ['user-42']
         """
         request = new_request(campaign_id, list_id, None)
-        age = _require_age(older_than)
+        age = require_duration(
+            "older_than", older_than, "must be a timedelta of zero or more, such as timedelta(days=7)"
+        )
         if request.list_id is not None:
             self._wiring.read(require_list, request.list_id)
         until = ago(self._wiring.now(), age)
@@ -166,11 +168,3 @@ class CodesGroup(CodeReservations, TakingBack):
 
 def _id_of(row: Assignment | TakenCode) -> str:
     return row.id
-
-
-def _require_age(value: object) -> timedelta:
-    if isinstance(value, timedelta) and value >= timedelta(0):
-        return value
-    raise InvalidInput(
-        field="older_than", reason="must be a timedelta of zero or more, such as timedelta(days=7)"
-    )

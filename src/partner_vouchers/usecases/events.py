@@ -18,7 +18,7 @@ from partner_vouchers.domain.arguments import (
 from partner_vouchers.domain.delivery import RetryPolicy
 from partner_vouchers.domain.promo_events import HOST_EVENTS, HostEvent, VoucherRewarded
 from partner_vouchers.domain.text import require_name
-from partner_vouchers.errors import HostTransactionError, InvalidInput
+from partner_vouchers.errors import InvalidInput
 from partner_vouchers.ports import EventSink, Transaction
 from partner_vouchers.usecases.delivery.backlog import Backlog, backlog_of, backlog_of_all
 from partner_vouchers.usecases.delivery.dead_letters import (
@@ -35,6 +35,7 @@ from partner_vouchers.usecases.paging import Page, require_limit
 from partner_vouchers.usecases.wiring import Group, Wiring
 
 _TIDY_EVERY = timedelta(minutes=10)
+_COMMITTED_FIRST = "events are delivered once they are committed; deliver them outside the host's transaction"
 
 
 @frozen
@@ -91,7 +92,7 @@ class EventsGroup(Group):
             >>> vouchers.events.deliver(sink).delivered
             0
         """
-        self._require_own_transactions()
+        self._wiring.require_own_transactions(_COMMITTED_FIRST)
         deliverer = self._deliverer(sink, from_now, retry)
         announce_expired(self._wiring)
         tally = deliverer.run()
@@ -159,7 +160,7 @@ class EventsGroup(Group):
             InvalidInput: there is no sink, two have the same name, one breaks a rule, or `interval` is not
                 a positive number.
         """
-        self._require_own_transactions()
+        self._wiring.require_own_transactions(_COMMITTED_FIRST)
         interval = require_seconds("interval", interval)
         for sink in sinks:
             self._deliverer(sink, from_now, retry)
@@ -256,7 +257,7 @@ class EventsGroup(Group):
         Every delivery does this first. An archived list is not announced. A list that was extended is announced again
         when it expires again.
         """
-        self._require_own_transactions()
+        self._wiring.require_own_transactions(_COMMITTED_FIRST)
         return announce_expired(self._wiring)
 
     def _deliverer(self, sink: EventSink, from_now: bool, retry: RetryPolicy | None) -> Deliverer:
@@ -268,12 +269,6 @@ class EventsGroup(Group):
         if retry is not None:
             require_instance("retry", retry, RetryPolicy, "RetryPolicy()")
         return Deliverer(self._wiring, sink, retry or RetryPolicy(), from_now=from_now)
-
-    def _require_own_transactions(self) -> None:
-        if self._wiring.in_host_transaction:
-            raise HostTransactionError(
-                reason="events are delivered once they are committed; deliver them outside the host's transaction"
-            )
 
 
 class _Housekeeping:

@@ -18,7 +18,7 @@ from partner_vouchers.domain.voucher_list import UNCHANGED, Unchanged, VoucherLi
 from partner_vouchers.errors import Unsupported
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.list_creation import ListCreation
-from partner_vouchers.usecases.list_pages import pages_of
+from partner_vouchers.usecases.list_pages import page_of_lists
 from partner_vouchers.usecases.paging import Page, require_limit
 from partner_vouchers.usecases.stock import all_current, counts_at, current, notify_stock_level
 from partner_vouchers.usecases.wiring import reclaim_some, record, require_actor, require_list
@@ -66,18 +66,17 @@ class ListsGroup(ListCreation):
             InvalidCursor: `after` is not from a page in this order.
         """
         now, limit = self._wiring.now(), require_limit(limit)
-        pages = pages_of(sort)
-        query = pages.query(
-            after,
-            limit,
-            partner=None if partner is None else require_text("partner", partner),
-            tag=None if tag is None else require_text("tag", tag).lower(),
-            criteria=None if status is None else criteria_for(require_member("status", status, Status), now),
-            text=None if text is None else require_text("text", text).casefold(),
-        )
+        filters = {
+            "partner": None if partner is None else require_text("partner", partner),
+            "tag": None if tag is None else require_text("tag", tag).lower(),
+            "criteria": None
+            if status is None
+            else criteria_for(require_member("status", status, Status), now),
+            "text": None if text is None else require_text("text", text).casefold(),
+        }
 
         def read(tx: Transaction) -> Page[ListView]:
-            page = pages.page(tx.lists.find(query), limit)
+            page = page_of_lists(tx, sort, after, limit, filters)
             return Page(tuple(view_of(each, now) for each in all_current(tx, page.items, now)), page.next)
 
         return self._wiring.read(read)

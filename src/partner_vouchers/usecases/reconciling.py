@@ -23,7 +23,6 @@ from partner_vouchers.domain.redemption import Entry, EntryState
 from partner_vouchers.domain.text import require_name
 from partner_vouchers.domain.uploads import MAX_ROWS, FileFault, size_limit, too_large
 from partner_vouchers.errors import (
-    HostTransactionError,
     InvalidInput,
     ReconciliationInterrupted,
     RedemptionFileRefused,
@@ -91,11 +90,10 @@ class Reconciliation:
             UnknownList: there is no such list.
             HostTransactionError: the call is made within a host's transaction.
         """
-        if wiring.in_host_transaction:
-            raise HostTransactionError(
-                reason="a reconciliation cannot be part of a host's transaction, because it works in many short ones; "
-                "call it on the PartnerVouchers object itself, not on using(connection)"
-            )
+        wiring.require_own_transactions(
+            "a reconciliation cannot be part of a host's transaction, because it works in many short ones; "
+            "call it on the PartnerVouchers object itself, not on using(connection)"
+        )
         if (partner is None) == (list_id is None):
             raise InvalidInput(field="partner", reason="pass either partner or list_id")
         run = cls(

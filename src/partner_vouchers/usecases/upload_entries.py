@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from typing import BinaryIO
 
 from attrs import frozen
@@ -137,19 +138,14 @@ class UploadEntries(Group):
 
     def original(self, upload_id: str) -> BinaryIO:
         """Return the stored file of an upload as a stream, which reads the storage piece by piece."""
-        return as_binary_stream(self._stream_pieces(upload_id))
+        return as_binary_stream(self._pieces(upload_id))
 
-    def _stream_pieces(self, upload_id: str) -> Iterator[bytes]:
-        def read(tx: Transaction, index: int) -> bytes | None:
-            return tx.uploads.piece(upload_id, index)
-
-        index = 0
-        while True:
-            piece = self._wiring.read(read, index)
+    def _pieces(self, upload_id: str) -> Iterator[bytes]:
+        for index in count():
+            piece = self._wiring.read(lambda tx, index: tx.uploads.piece(upload_id, index), index)
             if piece is None:
                 return
             yield piece
-            index += 1
 
 
 def _begun(upload: Upload, voucher_list: VoucherList, lease: UploadLease) -> BegunUpload:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO
 
@@ -18,7 +18,7 @@ from partner_vouchers.csvfile.streams import (
     open_source,
     source_filename,
 )
-from partner_vouchers.domain.arguments import require_bool, require_callable
+from partner_vouchers.domain.arguments import require_bool, require_callable, require_member
 from partner_vouchers.domain.duplicates import DuplicateExplanation, Holder, counts_for_duplicates, refusal
 from partner_vouchers.domain.lifecycle import Action
 from partner_vouchers.domain.text import could_be_id, require_id, require_name, require_text
@@ -31,14 +31,12 @@ from partner_vouchers.domain.uploads import (
     check_filename,
     interrupted,
     no_room,
-    parse_upload_status,
     require_header,
     size_limit,
     too_large,
 )
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import (
-    HostTransactionError,
     OriginalNotKept,
     StorageError,
     StorageUnavailable,
@@ -53,6 +51,8 @@ from partner_vouchers.usecases.paging import Page, decode_cursor, page_of, requi
 from partner_vouchers.usecases.stock import counts_at, notify_stock_level
 from partner_vouchers.usecases.upload_entries import UploadEntries, is_full, require_new_file
 from partner_vouchers.usecases.wiring import (
+    PAGE,
+    Group,
     Wiring,
     audit_download,
     reclaim_some,
@@ -63,14 +63,17 @@ from partner_vouchers.usecases.wiring import (
 
 _LOG = logging.getLogger("partner_vouchers.uploads")
 
-_FAULTS_PAGE = 5000
+_NO_PART = (
+    "an upload cannot be part of a host's transaction, because it works in many short ones; "
+    "call it on the PartnerVouchers object itself, not on using(connection)"
+)
 
 
-class UploadsGroup:
+class UploadsGroup(Group):
     """The uploads of code files; reached as `vouchers.uploads`."""
 
     def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
+        super().__init__(wiring)
         self._entries = UploadEntries(wiring)
 
     def add(
@@ -121,7 +124,7 @@ class UploadsGroup:
             >>> str(upload.status), upload.accepted, upload.total, upload.error_count
             ('Completed', 2, 4, 2)
         """
-        self._require_own_transactions()
+        self._wiring.require_own_transactions(_NO_PART)
         uploaded_by = require_name("uploaded_by", uploaded_by)
         filename = source_filename(source, filename)
         encoding = require_encoding(encoding)
@@ -180,7 +183,7 @@ class UploadsGroup:
 
         It raises the same errors as `add`, except that other uploads may run.
         """
-        self._require_own_transactions()
+        self._wiring.require_own_transactions(_NO_PART)
         filename = source_filename(source, filename)
         encoding = require_encoding(encoding)
         header = require_header(header)
@@ -241,7 +244,7 @@ class UploadsGroup:
         limit = require_limit(limit)
         place = decode_cursor("the upload log", after, int)
         before = None if place is None else str(place[0])
-        wanted = None if status is None else parse_upload_status(status)
+        wanted = None if status is None else require_member("status", status, UploadStatus)
 
         def read(tx: Transaction) -> list[Upload]:
             found = None if list_id is None else require_list(tx, list_id).id
@@ -307,7 +310,11 @@ class UploadsGroup:
         require_bool("raw", raw)
         upload = self.get(upload_id)
         audit_download(self._wiring, upload.list_id, f"error file of upload {upload.id}", actor)
-        return as_binary_stream(error_file(self._stream_faults(upload_id), raw=raw))
+
+        def read(tx: Transaction, after_line: int | None) -> list[RowFault]:
+            return tx.uploads.faults(upload_id, after_line or 0, PAGE)
+
+        return as_binary_stream(error_file(self._stream(read, lambda fault: fault.line), raw=raw))
 
     def recover(self) -> list[Upload]:
         """Finish or fail the uploads whose process was killed. Call it when a backend starts, or at any time.
@@ -323,7 +330,7 @@ class UploadsGroup:
             StorageUnavailable: the storage could not be reached for one of them.
             HostTransactionError: the call is made within a host's transaction.
         """
-        self._require_own_transactions()
+        self._wiring.require_own_transactions(_NO_PART)
         running = self._wiring.read(lambda tx: tx.uploads.running())
         ended: list[Upload] = []
         unavailable: StorageUnavailable | None = None
@@ -414,30 +421,11 @@ class UploadsGroup:
         kind, message = refusal(list_id, holder)
         return DuplicateExplanation(self._wiring.duplicates.name, kind, holder.list_id, message)
 
-    def _require_own_transactions(self) -> None:
-        if self._wiring.in_host_transaction:
-            raise HostTransactionError(
-                reason="an upload cannot be part of a host's transaction, because it works in many short ones; "
-                "call it on the PartnerVouchers object itself, not on using(connection)"
-            )
-
     def _require_uploadable(self, list_id: str) -> VoucherList:
         return_what_uploads_see(self._wiring)
         voucher_list = self._wiring.read(require_list, list_id)
         voucher_list.require_allowed(Action.UPLOAD, self._wiring.now())
         return voucher_list
-
-    def _stream_faults(self, upload_id: str) -> Iterator[RowFault]:
-        def read(tx: Transaction, after_line: int) -> list[RowFault]:
-            return tx.uploads.faults(upload_id, after_line, _FAULTS_PAGE)
-
-        after_line = 0
-        while True:
-            page = self._wiring.read(read, after_line)
-            yield from page
-            if len(page) < _FAULTS_PAGE:
-                return
-            after_line = page[-1].line
 
 
 def _limit_of(encoding: str, header: bool | None) -> Callable[[bytes], int]:

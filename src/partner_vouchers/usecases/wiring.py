@@ -21,7 +21,13 @@ from partner_vouchers.domain.expiry import require_aware
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.text import could_be_id, require_id, require_name
 from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.errors import PartnerVouchersError, StorageError, UnknownList, UnknownPartner
+from partner_vouchers.errors import (
+    HostTransactionError,
+    PartnerVouchersError,
+    StorageError,
+    UnknownList,
+    UnknownPartner,
+)
 from partner_vouchers.ports import Clock, Storage, Transaction
 from partner_vouchers.usecases.operator_log import RefusalSummary
 from partner_vouchers.usecases.refusing import RefusalTally
@@ -105,6 +111,15 @@ class Wiring:
             InvalidInput: it returns something else.
         """
         return require_aware("clock", self.clock())
+
+    def require_own_transactions(self, reason: str) -> None:
+        """Check that the call is not part of a host's transaction; `reason` says why it cannot be, and what to do.
+
+        Raises:
+            HostTransactionError: it is.
+        """
+        if self.in_host_transaction:
+            raise HostTransactionError(reason=reason)
 
     def read(self, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments) -> T:
         """Run work that only reads in a transaction, and return its result (see `run_in_transaction`)."""

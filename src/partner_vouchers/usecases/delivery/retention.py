@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from partner_vouchers.errors import InvalidInput
 from partner_vouchers.ports import OutboxEntry, Transaction
 from partner_vouchers.usecases.wiring import Wiring, ago
 
@@ -15,19 +14,6 @@ KEEP_EVENTS = timedelta(days=30)
 """How long an event is kept after it happened, unless the host says otherwise."""
 
 _FIRST_LOOK, _AT_ONCE, _MOST = 20, 500, 16_000
-
-
-def require_retention(value: object) -> timedelta | None:
-    """Return for how long delivered events are kept, or None for ever.
-
-    Raises:
-        InvalidInput: it is not such a time, or negative.
-    """
-    if value is None or (isinstance(value, timedelta) and value >= timedelta()):
-        return value
-    raise InvalidInput(
-        field="keep_events", reason="must be a timedelta that is not negative, or None for ever"
-    )
 
 
 def remove_old_events(wiring: Wiring) -> None:
