@@ -54,7 +54,7 @@ def read_in_batches(
             faults += [(fault.line, fault.raw, fault.kind.value) for fault in batch.faults]
             warnings += [(each.line, each.kind.value) for each in batch.warnings]
             assert file.rows == len(codes) + len(faults)
-            assert batch.bytes_read <= len(data)
+            assert file.bytes_read <= len(data)
     except FileRefused as refused:
         refusal = (refused.fault.kind.value, refused.fault.line)
     else:

@@ -265,10 +265,11 @@ class Trickle(BytesIO):
 
 def test_short_reads_are_not_the_end() -> None:
     data = "".join(f"CODE{number}\n" for number in range(100)).encode()
-    batches = list(CodeFile(Trickle(data), FORMAT))
+    file = CodeFile(Trickle(data), FORMAT)
+    batches = list(file)
     assert [len(batch.codes) for batch in batches] == [100]
     assert batches[0].lines == range(1, 101)
-    assert batches[0].bytes_read == len(data)
+    assert file.bytes_read == len(data)
 
 
 @pytest.mark.parametrize("given", ["A1\n", None])

@@ -12,7 +12,6 @@ from partner_vouchers.domain.uploads import (
     RowFault,
     RowFaultKind,
     RowWarning,
-    Tally,
     Upload,
     Validation,
     WarningKind,
@@ -38,26 +37,13 @@ def an_upload(**changed: Any) -> Upload:
 
 
 def test_no_row_is_shown_whole() -> None:
-    tally = Tally(first_row="SECRET-2024")
-    completed, _ = an_upload().completed(tally, 1, LATER)
+    completed, _ = an_upload(first_row="SECRET-2024").completed(1, LATER)
 
-    shown = (completed, tally, Validation(filename="x.csv", first_row="SECRET-2024"))
+    shown = (completed, Validation(filename="x.csv", first_row="SECRET-2024"))
     shown += (RowWarning(1, "SECRET-2024", WarningKind.MARKUP),)  # type: ignore[assignment]
     for each in shown:
         assert "SECRET" not in repr(each)
         assert "SE…" in repr(each)
-
-
-# --- the upload log ----------------------------------------------------------------------------------
-
-
-def test_an_entry_keeps_its_counts_when_the_tally_goes_on() -> None:
-    errors = {RowFaultKind.EMPTY: 1}
-    completed, _ = an_upload().completed(Tally(2, errors), 1, LATER)
-
-    errors[RowFaultKind.EMPTY] = 99
-
-    assert completed.errors == {RowFaultKind.EMPTY: 1}
 
 
 # --- files -------------------------------------------------------------------------------------------

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.domain.events import PartnerAdded
 from partner_vouchers.errors import (
+    InvalidInput,
     NaiveDatetime,
     PartnerExists,
     UnknownPartner,
@@ -49,6 +50,13 @@ def test_a_clock_without_time_zone_is_refused(storage: Storage) -> None:
     with pytest.raises(NaiveDatetime, match=r"^clock: "):
         vouchers.partners.add("Puma")
     assert vouchers.partners.all() == []
+
+
+@pytest.mark.parametrize("year", [1, 1969, 9999])
+def test_a_clock_at_the_ends_of_time_is_refused(storage: Storage, year: int) -> None:
+    vouchers = PartnerVouchers(storage, clock=lambda: datetime(year, 6, 1, tzinfo=UTC))
+    with pytest.raises(InvalidInput, match=r"^clock: must lie within the years 1970 to 9998"):
+        vouchers.partners.add("Puma")
 
 
 # --- ensure ------------------------------------------------------------------------------------------------------

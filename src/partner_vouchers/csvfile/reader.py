@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from typing import BinaryIO
-
-from attrs import field, frozen
 
 from partner_vouchers.csvfile.chunks import CHUNK_BYTES, BadEncoding, Chunks, require_encoding
 from partner_vouchers.csvfile.collecting import Collector
@@ -31,11 +29,11 @@ from partner_vouchers.csvfile.refusals import (
     split_columns,
 )
 from partner_vouchers.csvfile.rows import COMMA, QUOTE, Overlong, Row, quoted_cells, read_row
-from partner_vouchers.csvfile.validation import RowValidator, ValidatedRows, only_length, refused
+from partner_vouchers.csvfile.validation import RowValidator, ValidatedRows, refused
 from partner_vouchers.domain.codes import CodeFormat, CodeRules
-from partner_vouchers.domain.uploads import FileFaultKind, RowFault, RowWarning
+from partner_vouchers.domain.uploads import FileFaultKind
 
-__all__ = ["Batch", "CodeFile", "FileRefused", "is_error_file", "require_encoding"]
+__all__ = ["CodeFile", "FileRefused", "is_error_file", "require_encoding"]
 
 _ROW_BYTES = 64 * 1024
 """How much longer than the longest code a row may be. A longer row is skipped, and a quote in it not closed."""
@@ -44,25 +42,6 @@ _STRETCH_BYTES = 32 * 1024
 _SPLIT_ROWS = 100
 _SEPARATOR_LINE = re.compile(r'"?sep=."?[ \t]*', re.IGNORECASE)
 _BLANK_LINES = re.compile(rb"\n++")
-
-
-@frozen
-class Batch:
-    """Some rows of a file that follow one another.
-
-    Attributes:
-        lines: the line of the file, from 1, of each code.
-        codes: the valid codes, trimmed, in the order of the file; not shown in the repr.
-        faults: the refused rows, in the order of the file; not shown in the repr.
-        warnings: the suspicious codes among the valid ones; not shown in the repr.
-        bytes_read: bytes of the source read so far.
-    """
-
-    lines: Sequence[int] = field(repr=only_length)
-    codes: list[str] = field(repr=only_length)
-    faults: list[RowFault] = field(repr=only_length)
-    warnings: list[RowWarning] = field(repr=only_length)
-    bytes_read: int
 
 
 class CodeFile:
@@ -146,16 +125,13 @@ class CodeFile:
         """The name of the character at which refused rows split into columns, such as "semicolon", if they do."""
         return self._validator.separator
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[ValidatedRows]:
         for validated in self._validated():
             self.rows += len(validated)
-            yield self._batch(validated)
+            yield validated
         warning = self._first_row_check.warning() if self._first_row_check else None
         if warning:
-            yield self._batch(ValidatedRows([], [], [], [warning]))
-
-    def _batch(self, rows: ValidatedRows) -> Batch:
-        return Batch(rows.lines, rows.codes, rows.faults, rows.warnings, self.bytes_read)
+            yield ValidatedRows([], [], [], [warning])
 
     def _validated(self) -> Iterator[ValidatedRows]:
         try:

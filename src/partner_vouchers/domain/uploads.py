@@ -215,16 +215,15 @@ class Upload(_Counted):
         """Whether the upload has not ended."""
         return self.status is UploadStatus.IN_PROGRESS
 
-    def completed(self, tally: Tally, accepted: int, now: datetime) -> tuple[Upload, tuple[Event, ...]]:
+    def completed(self, accepted: int, now: datetime) -> tuple[Upload, tuple[Event, ...]]:
         """Return the upload as it ends well, and its event."""
-        ended = self._ended(UploadStatus.COMPLETED, tally, now)
-        ended = evolve(ended, accepted=accepted)
+        ended = evolve(self, status=UploadStatus.COMPLETED, finished_at=now, accepted=accepted)
         changes = (FieldChange("upload", None, self.id), FieldChange("accepted", None, accepted))
         return ended, (UploadCompleted(occurred_at=now, list_id=self.list_id, changes=changes),)
 
-    def failed(self, tally: Tally, failure: FileFault, now: datetime) -> tuple[Upload, tuple[Event, ...]]:
+    def failed(self, failure: FileFault, now: datetime) -> tuple[Upload, tuple[Event, ...]]:
         """Return the upload as it is refused as a whole, and its event."""
-        ended = evolve(self._ended(UploadStatus.FAILED, tally, now), failure=failure)
+        ended = evolve(self, status=UploadStatus.FAILED, finished_at=now, failure=failure)
         changes = (FieldChange("upload", None, self.id), FieldChange("failure", None, failure.kind.value))
         return ended, (UploadFailed(occurred_at=now, list_id=self.list_id, changes=changes),)
 
@@ -236,37 +235,6 @@ class Upload(_Counted):
         )
         event = UploadWithdrawn(occurred_at=now, list_id=self.list_id, changes=changes)
         return evolve(self, withdrawn=self.withdrawn + codes), (event,)
-
-    def _ended(self, status: UploadStatus, tally: Tally, now: datetime) -> Upload:
-        return evolve(
-            self,
-            status=status,
-            finished_at=now,
-            header_skipped=tally.header_skipped,
-            first_row=tally.first_row,
-            total=tally.total,
-            errors=dict(tally.errors),
-            warnings=dict(tally.warnings),
-        )
-
-
-@frozen
-class Tally(_Counted):
-    """The counts of a file.
-
-    Attributes:
-        total: rows with a code, valid or not.
-        errors: how many rows were refused, by reason.
-        header_skipped: whether the first row was skipped as a header.
-        first_row: the text of the first row, skipped or not; masked in the repr.
-        warnings: how many codes are suspicious, by reason.
-    """
-
-    total: int = 0
-    errors: Mapping[RowFaultKind, int] = field(factory=dict)
-    header_skipped: bool = False
-    first_row: str | None = field(default=None, repr=_masked)
-    warnings: Mapping[WarningKind, int] = field(factory=dict)
 
 
 @frozen(kw_only=True)

@@ -22,7 +22,6 @@ from partner_vouchers.domain.uploads import (
     FileFault,
     ListedWarnings,
     RowWarning,
-    Tally,
     Upload,
     Validation,
     WarningKind,
@@ -131,7 +130,7 @@ class ImportRun:
                 failure = self._failure(codes, importing)
                 self._count_held_before(importing, 0)
             importing.save_faults(keep)
-            ended = self._end(importing, self._tally(codes, importing), failure, lease)
+            ended = self._end(importing, self._counted(codes, importing), failure, lease)
         if ended.failure is not None:
             self.clear_away()
         return ended
@@ -151,14 +150,14 @@ class ImportRun:
                 failure = self._failure(codes, importing)
                 self._count_held_before(importing, MAX_LISTED_WARNINGS)
                 self._count_twins(twins, stream)
-            tally = self._tally(codes, importing)
+            counted = self._counted(codes, importing)
             return Validation(
-                filename=self.upload.filename,
-                total=tally.total,
-                acceptable=0 if failure else tally.total - tally.error_count,
-                errors=tally.errors,
-                header_skipped=tally.header_skipped,
-                first_row=tally.first_row,
+                filename=counted.filename,
+                total=counted.total,
+                acceptable=0 if failure else counted.total - counted.error_count,
+                errors=counted.errors,
+                header_skipped=counted.header_skipped,
+                first_row=counted.first_row,
                 warnings=self.warnings.listed,
                 failure=failure,
                 sample=tuple(importing.sample(_SAMPLE)),
@@ -167,7 +166,7 @@ class ImportRun:
     def fail(self, failure: FileFault, lease: UploadLease) -> Upload:
         """End the upload as refused, without a look into the file."""
         with self._open() as importing:
-            return self._end(importing, Tally(), failure, lease)
+            return self._end(importing, self.upload, failure, lease)
 
     def _open(self) -> AbstractContextManager[CodeImport]:
         return self.wiring.storage.import_codes(self.upload, self.scope, counts_for_duplicates)
@@ -192,14 +191,20 @@ class ImportRun:
                     twins.add(batch.codes)
                 beat()
                 if self.on_progress is not None:
-                    self.on_progress(UploadProgress(codes.rows, batch.bytes_read, self.upload.size or 0))
+                    self.on_progress(UploadProgress(codes.rows, codes.bytes_read, self.upload.size or 0))
         except FileRefused as refused:
             return refused.fault
         return None
 
-    def _tally(self, codes: CodeFile, importing: CodeImport) -> Tally:
-        return Tally(
-            codes.rows, importing.refused, codes.header_skipped, codes.first_row, self.warnings.counts
+    def _counted(self, codes: CodeFile, importing: CodeImport) -> Upload:
+        """Return the upload with what was found in its file."""
+        return evolve(
+            self.upload,
+            header_skipped=codes.header_skipped,
+            first_row=codes.first_row,
+            total=codes.rows,
+            errors=dict(importing.refused),
+            warnings=dict(self.warnings.counts),
         )
 
     def _failure(self, codes: CodeFile, importing: CodeImport) -> FileFault | None:
@@ -225,9 +230,9 @@ class ImportRun:
             self.warnings.count(kind, len(warnings), sorted(warnings))
 
     def _end(
-        self, importing: CodeImport, tally: Tally, failure: FileFault | None, lease: UploadLease
+        self, importing: CodeImport, counted: Upload, failure: FileFault | None, lease: UploadLease
     ) -> Upload:
-        ended = self.wiring.write_alone(self._end_in, importing, tally, failure, lease)
+        ended = self.wiring.write_alone(self._end_in, importing, counted, failure, lease)
         if ended is None:
             raise UnknownList(list_id=self.upload.list_id)
         log_upload(ended)
@@ -237,7 +242,7 @@ class ImportRun:
         self,
         tx: Transaction,
         importing: CodeImport,
-        tally: Tally,
+        counted: Upload,
         failure: FileFault | None,
         lease: UploadLease,
     ) -> Upload | None:
@@ -252,7 +257,7 @@ class ImportRun:
         if failure is None and voucher_list.state is State.ARCHIVED:
             failure = interrupted("the list was archived while the upload ran")
         if failure is None:
-            ended, events = self.upload.completed(tally, importing.publish(tx), now)
+            ended, events = counted.completed(importing.publish(tx), now)
             used_before = counts_at(tx, voucher_list.id, now).used
             tx.lists.touch(voucher_list.id, now, used_before=used_before)
             # Read it again: before the codes were published, another transaction may have notified another level.
@@ -260,7 +265,7 @@ class ImportRun:
             counts = counts_at(tx, voucher_list.id, now)
             notify_stock_level(tx, voucher_list, voucher_list.notified, counts, now)
         else:
-            ended, events = self.upload.failed(tally, failure, now)
+            ended, events = counted.failed(failure, now)
         tx.uploads.save(ended)
         # Earlier versions took names of any length, which an index cannot hold.
         record(tx, events, self.upload.uploaded_by[:MAX_NAME])

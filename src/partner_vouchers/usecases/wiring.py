@@ -23,6 +23,7 @@ from partner_vouchers.domain.text import could_be_id, require_id, require_name
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import (
     HostTransactionError,
+    InvalidInput,
     PartnerVouchersError,
     StorageError,
     UnknownList,
@@ -108,9 +109,13 @@ class Wiring:
 
         Raises:
             NaiveDatetime: the host's clock returns an instant without a time zone.
-            InvalidInput: it returns something else.
+            InvalidInput: it returns something else, or an instant outside the years 1970 to 9998: leases, limits and
+                waits reach into the time before and after it.
         """
-        return require_aware("clock", self.clock())
+        now = require_aware("clock", self.clock())
+        if 1970 <= now.year < 9999:
+            return now
+        raise InvalidInput(field="clock", reason=f"must lie within the years 1970 to 9998, not in {now.year}")
 
     def require_own_transactions(self, reason: str) -> None:
         """Check that the call is not part of a host's transaction; `reason` says why it cannot be, and what to do.

@@ -17,7 +17,7 @@ from partner_vouchers.domain.limits import Limit
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.promo_events import PointsDebited
 from partner_vouchers.domain.refusals import RefusalCount, RefusalReason
-from partner_vouchers.domain.uploads import FileFault, FileFaultKind, RowFault, RowFaultKind, Tally, Upload
+from partner_vouchers.domain.uploads import FileFault, FileFaultKind, RowFault, RowFaultKind, Upload
 from partner_vouchers.ports import Holding, Storage, Transaction
 from partner_vouchers.testing import driver
 from partner_vouchers.testing.driver import FAR, START
@@ -279,7 +279,7 @@ class ExactValueSuite(StorageHooks):
                 )
                 tx.uploads.add(uploads[-1])
         failed = [
-            each.failed(Tally(), FileFault(FileFaultKind.BROKEN_QUOTING, f" {each.filename} "), FAR)[0]
+            each.failed(FileFault(FileFaultKind.BROKEN_QUOTING, f" {each.filename} "), FAR)[0]
             for each in uploads
         ]
         for stored in (uploads, failed):

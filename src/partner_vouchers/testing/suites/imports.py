@@ -9,7 +9,7 @@ import pytest
 from partner_vouchers.domain import stock
 from partner_vouchers.domain.duplicates import Holder, counts_for_duplicates, refusal
 from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.domain.uploads import RowFault, RowFaultKind, Tally, interrupted, list_is_full
+from partner_vouchers.domain.uploads import RowFault, RowFaultKind, interrupted, list_is_full
 from partner_vouchers.errors import StorageError, UnknownList, UploadInterrupted
 from partner_vouchers.ports import Storage, Transaction
 from partner_vouchers.testing import driver
@@ -59,7 +59,7 @@ class ImportSuite(StorageHooks):
             driver.claim(opened, old)
             raise ZeroDivisionError
         with driver.committing(storage) as tx:
-            ended, _ = entry.failed(Tally(0, {}), interrupted("broken off"), driver.START)
+            ended, _ = entry.failed(interrupted("broken off"), driver.START)
             tx.uploads.save(ended)
         for upload_id in (entry.id, entry.id, "999999"):
             storage.abandon(upload_id)
