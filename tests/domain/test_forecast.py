@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partner_vouchers.domain.forecast import Stock, forecast
-from partner_vouchers.domain.stock import Counts
+from partner_vouchers.domain.stock import Counts, Stock, forecast
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 TODAY = NOW.date()

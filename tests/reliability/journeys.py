@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, timedelta
 
 from partner_vouchers import Limit, PartnerVouchers, ReservationState
+from partner_vouchers.domain.erasure import is_pseudonym
 from partner_vouchers.domain.promo_events import VoucherRewarded
-from partner_vouchers.domain.pseudonym import is_pseudonym
 from partner_vouchers.domain.reconciliation import RowKind
 from partner_vouchers.errors import (
     AlreadyRevoked,

@@ -14,9 +14,9 @@ from attrs import evolve
 
 from partner_vouchers import PartnerVouchers, PointsCredited
 from partner_vouchers.adapters.memory import MemoryStorage
+from partner_vouchers.domain.erasure import is_pseudonym
 from partner_vouchers.domain.events import UploadCompleted
 from partner_vouchers.domain.promo_events import VoucherRewarded
-from partner_vouchers.domain.pseudonym import is_pseudonym
 from partner_vouchers.errors import (
     CommitOutcomeUnknown,
     ConnectionLost,

@@ -13,10 +13,9 @@ from psycopg import sql
 from partner_vouchers import RepeatPolicy
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
-from partner_vouchers.domain.erasure import ErasureReport
+from partner_vouchers.domain.erasure import ErasureReport, is_pseudonym
 from partner_vouchers.domain.events import CodeRevoked
 from partner_vouchers.domain.promo_events import PointsDebited, VoucherRewarded
-from partner_vouchers.domain.pseudonym import is_pseudonym
 from partner_vouchers.ports import Storage
 from partner_vouchers.sinks.memory import MemorySink
 from tests.support.host import FixedClock, Host

@@ -15,9 +15,9 @@ import pytest
 
 from partner_vouchers import Limit, PartnerVouchers, PointsCredited, RepeatPolicy
 from partner_vouchers.adapters.sqlite import SQLiteStorage
+from partner_vouchers.domain.erasure import is_pseudonym
 from partner_vouchers.domain.events import CodeRedeemed, CodeRedemptionReverted, CodeRevoked
 from partner_vouchers.domain.promo_events import VoucherRewarded
-from partner_vouchers.domain.pseudonym import is_pseudonym
 from partner_vouchers.errors import (
     AlreadyConfirmed,
     AlreadyRedeemed,

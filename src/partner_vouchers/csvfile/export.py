@@ -9,7 +9,6 @@ from partner_vouchers.csvfile.cells import csv_bytes
 from partner_vouchers.domain.assignment import Assignment
 
 DISTRIBUTED_HEADER = ("code", "user_id", "campaign_id", "assigned_at", "redeemed_at", "revoked_at")
-REMAINING_HEADER = ("code",)
 
 
 def distributed_codes(assignments: Iterable[Assignment], *, raw: bool = False) -> Iterator[bytes]:
@@ -35,13 +34,3 @@ def distributed_codes(assignments: Iterable[Assignment], *, raw: bool = False) -
 
 def _instant(instant: datetime | None) -> str:
     return "" if instant is None else instant.isoformat()
-
-
-def remaining_codes(codes: Iterable[str], *, raw: bool = False) -> Iterator[bytes]:
-    """Yield a CSV file of codes that no user has.
-
-    Args:
-        codes: the codes.
-        raw: True leaves cells as they are that a spreadsheet would take for a formula.
-    """
-    return csv_bytes(REMAINING_HEADER, ((code,) for code in codes), raw=raw)

@@ -21,6 +21,7 @@ from partner_vouchers.domain.stock import Counts, StockLevel, stock_level
 from partner_vouchers.domain.text import MAX_NAME, has_control_character, require_own_id
 from partner_vouchers.domain.voucher_list import ListSnapshot, VoucherList
 from partner_vouchers.errors import (
+    AssignmentRevoked,
     CodesExhausted,
     InvalidIdempotencyKey,
     InvalidInput,
@@ -77,6 +78,16 @@ class Assignment:
     def source(self) -> Source:
         """How the code was asked for."""
         return Source.API if self.campaign_id is None else Source.CAMPAIGN
+
+    def require_not_revoked(self) -> Assignment:
+        """Return this assignment, to which an idempotency key belongs.
+
+        Raises:
+            AssignmentRevoked: it was revoked.
+        """
+        if self.revoked_at is not None:
+            raise AssignmentRevoked(assignment_id=self.id, revoked_at=self.revoked_at)
+        return self
 
     @property
     def event(self) -> VoucherRewarded:

@@ -10,9 +10,9 @@ from attrs import define, field
 
 from partner_vouchers import errors
 from partner_vouchers.domain.campaigns import RepeatPolicy
+from partner_vouchers.domain.erasure import is_pseudonym
 from partner_vouchers.domain.lifecycle import Status
 from partner_vouchers.domain.limits import Per
-from partner_vouchers.domain.pseudonym import is_pseudonym
 from partner_vouchers.domain.reservation import ReservationState
 from partner_vouchers.testing.model import (
     AVAILABLE,

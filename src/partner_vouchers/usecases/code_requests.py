@@ -23,7 +23,6 @@ from partner_vouchers.errors import AssignmentRevoked, CampaignNotLinked, NoCode
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.assigning import Assigner, UserContext
 from partner_vouchers.usecases.assigning_many import UNSERVED, BatchAssigner
-from partner_vouchers.usecases.revoking import require_not_revoked
 from partner_vouchers.usecases.wiring import Group
 
 T = TypeVar("T")
@@ -86,7 +85,7 @@ class CodeRequests(Group):
             assigner = Assigner(tx, request, now, self._wiring.eligibility)
             results = None if fingerprint is None else assigner.replay(fingerprint)
             if results is not None:
-                return Reward(require_not_revoked(tx.assignments.get_many(results)[0]), replayed=True)
+                return Reward(tx.assignments.get_many(results)[0].require_not_revoked(), replayed=True)
             try:
                 reward = assigner.serve_one(user_id, known)
             except NoCodeAvailable:
@@ -202,7 +201,7 @@ class CodeRequests(Group):
             results = assigner.replay(fingerprint)
             if results is None:
                 return assigner.preview(user_id, known)
-            given = require_not_revoked(tx.assignments.get_many(results)[0])
+            given = tx.assignments.get_many(results)[0].require_not_revoked()
             return Preview(given.list_id, replay=given)
 
         return self._wiring.read(read)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import BinaryIO
 
-from partner_vouchers.csvfile.export import distributed_codes, remaining_codes
+from partner_vouchers.csvfile.cells import csv_bytes
+from partner_vouchers.csvfile.export import distributed_codes
 from partner_vouchers.csvfile.streams import as_binary_stream
 from partner_vouchers.domain.arguments import require_bool, require_duration
 from partner_vouchers.domain.assignment import Assignment, new_request
@@ -159,7 +160,7 @@ class CodesGroup(CodeReservations, TakingBack):
         audit_download(self._wiring, list_id, "remaining codes" if remaining else "distributed codes", actor)
         if remaining:
             left = self._stream(lambda tx, after: tx.codes.remaining(list_id, after, PAGE), _id_of)
-            return as_binary_stream(remaining_codes((each.code for each in left), raw=raw))
+            return as_binary_stream(csv_bytes(("code",), ((each.code,) for each in left), raw=raw))
         return as_binary_stream(distributed_codes(self._stream_assignments(list_id), raw=raw))
 
     def _stream_assignments(self, list_id: str) -> Iterator[Assignment]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import partial
@@ -31,11 +32,11 @@ from partner_vouchers.domain.uploads import (
 )
 from partner_vouchers.errors import SourceUnreadable, StorageError, UnknownList
 from partner_vouchers.ports import CodeImport, Transaction
-from partner_vouchers.usecases.operator_log import log_upload
 from partner_vouchers.usecases.stock import counts_at, notify_stock_level
 from partner_vouchers.usecases.upload_lease import UploadLease
 from partner_vouchers.usecases.wiring import Wiring, record, require_list
 
+_LOG = logging.getLogger("partner_vouchers.uploads")
 _SAMPLE = 1000
 _COMPARED_WARNINGS = 10_000
 
@@ -235,7 +236,7 @@ class ImportRun:
         ended = self.wiring.write_alone(self._end_in, importing, counted, failure, lease)
         if ended is None:
             raise UnknownList(list_id=self.upload.list_id)
-        log_upload(ended)
+        _log_end(ended)
         return ended
 
     def _end_in(
@@ -312,3 +313,14 @@ def _require_wanted(upload: Upload, lease: UploadLease, tx: Transaction) -> None
     """Check that the upload is still ours and its list still there: what came in later would stay for ever."""
     lease.keep(tx)
     require_list(tx, upload.list_id)
+
+
+def _log_end(upload: Upload) -> None:
+    """Log the end of an upload, with its counts."""
+    if upload.failure is None:
+        told = "upload %s to list %s is Completed: %d of %d codes accepted, %d errors"
+        _LOG.info(told, upload.id, upload.list_id, upload.accepted, upload.total, upload.error_count)
+        return
+    told = "upload %s to list %s is Failed: %s, after %d rows with %d errors"
+    kind = upload.failure.kind.value
+    _LOG.warning(told, upload.id, upload.list_id, kind, upload.total, upload.error_count)

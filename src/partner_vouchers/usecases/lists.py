@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from functools import partial
+from typing import Any
 
 from partner_vouchers.domain.arguments import require_days, require_member
 from partner_vouchers.domain.campaigns import CampaignLink
 from partner_vouchers.domain.events import Event
-from partner_vouchers.domain.forecast import MONTH, Stock, forecast
+from partner_vouchers.domain.expiry import require_aware
 from partner_vouchers.domain.lifecycle import Status, criteria_for
 from partner_vouchers.domain.list_view import ArchivedList, ListView, archived_view_of, view_of
-from partner_vouchers.domain.stock import LowStock
+from partner_vouchers.domain.stock import MONTH, LowStock, Stock, forecast
 from partner_vouchers.domain.text import require_text
 from partner_vouchers.domain.voucher_list import UNCHANGED, Unchanged, VoucherList
-from partner_vouchers.errors import Unsupported
-from partner_vouchers.ports import Transaction
+from partner_vouchers.errors import InvalidInput, Unsupported
+from partner_vouchers.ports import ListOrder, ListQuery, SortKey, Transaction
 from partner_vouchers.usecases.list_creation import ListCreation
-from partner_vouchers.usecases.list_pages import page_of_lists
-from partner_vouchers.usecases.paging import Page, require_limit
+from partner_vouchers.usecases.paging import Page, decode_cursor, no_cursor, page_of, require_limit
 from partner_vouchers.usecases.stock import all_current, counts_at, current, notify_stock_level
 from partner_vouchers.usecases.wiring import reclaim_some, record, require_actor, require_list
+
+_COUNTERS = frozenset((ListOrder.UPLOADED, ListOrder.DISTRIBUTED))
+_INSTANTS = frozenset((ListOrder.UPDATED, ListOrder.CREATED, ListOrder.EXPIRES))
 
 Change = Callable[[VoucherList, datetime], tuple[VoucherList, tuple[Event, ...]]]
 
@@ -76,7 +79,7 @@ class ListsGroup(ListCreation):
         }
 
         def read(tx: Transaction) -> Page[ListView]:
-            page = page_of_lists(tx, sort, after, limit, filters)
+            page = _page_of_lists(tx, sort, after, limit, filters)
             return Page(tuple(view_of(each, now) for each in all_current(tx, page.items, now)), page.next)
 
         return self._wiring.read(read)
@@ -272,3 +275,47 @@ def _change_list(
         if before.low_stock_at != after.low_stock_at and after.counts.uploaded:
             notify_stock_level(tx, after, after.notified, counts_at(tx, after.id, now), now)
     return current(tx, after, now)
+
+
+def _page_of_lists(
+    tx: Transaction, sort: str, after: object, limit: int, filters: dict[str, Any]
+) -> Page[VoucherList]:
+    """Return a page of lists.
+
+    Args:
+        tx: the transaction.
+        sort: the name of an order, with a `-` before it from the greatest on.
+        after: the cursor as the caller passed it.
+        limit: how many lists the page may have.
+        filters: `partner`, `tag`, `criteria` and `text` of the query.
+
+    Raises:
+        InvalidInput: there is no such order.
+        InvalidCursor: `after` is not a cursor of this order.
+    """
+    try:
+        order, descending = ListOrder(sort.removeprefix("-")), sort.startswith("-")
+    except (ValueError, AttributeError, TypeError):
+        reason = f"must be one of {', '.join(ListOrder)}, with or without a '-' before it"
+        raise InvalidInput(field="sort", reason=reason) from None
+    result = f"lists in the order {'-' if descending else ''}{order.value}"
+
+    def key(voucher_list: VoucherList) -> str | int:
+        holder = voucher_list.counts if order in _COUNTERS else voucher_list
+        found: str | int | datetime = getattr(holder, order.value)
+        return found.isoformat() if isinstance(found, datetime) else found
+
+    start: tuple[SortKey, str] | None = None
+    if (place := decode_cursor(result, after, int if order in _COUNTERS else str, int)) is not None:
+        start = (_instant(result, place[0]) if order in _INSTANTS else place[0]), str(place[1])
+    found = tx.lists.find(
+        ListQuery(order=order, descending=descending, after=start, limit=limit + 1, **filters)
+    )
+    return page_of(result, found, limit, lambda last: (key(last), int(last.id)))
+
+
+def _instant(result: str, text: str) -> datetime:
+    try:
+        return require_aware("after", datetime.fromisoformat(text))
+    except (ValueError, InvalidInput) as error:
+        raise no_cursor(result) from error

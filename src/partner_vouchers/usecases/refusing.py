@@ -1,9 +1,13 @@
-"""Add up refused requests in this process, and store them seldom: a campaign that has run dry is asked very often."""
+"""Add up refused requests in this process, and log and store them seldom: a dry campaign is asked very often."""
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 
 from partner_vouchers.domain.refusals import (
@@ -13,12 +17,16 @@ from partner_vouchers.domain.refusals import (
     refusal_keys,
     refusal_reason,
 )
-from partner_vouchers.errors import CampaignNotLinked, Unsupported
+from partner_vouchers.errors import CampaignNotLinked, NoCodeAvailable, Unsupported
 from partner_vouchers.ports import Transaction
 
 STORED_AFTER = timedelta(seconds=1)
 """How long refusals wait for the next write of this process before a call stores them by itself."""
 
+SUMMARY_EVERY = 60.0
+"""Seconds between two log lines about refused requests."""
+
+_LOG = logging.getLogger("partner_vouchers.refusals")
 _COMPACT_AT = 10_000
 
 Refused = tuple[str, date, RefusalReason, tuple[tuple[str, str], ...]]
@@ -91,3 +99,38 @@ class RefusalTally:
                 of_campaign[day, each, list_id] += requests
         for campaign_id, found in sorted(added.items()):
             refusals.add(campaign_id, [RefusalCount(*key, requests) for key, requests in found.items()])
+
+
+class RefusalSummary:
+    """Logs refused requests as a sum: the first at once, further ones with the first that comes a minute later.
+
+    Threads share it, and no lock is kept.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin with nothing.
+
+        Args:
+            clock: returns seconds that never go back.
+        """
+        self._clock = clock
+        self._waiting: deque[tuple[str | None, str]] = deque()
+        self._quiet_until: float | None = None
+
+    def add(self, refused: NoCodeAvailable) -> None:
+        """Count a refused request, and log the sum if it is time."""
+        self._waiting.append((refused.campaign_id, refused.code))
+        now = self._clock()
+        if self._quiet_until is not None and now < self._quiet_until:
+            return
+        self._quiet_until = now + SUMMARY_EVERY
+        counts = Counter[tuple[str | None, str]]()
+        with suppress(IndexError):
+            while True:
+                counts[self._waiting.popleft()] += 1
+        if counts:
+            parts = (
+                f"{reason} {count}" + ("" if campaign is None else f" (campaign {campaign!r})")
+                for (campaign, reason), count in counts.most_common()
+            )
+            _LOG.warning("refused requests: %s", ", ".join(parts))

@@ -16,7 +16,6 @@ from partner_vouchers.domain.text import could_be_id
 from partner_vouchers.errors import UnknownReservation
 from partner_vouchers.ports import LockedReservation, Transaction
 from partner_vouchers.usecases.limiting import remove_old, uncount_reservations
-from partner_vouchers.usecases.revoking import require_not_revoked
 
 
 def require_reservation(tx: Transaction, reservation_id: str, now: datetime) -> Reservation:
@@ -81,7 +80,7 @@ def confirm_by_id(tx: Transaction, reservation_id: str, now: datetime) -> Reward
     locked = _require_locked(tx, reservation_id, now)
     found = locked.reservation
     if found.expires_at is None or found.next_state(ReservationAction.CONFIRM, now) is None:
-        return Reward(require_not_revoked(tx.assignments.get_many([found.code_id])[0]), replayed=True)
+        return Reward(tx.assignments.get_many([found.code_id])[0].require_not_revoked(), replayed=True)
     return Reward(confirm(tx, locked, now))
 
 

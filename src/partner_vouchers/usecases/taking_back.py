@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 from uuid import uuid4
 
 from attrs import evolve
 
 from partner_vouchers.domain.arguments import require_bool
 from partner_vouchers.domain.assignment import Assignment
-from partner_vouchers.domain.delivery import DeliveryState
-from partner_vouchers.domain.erasure import ErasureReport
+from partner_vouchers.domain.delivery import DeliveryState, state_of
+from partner_vouchers.domain.erasure import ErasureReport, new_pseudonym
 from partner_vouchers.domain.events import AssignmentTakenBack, FieldChange
 from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.domain.pseudonym import new_pseudonym
 from partner_vouchers.domain.revocation import Obstacle, Revocation, require_restock
 from partner_vouchers.domain.text import could_be_id, require_id, require_name, require_own_id
 from partner_vouchers.errors import AlreadyRevoked, UnknownAssignment
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.delivery.run import ERASURES
 from partner_vouchers.usecases.limiting import limits_of, uncount
-from partner_vouchers.usecases.revoking import cancel_dead_letter, delivery_states
 from partner_vouchers.usecases.wiring import Group, require_actor
 
 _SENT = frozenset((DeliveryState.DELIVERED, DeliveryState.IN_FLIGHT))
@@ -88,7 +87,7 @@ class TakingBack(Group):
             position = revocations.event_position(given.id)
             if position is not None:
                 for sink in tx.deliveries.sinks():
-                    cancel_dead_letter(tx, sink, position, now)
+                    _cancel_dead_letter(tx, sink, position, now)
             changes = FieldChange("assignment", None, given.id), FieldChange("restocked", None, restock)
             taken_back = AssignmentTakenBack(occurred_at=now, list_id=given.list_id, changes=changes)
             tx.audit.append(actor, [taken_back])
@@ -137,13 +136,13 @@ class TakingBack(Group):
                 if (position := tx.revocations.event_position(each.id)) is not None
             ]
             for position, would_be_sent in told:
-                for sink, state in delivery_states(tx, position).items():
+                for sink, state in _delivery_states(tx, position).items():
                     if state in _SENT:
                         delivered[sink] += 1
                     elif would_be_sent:
                         cancelled[sink] += 1
                     if state is DeliveryState.DEAD:
-                        cancel_dead_letter(tx, sink, position, now)
+                        _cancel_dead_letter(tx, sink, position, now)
             redemptions = tx.redemptions.of_assignments([each.id for each in given])
             reservations = tx.users.rename(user_id, new_pseudonym(token))
             tx.settings.put(ERASURES, token)
@@ -162,7 +161,7 @@ def _facts(tx: Transaction, given: Assignment) -> frozenset[Obstacle]:
     """Return what may keep the code of an assignment from returning to its list."""
     voucher_list = tx.lists.get(given.list_id)
     position = tx.revocations.event_position(given.id)
-    states = {} if position is None else delivery_states(tx, position)
+    states = {} if position is None else _delivery_states(tx, position)
     facts = {
         Obstacle.REDEEMED: given.redeemed_at is not None,
         Obstacle.LIST_ARCHIVED: voucher_list is None or voucher_list.state is State.ARCHIVED,
@@ -173,3 +172,25 @@ def _facts(tx: Transaction, given: Assignment) -> frozenset[Obstacle]:
         Obstacle.NO_SINK: not tx.deliveries.sinks(),
     }
     return frozenset(fact for fact, is_true in facts.items() if is_true)
+
+
+def _delivery_states(tx: Transaction, position: int) -> dict[str, DeliveryState]:
+    """Return the state of an event for each known sink, by the name of the sink.
+
+    `position` is its position in the outbox, or 0 for an event that has none yet.
+    """
+    states: dict[str, DeliveryState] = {}
+    for sink in tx.deliveries.sinks():
+        progress = tx.deliveries.progress(sink)
+        if progress is None or not position:
+            states[sink] = DeliveryState.WAITING
+        else:
+            deferred = tx.deliveries.find(sink, [position])
+            states[sink] = state_of(position, progress, deferred[0] if deferred else None)
+    return states
+
+
+def _cancel_dead_letter(tx: Transaction, sink: str, position: int, now: datetime) -> None:
+    """Make an event due if it is a dead letter of a sink: the owner of the sink then cancels it."""
+    dead = [each for each in tx.deliveries.find(sink, [position]) if each.is_dead]
+    tx.deliveries.put(sink, [evolve(each, state=DeliveryState.DEFERRED, retry_at=now) for each in dead])

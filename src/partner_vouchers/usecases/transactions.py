@@ -14,7 +14,6 @@ from partner_vouchers.errors import (
     TransactionConflict,
 )
 from partner_vouchers.ports import Transaction
-from partner_vouchers.usecases.operator_log import SLOW, log_slow
 
 if TYPE_CHECKING:
     from partner_vouchers.usecases.wiring import Wiring
@@ -26,6 +25,17 @@ _POLICY_SETTING = "duplicate policy"
 
 PAUSES = (0.05, 0.25)
 """Seconds to wait before each further attempt."""
+
+SLOW = 1.0
+"""Seconds from which on a transaction of a call is logged as slow, with what it waited for."""
+
+_PARTS = {
+    "CodeRequests": "codes",
+    "CodeReservations": "codes",
+    "TakingBack": "codes",
+    "ListCreation": "lists",
+}
+_SLOW_LOG = logging.getLogger("partner_vouchers.calls")
 
 
 def run_in_transaction(
@@ -65,7 +75,7 @@ def run_in_transaction(
     finally:
         seconds = time.monotonic() - started
         if seconds >= SLOW:
-            log_slow(work, seconds)
+            _log_slow(work, seconds)
 
 
 def check_policy(wiring: Wiring, *, write: bool = True) -> None:
@@ -128,3 +138,12 @@ def _remember_policy(tx: Transaction, given: str) -> str:
     tx.settings.put(_POLICY_SETTING, given)
     tx.commit()
     return given
+
+
+def _log_slow(work: Callable[..., object], seconds: float) -> None:
+    """Log that a transaction of a call was slow."""
+    # Such as `_store` or `ListsGroup.create.<locals>.create`.
+    group, _, method = getattr(work, "__qualname__", "a call").removeprefix("_").partition(".")
+    group = _PARTS.get(group, group.removesuffix("Group").lower())
+    name = f"{group}.{method.lstrip('_').partition('.')[0]}".rstrip(".")
+    _SLOW_LOG.warning("%s took %.1f s for a transaction", name, seconds)

@@ -30,8 +30,7 @@ from partner_vouchers.errors import (
     UnknownPartner,
 )
 from partner_vouchers.ports import Clock, Storage, Transaction
-from partner_vouchers.usecases.operator_log import RefusalSummary
-from partner_vouchers.usecases.refusing import RefusalTally
+from partner_vouchers.usecases.refusing import RefusalSummary, RefusalTally
 from partner_vouchers.usecases.transactions import run_in_transaction
 
 T = TypeVar("T")

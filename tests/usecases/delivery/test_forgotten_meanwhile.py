@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from partner_vouchers import RepeatPolicy
-from partner_vouchers.domain.pseudonym import is_pseudonym
+from partner_vouchers.domain.erasure import is_pseudonym
 from partner_vouchers.ports import OutboxEntry, Rejection
 from tests.support.host import Host
 from tests.support.sinks import ScriptedSink, take_all

@@ -11,7 +11,7 @@ from itertools import chain
 from attrs import evolve, frozen
 
 from partner_vouchers.domain.delivery import Deferred, RetryPolicy, SinkProgress
-from partner_vouchers.domain.pseudonym import is_of_forgotten_user
+from partner_vouchers.domain.erasure import is_of_forgotten_user
 from partner_vouchers.errors import StorageError, Unsupported
 from partner_vouchers.ports import EventSink, Transaction, Unsent
 from partner_vouchers.usecases.delivery.blame import Blame, Tally
