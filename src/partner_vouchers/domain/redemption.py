@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from attrs import field, frozen
 
@@ -64,31 +65,23 @@ class Redemption:
     @property
     def event(self) -> CodeRedeemed:
         """The event `code.redeemed` of this redemption."""
+        amount = None if self.amount is None else str(self.amount)
         return CodeRedeemed(
             occurred_at=self.recorded_at,
-            assignment_id=self.assignment_id,
-            list_id=self.list_id,
-            campaign_id=self.campaign_id,
-            user_id=self.user_id,
-            masked_code=mask(self.code),
-            order_id=self.order_id,
             redeemed_at=self.redeemed_at,
-            amount=None if self.amount is None else str(self.amount),
+            amount=amount,
             late=self.late,
+            **self._about(),
         )
 
     @property
     def reverted_event(self) -> CodeRedemptionReverted:
         """The event `code.redemption_reverted` of a redemption that was undone."""
-        return CodeRedemptionReverted(
-            occurred_at=self.recorded_at if self.reverted_at is None else self.reverted_at,
-            assignment_id=self.assignment_id,
-            list_id=self.list_id,
-            campaign_id=self.campaign_id,
-            user_id=self.user_id,
-            masked_code=mask(self.code),
-            order_id=self.order_id,
-        )
+        return CodeRedemptionReverted(occurred_at=self.reverted_at or self.recorded_at, **self._about())
+
+    def _about(self) -> dict[str, Any]:
+        names = "assignment_id", "list_id", "campaign_id", "user_id", "order_id"
+        return {"masked_code": mask(self.code)} | {name: getattr(self, name) for name in names}
 
 
 class EntryState(StrEnum):

@@ -309,8 +309,8 @@ class Queue:
 
     def _set_aside(self, row: Deferred, entry: OutboxEntry | None, now: datetime) -> None:
         """Defer an event that is not sent: behind another of its key, or because nothing can be sent."""
-        self._open.discard(row.position)
         if entry is None:
+            self._open.discard(row.position)
             self._removed.add(row.position)
             self._touched.add(row.key)
             return
@@ -321,9 +321,7 @@ class Queue:
             row = evolve(
                 row, state=DeliveryState.DEFERRED, retry_at=now + _UNREADABLE_FOR, reason=reason[:200]
             )
-        self._put[row.position] = row
-        self._deferred_keys.add(row.key)
-        self._touched.add(row.key)
+        self.defer(row)
 
     def may_go_on(self) -> bool:
         """Return whether there may be more to send once the changes are stored."""

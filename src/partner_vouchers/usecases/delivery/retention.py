@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from attrs import frozen
-
 from partner_vouchers.ports import OutboxEntry, Transaction
 from partner_vouchers.usecases.wiring import Wiring, ago
 
@@ -23,16 +21,18 @@ def remove_old_events(wiring: Wiring) -> None:
     now = wiring.now()
     oldest_kept = ago(now, wiring.keep_events)
 
-    def look(tx: Transaction, after: int, limit: int) -> tuple[Sequence[OutboxEntry], _Old, int]:
+    def look(tx: Transaction, after: int, limit: int) -> tuple[Sequence[OutboxEntry], int, bool]:
+        """Return some entries, up to which position they can go, and whether one after it must stay."""
         entries = tx.outbox.read(after, limit)
-        old = _old(entries, oldest_kept, now)
-        return entries, old, min(old.until, _settled_until(tx)) if old.until else 0
+        old, ended = _old(entries, oldest_kept, now)
+        until = min(old, _settled_until(tx)) if old else 0
+        return entries, until, ended or until < old
 
     after, limit = 0, _FIRST_LOOK
     while True:
-        entries, old, until = wiring.read(look, after, limit)
+        entries, until, ended = wiring.read(look, after, limit)
         gone = wiring.write(_remove, until) if until > after else 0
-        if old.ended or until < old.until or len(entries) < limit:
+        if ended or len(entries) < limit:
             return
         # Each removal looks at all that is kept before it, such as very many dead letters.
         after, limit = entries[-1].position, _AT_ONCE if gone or limit < _AT_ONCE else min(2 * limit, _MOST)
@@ -43,23 +43,16 @@ def _remove(tx: Transaction, until: int) -> int:
     return tx.outbox.remove(min(until, _settled_until(tx)))
 
 
-@frozen
-class _Old:
-    """Up to which position entries are old, and whether one that is not came after."""
-
-    until: int
-    ended: bool
-
-
-def _old(entries: Sequence[OutboxEntry], oldest_kept: datetime, now: datetime) -> _Old:
+def _old(entries: Sequence[OutboxEntry], oldest_kept: datetime, now: datetime) -> tuple[int, bool]:
+    """Return up to which position entries are old, and whether one that is not came after."""
     until = 0
     for entry in entries:
         if entry.event.occurred_at < oldest_kept:
             until = entry.position
         elif entry.event.occurred_at <= now:
-            return _Old(until, ended=True)
+            return until, True
         # One that a host dated in the future must not keep all that came after it.
-    return _Old(until, ended=False)
+    return until, False
 
 
 def _settled_until(tx: Transaction) -> int:
