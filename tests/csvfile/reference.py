@@ -148,10 +148,22 @@ class _Reference:
             self.add(first, line, 1)
             return start + len(first) + 1
         row = self.split_row(complete) or self.split_row(rest, cut=True)
+        if row is None and complete and not fits:
+            self.add_overlong(self.only_cell(first), line)
+            return start + len(first) + 1
         if row is None:
             return None
         self.add(row[0][0], line, text.count("\n", start, start + row[1]))
         return start + row[1]
+
+    def only_cell(self, line: str) -> str:
+        """Return the content of a quoted line of one column."""
+        cell = re.match('"((?:[^"]|"")*+)"', line)
+        if cell is None:
+            raise _Refused("broken_quoting", None)
+        if cell.end() < len(line):
+            raise _Refused("multiple_columns" if line[cell.end()] == "," else "broken_quoting", None)
+        return cell[1].replace('""', '"')
 
     def is_header_of_errors(self, first: str) -> bool:
         for delimiter in ",;\t":
@@ -186,13 +198,7 @@ class _Reference:
     def add(self, row: str, line: int, lines: int) -> None:
         """Add a row of one column."""
         if len(row.encode()) > self.limit:
-            if self.first_row is None:
-                if self.header:
-                    self.skip_header(row)
-                    return
-                self.first_row = shortened(row)
-            self.are_no_columns()
-            self.refuse(line, row, "too_long")
+            self.add_overlong(row, line)
             return
         trimmed = self.rules.trim(row)
         if not trimmed and lines == 1 and not self.split:
@@ -211,6 +217,15 @@ class _Reference:
                 return
             self.are_no_columns()
         self.judge(row, line)
+
+    def add_overlong(self, row: str, line: int) -> None:
+        if self.first_row is None:
+            if self.header:
+                self.skip_header(row)
+                return
+            self.first_row = shortened(row)
+        self.are_no_columns()
+        self.refuse(line, row, "too_long")
 
     def are_no_columns(self) -> None:
         self.separators.clear()
@@ -245,7 +260,8 @@ class _Reference:
                 raise _Refused("broken_quoting", None)
             else:
                 state, cell = "plain", cell + character
-        if len(text.encode()) > self.limit:
+        is_overlong_line = len(text.partition("\n")[0].encode()) > self.limit and not self.is_error_file
+        if len(text.encode()) > self.limit and not is_overlong_line:
             raise _Refused("broken_quoting", None)
         return None
 

@@ -29,6 +29,7 @@ _odd = [
     b" ", b"\t", b"\n\n\n", b";", b",", b"'", b'"', b'"', b'""', b'\n"', b'"\n', b'"A1"\n', b"\x00", b"\x0b",
     b"\x1c", "é".encode(), "\x85".encode(), "\u2028".encode(), "\ufeff".encode(), "\u200b".encode(),
     "\U0001f600".encode(), b"\xc3", b"\xff", b"code\n", b"Voucher Code\r\n", b"x" * 29, b"x" * 40, b" " * 45,
+    b'"' + b"x" * 40 + b'"\n', b'"' + b'x""' * 20 + b'"\n', b'"' + b"x" * 40, b'"' + b"x" * 40 + b'",y\n',
     b"xy " * 90, b"sep=;\n", b"sep=,\n", b"CODES\n", b"'", b"=", b"'=A\n", b"NULL\n", b"A;B\n", b"A\tB\n",
 ]  # fmt: skip
 _error_file = [
@@ -93,6 +94,9 @@ def test_the_report_of_a_row_does_not_depend_on_its_neighbours(rows: list[bytes]
 @example(b';\n"\n"\n\n\x00', None, 1)
 @example(b'A A\n" "\n', None, 1)
 @example(b'code;line\nA A\n""B\n', None, 1 << 18)
+@example(b'"' + b"x" * 40 + b'"\nA', None, 7)
+@example(b'"' + b"x" * 40 + b'"\nA', True, 1 << 18)
+@example(b'A\n"' + b"x" * 40 + b'",\xff\n', None, 7)
 def test_reader_and_reference_agree(data: bytes, header: bool | None, chunk_bytes: int) -> None:
     expected = read_simply(data, SHORT, header=header, row_bytes=ROW_BYTES)
     read = read_in_batches(data, SHORT, header=header, chunk_bytes=chunk_bytes, row_bytes=ROW_BYTES)

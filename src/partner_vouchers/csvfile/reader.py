@@ -28,7 +28,7 @@ from partner_vouchers.csvfile.refusals import (
     several_columns,
     split_columns,
 )
-from partner_vouchers.csvfile.rows import COMMA, QUOTE, Overlong, Row, quoted_cells, read_row
+from partner_vouchers.csvfile.rows import COMMA, QUOTE, Overlong, Row, is_overlong, quoted_cells, read_row
 from partner_vouchers.csvfile.validation import RowValidator, ValidatedRows, refused
 from partner_vouchers.domain.codes import CodeFormat, CodeRules
 from partner_vouchers.domain.uploads import FileFaultKind
@@ -36,7 +36,8 @@ from partner_vouchers.domain.uploads import FileFaultKind
 __all__ = ["CodeFile", "FileRefused", "is_error_file", "require_encoding"]
 
 _ROW_BYTES = 64 * 1024
-"""How much longer than the longest code a row may be. A longer row is skipped, and a quote in it not closed."""
+"""How much longer than the longest code a row may be. A longer line is skipped; a longer row of several lines is
+taken for a quote that is not closed."""
 
 _STRETCH_BYTES = 32 * 1024
 _SPLIT_ROWS = 100
@@ -180,13 +181,15 @@ class CodeFile:
         rest = complete[position:] + rest
         if len(rest) <= self._row_limit:
             return rest
-        if self._columns is not None or rest.startswith(QUOTE):
+        quoted = rest.startswith(QUOTE)
+        if self._columns is not None or quoted:
             delimiter = COMMA if self._columns is None else self._columns.delimiter
             line, single = self._collector.line, self._columns is None
             read_row(rest, 0, line, limit=self._row_limit, delimiter=delimiter, single=single)
-            raise broken_quoting(line)
-        self._overlong = Overlong(rest)
-        return b""
+            if not (single and is_overlong(rest, 0, self._row_limit)):
+                raise broken_quoting(line)
+        self._overlong = Overlong(quoted=quoted)
+        return (yield from self._take(rest))
 
     # --- the first rows ---
 
@@ -332,9 +335,8 @@ class CodeFile:
         if line_end < 0:
             return b""
         self._overlong = None
-        if row.has_comma:
-            raise several_columns(self._collector.line)
-        fault = self._validator.overlong(row.head, self._collector.line)
+        line = self._collector.line
+        fault = self._validator.overlong(row.content(line), line)
         if self.first_row is None:
             self.first_row = fault.raw
             if self._header:

@@ -48,7 +48,8 @@ def read_row(
 
     Raises:
         FileRefused: it has several columns, but may not; or its quoting is broken. The latter also holds for a row
-            that is too long, since only a quote that is never closed leads there.
+            that is too long, since only a quote that is never closed leads there; but not for a single column on one
+            line, which is an `Overlong`.
 
     Example:
         >>> read_row(b'"a,b",c\\nd\\n', 0, 1, limit=100)
@@ -69,9 +70,14 @@ def read_row(
             raise broken_quoting(line)
         if single:
             raise several_columns(line)
-    if stop - start > limit:
+    if stop - start > limit and not (single and is_overlong(data, start, limit)):
         raise broken_quoting(line)
     return None
+
+
+def is_overlong(data: bytes, start: int, limit: int) -> bool:
+    """Return whether the row that begins at `start` is one overlong line, as far as its first bytes show."""
+    return data.find(_LINE_FEED, start, start + limit + 1) < 0
 
 
 def _read_cell(data: bytes, start: int, stop: int, delimiter: bytes) -> tuple[bytes, int] | None:
@@ -106,22 +112,38 @@ def quoted_cells(data: bytes, start: int, limit: int) -> tuple[bytes, int] | Non
 
 
 class Overlong:
-    """A row without quotes that is too long to be kept, while it is skipped.
-
-    Attributes:
-        head: its first bytes, enough to show people which row it is.
-        has_comma: whether it has more than one column.
-    """
+    """A row of one line that is too long to be kept, while it is skipped."""
 
     # 200 characters are shown, of up to four bytes.
     _HEAD_BYTES = 1024
 
-    def __init__(self, data: bytes) -> None:
-        self.head: bytes = b""
-        self.has_comma: bool = False
-        self.add(data)
+    def __init__(self, *, quoted: bool) -> None:
+        self._head = b""
+        self._quoted = quoted
+        self._within_quotes = False
+        # The first byte that does not belong to the only column.
+        self._after = b""
 
     def add(self, data: bytes) -> None:
         """Add the next bytes of the row."""
-        self.head += data[: self._HEAD_BYTES - len(self.head)]
-        self.has_comma = self.has_comma or b"," in data
+        self._head += data[: self._HEAD_BYTES - len(self._head)]
+        if not self._quoted:
+            self._after = b"," if b"," in data else self._after
+            return
+        parts = data.split(QUOTE)
+        self._after = self._after or b"".join(parts[self._within_quotes :: 2])[:1]
+        self._within_quotes ^= len(parts) % 2 == 0
+
+    def content(self, line: int) -> bytes:
+        """Return the beginning of its content, enough to show people which row it is, once all of it was added.
+
+        Raises:
+            FileRefused: it has several columns, or its quoting is broken.
+        """
+        if self._after == b",":
+            raise several_columns(line)
+        if self._after or self._within_quotes:
+            raise broken_quoting(line)
+        if not self._quoted:
+            return self._head
+        return self._head[1 : -1 if len(self._head) < self._HEAD_BYTES else None].replace(b'""', QUOTE)
