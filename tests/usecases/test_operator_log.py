@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,7 +11,7 @@ from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.errors import CodesExhausted, NoActiveList, NoCodeAvailable
 from partner_vouchers.usecases import transactions
 from partner_vouchers.usecases.importing import ImportRun
-from partner_vouchers.usecases.refusing import SUMMARY_EVERY, RefusalSummary
+from partner_vouchers.usecases.refusing import SUMMARY_EVERY, RefusalTally
 from tests.support.host import FixedClock, Host
 
 SECRET = "PM500FF-2026"
@@ -61,19 +62,18 @@ def test_refusals_are_summed_up(host: Host, caplog: pytest.LogCaptureFixture) ->
 
 
 def test_what_is_refused_within_a_minute_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    now = [0.0]
-    summary = RefusalSummary(clock=lambda: now[0])
+    tally, start, minute = RefusalTally(), datetime(2026, 11, 28, tzinfo=UTC), SUMMARY_EVERY.total_seconds()
     refusals: list[tuple[float, NoCodeAvailable]] = [
         (0, CodesExhausted(campaign_id="A", lists=())),
         (1, CodesExhausted(campaign_id="A", lists=())),
         (2, CodesExhausted(campaign_id="B", lists=())),
         (3, NoActiveList(campaign_id=None, lists=())),
-        (SUMMARY_EVERY - 1, CodesExhausted(campaign_id="A", lists=())),
-        (SUMMARY_EVERY, CodesExhausted(campaign_id="A", lists=())),
-        (SUMMARY_EVERY + 1, CodesExhausted(campaign_id="A", lists=())),
+        (minute - 1, CodesExhausted(campaign_id="A", lists=())),
+        (minute, CodesExhausted(campaign_id="A", lists=())),
+        (minute + 1, CodesExhausted(campaign_id="A", lists=())),
     ]
-    for now[0], refused in refusals:
-        summary.add(refused)
+    for seconds, refused in refusals:
+        tally.add(refused.campaign_id, refused, start + timedelta(seconds=seconds))
     assert [message for _, message in told(caplog, "refusals")] == [
         "refused requests: codes_exhausted 1 (campaign 'A')",
         "refused requests: codes_exhausted 3 (campaign 'A'), codes_exhausted 1 (campaign 'B'), no_active_list 1",

@@ -80,10 +80,6 @@ class Limit:
                 field="zone", reason='is required with a period; pass a time zone such as "Asia/Kolkata"'
             )
 
-    @property
-    def _calendar(self) -> tuple[Period, str] | None:
-        return None if self.period is None or self.zone is None else (self.period, self.zone)
-
     def __str__(self) -> str:
         period = "" if self.period is None else f" and {self.period.value} ({self.zone})"
         return f"{self.count} per {self.per.value}{period}"
@@ -180,7 +176,7 @@ def new_limits(values: object) -> tuple[Limit, ...]:
     if not isinstance(values, Sequence) or not all(isinstance(value, Limit) for value in values):
         raise InvalidInput(field="limits", reason="must be a list of Limit; pass [] for no limits")
     limits: tuple[Limit, ...] = tuple(values)
-    if len({(limit.per, limit._calendar) for limit in limits}) < len(limits):
+    if len({(limit.per, limit.period, limit.zone) for limit in limits}) < len(limits):
         raise InvalidInput(
             field="limits",
             reason="has two limits for the same user or campaign and period; keep the lower one",

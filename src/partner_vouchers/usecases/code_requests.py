@@ -215,8 +215,7 @@ class CodeRequests(Group):
             raise
 
     def _count(self, request: Request, refusal: Refusal, now: datetime) -> None:
-        if request.campaign_id is not None:
-            self._wiring.refusal_tally.add(request.campaign_id, refusal, now)
+        self._wiring.refusal_tally.add(request.campaign_id, refusal, now)
 
 
 def keyed_request(

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections import Counter, deque
-from collections.abc import Callable
-from contextlib import suppress
 from datetime import date, datetime, timedelta
 
 from partner_vouchers.domain.refusals import (
@@ -17,14 +14,14 @@ from partner_vouchers.domain.refusals import (
     refusal_keys,
     refusal_reason,
 )
-from partner_vouchers.errors import CampaignNotLinked, NoCodeAvailable, Unsupported
+from partner_vouchers.errors import CampaignNotLinked, Unsupported
 from partner_vouchers.ports import Transaction
 
 STORED_AFTER = timedelta(seconds=1)
 """How long refusals wait for the next write of this process before a call stores them by itself."""
 
-SUMMARY_EVERY = 60.0
-"""Seconds between two log lines about refused requests."""
+SUMMARY_EVERY = timedelta(minutes=1)
+"""The time between two log lines about refused requests."""
 
 _LOG = logging.getLogger("partner_vouchers.refusals")
 _COMPACT_AT = 10_000
@@ -34,10 +31,10 @@ Refused = tuple[str, date, RefusalReason, tuple[tuple[str, str], ...]]
 
 
 class RefusalTally:
-    """The refused requests that are not stored yet. All threads of a process share one, without a lock.
+    """The refused requests that are not stored or logged yet. All threads of a process share one, without a lock.
 
     Attributes:
-        pending: empty if there are none, which is nearly always.
+        pending: those that are not stored; empty if there are none, which is nearly always.
     """
 
     def __init__(self) -> None:
@@ -46,10 +43,17 @@ class RefusalTally:
         self._since: datetime | None = None
         self._process = os.getpid()
         self._supported = True
+        # Two threads at once may lose one here: a line of the log is not that exact.
+        self._unsaid = Counter[tuple[str | None, str]]()
+        self._said_at: datetime | None = None
 
-    def add(self, campaign_id: str, refusal: Refusal, now: datetime) -> None:
-        """Count a refusal."""
-        if not self._supported:
+    def add(self, campaign_id: str | None, refusal: Refusal, now: datetime) -> None:
+        """Count a refusal. Without a campaign it is only logged."""
+        self._unsaid[campaign_id, refusal.code] += 1
+        if self._said_at is None or abs(now - self._said_at) >= SUMMARY_EVERY:
+            self._said_at = now
+            self._log()
+        if campaign_id is None or not self._supported:
             return
         self._leave_to_parent()
         if not self.pending:
@@ -58,6 +62,15 @@ class RefusalTally:
         self.pending.append(((campaign_id, now.date(), refusal_reason(refusal), lists), 1))
         if len(self.pending) >= _COMPACT_AT:
             self.put_back(self.take())
+
+    def _log(self) -> None:
+        counts, self._unsaid = self._unsaid, Counter()
+        parts = (
+            f"{reason} {count}" + ("" if campaign is None else f" (campaign {campaign!r})")
+            for (campaign, reason), count in counts.most_common()
+        )
+        if counts:  # which another thread may have logged
+            _LOG.warning("refused requests: %s", ", ".join(parts))
 
     def is_due(self, now: datetime) -> bool:
         """Return whether refusals have waited for a second; also if the clock went back."""
@@ -99,38 +112,3 @@ class RefusalTally:
                 of_campaign[day, each, list_id] += requests
         for campaign_id, found in sorted(added.items()):
             refusals.add(campaign_id, [RefusalCount(*key, requests) for key, requests in found.items()])
-
-
-class RefusalSummary:
-    """Logs refused requests as a sum: the first at once, further ones with the first that comes a minute later.
-
-    Threads share it, and no lock is kept.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with nothing.
-
-        Args:
-            clock: returns seconds that never go back.
-        """
-        self._clock = clock
-        self._waiting: deque[tuple[str | None, str]] = deque()
-        self._quiet_until: float | None = None
-
-    def add(self, refused: NoCodeAvailable) -> None:
-        """Count a refused request, and log the sum if it is time."""
-        self._waiting.append((refused.campaign_id, refused.code))
-        now = self._clock()
-        if self._quiet_until is not None and now < self._quiet_until:
-            return
-        self._quiet_until = now + SUMMARY_EVERY
-        counts = Counter[tuple[str | None, str]]()
-        with suppress(IndexError):
-            while True:
-                counts[self._waiting.popleft()] += 1
-        if counts:
-            parts = (
-                f"{reason} {count}" + ("" if campaign is None else f" (campaign {campaign!r})")
-                for (campaign, reason), count in counts.most_common()
-            )
-            _LOG.warning("refused requests: %s", ", ".join(parts))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from partner_vouchers.errors import (
     ConnectionLost,
     DuplicatePolicyMismatch,
-    NoCodeAvailable,
     TransactionConflict,
 )
 from partner_vouchers.ports import Transaction
@@ -69,9 +68,6 @@ def run_in_transaction(
         if not wiring.policy_check.passed:
             check_policy(wiring, write=write)
         return _repeat(wiring, work, arguments, write=write, alone=alone)
-    except NoCodeAvailable as refused:
-        wiring.refusals.add(refused)
-        raise
     finally:
         seconds = time.monotonic() - started
         if seconds >= SLOW:

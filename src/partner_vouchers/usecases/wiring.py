@@ -30,7 +30,7 @@ from partner_vouchers.errors import (
     UnknownPartner,
 )
 from partner_vouchers.ports import Clock, Storage, Transaction
-from partner_vouchers.usecases.refusing import RefusalSummary, RefusalTally
+from partner_vouchers.usecases.refusing import RefusalTally
 from partner_vouchers.usecases.transactions import run_in_transaction
 
 T = TypeVar("T")
@@ -85,8 +85,7 @@ class Wiring:
         keep_events: how long an event is kept after it was delivered; None for ever.
         in_host_transaction: whether the storage is joined to a host's transaction.
         policy_check: shared by all that use the same storage and policy.
-        refusals: sums up refused requests for the log.
-        refusal_tally: the refused requests that are not stored yet; shared likewise.
+        refusal_tally: the refused requests that are not stored or logged yet; shared likewise.
     """
 
     storage: Storage
@@ -100,7 +99,6 @@ class Wiring:
     keep_events: timedelta | None = None
     in_host_transaction: bool = False
     policy_check: PolicyCheck = field(factory=PolicyCheck, eq=False, repr=False)
-    refusals: RefusalSummary = field(factory=RefusalSummary, eq=False, repr=False)
     refusal_tally: RefusalTally = field(factory=RefusalTally, eq=False, repr=False)
 
     def now(self) -> datetime:
