@@ -46,29 +46,29 @@ MAX_WORKERS = 16
 _CHUNK = 64 * 1024
 
 
-class _Runner(Protocol):
+class _Run(Protocol):
     """Runs a call of the library without blocking the event loop."""
 
-    async def run(self, call: Callable[[PartnerVouchers], T]) -> T: ...
+    async def __call__(self, call: Callable[[PartnerVouchers], T]) -> T: ...
 
 
 class _AsyncGroup(Generic[AnyGroup]):
     """A group of use cases as coroutines.
 
     Attributes:
-        runner: runs the calls.
+        run: runs a call.
         group_of: returns the group of a library.
     """
 
-    def __init__(self, runner: _Runner, group_of: Callable[[PartnerVouchers], AnyGroup]) -> None:
-        self.runner = runner
+    def __init__(self, run: _Run, group_of: Callable[[PartnerVouchers], AnyGroup]) -> None:
+        self.run = run
         self.group_of = group_of
 
     async def _call(self, method: Callable[..., T], *args: object, **kwargs: object) -> T:
         """Call a method of the group."""
         # By its name: observers see the calls of a group through a class of their own.
         name = method.__name__
-        return await self.runner.run(lambda vouchers: getattr(self.group_of(vouchers), name)(*args, **kwargs))
+        return await self.run(lambda vouchers: getattr(self.group_of(vouchers), name)(*args, **kwargs))
 
 
 def in_thread(
@@ -92,7 +92,7 @@ def iterated(
     async def iterate(self: _AsyncGroup[Group], *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
         items = await self._call(method, *args, **kwargs)
         done = object()
-        while (item := await self.runner.run(lambda _: next(items, done))) is not done:
+        while (item := await self.run(lambda _: next(items, done))) is not done:
             yield item  # type: ignore[misc]
 
     return iterate  # type: ignore[return-value]
@@ -107,11 +107,11 @@ def streamed(
     async def read(self: _AsyncGroup[Group], *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[bytes]:
         stream = await self._call(method, *args, **kwargs)
         try:
-            while chunk := await self.runner.run(lambda _: stream.read(_CHUNK)):
+            while chunk := await self.run(lambda _: stream.read(_CHUNK)):
                 yield chunk
         finally:
             # Not here: where the reader was cancelled, closing waits for the piece that is being read.
-            await self.runner.run(lambda _: stream.close())
+            await self.run(lambda _: stream.close())
 
     return read  # type: ignore[return-value]
 
@@ -222,20 +222,20 @@ class AsyncAudit(_AsyncGroup[AuditGroup]):
 class _AsyncGroups:
     """The groups of a library, whatever runs their calls."""
 
-    def __init__(self, runner: _Runner) -> None:
-        self._runner = runner
-        self.partners: AsyncPartners = AsyncPartners(runner, lambda vouchers: vouchers.partners)
-        self.lists: AsyncLists = AsyncLists(runner, lambda vouchers: vouchers.lists)
-        self.uploads: AsyncUploads = AsyncUploads(runner, lambda vouchers: vouchers.uploads)
-        self.campaigns: AsyncCampaigns = AsyncCampaigns(runner, lambda vouchers: vouchers.campaigns)
-        self.codes: AsyncCodes = AsyncCodes(runner, lambda vouchers: vouchers.codes)
-        self.redemptions: AsyncRedemptions = AsyncRedemptions(runner, lambda vouchers: vouchers.redemptions)
-        self.events: AsyncEvents = AsyncEvents(runner, lambda vouchers: vouchers.events)
-        self.audit: AsyncAudit = AsyncAudit(runner, lambda vouchers: vouchers.audit)
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        self.partners: AsyncPartners = AsyncPartners(run, lambda vouchers: vouchers.partners)
+        self.lists: AsyncLists = AsyncLists(run, lambda vouchers: vouchers.lists)
+        self.uploads: AsyncUploads = AsyncUploads(run, lambda vouchers: vouchers.uploads)
+        self.campaigns: AsyncCampaigns = AsyncCampaigns(run, lambda vouchers: vouchers.campaigns)
+        self.codes: AsyncCodes = AsyncCodes(run, lambda vouchers: vouchers.codes)
+        self.redemptions: AsyncRedemptions = AsyncRedemptions(run, lambda vouchers: vouchers.redemptions)
+        self.events: AsyncEvents = AsyncEvents(run, lambda vouchers: vouchers.events)
+        self.audit: AsyncAudit = AsyncAudit(run, lambda vouchers: vouchers.audit)
 
     async def check(self) -> None:
         """Open the storage and check that it can be used; see `PartnerVouchers.check`."""
-        await self._runner.run(PartnerVouchers.check)
+        await self._run(PartnerVouchers.check)
 
 
 class AsyncPartnerVouchers(_AsyncGroups):
@@ -294,7 +294,7 @@ class AsyncPartnerVouchers(_AsyncGroups):
         )
         self._vouchers = vouchers
         self._threads = _Threads(vouchers, max_workers)
-        super().__init__(self._threads)
+        super().__init__(self._threads.run)
 
     def using(self, session: object) -> _AsyncGroups:
         """Return the same groups within an open transaction of the host.
@@ -307,7 +307,14 @@ class AsyncPartnerVouchers(_AsyncGroups):
             HostTransactionError: it is something else. A session that is closed, must be rolled back, belongs to
                 another database, or is used by another task makes each call raise it.
         """
-        return _AsyncGroups(_Session(self._vouchers, join_async(session)))
+        run_sync = join_async(session)
+
+        async def run(call: Callable[[PartnerVouchers], T]) -> T:
+            # The driver is awaited for each statement.
+            result: T = await run_sync()(lambda joined: call(self._vouchers.using(joined)))
+            return result
+
+        return _AsyncGroups(run)
 
     async def aclose(self) -> None:
         """Wait for the calls that run, end the worker threads, and store refusals. The storage stays open, and a later
@@ -356,17 +363,3 @@ class _Threads:
             with self._lock:
                 ended, self._pool = self._pool, self._new_pool()
             ended.shutdown(wait=True)
-
-
-class _Session:
-    """Runs calls inside an asynchronous session of SQLAlchemy, whose driver is awaited for each statement."""
-
-    def __init__(
-        self, vouchers: PartnerVouchers, run_sync: Callable[[], Callable[..., Coroutine[Any, Any, Any]]]
-    ) -> None:
-        self._vouchers = vouchers
-        self._run_sync = run_sync
-
-    async def run(self, call: Callable[[PartnerVouchers], T]) -> T:
-        result: T = await self._run_sync()(lambda session: call(self._vouchers.using(session)))
-        return result
