@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import count
 from typing import BinaryIO
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from partner_vouchers.csvfile.streams import OpenSource, as_binary_stream
 from partner_vouchers.domain.lifecycle import Action
@@ -46,17 +46,9 @@ class BegunUpload:
 class UploadEntries(Group):
     """The entries of uploads that have not ended."""
 
-    def enter(
-        self,
-        list_id: str,
-        opened: OpenSource,
-        uploaded_by: str,
-        filename: str,
-        header: bool | None,
-        encoding: str,
-        force: bool,
-    ) -> BegunUpload:
+    def enter(self, draft: Upload, opened: OpenSource, *, force: bool) -> BegunUpload:
         """Take the list's lease and make the entry, after ending an upload that a killed process left behind."""
+        list_id = draft.list_id
 
         def make(tx: Transaction) -> BegunUpload | Upload:
             now = self._wiring.now()
@@ -73,15 +65,7 @@ class UploadEntries(Group):
                 lease.release(tx)
                 return stale
             require_new_file(tx, list_id, opened.sha256, force)
-            upload = Upload(
-                id=upload_id,
-                list_id=list_id,
-                uploaded_by=uploaded_by,
-                filename=filename,
-                started_at=now,
-                encoding=encoding,
-                header=header,
-            )
+            upload = evolve(draft, id=upload_id, started_at=now)
             tx.uploads.add(upload)
             return _begun(upload, voucher_list, lease)
 

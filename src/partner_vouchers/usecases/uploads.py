@@ -124,19 +124,13 @@ class UploadsGroup(Group):
             >>> str(upload.status), upload.accepted, upload.total, upload.error_count
             ('Completed', 2, 4, 2)
         """
-        self._wiring.require_own_transactions(_NO_PART)
         uploaded_by = require_name("uploaded_by", uploaded_by)
-        filename = source_filename(source, filename)
-        encoding = require_encoding(encoding)
-        header = require_header(header)
-        require_bool("force", force)
-        if progress is not None:
-            require_callable("progress", progress)
+        draft = self._draft(list_id, source, uploaded_by, filename, header, encoding, progress, force)
         # The list's own faults come first: a large file is not read in vain.
         self._require_uploadable(list_id)
         reclaim_some(self._wiring)
-        with open_source(source, filename, _limit_of(encoding, header)) as opened:
-            begun = self._entries.enter(list_id, opened, uploaded_by, filename, header, encoding, force)
+        with open_source(source, draft.filename, _limit_of(draft)) as opened:
+            begun = self._entries.enter(draft, opened, force=force)
             upload, lease = begun.upload, begun.lease
             run = ImportRun(self._wiring, upload, begun.scope, progress)
             try:
@@ -144,7 +138,7 @@ class UploadsGroup(Group):
                 if refused is None:
                     kept = keep_original(self._wiring, upload, opened.stream, opened.sha256, lease)
                     run = evolve(run, upload=kept)
-                    refused = check_filename(filename)
+                    refused = check_filename(draft.filename)
                 if refused is not None:
                     return run.fail(refused, lease)
                 return run.run(self._entries.original(upload.id), lease)
@@ -183,29 +177,14 @@ class UploadsGroup(Group):
 
         It raises the same errors as `add`, except that other uploads may run.
         """
-        self._wiring.require_own_transactions(_NO_PART)
-        filename = source_filename(source, filename)
-        encoding = require_encoding(encoding)
-        header = require_header(header)
-        require_bool("force", force)
-        if progress is not None:
-            require_callable("progress", progress)
+        draft = self._draft(list_id, source, "", filename, header, encoding, progress, force)
         voucher_list = self._require_uploadable(list_id)
-        with open_source(source, filename, _limit_of(encoding, header), keeps_position=True) as opened:
-            refused = _unread_fault(is_full(voucher_list), opened) or check_filename(filename)
+        with open_source(source, draft.filename, _limit_of(draft), keeps_position=True) as opened:
+            refused = _unread_fault(is_full(voucher_list), opened) or check_filename(draft.filename)
             if refused is not None:
-                return Validation(filename=filename, failure=refused)
+                return Validation(filename=draft.filename, failure=refused)
             self._wiring.read(require_new_file, list_id, opened.sha256, force)
-            trial = Upload(
-                id="",
-                list_id=list_id,
-                uploaded_by="",
-                filename=filename,
-                started_at=self._wiring.now(),
-                size=opened.size,
-                encoding=encoding,
-                header=header,
-            )
+            trial = evolve(draft, size=opened.size)
             return ImportRun(self._wiring, trial, voucher_list.scope, progress).check(opened.stream)
 
     def get(self, upload_id: str) -> Upload:
@@ -421,6 +400,32 @@ class UploadsGroup(Group):
         kind, message = refusal(list_id, holder)
         return DuplicateExplanation(self._wiring.duplicates.name, kind, holder.list_id, message)
 
+    def _draft(
+        self,
+        list_id: str,
+        source: CodeSource,
+        uploaded_by: str,
+        filename: str | None,
+        header: bool | None,
+        encoding: str,
+        progress: OnProgress | None,
+        force: bool,
+    ) -> Upload:
+        """Check the arguments of an upload, and return its entry without an id."""
+        self._wiring.require_own_transactions(_NO_PART)
+        require_bool("force", force)
+        if progress is not None:
+            require_callable("progress", progress)
+        return Upload(
+            id="",
+            list_id=list_id,
+            uploaded_by=uploaded_by,
+            filename=source_filename(source, filename),
+            started_at=self._wiring.now(),
+            encoding=require_encoding(encoding),
+            header=require_header(header),
+        )
+
     def _require_uploadable(self, list_id: str) -> VoucherList:
         return_what_uploads_see(self._wiring)
         voucher_list = self._wiring.read(require_list, list_id)
@@ -428,9 +433,9 @@ class UploadsGroup(Group):
         return voucher_list
 
 
-def _limit_of(encoding: str, header: bool | None) -> Callable[[bytes], int]:
+def _limit_of(upload: Upload) -> Callable[[bytes], int]:
     """Return a function from a file's first bytes to its allowed size."""
-    return lambda head: size_limit(header is not False and is_error_file(head, encoding))
+    return lambda head: size_limit(upload.header is not False and is_error_file(head, upload.encoding))
 
 
 def _unread_fault(list_is_full: bool, opened: OpenSource) -> FileFault | None:
