@@ -105,7 +105,7 @@ class Scene:
             "user_ids": ["ann", "ben"], "code": "A", "actor": "ops", "version": version, "after": None,
             "limit": 10, "name": "Nike", "source": b"X\nY\n", "filename": "codes.csv", "uploaded_by": "ops",
             "idempotency_key": "order-2", "context": {}, "contexts": {}, "partial": True, "expired": False,
-            "remaining": True, "raw": False, "force": True, "header": None, "encoding": "utf-8",
+            "remaining": True, "raw": False, "force": True, "add_partner": False, "header": None, "encoding": "utf-8",
             "progress": None, "after_line": 0, "repeat": RepeatPolicy.SAME_CODE, "priority": 1,
             "eligibility": None, "sink": "crm", "event": an_event(PointsCredited), "from_now": False,
             "retry": RetryPolicy(), "interval": 1.0, "ids": [], "sinks": self.sink,
