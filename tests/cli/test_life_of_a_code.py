@@ -23,6 +23,7 @@ def test_limits_are_set_shown_and_removed(run: Run, filled: str) -> None:
     assert "1 codes per user" in err
     (per_user, _) = from_json(run("limits", "CMP1", "--user", "user-42", "--json")[1])
     assert (per_user["used"], per_user["left"]) == (1, 0)
+    assert run("limits", "CMP1", "--clear", "--set", "1/user")[0] == Exit.USAGE
     assert run("limits", "CMP1", "--clear")[0] == Exit.OK
     assert run("assign", "--user", "user-42", "--campaign", "CMP1")[0] == Exit.OK
 
@@ -59,6 +60,7 @@ def test_a_redemption_is_recorded_and_reverted(run: Run, filled: str) -> None:
     run("assign", "--user", "asha", "--list", filled)
     first = from_json(run("redeem", CODE, "--order", "4711", "--amount", "9.90", "--json")[1])
     assert run("redeem", CODE, "--order", "4712")[0] == Exit.REFUSED
+    assert run("redeem", CODE, "--order", "4711", "--revert", "--user", "ravi")[0] == Exit.USAGE
     assert run("redeem", CODE, "--order", "4711", "--revert")[0] == Exit.OK
     assert run("redeem", CODE, "--order", "4713", "--amount", "cheap")[0] == Exit.USAGE
     today = datetime.fromisoformat(first["recorded_at"]).date()

@@ -104,6 +104,11 @@ FAULTY = [
 ]
 
 
+def test_the_fault_of_a_new_partner_is_shown_where_it_was_typed(visitor: Visitor) -> None:
+    answer = visitor.post("/lists/new", NEW | {"new_partner": "n" * 256})
+    assert '<p class="fault" id="fault-new_partner">must have at most 255' in answer.text
+
+
 @pytest.mark.parametrize("path, fields, kept, says", FAULTY)
 def test_a_form_with_a_fault_changes_nothing_and_comes_back_as_it_was_filled_in(
     visitor: Visitor, vouchers: PartnerVouchers, path: str, fields: dict[str, str], kept: str, says: str
@@ -430,7 +435,8 @@ def test_a_sink_that_is_not_known_is_answered_in_words(visitor: Visitor) -> None
     "source, says",
     [
         ("Hi {{ Profile.name }}, {{ Event.voucherCode }}", "Hi Ravi, SAMPLE-CODE"),
-        ("{{ Event.voucherCod }}", "Write <code>Event.voucherCode</code>."),
+        ("{{ Event.voucherCod }}", "? Write <code>Event.voucherCode</code>."),
+        ("{% if true %}{% else if true %}{% endif %}", "use `elsif`. Write <code>{% elsif true %}</code>."),
         ("{% abort %}", "The template skips this message"),
         ("{% if %}", "What to correct"),
         ("{% for a in (1..100000000) %}x{% endfor %}", "alert"),

@@ -68,6 +68,8 @@ def limits(
 
     Example: `partner-vouchers limits CMP123456 --set 1/user --set 5000/campaign`
     """
+    if set_ and clear:
+        raise InvalidInput(field="--clear", reason="does not go with --set")
     if set_ or clear:
         wanted = [parse_limit(text) for text in set_ or ()]
         at.vouchers.campaigns.set_limits(campaign_id, wanted, actor=at.actor)

@@ -47,6 +47,8 @@ def redeem(
     Example: `partner-vouchers redeem PM500FF --order 4711`
     """
     if revert:
+        if user_id or when or amount:
+            raise InvalidInput(field="--revert", reason="does not take --user, --at or --amount")
         undone = at.vouchers.redemptions.revert(code, order_id=order, partner=partner, list_id=list_id)
         at.answer(undone, "The redemption was reverted.")
         return

@@ -108,7 +108,10 @@ def create(visit: Visit) -> Response:
             actor=visit.actor,
         )
     except PartnerVouchersError as error:
-        return _form(visit, values, faults_of(error), status_code_of(error))
+        faults = faults_of(error)
+        if values["new_partner"] and "partner" in faults:
+            faults["new_partner"] = faults.pop("partner")
+        return _form(visit, values, faults, status_code_of(error))
     if visit.file("file") is not None:
         return start_upload(visit, created.id, then="created")
     return visit.redirect("list", "created", list_id=created.id)
