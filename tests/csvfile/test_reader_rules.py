@@ -37,6 +37,7 @@ CODES = {
     "SEP=, in upper case, and no line end": (b"SEP=|\nA1\nB2", ["A1", "B2"]),
     "a BOM before sep=": ("\ufeffsep=;\r\nA1\r\nB2\r\n".encode(), ["A1", "B2"]),
     "an apostrophe before a formula": ("'=A1\n'-B2\n'\uff0bC3\n".encode(), ["=A1", "-B2", "\uff0bC3"]),
+    "an apostrophe after spaces": (b"  '=A1\n\"  '-B2 \"\n", ["=A1", "-B2"]),
     "an apostrophe within quotes": (b"\"'@A1\"\n' +B2\n", ["@A1", "+B2"]),
     "128 characters of four bytes": ("\U00020000".encode() * 128, ["\U00020000" * 128]),
     "white space within quotes is trimmed": (b'" A1\n"\n', ["A1"]),

@@ -23,7 +23,8 @@ _BEGINNING = f"(^|{_SEPARATORS})"
 _RISKY = f"(?=[{_IGNORED}]*['=+\\-@\uff1d\uff0b\uff0d\uff20]|[\\t\\r\\n])"
 _SEPARATOR = re.compile(_SEPARATORS)
 _GUARD = re.compile(f"{_BEGINNING}{_RISKY}")
-_UNGUARD = re.compile(f"{_BEGINNING}'{_RISKY}")
+# Spaces that a spreadsheet or a person put before the apostrophe do not matter.
+_UNGUARD = re.compile(f"(^ *|{_SEPARATORS})'{_RISKY}")
 
 
 def guard(cell: str) -> str:
