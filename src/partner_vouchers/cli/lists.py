@@ -14,7 +14,6 @@ from partner_vouchers.domain.arguments import named_zone
 from partner_vouchers.domain.events import FieldChange
 from partner_vouchers.domain.expiry import expiry_instant
 from partner_vouchers.domain.lifecycle import Status
-from partner_vouchers.domain.list_view import ListView
 from partner_vouchers.domain.stock import LowStock, PercentUsed
 from partner_vouchers.errors import InvalidInput
 
@@ -107,7 +106,8 @@ def show(at: Terminal, list_id: ListId) -> None:
             "Status": "status",
             "Allowed": lambda found: ", ".join(found.allowed) or "nothing",
             "Expires": "expires_at",
-            "Warns at": _warnings_of,
+            "Low stock at": "low_stock_at",
+            "Expiring soon": lambda found: found.expiring_soon and _in_days(found.expiring_soon),
             "Campaigns": lambda _: ", ".join(link.campaign_id for link in links),
             "Uploaded": "uploaded",
             "Available": "available",
@@ -279,20 +279,6 @@ def audit(
         },
         empty="Nothing was changed.",
     )
-
-
-def _warnings_of(found: ListView) -> str:
-    at = found.low_stock_at
-    soon = found.expiring_soon
-    warnings = [
-        f"{at.percent}% used"
-        if isinstance(at, PercentUsed)
-        else None
-        if at is None
-        else f"{at:,} codes left",
-        None if soon is None else f"{_in_days(soon)} before the expiry",
-    ]
-    return ", ".join(filter(None, warnings))
 
 
 def parse_zone(zone: str) -> tzinfo:
