@@ -92,7 +92,8 @@ class DatabaseFile:
     def _replaced(self) -> StorageReplaced:
         return StorageReplaced(
             reason=f"{self.path!r} or its -wal or -shm file was deleted, moved or replaced while it was open, and "
-            "nothing is written to it any more; put the right files in place, then open a new storage"
+            "nothing is written to it any more; put the right files in place, then restart the program or close the "
+            "storage"
         )
 
 
