@@ -200,6 +200,7 @@ def test_what_cannot_tell_names(arguments: dict[str, object], field: str) -> Non
         ("{% if a %}1{% else b %}2{% endif %}", 1, 15, "{% elsif b %}"),
         ("{% unless a %}1{% else if b %}2{% endunless %}", 1, 19, "{% elsif b %}"),
         ("{% if a %}1{% else if %}2{% endif %}", 1, 15, None),
+        ("{% if a %}1{% else unless b %}2{% endif %}", 1, 15, None),
         ("{% if a %}1{% else %}2{% elsif b %}3{% endif %}", 1, 26, None),
         ("{% if a %}1{% else %}2{% else %}3{% endif %}", 1, 26, None),
         (

@@ -255,7 +255,7 @@ def _ignored_branches(source: str) -> Iterator[_Found]:
             block, over, reported = open_blocks.pop()
             message = suggestion = None
             if name == "else" and expression:
-                condition = re.sub(r"^if\b\s*", "", expression)
+                condition = re.sub(r"^(if\b\s*|unless\b.*)", "", expression, flags=re.DOTALL)
                 message = f"`else` takes no condition, so {expression!r} is ignored; use `elsif`"
                 suggestion = f"{{% elsif {condition} %}}" if condition else None
             elif over:
