@@ -109,9 +109,9 @@ def open_source(
     *,
     keeps_position: bool = False,
 ) -> Iterator[OpenSource]:
-    """Open a file and measure it, reading no more than a little over its limit.
+    """Copy a file to a temporary one and measure it, reading no more than a little over its limit.
 
-    A stream is copied to a temporary file first, since it is read twice and may not be seekable.
+    It is read twice, and may not be seekable, or may change meanwhile.
 
     Args:
         source: the file.
@@ -125,10 +125,9 @@ def open_source(
     """
     position = _position(source) if keeps_position else None
     try:
-        stream, limit = _read(lambda: _open(source, limit_of), source, filename)
-        with stream:
-            size, digest = _read(lambda: _measure(stream, limit), source, filename)
-            yield OpenSource(stream, limit, size, digest)
+        opened = _read(lambda: _copied(source, limit_of), source, filename)
+        with opened.stream:
+            yield opened
     finally:
         if position is not None:
             with suppress(*_READ_ERRORS):
@@ -202,56 +201,36 @@ def _position(source: object) -> int | None:
     return position if isinstance(position, int) else None
 
 
-def _open(source: object, limit_of: Callable[[bytes], int]) -> tuple[BinaryIO, int]:
-    """Return the file as a seekable stream at its start, and how many bytes it may have."""
+def _copied(source: object, limit_of: Callable[[bytes], int]) -> OpenSource:
     if isinstance(source, Path | str):
-        opened: BinaryIO = Path(source).open("rb")  # noqa: SIM115 - closed by the caller
-        if not opened.seekable():
-            with opened:
-                return _copy(opened.read, limit_of)
-    elif isinstance(source, bytes | bytearray | memoryview):
-        opened = io.BytesIO(source)
-    else:
-        return _copy(cast(BinaryIO, source).read, limit_of)
-    try:
-        limit = limit_of(opened.read(PIECE))
-        opened.seek(0)
-    except BaseException:
-        opened.close()
-        raise
-    return opened, limit
+        with Path(source).open("rb") as opened:
+            return _copy(opened.read, limit_of)
+    if isinstance(source, bytes | bytearray | memoryview):
+        source = io.BytesIO(source)
+    return _copy(cast(BinaryIO, source).read, limit_of)
 
 
-def _copy(read: Callable[[int], object], limit_of: Callable[[bytes], int]) -> tuple[BinaryIO, int]:
-    spooled = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - closed by the caller
+def _copy(read: Callable[[int], object], limit_of: Callable[[bytes], int]) -> OpenSource:
+    copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - closed by the caller
     try:
-        head, limit, copied = b"", None, 0
-        while limit is None or copied <= limit:
+        head, limit, size, digest = b"", None, 0, sha256()
+        while limit is None or size <= limit:
             piece = read(PIECE)
             if not isinstance(piece, bytes | bytearray | memoryview):
                 raise InvalidInput(
                     field="source", reason="must be a binary stream: its read() returned no bytes"
                 )
-            spooled.write(piece)
-            copied += len(piece)
+            copy.write(piece)
+            digest.update(piece)
+            size += len(piece)
             if limit is None:
                 head += piece
                 # A stream may give a few bytes at a time.
                 limit = limit_of(head) if len(head) >= PIECE or not piece else None
             if not piece:
                 break
-        spooled.seek(0)
+        copy.seek(0)
     except BaseException:
-        spooled.close()
+        copy.close()
         raise
-    return spooled, limit or 0
-
-
-def _measure(stream: BinaryIO, limit: int) -> tuple[int, str]:
-    digest = sha256()
-    size = 0
-    while size <= limit and (piece := stream.read(PIECE)):
-        digest.update(piece)
-        size += len(piece)
-    stream.seek(0)
-    return size, digest.hexdigest()
+    return OpenSource(copy, limit or 0, size, digest.hexdigest())

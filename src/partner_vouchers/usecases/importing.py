@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -13,7 +12,7 @@ from typing import BinaryIO
 from attrs import evolve, field, frozen
 
 from partner_vouchers.csvfile.reader import CodeFile, FileRefused
-from partner_vouchers.csvfile.streams import pieces_of
+from partner_vouchers.csvfile.streams import OpenSource, pieces_of
 from partner_vouchers.csvfile.twins import TwinSearch
 from partner_vouchers.domain.duplicates import counts_for_duplicates, refusal
 from partner_vouchers.domain.lifecycle import State
@@ -30,7 +29,7 @@ from partner_vouchers.domain.uploads import (
     list_is_full,
     nothing_to_upload,
 )
-from partner_vouchers.errors import SourceUnreadable, StorageError, UnknownList
+from partner_vouchers.errors import StorageError, UnknownList
 from partner_vouchers.ports import CodeImport, Transaction
 from partner_vouchers.usecases.stock import counts_at, notify_stock_level
 from partner_vouchers.usecases.upload_lease import UploadLease
@@ -274,9 +273,7 @@ class ImportRun:
         return ended
 
 
-def keep_original(
-    wiring: Wiring, upload: Upload, stream: BinaryIO, sha256: str, lease: UploadLease
-) -> Upload:
+def keep_original(wiring: Wiring, upload: Upload, opened: OpenSource, lease: UploadLease) -> Upload:
     """Store a file byte for byte, so that you can download it again, and so that a killed upload can be resumed.
 
     Returns:
@@ -285,16 +282,10 @@ def keep_original(
     Raises:
         UnknownList: the list was deleted meanwhile.
         UploadInterrupted: another process took the upload over.
-        SourceUnreadable: the file is not what it was when its hash was taken.
     """
-    size, digest = 0, hashlib.sha256()
-    for index, piece in enumerate(pieces_of(stream)):
+    for index, piece in enumerate(pieces_of(opened.stream)):
         wiring.write_alone(_add_piece, upload, lease, index, piece)
-        size += len(piece)
-        digest.update(piece)
-    if digest.hexdigest() != sha256:
-        raise SourceUnreadable(filename=upload.filename, reason="it was changed while it was read")
-    kept = evolve(upload, size=size, sha256=sha256)
+    kept = evolve(upload, size=opened.size, sha256=opened.sha256)
     wiring.write_alone(_save, kept, lease)
     return kept
 

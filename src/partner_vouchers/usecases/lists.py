@@ -194,8 +194,7 @@ class ListsGroup(ListCreation):
             record(tx, events, actor)
 
         self._wiring.write(remove)
-        if not self._wiring.in_host_transaction:
-            reclaim_some(self._wiring)
+        reclaim_some(self._wiring)
 
     def stock(self, list_id: str) -> Stock:
         """Return how many codes a list has, how fast they go, and when it will have none left.

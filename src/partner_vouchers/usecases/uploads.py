@@ -136,7 +136,7 @@ class UploadsGroup(Group):
             try:
                 refused = _unread_fault(begun.is_full, opened)
                 if refused is None:
-                    kept = keep_original(self._wiring, upload, opened.stream, opened.sha256, lease)
+                    kept = keep_original(self._wiring, upload, opened, lease)
                     run = evolve(run, upload=kept)
                     refused = check_filename(draft.filename)
                 if refused is not None:
