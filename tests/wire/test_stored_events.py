@@ -2,12 +2,9 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
-from attrs import evolve
 from hypothesis import given
-from hypothesis import strategies as st
 
 from partner_vouchers.domain.events import (
     AuditedEvent,
@@ -45,22 +42,11 @@ LOW = StockLow(
 REDEEMED = an_event(CouponRedeemed, discount_amount=None)
 
 
-# From the types of their attributes; the instants are those of the library, in UTC.
-CODE_EVENTS = st.one_of(*map(st.from_type, CodeEvent.__subclasses__())).map(
-    lambda event: evolve(event, **_in_utc(event))
-)
-
-
-def _in_utc(event: CodeEvent) -> dict[str, Any]:
-    instants = ("occurred_at", "redeemed_at")
-    return {name: EDITED.occurred_at for name in instants if hasattr(event, name)}
-
-
 def types_in(event: AuditedEvent) -> list[tuple[type, type]]:
     return [(type(change.before), type(change.after)) for change in event.changes]
 
 
-@given(event=strategies.stored_events() | CODE_EVENTS)
+@given(event=strategies.stored_events())
 def test_an_event_comes_back_as_it_was_stored(event: Event) -> None:
     found = event_from_json(event.event_name, event_to_json(event))
     assert found == event

@@ -15,7 +15,7 @@ except ModuleNotFoundError as _missing:
 _ROOMS = "suites calling comparing driver machine model model_of_codes model_of_requests sinks workers"
 pytest.register_assert_rewrite(*(f"{__name__}.{room}" for room in _ROOMS.split()))
 
-from partner_vouchers.testing.fakes import FailingSink, FixedClock, MovingClock, RecordingSink  # noqa: E402
+from partner_vouchers.testing.fakes import FailingSink, FixedClock  # noqa: E402
 from partner_vouchers.testing.hooks import HostConnection, UnsupportedHook, overrides_contract, unsupported  # noqa: E402
 from partner_vouchers.testing.machine import StorageMachine  # noqa: E402
 from partner_vouchers.testing.sinks import EventSinkContract  # noqa: E402
@@ -26,8 +26,6 @@ __all__ = [
     "FailingSink",
     "FixedClock",
     "HostConnection",
-    "MovingClock",
-    "RecordingSink",
     "StorageContract",
     "StorageMachine",
     "UnsupportedHook",

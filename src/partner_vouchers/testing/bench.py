@@ -16,16 +16,19 @@ import sqlite3
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
 from importlib import import_module
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
+from partner_vouchers.domain.assignment import Reward
 from partner_vouchers.domain.campaigns import RepeatPolicy
 from partner_vouchers.ports import Storage
-from partner_vouchers.testing.fakes import MovingClock, RecordingSink
+from partner_vouchers.testing.fakes import FailingSink
 from partner_vouchers.testing.hooks import StorageHooks
 from partner_vouchers.vouchers import PartnerVouchers
 
@@ -37,6 +40,7 @@ _OURS = {
 }
 _UPLOADED = 20_000
 _BATCH = 1_000
+_NEVER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def new_storage_from(spec: str) -> NewStorage:
@@ -72,105 +76,68 @@ def new_storage_from(spec: str) -> NewStorage:
     return make
 
 
-class _Measured:
-    """The library on one storage, and what is measured on it: the seconds that one code or one call takes."""
+def _works(storage: Storage, calls: int) -> dict[str, Callable[[], float]]:
+    """Return what is measured on a storage: the seconds that one code or one call takes."""
+    numbers, sink = count(), FailingSink(batch_size=_BATCH)
+    vouchers = PartnerVouchers(storage)
+    codes = vouchers.codes
+    vouchers.partners.add("Puma")
 
-    def __init__(self, name: str, storage: Storage, calls: int) -> None:
-        self.name, self._calls, self._numbers = name, calls, count()
-        self._vouchers = PartnerVouchers(storage, clock=MovingClock())
-        self._vouchers.partners.add("Puma")
-        self._sink = RecordingSink(batch_size=_BATCH)
-        self._list_id = self._filled()
-        self._vouchers.campaigns.link(self._list_id, "CMP", repeat=RepeatPolicy.SAME_CODE)
-
-    def _filled(self) -> str:
-        number = next(self._numbers)
-        list_id = self._vouchers.lists.create(
-            partner="Puma",
-            tag=f"tag_{number}",
-            name="Bench",
-            expires_at=MovingClock()().replace(year=2100),
-        ).id
+    def a_full_list() -> str:
+        number = next(numbers)
+        made = vouchers.lists.create(partner="Puma", tag=f"tag_{number}", name="Bench", expires_at=_NEVER)
         content = b"".join(b"C%08d%08d\n" % (number, each) for each in range(_UPLOADED))
-        self._vouchers.uploads.add(list_id, content, filename="codes.csv", uploaded_by="bench")
-        return list_id
+        vouchers.uploads.add(made.id, content, filename="codes.csv", uploaded_by="bench")
+        return made.id
 
-    def _repeated(self, call: Callable[[str], object]) -> float:
-        names = [f"user-{next(self._numbers)}" for _ in range(self._calls)]
-        return _seconds(lambda: [call(name) for name in names]) / self._calls
+    def repeated(call: Callable[[str], object]) -> float:
+        names = [f"user-{next(numbers)}" for _ in range(calls)]
+        return _seconds(lambda: [call(name) for name in names]) / calls
 
-    def upload(self) -> float:
-        return _seconds(self._filled) / _UPLOADED
+    def assign(user_id: str, key: str | None = None) -> Reward:
+        return codes.assign(campaign_id="CMP", user_id=user_id, idempotency_key=key)
 
-    def assign(self) -> float:
-        return self._repeated(lambda user: self._vouchers.codes.assign(campaign_id="CMP", user_id=user))
+    def replay() -> float:
+        assign("again")
+        return repeated(lambda _: assign("again"))
 
-    def assign_with_key(self) -> float:
-        return self._repeated(
-            lambda user: self._vouchers.codes.assign(campaign_id="CMP", user_id=user, idempotency_key=user)
-        )
+    def assign_many() -> float:
+        users = [f"user-{next(numbers)}" for _ in range(_BATCH)]
+        return _seconds(lambda: codes.assign_many(users, campaign_id="CMP")) / _BATCH
 
-    def replay(self) -> float:
-        self._vouchers.codes.assign(campaign_id="CMP", user_id="again")
-        return self._repeated(lambda _: self._vouchers.codes.assign(campaign_id="CMP", user_id="again"))
+    def deliver() -> float:
+        vouchers.events.deliver(sink)
+        before = len(sink.events)
+        assign_many()
+        taken = _seconds(lambda: vouchers.events.deliver(sink))
+        return taken / (len(sink.events) - before)
 
-    def assign_many(self) -> float:
-        users = [f"user-{next(self._numbers)}" for _ in range(_BATCH)]
-        return _seconds(lambda: self._vouchers.codes.assign_many(users, campaign_id="CMP")) / _BATCH
-
-    def deliver(self) -> float:
-        self._vouchers.events.deliver(self._sink)
-        before = len(self._sink.events)
-        self.assign_many()
-        taken = _seconds(lambda: self._vouchers.events.deliver(self._sink))
-        return taken / (len(self._sink.events) - before)
-
-    def of_user(self) -> float:
-        return self._repeated(lambda user: self._vouchers.codes.of_user(user))
-
-
-_WORKS: dict[str, Callable[[_Measured], float]] = {
-    "upload, a code": _Measured.upload,
-    "assign": _Measured.assign,
-    "assign with an idempotency key": _Measured.assign_with_key,
-    "assign again (replay)": _Measured.replay,
-    "assign_many of 1,000, a code": _Measured.assign_many,
-    "deliver, an event": _Measured.deliver,
-    "of_user": _Measured.of_user,
-}
+    vouchers.campaigns.link(a_full_list(), "CMP", repeat=RepeatPolicy.SAME_CODE)
+    return {
+        "upload, a code": lambda: _seconds(a_full_list) / _UPLOADED,
+        "assign": lambda: repeated(assign),
+        "assign with an idempotency key": lambda: repeated(lambda user: assign(user, user)),
+        "assign again (replay)": replay,
+        "assign_many of 1,000, a code": assign_many,
+        "deliver, an event": deliver,
+        "of_user": lambda: repeated(codes.of_user),
+    }
 
 
-class _Floor:
-    """Bare SQLite in a file: an unchecked insert for each code, and a durable commit for each call."""
+def _floor(connection: sqlite3.Connection, numbers: Iterator[int]) -> tuple[float, float]:
+    """Return the seconds that bare SQLite takes for an unchecked insert of a code, and for a durable commit."""
 
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None)
-        for statement in (
-            "PRAGMA journal_mode = WAL",
-            "PRAGMA synchronous = FULL",
-            "CREATE TABLE codes (code TEXT UNIQUE)",
-        ):
-            self._connection.execute(statement)
-        self._numbers = count()
+    def insert(codes: int, commits: int) -> float:
+        parts = [[(f"C{next(numbers):08}",) for _ in range(codes)] for _ in range(commits)]
 
-    def insert(self) -> float:
-        rows = [(f"C{next(self._numbers):08}",) for _ in range(_UPLOADED)]
-        return _seconds(lambda: self._insert(rows)) / _UPLOADED
+        def work() -> None:
+            for rows in parts:
+                with connection:
+                    connection.executemany("INSERT INTO codes VALUES (?)", rows)
 
-    def commit(self) -> float:
-        def commits() -> None:
-            for _ in range(100):
-                self._insert([(f"C{next(self._numbers):08}",)])
+        return _seconds(work) / (codes * commits)
 
-        return _seconds(commits) / 100
-
-    def _insert(self, rows: Sequence[tuple[str]]) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.executemany("INSERT INTO codes VALUES (?)", rows)
-        self._connection.execute("COMMIT")
-
-    def close(self) -> None:
-        self._connection.close()
+    return insert(_UPLOADED, 1), insert(1, 100)
 
 
 def measure(specs: Sequence[str], *, rounds: int = 5, calls: int = 200) -> dict[str, dict[str, float]]:
@@ -190,22 +157,26 @@ def measure(specs: Sequence[str], *, rounds: int = 5, calls: int = 200) -> dict[
     """
     found: dict[str, dict[str, list[float]]] = {}
     with TemporaryDirectory(ignore_cleanup_errors=True) as directory:
-        place, opened = Path(directory), list[_Measured]()
-        floor = _Floor(place / "floor.db")
-        for number, spec in enumerate(specs):
-            own = place / str(number)
-            own.mkdir()
-            opened.append(_Measured(spec, new_storage_from(spec)(own), calls))
-        for _ in range(rounds):
-            bulk, commit = floor.insert(), floor.commit()
-            for work, measured in _WORKS.items():
-                times = found.setdefault(work, {})
-                times.setdefault("floor", []).append(
-                    bulk if work.endswith(("a code", "an event")) else commit
-                )
-                for each in opened:
-                    times.setdefault(each.name, []).append(measured(each))
-        floor.close()
+        places = [Path(directory) / str(number) for number in range(len(specs) + 1)]
+        for place in places:
+            place.mkdir()
+        opened = {
+            spec: _works(new_storage_from(spec)(place), calls)
+            for spec, place in zip(specs, places, strict=False)
+        }
+        with closing(sqlite3.connect(places[-1] / "floor.db")) as connection:
+            connection.executescript(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE codes (code TEXT UNIQUE)"
+            )
+            numbers = count()
+            for _ in range(rounds):
+                bulk, commit = _floor(connection, numbers)
+                for work in next(iter(opened.values())):
+                    times = found.setdefault(work, {})
+                    is_bulk = work.endswith(("a code", "an event"))
+                    times.setdefault("floor", []).append(bulk if is_bulk else commit)
+                    for spec, works in opened.items():
+                        times.setdefault(spec, []).append(works[work]())
     return {
         work: {name: 1e6 * statistics.median(values) for name, values in times.items()}
         for work, times in found.items()

@@ -1,8 +1,7 @@
-"""Stand-ins for what a host passes in: clocks that do as they are told, sinks that remember or fail."""
+"""Stand-ins for what a host passes in: a clock that does as it is told, and a sink that remembers or fails."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -37,65 +36,16 @@ class FixedClock:
         self.now += timedelta(days=days, seconds=seconds)
 
 
-class MovingClock:
-    """A clock that goes on a little with each look at it, so that no two instants are the same.
-
-    Example:
-        >>> clock = MovingClock()
-        >>> clock() < clock()
-        True
-    """
-
-    def __init__(self, start: datetime = START, step: timedelta = timedelta(milliseconds=1)) -> None:
-        self._now = start
-        self._step = step
-        self._lock = threading.Lock()
-
-    def __call__(self) -> datetime:
-        """Return the next instant."""
-        with self._lock:
-            self._now += self._step
-            return self._now
-
-
-class RecordingSink:
-    """A sink that takes everything and remembers it.
+class FailingSink:
+    """A sink that fails as it is told, and otherwise remembers what it was sent.
 
     Attributes:
         name: the name of the sink.
+        outages: how many calls fail as a whole before the next one succeeds; set it at any time.
+        retry_after: how many seconds it asks to be left alone in an outage, or None.
         batch_size: the most events that it takes at once.
         concurrency: how many calls may run at the same time.
-        batches: what was sent, call by call.
-    """
-
-    def __init__(self, name: str = "recording", *, batch_size: int = 100, concurrency: int = 1) -> None:
-        self.name: str = name
-        self.batch_size: int = batch_size
-        self.concurrency: int = concurrency
-        self.batches: list[tuple[OutboxEntry, ...]] = []
-
-    @property
-    def events(self) -> list[Event]:
-        """The events, in the order in which they came."""
-        return [entry.event for batch in self.batches for entry in batch]
-
-    @property
-    def ids(self) -> list[str]:
-        """The ids of the events, in the order in which they came."""
-        return [entry.id for batch in self.batches for entry in batch]
-
-    def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
-        """Remember a batch."""
-        self.batches.append(tuple(entries))
-        return ()
-
-
-class FailingSink(RecordingSink):
-    """A sink that fails as it is told, and otherwise remembers.
-
-    Attributes:
-        outages: how many calls fail as a whole before the next one succeeds; set it at any time.
-        retry_after: how many seconds it asks to be left alone, or None.
+        batches: what was taken, call by call.
     """
 
     def __init__(
@@ -120,11 +70,24 @@ class FailingSink(RecordingSink):
             batch_size: the most events that it takes at once.
             concurrency: how many calls may run at the same time.
         """
-        super().__init__(name, batch_size=batch_size, concurrency=concurrency)
+        self.name: str = name
         self.outages: int = outages
         self.retry_after: float | None = retry_after
+        self.batch_size: int = batch_size
+        self.concurrency: int = concurrency
+        self.batches: list[tuple[OutboxEntry, ...]] = []
         self._rejects = rejects
         self._final = final
+
+    @property
+    def events(self) -> list[Event]:
+        """The events, in the order in which they came."""
+        return [entry.event for batch in self.batches for entry in batch]
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the events, in the order in which they came."""
+        return [entry.id for batch in self.batches for entry in batch]
 
     def send(self, entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
         """Fail, or remember what is not rejected.
@@ -136,5 +99,5 @@ class FailingSink(RecordingSink):
             self.outages -= 1
             raise SinkUnavailable(sink=self.name, reason="told to fail", retry_after=self.retry_after)
         refused = [entry for entry in entries if self._rejects(entry.event)]
-        super().send([entry for entry in entries if entry not in refused])
+        self.batches.append(tuple(entry for entry in entries if entry not in refused))
         return [Rejection(entry.id, "told to reject", self._final) for entry in refused]

@@ -1,8 +1,9 @@
 """A model of the library: objects in lists, and a walk through all of them.
 
-The machine calls the library and then the model, which says what the answer must be, or raises `Refused` with the
-error that must be raised. Nothing here is shared with the library but names. This module knows lists, campaigns and
-uploads; `model_of_requests` who is given a code; `model_of_codes` what becomes of it then.
+`calling.Calls` calls the library and then the method of the model that is named for the call. It returns attributes
+that the answer must have, or raises `Refused` with the error that must be raised. Nothing here is shared with the
+library but names. This module knows lists, campaigns and uploads; `model_of_requests` who is given a code;
+`model_of_codes` what becomes of it then.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from partner_vouchers import errors
 from partner_vouchers.domain.campaigns import RepeatPolicy
@@ -25,6 +27,9 @@ WITHDRAWN, RETIRED, RESTOCKED = "withdrawn", "retired", "restocked"
 ENOUGH, LOW, EXHAUSTED = 0, 1, 2
 
 EDITABLE = (Status.ACTIVE, Status.PAUSED, Status.EXPIRED)
+
+Answer = dict[str, Any]
+"""Attributes that an answer of the library must have."""
 
 ScopeRule = Callable[[str, str], object]
 """Says from partner and tag where a code must be unique."""
@@ -45,14 +50,14 @@ class KnownUpload:
     Attributes:
         list_id: its list.
         file: its bytes.
-        completed: whether it brought codes.
+        accepted: the codes that it brought.
         withdrawn: how many codes were taken back.
         is_withdrawn: whether it was taken back, also if no code was left.
     """
 
     list_id: str
     file: bytes
-    completed: bool
+    accepted: tuple[str, ...]
     withdrawn: int = 0
     is_withdrawn: bool = False
 
@@ -95,9 +100,9 @@ class KnownList:
     partner: str
     tag: str
     scope: object
+    name: str
     expires_at: datetime
     low_stock_at: int | None
-    name: str
     version: int = 1
     paused: bool = False
     archived: bool = False
@@ -128,25 +133,19 @@ class KnownLink:
     age: int
 
 
-@frozen
-class Verdict:
-    """The outcome of an upload of some codes."""
-
-    accepted: tuple[str, ...]
-    errors: dict[RowFaultKind, int]
-
-
 class ModelOfLists:
     """Partners, lists, campaigns and uploads, and each operation on them.
 
     Attributes:
         now: the present instant.
+        said: what the library said, or None if it refused: ids are its choice.
         events: the events that the outbox must have since it was read last: the name of each, and its subject.
     """
 
     def __init__(self, scope_rule: ScopeRule, now: datetime) -> None:
         self.scope_rule = scope_rule
         self.now: datetime = now
+        self.said: Any = None
         self.partners: set[str] = set()
         self.lists: dict[str, KnownList] = {}
         self.links: dict[tuple[str, str], KnownLink] = {}
@@ -157,32 +156,25 @@ class ModelOfLists:
 
     # --- partners and lists ---
 
-    def add(self, name: str) -> None:
+    def partners_add(self, name: str) -> Answer:
         if name in self.partners:
             raise Refused(errors.PartnerExists)
         self.partners.add(name)
         self.events.append(("partner.added", None))
+        return {"name": name}
 
-    def create(
-        self,
-        list_id: str | None,
-        partner: str,
-        tag: str,
-        *,
-        name: str,
-        expires_at: datetime,
-        low_stock_at: int | None,
-    ) -> None:
-        """Create a list; its id is what the library said, if it made one."""
+    def lists_create(self, *, partner: str, tag: str, **fields: Any) -> Answer:
+        tag = tag.lower()
         if partner not in self.partners:
             raise Refused(errors.UnknownPartner)
         if any((it.partner, it.tag) == (partner, tag) and not it.archived for it in self.lists.values()):
             raise Refused(errors.TagTaken)
-        if list_id is not None:
-            assert list_id not in self.lists, "an id was used again"
-            scope = self.scope_rule(partner, tag)
-            self.lists[list_id] = KnownList(list_id, partner, tag, scope, expires_at, low_stock_at, name)
-            self.events.append(("list.created", list_id))
+        list_id = getattr(self.said, "id", "")
+        assert list_id not in self.lists, "an id was used again"
+        known = KnownList(list_id, partner, tag, self.scope_rule(partner, tag), **fields)
+        self.lists[list_id] = known
+        self.events.append(("list.created", list_id))
+        return self._shown(known)
 
     def status(self, known: KnownList) -> Status:
         """Return the status of a list now."""
@@ -201,41 +193,40 @@ class ModelOfLists:
             raise Refused(errors.ActionNotAllowed)
         return known
 
-    def pause(self, list_id: str) -> None:
+    def lists_pause(self, list_id: str) -> Answer:
         known = self.require(list_id, Status.ACTIVE)
         known.paused = True
-        self._changed(known, "list.paused")
+        return self._changed(known, "list.paused")
 
-    def activate(self, list_id: str) -> None:
+    def lists_activate(self, list_id: str) -> Answer:
         known = self.require(list_id, Status.PAUSED)
         known.paused = False
-        self._changed(known, "list.activated")
+        return self._changed(known, "list.activated")
 
-    def archive(self, list_id: str) -> list[str]:
+    def lists_archive(self, list_id: str) -> Answer:
         known = self.require(list_id, *EDITABLE)
         known.archived = True
-        self._changed(known, "list.archived")
-        return self.campaigns_of(list_id)
+        return {**self._changed(known, "list.archived"), "campaign_ids": self.campaigns_of(list_id)}
 
-    def edit(self, list_id: str, *, version: int | None, **changes: object) -> None:
+    def lists_edit(self, list_id: str, *, version: int | None, **changes: Any) -> Answer:
         known = self.require(list_id)
         if version is not None and version != known.version:
             raise Refused(errors.StaleVersion)
         self.require(list_id, *EDITABLE)
         expires_at = changes.get("expires_at", known.expires_at)
-        assert isinstance(expires_at, datetime)
         if expires_at != known.expires_at and expires_at <= self.now:
             raise Refused(errors.ExpiryNotInFuture)
         if all(getattr(known, name) == value for name, value in changes.items()):
-            return
+            return self._shown(known)
         threshold = known.low_stock_at
         for name, value in changes.items():
             setattr(known, name, value)
-        self._changed(known, "list.edited")
+        shown = self._changed(known, "list.edited")
         if known.low_stock_at != threshold and known.codes:
             self._announce(known)
+        return shown
 
-    def delete(self, list_id: str) -> None:
+    def lists_delete(self, list_id: str) -> None:
         known = self.require(list_id, *EDITABLE)
         if self.campaigns_of(list_id):
             raise Refused(errors.ListLinked)
@@ -249,19 +240,21 @@ class ModelOfLists:
 
     # --- campaigns ---
 
-    def link(self, list_id: str, campaign_id: str, *, repeat: RepeatPolicy, priority: int) -> None:
+    def campaigns_link(
+        self, list_id: str, campaign_id: str, *, repeat: RepeatPolicy, priority: int
+    ) -> Answer:
         self.require(list_id)
         known = self.links.get((list_id, campaign_id))
         if known is None:
             self.require(list_id, *EDITABLE)
             self._links_made += 1
-        elif (known.repeat, known.priority) == (repeat, priority):
-            return
-        age = self._links_made if known is None else known.age
-        self.links[list_id, campaign_id] = KnownLink(list_id, campaign_id, repeat, priority, age)
-        self.events.append(("campaign.linked", list_id))
+        if known is None or (known.repeat, known.priority) != (repeat, priority):
+            age = self._links_made if known is None else known.age
+            self.links[list_id, campaign_id] = KnownLink(list_id, campaign_id, repeat, priority, age)
+            self.events.append(("campaign.linked", list_id))
+        return {"repeat": repeat, "priority": priority}
 
-    def unlink(self, list_id: str, campaign_id: str) -> None:
+    def campaigns_unlink(self, list_id: str, campaign_id: str) -> None:
         self.require(list_id)
         if self.links.pop((list_id, campaign_id), None) is None:
             raise Refused(errors.NotLinked)
@@ -276,10 +269,11 @@ class ModelOfLists:
         links = [link for link in self.links.values() if link.campaign_id == campaign_id]
         return sorted(links, key=lambda link: (link.priority, link.age))
 
-    def set_limits(self, campaign_id: str, limits: Sequence[Limit]) -> None:
+    def campaigns_set_limits(self, campaign_id: str, limits: Sequence[Limit]) -> list[Limit]:
         if list(self.limits.get(campaign_id, ())) != list(limits):
             self.limits[campaign_id] = limits
             self.events.append(("campaign.limits_set", None))
+        return list(limits)
 
     def in_present_window(self, limit: Limit, instant: datetime) -> bool:
         """Tell whether a code of an instant counts now; periods here are days in UTC."""
@@ -288,55 +282,28 @@ class ModelOfLists:
 
     # --- uploads ---
 
-    def holder(self, list_id: str, code: str) -> str | None:
-        """Return the list because of which a code is refused in a list."""
-        scope = self.require(list_id).scope
-        found = {
-            it.id
-            for it in self.lists.values()
-            if it.scope == scope and not it.archived
-            for each in it.codes
-            if each.code == code and each.holds_its_place
-        }
-        assert len(found) <= 1, "the model itself let a code in twice"
-        return found.pop() if found else None
+    def uploads_explain_duplicate(self, list_id: str, code: str) -> Answer | None:
+        holder = self._holder(self.require(list_id), code)
+        return None if holder is None else {"list_id": holder}
 
-    def judge(self, list_id: str, file: bytes, codes: Sequence[str], *, force: bool) -> Verdict:
-        """Return what an upload, or a validation, of a file with these codes comes to."""
-        self.require(list_id, Status.ACTIVE, Status.PAUSED)
-        before = [u for u in self.uploads.values() if u.completed and (u.list_id, u.file) == (list_id, file)]
-        if before and not before[-1].withdrawn and not force:
-            raise Refused(errors.FileAlreadyUploaded)
-        accepted: list[str] = []
-        faults: Counter[RowFaultKind] = Counter()
-        for code in codes:
-            holder = self.holder(list_id, code)
-            if " " in code:
-                faults[RowFaultKind.INVALID_CHARACTER] += 1
-            elif holder == list_id:
-                faults[RowFaultKind.DUPLICATE_IN_LIST] += 1
-            elif holder is not None:
-                faults[RowFaultKind.DUPLICATE_IN_OTHER_LIST] += 1
-            elif code in accepted:
-                faults[RowFaultKind.DUPLICATE_IN_FILE] += 1
-            else:
-                accepted.append(code)
-        return Verdict(tuple(accepted), dict(faults))
+    def uploads_validate(self, list_id: str, file: bytes, *, force: bool, **_how: object) -> Answer:
+        accepted, faults = self._judge(list_id, file, force)
+        return {"acceptable": len(accepted), "errors": faults}
 
-    def upload(self, upload_id: str, list_id: str, file: bytes, verdict: Verdict) -> None:
-        """Store an upload."""
-        upload = self.uploads[upload_id] = KnownUpload(list_id, file, bool(verdict.accepted))
-        self.events.append(("upload.completed" if verdict.accepted else "upload.failed", list_id))
-        if verdict.accepted:
-            known = self.lists[list_id]
+    def uploads_add(self, list_id: str, file: bytes, *, force: bool, **_how: object) -> Answer:
+        accepted, faults = self._judge(list_id, file, force)
+        known, upload = self.lists[list_id], KnownUpload(list_id, file, tuple(accepted))
+        self.uploads[getattr(self.said, "id", "")] = upload
+        self.events.append(("upload.completed" if accepted else "upload.failed", list_id))
+        if accepted:
             for other in self.lists.values():
                 for each in other.codes:
-                    each.taken_over |= other.scope == known.scope and each.code in verdict.accepted
-            known.codes += [KnownCode(code, list_id, upload) for code in verdict.accepted]
+                    each.taken_over |= other.scope == known.scope and each.code in accepted
+            known.codes += [KnownCode(code, list_id, upload) for code in accepted]
             self._announce(known)
+        return {"accepted": len(accepted), "total": len(accepted) + faults.total(), "errors": faults}
 
-    def withdraw(self, upload_id: str) -> int:
-        """Return how many codes of the upload are withdrawn by now."""
+    def uploads_withdraw(self, upload_id: str) -> Answer:
         upload = self.uploads.get(upload_id)
         if upload is None:
             raise Refused(errors.UnknownUpload)
@@ -349,13 +316,51 @@ class ModelOfLists:
             upload.withdrawn += len(left)
             self.events.append(("upload.withdrawn", known.id))
             self._announce(known)
-        return upload.withdrawn
+        return {"withdrawn": upload.withdrawn}
+
+    def _holder(self, of: KnownList, code: str) -> str | None:
+        """Return the list because of which a code is refused in a list."""
+        found = {
+            it.id
+            for it in self.lists.values()
+            if it.scope == of.scope and not it.archived
+            for each in it.codes
+            if each.code == code and each.holds_its_place
+        }
+        assert len(found) <= 1, "the model itself let a code in twice"
+        return found.pop() if found else None
+
+    def _judge(self, list_id: str, file: bytes, force: bool) -> tuple[list[str], Counter[RowFaultKind]]:
+        """Return which codes of a file are accepted, and why others are not."""
+        known = self.require(list_id, Status.ACTIVE, Status.PAUSED)
+        before = [u for u in self.uploads.values() if u.accepted and (u.list_id, u.file) == (list_id, file)]
+        if before and not before[-1].withdrawn and not force:
+            raise Refused(errors.FileAlreadyUploaded)
+        accepted: list[str] = []
+        faults: Counter[RowFaultKind] = Counter()
+        for code in file.decode().splitlines():
+            holder = self._holder(known, code)
+            if " " in code:
+                faults[RowFaultKind.INVALID_CHARACTER] += 1
+            elif holder == list_id:
+                faults[RowFaultKind.DUPLICATE_IN_LIST] += 1
+            elif holder is not None:
+                faults[RowFaultKind.DUPLICATE_IN_OTHER_LIST] += 1
+            elif code in accepted:
+                faults[RowFaultKind.DUPLICATE_IN_FILE] += 1
+            else:
+                accepted.append(code)
+        return accepted, faults
 
     # --- events ---
 
-    def _changed(self, known: KnownList, event: str) -> None:
+    def _shown(self, known: KnownList) -> Answer:
+        return {"tag": known.tag, "version": known.version, "status": self.status(known)}
+
+    def _changed(self, known: KnownList, event: str) -> Answer:
         known.version += 1
         self.events.append((event, known.id))
+        return self._shown(known)
 
     def _announce(self, known: KnownList, *, falling: bool = False) -> None:
         """Announce the level of a list's stock once; if codes were taken, it can only fall."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
 from datetime import datetime
 
 from partner_vouchers import errors
@@ -13,6 +13,7 @@ from partner_vouchers.testing.model import (
     RESTOCKED,
     RETIRED,
     WITHDRAWN,
+    Answer,
     KnownCode,
     Refused,
     ScopeRule,
@@ -25,46 +26,46 @@ class Model(ModelOfRequests):
 
     Attributes:
         has_sink: whether events were ever delivered to a sink.
+        sent: the ids of the events that the sink has.
+        outages: how many deliveries failed, so that the sink may have an event or not.
     """
 
     def __init__(self, scope_rule: ScopeRule, now: datetime) -> None:
         super().__init__(scope_rule, now)
         self.has_sink: bool = False
+        self.sent: set[str] = set()
+        self.outages: int = 0
 
-    def revoke(self, given: Given, *, restock: bool, force: bool, may_be_known: bool, is_sent: bool) -> bool:
-        """Take a code back; return whether it returned to its list.
-
-        Args:
-            given: the assignment.
-            restock: whether it is to return.
-            force: whether it is to return although the user may know it.
-            may_be_known: whether the user may.
-            is_sent: whether the sink has its event.
-        """
+    def codes_revoke(self, given_id: str, *, restock: bool, force: bool) -> Answer:
+        (given,) = (each for each in self.given if each.id == given_id)
         code, known = given.code, self.lists[given.code.list_id]
         if given.revoked:
             if restock and code.state is not RESTOCKED:
                 raise Refused(errors.AlreadyRevoked)
-            return code.state is RESTOCKED
+            return {"restocked": code.state is RESTOCKED}
+        is_sent = given.event_id in self.sent
         if restock:
             if given.redemption is not None or known.archived or code.upload.is_withdrawn:
                 raise Refused(errors.RestockNotAllowed)
+            # An event that an erasure cancelled counts as taken from the delivery on that leaves it out.
+            is_uncertain = bool(self.outages) or given.cancelled
+            may_be_known = is_sent or not self.has_sink or (is_uncertain and self.said is None)
             if may_be_known and not force:
                 raise Refused(errors.CodeMayBeKnown)
             known.codes.append(KnownCode(code.code, code.list_id, code.upload, returned=True, is_second=True))
         code.state = RESTOCKED if restock else RETIRED
         given.revoked, given.cancelled = True, not is_sent
         self.events.append(("code.revoked", code.list_id, given.id))
-        return restock
+        return {"restocked": restock}
 
-    def redeem(self, code: str, list_id: str, order_id: str, user: str | None) -> Given:
-        """Record a redemption, or find it on record; return whose code it is."""
+    def redemptions_add(self, code: str, order_id: str, *, list_id: str, user_id: str | None) -> Answer:
+        self.require(list_id)
         entry = self._newest(code, list_id)
         given = None if entry is None else self._given_of(entry)
         had_order = given is not None and any(each.order_id == order_id for each in given.redemptions)
         if given is None or (given.revoked and given.redemption is None and not had_order):
             raise Refused(errors.NotDistributed)
-        if user not in (None, given.user_id):
+        if user_id not in (None, given.user_id):
             raise Refused(errors.NotTheirCode)
         if any(each.reverted and each.order_id == order_id for each in given.redemptions):
             raise Refused(errors.RedemptionReverted)
@@ -75,10 +76,10 @@ class Model(ModelOfRequests):
             raise Refused(errors.AlreadyRedeemed)
         else:
             known.order_id = order_id
-        return given
+        return {"assignment_id": given.id}
 
-    def revert(self, code: str, list_id: str, order_id: str) -> Given:
-        """Undo a redemption; return whose code it was."""
+    def redemptions_revert(self, code: str, order_id: str, *, list_id: str) -> Answer:
+        self.require(list_id)
         found = [
             (given, used)
             for given in self.given
@@ -94,22 +95,22 @@ class Model(ModelOfRequests):
         if not used.reverted:
             used.reverted = True
             self.events.append(("code.redemption_reverted", list_id, given.id))
-        return given
+        return {"assignment_id": given.id}
 
-    def reconcile(self, list_id: str, rows: Sequence[tuple[str, str | None]]) -> list[RowKind]:
-        """Return what becomes of the rows of a partner's file about a list."""
+    def redemptions_upload(self, file: bytes, *, list_id: str, **_how: str) -> Answer:
         known = self.require(list_id)
-        kinds = [self._reconcile(code, list_id, order_id) for code, order_id in rows]
+        rows = [line.split(",") for line in file.decode().splitlines()[1:]]
+        kinds = [self._reconcile(code, list_id, order_id or None) for code, order_id in rows]
         if RowKind.NEVER_DISTRIBUTED in kinds:
             self._announce(known, falling=True)
-        return kinds
+        return {"rows": [{"kind": kind} for kind in kinds], "counts": Counter(kinds)}
 
-    def forget(self, user: str, pseudonym: str, sent: set[str]) -> None:
-        """Give a user another name everywhere; `sent` has the ids of the events that the sink has."""
+    def forget(self, user: str, pseudonym: str) -> None:
+        """Give a user another name everywhere."""
         for each in self.given:
             if each.user_id == user:
                 each.user_id = pseudonym
-                each.cancelled |= each.event_id not in sent
+                each.cancelled |= each.event_id not in self.sent
         for reserved in self.reservations.values():
             if reserved.user_id == user:
                 reserved.user_id = pseudonym
@@ -141,10 +142,9 @@ class Model(ModelOfRequests):
 
     def _newest(self, code: str, list_id: str) -> KnownCode | None:
         """Return the newest entry of a code in a list that a redemption may be about."""
-        known = self.lists.get(list_id)
         found = [
             each
-            for each in ([] if known is None else known.codes)
+            for each in self.lists[list_id].codes
             if each.code == code
             and each.state is not WITHDRAWN
             and not (each.state is AVAILABLE and each.taken_over)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from copy import deepcopy
 from datetime import datetime, timedelta
@@ -9,16 +10,18 @@ from datetime import datetime, timedelta
 from attrs import define, field
 
 from partner_vouchers import errors
+from partner_vouchers.domain.assignment import Reward
 from partner_vouchers.domain.campaigns import RepeatPolicy
 from partner_vouchers.domain.erasure import is_pseudonym
 from partner_vouchers.domain.lifecycle import Status
 from partner_vouchers.domain.limits import Per
-from partner_vouchers.domain.reservation import ReservationState
+from partner_vouchers.domain.reservation import Reservation, ReservationState
 from partner_vouchers.testing.model import (
     AVAILABLE,
     HELD,
     RESERVED,
     WITHDRAWN,
+    Answer,
     KnownCode,
     KnownList,
     ModelOfLists,
@@ -88,7 +91,7 @@ class Reserved:
 Origin = tuple[str | None, str | None]
 """The campaign or, without one, the list that is asked."""
 
-Hints = dict[str, list[tuple[str, str]]]
+Choices = dict[str, list[tuple[str, str]]]
 """By user, what the library gave: the code and the id. The model checks that it might."""
 
 
@@ -111,29 +114,29 @@ class ModelOfRequests(ModelOfLists):
 
     # --- assignment and reservation ---
 
-    def assign(self, user: str, origin: Origin, key: str | None, hints: Hints) -> tuple[Given, bool]:
-        """Return what a user gets, and whether it is a replay."""
-        asked = ("one", user, origin)
-        if self._is_known(key, asked):
-            return self._not_revoked(self.keys[key or ""][1][0]), True
-        given, replayed = self._serve(user, origin, self._lists_of(origin), hints)
-        self._remember(key, asked, [given])
-        return given, replayed
+    def codes_assign(self, *, user_id: str, idempotency_key: str | None, **of: str | None) -> Answer:
+        origin = _origin(**of)
+        asked = ("one", user_id, origin)
+        if self._is_known(idempotency_key, asked):
+            return _answer(self._not_revoked(self.keys[idempotency_key or ""][1][0]), True)
+        given, replayed = self._serve(user_id, origin, self._lists_of(origin), self._choices())
+        self._remember(idempotency_key, asked, [given])
+        return _answer(given, replayed)
 
-    def assign_many(
-        self, users: Sequence[str], origin: Origin, key: str | None, partial: bool, hints: Hints
-    ) -> tuple[list[tuple[Given, bool]], list[str]]:
-        """Return what users get, and who gets nothing."""
+    def codes_assign_many(
+        self, users: Sequence[str], *, idempotency_key: str | None, partial: bool, **of: str | None
+    ) -> Answer:
+        origin = _origin(**of)
         asked = ("many", tuple(users), origin, partial)
-        if self._is_known(key, asked):
-            _, known, unserved, _ = self.keys[key or ""]
-            return self._replay_many(users, known, unserved)
-        lists, before = self._lists_of(origin), deepcopy(vars(self))
+        if self._is_known(idempotency_key, asked):
+            _, given, unserved, _ = self.keys[idempotency_key or ""]
+            return self._replay_many(users, given, unserved)
+        lists, choices, before = self._lists_of(origin), self._choices(), deepcopy(vars(self))
         served: list[tuple[Given, bool]] = []
         unserved, refusals = list[str](), list[type[errors.PartnerVouchersError]]()
         for user in users:
             try:
-                served.append(self._serve(user, origin, lists, hints))
+                served.append(self._serve(user, origin, lists, choices))
             except Refused as refused:
                 unserved.append(user)
                 refusals.append(refused.error)
@@ -141,53 +144,52 @@ class ModelOfRequests(ModelOfLists):
             if not all(replayed for _, replayed in served):
                 vars(self).update(before)
             raise Refused(refusals[0])
-        self._remember(key, asked, [given for given, _ in served], unserved)
-        return served, unserved
+        self._remember(idempotency_key, asked, [given for given, _ in served], unserved)
+        return {"rewards": [_answer(*each) for each in served], "unserved": unserved}
 
-    def reserve(
-        self, user: str, origin: Origin, ttl: timedelta, key: str | None, hints: Hints
-    ) -> tuple[Given | Reserved, bool]:
-        """Return what a user has reserved, or holds already, and whether it is a replay."""
-        asked = ("reserve", user, origin, ttl)
-        if self._is_known(key, asked):
-            _, known, _, reserved = self.keys[key or ""]
-            return (known[0] if reserved is None else self._kept(reserved)), True
-        lists = self._lists_of(origin)
-        held = self._replayed(user, origin)
+    def codes_reserve(
+        self, *, user_id: str, ttl: timedelta, idempotency_key: str | None, **of: str | None
+    ) -> Answer:
+        origin = _origin(**of)
+        asked = ("reserve", user_id, origin, ttl)
+        if self._is_known(idempotency_key, asked):
+            _, given, _, reserved = self.keys[idempotency_key or ""]
+            return _reserved(given[0] if reserved is None else self._kept(reserved), True)
+        lists, choices = self._lists_of(origin), self._choices()
+        held = self._replayed(user_id, origin)
         if held is not None:
-            self._remember(key, asked, [held])
-            return held, True
-        mine = self._open_reservation(user, origin, hints)
+            self._remember(idempotency_key, asked, [held])
+            return _reserved(held, True)
+        mine = self._open_reservation(user_id, origin, choices)
         replayed = mine is not None
         if mine is None:
-            self._require_room(user, origin)
-            code, new_id = self._take(user, lists, hints)
+            self._require_room(user_id, origin)
+            code, new_id = self._take(user_id, lists, choices)
             code.state = RESERVED
-            mine = Reserved(new_id, code, user, origin[0], self.now, self.now + ttl)
+            mine = Reserved(new_id, code, user_id, origin[0], self.now, self.now + ttl)
             self.reservations[new_id] = mine
             self._announce(self.lists[code.list_id], falling=True)
-        self._remember(key, asked, [], reserved=mine)
-        return mine, replayed
+        self._remember(idempotency_key, asked, [], reserved=mine)
+        return _reserved(mine, replayed)
 
-    def confirm(self, reservation_id: str, new_id: str | None) -> tuple[Given, bool]:
-        """Return what a reservation became, and whether it had before."""
+    def codes_confirm(self, reservation_id: str) -> Answer:
         found = self._kept(self.reservations[reservation_id])
         if found.state is ReservationState.CONFIRMED:
             assert found.given is not None
-            return self._not_revoked(found.given), True
+            return _answer(self._not_revoked(found.given), True)
         if found.state is ReservationState.EXPIRED:
             raise Refused(errors.ReservationExpired)
         if found.state is ReservationState.RELEASED:
             raise Refused(errors.ReservationReleased)
-        return self._confirm(found, new_id or ""), False
+        return _answer(self._confirm(found, getattr(self.said, "id", "")), False)
 
-    def release(self, reservation_id: str) -> Reserved:
+    def codes_release(self, reservation_id: str) -> Answer:
         found = self._kept(self.reservations[reservation_id])
         if found.state is ReservationState.CONFIRMED:
             raise Refused(errors.AlreadyConfirmed)
         if found.is_open:
             self._end(found, ReservationState.RELEASED, self.now)
-        return found
+        return {"state": found.state}
 
     def used(self, campaign_id: str, user: str | None) -> list[int | None]:
         """Return how many codes count in each limit of a campaign."""
@@ -211,15 +213,24 @@ class ModelOfRequests(ModelOfLists):
             for limit in self.limits.get(campaign_id, ())
         ]
 
-    def _serve(self, user: str, origin: Origin, lists: list[KnownList], hints: Hints) -> tuple[Given, bool]:
+    def _choices(self) -> Choices:
+        found: Choices = {}
+        for each in getattr(self.said, "rewards", [self.said]):
+            if isinstance(each, Reservation) or (isinstance(each, Reward) and not each.replayed):
+                found.setdefault(each.user_id, []).append((each.code, each.id))
+        return found
+
+    def _serve(
+        self, user: str, origin: Origin, lists: list[KnownList], choices: Choices
+    ) -> tuple[Given, bool]:
         held = self._replayed(user, origin)
         if held is not None:
             return held, True
-        mine = self._open_reservation(user, origin, hints)
+        mine = self._open_reservation(user, origin, choices)
         if mine is not None:
-            return self._confirm(mine, _pop(hints, user)[1]), False
+            return self._confirm(mine, _pop(choices, user)[1]), False
         self._require_room(user, origin)
-        code, new_id = self._take(user, lists, hints)
+        code, new_id = self._take(user, lists, choices)
         return self._give(code, user, origin[0], new_id, self.now), False
 
     def _lists_of(self, origin: Origin) -> list[KnownList]:
@@ -250,7 +261,7 @@ class ModelOfRequests(ModelOfLists):
             return link.repeat is RepeatPolicy.SAME_CODE
         return not is_used and self.status(self.lists[list_id]) in (Status.ACTIVE, Status.PAUSED)
 
-    def _open_reservation(self, user: str, origin: Origin, hints: Hints) -> Reserved | None:
+    def _open_reservation(self, user: str, origin: Origin, choices: Choices) -> Reserved | None:
         found = [
             each
             for each in self.reservations.values()
@@ -260,7 +271,7 @@ class ModelOfRequests(ModelOfLists):
             and self._keeps(each.code.list_id, origin)
         ]
         # Of several, any.
-        codes = [code for code, _ in hints.get(user, ())]
+        codes = [code for code, _ in choices.get(user, ())]
         return next((each for each in found if each.code.code in codes), found[-1] if found else None)
 
     def _require_room(self, user: str, origin: Origin) -> None:
@@ -280,9 +291,9 @@ class ModelOfRequests(ModelOfLists):
             self._announce(known, falling=True)
         raise Refused(errors.CodesExhausted if active else errors.NoActiveList)
 
-    def _take(self, user: str, lists: Sequence[KnownList], hints: Hints) -> tuple[KnownCode, str]:
+    def _take(self, user: str, lists: Sequence[KnownList], choices: Choices) -> tuple[KnownCode, str]:
         choice = self._next_codes(lists)
-        code, new_id = _pop(hints, user)
+        code, new_id = _pop(choices, user)
         taken = next((each for each in choice if code in (each.code, "")), None)
         assert taken is not None, f"{code} was given before its turn"
         taken.returned = taken.lingers = False
@@ -344,24 +355,39 @@ class ModelOfRequests(ModelOfLists):
         if key is not None:
             self.keys[key] = (asked, given, list(unserved), reserved)
 
-    def _replay_many(
-        self, users: Sequence[str], known: list[Given], unserved: list[str]
-    ) -> tuple[list[tuple[Given, bool]], list[str]]:
-        kept = [(each, True) for each in known if not each.revoked]
-        left = [each.user_id for each, _ in kept]
+    def _replay_many(self, users: Sequence[str], given: list[Given], unserved: list[str]) -> Answer:
+        kept = [each for each in given if not each.revoked]
+        left = Counter(each.user_id for each in kept)
         without: list[str] = []
         for user in users:
-            if user in left:
-                left.remove(user)
+            if left[user]:
+                left[user] -= 1
             else:
                 without.append(user)
-        return kept, without
+        return {"rewards": [_answer(each, True) for each in kept], "unserved": without}
 
 
 def _asked(each: Given | Reserved) -> Origin:
     return each.campaign_id, None if each.campaign_id is not None else each.code.list_id
 
 
-def _pop(hints: Hints, user: str) -> tuple[str, str]:
-    found = hints.get(user)
+def _pop(choices: Choices, user: str) -> tuple[str, str]:
+    found = choices.get(user)
     return found.pop(0) if found else ("", "")
+
+
+def _origin(*, campaign_id: str | None = None, list_id: str | None = None) -> Origin:
+    return campaign_id, list_id
+
+
+def _answer(given: Given, replayed: bool) -> Answer:
+    code = {"code": given.code.code, "list_id": given.code.list_id}
+    user = {"user_id": given.user_id, "campaign_id": given.campaign_id}
+    return {"id": given.id, **code, **user, "replayed": replayed}
+
+
+def _reserved(found: Given | Reserved, replayed: bool) -> Answer:
+    shown = {"code": found.code.code, "user_id": found.user_id, "replayed": replayed}
+    if isinstance(found, Given):
+        return {**shown, "expires_at": None}
+    return {**shown, "id": found.id, "expires_at": found.expires_at, "state": found.state}

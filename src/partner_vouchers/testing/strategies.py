@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar, get_args, get_type_hints
 
+from attrs import fields
 from hypothesis import strategies as st
 
 from partner_vouchers.domain import events
 from partner_vouchers.domain.assignment import Source
 from partner_vouchers.domain.codes import CodeFormat
-from partner_vouchers.domain.events import (
-    AuditedEvent,
-    Event,
-    FieldChange,
-    ListExpired,
-    ListExpiringSoon,
-    StockEvent,
-)
+from partner_vouchers.domain.events import Event, FieldChange
 from partner_vouchers.domain.lifecycle import State
-from partner_vouchers.domain.promo_events import (
-    POINTS_SOURCES,
-    CouponRedeemed,
-    CouponReverted,
-    CouponRewarded,
-    PointsCredited,
-    PointsDebited,
-    VoucherRewarded,
-)
+from partner_vouchers.domain.promo_events import HOST_EVENTS, POINTS_SOURCES, VoucherRewarded
 from partner_vouchers.domain.stock import LowStock, PercentUsed
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.testing.driver import START
+
+E = TypeVar("E", bound=Event)
 
 _LINE = st.characters(exclude_categories=("Cc", "Cs"))
 
@@ -103,74 +90,54 @@ def stored_events() -> st.SearchStrategy[Event]:
 
 
 def own_events() -> st.SearchStrategy[Event]:
-    """Return the library's own events: changes, levels of stock, and lists that expired."""
-    values = (
-        st.none()
-        | st.booleans()
-        | st.integers(-(2**53), 2**53)
-        | st.floats(allow_nan=False, allow_infinity=False)
-        | names()
-    )
-    changes = st.lists(st.builds(FieldChange, names(), values, values), max_size=3).map(tuple)
-    ids = st.integers(1, 10**9).map(str)
-    of_list = {"list_id": ids, "partner": names(), "list_tag": tags()}
-    changed = {"list_id": st.none() | ids, "changes": changes}
-    return st.one_of(
-        _events(_kinds(AuditedEvent), changed),
-        _events(_kinds(StockEvent), {**of_list, "available": st.integers(0, 10**6)}),
-        _events([ListExpired], of_list),
-        _events([ListExpiringSoon], {**of_list, "expires_at": instants()}),
-    )
+    """Return the library's own events: changes, levels of stock, what became of codes, lists that expire."""
+    known = [each for each in vars(events).values() if isinstance(each, type) and issubclass(each, Event)]
+    bases = {base for each in known for base in each.__mro__[1:]}
+    kinds = [each for each in known if each not in bases and each is not events.UnreadableEvent]
+    return st.one_of(list(map(_events, kinds)))
 
 
 def raised_events() -> st.SearchStrategy[Event]:
     """Return the promo events that a host raises: coupons and points."""
-    numbers = st.integers(-(2**53), 2**53) | st.floats(-(2.0**53), 2.0**53)
-    name, text, number = st.none() | names(), st.none() | descriptions(), st.none() | numbers
-    coupon = {"coupon_id": names(), "coupon_name": name, "coupon_code": name}
-    dates = {"starts_at": instants(), "redeemable_from": instants(), "expires_at": instants()}
-    rewarded = {**coupon, **dates, "campaign_id": names(), "description": text, "terms": text}
-    used = {**coupon, "order_id": names(), "discount_amount": number, "cashback_points": number}
-    points = {
-        "wallet_id": names(),
-        "source": st.sampled_from(POINTS_SOURCES),
-        "wallet_description": text,
-        "points": numbers,
-        "transaction_id": names(),
-    }
-    credited = {**points, "campaign_id": name, "points_description": text, "ct_source": names()}
-    by_user = {"user_id": names()}
-    return st.one_of(
-        _events([CouponRewarded], by_user | rewarded),
-        _events([CouponRedeemed, CouponReverted], by_user | used),
-        _events([PointsCredited], by_user | credited),
-        _events([PointsDebited], by_user | points),
-    )
+    return st.one_of(list(map(_events, HOST_EVENTS)))
 
 
 def rewarded_events() -> st.SearchStrategy[VoucherRewarded]:
     """Return events *CT Partner Voucher Rewarded*."""
-    return st.builds(
-        VoucherRewarded,
-        occurred_at=instants(),
-        user_id=names(),
-        campaign_id=st.none() | names(),
-        source=st.sampled_from(Source).map(str),
-        voucher_code=codes(),
-        list_id=st.integers(1, 10**9).map(str),
-        list_tag=tags(),
-        list_name=names(),
-        list_description=descriptions(),
-        list_expiry=instants(),
-        partner=names(),
-    )
+    return _events(VoucherRewarded, source=st.sampled_from(Source).map(str))
 
 
-def _kinds(root: type[Event]) -> list[type[Event]]:
-    found = (each for each in vars(events).values() if isinstance(each, type) and issubclass(each, root))
-    return [each for each in found if each not in (root, events.UnreadableEvent)]
+_NUMBERS = st.integers(-(2**53), 2**53) | st.floats(-(2.0**53), 2.0**53)
+_IDS = st.integers(1, 10**9).map(str)
+_VALUES = st.none() | st.booleans() | _NUMBERS | names()
+_BY_NAME: dict[str, st.SearchStrategy[Any]] = {
+    "changes": st.lists(st.builds(FieldChange, names(), _VALUES, _VALUES), max_size=3).map(tuple),
+    **dict.fromkeys(("list_id", "assignment_id", "report_id"), _IDS),
+    "list_tag": tags(),
+    "source": st.sampled_from(POINTS_SOURCES),
+    "voucher_code": codes(),
+}
+_BY_TYPE: dict[tuple[type, ...], st.SearchStrategy[Any]] = {
+    (str,): names(),
+    (int,): st.integers(0, 10**6),
+    (bool,): st.booleans(),
+    (int, float): _NUMBERS,
+    (datetime,): instants(),
+}
 
 
-def _events(kinds: Sequence[type[Event]], fields: Mapping[str, Any]) -> st.SearchStrategy[Event]:
-    drawn = st.fixed_dictionaries({"occurred_at": instants(), **fields})
-    return st.builds(lambda kind, values: kind(**values), st.sampled_from(kinds), drawn)
+def _events(kind: type[E], **known: st.SearchStrategy[Any]) -> st.SearchStrategy[E]:
+    types = get_type_hints(kind)
+    drawn = {each.name: _values(each.name, types[each.name]) for each in fields(kind) if each.name != "extra"}
+    return st.builds(kind, **(drawn | known))
+
+
+def _values(name: str, kind: Any) -> st.SearchStrategy[Any]:
+    types = get_args(kind) or (kind,)
+    if name.endswith(("description", "terms")):
+        values = descriptions()
+    elif name in _BY_NAME:
+        values = _BY_NAME[name]
+    else:
+        values = _BY_TYPE[tuple(each for each in types if each is not type(None))]
+    return st.none() | values if type(None) in types else values

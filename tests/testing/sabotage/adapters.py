@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from inspect import signature
+from typing import Any, cast
 from unittest.mock import patch
 
 import pytest
@@ -15,7 +16,6 @@ from attrs import evolve
 from partner_vouchers.adapters.memory import (
     MemoryStorage,
     codes,
-    deliveries,
     imports,
     lists,
     records,
@@ -69,14 +69,19 @@ def _patched(targets: Sequence[tuple[type, str, Any]]) -> Iterator[None]:
 
 
 def entering(faults: list[Fault]) -> Callable[[str, type, str], Callable[[Any], Any]]:
-    """Return a decorator that enters a replacement of a method; its name, in words, is the name of the fault."""
+    """Return a decorator that enters a replacement of a method; its name, in words, is the name of the fault.
+
+    A replacement whose first parameter is `original` is given the method that it replaces.
+    """
 
     def fault(named_test: str, owner: type, method: str) -> Callable[[Any], Any]:
         def enter(replacement: Any) -> Any:
             named: Any = replacement.fget if isinstance(replacement, property) else replacement
-            faults.append(
-                Fault(named.__name__.replace("_", " "), named_test, ((owner, method, replacement),))
-            )
+            put = replacement
+            if "original" in signature(named).parameters:
+                original = getattr(owner, method)
+                put = lambda *given, **options: replacement(original, *given, **options)  # noqa: E731
+            faults.append(Fault(named.__name__.replace("_", " "), named_test, ((owner, method, put),)))
             return replacement
 
         return enter
@@ -98,18 +103,15 @@ def last_write_wins(self: lists.Lists, voucher_list: VoucherList) -> None:
     self._unit.log.put(self._unit.tables.lists, known.id, kept)
 
 
-_save = lists.Lists.save
-
-
 @fault("test_every_field_of_a_list_comes_back", lists.Lists, "save")
-def expired_list_still_assigning(self: lists.Lists, voucher_list: VoucherList) -> None:
+def expired_list_still_assigning(original: Any, self: lists.Lists, voucher_list: VoucherList) -> None:
     # The column was forgotten in the UPDATE.
-    _save(self, evolve(voucher_list, expires_at=self._unit.tables.list(voucher_list.id).expires_at))
+    original(self, evolve(voucher_list, expires_at=self._unit.tables.list(voucher_list.id).expires_at))
 
 
 @fault("test_saving_leaves_alone_what_the_storage_keeps", lists.Lists, "save")
-def save_that_overwrites_the_counters(self: lists.Lists, voucher_list: VoucherList) -> None:
-    _save(self, voucher_list)
+def save_that_overwrites_the_counters(original: Any, self: lists.Lists, voucher_list: VoucherList) -> None:
+    original(self, voucher_list)
     self._unit.log.put(self._unit.tables.lists, voucher_list.id, voucher_list)
 
 
@@ -119,19 +121,17 @@ def archived_list_that_keeps_its_tag(self: lists.Lists, partner: str, tag: str) 
     return next((each for each in known if (each.partner, each.tag) == (partner, tag)), None)
 
 
-_find = lists.Lists.find
-
-
 @fault("test_pages_of_lists_are_complete_and_in_order", lists.Lists, "find")
-def page_that_skips_a_row(self: lists.Lists, query: Any) -> list[VoucherList]:
-    found = _find(self, evolve(query, limit=query.limit + 1))
+def page_that_skips_a_row(original: Any, self: lists.Lists, query: Any) -> Any:
+    found = original(self, evolve(query, limit=query.limit + 1))
     return found[1:] if query.after is not None and len(found) > query.limit else found[: query.limit]
 
 
-@fault("test_equal_lists_are_ordered_by_the_age_of_their_ids", lists.Lists, "find")
-def ids_compared_as_texts(self: lists.Lists, query: Any) -> list[VoucherList]:
-    found = _find(self, evolve(query, after=None, limit=1000))
-    found.sort(key=lambda each: (getattr(each, query.order.value), each.id))
+@fault("test_lists_are_ordered_by_their_counters_and_then_by_age", lists.Lists, "find")
+def ids_compared_as_texts(original: Any, self: lists.Lists, query: Any) -> Any:
+    found = original(self, evolve(query, after=None, limit=1000))
+    counted = query.order.value in ("uploaded", "distributed")
+    found.sort(key=lambda each: (getattr(each.counts if counted else each, query.order.value), each.id))
     ids = [each.id for each in found]
     start = 0 if query.after is None else ids.index(query.after[1]) + 1
     return found[start : start + query.limit]
@@ -144,13 +144,10 @@ def removed_list_that_leaves_its_links(self: lists.Lists, list_id: str) -> None:
     log.drop(listed.stocks, list_id)
 
 
-_put_link = lists.Campaigns.put
-
-
 @fault("test_a_link_comes_back_and_can_be_replaced_and_removed", lists.Campaigns, "put")
-def replaced_link_that_becomes_young(self: lists.Campaigns, link: Any) -> None:
+def replaced_link_that_becomes_young(original: Any, self: lists.Campaigns, link: Any) -> None:
     self.remove(link.list_id, link.campaign_id)
-    _put_link(self, link)
+    original(self, link)
 
 
 # --- codes and assignments ---
@@ -182,16 +179,13 @@ fault(THE_MACHINE, tables.Batch, "available")(property(withdrawn_codes_still_goi
 
 
 @fault(THE_MACHINE, codes.Assignments, "add")
-def lost_outbox_row(self: codes.Assignments, assignments: Sequence[Assignment]) -> None:
+def lost_outbox_row(original: Any, self: codes.Assignments, assignments: Sequence[Assignment]) -> None:
     box = self._outbox
     self._outbox = _OnlyTheFirst(box)  # type: ignore[assignment]
     try:
-        _add(self, assignments)
+        original(self, assignments)
     finally:
         self._outbox = box
-
-
-_add = codes.Assignments.add
 
 
 class _OnlyTheFirst:
@@ -202,22 +196,21 @@ class _OnlyTheFirst:
         self._outbox.append(events[:1])
 
 
-_holding = codes.Assignments.holding
-
-
 @fault(THE_MACHINE, codes.Assignments, "holding")
-def replay_that_emits_a_second_event(self: codes.Assignments, *asked: Any) -> Any:
-    found = _holding(self, *asked)
+def replay_that_emits_a_second_event(original: Any, self: codes.Assignments, *asked: Any) -> Any:
+    found = original(self, *asked)
     if found.held is not None and self._unit.write:
         self._outbox.append([found.held.event])
     return found
 
 
 @fault("test_a_code_and_an_ordinal_are_assigned_once", codes.Assignments, "add")
-def code_assigned_to_whoever_asks(self: codes.Assignments, assignments: Sequence[Assignment]) -> None:
+def code_assigned_to_whoever_asks(
+    original: Any, self: codes.Assignments, assignments: Sequence[Assignment]
+) -> None:
     for each in assignments:
         self._unit.log.drop(self._unit.tables.assignments, each.id)
-    _add(self, assignments)
+    original(self, assignments)
 
 
 @fault(
@@ -280,41 +273,37 @@ FAULTS += [
     ),
 ]
 
-_holder = imports.MemoryImport._holder
 
+@fault(THE_MACHINE, imports.MemoryImport, "find_holder")
+def in_list_duplicate_after_a_top_up(original: Any, self: imports.MemoryImport, tx: Any) -> Any:
+    def find(code: str) -> Any:
+        found = original(self, tx)(code)
+        return None if found is None or found.list_id == self.upload.list_id else found
 
-@fault(THE_MACHINE, imports.MemoryImport, "_holder")
-def in_list_duplicate_after_a_top_up(self: imports.MemoryImport, batch: tables.Batch, place: int) -> Any:
-    if batch is not self._batch and batch.list_id == self._batch.list_id:
-        return None
-    return _holder(self, batch, place)
-
-
-_claim = imports.MemoryImport.claim
+    return find
 
 
 @fault(
     "test_codes_become_available_when_their_publishing_commits_and_not_before", imports.MemoryImport, "claim"
 )
-def tail_moved_too_early(self: imports.MemoryImport, judge: Any, full: Any, keep_alive: Any) -> None:
-    _claim(self, judge, full, keep_alive)
+def tail_moved_too_early(
+    original: Any, self: imports.MemoryImport, judge: Any, full: Any, keep_alive: Any
+) -> None:
+    original(self, judge, full, keep_alive)
     with self.storage.begin() as tx:
-        imports.MemoryImport.publish(self, tx)
+        self.publish(tx)
         tx.commit()
-    self._batch.published = False
-    known = self._tables.lists[self._batch.list_id]
-    fewer = evolve(known.counts, uploaded=known.counts.uploaded - len(self._batch.codes))
-    self._tables.lists[known.id] = evolve(known, counts=fewer)
 
 
-@fault("test_nothing_of_an_import_that_was_not_published_remains", tables.Batch, "give_up")
-def leftovers_of_a_failed_upload_that_block(self: tables.Batch) -> None:
-    return None
-
-
-@fault("test_nothing_of_an_import_that_was_not_published_remains", tables.Batch, "holds")
-def import_given_up_that_still_holds(self: tables.Batch, place: int) -> bool:
-    return place < self.taken or not self.withdrawn
+@fault("test_nothing_of_an_import_that_was_not_published_remains", imports.MemoryImport, "claim")
+def leftovers_of_a_failed_upload_that_block(
+    original: Any, self: imports.MemoryImport, judge: Any, full: Any, keep_alive: Any
+) -> None:
+    original(self, judge, full, keep_alive)
+    with self.storage.begin(write=False) as tx:
+        owners = cast(MemoryTransaction, tx).unit.tables.owners[self.scope]
+    claimed = tables.Batch(self.upload.list_id, [code for _, code in self._accepted], 0)
+    owners |= {code: (claimed, place) for place, code in enumerate(claimed.codes)}
 
 
 # --- transactions ---
@@ -340,7 +329,7 @@ def reader_that_sees_what_is_not_committed(
         with _begin(self) as tx:
             yield tx
         return
-    yield MemoryTransaction(unit.Unit(self._tables, unit.UndoLog(), write=False), self._origin)
+    yield MemoryTransaction(unit.Unit(self._tables, unit.UndoLog(), write=False), self, self._origin)
 
 
 _begin = MemoryStorage.begin
@@ -349,38 +338,36 @@ _begin = MemoryStorage.begin
 # --- delivery ---
 
 
-@fault("test_the_progress_of_a_sink_comes_back", deliveries.Deliveries, "save_progress")
-def delivery_progress_that_is_lost(self: deliveries.Deliveries, sink: str, progress: SinkProgress) -> None:
+@fault("test_the_progress_of_a_sink_comes_back", records.Deliveries, "save_progress")
+def delivery_progress_that_is_lost(self: records.Deliveries, sink: str, progress: SinkProgress) -> None:
     self._unit.tables.progress[sink] = progress
 
 
-@fault("test_the_progress_of_a_sink_comes_back", deliveries.Deliveries, "progress")
-def progress_without_what_is_ahead(self: deliveries.Deliveries, sink: str) -> SinkProgress | None:
+@fault("test_the_progress_of_a_sink_comes_back", records.Deliveries, "progress")
+def progress_without_what_is_ahead(self: records.Deliveries, sink: str) -> SinkProgress | None:
     found = self._unit.tables.progress.get(sink)
     return None if found is None else evolve(found, ahead=())
 
 
-@fault("test_a_later_event_is_not_due_before_an_earlier_one_of_the_same_key", deliveries.Deliveries, "due")
+@fault("test_a_later_event_is_not_due_before_an_earlier_one_of_the_same_key", records.Deliveries, "due")
 def later_event_that_overtakes(
-    self: deliveries.Deliveries, sink: str, now: datetime, limit: int
+    self: records.Deliveries, sink: str, now: datetime, limit: int
 ) -> list[Deferred]:
     alive = [row for row in self.all_deferred(sink) if not row.is_dead]
     due = [row for row in alive if row.retry_at is not None and row.retry_at <= now]
     return sorted(due, key=lambda row: (row.retry_at, row.position))[:limit]
 
 
-@fault(
-    "test_a_later_event_is_not_due_before_an_earlier_one_of_the_same_key", deliveries.Deliveries, "promote"
-)
+@fault("test_a_later_event_is_not_due_before_an_earlier_one_of_the_same_key", records.Deliveries, "promote")
 def next_event_that_never_becomes_due(
-    self: deliveries.Deliveries, sink: str, keys: Collection[str], now: datetime
+    self: records.Deliveries, sink: str, keys: Collection[str], now: datetime
 ) -> set[str]:
     return self.deferred_keys(sink, keys)
 
 
-@fault("test_what_is_deferred_is_what_was_put_and_not_removed", deliveries.Deliveries, "due")
+@fault("test_what_is_deferred_is_what_was_put_and_not_removed", records.Deliveries, "due")
 def event_in_flight_that_is_never_sent_again(
-    self: deliveries.Deliveries, sink: str, now: datetime, limit: int
+    self: records.Deliveries, sink: str, now: datetime, limit: int
 ) -> list[Deferred]:
     found = SimpleDeliveries.due(self, sink, now, limit)
     return [row for row in found if row.state is not DeliveryState.IN_FLIGHT]

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import evolve
 
-from partner_vouchers.adapters.memory import codes, deliveries, lists, records, tables
+from partner_vouchers.adapters.memory import codes, lists, records, tables
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.ports import Holding, TakenCode
@@ -87,7 +87,7 @@ def _not_archived(found: dict[str, Any], self: lists.Lists, _ids: Sequence[str])
 def _by_time(
     found: dict[str, Holding], self: codes.Assignments, users: Sequence[str], *asked: str | None
 ) -> dict[str, Holding]:
-    last = {user: max(self._asked(user, *asked), key=lambda each: each.assigned_at) for user in found}
+    last = {user: max(self.given_to([user], *asked), key=lambda each: each.assigned_at) for user in found}
     return {user: each._replace(held=last[user]) for user, each in found.items()}
 
 
@@ -101,7 +101,7 @@ def _in_seconds(found: Any, *_asked: object) -> Any:
     return found and evolve(found, pause=evolve(found.pause, until=until))
 
 
-def _early(found: Any, self: deliveries.Deliveries, sink: str, now: datetime, limit: int) -> list[Any]:
+def _early(found: Any, self: records.Deliveries, sink: str, now: datetime, limit: int) -> list[Any]:
     due = now + timedelta(microseconds=1)
     rows = [
         row for row in self.all_deferred(sink) if not row.is_dead and row.retry_at and row.retry_at <= due
@@ -139,7 +139,7 @@ _ROWS: list[tuple[str, str, type, str, Change]] = [
     ("at most 100 expiries", _OTHERS, lists.Lists, "expiries", _at_most(100)),
     ("at most 100 partners", _OTHERS, lists.Partners, "all", _at_most(100)),
     ("at most 100 uploads", _OTHERS, records.Uploads, "running", _at_most(100)),
-    ("at most 100 sinks", _OTHERS, deliveries.Deliveries, "sinks", _at_most(100)),
+    ("at most 100 sinks", _OTHERS, records.Deliveries, "sinks", _at_most(100)),
     ("audit log of one page", _OTHERS, records.Audit, "entries", _at_most(100)),
     ("one holder", _HOLDERS, codes.Assignments, "of_code", _at_most(1)),
     ("assignments without repeats", _PAGED, codes.Assignments, "get_many", _once),
@@ -214,11 +214,11 @@ _ROWS: list[tuple[str, str, type, str, Change]] = [
     (
         "pause of a sink in whole seconds",
         "test_the_progress_of_a_sink_comes_back",
-        deliveries.Deliveries,
+        records.Deliveries,
         "progress",
         _in_seconds,
     ),
-    ("event that is due a microsecond early", _EARLIER, deliveries.Deliveries, "due", _early),
+    ("event that is due a microsecond early", _EARLIER, records.Deliveries, "due", _early),
     (
         "holder in an archived list",
         "test_a_holder_is_a_list_whose_codes_count",

@@ -10,7 +10,6 @@ from partner_vouchers.adapters.memory.transaction import MemoryTransaction
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import StorageError
-from partner_vouchers.ports import TakenCode
 from tests.testing.sabotage.adapters import Fault, entering
 
 EDGES: list[Fault] = []
@@ -35,34 +34,25 @@ def list_that_comes_back_from_the_dead(self: lists.Lists, voucher_list: VoucherL
     _add_list(self, voucher_list)
 
 
-_add_upload = records.Uploads.add
-
-
 @fault("test_a_list_is_stored_once_and_its_id_never_again", records.Uploads, "add")
-def upload_that_comes_back_from_the_dead(self: records.Uploads, upload: Any) -> None:
+def upload_that_comes_back_from_the_dead(original: Any, self: records.Uploads, upload: Any) -> None:
     if self.get(upload.id) is None:
         self._unit.log.drop(self._unit.tables.ids_of_uploads, upload.id)
-    _add_upload(self, upload)
-
-
-_of_campaign = lists.Campaigns.of_campaign
+    original(self, upload)
 
 
 @fault("test_lists_of_a_campaign_are_ordered_by_priority_then_age", lists.Campaigns, "of_campaign")
-def links_whose_age_is_what_a_clock_said(self: lists.Campaigns, campaign_id: str) -> list[Any]:
-    return sorted(_of_campaign(self, campaign_id), key=lambda found: (found[0].priority, found[0].linked_at))
-
-
-_add_piece = records.Uploads.add_piece
+def links_whose_age_is_what_a_clock_said(original: Any, self: lists.Campaigns, campaign_id: str) -> list[Any]:
+    return sorted(original(self, campaign_id), key=lambda found: (found[0].priority, found[0].linked_at))
 
 
 @fault("test_pieces_of_a_file_are_stored_once_and_come_back_byte_for_byte", records.Uploads, "add_piece")
 def empty_piece_that_is_taken_for_none(
-    self: records.Uploads, upload_id: str, index: int, data: bytes
+    original: Any, self: records.Uploads, upload_id: str, index: int, data: bytes
 ) -> None:
     if self.piece(upload_id, index) == b"":
         self._unit.log.drop(self._unit.tables.pieces[upload_id], index)
-    _add_piece(self, upload_id, index, data)
+    original(self, upload_id, index, data)
 
 
 # --- assignments ---
@@ -81,24 +71,25 @@ def holders_by_the_text_of_their_lists(self: codes.Assignments, code: str) -> li
     return sorted(self.get_many(self._unit.tables.of_code.get(code, ())), key=lambda each: each.list_id)
 
 
-_add = codes.Assignments.add
 _ONCE = "test_a_code_and_an_ordinal_are_assigned_once"
 
 
-@fault(_ONCE, codes.Assignments, "_asked")
-def ordinal_that_is_not_looked_for(self: codes.Assignments, *asked: str | None) -> list[Assignment]:
-    return []
+@fault(_ONCE, codes.Assignments, "add")
+def ordinal_that_is_not_looked_for(self: codes.Assignments, assignments: Sequence[Assignment]) -> None:
+    for each in assignments:
+        self.insert(each)
+    self.append_events(assignments)
 
 
 @fault(_ONCE, codes.Assignments, "add")
 def code_that_is_only_looked_for_in_what_was_stored_before(
-    self: codes.Assignments, assignments: Sequence[Assignment]
+    original: Any, self: codes.Assignments, assignments: Sequence[Assignment]
 ) -> None:
     before = set(self._unit.tables.assignments)
     for each in assignments:
         if each.id not in before and each.id in self._unit.tables.assignments:
             self._unit.log.drop(self._unit.tables.assignments, each.id)
-        _add(self, [each])
+        original(self, [each])
 
 
 # --- pages ---
@@ -151,14 +142,12 @@ EDGES += [
     for what, named_test, owner, method, sabotage in _PAGES
 ]
 
-_remaining = codes.Codes.remaining
-
 
 @fault("test_a_page_goes_on_behind_a_code_that_was_taken_since", codes.Codes, "remaining")
 def page_that_ends_where_its_code_was_taken(
-    self: codes.Codes, list_id: str, after: str | None, limit: int
-) -> list[TakenCode]:
-    left = _remaining(self, list_id, None, 1000)
+    original: Any, self: codes.Codes, list_id: str, after: str | None, limit: int
+) -> Any:
+    left = original(self, list_id, None, 1000)
     ids = [each.id for each in left]
     if after is None:
         return left[:limit]
@@ -186,17 +175,14 @@ def publishing_once_whatever_became_of_it(self: imports.MemoryImport, tx: Any) -
 def publishing_in_a_transaction_of_any_storage(self: imports.MemoryImport, tx: Any) -> int:
     if not isinstance(tx, MemoryTransaction):
         raise StorageError(reason="this is no transaction of such a storage")
-    own, self._tables = self._tables, tx.unit.tables
+    own, self.storage = self.storage, tx.storage
     try:
         return _publish(self, tx)
     finally:
-        self._tables = own
-
-
-_save_faults = imports.MemoryImport.save_faults
+        self.storage = own
 
 
 @fault("test_refused_rows_are_kept_in_the_order_of_their_lines", imports.MemoryImport, "save_faults")
-def refused_row_that_ends_at_a_nul(self: imports.MemoryImport, keep_alive: Any) -> None:
+def refused_row_that_ends_at_a_nul(original: Any, self: imports.MemoryImport, keep_alive: Any) -> None:
     self._faults = [each._replace(raw=each.raw.partition("\0")[0]) for each in self._faults]
-    _save_faults(self, keep_alive)
+    original(self, keep_alive)

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import evolve
 
-from partner_vouchers.adapters.memory import codes, deliveries, redemptions, reservations, revocations, users
+from partner_vouchers.adapters.memory import codes, records, redemptions, reservations, revocations, users
 from partner_vouchers.domain.limits import Window
 from partner_vouchers.domain.redemption import Redemption
 from partner_vouchers.domain.reservation import Reservation, ReservationState
@@ -96,7 +96,7 @@ def returned_code_that_waits_for_all_others(
 
 @fault(THE_MACHINE, codes.Assignments, "holding")
 def revoked_code_that_is_still_held(self: codes.Assignments, *asked: Any) -> Any:
-    given = self._asked(*asked)
+    given = self.given_to(asked[:1], *asked[1:])
     return _holding(self, *asked)._replace(held=given[-1] if given else None)
 
 
@@ -112,13 +112,10 @@ def restocked_code_under_the_same_id(self: revocations.Revocations, revocation: 
 
 @fault(THE_MACHINE, reservations.Limits, "count")
 def limit_that_counts_what_was_revoked(
-    self: reservations.Limits, campaign_id: str, keys: Collection[str], codes: int
+    original: Any, self: reservations.Limits, campaign_id: str, keys: Collection[str], codes: int
 ) -> None:
     if codes > 0:
-        _count(self, campaign_id, keys, codes)
-
-
-_count = reservations.Limits.count
+        original(self, campaign_id, keys, codes)
 
 
 @fault(THE_MACHINE, reservations.Limits, "given_to")
@@ -144,8 +141,8 @@ def event_of_a_revoked_code_that_is_sent(self: revocations.Revocations, position
     return Unsent()
 
 
-@fault(THE_MACHINE, deliveries.Deliveries, "save_progress")
-def delivery_that_begins_anew(self: deliveries.Deliveries, sink: str, progress: Any) -> None:
+@fault(THE_MACHINE, records.Deliveries, "save_progress")
+def delivery_that_begins_anew(self: records.Deliveries, sink: str, progress: Any) -> None:
     first: Sequence[str] = list(self._unit.tables.progress)
     if sink not in first:
         self._unit.log.put(self._unit.tables.progress, sink, progress)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from typing import Any
+from unittest.mock import patch
 
 from partner_vouchers.adapters.memory import MemoryStorage, imports, unit
-from partner_vouchers.adapters.memory.tables import Tables
 from partner_vouchers.adapters.memory.transaction import MemoryTransaction
 from partner_vouchers.domain.events import Event
 from partner_vouchers.ports import OutboxEntry
@@ -52,30 +52,23 @@ _GIVEN = ("batches", "assignments", "of_user", "of_code", "keys", "outbox")
 class _EarlyOwners(imports.MemoryImport):
     """Knows the holders of codes as they were when the import was opened."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        known = self._tables.owners
-        self._early = Tables()
-        self._early.__dict__.update(self._tables.__dict__)
-        self._early.owners = {scope: dict(owners) for scope, owners in known.items()}
+    def __init__(self, storage: MemoryStorage, upload: Any, scope: str, counts: Any) -> None:
+        super().__init__(storage, upload, scope, counts)
+        self._early = dict(storage._tables.owners.get(scope, {}))
 
-    def _sift(self, start: int, own: Any, judge: Any, full: Any) -> None:
-        shared, self._tables = self._tables, self._early
-        try:
-            super()._sift(start, self._early.owners.setdefault(self.scope, {}), judge, full)
-        finally:
-            self._tables = shared
-            shared.owners.setdefault(self.scope, {}).update(self._early.owners[self.scope])
+    def find_holder(self, tx: Any) -> Any:
+        with patch.dict(tx.unit.tables.owners, {self.scope: self._early}):
+            return super().find_holder(tx)
 
 
-def _import_codes(self: MemoryStorage, upload: Any, scope: str, counts: Any) -> imports.MemoryImport:
-    return _EarlyOwners(self, self._tables, upload, scope, counts)
+def _import_codes(self: MemoryStorage, upload: Any, scope: str, counts: Any) -> Any:
+    return nullcontext(_EarlyOwners(self, upload, scope, counts))
 
 
 @contextmanager
 def _begin_at_once(self: MemoryStorage, *, write: bool = True) -> Iterator[MemoryTransaction]:
     """Let everybody work at once, and show events at the commit, at the positions where they were written."""
-    tx = MemoryTransaction(unit.Unit(self._tables, unit.UndoLog(), write=write), self._origin)
+    tx = MemoryTransaction(unit.Unit(self._tables, unit.UndoLog(), write=write), self, self._origin)
     tables, written, commit = self._tables, list[OutboxEntry](), tx.commit
 
     def append(events: Sequence[Event]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from partner_vouchers.adapters.memory import codes, deliveries, imports, lists, records, reservations
+from partner_vouchers.adapters.memory import codes, imports, lists, records, reservations
 from tests.testing.sabotage.adapters import Fault
 
 Bend = Callable[[Any], Any]
@@ -91,8 +91,8 @@ _STORED = [
     ("refused rows", (imports.MemoryImport,), "refused_rows", STRINGS),
     ("events", (records.Outbox,), "events", STRINGS | INSTANTS),
     ("audited events", (records.Audit,), "names[actors]", STRINGS | INSTANTS),
-    ("progress", (deliveries.Deliveries,), "names[sinks]", STRINGS | INSTANTS),
-    ("deferred events", (deliveries.Deliveries,), "keys_of_deferred_events", STRINGS | INSTANTS),
+    ("progress", (records.Deliveries,), "names[sinks]", STRINGS | INSTANTS),
+    ("deferred events", (records.Deliveries,), "keys_of_deferred_events", STRINGS | INSTANTS),
     ("reservations", (reservations.Reservations,), "reservations", STRINGS | INSTANTS),
     ("limits", (reservations.Limits,), "names[limits]", STRINGS),
     ("refusals", (reservations.Refusals,), "names[refusals]", STRINGS),

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date, datetime
 from itertools import islice
+from typing import Any
 
 from attrs import evolve
 
 from partner_vouchers import ports
 from partner_vouchers.adapters.memory.records import Outbox
 from partner_vouchers.adapters.memory.reservations import open_reservations
-from partner_vouchers.adapters.memory.tables import number
+from partner_vouchers.adapters.memory.tables import Batch, number
 from partner_vouchers.adapters.memory.unit import Repository, Unit
+from partner_vouchers.adapters.simple import SimpleAssignments
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
@@ -59,6 +61,21 @@ class Codes(Repository, ports.Codes):
                 log.put(stock.given, now.date(), stock.given.get(now.date(), 0) + len(found))
         return Taken(found, counts, voucher_list.notified)
 
+    def add(
+        self, list_id: str, scope: str, codes: Sequence[str], *, upload_id: str | None = None, **of: Any
+    ) -> Batch:
+        """Add codes to a list, behind those that it has, and let them take over their entries in the scope."""
+        tables, log = self._unit.tables, self._unit.log
+        batch = Batch(list_id, codes, tables.next_code_id, **of)
+        tables.next_code_id += len(codes)
+        log.append(tables.stocks[list_id].batches, batch)
+        owners = tables.owners.setdefault(scope, {})
+        log.update(owners, {code: (batch, place) for place, code in enumerate(codes)})
+        if upload_id is not None:
+            log.put(tables.batches, upload_id, batch)
+            self._unit.count(list_id, uploaded=len(codes))
+        return batch
+
     def given(self, list_id: str, since: date | None, until: date | None) -> dict[date, int]:
         stock = self._unit.tables.stocks.get(list_id)
         days = sorted(stock.given.items()) if stock is not None else []
@@ -71,7 +88,7 @@ class Codes(Repository, ports.Codes):
     def withdraw(self, upload_id: str) -> int:
         tables, log = self._unit.tables, self._unit.log
         batch = tables.batches.get(upload_id)
-        if batch is None or not batch.published or batch.withdrawn:
+        if batch is None or batch.withdrawn:
             return 0
         withdrawn = len(batch.available)
         stock = tables.stocks[batch.list_id]
@@ -86,14 +103,18 @@ class Codes(Repository, ports.Codes):
         return withdrawn
 
     def holder(self, scope: str, code: str, counts: Callable[[State], bool]) -> Holder | None:
+        return self.find_holder(scope, counts)(code)
+
+    def find_holder(self, scope: str, counts: Callable[[State], bool]) -> Callable[[str], Holder | None]:
+        """Return a function that returns the holder of a code of a scope, until the transaction ends."""
         tables = self._unit.tables
-        standing = tables.owners.get(scope, {}).get(code)
-        if standing is None:
-            return None
-        batch, place = standing
-        if not batch.published or not tables.is_held(batch, place, counts):
-            return None
-        return Holder(batch.list_id)
+        owners = tables.owners.get(scope, {})
+
+        def find(code: str) -> Holder | None:
+            place = owners.get(code)
+            return Holder(place[0].list_id) if place and tables.is_held(*place, counts) else None
+
+        return find
 
     def remaining(self, list_id: str, after: str | None, limit: int) -> list[TakenCode]:
         stock = self._unit.tables.stocks.get(list_id)
@@ -109,34 +130,39 @@ class Codes(Repository, ports.Codes):
         return sorted([*islice(available, limit), *returned], key=_by_age)[:limit]
 
 
-class Assignments(Repository, ports.Assignments):
+class Assignments(Repository, SimpleAssignments[ports.Transaction]):
     def __init__(self, unit: Unit, outbox: Outbox) -> None:
         super().__init__(unit)
         self._outbox = outbox
 
-    def add(self, assignments: Sequence[Assignment]) -> None:
+    def stored_where(self, field: str, values: Collection[str]) -> Iterable[Assignment]:
+        tables = self._unit.tables
+        if field != "id":
+            index = tables.of_user if field == "user_id" else tables.of_code
+            values = [each for value in values for each in index.get(value, ())]
+        return self._shown(tables.assignments[each] for each in values if each in tables.assignments)
+
+    def insert(self, assignment: Assignment) -> None:
         tables, log = self._unit.tables, self._unit.log
-        for new in assignments:
-            if new.id in tables.assignments:
-                raise StorageError(reason=f"code {new.id} is assigned already; take another")
-            if any(each.ordinal == new.ordinal for each in self._asked(new.user_id, *_origin(new))):
-                raise StorageError(
-                    reason="this ordinal of the user is assigned already; read `holding` again"
-                )
-            log.put(tables.assignments, new.id, new)
-            log.append(tables.of_user.setdefault(new.user_id, []), new.id)
-            log.append(tables.of_code.setdefault(new.code, []), new.id)
+        if assignment.id in tables.assignments:
+            raise StorageError(reason=f"code {assignment.id} is assigned already; take another")
+        log.put(tables.assignments, assignment.id, assignment)
+        log.append(tables.of_user.setdefault(assignment.user_id, []), assignment.id)
+        log.append(tables.of_code.setdefault(assignment.code, []), assignment.id)
+
+    def append_events(self, assignments: Sequence[Assignment]) -> None:
+        tables, log = self._unit.tables, self._unit.log
         self._outbox.append([assignment.event for assignment in assignments])
         for assignment, entry in zip(reversed(assignments), reversed(tables.outbox), strict=False):
             log.put(tables.event_positions, assignment.id, entry.position)
 
     def holding(self, user_id: str, campaign_id: str | None, list_id: str | None) -> Holding:
-        given, tables = self._asked(user_id, campaign_id, list_id), self._unit.tables
-        held = self._shown([each for each in given if each.id not in tables.revocations][-1:])
+        given = self.given_to([user_id], campaign_id, list_id)
+        held = [each for each in given if each.revoked_at is None]
         return Holding(
-            held[0] if held else None,
+            held[-1] if held else None,
             given[-1].ordinal if given else 0,
-            bool(open_reservations(tables, user_id, campaign_id, list_id)),
+            bool(open_reservations(self._unit.tables, user_id, campaign_id, list_id)),
         )
 
     def holdings(
@@ -144,20 +170,6 @@ class Assignments(Repository, ports.Assignments):
     ) -> dict[str, Holding]:
         found = {user_id: self.holding(user_id, campaign_id, list_id) for user_id in user_ids}
         return {user_id: each for user_id, each in found.items() if each != NOTHING}
-
-    def get_many(self, ids: Sequence[str]) -> list[Assignment]:
-        assignments = self._unit.tables.assignments
-        return self._shown(assignments[each] for each in ids if each in assignments)
-
-    def of_user(self, user_id: str) -> list[Assignment]:
-        found = self.get_many(self._unit.tables.of_user.get(user_id, ()))
-        return sorted(
-            found, key=lambda each: (each.assigned_at, each.ordinal, number(each.list_id), number(each.id))
-        )
-
-    def of_code(self, code: str) -> list[Assignment]:
-        found = self.get_many(self._unit.tables.of_code.get(code, ()))
-        return sorted(found, key=lambda each: (number(each.list_id), number(each.id)))
 
     def of_list(self, list_id: str, after: str | None, limit: int) -> list[Assignment]:
         tables = self._unit.tables
@@ -171,13 +183,6 @@ class Assignments(Repository, ports.Assignments):
             for code_id in range(max(start, batch.first_id), batch.first_id + batch.taken)
         )
         return self._shown(islice((assignment for assignment in taken if assignment is not None), limit))
-
-    def _asked(self, user_id: str, campaign_id: str | None, list_id: str | None) -> list[Assignment]:
-        """Return the assignments of a user in a campaign or, without one, from a list, by ordinal."""
-        tables = self._unit.tables
-        asked = campaign_id, list_id if campaign_id is None else None
-        given = (tables.assignments[each] for each in tables.of_user.get(user_id, ()))
-        return sorted((each for each in given if _origin(each) == asked), key=lambda each: each.ordinal)
 
     def _shown(self, assignments: Iterable[Assignment]) -> list[Assignment]:
         """Return assignments with what became of their codes."""
@@ -196,8 +201,3 @@ class Assignments(Repository, ports.Assignments):
 
 def _by_age(code: TakenCode) -> int:
     return number(code.id)
-
-
-def _origin(given: Assignment) -> tuple[str | None, str | None]:
-    """Return what the ordinals of a user are counted by: the campaign, and only without one the list."""
-    return given.campaign_id, given.list_id if given.campaign_id is None else None

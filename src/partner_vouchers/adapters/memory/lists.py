@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import cast
 
@@ -10,12 +11,11 @@ from attrs import evolve
 from partner_vouchers import ports
 from partner_vouchers.adapters.memory.tables import Stock, number
 from partner_vouchers.adapters.memory.unit import Repository
+from partner_vouchers.adapters.simple import SimpleLists
 from partner_vouchers.domain.campaigns import CampaignLink
 from partner_vouchers.domain.partner import Partner
-from partner_vouchers.domain.stock import Counts, StockLevel
 from partner_vouchers.domain.voucher_list import VoucherList
-from partner_vouchers.errors import StaleVersion, StorageError
-from partner_vouchers.ports import ListQuery
+from partner_vouchers.errors import StorageError
 
 
 class Partners(Repository, ports.Partners):
@@ -32,41 +32,32 @@ class Partners(Repository, ports.Partners):
         return sorted(self._unit.tables.partners.values(), key=lambda partner: partner.name)
 
 
-class Lists(Repository, ports.Lists):
+class Lists(Repository, SimpleLists[ports.Transaction]):
     def new_id(self) -> str:
         return str(next(self._unit.tables.list_ids))
 
-    def add(self, voucher_list: VoucherList) -> None:
-        tables, log = self._unit.tables, self._unit.log
-        if voucher_list.id in tables.ids_of_lists:
-            raise StorageError(
-                reason=f"the id {voucher_list.id} was already used for a list; take another from `new_id`"
-            )
-        if self.with_tag(voucher_list.partner, voucher_list.tag) is not None:
-            raise StorageError(
-                reason="the partner has a list of this tag that is not archived; look with `with_tag`"
-            )
-        empty = evolve(voucher_list, counts=Counts(), notified=StockLevel.ENOUGH, used_before=0, campaigns=0)
-        log.put(tables.lists, empty.id, empty)
-        log.put(tables.ids_of_lists, empty.id, None)
-        log.put(tables.stocks, empty.id, Stock())
-        log.put(tables.links, empty.id, {})
-
-    def get(self, list_id: str) -> VoucherList | None:
+    def stored(self, list_id: str) -> VoucherList | None:
         return self._unit.tables.lists.get(list_id)
 
-    def save(self, voucher_list: VoucherList) -> None:
-        stored = self._unit.tables.list(voucher_list.id)
-        if stored.version != voucher_list.version - 1:
-            raise StaleVersion(list_id=stored.id, expected=voucher_list.version - 1, actual=stored.version)
-        changed = evolve(
-            voucher_list,
-            counts=stored.counts,
-            notified=stored.notified,
-            used_before=stored.used_before,
-            campaigns=stored.campaigns,
-        )
-        self._unit.log.put(self._unit.tables.lists, changed.id, changed)
+    def all_stored(self) -> Iterable[VoucherList]:
+        return self._unit.tables.lists.values()
+
+    def counted(self, found: VoucherList) -> VoucherList:
+        return found
+
+    def insert(self, voucher_list: VoucherList) -> None:
+        tables, log, list_id = self._unit.tables, self._unit.log, voucher_list.id
+        if list_id in tables.ids_of_lists:
+            raise StorageError(
+                reason=f"the id {list_id} was already used for a list; take another from `new_id`"
+            )
+        log.put(tables.lists, list_id, voucher_list)
+        log.put(tables.ids_of_lists, list_id, None)
+        log.put(tables.stocks, list_id, Stock())
+        log.put(tables.links, list_id, {})
+
+    def replace(self, voucher_list: VoucherList) -> None:
+        self._unit.log.put(self._unit.tables.lists, voucher_list.id, voucher_list)
 
     def remove(self, list_id: str) -> None:
         tables, log = self._unit.tables, self._unit.log
@@ -80,9 +71,6 @@ class Lists(Repository, ports.Lists):
         for upload_id in [each.id for each in tables.uploads.values() if each.list_id == list_id]:
             for table in (tables.uploads, tables.batches, tables.pieces, tables.faults):
                 log.drop(cast(dict[str, object], table), upload_id)
-
-    def find(self, query: ListQuery) -> list[VoucherList]:
-        return query.pick(self._unit.tables.lists.values())
 
     def expiring(self, now: datetime, limit: int) -> list[VoucherList]:
         tables = self._unit.tables
@@ -100,17 +88,6 @@ class Lists(Repository, ports.Lists):
             return False
         self._unit.log.put(tables.notified_expiries, list_id, expires_at)
         return True
-
-    def set_notified_level(self, list_id: str, level: StockLevel) -> None:
-        tables = self._unit.tables
-        self._unit.log.put(tables.lists, list_id, evolve(tables.list(list_id), notified=level))
-
-    def touch(self, list_id: str, now: datetime, *, used_before: int | None = None) -> None:
-        tables = self._unit.tables
-        touched = evolve(tables.list(list_id), updated_at=now)
-        if used_before is not None:
-            touched = evolve(touched, used_before=used_before)
-        self._unit.log.put(tables.lists, list_id, touched)
 
 
 class Campaigns(Repository, ports.Campaigns):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 
 from partner_vouchers import ports
 from partner_vouchers.adapters import simple
 from partner_vouchers.adapters.memory.unit import Repository, Unit
+from partner_vouchers.domain.delivery import Deferred, SinkProgress
 from partner_vouchers.domain.events import AuditedEvent, Event
 from partner_vouchers.domain.uploads import RowFault, Upload
 from partner_vouchers.errors import StorageError
@@ -135,3 +136,32 @@ class Settings(Repository, ports.Settings):
 
     def put(self, name: str, value: str) -> None:
         self._unit.log.put(self._unit.tables.settings, name, value)
+
+
+class Deliveries(Repository, simple.SimpleDeliveries):
+    def sinks(self) -> list[str]:
+        return sorted(self._unit.tables.progress)
+
+    def progress(self, sink: str) -> SinkProgress | None:
+        return self._unit.tables.progress.get(sink)
+
+    def save_progress(self, sink: str, progress: SinkProgress) -> None:
+        self._unit.log.put(self._unit.tables.progress, sink, progress)
+
+    def forget(self, sink: str) -> None:
+        tables, log = self._unit.tables, self._unit.log
+        self.remove(sink, list(tables.deferred.get(sink, ())))
+        log.drop(tables.progress, sink)
+
+    def put(self, sink: str, deferred: Sequence[Deferred]) -> None:
+        rows = self._unit.tables.deferred.setdefault(sink, {})
+        for row in deferred:
+            self._unit.log.put(rows, row.position, row)
+
+    def remove(self, sink: str, positions: Collection[int]) -> None:
+        for position in positions:
+            self._unit.log.drop(self._unit.tables.deferred.get(sink, {}), position)
+
+    def all_deferred(self, sink: str) -> list[Deferred]:
+        rows = self._unit.tables.deferred.get(sink, {})
+        return [rows[position] for position in sorted(rows)]

@@ -105,7 +105,7 @@ class Redemptions(Repository, ports.Redemptions):
             yield self._entry(code_id, list_id, EntryState.RETIRED)
         for owners in tables.owners.values():
             batch, place = owners.get(code, (None, 0))
-            if batch is None or not batch.published or batch.list_id not in tables.lists:
+            if batch is None or batch.list_id not in tables.lists:
                 continue
             code_id = str(batch.first_id + place)
             waits = place >= batch.taken or code_id in tables.stocks[batch.list_id].returned

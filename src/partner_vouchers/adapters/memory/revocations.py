@@ -8,9 +8,9 @@ from datetime import datetime
 from attrs import evolve
 
 from partner_vouchers import ports
-from partner_vouchers.adapters.memory.codes import Assignments
+from partner_vouchers.adapters.memory.codes import Assignments, Codes
 from partner_vouchers.adapters.memory.records import Outbox
-from partner_vouchers.adapters.memory.tables import Batch, number
+from partner_vouchers.adapters.memory.tables import number
 from partner_vouchers.adapters.memory.unit import Repository, Unit
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.revocation import Revocation
@@ -54,7 +54,7 @@ class Revocations(Repository, ports.Revocations):
         self._outbox.append([revocation.event])
         if revocation.restocked:
             self._unit.count(given.list_id, distributed=-1)
-            self._restock(given, tables.list(given.list_id).scope)
+            self._restock(given)
         else:
             self._unit.count(given.list_id, distributed=-1, retired=1)
 
@@ -63,16 +63,12 @@ class Revocations(Repository, ports.Revocations):
         revoked = {tables.event_positions[each] for each in tables.revocations}
         return Unsent(frozenset(revoked.intersection(positions)))
 
-    def _restock(self, given: Assignment, scope: str) -> None:
+    def _restock(self, given: Assignment) -> None:
         """Add a new entry of a code, which came back."""
-        tables, log = self._unit.tables, self._unit.log
-        stock = tables.stocks[given.list_id]
-        entry = Batch(given.list_id)
-        entry.codes, entry.first_id, entry.taken = [given.code], tables.next_code_id, 1
-        entry.published = True
-        entry.source = stock.batch_of(number(given.id)).source
-        tables.next_code_id += 1
-        log.append(stock.batches, entry)
-        log.put(tables.owners[scope], given.code, (entry, 0))
-        new_id = str(entry.first_id)
-        log.put(stock.returned, new_id, TakenCode(new_id, given.code))
+        tables = self._unit.tables
+        stock, scope = tables.stocks[given.list_id], tables.list(given.list_id).scope
+        source = stock.batch_of(number(given.id)).source
+        new_id = str(
+            Codes(self._unit).add(given.list_id, scope, [given.code], taken=1, source=source).first_id
+        )
+        self._unit.log.put(stock.returned, new_id, TakenCode(new_id, given.code))

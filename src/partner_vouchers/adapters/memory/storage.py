@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from uuid import uuid4
 
@@ -73,18 +74,16 @@ class MemoryStorage(ports.Storage):
             raise HostTransactionError(reason="the transaction only reads; pass one of begin(write=True)")
         return _JoinedStorage(connection.unit, self._origin)
 
-    def import_codes(self, upload: Upload, scope: str, counts: Callable[[State], bool]) -> MemoryImport:
-        return MemoryImport(self, self._tables, upload, scope, counts)
+    def import_codes(
+        self, upload: Upload, scope: str, counts: Callable[[State], bool]
+    ) -> AbstractContextManager[MemoryImport]:
+        return nullcontext(MemoryImport(self, upload, scope, counts))
 
     def reclaim(self, seconds: float | None = None) -> None:
         """Do nothing: what a removed list leaves behind are entries of its codes, which are taken over."""
 
     def abandon(self, upload_id: str) -> None:
-        """Give up the import of an upload; should it still run, it ends with `UploadInterrupted`."""
         with self.begin() as tx:
-            batch = self._tables.batches.get(upload_id)
-            if batch is not None:
-                batch.give_up()
             upload = self._tables.uploads.get(upload_id)
             if upload is not None and upload.sha256 is None:
                 tx.unit.log.put(self._tables.pieces, upload_id, {})
@@ -110,7 +109,7 @@ class _OwnContext(Recoverable):
             if storage._unit is not None and storage._unit.is_open:
                 storage._unit.end(undo=True)
             storage._unit = self._unit = Unit(storage._tables, UndoLog(), write=self._write, on_end=end)
-            return MemoryTransaction(self._unit, storage._origin)
+            return MemoryTransaction(self._unit, storage, storage._origin)
         except AlreadyOwner:
             raise StorageError(
                 reason="this thread has a transaction open already; end it first, or join it with join()"
@@ -141,18 +140,18 @@ class _JoinedStorage(JoinedStorage):
         """
         if not self._unit.is_open:
             raise HostTransactionError(reason="the transaction that was joined has ended; join an open one")
-        return _JoinedContext(self._unit.within(write=write), self._origin)
+        return _JoinedContext(self._unit.within(write=write), self)
 
 
 class _JoinedContext(Recoverable):
     """A part of a transaction that is open."""
 
-    def __init__(self, unit: Unit, origin: str) -> None:
+    def __init__(self, unit: Unit, storage: _JoinedStorage) -> None:
         self._unit = unit
-        self._origin = origin
+        self._storage = storage
 
     def __enter__(self) -> MemoryTransaction:
-        return MemoryTransaction(self._unit, self._origin)
+        return MemoryTransaction(self._unit, self._storage, self._storage._origin)
 
     def leave(self, error: BaseException | None) -> None:
         """Undo what was not committed."""

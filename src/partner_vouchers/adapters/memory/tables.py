@@ -29,39 +29,40 @@ _MAX_DIGITS = 18
 
 
 class Batch:
-    """The codes that one upload brings into a list, in the order of its file.
+    """The codes that one upload brought into a list, in the order of its file.
 
-    A batch belongs to its import alone until it is published. Its codes are taken from the front, so a number
-    says which are gone, and a flag withdraws the rest: neither costs more for more codes.
+    They are taken from the front, so a number says which are gone, and a flag withdraws the rest: neither costs more
+    for more codes.
 
     Attributes:
         list_id: the list.
-        codes: the codes; only ever appended to, and never after the batch is published.
+        codes: the codes.
         first_id: the number that is the id of the first code, from where the others count on.
         taken: how many codes, from the front, were taken.
-        published: whether the codes belong to the list.
+        source: the batch in which the codes were uploaded: this one, unless it is the entry of a restocked code.
         retired: the places of codes that were used without having been taken, as the keys of a dict.
         withdrawn: whether the codes that are not taken were withdrawn.
-        given_up: whether the import ended without publishing.
-        source: the batch in which the codes were uploaded: this one, unless it is the entry of a restocked code.
         lost: the places of codes that were taken, came back, and are withdrawn, as the keys of a dict.
     """
 
-    def __init__(self, list_id: str) -> None:
-        self.list_id = list_id
-        self.codes: list[str] = []
-        self.first_id = 0
-        self.taken = 0
+    def __init__(
+        self,
+        list_id: str,
+        codes: Sequence[str],
+        first_id: int,
+        *,
+        taken: int = 0,
+        source: Batch | None = None,
+    ) -> None:
+        self.list_id, self.codes, self.first_id, self.taken = list_id, codes, first_id, taken
+        self.source: Batch = source or self
         self.retired: dict[int, None] = {}
-        self.published = False
         self.withdrawn = False
-        self.given_up: bool = False
         self.lost: dict[int, None] = {}
-        self.source: Batch = self
 
     @property
     def available(self) -> Sequence[int]:
-        """The places of the codes that can be taken, once the batch is published."""
+        """The places of the codes that can be taken."""
         left = range(self.taken, self.taken if self.withdrawn else len(self.codes))
         return [place for place in left if place not in self.retired] if self.retired else left
 
@@ -74,15 +75,9 @@ class Batch:
 
     def holds(self, place: int) -> bool:
         """Tell whether the code at a place still stands for this batch."""
-        if self.given_up or place in self.lost:
+        if place in self.lost:
             return False
         return place < self.taken or not self.withdrawn or place in self.retired
-
-    def give_up(self) -> None:
-        """Let go of the codes, unless they are published."""
-        if not self.published:
-            self.given_up = True
-            self.codes = []
 
 
 Place = tuple[Batch, int]
@@ -90,7 +85,7 @@ Place = tuple[Batch, int]
 
 
 class Stock:
-    """The published codes of a list.
+    """The codes of a list.
 
     Attributes:
         batches: in the order in which they were published.
@@ -161,7 +156,7 @@ class Tables:
         self.uploads: dict[str, Upload] = {}  # By id
         # The ids of all uploads that ever were, as the keys of a dict.
         self.ids_of_uploads: dict[str, None] = {}
-        self.batches: dict[str, Batch] = {}  # By upload id, from the moment the first code is claimed
+        self.batches: dict[str, Batch] = {}  # By upload id
         self.pieces: dict[str, dict[int, bytes]] = {}  # By upload id, then index
         self.faults: dict[str, list[RowFault]] = {}  # By upload id, in the order of lines
         self.leases: dict[str, tuple[str, datetime]] = {}  # By name, who has it and until when
@@ -206,6 +201,10 @@ class Tables:
         """Tell whether a code still stands where an entry of `owners` says, in a list whose codes count."""
         voucher_list = self.lists.get(batch.list_id)
         return voucher_list is not None and batch.holds(place) and counts(voucher_list.state)
+
+    def is_reserved(self, batch: Batch, place: int) -> bool:
+        """Tell whether such a code has an open or confirmed reservation."""
+        return batch.list_id in self.lists and str(batch.first_id + place) in self.reserved_codes
 
 
 def number(given_id: str) -> int:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from partner_vouchers import ports
 from partner_vouchers.adapters.memory.codes import Assignments, Codes
-from partner_vouchers.adapters.memory.deliveries import Deliveries
 from partner_vouchers.adapters.memory.lists import Campaigns, Lists, Partners
-from partner_vouchers.adapters.memory.records import Audit, IdempotencyKeys, Leases, Outbox, Settings, Uploads
+from partner_vouchers.adapters.memory.records import (
+    Audit,
+    Deliveries,
+    IdempotencyKeys,
+    Leases,
+    Outbox,
+    Settings,
+    Uploads,
+)
 from partner_vouchers.adapters.memory.redemptions import Redemptions, Reports
 from partner_vouchers.adapters.memory.reservations import Limits, Refusals, Reservations
 from partner_vouchers.adapters.memory.revocations import Revocations
@@ -18,10 +26,12 @@ class MemoryTransaction:
 
     Attributes:
         unit: the unit of work; for this adapter only.
+        storage: the storage that began it.
     """
 
-    def __init__(self, unit: Unit, origin: str) -> None:
+    def __init__(self, unit: Unit, storage: ports.Storage, origin: str) -> None:
         self.unit = unit
+        self.storage = storage
         self.partners: Partners = Partners(unit)
         self.lists: Lists = Lists(unit)
         self.campaigns: Campaigns = Campaigns(unit)

@@ -41,6 +41,19 @@ class UndoLog:
         self._remember(mapping, key)
         mapping[key] = value
 
+    def update(self, mapping: dict[K, V], entries: dict[K, V]) -> None:
+        """Set many entries of a dict, with one step that undoes them."""
+        before = {key: mapping[key] for key in entries if key in mapping}
+
+        def undo() -> None:
+            for key in entries:
+                if key not in before:
+                    mapping.pop(key, None)
+            mapping.update(before)
+
+        self._steps.append(undo)
+        mapping.update(entries)
+
     def drop(self, mapping: dict[K, V], key: K) -> V | None:
         """Remove an entry of a dict, where it exists, and return it."""
         self._remember(mapping, key)

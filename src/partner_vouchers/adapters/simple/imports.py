@@ -1,9 +1,9 @@
-"""The codes of an upload on their way into a list, all in one transaction."""
+"""The codes of an upload on their way into a list, which nothing but memory knows before they are published."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from partner_vouchers.domain.duplicates import Holder
 from partner_vouchers.domain.lifecycle import State
@@ -13,9 +13,15 @@ from partner_vouchers.ports.imports import CodeImport, Judge
 from partner_vouchers.ports.storage import Storage
 from partner_vouchers.ports.transaction import Transaction
 
+SLICE = 10_000
+"""How many codes are judged in one transaction, for which others wait."""
+
+Full = Callable[[], tuple[RowFaultKind, str]]
+KeepAlive = Callable[[Transaction], None]
+
 
 class SimpleImport(CodeImport):
-    """`CodeImport` for a storage that judges, and stores, all codes of a file in one transaction.
+    """`CodeImport` for a storage that stores all codes of a file in one transaction.
 
     Nothing is stored before `publish`, so nothing has to be cleared away. The subclass says where codes and refused
     rows are kept. The transactions of the storage have an attribute `storage`: the storage that began them.
@@ -39,13 +45,12 @@ class SimpleImport(CodeImport):
         self._refused: Counter[RowFaultKind] = Counter()
         self._is_claimed = False
 
-    def holders(self, tx: Transaction) -> Mapping[str, Holder]:
-        """Return the holder of each code of the scope; see `Codes.holder`.
+    def find_holder(self, tx: Transaction) -> Callable[[str], Holder | None]:
+        """Return a function that returns the holder of a code of the scope. It is called for each code of the file.
 
-        It is asked by `get` only, once for each code of the file: a mapping that looks up what it is asked for
-        is enough.
+        It has a body, which calls `Codes.holder`.
         """
-        raise NotImplementedError
+        return lambda code: tx.codes.holder(self.scope, code, self.counts)
 
     def store_codes(self, tx: Transaction, codes: Sequence[str]) -> None:
         """Store the codes of the upload behind those that its list has."""
@@ -62,25 +67,16 @@ class SimpleImport(CodeImport):
         self._refused.update(fault.kind for fault in faults)
         self._faults.extend(faults[: MAX_KEPT_FAULTS - len(self._faults)])
 
-    def check(self, judge: Judge, full: Callable[[], tuple[RowFaultKind, str]]) -> None:
-        with self.storage.begin() as tx:
-            self._choose(tx, judge, full)
+    def check(self, judge: Judge, full: Full) -> None:
+        self._choose(judge, full, None)
 
-    def claim(
-        self,
-        judge: Judge,
-        full: Callable[[], tuple[RowFaultKind, str]],
-        keep_alive: Callable[[Transaction], None],
-    ) -> None:
-        with self.storage.begin() as tx:
-            self._choose(tx, judge, full)
-            keep_alive(tx)
-            tx.commit()
+    def claim(self, judge: Judge, full: Full, keep_alive: KeepAlive) -> None:
+        self._choose(judge, full, keep_alive)
         self._is_claimed = True
 
     def held_before(self, limit: int) -> tuple[int, list[tuple[int, str]]]:
         with self.storage.begin(write=False) as tx:
-            found = [(line, code) for line, code in self._accepted if self._was_given(tx, code)]
+            found = [(line, code) for line, code in self._accepted if self.was_given(tx, code)]
         return len(found), found[:limit]
 
     @property
@@ -90,7 +86,7 @@ class SimpleImport(CodeImport):
     def sample(self, limit: int) -> list[RowFault]:
         return sorted(self._faults)[:limit]
 
-    def save_faults(self, keep_alive: Callable[[Transaction], None]) -> None:
+    def save_faults(self, keep_alive: KeepAlive) -> None:
         with self.storage.begin() as tx:
             self.store_faults(tx, sorted(self._faults))
             keep_alive(tx)
@@ -106,22 +102,30 @@ class SimpleImport(CodeImport):
         self.store_codes(tx, [code for _, code in self._accepted])
         return len(self._accepted)
 
-    def _choose(self, tx: Transaction, judge: Judge, full: Callable[[], tuple[RowFaultKind, str]]) -> None:
-        room = tx.codes.counts(self.upload.list_id).capacity_left
-        held, own = self.holders(tx), dict[str, Holder]()
-        for line, code in self._rows:
-            holder = held.get(code) or own.get(code)
-            if holder is not None:
-                self.refuse([RowFault(line, code, *judge(holder))])
-                continue
-            own[code] = Holder(self.upload.list_id, line)
-            if len(self._accepted) < room:
-                self._accepted.append((line, code))
-            else:
-                self.refuse([RowFault(line, code, *full())])
-
-    def _was_given(self, tx: Transaction, code: str) -> bool:
+    def was_given(self, tx: Transaction, code: str) -> bool:
+        """Tell whether a user has a code of a list of the scope whose codes do not count. It has a body."""
         lists = (tx.lists.get(each.list_id) for each in tx.assignments.of_code(code))
         return any(
             each is not None and each.scope == self.scope and not self.counts(each.state) for each in lists
         )
+
+    def _choose(self, judge: Judge, full: Full, keep_alive: KeepAlive | None) -> None:
+        own: dict[str, int] = {}
+        for start in range(0, max(len(self._rows), 1), SLICE):
+            with self.storage.begin(write=keep_alive is not None) as tx:
+                room = tx.codes.counts(self.upload.list_id).capacity_left
+                find_holder = self.find_holder(tx)
+                for line, code in self._rows[start : start + SLICE]:
+                    first = own.get(code)
+                    holder = find_holder(code) if first is None else Holder(self.upload.list_id, first)
+                    if holder is not None:
+                        self.refuse([RowFault(line, code, *judge(holder))])
+                        continue
+                    own[code] = line
+                    if len(self._accepted) < room:
+                        self._accepted.append((line, code))
+                    else:
+                        self.refuse([RowFault(line, code, *full())])
+                if keep_alive is not None:
+                    keep_alive(tx)
+                    tx.commit()

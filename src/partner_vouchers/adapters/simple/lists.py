@@ -67,31 +67,28 @@ class SimpleLists(Part[Tx], Lists):
 
     def get(self, list_id: str) -> VoucherList | None:
         found = self.stored(list_id)
-        return None if found is None else self._counted(found)
+        return None if found is None else self.counted(found)
 
     def save(self, voucher_list: VoucherList) -> None:
         known = self.require(voucher_list.id)
         if known.version != voucher_list.version - 1:
             raise StaleVersion(list_id=known.id, expected=voucher_list.version - 1, actual=known.version)
-        self.replace(evolve(voucher_list, notified=known.notified, used_before=known.used_before))
+        kept = {name: getattr(known, name) for name in ("counts", "notified", "used_before", "campaigns")}
+        self.replace(evolve(voucher_list, **kept))
 
     def find(self, query: ListQuery) -> list[VoucherList]:
-        return query.pick(map(self._counted, self.all_stored()))
+        return query.pick(map(self.counted, self.all_stored()))
 
     def set_notified_level(self, list_id: str, level: StockLevel) -> None:
         self.replace(evolve(self.require(list_id), notified=level))
 
     def touch(self, list_id: str, now: datetime, *, used_before: int | None = None) -> None:
         known = self.require(list_id)
-        self.replace(
-            evolve(
-                known,
-                updated_at=now,
-                used_before=known.used_before if used_before is None else used_before,
-            )
-        )
+        used = known.used_before if used_before is None else used_before
+        self.replace(evolve(known, updated_at=now, used_before=used))
 
-    def _counted(self, found: VoucherList) -> VoucherList:
+    def counted(self, found: VoucherList) -> VoucherList:
+        """Return a stored list with its counters as they are now. It has a body."""
         links = self.tx.campaigns.of_list(found.id)
         return evolve(found, counts=self.tx.codes.counts(found.id), campaigns=len(links))
 

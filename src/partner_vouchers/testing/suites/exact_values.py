@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -17,7 +19,15 @@ from partner_vouchers.domain.limits import Limit
 from partner_vouchers.domain.partner import Partner
 from partner_vouchers.domain.promo_events import PointsDebited
 from partner_vouchers.domain.refusals import RefusalCount, RefusalReason
-from partner_vouchers.domain.uploads import FileFault, FileFaultKind, RowFault, RowFaultKind, Upload
+from partner_vouchers.domain.uploads import (
+    FileFault,
+    FileFaultKind,
+    RowFault,
+    RowFaultKind,
+    Upload,
+    UploadStatus,
+    WarningKind,
+)
 from partner_vouchers.ports import Holding, Storage, Transaction
 from partner_vouchers.testing import driver
 from partner_vouchers.testing.driver import FAR, START
@@ -114,7 +124,7 @@ NAMED: dict[str, tuple[Value, Put, Get]] = {
         lambda tx, name: tx.keys.get(name),
     ),
     "settings": (
-        lambda name, index: f" {name}\n",
+        lambda name, index: f" {name}\n" if index else "",
         lambda tx, name, value: tx.settings.put(name, value),
         lambda tx, name: tx.settings.get(name),
     ),
@@ -146,6 +156,9 @@ NAMED: dict[str, tuple[Value, Put, Get]] = {
 }
 """Kinds of rows that have a name: the value of a name, how it is stored, and how it is read."""
 
+REPLACED = ("settings", "sinks", "limits")
+"""Those of which the value that was stored last counts."""
+
 
 class ExactValueSuite(StorageHooks):
     """Strings and instants come back from each port as they were stored."""
@@ -158,6 +171,8 @@ class ExactValueSuite(StorageHooks):
         values = {name: value(name, index) for index, name in enumerate(ALIKE)}
         with driver.committing(storage) as tx:
             for name in ALIKE:
+                if kind in REPLACED:
+                    put(tx, name, values[ALIKE[0]])
                 put(tx, name, values[name])
         with storage.begin(write=False) as tx:
             assert {name: get(tx, name) for name in ALIKE} == values
@@ -264,32 +279,48 @@ class ExactValueSuite(StorageHooks):
 
     def test_uploads_that_look_alike_are_told_apart(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)
-        uploads: list[Upload] = []
+        begun = []
         with driver.committing(storage) as tx:
             for index, name in enumerate(ALIKE):
-                uploads.append(
-                    Upload(
-                        id=tx.uploads.new_id(),
-                        list_id=list_id,
-                        uploaded_by=name,
-                        filename=f"{name[:250]}.csv",
-                        started_at=START + index * MICROSECOND,
-                        first_row=f" {name[:190]} ",
-                    )
+                upload = Upload(
+                    id=tx.uploads.new_id(),
+                    list_id=list_id,
+                    uploaded_by=name,
+                    filename=f"{name[:250]}.csv",
+                    started_at=START + index * MICROSECOND,
+                    first_row=f" {name[:190]} ",
                 )
-                tx.uploads.add(uploads[-1])
-        failed = [
-            each.failed(FileFault(FileFaultKind.BROKEN_QUOTING, f" {each.filename} "), FAR)[0]
-            for each in uploads
+                begun.append(upload)
+                tx.uploads.add(upload)
+        plain = [
+            evolve(each, encoding="utf-16", header=False, size=0, sha256=f"{index:064}")
+            for index, each in enumerate(begun)
         ]
-        for stored in (uploads, failed):
+        ended: dict[str, Any] = {
+            "status": UploadStatus.FAILED,
+            "finished_at": FAR,
+            "size": 50 * 1024**2,
+            "header": True,
+            "header_skipped": True,
+            "first_row": "cöde\0\x1b",
+            "total": 1_000_000,
+            "accepted": 999_998,
+            "errors": {RowFaultKind.EMPTY: 1, RowFaultKind.LIST_FULL: 1},
+            "warnings": {WarningKind.MARKUP: 2, WarningKind.HELD_BEFORE: 1},
+            "withdrawn": 3,
+        }
+        failed = [
+            evolve(each, **ended, failure=FileFault(FileFaultKind.BROKEN_QUOTING, f" {each.filename} ", line))
+            for each, line in zip(plain, cycle([None, 7]), strict=False)
+        ]
+        for stored in (begun, plain, failed):
             with driver.committing(storage) as tx:
                 for each in stored:
                     tx.uploads.save(each)
             with storage.begin(write=False) as tx:
                 assert [tx.uploads.get(each.id) for each in stored] == stored
                 assert tx.uploads.find(list_id, None, None, driver.ALL) == stored[::-1]
-                assert tx.uploads.running() == (uploads if stored is uploads else [])
+                assert tx.uploads.running() == ([] if stored is failed else stored)
 
     def test_refused_rows_that_look_alike_are_told_apart(self, storage: Storage) -> None:
         list_id = driver.a_list(storage)
@@ -342,13 +373,24 @@ class ExactValueSuite(StorageHooks):
                 now = START + index * MICROSECOND
                 made.append(reserve(tx, list_id, name, now=now))
                 made.append(reserve(tx, list_id, "user-1", campaign_id=name, now=now))
+        ordered = sorted(made, key=lambda each: (each.expires_at or FAR, each.id))
         with storage.begin(write=False) as tx:
-            assert [tx.reservations.get(each.id) for each in made] == made
-            assert [tx.reservations.of_user(name) for name in ALIKE] == [[each] for each in made[::2]]
-            opened = [tx.reservations.open_of_user("user-1", name, None) for name in ALIKE]
-            assert opened == [[each] for each in made[1::2]]
-            ordered = sorted(made, key=lambda each: (each.expires_at or FAR, each.id))
-            assert tx.reservations.of_list(list_id, None, driver.ALL) == ordered
+            found = tx.reservations
+            assert [found.get(each.id) for each in [*made, evolve(made[0], id="r")]] == [*made, None]
+            assert [found.of_user(name) for name in [*ALIKE, "nobody"]] == [
+                *([each] for each in made[::2]),
+                [],
+            ]
+            assert [found.open_of_user(name, None, list_id) for name in ALIKE] == [
+                [each] for each in made[::2]
+            ]
+            opened = [found.open_of_user("user-1", name, None) for name in [*ALIKE, "nothing"]]
+            assert opened == [*([each] for each in made[1::2]), []]
+            for size in (3, driver.ALL):
+                pages = driver.pages(
+                    partial(found.of_list, list_id), size, None, lambda each: (each.expires_at, each.id)
+                )
+                assert pages == ordered, f"pages of {size}"
 
 
 class CompleteAnswerSuite(StorageHooks):

@@ -10,12 +10,8 @@ from hypothesis import strategies as st
 
 from partner_vouchers.domain.events import AuditedEvent, Event, ListPaused, PartnerAdded
 from partner_vouchers.domain.uploads import (
-    FileFault,
-    FileFaultKind,
-    RowFaultKind,
     Upload,
     UploadStatus,
-    WarningKind,
 )
 from partner_vouchers.errors import StorageError, UnknownList, UnknownUpload
 from partner_vouchers.ports import Storage
@@ -29,35 +25,6 @@ SECOND, MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
 
 class UploadSuite(StorageHooks):
     """Tests of `ports.Uploads`."""
-
-    def test_every_field_of_an_upload_comes_back(self, storage: Storage) -> None:
-        list_id = driver.a_list(storage)
-        first = driver.enter_upload(storage, list_id, filename="cödes'; --.CSV")
-        plain = evolve(first, encoding="utf-16", header=False, size=0, sha256="0" * 64)
-        ended = evolve(
-            first,
-            status=UploadStatus.FAILED,
-            finished_at=FAR,
-            size=50 * 1024**2,
-            sha256="f" * 64,
-            header=True,
-            header_skipped=True,
-            first_row="cöde\0\x1b",
-            total=1_000_000,
-            accepted=999_998,
-            errors={RowFaultKind.EMPTY: 1, RowFaultKind.LIST_FULL: 1},
-            warnings={WarningKind.MARKUP: 2, WarningKind.HELD_BEFORE: 1},
-            withdrawn=3,
-            failure=FileFault(FileFaultKind.BAD_ENCODING, "line 7 is nöt UTF-8", 7),
-        )
-        with storage.begin(write=False) as tx:
-            assert tx.uploads.get(first.id) == first
-        for saved in (plain, ended, evolve(ended, failure=FileFault(FileFaultKind.NOT_CSV, "", None))):
-            with driver.committing(storage) as tx:
-                tx.uploads.save(saved)
-            with storage.begin(write=False) as tx:
-                assert tx.uploads.get(first.id) == saved
-                assert tx.uploads.find(list_id, None, None, 9) == [saved]
 
     def test_uploads_are_paged_from_the_newest_and_run_from_the_oldest(self, storage: Storage) -> None:
         lists = [driver.a_list(storage, tag=f"t{number}") for number in range(2)]
@@ -259,12 +226,3 @@ class LeaseSuite(StorageHooks):
             assert tx.leases.take("list 1", "you", START, FAR)
         with storage.begin(write=False) as tx:
             assert tx.leases.held("list 1", "me"), "the transaction was not committed"
-
-    def test_settings_are_kept_and_replaced(self, storage: Storage) -> None:
-        for value in ("green", "", "rot 'grün'\n\U0001f600"):
-            with driver.committing(storage) as tx:
-                tx.settings.put("colour", value)
-                tx.settings.put("Colour", "another")
-            with storage.begin(write=False) as tx:
-                assert tx.settings.get("colour") == value
-                assert tx.settings.get("Colour") == "another"
