@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -123,6 +124,20 @@ def test_a_restocked_code_goes_to_the_next_user(host: Host) -> None:
     ]
     assert counts(host, winter) == Counts(uploaded=2, distributed=1)
     assert [event.user_id for event in host.events(VoucherRewarded)] == ["user-1", "user-2"]
+
+
+@pytest.mark.every_storage
+def test_codes_that_came_back_have_an_order(host: Host) -> None:
+    codes, winter = host.vouchers.codes, host.a_list(*"ABCDE").id
+    first, second = (codes.assign(list_id=winter, user_id=user) for user in ("ann", "ben"))
+    reserved = [
+        codes.reserve(list_id=winter, user_id=user, ttl=timedelta(hours=1)) for user in ("cleo", "dan")
+    ]
+    for each in second, first:
+        codes.revoke(each.id, restock=True, force=True)
+    for ours in reversed(reserved):
+        codes.release(ours.id)
+    assert host.give(winter, *"12345") == ["C", "D", "B", "A", "E"]
 
 
 def test_a_restocked_code_is_a_duplicate_until_its_list_is_archived(host: Host) -> None:
