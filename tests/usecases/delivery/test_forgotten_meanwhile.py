@@ -8,6 +8,7 @@ import pytest
 
 from partner_vouchers import RepeatPolicy
 from partner_vouchers.domain.erasure import is_pseudonym
+from partner_vouchers.domain.events import Event
 from partner_vouchers.ports import OutboxEntry, Rejection
 from tests.support.host import Host
 from tests.support.sinks import ScriptedSink, take_all
@@ -71,3 +72,36 @@ def test_events_that_wait_for_one_on_the_way_arrive_after_it(stage: Stage) -> No
     assert stage.events.backlog("crm").undelivered == 0
     names = [each.event.event_name for each in stage.sink.taken if user_of([each]) != "ben"]
     assert names == ["code.revoked", "code.redeemed"]
+
+
+class SinkBesideErasures(ScriptedSink):
+    """A sink during whose deliveries one user after the other is forgotten, ten at most."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__()
+        self.forgotten = 0
+        self._host = host
+
+    def wants(self, event: Event) -> bool:
+        """Forget a user each time after events were read and before they are sent."""
+        if self.forgotten < 10 and not self.batches:
+            self.forgotten += 1
+            self._host.vouchers.codes.forget_user(f"another {self.forgotten}")
+        return True
+
+
+def test_events_go_out_while_one_user_after_the_other_is_forgotten(host: Host) -> None:
+    sink = SinkBesideErasures(host)
+    stage = Stage(host, sink)
+    stage.emit("ben")
+    stage.deliver()
+    assert (sink.users(), sink.forgotten) == (["ben"], 1)
+
+
+def test_an_event_that_was_read_before_its_user_was_forgotten_is_not_sent(host: Host) -> None:
+    sink = SinkBesideErasures(host)
+    stage = Stage(host, sink)
+    stage.emit("another 1", "ben")
+    stage.deliver()
+    assert sink.users() == ["ben"]
+    assert stage.events.backlog("crm").undelivered == 0

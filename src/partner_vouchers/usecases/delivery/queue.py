@@ -61,6 +61,10 @@ class Batch:
         """Whether it has an event that the sink never refused."""
         return any(not self.row_of(item).reason for item in self.items)
 
+    def with_entries(self, found: Mapping[int, OutboxEntry]) -> Batch:
+        """Return the batch with entries that were read again, by position."""
+        return evolve(self, items=[(each[0], each[1], found.get(each[0], each[2])) for each in self.items])
+
     def row_of(self, item: Item) -> Deferred:
         """Return how one of its events is deferred, or would be."""
         return self.deferred.get(item[0]) or _new_row(item)

@@ -266,11 +266,12 @@ class _Run:
 
     def _leave_out(self, tx: Transaction) -> None:
         """Leave out of the next calls what was cancelled. This changes the queue; doing it again changes no more."""
-        if tx.settings.get(ERASURES) != self._erasures:
-            # A user was forgotten since the events were read: no event must have their id. The next run sends them.
-            self._is_outdated, self._to_send = True, []
-            return
         positions = [position for batch in self._to_send for position, _, _ in batch.items]
+        if tx.settings.get(ERASURES) != self._erasures:
+            # A user was forgotten since the events were read: no event must have their id.
+            self._is_outdated = True
+            found = {entry.position: entry for entry in tx.outbox.get_many(positions)}
+            self._to_send = [batch.with_entries(found) for batch in self._to_send]
         unsent = _unsent_events(tx, positions)
         items = chain.from_iterable(batch.items for batch in self._to_send)
         cancelled = {position for position, _, entry in items if is_of_forgotten_user(entry.event)}
