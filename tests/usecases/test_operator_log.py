@@ -80,6 +80,13 @@ def test_what_is_refused_within_a_minute_is_one_line(caplog: pytest.LogCaptureFi
     ]
 
 
+def test_a_refusal_is_logged_after_the_clock_went_back(caplog: pytest.LogCaptureFixture) -> None:
+    tally, now = RefusalTally(), datetime(2026, 11, 28, tzinfo=UTC)
+    for hours in (0, -1):
+        tally.add("A", CodesExhausted(campaign_id="A", lists=()), now + timedelta(hours=hours))
+    assert len(told(caplog, "refusals")) == 2
+
+
 def test_a_slow_call_is_logged_by_its_name(
     host: Host, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,7 +50,7 @@ from partner_vouchers.ports.deliveries import Deliveries
 from partner_vouchers.ports.imports import CodeImport, Judge
 from partner_vouchers.ports.journal import Audit, AuditEntry, Leases, Outbox, OutboxEntry, Settings, Unordered
 from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists, Offer, Partners, SortKey
-from partner_vouchers.ports.redemptions import Held, Redemptions, Reports, Uses
+from partner_vouchers.ports.redemptions import HeldEntries, Redemptions, Reports, Uses
 from partner_vouchers.ports.reservations import Limits, LockedReservation, Refusals, Reservations, RunOut
 from partner_vouchers.ports.revocations import Revocations, Unsent
 from partner_vouchers.ports.sinks import EventSink, Rejection
@@ -70,7 +70,7 @@ __all__ = [
     "Codes",
     "Deliveries",
     "EventSink",
-    "Held",
+    "HeldEntries",
     "Holding",
     "IdempotencyKeys",
     "Judge",

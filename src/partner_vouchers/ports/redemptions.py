@@ -13,7 +13,7 @@ from partner_vouchers.domain.redemption import Entry, Redemption
 from partner_vouchers.errors import StorageError
 
 
-class Held(NamedTuple):
+class HeldEntries(NamedTuple):
     """Entries that users hold, as columns in the order in which they were asked for.
 
     Attributes:
@@ -73,17 +73,17 @@ class Redemptions(Protocol):
         del partner, list_id
         return [None] * len(codes)
 
-    def held(self, places: Sequence[int]) -> Held:
+    def held(self, places: Sequence[int]) -> HeldEntries:
         """Return which entries users hold, and whether their codes were used.
 
         It is what most rows of a partner's file are about, so it should be fast; entries may be left out. The locks are
         those of `entries`. It has a body, which leaves out all.
         """
         del places
-        return Held([], [], [], [])
+        return HeldEntries([], [], [], [])
 
     def record(self, recorded_at: datetime, uses: Uses) -> None:
-        """Store the first redemption of each of some entries that are `Held.unused` in this transaction.
+        """Store the first redemption of each of some entries that are `HeldEntries.unused` in this transaction.
 
         Each is stored with its event, as by `add`. It has a body, for a storage that has no `held` of its own.
         """

@@ -37,7 +37,7 @@ from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.reconciliation import ReconciledRow, ReconciliationReport, RowKind
 from partner_vouchers.domain.redemption import Entry, EntryState, Redemption
 from partner_vouchers.picking import picker
-from partner_vouchers.ports import Held, Uses
+from partner_vouchers.ports import HeldEntries, Uses
 
 _LINE_BITS = 32
 _PAGE = 5_000
@@ -112,13 +112,13 @@ class SqlRedemptions(Repository):
                     found[index] = None
         return found
 
-    def held(self, places: Sequence[int]) -> Held:
+    def held(self, places: Sequence[int]) -> HeldEntries:
         self._lock_assigned(places)
         [columns] = self._db.fetch("held_codes", json.dumps(places))
         unused, used, order_ids = (json.loads(column or "[]") for column in columns)
         numbers = [place >> POSITION_BITS for place in unused]
         lists = self._lists(set(numbers))
-        return Held(unused, [lists[number][2] for number in numbers], used, order_ids)
+        return HeldEntries(unused, [lists[number][2] for number in numbers], used, order_ids)
 
     def record(self, recorded_at: datetime, uses: Uses) -> None:
         self._db.insert_columns(
