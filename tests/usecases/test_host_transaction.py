@@ -85,13 +85,21 @@ def begin(connection: sqlite3.Connection) -> None:
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_the_order_the_code_and_the_event_are_committed_together(
+def test_the_order_the_code_and_the_event_are_committed_together_or_not_at_all(
     host: Host, connect: Connect, options: dict[str, Any]
 ) -> None:
     found = host.a_list("A", "B")
     connection = connect(**options)
-    begin(connection)
     with host.nothing_changes():
+        begin(connection)
+        place_order(host, connection, "order-1", found.id)
+        connection.rollback()
+        # Nor does a call leave anything that fails as the first one.
+        begin(connection)
+        with pytest.raises(CodesExhausted):
+            host.vouchers.using(connection).codes.assign_many(["a", "b", "c"], list_id=found.id)
+        connection.commit()
+        begin(connection)
         assert place_order(host, connection, "order-1", found.id) == "A"
         assert orders(connect) == []
     assert connection.in_transaction
@@ -100,34 +108,6 @@ def test_the_order_the_code_and_the_event_are_committed_together(
     assert [event.user_id for event in host.events(VoucherRewarded)] == ["order-1"]
     assert host.vouchers.lists.get(found.id).distributed == 1
     assert host.give(found.id, "next") == ["B"]
-
-
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_they_are_rolled_back_together(host: Host, connect: Connect, options: dict[str, Any]) -> None:
-    found = host.a_list("A", "B")
-    connection = connect(**options)
-    begin(connection)
-    with host.nothing_changes():
-        place_order(host, connection, "order-1", found.id)
-        connection.rollback()
-    assert orders(connect) == []
-    assert host.give(found.id, "next") == ["A"]
-
-
-# --- a call that fails -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_a_call_that_fails_first_leaves_nothing_either(
-    host: Host, connect: Connect, options: dict[str, Any]
-) -> None:
-    found = host.a_list("A", "B")
-    connection = connect(**options)
-    begin(connection)
-    with host.nothing_changes():
-        with pytest.raises(CodesExhausted):
-            host.vouchers.using(connection).codes.assign_many(["a", "b", "c"], list_id=found.id)
-        connection.commit()
 
 
 # --- the host's own settings -----------------------------------------------------------------------------------

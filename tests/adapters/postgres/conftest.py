@@ -53,6 +53,20 @@ def connect(schema: str) -> Iterator[Connect]:
         connection.execute("DROP TABLE orders")
 
 
+def place_order(host: Host, connection: Connection, order: str, list_id: str) -> str:
+    """Do what the host does in one transaction: give a code and write the order."""
+    reward = host.vouchers.using(connection).codes.assign(
+        list_id=list_id, user_id=order, idempotency_key=order
+    )
+    connection.execute("INSERT INTO orders VALUES (%s, %s)", (order, reward.code))
+    return reward.code
+
+
+def orders(connect: Connect) -> list[Any]:
+    """Return what is committed, as somebody else sees it."""
+    return connect().execute("SELECT id, code FROM orders ORDER BY id").fetchall()
+
+
 def wait_until_waiting(connection: Connection) -> None:
     """Wait until a connection waits for a lock."""
     process, name = connection.info.backend_pid, connection.info.parameter_status("application_name") or ""

@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
@@ -14,22 +13,8 @@ from partner_vouchers import PartnerVouchersError
 from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.domain.events import StockExhausted, StockLow
 from partner_vouchers.errors import CodesExhausted
-from tests.adapters.postgres.conftest import Connect, Connection, wait_until_waiting
+from tests.adapters.postgres.conftest import Connect, orders, place_order, wait_until_waiting
 from tests.support.host import PATIENCE, Host, some_codes
-
-
-def place_order(host: Host, connection: Connection, order: str, list_id: str) -> str:
-    """Do what the host does in one transaction: give a code and write the order."""
-    reward = host.vouchers.using(connection).codes.assign(
-        list_id=list_id, user_id=order, idempotency_key=order
-    )
-    connection.execute("INSERT INTO orders VALUES (%s, %s)", (order, reward.code))
-    return reward.code
-
-
-def orders(connect: Connect) -> list[Any]:
-    return connect().execute("SELECT id, code FROM orders ORDER BY id").fetchall()
-
 
 # --- a host that takes its time ---
 

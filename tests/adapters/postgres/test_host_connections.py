@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -12,47 +11,11 @@ from psycopg.types.string import TextLoader
 from psycopg_pool import ConnectionPool
 
 from partner_vouchers.errors import HostTransactionError
-from tests.hosts.kinds import postgres
-from tests.hosts.shop import Place, refusal, rewarded
+from tests.adapters.postgres.conftest import Connect, orders, place_order
+from tests.hosts.shop import refusal, rewarded
 from tests.support.host import Host
 from tests.support.ids import shown
-
-pytestmark = postgres
-
-Connection = psycopg.Connection[Any]
-Connect = Callable[..., Connection]
-
-
-@pytest.fixture
-def connect(place: Place) -> Iterator[Connect]:
-    opened: list[Connection] = []
-
-    def open_one(**options: Any) -> Connection:
-        opened.append(psycopg.connect(place.conninfo, **options))
-        return opened[-1]
-
-    with psycopg.connect(place.conninfo, autocommit=True) as setting_up:
-        setting_up.execute("CREATE TABLE placed (id text PRIMARY KEY, code text NOT NULL)")
-    yield open_one
-    for connection in opened:
-        connection.close()
-    with psycopg.connect(place.conninfo, autocommit=True) as tidying_up:
-        tidying_up.execute("DROP TABLE placed")
-
-
-def place_order(host: Host, connection: Connection, order_id: str, list_id: str) -> str:
-    reward = host.vouchers.using(connection).codes.assign(
-        list_id=list_id, user_id=order_id, idempotency_key=order_id
-    )
-    connection.execute("INSERT INTO placed VALUES (%s, %s)", (order_id, reward.code))
-    return reward.code
-
-
-def orders(connect: Connect) -> list[tuple[str, str]]:
-    """Return what is committed, as somebody else sees it."""
-    with connect(autocommit=True) as somebody:
-        return somebody.execute("SELECT id, code FROM placed ORDER BY id").fetchall()
-
+from tests.support.postgres import server
 
 # --- together ------------------------------------------------------------------------------------------------
 
@@ -142,7 +105,7 @@ def test_a_pipeline(host: Host, connect: Connect, waiting: bool) -> None:
     joined = host.vouchers.using(connection)
     with connection.pipeline():
         if waiting:
-            connection.execute("INSERT INTO placed VALUES ('order-1', 'x')")
+            connection.execute("INSERT INTO orders VALUES ('order-1', 'x')")
         assert "pipeline" in refusal(host, connection)
         with pytest.raises(HostTransactionError, match="pipeline"):
             joined.codes.assign(list_id=found.id, user_id="ann")
@@ -165,10 +128,10 @@ def test_a_transaction_that_failed(host: Host, connect: Connect) -> None:
     assert [partner.name for partner in host.vouchers.partners.all()] == ["Nike"]
 
 
-def test_what_is_closed_or_no_connection(host: Host, connect: Connect, place: Place) -> None:
+def test_what_is_closed_or_no_connection(host: Host, connect: Connect) -> None:
     connection = connect()
     assert "psycopg.Connection" in refusal(host, connection.cursor())
-    with ConnectionPool(place.conninfo, min_size=0, max_size=1, open=True) as pool:
+    with ConnectionPool(server().conninfo, min_size=0, max_size=1, open=True) as pool:
         assert "psycopg.Connection" in refusal(host, pool)
     connection.close()
     assert "closed" in refusal(host, connection)
