@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from partner_vouchers.domain.uploads import UploadStatus
 from partner_vouchers.usecases import reconciling
 from partner_vouchers.usecases.upload_entries import UploadEntries
 from tests.concurrency.state import checked
+from tests.support.broken_uploads import before_the_file_was_checked, kill
 from tests.support.host import EXPIRY, FixedClock, Host, some_codes
 
 SECRET = "SECRET"
@@ -193,18 +194,8 @@ def prepare(path: Path, *, checkpoint_due: bool) -> None:
 
 def _break_off_an_upload(host: Host) -> None:
     """Leave an upload In Progress whose file was stored whole, as a process does that is killed."""
-    run = "partner_vouchers.usecases.importing.ImportRun"
-    with (
-        patch(f"{run}.run", side_effect=_Killed),
-        patch(f"{run}.fail", side_effect=_Killed),
-        suppress(_Killed),
-    ):
-        host.upload(SUMMER, *_codes(6, "R"), *_codes(2, "D"))
+    kill(host, before_the_file_was_checked, SUMMER, *_codes(6, "R"), *_codes(2, "D"))
     host.clock.advance(minutes=1)
-
-
-class _Killed(BaseException):
-    pass
 
 
 @contextmanager

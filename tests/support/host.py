@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import chain, count
 from threading import Event as Signal
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from attrs import evolve
 
@@ -236,6 +238,11 @@ def wait_until(happens: Callable[[], object], otherwise: str = "it does not come
 def a_file(*rows: str) -> bytes:
     """Return a CSV file with these rows."""
     return "".join(f"{row}\n" for row in rows).encode()
+
+
+def rows_of(stream: BinaryIO) -> list[list[str]]:
+    """Return the rows of a CSV file."""
+    return list(csv.reader(io.StringIO(stream.read().decode(), newline="")))
 
 
 def some_codes(number: int, prefix: str = "PM") -> list[str]:

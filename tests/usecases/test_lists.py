@@ -134,15 +134,6 @@ def test_every_call_on_an_unknown_list_says_so(host: Host, list_id: str) -> None
 # --- status and actions ------------------------------------------------------------------------------
 
 
-def test_a_list_expires_after_the_instant_of_its_expiry(host: Host) -> None:
-    created = host.a_list()
-    host.clock.now = EXPIRY
-    assert host.vouchers.lists.get(created.id).status is Status.ACTIVE
-    host.clock.now = EXPIRY + MICROSECOND
-    with host.nothing_changes():
-        assert host.vouchers.lists.get(created.id).status is Status.EXPIRED
-
-
 def do(host: Host, action: Action, list_id: str) -> object:
     lists = host.vouchers.lists
     match action:

@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 
 from partner_vouchers import ListView, PartnerVouchers, Status
 from partner_vouchers.errors import InvalidCursor, InvalidInput, PartnerVouchersError
-from tests.support.host import EXPIRY, MICROSECOND, START, Host, some_codes
+from tests.support.host import EXPIRY, MICROSECOND, START, Host, rows_of, some_codes
 from tests.support.storages import CountingStorage
 
 
@@ -200,10 +198,6 @@ def test_assignments_can_be_made_while_the_iterator_is_read(host: Host) -> None:
             host.give(found.id, f"late-{len(seen)}")
     assert seen[:1200] == some_codes(1200)
     assert len(seen) == len(set(seen))
-
-
-def rows_of(stream: BinaryIO) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(stream.read().decode(), newline="")))
 
 
 def test_the_distributed_codes_are_exported(host: Host) -> None:

@@ -10,8 +10,8 @@ import pytest
 from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.errors import CodesExhausted, NoActiveList, NoCodeAvailable
 from partner_vouchers.usecases import transactions
-from partner_vouchers.usecases.importing import ImportRun
 from partner_vouchers.usecases.refusing import SUMMARY_EVERY, RefusalTally
+from tests.support.broken_uploads import before_the_codes_were_published, kill
 from tests.support.host import FixedClock, Host
 
 SECRET = "PM500FF-2026"
@@ -112,17 +112,8 @@ def test_an_assignment_is_not_logged(host: Host, caplog: pytest.LogCaptureFixtur
 
 
 def test_a_recovered_upload_is_logged(host: Host, caplog: pytest.LogCaptureFixture) -> None:
-    class Killed(BaseException):
-        pass
-
-    def die(*_arguments: object) -> None:
-        raise Killed
-
     winter = host.a_list()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ImportRun, "_end", die)
-        with pytest.raises(Killed):
-            host.upload(winter.id, "A", "B")
+    kill(host, before_the_codes_were_published, winter.id, "A", "B")
     host.clock.advance(days=1)
     caplog.clear()
     (recovered,) = host.vouchers.uploads.recover()

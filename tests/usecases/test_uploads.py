@@ -5,11 +5,10 @@ What a row or a file is refused for is in `tests/csvfile` and, file by file, in 
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import pytest
 
@@ -36,7 +35,7 @@ from partner_vouchers.errors import (
 )
 from partner_vouchers.ports import Storage
 from partner_vouchers.usecases.importing import UploadProgress
-from tests.support.host import START, FixedClock, Host, a_file, some_codes
+from tests.support.host import START, FixedClock, Host, a_file, rows_of, some_codes
 from tests.support.storages import CountingStorage
 
 HELD, ARTEFACT, MARKUP = WarningKind.HELD_BEFORE, WarningKind.SPREADSHEET_ARTEFACT, WarningKind.MARKUP
@@ -532,10 +531,6 @@ def test_the_original_file_is_kept_byte_for_byte(host: Host) -> None:
     assert stream.read(5) == content[:5]
     assert stream.read() == content[5:]
     assert stream.read() == b""
-
-
-def rows_of(stream: BinaryIO) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(stream.read().decode(), newline="")))
 
 
 def test_the_error_file_tells_line_code_error_and_message_and_can_be_corrected(host: Host) -> None:

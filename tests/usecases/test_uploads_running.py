@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from threading import Event as Signal
 from typing import Any
 
 import pytest
@@ -39,14 +37,20 @@ from partner_vouchers.usecases import uploads as uploads_module
 from partner_vouchers.usecases.importing import ImportRun, keep_original
 from partner_vouchers.usecases.upload_entries import UploadEntries
 from partner_vouchers.usecases.upload_lease import LEASE, UploadLease
+from tests.support.broken_uploads import (
+    ALL_MOMENTS,
+    RESUMED,
+    Kill,
+    Killed,
+    Stop,
+    before_the_codes_were_published,
+    before_the_file_was_stored,
+    kill,
+    the_entry,
+)
 from tests.support.host import MICROSECOND, PATIENCE, START, FixedClock, Host, some_codes
 
 CODES = some_codes(3000)
-
-
-def the_entry(host: Host, list_id: str) -> Upload:
-    (entry,) = [each for each in host.vouchers.uploads.find(list_id=list_id) if each.is_running]
-    return entry
 
 
 # --- one upload at a time, available all at once -----------------------------------------------------------
@@ -160,44 +164,6 @@ def test_a_list_that_is_deleted_meanwhile_takes_the_upload_with_it(host: Host) -
 
 
 # --- killed uploads ----------------------------------------------------------------------------------------
-
-
-class Killed(BaseException):
-    """Stands for the end of the process: nothing of the library runs after it."""
-
-
-def die(*_arguments: object, **_more: object) -> Any:
-    raise Killed
-
-
-Kill = Callable[[pytest.MonkeyPatch], None]
-
-
-def before_the_file_was_stored(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(uploads_module, "keep_original", die)
-    patch.setattr(ImportRun, "fail", die)
-
-
-def before_the_file_was_checked(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ImportRun, "run", die)
-    patch.setattr(ImportRun, "fail", die)
-
-
-def before_the_codes_were_published(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ImportRun, "_end", die)
-
-
-RESUMED = [before_the_file_was_checked, before_the_codes_were_published]
-ALL_MOMENTS = [before_the_file_was_stored, *RESUMED]
-
-
-def kill(host: Host, moment: Kill, list_id: str, *codes: str, **options: Any) -> Upload:
-    """Upload these codes and die on the way; return the entry that is left."""
-    with pytest.MonkeyPatch.context() as patch:
-        moment(patch)
-        with pytest.raises(Killed):
-            host.upload(list_id, *codes, **options)
-    return the_entry(host, list_id)
 
 
 def let_the_lease_end(host: Host) -> None:
@@ -433,23 +399,6 @@ def test_an_upload_that_shows_signs_of_life_is_not_taken_over(host: Host) -> Non
     codes = [f"PM{number}{' ' * 1000}" for number in range(2500)]
     assert host.upload(found.id, *codes, progress=time_passes).accepted == len(codes)
     assert host.clock.now > START + LEASE
-
-
-class Stop:
-    """Makes the first thread that calls a method wait at its end, until it may go on."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, owner: type, name: str) -> None:
-        self.reached, self.go_on = Signal(), Signal()
-        original: Callable[..., Any] = getattr(owner, name)
-
-        def stopping(*args: Any, **kwargs: Any) -> Any:
-            found = original(*args, **kwargs)
-            if not self.reached.is_set():
-                self.reached.set()
-                assert self.go_on.wait(PATIENCE)
-            return found
-
-        patch.setattr(owner, name, stopping)
 
 
 def recover_in_a_thread(host: Host, threads: ThreadPoolExecutor) -> Future[list[Upload]]:

@@ -10,8 +10,8 @@ from partner_vouchers import UploadStatus
 from partner_vouchers.adapters.sql.uploads import SqlUploads
 from partner_vouchers.domain.events import UploadCompleted, UploadFailed
 from partner_vouchers.usecases.upload_lease import LEASE
+from tests.support.broken_uploads import Stop, before_the_codes_were_published, kill
 from tests.support.host import MICROSECOND, PATIENCE, Host, some_codes
-from tests.usecases.test_uploads_running import Stop, before_the_codes_were_published, kill
 
 CODES = some_codes(50)
 

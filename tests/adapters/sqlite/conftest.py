@@ -5,7 +5,7 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -28,6 +28,12 @@ def open_now(path: Path, **options: Any) -> SQLiteStorage:
     storage = SQLiteStorage(path, **options)
     with storage.begin(write=False):
         return storage
+
+
+def objects(path: Path) -> list[tuple[str, str, str]]:
+    """Return the tables, indexes and views of a file."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
 
 
 @contextmanager

@@ -14,14 +14,8 @@ from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.adapters.sqlite.schema import SCHEMA_VERSION
 from partner_vouchers.errors import InvalidInput, NotAPartnerVouchersStorage, SchemaTooNew, StorageError
-from tests.adapters.sqlite.conftest import Start, a_connection, open_now
+from tests.adapters.sqlite.conftest import Start, a_connection, objects, open_now
 from tests.support.host import PATIENCE, FixedClock, Host
-
-
-def objects(path: Path) -> list[tuple[str, str, str]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
-
 
 # --- create and upgrade ------------------------------------------------------------------------------------
 

@@ -132,29 +132,18 @@ def test_a_transaction_is_not_committed_into_such_a_file(
     every_call_is_refused(host, found.id)
 
 
-def test_a_link_that_leads_elsewhere_is_noticed(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    link = tmp_path / "current.db"
-    link.symlink_to(tmp_path / "a" / "vouchers.db")
-    storage = SQLiteStorage(link, synchronous="NORMAL")
-    host = Host(storage, FixedClock())
-    found = host.a_list("A", "B")
-    link.unlink()
-    link.symlink_to(tmp_path / "b.db")
-    every_call_is_refused(host, found.id)
-    storage.close()
-
-
-def test_a_link_to_the_directory_that_leads_elsewhere_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["", "vouchers.db"], ids=["to the file", "to its directory"])
+def test_a_link_that_leads_elsewhere_is_noticed(tmp_path: Path, file: str) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
     link = tmp_path / "current"
-    link.symlink_to(tmp_path / "a")
-    storage = SQLiteStorage(link / "vouchers.db", synchronous="NORMAL")
+    target = "" if file else "vouchers.db"
+    link.symlink_to(tmp_path / "a" / target)
+    storage = SQLiteStorage(link / file, synchronous="NORMAL")
     host = Host(storage, FixedClock())
     found = host.a_list("A", "B")
     link.unlink()
-    link.symlink_to(tmp_path / "b")
+    link.symlink_to(tmp_path / "b" / target)
     every_call_is_refused(host, found.id)
     storage.close()
 

@@ -13,8 +13,8 @@ import pytest
 from partner_vouchers import UploadStatus
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.errors import UnknownList
-from partner_vouchers.usecases.importing import ImportRun
 from tests.adapters.sqlite.conftest import a_connection, each_connection
+from tests.support.broken_uploads import before_the_codes_were_published, kill
 from tests.support.host import PATIENCE, Host, some_codes
 
 OF_A_LIST = {
@@ -139,14 +139,7 @@ def test_an_upload_that_failed_keeps_no_codes(host: Host, storage: SQLiteStorage
 
 def break_off(host: Host, list_id: str, *codes: str) -> None:
     """Claim codes for a list and die."""
-
-    def die(*_arguments: object) -> Any:
-        raise SystemExit
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ImportRun, "_end", die)
-        with pytest.raises(SystemExit):
-            host.upload(list_id, *codes)
+    kill(host, before_the_codes_were_published, list_id, *codes)
     host.clock.advance(minutes=1)
 
 

@@ -17,7 +17,7 @@ from partner_vouchers import RepeatPolicy
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.adapters.sqlite import schema as schema_module
 from partner_vouchers.errors import StorageError
-from tests.adapters.sqlite.conftest import open_now
+from tests.adapters.sqlite.conftest import objects, open_now
 from tests.support.host import PATIENCE, FixedClock, Host, some_codes
 from tests.support.upgrades import require_deliveries_kept
 
@@ -71,11 +71,6 @@ def without_ids(everything: dict[str, Any]) -> dict[str, Any]:
             for key, log in everything["uploads"].items()
         },
     }
-
-
-def objects(path: Path) -> list[tuple[str, ...]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
 
 
 def test_an_old_file_is_upgraded_with_all_that_it_holds(host: Host, old: Path, tmp_path: Path) -> None:
