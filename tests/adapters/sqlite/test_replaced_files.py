@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -144,6 +145,21 @@ def test_a_link_that_leads_elsewhere_is_noticed(tmp_path: Path, file: str) -> No
     found = host.a_list("A", "B")
     link.unlink()
     link.symlink_to(tmp_path / "b" / target)
+    every_call_is_refused(host, found.id)
+    storage.close()
+
+
+def test_a_file_that_is_replaced_behind_a_link_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    file, link = tmp_path / "a" / "vouchers.db", tmp_path / "current.db"
+    link.symlink_to(file)
+    storage = SQLiteStorage(link, synchronous="NORMAL")
+    host = Host(storage, FixedClock())
+    found = host.a_list("A", "B")
+    # In the directory of the link nothing has happened for long.
+    os.utime(tmp_path, ns=(0, 0))
+    host.give(found.id, "ann")
+    file.rename(tmp_path / "a" / "old.db")
     every_call_is_refused(host, found.id)
     storage.close()
 
