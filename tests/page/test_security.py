@@ -65,40 +65,31 @@ def test_no_page_needs_an_exception_of_the_policy(visitor: Visitor) -> None:
         assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son[a-z]+=|javascript:", page), path
 
 
-@pytest.mark.parametrize("token", [None, "", "wrong", "é"])
-def test_a_form_without_the_token_of_a_page_changes_nothing(
-    visitor: Visitor, vouchers: PartnerVouchers, token: str | None
+OF_THE_PAGE = "the token of the page"
+
+
+@pytest.mark.parametrize(
+    "token, cookie, headers",
+    [
+        pytest.param(None, True, {}, id="no token"),
+        pytest.param("", True, {}, id="an empty token"),
+        pytest.param("wrong", True, {}, id="a wrong token"),
+        pytest.param("é", True, {}, id="a token that is not ASCII"),
+        pytest.param(OF_THE_PAGE, False, {}, id="no cookie"),
+        pytest.param("", False, {"cookie": "pv_csrf="}, id="an empty cookie and an empty token"),
+        pytest.param(OF_THE_PAGE, True, {"sec-fetch-site": "cross-site"}, id="another site"),
+        pytest.param(OF_THE_PAGE, True, {"sec-fetch-site": "same-site"}, id="another host of the site"),
+    ],
+)
+def test_a_forged_form_changes_nothing(
+    visitor: Visitor, vouchers: PartnerVouchers, token: str | None, cookie: bool, headers: dict[str, str]
 ) -> None:
-    visitor.token()
-    fields = {} if token is None else {"csrf_token": token}
+    right = visitor.token()
+    fields = {} if token is None else {"csrf_token": right if token is OF_THE_PAGE else token}
+    if not cookie:
+        visitor.client.cookies.clear()
 
-    answer = visitor.client.post("/lists/1/do/pause", data=fields)
-
-    assert answer.status_code == 403
-    assert vouchers.lists.get("1").status == "Active"
-
-
-def test_a_token_without_its_cookie_is_refused(visitor: Visitor, vouchers: PartnerVouchers) -> None:
-    token = visitor.token()
-    visitor.client.cookies.clear()
-
-    assert visitor.client.post("/lists/1/do/pause", data={"csrf_token": token}).status_code == 403
-    assert vouchers.lists.get("1").status == "Active"
-
-
-def test_an_empty_cookie_and_an_empty_token_are_refused(visitor: Visitor, vouchers: PartnerVouchers) -> None:
-    answer = visitor.client.post("/lists/1/do/pause", data={"csrf_token": ""}, headers={"cookie": "pv_csrf="})
-
-    assert answer.status_code == 403
-
-
-@pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_another_site_is_refused_even_with_the_token(
-    visitor: Visitor, vouchers: PartnerVouchers, site: str
-) -> None:
-    answer = visitor.post("/lists/1/do/pause", headers={"sec-fetch-site": site})
-
-    assert answer.status_code == 403
+    assert visitor.client.post("/lists/1/do/pause", data=fields, headers=headers).status_code == 403
     assert vouchers.lists.get("1").status == "Active"
 
 
