@@ -234,7 +234,8 @@ class _Run:
         is_ours = self._lease.is_ours(tx) if self._found is None else self._lease.take(tx)
         found = tx.deliveries.progress(self._sink.name) if is_ours else None
         if found is None or self._found not in (None, found):
-            self._lease.release(tx)
+            if is_ours:
+                self._lease.release(tx)
             return None
         pause = self._blame.pause
         if pause != self._paused_before:
