@@ -25,6 +25,8 @@ from partner_vouchers.errors import (
 MAX_TTL = timedelta(days=30)
 """The longest time for which a code can be reserved."""
 
+_NO_TIME = timedelta(0)
+
 KEPT = timedelta(days=30)
 """How long a released or expired reservation is kept."""
 
@@ -62,7 +64,7 @@ TRANSITIONS: dict[tuple[ReservationState, ReservationAction], ReservationState |
 """What an action leads to in a state: the next state, an error, or None where nothing changes."""
 
 
-@frozen(kw_only=True)
+@frozen
 class Reservation:
     """A code that is set aside for a user.
 
@@ -100,6 +102,8 @@ class Reservation:
 
     def is_kept(self, now: datetime) -> bool:
         """Return whether it is on record: a confirmed one for ever, others until 30 days after their end."""
+        if self.state is _State.OPEN and (self.expires_at is None or now < self.expires_at):
+            return True
         current = self.at(now)
         return current.state is _State.CONFIRMED or current.ended_at is None or now < current.ended_at + KEPT
 
@@ -180,6 +184,6 @@ def new_ttl(value: object) -> timedelta:
     """
     if not isinstance(value, timedelta):
         raise InvalidInput(field="ttl", reason="must be a timedelta, such as timedelta(minutes=15)")
-    if not timedelta(0) < value <= MAX_TTL:
+    if not _NO_TIME < value <= MAX_TTL:
         raise InvalidInput(field="ttl", reason="must be more than zero and at most 30 days")
     return value

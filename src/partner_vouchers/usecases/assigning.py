@@ -139,16 +139,16 @@ class Assigner:
         voucher_list, taken = self._take_first(candidates, context, limiter, expires_at)
         code = taken.codes[0]
         reservation = Reservation(
-            id=new_reservation_id(code.id, token),
-            code=code.code,
-            code_id=code.id,
-            user_id=user_id,
-            campaign_id=request.campaign_id,
-            list_id=voucher_list.id,
-            reserved_at=now,
-            expires_at=expires_at,
+            new_reservation_id(code.id, token),
+            code.code,
+            code.id,
+            user_id,
+            request.campaign_id,
+            voucher_list.id,
+            now,
+            expires_at,
         )
-        self.tx.reservations.add([reservation])
+        self.tx.reservations.add((reservation,))
         self._notify(voucher_list, taken)
         return reservation
 

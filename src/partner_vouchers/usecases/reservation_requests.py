@@ -18,6 +18,7 @@ from partner_vouchers.usecases.reserving import confirm_by_id, release_by_id, re
 from partner_vouchers.usecases.wiring import require_list
 
 _PAGE = 1000
+_MICROSECOND = timedelta(microseconds=1)
 _RESERVATION = "r:"
 """With what the result of an idempotency key begins that is the id of a reservation."""
 
@@ -70,13 +71,13 @@ class CodeReservations(CodeRequests):
         """
         user_id, ttl = require_own_id("user_id", user_id), new_ttl(ttl)
         request, fingerprint = keyed_request(
-            campaign_id, list_id, idempotency_key, "reserve", user_id, ttl // timedelta(microseconds=1)
+            campaign_id, list_id, idempotency_key, "reserve", user_id, ttl // _MICROSECOND
         )
         known, now, token = require_context(context), self._wiring.now(), self._wiring.new_token()
 
         def work(tx: Transaction) -> Reservation:
             assigner = Assigner(tx, request, now, self._wiring.eligibility)
-            results = assigner.replay(fingerprint)
+            results = None if fingerprint is None else assigner.replay(fingerprint)
             if results is not None:
                 found = require_reservation(tx, results[0].removeprefix(_RESERVATION), now)
                 return evolve(found.at(now), replayed=True)

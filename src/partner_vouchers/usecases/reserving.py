@@ -24,25 +24,14 @@ def require_reservation(tx: Transaction, reservation_id: str, now: datetime) -> 
     Raises:
         UnknownReservation: there is none with this id, or it ended more than 30 days before `now`.
     """
-    _require_possible(reservation_id)
-    held = _held(tx, reservation_id)
-    if held is not None:
-        return held_code(held)
-    found = tx.reservations.get(reservation_id) if could_be_id(reservation_id) else None
-    return _kept(found, reservation_id, now)
-
-
-def _require_possible(reservation_id: str) -> None:
-    if not could_be_id(reservation_id):
-        raise UnknownReservation(reservation_id=reservation_id)
-
-
-def _held(tx: Transaction, reservation_id: str) -> Assignment | None:
-    """Return the assignment of a user who held the code already."""
-    assignment_id = held_assignment_id(reservation_id)
-    if assignment_id is None:
-        return None
-    return next(iter(tx.assignments.get_many([assignment_id])), None)
+    if could_be_id(reservation_id):
+        held_id = held_assignment_id(reservation_id)
+        if held_id is not None:
+            return held_code(_require_held(tx, held_id, reservation_id))
+        found = tx.reservations.get(reservation_id)
+        if found is not None and found.is_kept(now):
+            return found
+    raise UnknownReservation(reservation_id=reservation_id)
 
 
 def _require_locked(tx: Transaction, reservation_id: str, now: datetime) -> LockedReservation:
@@ -51,21 +40,22 @@ def _require_locked(tx: Transaction, reservation_id: str, now: datetime) -> Lock
     Raises:
         UnknownReservation: see `require_reservation`.
     """
-    _require_possible(reservation_id)
-    held = _held(tx, reservation_id)
-    if held is not None:
-        return LockedReservation(held_code(held), held.ordinal, held.snapshot)
-    found = tx.reservations.get_for_update(reservation_id) if could_be_id(reservation_id) else None
-    if found is None:
-        raise UnknownReservation(reservation_id=reservation_id)
-    _kept(found.reservation, reservation_id, now)
-    return found
+    if could_be_id(reservation_id):
+        held_id = held_assignment_id(reservation_id)
+        if held_id is not None:
+            held = _require_held(tx, held_id, reservation_id)
+            return LockedReservation(held_code(held), held.ordinal, held.snapshot)
+        found = tx.reservations.get_for_update(reservation_id)
+        if found is not None and found.reservation.is_kept(now):
+            return found
+    raise UnknownReservation(reservation_id=reservation_id)
 
 
-def _kept(found: Reservation | None, reservation_id: str, now: datetime) -> Reservation:
-    if found is None or not found.is_kept(now):
-        raise UnknownReservation(reservation_id=reservation_id)
-    return found
+def _require_held(tx: Transaction, assignment_id: str, reservation_id: str) -> Assignment:
+    """Return the assignment of a user who held the code already."""
+    for held in tx.assignments.get_many([assignment_id]):
+        return held
+    raise UnknownReservation(reservation_id=reservation_id)
 
 
 def confirm_by_id(tx: Transaction, reservation_id: str, now: datetime) -> Reward:
@@ -97,7 +87,7 @@ def confirm(tx: Transaction, locked: LockedReservation, now: datetime) -> Assign
         snapshot,
     )
     tx.reservations.end(reservation, ReservationState.CONFIRMED, now)
-    tx.assignments.add([given])
+    tx.assignments.add((given,))
     return given
 
 

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -16,7 +17,7 @@ from attrs import evolve
 from partner_vouchers import RepeatPolicy
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.adapters.sqlite import schema as schema_module
-from partner_vouchers.errors import StorageError
+from partner_vouchers.errors import ReservationExpired, StorageError
 from tests.adapters.sqlite.conftest import objects, open_now
 from tests.support.host import PATIENCE, FixedClock, Host, some_codes
 from tests.support.upgrades import require_deliveries_kept
@@ -113,6 +114,50 @@ def test_what_the_sinks_have_is_kept_from_version_2(tmp_path: Path) -> None:
     storage.close()
     with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_reservations_are_kept_from_version_4(tmp_path: Path) -> None:
+    path, ttl = tmp_path / "vouchers.db", timedelta(hours=1)
+
+    def known(host: Host) -> list[object]:
+        codes = host.vouchers.codes
+        with host.storage.begin(write=False) as tx:
+            stored = [tx.reservations.get(each.id) for each in made]
+        return [stored, codes.reservations(list_id="1"), codes.of_user("ann"), host.vouchers.lists.get("1")]
+
+    with closing(SQLiteStorage(path)) as storage:
+        host = Host(storage, FixedClock())
+        host.a_list(*some_codes(4), campaign="CMP")
+        codes = host.vouchers.codes
+        made = [
+            codes.reserve(campaign_id="CMP", user_id=user, ttl=ttl) for user in ("ann", "bob", "cid", "dan")
+        ]
+        host.clock.advance(minutes=1)
+        confirmed = codes.confirm(made[0].id)
+        codes.release(made[1].id)
+        before = known(host)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            """
+            ALTER TABLE pv_reservations ADD COLUMN state TEXT NOT NULL DEFAULT 'Open';
+            ALTER TABLE pv_reservations ADD COLUMN ended_at INTEGER;
+            UPDATE pv_reservations SET state = 'Confirmed', ended_at = a.assigned_at
+            FROM pv_assignments AS a WHERE a.code_id = pv_reservations.code_id;
+            UPDATE pv_settings SET value = '4' WHERE name = 'schema version';
+            """
+        )
+    with closing(SQLiteStorage(path)) as storage:
+        host = Host(storage, host.clock)
+        assert known(host) == before
+        again = host.vouchers.codes.confirm(made[0].id)
+        assert (again.assignment, again.replayed) == (confirmed.assignment, True)
+        assert not host.vouchers.codes.confirm(made[2].id).replayed
+        host.clock.advance(hours=1)
+        with pytest.raises(ReservationExpired):
+            host.vouchers.codes.confirm(made[3].id)
+    with closing(sqlite3.connect(path)) as connection, pytest.raises(sqlite3.OperationalError):
+        # A process of that version looks for it before it writes.
+        connection.execute("SELECT 1 FROM pv_reservations WHERE state = 'Open'")
 
 
 def test_several_may_upgrade_at_once(host: Host, old: Path) -> None:

@@ -10,7 +10,7 @@ from partner_vouchers.adapters.sql.reservations import SqlLimits
 from partner_vouchers.adapters.sql.rows import LINK_COLUMNS, LINKS, list_from_row
 from partner_vouchers.adapters.sql.session import Row, Session, first
 from partner_vouchers.domain.campaigns import CampaignLink
-from partner_vouchers.domain.voucher_list import VoucherList
+from partner_vouchers.domain.voucher_list import ListSnapshot, VoucherList
 from partner_vouchers.ports import Offer
 
 _MOST = 1_000
@@ -23,6 +23,14 @@ class _Known:
     versions: list[Row]
     offer: Offer
     numbers: list[int]
+
+    def snapshot(self, number: int, versions: list[Row]) -> ListSnapshot | None:
+        """Return what a list says; None unless it is one of these and `catalog_versions` returns `versions`."""
+        if versions == self.versions:
+            for _, voucher_list in self.offer.lists:
+                if to_list_number(voucher_list.id) == number:
+                    return voucher_list.snapshot
+        return None
 
 
 Catalog = dict[str, _Known]

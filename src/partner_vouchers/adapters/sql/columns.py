@@ -37,7 +37,8 @@ def from_instants(instants: Iterable[datetime]) -> list[int]:
 
 def to_instant(microseconds: int) -> datetime:
     """Return the instant of `from_instant`, in UTC."""
-    return _EPOCH + timedelta(microseconds=microseconds)
+    # A product takes half as long as a timedelta made of its parts.
+    return _EPOCH + microseconds * _MICROSECOND
 
 
 def from_day(day: date) -> int:

@@ -27,7 +27,7 @@ from partner_vouchers.ports import LockedReservation, RunOut
 
 HELD_BY_USER = """(
     EXISTS (SELECT 1 FROM pv_assignments AS g WHERE g.code_id = a.code_id)
-    OR EXISTS (SELECT 1 FROM pv_reservations AS r WHERE r.code_id = a.code_id AND r.state IN ('Open', 'Confirmed'))
+    OR EXISTS (SELECT 1 FROM pv_reservations AS r WHERE r.code_id = a.code_id)
     OR EXISTS (SELECT 1 FROM pv_retired AS u WHERE u.code_id = a.code_id))
 """
 """A condition: a user has, has reserved, or has used the code of the entry `a`."""
@@ -53,7 +53,7 @@ class SqlReservations(Repository):
                 each.user_id,
                 origin_of(each.campaign_id, each.list_id),
                 from_instant(each.reserved_at),
-                _expiry(each),
+                to_expiry(each),
             )
 
     def get(self, reservation_id: str) -> Reservation | None:
@@ -62,20 +62,19 @@ class SqlReservations(Repository):
 
     def get_for_update(self, reservation_id: str) -> LockedReservation | None:
         rows = self._db.fetch("reservation_for_update", code_of(reservation_id), reservation_id)
-        row = first(rows or self._db.fetch("ended_reservation_for_update", reservation_id))
-        if row is None:
-            return None
-        return LockedReservation(from_row(row), row[RESERVATION_COLUMNS] or 0, snapshot_from_row(row[-7:]))
+        return _locked(rows[0]) if rows else self._ended_for_update(reservation_id)
+
+    def _ended_for_update(self, reservation_id: str) -> LockedReservation | None:
+        rows = self._db.fetch("ended_reservation_for_update", reservation_id)
+        return _locked(rows[0]) if rows else None
 
     def end(self, reservation: Reservation, state: ReservationState, at: datetime) -> None:
         code_id = to_number(reservation.code_id)
         if state is ReservationState.CONFIRMED:
-            if not self._db.change("confirm_reservation", from_instant(at), code_id):
-                raise _not_open()
-            self._count_confirmed(to_list_number(reservation.list_id), from_day(at))
+            self._confirm(code_id, to_list_number(reservation.list_id), at)
             return
         if not self._db.change("keep_ended_reservation", state.value, from_instant(at), code_id):
-            raise _not_open()
+            raise not_open()
         self._db.queue("delete_open_reservation", code_id)
         self._return([reservation])
 
@@ -89,7 +88,7 @@ class SqlReservations(Repository):
         ended = [each.at(now) for each in from_rows(rows)]
         for each in ended:
             code_id = to_number(each.code_id)
-            self._db.queue("keep_ended_reservation", each.state.value, _expiry(each), code_id)
+            self._db.queue("keep_ended_reservation", each.state.value, to_expiry(each), code_id)
             self._db.queue("delete_open_reservation", code_id)
         self._return(ended)
         return ended
@@ -118,6 +117,12 @@ class SqlReservations(Repository):
 
     def remove_ended(self, before: datetime, limit: int) -> int:
         return self._db.change("delete_ended_reservations", from_instant(before), limit)
+
+    def _confirm(self, code_id: int, number: int, at: datetime) -> None:
+        """End the reservation of a code of a list with this number, and count the code as distributed."""
+        if not self._db.change("confirm_reservation", from_instant(at), code_id):
+            raise not_open()
+        self._count_confirmed(number, from_day(at))
 
     def _count_confirmed(self, number: int, day: int) -> None:
         self._db.queue("count_confirmed", number)
@@ -232,7 +237,8 @@ def code_of(reservation_id: str) -> int:
     return to_number(reservation_id.partition("-")[0])
 
 
-def _not_open() -> StorageError:
+def not_open() -> StorageError:
+    """Return the error for a reservation that cannot be ended."""
     return StorageError(reason="the reservation is not open; read it with get_for_update")
 
 
@@ -247,7 +253,8 @@ def _bounds(window: Window) -> tuple[int, int]:
     )
 
 
-def _expiry(each: Reservation) -> int:
+def to_expiry(each: Reservation) -> int:
+    """Return when a reservation runs out, as a column."""
     if each.expires_at is None:
         raise StorageError(reason="a code that the user holds already is not reserved")
     return from_instant(each.expires_at)
@@ -256,6 +263,10 @@ def _expiry(each: Reservation) -> int:
 def from_rows(rows: Iterable[Row]) -> list[Reservation]:
     """Return the reservations of rows."""
     return [from_row(row) for row in rows]
+
+
+def _locked(row: Row) -> LockedReservation:
+    return LockedReservation(from_row(row), row[RESERVATION_COLUMNS] or 0, snapshot_from_row(row[-7:]))
 
 
 def from_row(row: Row) -> Reservation:

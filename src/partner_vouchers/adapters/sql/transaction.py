@@ -66,7 +66,6 @@ class SqlTransaction(Generic[AnySession]):
     lists: Part[SqlLists] = Part(SqlLists)
     keys: Part[SqlIdempotencyKeys] = Part(SqlIdempotencyKeys)
     deliveries: Part[SqlDeliveries] = Part(SqlDeliveries)
-    reservations: Part[SqlReservations] = Part(SqlReservations)
     limits: Part[SqlLimits] = Part(SqlLimits)
     refusals: Part[SqlRefusals] = Part(SqlRefusals)
     audit: Part[SqlAudit] = Part(SqlAudit)
@@ -76,6 +75,10 @@ class SqlTransaction(Generic[AnySession]):
     redemptions: Part[SqlRedemptions] = Part(SqlRedemptions)
     reports: Part[SqlReports] = Part(SqlReports)
     settings: Part[SqlSettings] = Part(SqlSettings)
+
+    @property
+    def reservations(self) -> SqlReservations:
+        return SqlReservations(self.session)
 
     @property
     def campaigns(self) -> SqlCampaigns:

@@ -12,7 +12,7 @@ from partner_vouchers.adapters.sqlite.driver import retry_while_busy
 from partner_vouchers.errors import NotAPartnerVouchersStorage, SchemaTooNew
 
 _VERSION = "schema version"
-_MIGRATIONS = ("0001.sql", "0002.sql", "0003.sql", "0004.sql")
+_MIGRATIONS = ("0001.sql", "0002.sql", "0003.sql", "0004.sql", "0005.sql")
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 """The newest version of the schema that this library knows."""

@@ -28,8 +28,11 @@ class SQLiteTransaction(SqlTransaction[SQLiteSession]):
     assignments: Part[SQLiteAssignments] = Part(SQLiteAssignments)
     outbox: Part[SqlOutbox] = Part(SqlOutbox)
     revocations: Part[SQLiteRevocations] = Part(SQLiteRevocations)
-    reservations: Part[SQLiteReservations] = Part(SQLiteReservations)
     limits: Part[SQLiteLimits] = Part(SQLiteLimits)
+
+    @property
+    def reservations(self) -> SQLiteReservations:
+        return SQLiteReservations(self.session, self._catalog)
 
     @property
     def leases(self) -> SQLiteLeases:

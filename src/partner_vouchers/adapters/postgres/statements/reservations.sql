@@ -23,6 +23,9 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 -- Part: what is kept of a reservation when it ends, besides how it ended.
 id, code_id, code, list_id, user_id, origin, reserved_at, expires_at
 
+-- confirm_reservation --
+UPDATE pv_reservations SET state = 'Confirmed', ended_at = ? WHERE code_id = ? AND state = 'Open'
+
 -- adds_to_counters --
 -- Part: adds to the counters of a list that this connection keeps.
 ON CONFLICT (list_id, connection) DO UPDATE

@@ -22,7 +22,7 @@ l.id, a.list_version, l.partner, l.tag, t.name, t.description, t.expires_at,
 -- reservation of the user there. Nearly always there is none, so nothing is joined.
 SELECT code_id, 0 FROM (
     SELECT code_id FROM pv_assignments WHERE user_id = ? AND origin = ? ORDER BY ordinal DESC LIMIT 1) AS a
-UNION ALL SELECT code_id, 1 FROM pv_reservations WHERE user_id = ? AND origin = ? AND state = 'Open'
+UNION ALL SELECT r.code_id, 1 FROM pv_reservations AS r WHERE r.user_id = ? AND r.origin = ? AND {is_open}
 
 -- latest_of_users --
 -- The assignment of each of many users that was made last.

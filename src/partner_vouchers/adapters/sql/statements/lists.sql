@@ -138,7 +138,7 @@ SELECT {counters} FROM pv_stock AS s JOIN pv_lists AS l ON l.id = s.list_id WHER
 SELECT id, scope_id FROM pv_lists WHERE removed = 1 LIMIT 1
 
 -- delete_open_reservations --
-DELETE FROM pv_reservations WHERE list_id = ? AND state = 'Open'
+DELETE FROM pv_reservations AS r WHERE r.list_id = ? AND {is_open}
 
 -- mark_list_reclaimed --
 UPDATE pv_lists SET removed = 2 WHERE id = ?

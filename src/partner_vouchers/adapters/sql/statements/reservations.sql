@@ -14,9 +14,21 @@ JOIN pv_codes AS c ON c.id = r.code_id
 -- lock_free_rows --
 -- Part: locks the rows of a query that no other transaction has locked, and leaves out the others.
 
+-- open_or_confirmed --
+-- Part: the state of an open or confirmed reservation, and when it was confirmed.
+r.state, r.ended_at
+
+-- is_open --
+-- Part: whether such a reservation is open.
+r.state = 'Open'
+
+-- reservation_facts --
+-- Part: a reservation without its state.
+r.id, {code_of_reservation}, r.code_id, r.user_id, r.origin, r.list_id, r.reserved_at, r.expires_at
+
 -- reservation_columns --
--- Part: a reservation.
-r.id, {code_of_reservation}, r.code_id, r.user_id, r.origin, r.list_id, r.reserved_at, r.expires_at, r.state, r.ended_at
+-- Part: an open or confirmed reservation.
+{reservation_facts}, {open_or_confirmed}
 
 -- reservation_rows --
 -- Part: open and confirmed reservations.
@@ -40,35 +52,35 @@ FROM pv_reservations AS r {reservation_tables} JOIN pv_lists AS l ON l.id = r.li
 WHERE r.code_id = ? AND r.id = ? {lock_rows}
 
 -- ended_reservation_for_update --
-SELECT {reservation_columns}, {assignment_needs}
+SELECT {reservation_facts}, r.state, r.ended_at, {assignment_needs}
 FROM pv_ended_reservations AS r {reservation_tables} JOIN pv_lists AS l ON l.id = r.list_id WHERE r.id = ?
 
 -- ended_reservation --
-SELECT {reservation_columns} FROM pv_ended_reservations AS r {reservation_tables} WHERE r.id = ?
+SELECT {reservation_facts}, r.state, r.ended_at FROM pv_ended_reservations AS r {reservation_tables} WHERE r.id = ?
 
 -- reservations_of_asker --
 -- The open reservations of a user in a campaign or, without one, from a list.
-{reservation_rows} WHERE r.user_id = ? AND r.origin = ? AND r.state = 'Open' ORDER BY r.expires_at DESC, r.id
+{reservation_rows} WHERE r.user_id = ? AND r.origin = ? AND {is_open} ORDER BY r.expires_at DESC, r.id
 
 -- reserving_users --
 -- Those of many users who have an open reservation.
 SELECT DISTINCT r.user_id FROM json_each(?) AS u CROSS JOIN pv_reservations AS r
-WHERE r.user_id = u.value AND r.origin = ? AND r.state = 'Open'
+WHERE r.user_id = u.value AND r.origin = ? AND {is_open}
 
 -- reservations_of_user --
-{reservation_rows} WHERE r.user_id = ? AND r.state = 'Open' ORDER BY r.reserved_at, r.id
+{reservation_rows} WHERE r.user_id = ? AND {is_open} ORDER BY r.reserved_at, r.id
 
 -- reservations_of_list --
 -- A page of the open reservations of a list.
-{reservation_rows} WHERE r.list_id = ? AND r.state = 'Open' AND (r.expires_at, r.id) > (?, ?)
+{reservation_rows} WHERE r.list_id = ? AND {is_open} AND (r.expires_at, r.id) > (?, ?)
 ORDER BY r.expires_at, r.id LIMIT ?
 
 -- run_out_of_list --
-{reservation_rows} WHERE r.list_id = ? AND r.state = 'Open' AND r.expires_at <= ?
+{reservation_rows} WHERE r.list_id = ? AND {is_open} AND r.expires_at <= ?
 ORDER BY r.expires_at, r.id LIMIT ? {lock_free_rows}
 
 -- run_out_of_origin --
-{reservation_rows} WHERE r.origin = ? AND r.state = 'Open' AND r.expires_at <= ?
+{reservation_rows} WHERE r.origin = ? AND {is_open} AND r.expires_at <= ?
 ORDER BY r.expires_at, r.id LIMIT ? {lock_rows}
 
 -- is_of_withdrawn_upload --
@@ -85,21 +97,18 @@ r.list_id, count(*), count(*) FILTER (WHERE {is_of_withdrawn_upload})
 
 -- count_run_out_of_all --
 SELECT {counted_run_out} FROM pv_reservations AS r
-WHERE r.state = 'Open' AND r.expires_at <= ? GROUP BY r.list_id
+WHERE {is_open} AND r.expires_at <= ? GROUP BY r.list_id
 
 -- count_run_out --
 SELECT {counted_run_out} FROM json_each(?) AS i CROSS JOIN pv_reservations AS r
-WHERE r.list_id = CAST(i.value AS bigint) AND r.state = 'Open' AND r.expires_at <= ? GROUP BY r.list_id
-
--- confirm_reservation --
-UPDATE pv_reservations SET state = 'Confirmed', ended_at = ? WHERE code_id = ? AND state = 'Open'
+WHERE r.list_id = CAST(i.value AS bigint) AND {is_open} AND r.expires_at <= ? GROUP BY r.list_id
 
 -- keep_ended_reservation --
 INSERT INTO pv_ended_reservations ({reservation_fields}, state, ended_at)
-SELECT {reservation_fields}, ?, ? FROM pv_reservations WHERE code_id = ? AND state = 'Open'
+SELECT {reservation_fields}, ?, ? FROM pv_reservations AS r WHERE r.code_id = ? AND {is_open}
 
 -- delete_open_reservation --
-DELETE FROM pv_reservations WHERE code_id = ? AND state = 'Open'
+DELETE FROM pv_reservations AS r WHERE r.code_id = ? AND {is_open}
 
 -- delete_ended_reservations --
 DELETE FROM pv_ended_reservations WHERE id IN (SELECT id FROM pv_ended_reservations WHERE ended_at < ? LIMIT ?)
@@ -129,12 +138,12 @@ WHERE a.origin = ? AND NOT {is_revoked} AND coalesce(r.reserved_at, a.assigned_a
 
 -- reserved_in_window --
 -- How many open reservations of a campaign count in a window.
-SELECT count(*) FROM pv_reservations WHERE origin = ? AND state = 'Open' AND reserved_at >= ? AND reserved_at < ?
+SELECT count(*) FROM pv_reservations AS r WHERE r.origin = ? AND {is_open} AND r.reserved_at >= ? AND r.reserved_at < ?
 
 -- run_out_in_window --
 -- How many of them have run out.
-SELECT count(*) FROM pv_reservations
-WHERE origin = ? AND state = 'Open' AND reserved_at >= ? AND reserved_at < ? AND expires_at <= ?
+SELECT count(*) FROM pv_reservations AS r
+WHERE r.origin = ? AND {is_open} AND r.reserved_at >= ? AND r.reserved_at < ? AND r.expires_at <= ?
 
 -- codes_of_users_in_window --
 SELECT a.user_id, count(*)
@@ -147,7 +156,7 @@ GROUP BY a.user_id
 -- reserved_for_users_in_window --
 SELECT r.user_id, count(*)
 FROM json_each(?) AS u CROSS JOIN pv_reservations AS r
-WHERE r.user_id = u.value AND r.origin = ? AND r.state = 'Open'
+WHERE r.user_id = u.value AND r.origin = ? AND {is_open}
   AND r.reserved_at >= ? AND r.reserved_at < ? AND r.expires_at > ?
 GROUP BY r.user_id
 

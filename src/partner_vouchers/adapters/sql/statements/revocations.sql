@@ -41,5 +41,5 @@ WHERE e.position = CAST(p.value AS bigint) AND e.name IS NULL
 -- counted_at --
 -- The instant at which an assignment counts in limits.
 SELECT coalesce(r.reserved_at, a.assigned_at) FROM pv_assignments AS a
-LEFT JOIN pv_reservations AS r ON r.code_id = a.code_id AND r.state IN ('Open', 'Confirmed')
+LEFT JOIN pv_reservations AS r ON r.code_id = a.code_id
 WHERE a.code_id = ?

@@ -1,50 +1,76 @@
--- Reservations and limits in SQLite. A code is found by its id, so only its id is kept.
+-- Reservations and limits in SQLite. A code is found by its id, so only its id is kept. A reservation is confirmed once its
+-- code is assigned, so a confirmation does not change its row.
 
 -- add_reservation --
 INSERT INTO pv_reservations (id, code_id, list_id, user_id, origin, reserved_at, expires_at)
-VALUES (?1, ?2, ?4, ?5, ?6, ?7, ?8)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+
+-- open_or_confirmed --
+-- Part: the state of an open or confirmed reservation, and when it was confirmed.
+CASE WHEN {is_open} THEN 'Open' ELSE 'Confirmed' END,
+(SELECT n.assigned_at FROM pv_assignments AS n WHERE n.code_id = r.code_id)
+
+-- is_open --
+-- Part: whether such a reservation is open.
+NOT EXISTS (SELECT 1 FROM pv_assignments AS n WHERE n.code_id = r.code_id)
+
+-- reservation_for_update --
+-- A reservation, when it was confirmed, the ordinal of its user's last code there, and the token of `catalog_versions`. Each
+-- column costs, so there is none for what the id of the reservation says.
+SELECT c.code, r.user_id, r.origin, r.reserved_at, r.expires_at,
+    (SELECT n.assigned_at FROM pv_assignments AS n WHERE n.code_id = r.code_id),
+    (SELECT max(g.ordinal) FROM pv_assignments AS g WHERE g.user_id = r.user_id AND g.origin = r.origin),
+    (SELECT value FROM pv_settings WHERE name = 'catalog token')
+FROM pv_reservations AS r {reservation_tables} WHERE r.code_id = ? AND r.id = ?
+
+-- list_of_reservation --
+-- What a list says now, also a deleted one.
+SELECT id, version, partner, tag, name, description, expires_at FROM pv_lists WHERE id = ?
+
+-- is_open_reservation --
+SELECT 1 FROM pv_reservations AS r WHERE r.code_id = ? AND {is_open}
 
 -- open_of_lists --
 -- Part: the open reservations of lists. No open one runs out before the instant that is kept with the stock.
 pv_stock AS s CROSS JOIN pv_reservations AS r INDEXED BY pv_reservations_list
 
--- is_open --
+-- is_open_of_list --
 -- Part: the condition of `open_of_lists`.
-r.list_id = s.list_id AND r.expires_at >= s.next_run_out AND r.state = 'Open'
+r.list_id = s.list_id AND r.expires_at >= s.next_run_out AND {is_open}
 
 -- run_out_of_list --
 SELECT {reservation_columns} FROM {open_of_lists} {reservation_tables}
-WHERE s.list_id = ? AND {is_open} AND r.expires_at <= ? ORDER BY r.expires_at, r.id LIMIT ?
+WHERE s.list_id = ? AND {is_open_of_list} AND r.expires_at <= ? ORDER BY r.expires_at, r.id LIMIT ?
 
 -- run_out_of_origin --
 SELECT {reservation_columns} FROM {open_of_lists} {reservation_tables}
-WHERE s.next_run_out <= ?2 AND {is_open} AND r.expires_at <= ?2 AND r.origin = ?1
+WHERE s.next_run_out <= ?2 AND {is_open_of_list} AND r.expires_at <= ?2 AND r.origin = ?1
 ORDER BY r.expires_at, r.id LIMIT ?3
 
 -- count_run_out_of_all --
 SELECT {counted_run_out} FROM {open_of_lists}
-WHERE s.next_run_out <= ?1 AND {is_open} AND r.expires_at <= ?1 GROUP BY r.list_id
+WHERE s.next_run_out <= ?1 AND {is_open_of_list} AND r.expires_at <= ?1 GROUP BY r.list_id
 
 -- reservations_of_list --
 SELECT {reservation_columns} FROM {open_of_lists} {reservation_tables}
-WHERE s.list_id = ? AND {is_open} AND (r.expires_at, r.id) > (?, ?) ORDER BY r.expires_at, r.id LIMIT ?
+WHERE s.list_id = ? AND {is_open_of_list} AND (r.expires_at, r.id) > (?, ?) ORDER BY r.expires_at, r.id LIMIT ?
 
 -- count_run_out --
 SELECT {counted_run_out} FROM json_each(?) AS i CROSS JOIN {open_of_lists}
-WHERE s.list_id = CAST(i.value AS bigint) AND {is_open} AND r.expires_at <= ? GROUP BY r.list_id
+WHERE s.list_id = CAST(i.value AS bigint) AND {is_open_of_list} AND r.expires_at <= ? GROUP BY r.list_id
 
 -- run_out_in_window --
 SELECT count(*) FROM {open_of_lists}
-WHERE s.next_run_out <= ?4 AND {is_open} AND r.expires_at <= ?4
+WHERE s.next_run_out <= ?4 AND {is_open_of_list} AND r.expires_at <= ?4
   AND r.origin = ?1 AND r.reserved_at >= ?2 AND r.reserved_at < ?3
 
 -- count_confirmed --
 UPDATE pv_stock SET reserved = reserved - 1, distributed = distributed + 1 WHERE list_id = ?
 
 -- count_confirmed_today --
--- Counts a reserved code as given on the latest day of the list, if it is that.
+-- Counts a reserved code as given on the latest day of the list, if it is that, and if the code is reserved.
 UPDATE pv_stock SET reserved = reserved - 1, distributed = distributed + 1, day_codes = day_codes + 1
-WHERE list_id = ? AND day = ?
+WHERE list_id = ? AND day = ? AND EXISTS (SELECT 1 FROM pv_reservations WHERE code_id = ?)
 
 -- count_given --
 -- Counts a code as given on a day.
@@ -63,7 +89,7 @@ INSERT INTO pv_returned (code_id) SELECT ?1 WHERE ?2 IS NOT NULL
 -- refresh_next_run_out --
 UPDATE pv_stock SET next_run_out = (
     SELECT r.expires_at FROM pv_reservations AS r INDEXED BY pv_reservations_list
-    WHERE r.list_id = ?1 AND r.expires_at >= pv_stock.next_run_out AND r.state = 'Open'
+    WHERE r.list_id = ?1 AND r.expires_at >= pv_stock.next_run_out AND {is_open}
     ORDER BY r.expires_at LIMIT 1)
 WHERE list_id = ?1
 
