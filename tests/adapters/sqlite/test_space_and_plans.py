@@ -6,13 +6,14 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from partner_vouchers import UploadStatus
+from partner_vouchers import Limit, UploadStatus
 from partner_vouchers.adapters.sqlite import SQLiteStorage
-from partner_vouchers.errors import UnknownList
+from partner_vouchers.errors import LimitReached, UnknownList
 from tests.adapters.sqlite.conftest import a_connection, each_connection
 from tests.support.broken_uploads import before_the_codes_were_published, kill
 from tests.support.host import PATIENCE, Host, some_codes
@@ -132,6 +133,26 @@ def test_an_upload_that_failed_keeps_no_codes(host: Host, storage: SQLiteStorage
     codes = rows(storage, "SELECT count(*) FROM pv_codes")
     assert codes == [(2,)]
     assert not rows(storage, "SELECT * FROM pv_leases")
+
+
+def test_a_confirmed_reservation_is_not_looked_for_again_after_its_time(
+    host: Host, storage: SQLiteStorage
+) -> None:
+    """Or each later assignment would walk along all that were confirmed."""
+    for tag, campaign in (("one", None), ("two", "CMP")):
+        found, codes = host.a_list(*some_codes(4, tag), tag=tag, campaign="CMP"), host.vouchers.codes
+        if campaign is not None:
+            host.vouchers.campaigns.set_limits("CMP", [Limit(1, per="campaign")])
+        made = codes.reserve(list_id=found.id, user_id="ann", ttl=timedelta(minutes=1))
+        codes.confirm(made.id)
+        host.clock.advance(minutes=2)
+        if campaign is None:
+            host.give(found.id, "ben")
+        else:
+            codes.assign(campaign_id="CMP", user_id="ben")
+            with pytest.raises(LimitReached):
+                codes.assign(campaign_id="CMP", user_id="cleo")
+        assert rows(storage, "SELECT count(*) FROM pv_stock WHERE next_run_out IS NOT NULL") == [(0,)]
 
 
 # --- abandoned and withdrawn ranges ------------------------------------------------------------------------------

@@ -229,6 +229,17 @@ class SQLiteReservations(SqlReservations):
             snapshot = snapshot_from_row(self._db.fetch("list_of_reservation", number)[0])
         return LockedReservation(reservation, last_ordinal or 0, snapshot)
 
+    def end_run_out(
+        self, now: datetime, limit: int, *, list_id: str | None = None, campaign_id: str | None = None
+    ) -> list[Reservation]:
+        ended = super().end_run_out(now, limit, list_id=list_id, campaign_id=campaign_id)
+        # Without this, each later call would look at all that were confirmed.
+        if not ended and list_id is not None:
+            self._refresh(to_list_number(list_id))
+        elif not ended:
+            self._db.queue("refresh_due_run_outs", from_instant(now))
+        return ended
+
     def _confirm(self, code_id: int, number: int, at: datetime) -> None:
         # The assignment, which is stored next, ends the reservation. The latest day is counted in the row of the list.
         day = from_day(at)

@@ -86,12 +86,18 @@ UPDATE pv_stock SET reserved = reserved - ?2, withdrawn = withdrawn + ?2 WHERE l
 -- add_returned --
 INSERT INTO pv_returned (code_id) SELECT ?1 WHERE ?2 IS NOT NULL
 
+-- first_run_out --
+-- Part: when the next open reservation of a list runs out.
+SELECT r.expires_at FROM pv_reservations AS r INDEXED BY pv_reservations_list
+WHERE r.list_id = pv_stock.list_id AND r.expires_at >= pv_stock.next_run_out AND {is_open}
+ORDER BY r.expires_at LIMIT 1
+
 -- refresh_next_run_out --
-UPDATE pv_stock SET next_run_out = (
-    SELECT r.expires_at FROM pv_reservations AS r INDEXED BY pv_reservations_list
-    WHERE r.list_id = ?1 AND r.expires_at >= pv_stock.next_run_out AND {is_open}
-    ORDER BY r.expires_at LIMIT 1)
-WHERE list_id = ?1
+UPDATE pv_stock SET next_run_out = ({first_run_out}) WHERE list_id = ?
+
+-- refresh_due_run_outs --
+-- Looks again when the next reservation of each list runs out that has one due: it may have been confirmed.
+UPDATE pv_stock SET next_run_out = ({first_run_out}) WHERE next_run_out <= ?
 
 -- raise_limit_count --
 INSERT INTO pv_limit_counts AS c (campaign_id, span, codes) VALUES (?, ?, ?)
