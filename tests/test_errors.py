@@ -100,6 +100,23 @@ def test_braces_in_a_value_are_no_part_of_the_template(text: str) -> None:
     assert str(errors.InvalidInput(field="{code}", reason=text)) == f"{{code}}: {text}"
 
 
+@pytest.mark.parametrize(
+    "error, message",
+    [
+        (errors.NotDistributed(masked="A…"), "no user holds the code A…; check the code"),
+        (
+            errors.NotDistributed(masked="A…", lists=("1", "2")),
+            "no user holds the code A…; check the code, or see list 1, 2",
+        ),
+        (errors.MessageError(reason="no [{line}: ]"), "message template: no [{line}: ]"),
+        (errors.MessageError(reason="unknown", line=0), "message template: line 0: unknown"),
+    ],
+    ids=str,
+)
+def test_a_message_leaves_out_what_is_not_known(error: PartnerVouchersError, message: str) -> None:
+    assert str(error) == message
+
+
 def test_the_root_is_what_a_host_imports() -> None:
     assert partner_vouchers.PartnerVouchersError is PartnerVouchersError
 

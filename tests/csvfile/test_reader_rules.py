@@ -64,6 +64,7 @@ FAULTS = {
     "the line after several lines within quotes": (b'"A1\n\n"\nC 3\n', [(4, "C 3", BAD)]),
     "very long": (b"A1\n" + b"x" * 300 + b"\nB2", [(2, "x" * 200 + "…", "too_long")]),
     "very long within quotes": (b'A1\n"' + b"x" * 10**5 + b'"\nB2', [(2, "x" * 200 + "…", "too_long")]),
+    "longer than any chunk within quotes": (b'A1\n"' + b'x""' * 10**6 + b'"\nB2', [(2, 'x"' * 100 + "…", "too_long")]),
     "longer than any chunk": (b"A1\n" + b"x" * 10**6 + b"\nB2", [(2, "x" * 200 + "…", "too_long")]),
 }  # fmt: skip
 
@@ -86,6 +87,10 @@ REFUSALS = {
     "a quote that is closed too far away": (b'A1\n"' + b"x\n" * 10**5 + b'"\n', ("broken_quoting", 2)),
     "a second column behind a very long one": (b'A1\n"' + b"x" * 10**5 + b'","y"\n', ("multiple_columns", 2)),
     "a quote in a very long one": (b'A1\n"' + b"x" * 10**5 + b'"x"\n', ("broken_quoting", 2)),
+    "a quote in one longer than any chunk": (
+        b'A1\n"' + b"x" * 10**6 + b'"x"' + b"x" * 10**6 + b'"\n',
+        ("broken_quoting", 2),
+    ),
     "text after the closing quote": (b'A1\n"B2"x\n', ("broken_quoting", 2)),
     "white space after the closing quote": (b'A1\n"B2" \n', ("broken_quoting", 2)),
     "not UTF-8": (b"A1\nB\xe9\nC3\n", ("bad_encoding", 2)),

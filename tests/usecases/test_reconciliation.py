@@ -84,6 +84,7 @@ def any_host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
         yield Host(storage, FixedClock())
 
 
+@pytest.mark.every_storage
 @pytest.mark.usefixtures("batches")
 def test_each_row_says_something_about_the_record(host: Host) -> None:
     found = host.a_list(*"ABCDEFGH", tag="winter")
@@ -128,6 +129,7 @@ def test_each_row_says_something_about_the_record(host: Host) -> None:
     assert host.give(found.id, "five", "six", "seven") == ["F", "G", "H"]
 
 
+@pytest.mark.every_storage
 @pytest.mark.usefixtures("batches")
 def test_the_same_file_twice_changes_nothing(host: Host) -> None:
     found = host.a_list(*"ABCD")
@@ -144,6 +146,7 @@ def test_the_same_file_twice_changes_nothing(host: Host) -> None:
     assert len(host.events(CodeRedeemedUndistributed)) == 1
 
 
+@pytest.mark.every_storage
 def test_a_file_of_a_list_is_about_that_list(host: Host) -> None:
     one, two = host.a_list("A", "B"), host.a_list("A", "C")
     host.give(one.id, "asha")
@@ -153,6 +156,40 @@ def test_a_file_of_a_list_is_about_that_list(host: Host) -> None:
     assert kinds(report) == ["recorded", "unknown_code"]
     assert (report.partner, report.list_id) == (None, one.id)
     assert [each.redeemed_at is not None for each in host.vouchers.codes.holders("A")] == [True, False]
+
+
+@pytest.mark.every_storage
+def test_a_file_of_an_archived_list_is_about_that_list(host: Host) -> None:
+    old = host.a_list("A", "B", tag="winter")
+    host.give(old.id, "asha")
+    host.vouchers.lists.archive(old.id)
+    # It takes over the place of the first code.
+    new = host.a_list("A", "C", tag="winter")
+    host.give(new.id, "ravi", "mina")
+    report = reconcile(host, "A,order-1", "C,order-2", list_id=old.id)
+    assert kinds(report) == ["recorded", "unknown_code"]
+    assert [each.user_id for each in host.vouchers.codes.holders("A") if each.redeemed_at] == ["asha"]
+
+
+@pytest.mark.every_storage
+def test_a_code_of_several_lists_is_not_taken_for_one_of_another_list(host: Host) -> None:
+    """The ids of the lists and of the places in them add up to those of the third list."""
+    for tag in ("winter", "summer"):
+        host.give(host.a_list("TWICE", tag=tag).id, "asha")
+    third = host.a_list(*"ABCDEFGH", tag="spring")
+    host.give(third.id, *"abcdefgh")
+    assert kinds(reconcile(host, "TWICE,order-1")) == ["ambiguous"]
+    assert not host.events(CodeRedeemed)
+
+
+@pytest.mark.every_storage
+def test_a_code_used_at_the_very_expiry_of_its_list_is_not_late(host: Host) -> None:
+    expiry = START + HOUR
+    found = host.a_list("A", "B", expires_at=expiry)
+    host.give(found.id, "asha", "ravi")
+    rows = [f"A,{expiry.isoformat()}", f"B,{(expiry + timedelta(seconds=1)).isoformat()}"]
+    reconcile(host, *rows, titles="code,redeemed_at")
+    assert [event.late for event in host.events(CodeRedeemed)] == [False, True]
 
 
 def test_times_are_read_in_a_zone(host: Host) -> None:
@@ -456,6 +493,49 @@ def test_an_upload_that_was_ended_is_finished_by_the_same_file(
     assert [row.code for row in report.rows] == list(codes)
     assert report.started_at == START
     assert len(host.events(CodeRedeemed)) == 6
+
+
+@pytest.mark.parametrize("span", [3, 50_000])
+def test_an_upload_ends_alike_wherever_it_was_broken_off(
+    any_host: Host, span: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_sizes(monkeypatch, 1, span)
+    rows = ("B,1,", "X,2,", "A,3,", "A,4,", "C,5,much", "D,6,9.90", "X,7,", "C,8,")
+
+    def run(list_id: str, stop_at: int | None = None) -> tuple[list[tuple[int, str]], list[int]]:
+        done = list[int]()
+
+        def note(progress: UploadProgress) -> None:
+            done.append(progress.rows)
+            if len(done) == stop_at:
+                raise KeyboardInterrupt
+
+        report = reconcile(any_host, *rows, titles="code,order_id,amount", list_id=list_id, progress=note)
+        return [(row.line, row.kind.value) for row in report.rows], done
+
+    def a_list() -> str:
+        found = any_host.a_list(*"ABCDE")
+        any_host.give(found.id, *"abc")
+        return found.id
+
+    expected, done = run(a_list())
+    assert [kind for _, kind in expected] == [
+        "recorded",
+        "unknown_code",
+        "recorded",
+        "other_order",
+        "malformed",
+        "never_distributed",
+        "unknown_code",
+        "recorded",
+    ]
+    assert (sorted(done), done[-1]) == (done, len(rows))
+    for stop_at in range(1, len(done) + 1):
+        list_id = a_list()
+        with pytest.raises(KeyboardInterrupt):
+            run(list_id, stop_at)
+        found, done_then = run(list_id)
+        assert (found, done_then[-1:]) == (expected, [len(rows)] if done_then else [])
 
 
 def test_what_changes_during_an_upload_counts(any_host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from partner_vouchers.domain.uploads import (
     list_is_full,
     nothing_to_upload,
 )
-from partner_vouchers.errors import StorageError, UnknownList
+from partner_vouchers.errors import StorageError
 from partner_vouchers.ports import CodeImport, Transaction
 from partner_vouchers.usecases.stock import counts_at, notify_stock_level
 from partner_vouchers.usecases.upload_lease import UploadLease
@@ -233,8 +233,6 @@ class ImportRun:
         self, importing: CodeImport, counted: Upload, failure: FileFault | None, lease: UploadLease
     ) -> Upload:
         ended = self.wiring.write_alone(self._end_in, importing, counted, failure, lease)
-        if ended is None:
-            raise UnknownList(list_id=self.upload.list_id)
         _log_end(ended)
         return ended
 
@@ -245,15 +243,10 @@ class ImportRun:
         counted: Upload,
         failure: FileFault | None,
         lease: UploadLease,
-    ) -> Upload | None:
-        """End the upload; return None if its list was deleted."""
+    ) -> Upload:
         now = self.wiring.now()
         lease.keep(tx)
-        voucher_list = tx.lists.get(self.upload.list_id)
-        if voucher_list is None:
-            # Uploads to other lists of the scope must not wait until the leases end by themselves.
-            lease.release(tx)
-            return None
+        voucher_list = require_list(tx, self.upload.list_id)
         if failure is None and voucher_list.state is State.ARCHIVED:
             failure = interrupted("the list was archived while the upload ran")
         if failure is None:

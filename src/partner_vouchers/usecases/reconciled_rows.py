@@ -89,7 +89,6 @@ class RowSpan:
             times = Counter(picker(common)(places))
             others += [index for index in common if times[places[index]] > 1]
             common = [index for index in common if times[places[index]] == 1]
-        others.sort()
         _, codes, _, _, amounts, _ = self.rows
         columns = (places, self.rows.lines, codes, self.order_ids, self.redeemed_at, amounts)
         return SplitRows(CommonRows(common, *map(picker(common), columns)), unknown, others)
@@ -112,7 +111,7 @@ class SplitRows(NamedTuple):
     Attributes:
         common: those whose code has one place and is in no other row.
         unknown: the indexes of those whose code was not found.
-        others: the indexes of all others, in the order of the file.
+        others: the indexes of all others.
     """
 
     common: CommonRows

@@ -282,7 +282,7 @@ class RedemptionSuite(StorageHooks):
             ReconciledRow(2, RowKind.RECORDED, "A", assignment_id="77"),
             ReconciledRow(3, RowKind.OTHER_ORDER, "B", "2026-01-01", "order-1", "9.90", "78"),
             ReconciledRow(5, RowKind.MALFORMED, "x\0\u2028\"'", "yesterday", fault="no time"),
-            ReconciledRow(2**31, RowKind.UNKNOWN_CODE, "C\"'", "soon", "order-2", "1.00"),
+            ReconciledRow(2**31, RowKind.UNKNOWN_CODE, "C\"'", "soon", "order\\2", "1.00"),
         ]
         saved = evolve(report, last_line=5, counts={RowKind.RECORDED: 1, RowKind.MALFORMED: 2})
         with driver.committing(storage) as tx:
