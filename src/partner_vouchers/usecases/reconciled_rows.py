@@ -136,8 +136,8 @@ class CommonRows(NamedTuple):
 
     def at(self, places: Sequence[int]) -> CommonRows:
         """Return the rows of some of the places."""
-        if len(places) == len(self.places):
-            return self
+        if len(places) in (0, len(self.places)):
+            return self.part(0, len(places))
         return self.only(list(map(set(places).__contains__, self.places)))
 
     def only(self, wanted: Sequence[bool]) -> CommonRows:
