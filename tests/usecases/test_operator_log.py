@@ -78,6 +78,8 @@ def test_what_is_refused_within_a_minute_is_one_line(caplog: pytest.LogCaptureFi
         "refused requests: codes_exhausted 1 (campaign 'A')",
         "refused requests: codes_exhausted 3 (campaign 'A'), codes_exhausted 1 (campaign 'B'), no_active_list 1",
     ]
+    # What is asked of a list is logged only.
+    assert [refused[0] for refused, _ in tally.pending] == ["A", "A", "B", "A", "A", "A"]
 
 
 def test_a_refusal_is_logged_after_the_clock_went_back(caplog: pytest.LogCaptureFixture) -> None:
