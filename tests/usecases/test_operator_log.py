@@ -98,9 +98,12 @@ def test_a_slow_call_is_logged_by_its_name(
     monkeypatch.setattr(transactions, "SLOW", 0.0)
     host.give(winter.id, "ann")
     host.vouchers.partners.add("Nike")
+    host.vouchers.codes.export(winter.id, actor="ops")
     assert [message.partition(" took")[0] for _, message in told(caplog, "calls")] == [
         "codes.assign",
         "partners.add",
+        "require_list",
+        "audit_access",
     ]
     assert {level for level, _ in told(caplog, "calls")} == {"WARNING"}
     assert SECRET not in caplog.text

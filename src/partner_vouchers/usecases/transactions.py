@@ -139,7 +139,8 @@ def _remember_policy(tx: Transaction, given: str) -> str:
 def _log_slow(work: Callable[..., object], seconds: float) -> None:
     """Log that a transaction of a call was slow."""
     # Such as `_store` or `ListsGroup.create.<locals>.create`.
-    group, _, method = getattr(work, "__qualname__", "a call").removeprefix("_").partition(".")
+    called, _, _ = getattr(work, "__qualname__", "a call").partition(".<locals>")
+    group, _, method = called.removeprefix("_").partition(".")
     group = _PARTS.get(group, group.removesuffix("Group").lower())
-    name = f"{group}.{method.lstrip('_').partition('.')[0]}".rstrip(".")
+    name = f"{group}.{method.lstrip('_')}".rstrip(".")
     _SLOW_LOG.warning("%s took %.1f s for a transaction", name, seconds)
