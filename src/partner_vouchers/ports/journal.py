@@ -142,7 +142,7 @@ class Settings(Protocol):
     """The settings with which the storage was set up."""
 
     def get(self, name: str) -> str | None:
-        """Return a setting."""
+        """Return a setting. Until a transaction that may write ends, no other one that may write reads it."""
 
     def put(self, name: str, value: str) -> None:
         """Store a setting."""

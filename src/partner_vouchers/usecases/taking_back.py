@@ -125,6 +125,8 @@ class TakingBack(Group):
         now, token = self._wiring.now(), uuid4().hex
 
         def work(tx: Transaction) -> ErasureReport:
+            # A delivery run reads it where it decides what to send: it has decided, or will see the pseudonym.
+            tx.settings.get(ERASURES)
             given = tx.assignments.of_user(user_id)
             cancelled, delivered = Counter[str](), Counter[str]()
             # Positions, and whether the event would be sent. Several events may have none yet, and with it the

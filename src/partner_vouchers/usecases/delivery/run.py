@@ -243,10 +243,10 @@ class _Run:
         if self._to_send:
             self._leave_out(tx)
         progress = self._queue.progress(evolve(found, cancelled=found.cancelled + self._cancelled))
-        changes = self._queue.changes()
+        # Before anything is written: an erasure would wait for that, and this transaction for the erasure.
+        changes = self._with_present_keys(tx, self._queue.changes())
         name = self._sink.name
         tx.deliveries.remove(name, changes.removed)
-        changes = self._with_present_keys(tx, changes)
         tx.deliveries.put(name, changes.put)
         keys = tx.deliveries.promote(name, changes.keys, self._wiring.now()) if changes.keys else set[str]()
         if progress != found or pause != self._paused_before:
