@@ -133,7 +133,8 @@ T = TypeVar("T")
 
 _PLAIN = 200
 """Up to which length a printable text is surely valid."""
-_AMOUNT = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?")
+# Never long: amounts are remembered as they are written, also with very many zeros before them.
+_AMOUNT = re.compile(r"[0-9]{1,100}(\.[0-9]{0,100})?([eE][+-]?[0-9]{1,2})?")
 
 
 def read_code(text: str) -> str:
