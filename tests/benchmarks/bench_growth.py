@@ -5,7 +5,7 @@ rows each, so that the caches of both are warm. A second figure, without a goal,
 codes. Commits do not wait for the disk.
 
 `SCALE` in the environment makes the large storage smaller, such as 0.1 for a million codes. `HUGE`, in millions of
-codes, adds PostgreSQL with so many beside one with a million; 100 need about 30 GB of disk and some hours.
+codes, adds PostgreSQL with so many beside one with a million; 100 need about 30 GB of disk and an hour or two.
 """
 
 from __future__ import annotations
