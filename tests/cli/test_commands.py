@@ -179,6 +179,15 @@ def test_a_file_is_validated_without_being_stored(run: Run, winter: str) -> None
     assert run("validate", winter, "codes.csv")[0] == Exit.OK
 
 
+def test_a_file_that_was_uploaded_before_is_taken_with_force(run: Run, winter: str) -> None:
+    Path("codes.csv").write_text("A1\nA2\n")
+    assert run("upload", winter, "codes.csv")[0] == Exit.OK
+    for command in ("validate", "upload"):
+        code, _, err = run(command, winter, "codes.csv")
+        assert (code, "--force" in err) == (Exit.REFUSED, True)
+        assert run(command, winter, "codes.csv", "--force")[0] == Exit.FAULTS  # both codes are in the list
+
+
 def test_codes_are_masked_unless_they_are_revealed_which_is_audited(run: Run, filled: str) -> None:
     assert CODE not in run("assign", "--user", "user-42", "--list", filled)[1]
     assert CODE not in run("user", "user-42")[1]

@@ -19,17 +19,20 @@ from partner_vouchers.domain.uploads import RowFault, UploadStatus
 _PANEL = "Files"
 _FIRST = 10
 Encoding = Annotated[str, typer.Option(help="The encoding; a byte order mark in the file overrides it.")]
+Force = Annotated[bool, typer.Option("--force", help="Take a file that was uploaded before.")]
 
 
 @command(app, _PANEL, "json reveal")
-def validate(at: Terminal, list_id: ListId, file: File, encoding: Encoding = "utf-8") -> int:
+def validate(
+    at: Terminal, list_id: ListId, file: File, encoding: Encoding = "utf-8", force: Force = False
+) -> int:
     """Check a file without storing anything.
 
     Example: `partner-vouchers validate 1 codes.csv`
     """
     with open_source(file) as (source, name), show_progress() as progress:
         found = at.vouchers.uploads.validate(
-            list_id, source, filename=name, encoding=encoding, progress=progress
+            list_id, source, filename=name, encoding=encoding, force=force, progress=progress
         )
     if at.json:
         print_json(found, reveal=at.reveal)
@@ -56,7 +59,7 @@ def upload(
         Path | None, typer.Option(help="Where to write the refused rows; FILE-errors.csv by default.")
     ] = None,
     encoding: Encoding = "utf-8",
-    force: Annotated[bool, typer.Option("--force", help="Upload a file that was uploaded before.")] = False,
+    force: Force = False,
 ) -> int:
     """Upload a file of codes to a list. Its codes become available all at once.
 

@@ -13,7 +13,7 @@ _ADVICE: dict[type[PartnerVouchersError], str] = {
     errors.AmbiguousCode: "name one with --partner or --list",
     errors.CampaignNotLinked: "link a list with `partner-vouchers link`",
     errors.CodeMayBeKnown: "leave --restock out, or add --force",
-    errors.FileAlreadyUploaded: "upload it again with --force",
+    errors.FileAlreadyUploaded: "pass --force to take it again",
     errors.ListLinked: "unlink it with `partner-vouchers unlink` before you delete it",
     errors.NotLinked: "`partner-vouchers show LIST` shows its campaigns",
     errors.NotTheirCode: "check --user, or leave it out",
