@@ -19,6 +19,7 @@ from partner_vouchers.errors import StorageBusy
 from partner_vouchers.ports import OutboxEntry, Rejection, Storage
 from partner_vouchers.usecases.delivery import calls, queue
 from partner_vouchers.usecases.delivery.calls import Calls, SinkLease
+from partner_vouchers.usecases.delivery.run import Deliverer
 from tests.support.host import PATIENCE, FixedClock, Host
 from tests.support.sinks import ScriptedSink, fail, reject, take_all
 from tests.support.storages import CountingStorage
@@ -353,3 +354,22 @@ def test_others_stand_by_while_one_delivers(host: Host) -> None:
     stage.sink.always = meanwhile(lambda: stage.events.deliver(other))
     assert stage.deliver().delivered == 2
     assert other.batches == []
+
+
+def test_a_run_goes_on_after_another_has_deferred_what_it_read(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.emit("ann", "ben")
+    look = Deliverer._look
+
+    def be_overtaken(deliverer: Deliverer) -> object:
+        work = look(deliverer)
+        monkeypatch.undo()
+        stage.sink.next.append(reject("ann"))
+        stage.deliver()
+        stage.host.clock.advance(hours=2)
+        return work
+
+    monkeypatch.setattr(Deliverer, "_look", be_overtaken)
+    assert stage.deliver().delivered == 0
+    stage.drain()

@@ -196,10 +196,13 @@ class Queue:
         if read.due is not None:
             self._may_be_due = False
             # Of a key with changes that are not stored yet, the storage does not know which event is the first.
+            # An event that is open here was deferred by another owner, before this one took the lease.
             self._due = {
                 row.position: (row, entry if entry and self._is_wanted(entry.event) else None)
                 for row, entry in read.due
-                if row.key not in self._busy_keys and row.key not in self._touched
+                if row.key not in self._busy_keys
+                and row.key not in self._touched
+                and row.position not in self._open
             }
 
     def _line_up(self, item: Item) -> None:
