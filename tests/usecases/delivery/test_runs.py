@@ -19,7 +19,7 @@ from partner_vouchers.errors import StorageBusy
 from partner_vouchers.ports import OutboxEntry, Rejection, Storage
 from partner_vouchers.usecases.delivery import calls, queue
 from partner_vouchers.usecases.delivery.calls import Calls, SinkLease
-from partner_vouchers.usecases.delivery.run import Deliverer
+from partner_vouchers.usecases.delivery.run import Deliverer, _Run
 from tests.support.host import PATIENCE, FixedClock, Host
 from tests.support.sinks import ScriptedSink, fail, reject, take_all
 from tests.support.storages import CountingStorage
@@ -372,4 +372,24 @@ def test_a_run_goes_on_after_another_has_deferred_what_it_read(
 
     monkeypatch.setattr(Deliverer, "_look", be_overtaken)
     assert stage.deliver().delivered == 0
+    stage.drain()
+
+
+def test_a_run_does_not_send_what_another_has_sent_since_it_was_read(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.emit("ann", "ben")
+    stage.sink.next.append(reject("ann"))
+    stage.deliver()
+    stage.emit("ann")
+    stage.deliver()
+    store = _Run._store
+
+    def be_overtaken(run: _Run, batches: Any, *, release: bool) -> bool:
+        monkeypatch.undo()
+        stage.deliver()
+        return store(run, batches, release=release)
+
+    monkeypatch.setattr(_Run, "_store", be_overtaken)
+    assert stage.deliver(hours=2).delivered == 0
     stage.drain()

@@ -233,7 +233,7 @@ class _Run:
         # The lease comes first: what is read before it, another owner may still change.
         is_ours = self._lease.is_ours(tx) if self._found is None else self._lease.take(tx)
         found = tx.deliveries.progress(self._sink.name) if is_ours else None
-        if found is None or self._found not in (None, found):
+        if found is None or self._found not in (None, found) or self._is_overtaken(tx):
             if is_ours:
                 self._lease.release(tx)
             return None
@@ -254,6 +254,13 @@ class _Run:
         if release:
             self._lease.release(tx)
         return progress, keys
+
+    def _is_overtaken(self, tx: Transaction) -> bool:
+        """Return whether another owner has sent deferred events since they were read, which changes no progress."""
+        if self._found is None:
+            return False
+        rows = {at: row for batch in self._to_send for at, row in batch.deferred.items()}
+        return bool(rows) and rows != {row.position: row for row in tx.deliveries.find(self._sink.name, rows)}
 
     def _with_present_keys(self, tx: Transaction, changes: Changes) -> Changes:
         """Return changes by the keys that events have now: a user may have been forgotten since they were read."""
