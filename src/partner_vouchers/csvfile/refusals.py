@@ -16,42 +16,46 @@ class FileRefused(Exception):
 
     def __init__(self, kind: FileFaultKind, message: str, line: int | None = None) -> None:
         super().__init__(message)
-        self.fault = FileFault(kind, message, line)
+        self.fault: FileFault = FileFault(kind, message, line)
 
 
 SEPARATORS = {";": "semicolon", "\t": "tab"}
 """Characters other than the comma at which programs split rows into columns, and their names."""
 
 
-def _at_line(kind: FileFaultKind, message: str) -> Callable[[int], FileRefused]:
+Refusal = Callable[[int], FileRefused]
+"""Returns the refusal of a file at a line."""
+
+
+def _at_line(kind: FileFaultKind, message: str) -> Refusal:
     return lambda line: FileRefused(kind, message, line)
 
 
-several_columns = _at_line(
+several_columns: Refusal = _at_line(
     FileFaultKind.MULTIPLE_COLUMNS,
     "a row has more than one column; the file must have one code per row and no commas",
 )
 """Return the refusal of a file with a row of more than one column."""
 
-no_code_column = _at_line(
+no_code_column: Refusal = _at_line(
     FileFaultKind.MULTIPLE_COLUMNS,
     "a row does not have the columns that the first row names; put codes into the column 'code' only",
 )
 """Return the refusal of a corrected error file with a row that does not fit its titles."""
 
-no_known_title = _at_line(
+no_known_title: Refusal = _at_line(
     FileFaultKind.NO_CODE_COLUMN,
     "the first row names no column of codes; give the columns titles, such as code, redeemed_at and order_id",
 )
 """Return the refusal of a partner's file whose first row names no column of codes."""
 
-row_too_long = _at_line(
+row_too_long: Refusal = _at_line(
     FileFaultKind.BROKEN_QUOTING,
     "the line is longer than 64 KB, so the file is no table of redemptions; save it as a CSV file",
 )
 """Return the refusal of a partner's file with a line that is too long to be one of a table."""
 
-broken_quoting = _at_line(
+broken_quoting: Refusal = _at_line(
     FileFaultKind.BROKEN_QUOTING,
     "a quote that begins here is not closed, or characters follow its end; remove the quotes",
 )

@@ -54,10 +54,13 @@ class Batch:
         taken: int = 0,
         source: Batch | None = None,
     ) -> None:
-        self.list_id, self.codes, self.first_id, self.taken = list_id, codes, first_id, taken
+        self.list_id: str = list_id
+        self.codes: Sequence[str] = codes
+        self.first_id: int = first_id
+        self.taken: int = taken
         self.source: Batch = source or self
         self.retired: dict[int, None] = {}
-        self.withdrawn = False
+        self.withdrawn: bool = False
         self.lost: dict[int, None] = {}
 
     @property
