@@ -10,7 +10,7 @@ from typing import Any
 def picker(indexes: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
     """Return a function that picks the values at some indexes of a column.
 
-    It takes a third of the time of a comprehension, where the values lie in other places of the memory.
+    With 50,000 indexes in random order it takes 0.7 of the time of a comprehension.
 
     Example:
         >>> picker([2, 0])(["A", "B", "C"])

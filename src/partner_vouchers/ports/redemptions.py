@@ -85,7 +85,7 @@ class Redemptions(Protocol):
     def record(self, recorded_at: datetime, uses: Uses) -> None:
         """Store the first redemption of each of some entries that are `HeldEntries.unused` in this transaction.
 
-        Each is stored with its event, as by `add`. It has a body, for a storage that has no `held` of its own.
+        It stores the event of each, as `add` does. It has a body, which a storage without its own `held` keeps.
         """
         del recorded_at
         if uses.places:

@@ -77,7 +77,7 @@ def new_storage_from(spec: str) -> NewStorage:
 
 
 def _works(storage: Storage, calls: int) -> dict[str, Callable[[], float]]:
-    """Return what is measured on a storage: the seconds that one code or one call takes."""
+    """Return the measurements of a storage. Each returns the seconds for one code or one call."""
     numbers, sink = count(), FailingSink(batch_size=_BATCH)
     vouchers = PartnerVouchers(storage)
     codes = vouchers.codes

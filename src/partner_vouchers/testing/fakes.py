@@ -1,4 +1,4 @@
-"""Stand-ins for what a host passes in: a clock that does as it is told, and a sink that remembers or fails."""
+"""Stand-ins for what a host passes in: a clock that the test sets, and a sink that records or fails."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class FailingSink:
         retry_after: how many seconds it asks to be left alone in an outage, or None.
         batch_size: the most events that it takes at once.
         concurrency: how many calls may run at the same time.
-        batches: what was taken, call by call.
+        batches: the events that the sink took, a list for each call.
     """
 
     def __init__(

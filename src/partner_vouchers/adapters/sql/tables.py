@@ -41,7 +41,7 @@ def read_migration(database: str, name: str, render: Callable[[str], str]) -> st
 
     Args:
         database: the adapter that has the script.
-        name: its file. `{first_tables}` in it stands for the tables in `first_tables.sql`, which both databases share.
+        name: its file. `{first_tables}` in it is replaced by `first_tables.sql`, which both databases share.
         render: turns that into the SQL of the database. It has the types of PostgreSQL.
     """
     script = _script(database, name)
