@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from functools import cached_property
-from itertools import chain, compress, count
+from itertools import chain, compress, count, islice
 from typing import NamedTuple
 
 from attrs import evolve
@@ -78,8 +78,13 @@ class RowSpan:
     def split(self) -> SplitRows:
         """Return the rows by what is known of their codes."""
         places, faults = self.places, self.faults
+        _, codes, _, _, amounts, _ = self.rows
+        columns = (self.rows.lines, codes, self.order_ids, self.redeemed_at, amounts)
+        found = [place for place in places if place]
+        if len(found) == len(places) and not faults and all(map(int.__lt__, found, islice(found, 1, None))):
+            return SplitRows(CommonRows(range(len(found)), found, *columns), [], [])
         common, unknown, others = list(range(len(places))), list[int](), list[int]()
-        if not all(places) or faults:
+        if len(found) < len(places) or faults:
             unknown = [index for index in common if places[index] == 0 and index not in faults]
             others = [index for index in common if places[index] is None or index in faults]
             common = [index for index in common if places[index] and index not in faults]
@@ -89,9 +94,7 @@ class RowSpan:
             times = Counter(picker(common)(places))
             others += [index for index in common if times[places[index]] > 1]
             common = [index for index in common if times[places[index]] == 1]
-        _, codes, _, _, amounts, _ = self.rows
-        columns = (places, self.rows.lines, codes, self.order_ids, self.redeemed_at, amounts)
-        return SplitRows(CommonRows(common, *map(picker(common), columns)), unknown, others)
+        return SplitRows(CommonRows(common, *map(picker(common), (places, *columns))), unknown, others)
 
     @cached_property
     def kept(self) -> RedemptionRows:
@@ -136,8 +139,10 @@ class CommonRows(NamedTuple):
 
     def at(self, places: Sequence[int]) -> CommonRows:
         """Return the rows of some of the places."""
-        if len(places) in (0, len(self.places)):
-            return self.part(0, len(places))
+        if len(places) == len(self.places):
+            return self
+        if not places:
+            return self.part(0, 0)
         return self.only(list(map(set(places).__contains__, self.places)))
 
     def only(self, wanted: Sequence[bool]) -> CommonRows:

@@ -114,11 +114,24 @@ class SqlRedemptions(Repository):
 
     def held(self, places: Sequence[int]) -> HeldEntries:
         self._lock_assigned(places)
-        [columns] = self._db.fetch("held_codes", json.dumps(places))
-        unused, used, order_ids = (json.loads(column or "[]") for column in columns)
+        unused, used, order_ids = places, list[int](), list[str | None]()
+        if not self._all_unused(places):
+            [columns] = self._db.fetch("held_codes", json.dumps(places))
+            unused, used, order_ids = (json.loads(column or "[]") for column in columns)
         numbers = [place >> POSITION_BITS for place in unused]
         lists = self._lists(set(numbers))
         return HeldEntries(unused, [lists[number][2] for number in numbers], used, order_ids)
+
+    def _all_unused(self, places: Sequence[int]) -> bool:
+        """Return whether users hold all codes among which these lie, unused; False unless they lie close together.
+
+        A look at their range takes a tenth of the time of a look at each.
+        """
+        ends = min(places), max(places)
+        count = ends[1] - ends[0] + 1
+        if count > 2 * len(places):
+            return False
+        return self._db.fetch("unused_in_range", *ends, *ends, *ends) == [(count,)]
 
     def record(self, recorded_at: datetime, uses: Uses) -> None:
         self._db.insert_columns(

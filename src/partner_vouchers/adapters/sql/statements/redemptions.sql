@@ -30,6 +30,12 @@ json_each(?) AS i
 LEFT JOIN pv_redemptions AS r ON r.code_id = CAST(i.value AS bigint) AND r.number = 1
 LEFT JOIN pv_assignments AS a ON a.code_id = CAST(i.value AS bigint) AND r.code_id IS NULL AND NOT {is_revoked}
 
+-- unused_in_range --
+-- How many codes of a range users have; fewer where one of them was revoked or redeemed.
+SELECT (SELECT count(*) FROM pv_assignments WHERE code_id BETWEEN ? AND ?)
+  - (SELECT count(*) FROM (SELECT 1 FROM pv_revocations WHERE code_id BETWEEN ? AND ? LIMIT 1) AS v)
+  - (SELECT count(*) FROM (SELECT 1 FROM pv_redemptions WHERE code_id BETWEEN ? AND ? LIMIT 1) AS r)
+
 -- owners_of_codes --
 -- Who was given codes, and whether they were revoked.
 SELECT a.code_id, a.user_id, a.origin, {is_revoked}
