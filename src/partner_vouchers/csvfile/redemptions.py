@@ -142,7 +142,7 @@ class RedemptionFile:
         self._chunks = Chunks(source, encoding)
         self._blocks = self._read_blocks()
         self._rules = rules
-        self._titles = title_keys(getattr(rules, "titles", COLUMN_TITLES))
+        self._titles = title_keys(frozenset(getattr(rules, "titles", COLUMN_TITLES)))
         self._line = 0
         self._rows = 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import compress, repeat
 from operator import not_
 from string import ascii_lowercase, digits
@@ -53,6 +54,42 @@ class ValidatedRows:
         return len(self.codes) + len(self.faults)
 
 
+class _Titles:
+    """Finds the column titles among rows.
+
+    Attributes:
+        keys: the titles, as `title_key` spells them.
+        words: the titles, and how programs write no value, as `_word_keys` spells them.
+    """
+
+    def __init__(self, titles: frozenset[str]) -> None:
+        self.keys = title_keys(titles)
+        self._length = TitleLength(self.keys)
+        # Letters and digits are compared as they are, but for their case.
+        others = set(ascii_lowercase + digits).difference(*self.keys)
+        self._others = re.compile(f"[{''.join(others)}]" if others else "(?!)", re.IGNORECASE | re.ASCII)
+        # Words that need a closer look where they are all that a row has.
+        words = {key.encode() for key in self.keys | EMPTY_VALUES if key.isascii()}
+        self.words = frozenset(word.translate(None, _BETWEEN_WORDS) for word in words)
+        letters = bytes(sorted({*b"".join(words), *b"".join(words).upper(), *_BETWEEN_WORDS}))
+        self._word_row = re.compile(rb"\n[%s]++(?=\n)" % re.escape(letters))
+
+    def has_words(self, data: bytes) -> bool:
+        """Return whether a row of these lines may be one of the words."""
+        rows = self._word_row.findall(b"\n" + data)
+        return bool(rows) and not self.words.isdisjoint(_word_keys(b"".join(rows)))
+
+    def has(self, raw: str) -> bool:
+        """Return whether a row is a title. Most rows are told apart at less cost than that of a key."""
+        if raw.isascii() and self._others.search(raw):
+            return False
+        return len(raw) < 200 and self._length.fits(raw) and title_key(raw) in self.keys
+
+
+# A file of a few rows takes less time than this.
+_prepared = lru_cache(_Titles)
+
+
 class RowValidator:
     """Applies the rules for codes to rows.
 
@@ -68,18 +105,7 @@ class RowValidator:
             ord(c) for c in rules.plain if c.isascii() and c.isprintable() and c not in '",\\'
         )
         titles = getattr(rules, "titles", COLUMN_TITLES) if refuses_titles else ()
-        self._titles = title_keys(titles)
-        self._title_length = TitleLength(self._titles)
-        # Letters and digits are compared as they are, but for their case.
-        others = set(ascii_lowercase + digits).difference(*self._titles)
-        self._beside_titles = re.compile(
-            f"[{''.join(others)}]" if others else "(?!)", re.IGNORECASE | re.ASCII
-        )
-        # Words that need a closer look where they are all that a row has.
-        words = {key.encode() for key in self._titles | EMPTY_VALUES if key.isascii()}
-        self._words = frozenset(word.translate(None, _BETWEEN_WORDS) for word in words)
-        letters = bytes(sorted({*b"".join(words), *b"".join(words).upper(), *_BETWEEN_WORDS}))
-        self._word_row = re.compile(rb"\n[%s]++(?=\n)" % re.escape(letters))
+        self._titles = _prepared(frozenset(titles))
         self._split_rows = dict.fromkeys(SEPARATORS, 0)
 
     @property
@@ -90,7 +116,7 @@ class RowValidator:
 
     def is_title(self, text: str) -> bool:
         """Return whether a row is the title of a column."""
-        return title_key(text) in self._titles
+        return title_key(text) in self._titles.keys
 
     def trim(self, row: str) -> str:
         """Return a row without what does not belong to the code."""
@@ -110,7 +136,7 @@ class RowValidator:
         else:
             lengths = set(map(len, codes))
             in_bounds = 0 not in lengths and max(lengths) <= self._rules.max_length
-        if not in_bounds or self._has_words(data):
+        if not in_bounds or self._titles.has_words(data):
             return None
         lines = range(first_line, first_line + count)
         return ValidatedRows(lines, codes, [], _warnings(data, lines, codes, has_words=False))
@@ -147,11 +173,6 @@ class RowValidator:
         """Return whether a line has nothing but white space."""
         return len(line) <= self.row_limit and not self._rules.trim(line.decode())
 
-    def _has_words(self, data: bytes) -> bool:
-        """Return whether a row of these lines may be the title of a column, or how programs write no value."""
-        rows = self._word_row.findall(b"\n" + data)
-        return bool(rows) and not self._words.isdisjoint(_word_keys(b"".join(rows)))
-
     def _line_by_line(self, data: bytes, first_line: int) -> ValidatedRows:
         rows = data[:-1].decode().split("\n")
         # The rest of each row without its plain characters: nothing, for nearly all rows.
@@ -159,10 +180,10 @@ class RowValidator:
         odd.pop()
         for index in self._out_of_bounds(rows):
             odd[index] = b"!"
-        has_words = self._has_words(data)
+        has_words = self._titles.has_words(data)
         if has_words:
             for index, key in enumerate(_word_keys(data[:-1])):
-                odd[index] = odd[index] or (b"!" if key in self._words else b"")
+                odd[index] = odd[index] or (b"!" if key in self._titles.words else b"")
         faults = []
         for index in list(compress(range(len(rows)), odd)):
             result = self._validated(rows[index], first_line + index)
@@ -190,7 +211,7 @@ class RowValidator:
         if not code:
             # White space is not worth keeping, and not kept where blank lines are only counted.
             return RowFault(line, "", RowFaultKind.EMPTY, _EMPTY_MESSAGE)
-        if self._may_be_title(raw) and title_key(raw) in self._titles:
+        if self._titles.has(raw):
             return RowFault(line, shortened(raw), RowFaultKind.COLUMN_TITLE, _TITLE_MESSAGE)
         fault = self._rules.fault(code) or unstorable(code)
         if fault is None:
@@ -198,12 +219,6 @@ class RowValidator:
         for separator in SEPARATORS:
             self._split_rows[separator] += separator in code
         return RowFault(line, shortened(raw), _KINDS[fault[0]], fault[1])
-
-    def _may_be_title(self, raw: str) -> bool:
-        """Return whether a row may be a title of a column, which costs more to find out."""
-        if raw.isascii() and self._beside_titles.search(raw):
-            return False
-        return len(raw) < 200 and self._title_length.fits(raw)
 
     def _out_of_bounds(self, rows: list[str]) -> list[int]:
         """Return which rows are empty or too long."""

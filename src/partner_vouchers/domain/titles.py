@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 from partner_vouchers.domain.characters import QUOTATION_MARKS, WHITE_SPACE
 
@@ -134,6 +135,7 @@ class TitleLength:
         return text.isascii() or 3 * len(_WIDE.findall(text)) <= self.most
 
 
-def title_keys(titles: Iterable[str]) -> frozenset[str]:
+@lru_cache
+def title_keys(titles: frozenset[str] | tuple[str, ...]) -> frozenset[str]:
     """Return the keys of titles, for `title_key(text) in keys`."""
     return frozenset(map(title_key, titles)) - {""}
