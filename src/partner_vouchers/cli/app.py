@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import typer
@@ -32,6 +33,9 @@ app.add_typer(_templates, name="template", rich_help_panel="Events and messages"
 
 _SILENCE = logging.NullHandler()
 
+# `app(...)` would build the whole command anew for each call.
+_command = cache(typer.main.get_command)
+
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit code.
@@ -49,7 +53,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     # What a person must know is said by the commands.
     logging.getLogger("partner_vouchers").addHandler(_SILENCE)
     try:
-        result = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        result = _command(app)(args=None if arguments is None else list(arguments), standalone_mode=False)
         sys.stdout.flush()
     except PartnerVouchersError as error:
         warn(f"error: {message_of(error)}")
