@@ -5,7 +5,7 @@ what the `python` block before it printed. The blocks of a page share one namesp
 """
 
 import gc
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack, chdir, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from warnings import catch_warnings
 
+import pytest
 from sybil import Document, Example, Region, Sybil
 from sybil.document import PythonDocStringDocument
 from sybil.evaluators.doctest import DocTestEvaluator
@@ -43,6 +44,17 @@ def _pycon(document: Document) -> Iterable[Region]:
         for region in _doctest(block.parsed, document.path):
             region.adjust(block, block.parsed)
             yield region
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage while the tests are collected, nor look at these again: both would take seconds."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _enter(namespace: dict[str, Any]) -> None:

@@ -200,7 +200,7 @@ def postgres_plan(request: pytest.FixtureRequest) -> Iterator[Plans]:
             fill(
                 host,
                 execute,
-                "FROM generate_series(1, 50000) AS g",
+                "FROM generate_series(1, 20000) AS g",
                 code="code, ",
                 a_code="'C' || g, ",
                 piece="upload_id, index",
