@@ -53,6 +53,8 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         ("1.5", None),
         ("Mon, 99 Feb 2024 14:00:30 GMT", None),
         ("Mon, 19 Feb 2024 25:00:30 GMT", None),
+        ("Mon, 19 Feb 99999999999 14:00:30 GMT", None),
+        (f"Mon, 19 Feb 2024 14:00:30 +{'9' * 400}", None),
         ("٣", None),
     ],
 )

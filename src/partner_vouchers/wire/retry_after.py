@@ -39,7 +39,7 @@ def retry_after(value: str | None, now: float) -> float | None:
     try:
         # Not `mktime_tz`, which takes a date without a zone for local time.
         instant = datetime(*parts[:6], tzinfo=UTC).timestamp() - (parts[9] or 0)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return bounded_wait(instant - now)
 
