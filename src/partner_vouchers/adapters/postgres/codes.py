@@ -29,7 +29,7 @@ from partner_vouchers.adapters.sql.rows import LEVELS, origin_of
 from partner_vouchers.adapters.sql.session import Row, first
 from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.limits import Limit
-from partner_vouchers.domain.reservation import ReservationState
+from partner_vouchers.domain.reservation import Reservation, ReservationState
 from partner_vouchers.domain.stock import Counts, LowStock, StockLevel, stock_level
 from partner_vouchers.errors import UnknownList
 from partner_vouchers.ports import LockedReservation, Taken, TakenCode
@@ -186,6 +186,21 @@ class PostgresReservations(SqlReservations):
             self._db.lock("user", found.user_id, origin_of(found.campaign_id, found.list_id))
         return super().get_for_update(reservation_id)
 
+    def end(self, reservation: Reservation, state: ReservationState, at: datetime) -> None:
+        self._share_counts([reservation])
+        super().end(reservation, state, at)
+
+    def end_run_out(
+        self, now: datetime, limit: int, *, list_id: str | None = None, campaign_id: str | None = None
+    ) -> list[Reservation]:
+        ended = super().end_run_out(now, limit, list_id=list_id, campaign_id=campaign_id)
+        self._share_counts(ended)
+        return ended
+
+    def _share_counts(self, reservations: Sequence[Reservation]) -> None:
+        for origin in sorted({origin_of(each.campaign_id, each.list_id) for each in reservations}):
+            self._db.share("counts", origin)
+
 
 class PostgresLimits(SqlLimits):
     """The limits of campaigns. Far from a limit, transactions count at the same time; near it, one after the other.
@@ -205,6 +220,9 @@ class PostgresLimits(SqlLimits):
         for number in self._lists_of(campaign_id):
             db.lock_list(number)
         db.lock("limits", campaign_id)
+        # The codes that count may be of lists that are not linked any more: they are confirmed and come back without
+        # the locks above.
+        db.lock("counts", origin_of(campaign_id, None))
         return self.get(campaign_id)
 
     def counts_for_update(self, campaign_id: str, most: Mapping[str, int], codes: int) -> dict[str, int]:

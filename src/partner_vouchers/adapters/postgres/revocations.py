@@ -32,6 +32,7 @@ class PostgresRevocations(SqlRevocations):
         self._db.share_list(code_id >> 32)
         self._db.lock("user", *row)
         self._db.share("revocations")
+        self._db.share("counts", row[1])
         self._db.fetch("lock_assignment", code_id)
         return self._assignment(code_id)
 
