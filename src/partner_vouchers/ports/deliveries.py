@@ -21,6 +21,13 @@ class Deliveries(Protocol):
     def progress(self, sink: str) -> SinkProgress | None:
         """Return the progress of a sink; None for a sink that is not known."""
 
+    def progress_for_update(self, sink: str) -> SinkProgress | None:
+        """Return the progress of a sink; no other transaction saves it until this one ends.
+
+        It has a body for storages with one writer at a time.
+        """
+        return self.progress(sink)
+
     def save_progress(self, sink: str, progress: SinkProgress) -> None:
         """Store or replace the progress of a sink."""
 

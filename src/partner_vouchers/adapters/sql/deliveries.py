@@ -25,6 +25,10 @@ class SqlDeliveries(Repository):
         pause = Pause(failures, None if until is None else to_instant(until), suspect)
         return SinkProgress(position, ranges, sent, pause, cancelled)
 
+    def progress_for_update(self, sink: str) -> SinkProgress | None:
+        self._db.lock("sink", sink)
+        return self.progress(sink)
+
     def save_progress(self, sink: str, progress: SinkProgress) -> None:
         pause = progress.pause
         self._db.queue(

@@ -13,6 +13,7 @@ from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.text import require_id
 from partner_vouchers.errors import UnknownSink
 from partner_vouchers.ports import Transaction
+from partner_vouchers.usecases.delivery.run import ERASURES
 from partner_vouchers.usecases.paging import Page, decode_cursor, page_of
 from partner_vouchers.usecases.wiring import Wiring
 
@@ -88,11 +89,13 @@ def retry_dead_letters(wiring: Wiring, sink: str | None, ids: Collection[str] | 
 
 def _revive(wiring: Wiring, sink: str, ids: Collection[str] | None, now: datetime) -> int:
     def revive(tx: Transaction) -> int:
+        progress = tx.deliveries.progress_for_update(sink)
+        # The rows have the ids of users: none of these is forgotten until the rows are stored.
+        tx.settings.get(ERASURES)
         if ids is None:
             rows = tx.deliveries.dead(sink, 0, _AT_ONCE)
         else:
             rows = tx.deliveries.dead_with_ids(sink, ids)
-        progress = tx.deliveries.progress(sink)
         if not rows or progress is None:
             return 0
         revived = [

@@ -76,7 +76,7 @@ class Deliverer:
 
     def _register(self, tx: Transaction) -> bool:
         """Make the sink known."""
-        if tx.deliveries.progress(self._sink.name) is None:
+        if tx.deliveries.progress_for_update(self._sink.name) is None:
             while tx.outbox.order():
                 pass
             last = tx.outbox.last_position() if self._from_now else 0
@@ -232,7 +232,7 @@ class _Run:
     def _store_in(self, tx: Transaction, release: bool) -> tuple[SinkProgress, set[str]] | None:
         # The lease comes first: what is read before it, another owner may still change.
         is_ours = self._lease.is_ours(tx) if self._found is None else self._lease.take(tx)
-        found = tx.deliveries.progress(self._sink.name) if is_ours else None
+        found = tx.deliveries.progress_for_update(self._sink.name) if is_ours else None
         if found is None or self._found not in (None, found) or self._is_overtaken(tx):
             if is_ours:
                 self._lease.release(tx)
