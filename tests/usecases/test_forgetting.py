@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from partner_vouchers import RepeatPolicy
 from partner_vouchers.adapters.postgres import PostgresStorage
@@ -16,41 +13,11 @@ from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.erasure import ErasureReport, is_pseudonym
 from partner_vouchers.domain.events import CodeRevoked
 from partner_vouchers.domain.promo_events import PointsDebited, VoucherRewarded
-from partner_vouchers.ports import Storage
 from partner_vouchers.sinks.memory import MemorySink
+from tests.support.cells import cells
 from tests.support.host import FixedClock, Host
-from tests.support.postgres import server
 
 USER = 'user-quokka "Bén"'
-
-
-def cells(storage: Storage, tables_of: Any = None) -> list[tuple[str, str, str]]:
-    """Return every value of every column of every table as text, with its table and column."""
-    found: list[tuple[str, str, str]] = []
-    if isinstance(storage, SQLiteStorage):
-        database = sqlite3.connect(repr(storage).split("'")[1])
-        names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        for table in names:
-            cursor = database.execute(f"SELECT * FROM {table}")
-            columns = [each[0] for each in cursor.description]
-            for row in cursor:
-                found += [(table, column, str(value)) for column, value in zip(columns, row, strict=True)]
-        database.close()
-        return found
-    with psycopg.connect(server().conninfo) as connection:
-        names = [
-            row[0]
-            for row in connection.execute(
-                "SELECT tablename FROM pg_tables WHERE schemaname = %s", (tables_of,)
-            ).fetchall()
-        ]
-        for table in names:
-            query = sql.SQL("SELECT * FROM {}").format(sql.Identifier(tables_of, table))
-            answer = connection.execute(query)
-            columns = [each.name for each in answer.description or ()]
-            for values in answer.fetchall():
-                found += [(table, column, str(value)) for column, value in zip(columns, values, strict=True)]
-    return found
 
 
 class Broken(MemorySink):

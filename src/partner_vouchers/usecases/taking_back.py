@@ -125,13 +125,15 @@ class TakingBack(Group):
         now, token = self._wiring.now(), uuid4().hex
 
         def work(tx: Transaction) -> ErasureReport:
+            # First of all, since it waits for other transactions.
+            emitted = tx.users.host_events(user_id)
             # A delivery run reads it where it decides what to send: it has decided, or will see the pseudonym.
             tx.settings.get(ERASURES)
             given = tx.assignments.of_user(user_id)
             cancelled, delivered = Counter[str](), Counter[str]()
             # Positions, and whether the event would be sent. Several events may have none yet, and with it the
             # position 0.
-            told = [(position, True) for position, _ in tx.users.host_events(user_id)]
+            told = [(position, True) for position, _ in emitted]
             told += [
                 (position, each.revoked_at is None)
                 for each in given

@@ -1,9 +1,10 @@
-"""A user is forgotten while a delivery run decides what it sends."""
+"""A user is forgotten while other transactions are busy with what is stored about the user."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
@@ -11,9 +12,28 @@ from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.adapters.postgres.revocations import PostgresRevocations
 from partner_vouchers.domain.erasure import ErasureReport
 from partner_vouchers.ports import Unsent
+from tests.adapters.postgres.conftest import Connect
+from tests.support.cells import cells
 from tests.support.host import PATIENCE, FixedClock, Host, wait_until
 from tests.support.postgres import connections_of
 from tests.support.sinks import ScriptedSink
+
+
+@pytest.mark.parametrize("end", ["confirm", "release"])
+def test_an_erasure_waits_for_whoever_ends_a_reservation_of_the_user(
+    named: PostgresStorage, schema: str, connect: Connect, end: str
+) -> None:
+    host = Host(named, FixedClock())
+    list_id = host.a_list("A11").id
+    reserved = host.vouchers.codes.reserve(list_id=list_id, user_id="quokka", ttl=timedelta(hours=1))
+    connection = connect(options=f"-c search_path={schema}")
+    getattr(host.vouchers.using(connection).codes, end)(reserved.id)
+    with ThreadPoolExecutor(1) as thread:
+        erasure = thread.submit(host.vouchers.codes.forget_user, "quokka")
+        wait_until(lambda: erasure.done() or connections_of(schema, "wait_event_type = 'Lock'"))
+        connection.commit()
+        erasure.result(PATIENCE)
+    assert [each for each in cells(named, schema) if "quokka" in each[2]] == []
 
 
 def test_an_erasure_waits_for_a_run_that_is_about_to_send(

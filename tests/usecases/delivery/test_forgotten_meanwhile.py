@@ -62,6 +62,19 @@ def test_an_event_that_the_sink_took_meanwhile_is_not_sent_again(stage: Stage) -
     assert len(taken) == len(set(taken)) == 3
 
 
+def test_a_refusal_on_the_way_that_quotes_the_user_leaves_no_id_behind(stage: Stage) -> None:
+    def refuse(entries: Sequence[OutboxEntry]) -> Sequence[Rejection]:
+        stage.host.vouchers.codes.forget_user("ann")
+        return [Rejection(entry.id, f"{user_of([entry])} is unknown") for entry in entries]
+
+    stage.sink.next.append(refuse)
+    stage.deliver()
+    with stage.host.storage.begin(write=False) as tx:
+        (row,) = tx.deliveries.find("crm", range(100))
+    name, _, rest = row.reason.partition(" ")
+    assert (is_pseudonym(name), rest) == (True, "is unknown")
+
+
 def test_events_that_wait_for_one_on_the_way_arrive_after_it(stage: Stage) -> None:
     stage.sink.always = refuse_for_now
     stage.deliver()

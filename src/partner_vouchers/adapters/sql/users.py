@@ -26,6 +26,8 @@ class SqlUsers(Repository):
         return ended + db.change("rename_reservations", new_id, user_id)
 
     def _events(self, user_id: str) -> list[Row]:
+        # Whoever is confirming or ending one of these writes the id elsewhere: it has done so, or will see the new one.
+        self._db.fetch("lock_reservations_of_user", user_id)
         # No event gets its position meanwhile.
         self._db.lock("event order")
         quoted = json.dumps(user_id, ensure_ascii=False)

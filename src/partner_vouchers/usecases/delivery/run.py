@@ -269,7 +269,7 @@ class _Run:
             return changes
         entries = tx.outbox.get_many([*positions])
         keys = {entry.position: key_of(entry) for entry in entries}
-        rows = [evolve(row, key=keys.get(row.position, row.key)) for row in changes.put]
+        rows = [_with_key(row, keys.get(row.position, row.key)) for row in changes.put]
         return evolve(changes, put=rows, keys={*changes.keys, *keys.values()})
 
     def _leave_out(self, tx: Transaction) -> None:
@@ -291,6 +291,14 @@ class _Run:
             self._queue.leave_out(batch, cancelled, unsent.uncertain, retry_at) for batch in self._to_send
         ]
         self._cancelled += len(cancelled.intersection(positions))
+
+
+def _with_key(row: Deferred, key: str) -> Deferred:
+    """Return a row with the key that its event has now, and no former user id in its reason."""
+    if key == row.key:
+        return row
+    former, present = (each.partition(":")[2] for each in (row.key, key))
+    return evolve(row, key=key, reason=row.reason.replace(former, present))
 
 
 def _unsent_events(tx: Transaction, positions: Collection[int]) -> Unsent:

@@ -10,6 +10,9 @@ UPDATE pv_events SET payload = ? WHERE position = ?
 -- rename_assignments --
 UPDATE pv_assignments SET user_id = ? WHERE user_id = ?
 
+-- lock_reservations_of_user --
+SELECT r.code_id FROM pv_reservations AS r WHERE r.user_id = ? ORDER BY r.expires_at, r.id {lock_rows}
+
 -- rename_reservations --
 UPDATE pv_reservations SET user_id = ? WHERE user_id = ?
 
