@@ -5,6 +5,7 @@ import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
+from typing import Any, assert_type
 
 import pytest
 
@@ -29,6 +30,12 @@ def vouchers() -> PartnerVouchers:
     vouchers.uploads.add(winter.id, f"{CODE}\nwrong {CODE}\n".encode(), filename="c.csv", uploaded_by="ops")
     vouchers.campaigns.link(winter.id, "CMP1")
     return vouchers
+
+
+def test_a_type_checker_knows_objects_from_lists(vouchers: PartnerVouchers) -> None:
+    page = assert_type(to_dict(vouchers.lists.find()), dict[str, Any])
+    lists = assert_type(to_dict(list(vouchers.lists.find())), list[Any])
+    assert page["items"] == lists
 
 
 @pytest.mark.parametrize(
@@ -121,7 +128,7 @@ def test_what_the_library_never_returns_is_refused(value: object) -> None:
 
 def test_codes_are_masked_or_whole() -> None:
     with pytest.raises(InvalidInput) as refused:
-        to_dict(1, codes="all")  # type: ignore[arg-type]
+        to_dict(1, codes="all")  # type: ignore[call-overload]
     assert refused.value.field == "codes"
 
 

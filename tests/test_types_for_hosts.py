@@ -1,4 +1,4 @@
-"""What a type checker tells a host that calls `AsyncPartnerVouchers`."""
+"""What a type checker tells a host."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ from typing import assert_type
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from partner_vouchers import Assignment, BatchOutcome, ListView, Page, Reward, Upload
+from partner_vouchers import Assignment, BatchOutcome, ListView, Page, PartnerVouchers, Reward, Upload
 from partner_vouchers.adapters.memory import MemoryStorage
+from partner_vouchers.adapters.postgres import PostgresStorage
+from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.aio import AsyncPartnerVouchers
 
 vouchers = AsyncPartnerVouchers(MemoryStorage())
+assert_type(PartnerVouchers(SQLiteStorage("vouchers.db")).codes.assign(list_id="1", user_id="u"), Reward)
+AsyncPartnerVouchers(PostgresStorage("dbname=shop"))
+PartnerVouchers("vouchers.db")  # wrong
 
 
 async def serve(session: AsyncSession, connection: AsyncConnection) -> None:

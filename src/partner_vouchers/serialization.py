@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import cache
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Protocol, overload
 
 import attrs
 
@@ -22,7 +22,23 @@ _SECRET = frozenset(
 _HIDDEN = frozenset({"ordering_key", "search_text"})
 
 
-def to_dict(value: object, codes: Literal["masked", "whole"] = "masked") -> Any:
+Codes = Literal["masked", "whole"]
+
+
+class _AttrsObject(Protocol):
+    # Pyright takes everything for an `attrs.AttrsInstance`.
+    __attrs_attrs__: ClassVar[Any]
+
+
+@overload
+def to_dict(
+    value: _AttrsObject | PartnerVouchersError | Mapping[Any, object], codes: Codes = "masked"
+) -> dict[str, Any]: ...
+@overload
+def to_dict(value: list[Any], codes: Codes = "masked") -> list[Any]: ...
+@overload
+def to_dict(value: object, codes: Codes = "masked") -> Any: ...
+def to_dict(value: object, codes: Codes = "masked") -> Any:
     """Return what the library returned as data that `json.dumps` takes.
 
     - An object becomes a dict of its attributes, in the order of its documentation, then of its properties with plain

@@ -94,7 +94,7 @@ class Storage(Protocol):
             HostTransactionError: the storage is joined to a host's transaction.
         """
 
-    def reclaim(self, seconds: float | None = None) -> None:
+    def reclaim(self, seconds: float | None = None) -> None:  # noqa: ARG002 - for those that free space
         """Free the space of deleted lists and failed uploads, in short transactions.
 
         It has a body, for a storage that has nothing to do here.
@@ -102,6 +102,8 @@ class Storage(Protocol):
         Args:
             seconds: after about how long to stop, and leave the rest to the next call; None to free all.
         """
+        # Without a statement, type checkers would require it of every class.
+        return
 
     def abandon(self, upload_id: str) -> None:
         """Clear away what the import of an upload that has ended as Failed left behind.

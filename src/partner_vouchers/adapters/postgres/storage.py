@@ -15,9 +15,10 @@ from partner_vouchers.adapters.postgres.schema import schema_sql, upgrade
 from partner_vouchers.adapters.postgres.shared import Shared
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import Upload
+from partner_vouchers.ports.storage import Storage
 
 
-class PostgresStorage:
+class PostgresStorage(Storage):
     """A storage in a PostgreSQL database, which may hold the host's own tables too: ours have a prefix.
 
     The tables are made by `migrate`, once. Any number of threads, processes and machines may use one storage.

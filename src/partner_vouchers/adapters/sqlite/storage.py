@@ -21,13 +21,14 @@ from partner_vouchers.adapters.sqlite.transaction import SQLiteTransaction
 from partner_vouchers.domain.lifecycle import State
 from partner_vouchers.domain.uploads import Upload
 from partner_vouchers.errors import InvalidInput
+from partner_vouchers.ports.storage import Storage
 
 T = TypeVar("T")
 
 Synchronous = Literal["FULL", "NORMAL", "EXTRA"]
 
 
-class SQLiteStorage:
+class SQLiteStorage(Storage):
     """A storage in an SQLite database, which may hold your own tables too: ours begin with `pv_`.
 
     Any number of threads and processes of one machine can use the file. It is opened, created and upgraded by the
