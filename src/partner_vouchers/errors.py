@@ -17,7 +17,7 @@ from __future__ import annotations
 import copyreg
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar, dataclass_transform
 
 _OPTIONAL_PART = re.compile(r"\[(.*?\{(\w+).*?)\]")
@@ -37,7 +37,7 @@ def _shown(value: Any) -> Any:
     """Return a value as a message shows it."""
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
-    return f"{value:%Y-%m-%dT%H:%M:%S%z}" if isinstance(value, datetime) else value
+    return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if isinstance(value, datetime) else value
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)

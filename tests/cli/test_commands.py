@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import sqlite3
 import subprocess
@@ -203,8 +204,13 @@ def test_codes_are_masked_unless_they_are_revealed_which_is_audited(run: Run, fi
 def test_downloads_are_audited(run: Run, filled: str) -> None:
     assert run("export", filled, "--remaining", "-o", "left.csv")[0] == Exit.OK
     assert CODE in Path("left.csv").read_text()
+    assert Path("left.csv").stat().st_mode & 0o077 == 0, "it has whole codes"
     assert run("export", filled, "-o", "left.csv")[0] == Exit.USAGE
+    assert run("export", filled, "-o", "missing/left.csv")[0] == Exit.STORAGE
+    assert run("export", "99", "-o", "other.csv")[0] == Exit.REFUSED
+    assert not Path("other.csv").exists()
     assert "file: remaining codes" in run("audit")[1]
+    assert "file: distributed codes" not in run("audit")[1]
 
 
 def test_what_cannot_be_undone_asks_first(run: Run, filled: str) -> None:
@@ -262,6 +268,9 @@ def test_events_are_delivered_and_their_backlog_is_shown(run: Run, filled: str) 
     run("assign", "--user", "asha", "--list", filled)
     code, out, _ = run("events", "deliver", "--jsonl", "no-directory/events.jsonl")
     assert (code, "cannot write" in out) == (Exit.STORAGE, True), "a job must notice it"
+    shown = run("events", "backlog")[1].splitlines()
+    assert shown[0].split()[-2:] == ["Paused", "until"]
+    assert re.search(r" 0:0\d:\d\d .*– +20\d\d-\d\d-\d\d \d\d:\d\d:\d\dZ$", shown[1])
 
 
 def test_templates_are_checked_and_rendered(run: Run) -> None:
@@ -343,6 +352,7 @@ def test_doctor_finds_a_damaged_file(run: Run, filled: str) -> None:
         (("lists", "--db", "no-database.db"), Exit.STORAGE),
         (("lists", "--db", "mysql://somewhere/x"), Exit.USAGE),
         (("lists", "--db", "."), Exit.STORAGE),
+        (("lists", "--db", ":memory:"), Exit.USAGE),
         (("partners", "--add", ""), Exit.USAGE),
         (("reserve", "--user", "u", "--list", "1", "--minutes", "99999999"), Exit.USAGE),
         (("link", "1", "CMP1", "--repeat", "sometimes"), Exit.USAGE),
@@ -384,6 +394,7 @@ def test_a_mistake_has_an_exit_code_and_a_message(
         "Traceback",
         "Value error",
         "Errno",
+        "MemoryStorage",
         "_id",
         "ttl",
         "expires_at",
@@ -406,6 +417,8 @@ def test_a_path_is_shown_as_it_is_although_it_has_the_name_of_an_option(run: Run
         (("lists", "--sort", "colour"), "updated_at, created_at, expires_at, partner, tag,"),
         (("redeem", "CODE", "--order", "1", "--at", "soon"), "--at: 'soon' is not a date"),
         (("limits", "CMP1", "--set", "2/user/month"), "--set: '2/user/month': zone is required"),
+        (("limits", "CMP1", "--set", "2"), "write 1/user or 1000/campaign/month/Asia/Kolkata"),
+        (("list",), "Did you mean 'lists', 'limits'? See --help\n"),
     ],
     ids=str,
 )
@@ -415,6 +428,22 @@ def test_a_message_names_what_the_command_knows(
     code, _, err = run(*arguments)
     assert code == Exit.USAGE
     assert says in err
+
+
+def test_a_look_at_the_file_of_another_program_adds_no_tables(run: Run) -> None:
+    with closing(sqlite3.connect("shop.db")) as connection:
+        connection.execute("CREATE TABLE orders (id)")
+    before = Path("shop.db").read_bytes()
+    for command in ("lists", "doctor", "page"):
+        code, _, err = run(command, "--db", "shop.db")
+        assert (code, "shop.db' has no voucher lists" in err) == (Exit.USAGE, True)
+    assert Path("shop.db").read_bytes() == before
+    assert run("migrate", "--db", "shop.db")[0] == Exit.OK
+    assert run("lists", "--db", "shop.db")[0] == Exit.OK
+
+
+def test_the_version_is_an_option_too(run: Run) -> None:
+    assert run("--version") == run("version")
 
 
 def test_each_command_has_an_example() -> None:

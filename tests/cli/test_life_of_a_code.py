@@ -98,7 +98,11 @@ def test_a_partners_file_is_reconciled(run: Run, filled: str) -> None:
     assert code == Exit.FAULTS
     assert CODE not in out
     assert "NEVER-SEEN" in Path("errors.csv").read_text()
-    assert "--error-file FILE" in run("reconcile", "redeemed.csv", "--partner", "Puma")[2]
+    assert "redeemed-errors.csv" in run("reconcile", "redeemed.csv", "--partner", "Puma")[2]
+    assert Path("redeemed-errors.csv").read_text() == Path("errors.csv").read_text()
+    Path("known.csv").write_text(f"Coupon Code;Order ID\n{CODE};4711\n")
+    assert run("reconcile", "known.csv", "--partner", "Puma")[0] == Exit.OK
+    assert not Path("known-errors.csv").exists()
 
 
 def test_a_user_is_erased(run: Run, filled: str) -> None:

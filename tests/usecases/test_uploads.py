@@ -486,7 +486,7 @@ def test_a_progress_callback_that_raises_ends_the_upload(host: Host, error: Base
     assert (broken.status, broken.accepted) == (UploadStatus.FAILED, 0)
     assert broken.failure is not None
     assert broken.failure.kind is FileFaultKind.INTERRUPTED
-    assert f"the upload was stopped ({type(error).__name__})" in broken.failure.message
+    assert "the upload was stopped" in broken.failure.message
     assert host.left(found.id) == ["OLD"]
     assert host.vouchers.uploads.recover() == []
     assert host.upload(found.id, "A", "B").accepted == 2

@@ -69,14 +69,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return Exit.OK
     except OSError as error:
         reason = error.strerror or str(error)
-        warn(f"error: {error.filename}: {reason}" if error.filename else f"error: {reason}")
+        named = f"cannot use {str(error.filename)!r} ({reason}); check the path and its permissions"
+        warn(f"error: {named if error.filename else reason}")
         return Exit.STORAGE
     except Exception as error:
         # A wrong argument: Typer carries a copy of Click, or uses it, as its version has it.
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
             # Without a message it has shown the help.
             if message := error.format_message().replace("Value error, ", "").rstrip("."):
-                warn(f"error: {message}; see --help")
+                warn(f"error: {message}{' See' if message.endswith('?') else '; see'} --help")
             return int(error.exit_code)
         raise
     if result == Exit.INTERRUPTED:

@@ -96,11 +96,12 @@ def parse_limit(text: str) -> Limit:
     """
     # A zone may have slashes itself.
     count, per, period, zone = [*text.split("/", 3), "", "", ""][:4]
+    example = "write 1/user or 1000/campaign/month/Asia/Kolkata"
     if not (count.isascii() and count.isdigit()):
-        raise InvalidInput(
-            field="--set", reason=f"{text!r} is not a limit; write 1/user or 1000/campaign/month/Asia/Kolkata"
-        )
+        raise InvalidInput(field="--set", reason=f"{text!r} is not a limit; {example}")
     try:
         return Limit(int(count), per=per, period=period or None, zone=zone or None)
     except InvalidInput as error:
-        raise InvalidInput(field="--set", reason=f"{text!r}: {error.field} {error.reason}") from None
+        raise InvalidInput(
+            field="--set", reason=f"{text!r}: {error.field} {error.reason}; {example}"
+        ) from None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import getpass
 import inspect
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from enum import IntEnum
 from operator import attrgetter
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Annotated, Any
 import typer
 from attrs import frozen
 
+from partner_vouchers import owns_table
 from partner_vouchers.cli.output import print_facts, print_json, print_table, say, warn
 from partner_vouchers.domain.codes import mask
 from partner_vouchers.errors import InvalidInput
@@ -74,7 +76,10 @@ _SHARED: Mapping[str, tuple[Any, object]] = {
     "json": (AsJson, False),
     "reveal": (
         Annotated[
-            bool, typer.Option("--reveal", help="Show whole codes. For codes that users have, it is audited.")
+            bool,
+            typer.Option(
+                "--reveal", help="Show whole codes. The audit log keeps who saw the code of a user."
+            ),
         ],
         False,
     ),
@@ -222,7 +227,7 @@ def open_storage(database: str, *, create: bool = False) -> Storage:
         create: whether a file that does not exist may be created.
 
     Raises:
-        InvalidInput: the file does not exist, or the extra `postgres` is missing.
+        InvalidInput: the file does not exist or has no tables of this library, or the extra `postgres` is missing.
     """
     if is_postgres(database):
         try:
@@ -240,13 +245,31 @@ def open_storage(database: str, *, create: bool = False) -> Storage:
         )
     from partner_vouchers.adapters.sqlite import SQLiteStorage
 
-    if not create and not Path(database).exists():
-        raise InvalidInput(
-            field="--db",
-            reason=f"there is no file {str(Path(database).absolute())!r}; name another one with --db, "
-            "or create it with `partner-vouchers migrate`",
-        )
-    return SQLiteStorage(database)
+    try:
+        storage = SQLiteStorage(database)
+    except InvalidInput:
+        raise InvalidInput(field="--db", reason="must be the path of a file") from None
+    file = Path(database).absolute()
+    if create or _has_tables(file):
+        return storage
+    missing = f"{str(file)!r} has no voucher lists" if file.exists() else f"there is no file {str(file)!r}"
+    raise InvalidInput(
+        field="--db",
+        reason=f"{missing}; name another one with --db, or create it with `partner-vouchers migrate`",
+    )
+
+
+def _has_tables(file: Path) -> bool:
+    """Return whether a file has tables of this library, so that looking at another program's file adds none."""
+    if not file.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
+            names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    except sqlite3.Error:
+        # The storage says what is wrong.
+        return True
+    return any(owns_table(name) for (name,) in names)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 from attrs import frozen
 
 from partner_vouchers.cli.context import is_postgres, opened
+from partner_vouchers.cli.output import in_seconds
 from partner_vouchers.domain.uploads import UploadStatus
 from partner_vouchers.errors import InvalidInput, StorageError, StorageNotMigrated
 from partner_vouchers.vouchers import PartnerVouchers
@@ -99,7 +100,7 @@ def _clock(vouchers: PartnerVouchers, now: datetime) -> Iterator[Finding]:
     if ahead > _FUTURE:
         yield Finding(
             "the newest change is dated in the future",
-            f"by {ahead}",
+            f"by {in_seconds(ahead)}",
             "compare the clocks of this machine and of those that run your backend",
         )
 
@@ -126,7 +127,7 @@ def _delivery(vouchers: PartnerVouchers, patience: timedelta) -> Iterator[Findin
         if backlog.age > patience:
             yield Finding(
                 "events wait for too long",
-                f"sink {name}: {backlog.undelivered:,}, the oldest for {backlog.age}",
+                f"sink {name}: {backlog.undelivered:,}, the oldest for {in_seconds(backlog.age)}",
                 "check that a relay runs, and what the sink answers",
             )
 

@@ -57,6 +57,7 @@ def backlog(at: Terminal, sink: Sink = None) -> None:
             "#Dead letters": lambda pair: pair[1].dead_letters,
             "Oldest waits for": lambda pair: pair[1].age,
             "Held back since": lambda pair: pair[1].held_back_since,
+            "Paused until": lambda pair: pair[1].paused_until,
         },
         empty="No sink has received an event yet.",
     )
@@ -84,9 +85,9 @@ def dead(at: Terminal, sink: Sink = None, after: After = None, limit: Limit = 50
 @command(root.events, _PANEL, "json")
 def retry(
     at: Terminal,
-    sink: Annotated[str, typer.Argument(metavar="SINK")],
+    sink: Annotated[str, typer.Argument(metavar="SINK", help="The name of the sink.")],
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Only these dead letters.")
+        list[str] | None, typer.Argument(metavar="ID", help="Only these dead letters; all by default.")
     ] = None,
 ) -> None:
     """Let dead letters be delivered again.

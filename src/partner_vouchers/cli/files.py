@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from partner_vouchers.cli.output import warn
 from partner_vouchers.errors import InvalidInput
 from partner_vouchers.usecases.importing import UploadProgress
 
@@ -51,23 +53,46 @@ def show_progress() -> Iterator[Callable[[UploadProgress], None] | None]:
         yield update
 
 
-def require_new(path: Path | None) -> None:
+def require_new(option: str, path: Path | None) -> None:
     """Refuse a file that exists, before any work is done for it.
 
     Raises:
         InvalidInput: it exists.
     """
     if path is not None and path.exists():
-        raise InvalidInput(field="file", reason=f"{path} exists; name another file, or move it away")
+        raise InvalidInput(field=option, reason=f"{path} exists; name another file, or move it away")
 
 
-def write_file(stream: BinaryIO, path: Path) -> None:
-    """Write a stream to a new file."""
-    with path.open("xb") as file:
-        shutil.copyfileobj(stream, file)
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file, which only its owner can read, since it gets whole codes. An error removes it."""
+    with os.fdopen(
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600), "wb"
+    ) as file:
+        try:
+            yield file
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
 
-def free_name(stem: str) -> Path:
-    """Return a name of a .csv file that is free."""
-    names = (Path(f"{stem}{'' if number == 1 else f'-{number}'}.csv") for number in count(1))
-    return next(name for name in names if not name.exists())
+def write_error_file(stream: BinaryIO, path: Path | None, source: str, otherwise: str) -> Path | None:
+    """Write an error file, and return its name; None, after a warning, if it cannot be written.
+
+    Args:
+        stream: the error file.
+        path: the name that was asked for; by default one that is free, beside no other file.
+        source: the name of the file with the errors.
+        otherwise: how else to get the rows.
+    """
+    names = (
+        Path(f"{Path(source).stem}-errors{'' if number == 1 else f'-{number}'}.csv") for number in count(1)
+    )
+    written = path or next(name for name in names if not name.exists())
+    try:
+        with stream, new_file(written) as file:
+            shutil.copyfileobj(stream, file)
+    except OSError as error:
+        warn(f"error: {written}: {error.strerror or error}; {otherwise}")
+        return None
+    return written

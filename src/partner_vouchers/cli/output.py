@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Console
@@ -120,8 +120,15 @@ def cell(value: Any) -> Text:
         case datetime():
             # In UTC, which the Z says.
             return Text(f"{value:%Y-%m-%d %H:%M:%S}Z")
+        case timedelta():
+            return Text(in_seconds(value))
         case _:
             return _safe(str(getattr(value, "value", value)))
+
+
+def in_seconds(duration: timedelta) -> str:
+    """Return a duration in whole seconds, such as `0:01:26`."""
+    return str(timedelta(seconds=duration // timedelta(seconds=1)))
 
 
 def _safe(text: str) -> Text:

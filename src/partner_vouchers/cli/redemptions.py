@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from partner_vouchers.cli.context import Exit, Terminal, command
-from partner_vouchers.cli.files import File, open_source, require_new, show_progress, write_file
+from partner_vouchers.cli.files import File, open_source, require_new, show_progress, write_error_file
 from partner_vouchers.cli.lists import Zone, parse_instant, parse_zone
 from partner_vouchers.cli.output import print_json, print_table, warn
 from partner_vouchers.cli.root import app
@@ -76,7 +76,8 @@ def reconcile(
     partner: Annotated[str | None, typer.Option(help="The partner whose record it is.")] = None,
     list_id: Annotated[str | None, typer.Option("--list", help="The list, instead of a partner.")] = None,
     error_file: Annotated[
-        Path | None, typer.Option(help="Where to write the rows that were not recorded.")
+        Path | None,
+        typer.Option(help="Where to write the rows that were not recorded; FILE-errors.csv by default."),
     ] = None,
     zone: Zone = "UTC",
 ) -> int:
@@ -85,7 +86,7 @@ def reconcile(
     Example: `partner-vouchers reconcile redeemed.csv --partner Puma`
     """
     place = parse_zone(zone)
-    require_new(error_file)
+    require_new("--error-file", error_file)
     with open_source(file) as (source, name), show_progress() as progress:
         report = at.vouchers.redemptions.upload(
             source,
@@ -103,12 +104,15 @@ def reconcile(
             (kind.value.replace("_", " "), count, ROW_KINDS[kind]) for kind, count in report.counts.items()
         ]
         print_table(["What", "#Rows", "What it means"], rows, empty="The file has no row.")
-    if error_file:
-        with at.vouchers.redemptions.error_file(report.id, actor=at.actor) as stream:
-            write_file(stream, error_file)
-    if not at.json:
-        if error_file:
-            warn(f"The rows that were not recorded are in {error_file}.")
-        elif report.error_count:
-            warn("Reconcile the file again with --error-file FILE to see the rows that were not recorded.")
-    return Exit.FAULTS if report.error_count else Exit.OK
+    if not report.error_count:
+        return Exit.OK
+    written = write_error_file(
+        at.vouchers.redemptions.error_file(report.id, actor=at.actor),
+        error_file,
+        name,
+        "reconcile the file again with another --error-file to get the rows that were not recorded",
+    )
+    if written is None:
+        return Exit.STORAGE
+    warn(f"The rows that were not recorded are in {written}. Correct them there, and reconcile that file.")
+    return Exit.FAULTS

@@ -5,13 +5,21 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from partner_vouchers.cli.context import After, Exit, Limit, ListId, OfList, Terminal, command
-from partner_vouchers.cli.files import File, free_name, open_source, require_new, show_progress, write_file
+from partner_vouchers.cli.files import (
+    File,
+    new_file,
+    open_source,
+    require_new,
+    show_progress,
+    write_error_file,
+)
 from partner_vouchers.cli.output import print_facts, print_json, print_table, say, warn
 from partner_vouchers.cli.root import app
 from partner_vouchers.domain.uploads import RowFault, UploadStatus
@@ -65,7 +73,7 @@ def upload(
 
     Example: `partner-vouchers upload 1 codes.csv`
     """
-    require_new(error_file)
+    require_new("--error-file", error_file)
     with open_source(file) as (source, name), show_progress() as progress:
         entry = at.vouchers.uploads.add(
             list_id,
@@ -88,13 +96,13 @@ def upload(
         for kind, count in entry.warnings.items():
             say(f"Warning: {count:,} × {kind.value.replace('_', ' ')}.")
     if entry.error_count:
-        written = error_file or free_name(f"{Path(name).stem}-errors")
-        try:
-            with at.vouchers.uploads.error_file(entry.id) as stream:
-                write_file(stream, written)
-        except OSError as error:
-            again = f"`partner-vouchers uploads --errors {entry.id}` prints the refused rows"
-            warn(f"error: {written}: {error.strerror or error}; {again}")
+        written = write_error_file(
+            at.vouchers.uploads.error_file(entry.id),
+            error_file,
+            name,
+            f"`partner-vouchers uploads --errors {entry.id}` prints the refused rows",
+        )
+        if written is None:
             return Exit.STORAGE
         warn(f"The refused rows are in {written}. Correct them there, and upload that file to the same list.")
     return Exit.FAULTS if entry.status is UploadStatus.FAILED or entry.error_count else Exit.OK
@@ -142,7 +150,7 @@ def uploads(
         at.answer(taken, f"{taken.withdrawn:,} codes were taken back.")
     elif recover:
         done = group.recover()
-        at.answer(done, f"{len(done):,} interrupted uploads were completed or rolled back.")
+        at.answer(done, f"Interrupted uploads that were completed or rolled back: {len(done):,}.")
     else:
         at.table(
             group.find(list_id=list_id, status=status, after=after, limit=limit),
@@ -178,13 +186,15 @@ def export(
 
     Example: `partner-vouchers export 1 --remaining -o left.csv`
     """
-    require_new(output)
-    with at.vouchers.codes.export(list_id, remaining=remaining, raw=raw, actor=at.actor) as stream:
-        if output is None:
-            shutil.copyfileobj(stream, sys.stdout.buffer)
-        else:
-            write_file(stream, output)
-            warn(f"Written to {output}.")
+    require_new("--output", output)
+    with (
+        # First, so that the audit log names no download of which nothing could be written.
+        nullcontext(sys.stdout.buffer) if output is None else new_file(output) as target,
+        at.vouchers.codes.export(list_id, remaining=remaining, raw=raw, actor=at.actor) as stream,
+    ):
+        shutil.copyfileobj(stream, target)
+    if output is not None:
+        warn(f"Written to {output}.")
 
 
 def _print_rows(at: Terminal, faults: Iterable[RowFault]) -> None:

@@ -95,7 +95,9 @@ def require_future(instant: datetime, now: datetime) -> datetime:
     """
     if instant <= now:
         raise ExpiryNotInFuture(
-            field="expires_at", reason=f"{instant.isoformat()} is not in the future (it is {now.isoformat()})"
+            field="expires_at",
+            reason=f"{instant.isoformat(timespec='seconds')} is not in the future "
+            f"(it is {now.isoformat(timespec='seconds')})",
         )
     return instant
 

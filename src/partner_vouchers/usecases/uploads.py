@@ -147,12 +147,12 @@ class UploadsGroup(Group):
                 with suppress(StorageError):
                     lease.give_back()
                 raise
-            except BaseException as error:
+            except BaseException:
                 # An upload that its caller broke off must not wait for a recovery. Where even this
                 # fails, the entry stays In Progress and `recover` settles it, without waiting for the lease.
                 with suppress(Exception):
                     try:
-                        run.fail(interrupted(f"the upload was stopped ({type(error).__name__})"), lease)
+                        run.fail(interrupted("the upload was stopped"), lease)
                     except Exception:
                         lease.give_back()
                         raise

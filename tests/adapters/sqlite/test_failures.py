@@ -101,6 +101,16 @@ def test_a_message_of_a_trigger_is_not_shown() -> None:
     assert "SECRET" not in str(translated(error))
 
 
+def test_a_file_that_cannot_be_written_says_which_right_is_missing(database: Path) -> None:
+    database.write_bytes(b"")
+    with (
+        closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection,
+        pytest.raises(sqlite3.OperationalError) as failed,
+    ):
+        connection.execute("CREATE TABLE t (c)")
+    assert "give this user the right to write the file and its directory" in str(translated(failed.value))
+
+
 def test_a_damaged_file_is_told(storage: SQLiteStorage, database: Path) -> None:
     scene = Scene(storage)
     scene.host.a_list(*some_codes(5000))

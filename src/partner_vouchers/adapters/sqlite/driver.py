@@ -45,6 +45,11 @@ def translated(error: sqlite3.Error, file: str = "the file") -> StorageError:
         return NotAPartnerVouchersStorage(
             reason=f"{file} is not a database, or is damaged ({error}); check the path, or restore a backup"
         )
+    if code == sqlite3.SQLITE_READONLY:
+        return StorageError(
+            reason=f"{file} cannot be written ({error}); give this user the right to write the file and its "
+            "directory, which is needed to read, too; nothing was stored"
+        )
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return StorageError(reason=f"SQLite failed: {_masked(error, name)} ({name}); nothing was stored")
 
