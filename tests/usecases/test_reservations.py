@@ -320,6 +320,19 @@ def test_an_upload_takes_no_notice_of_reservations_that_have_run_out_in_an_archi
     assert counts(host, archived.id) == (1, 1, 0, 0)
 
 
+@pytest.mark.every_storage
+def test_a_code_that_is_reserved_in_an_archived_list_is_warned_of_also_when_another_list_had_it_since(
+    host: Host,
+) -> None:
+    first = host.a_list("A", "B", tag="winter")
+    reserve(host, "ann", DAY, list_id=first.id)
+    host.vouchers.lists.archive(first.id)
+    second = host.a_list("A", "B", tag="winter")
+    host.vouchers.lists.archive(second.id)
+    third = host.a_list(tag="winter")
+    assert host.upload(third.id, "A", "B").warnings == {WarningKind.HELD_BEFORE: 1}
+
+
 def test_the_open_ones_are_those_of_a_user_or_of_a_list(host: Host) -> None:
     for wrong in ({}, {"user_id": "ann", "list_id": host.a_list().id}):
         with pytest.raises(InvalidInput):

@@ -29,13 +29,15 @@ class MemoryImport(SimpleImport):
         unit.tables.list(self.upload.list_id)
         unit.log.put(unit.tables.faults, self.upload.id, list(faults))
 
+    def held_before(self, limit: int) -> tuple[int, list[tuple[int, str]]]:
+        with self.storage.begin(write=False) as tx:
+            tables = cast(MemoryTransaction, tx).unit.tables
+            reserved = tables.open_reservations()
+            self._reserved = {each.code for each in reserved if self.is_former(tx, each.list_id)}
+        return super().held_before(limit)
+
     def was_given(self, tx: ports.Transaction, code: str) -> bool:
         tables = cast(MemoryTransaction, tx).unit.tables
-        place = tables.owners.get(self.scope, {}).get(code)
-        if place is not None and tables.is_reserved(*place):
+        if code in self._reserved or (code in tables.of_code and super().was_given(tx, code)):
             return True
-        if code in tables.of_code and super().was_given(tx, code):
-            return True
-        retired = tables.retired.get(code, ())
-        lists = [tables.lists[list_id] for list_id, _ in retired]
-        return any(each.scope == self.scope and not self.counts(each.state) for each in lists)
+        return any(self.is_former(tx, list_id) for list_id, _ in tables.retired.get(code, ()))

@@ -205,10 +205,6 @@ class Tables:
         voucher_list = self.lists.get(batch.list_id)
         return voucher_list is not None and batch.holds(place) and counts(voucher_list.state)
 
-    def is_reserved(self, batch: Batch, place: int) -> bool:
-        """Tell whether such a code has an open or confirmed reservation."""
-        return batch.list_id in self.lists and str(batch.first_id + place) in self.reserved_codes
-
 
 def number(given_id: str) -> int:
     """Return an id as the number that it is, to compare by age: as strings, "10" comes before "9".

@@ -104,10 +104,12 @@ class SimpleImport(CodeImport):
 
     def was_given(self, tx: Transaction, code: str) -> bool:
         """Tell whether a user has a code of a list of the scope whose codes do not count. It has a body."""
-        lists = (tx.lists.get(each.list_id) for each in tx.assignments.of_code(code))
-        return any(
-            each is not None and each.scope == self.scope and not self.counts(each.state) for each in lists
-        )
+        return any(self.is_former(tx, each.list_id) for each in tx.assignments.of_code(code))
+
+    def is_former(self, tx: Transaction, list_id: str) -> bool:
+        """Tell whether a list is of the scope, and its codes do not count."""
+        found = tx.lists.get(list_id)
+        return found is not None and found.scope == self.scope and not self.counts(found.state)
 
     def _choose(self, judge: Judge, full: Full, keep_alive: KeepAlive | None) -> None:
         own: dict[str, int] = {}
