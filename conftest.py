@@ -48,11 +48,13 @@ def _pycon(document: Document) -> Iterable[Region]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Collect no garbage while the tests are collected, nor look at these again: both would take seconds."""
+    """Collect garbage once the tests are collected, and not meanwhile, nor look at these again: it takes seconds."""
     gc.disable()
     try:
         return (yield)
     finally:
+        # With it go the classes that attrs has replaced by ones with slots.
+        gc.collect()
         gc.freeze()
         gc.enable()
 
