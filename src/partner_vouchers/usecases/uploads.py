@@ -354,6 +354,8 @@ class UploadsGroup(Group):
         def take_back(tx: Transaction) -> Upload:
             upload = _require_upload(tx, upload_id)
             voucher_list = require_list(tx, upload.list_id, for_update=True)
+            # Another call may have withdrawn it while this one waited for the list.
+            upload = _require_upload(tx, upload_id)
             voucher_list.require_not_archived("withdraw")
             if upload.is_running:
                 raise UploadRunning(list_id=upload.list_id, upload_id=upload.id)

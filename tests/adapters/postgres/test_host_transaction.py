@@ -14,7 +14,8 @@ from partner_vouchers.adapters.postgres import PostgresStorage
 from partner_vouchers.domain.events import StockExhausted, StockLow
 from partner_vouchers.errors import CodesExhausted
 from tests.adapters.postgres.conftest import Connect, orders, place_order, wait_until_waiting
-from tests.support.host import PATIENCE, Host, some_codes
+from tests.support.host import PATIENCE, FixedClock, Host, some_codes, wait_until
+from tests.support.postgres import connections_of
 
 # --- a host that takes its time ---
 
@@ -137,3 +138,18 @@ def test_a_signal_while_a_call_waits_leaves_the_hosts_transaction_as_it_was(
     assert place_order(host, connection, "order-1", found.id) == "A"
     connection.commit()
     assert orders(connect) == [("order-1", "A")]
+
+
+def test_a_withdrawal_that_waited_for_another_one_tells_what_that_withdrew(
+    named: PostgresStorage, schema: str, connect: Connect
+) -> None:
+    host = Host(named, FixedClock())
+    upload = host.upload(host.a_list().id, "A11", "A22")
+    connection = connect(options=f"-c search_path={schema}")
+    withdrawn = host.vouchers.using(connection).uploads.withdraw(upload.id)
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(host.vouchers.uploads.withdraw, upload.id)
+        wait_until(lambda: connections_of(schema, "wait_event_type = 'Lock'"))
+        connection.commit()
+        assert waiting.result(PATIENCE) == withdrawn
+    assert withdrawn.withdrawn == 2

@@ -15,6 +15,7 @@ from psycopg.rows import tuple_row
 
 from partner_vouchers.adapters.postgres.connections import LOOK_SECONDS, Connections, PooledConnection
 from partner_vouchers.adapters.postgres.driver import Connection, translating
+from partner_vouchers.adapters.postgres.pipeline import OwnConnection, command
 from partner_vouchers.adapters.postgres.pool import Rooms
 from partner_vouchers.errors import StorageUnavailable
 
@@ -123,6 +124,9 @@ class _Line:
     def __init__(self, connections: Connections) -> None:
         self.lent: PooledConnection = connections.lend("liveness")
         try:
+            if isinstance(self.lent.connection, OwnConnection):
+                # Nothing is ever asked of it, and it must stay.
+                command(self.lent.connection, b"SET idle_session_timeout = 0")
             self.backend: str = backend_of(self.lent.connection)
         except BaseException:
             self.lent.end(discard=True)
