@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from partner_vouchers import RepeatPolicy
-from partner_vouchers.errors import PartnerVouchersError
+from partner_vouchers.errors import InvalidCursor, PartnerVouchersError
 from tests.support.host import START, Host
 
 
@@ -67,6 +67,17 @@ def test_an_entry_says_when_and_from_what_to_what(host: Host) -> None:
     assert [(change.field, change.before, change.after) for change in archived.changes] == [
         ("state", "Active", "Archived")
     ]
+
+
+def test_the_log_is_read_from_either_end(host: Host) -> None:
+    a_life(host)
+    read, oldest = host.vouchers.audit.entries, list(host.vouchers.audit.entries())
+    first = read(limit=5, newest_first=True)
+    rest = read(after=first.next, newest_first=True)
+    assert [*first, *rest] == oldest[::-1]
+    assert rest.next is None
+    with pytest.raises(InvalidCursor):
+        read(after=first.next)
 
 
 def test_a_call_that_fails_is_not_recorded(host: Host) -> None:

@@ -265,12 +265,12 @@ def audit(
     limit: Limit = 50,
     after: After = None,
 ) -> None:
-    """Show who changed what, from what to what.
+    """Show who changed what, from what to what, the latest change first.
 
     Example: `partner-vouchers audit --list 1`
     """
     at.table(
-        at.vouchers.audit.entries(list_id=list_id, actor=by, after=after, limit=limit),
+        at.vouchers.audit.entries(list_id=list_id, actor=by, after=after, limit=limit, newest_first=True),
         {
             "When": "event.occurred_at",
             "Who": "actor",

@@ -28,7 +28,7 @@ NOTES = {
     "deleted": "The list was deleted.",
     "linked": "The campaign is linked.",
     "unlinked": "The campaign is unlinked.",
-    "uploaded": "The file was read.",
+    "uploaded": "The accepted codes are available.",
     "uploading": "The upload is running. You can leave this page.",
     "withdrawn": "The codes of the upload that no user had were withdrawn.",
     "limited": "The limits were saved.",

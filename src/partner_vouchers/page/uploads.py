@@ -46,6 +46,9 @@ def start_upload(visit: Visit, list_id: str, then: str = "uploaded") -> Response
     if job.result is None:
         return _uploads(visit, list_id, {}, 409)
     visit.jobs.forget(_KIND, job)
+    if then == "uploaded" and job.result.failure:
+        # The upload says so itself, in red.
+        then = ""
     return visit.redirect("show_upload", then, upload_id=job.result.id)
 
 

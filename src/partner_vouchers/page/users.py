@@ -36,7 +36,9 @@ def export(visit: Visit) -> Response:
 def audit(visit: Visit) -> Response:
     """Show who changed a list, when, and from what to what."""
     found = visit.vouchers.lists.get(visit.request.path_params["list_id"])
-    entries = visit.vouchers.audit.entries(list_id=found.id, after=visit.asked("after"), limit=50)
+    entries = visit.vouchers.audit.entries(
+        list_id=found.id, after=visit.asked("after"), limit=50, newest_first=True
+    )
     return visit.page("audit.html", found=found, tab="audit", entries=entries, after=visit.asked("after"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
@@ -120,6 +121,13 @@ class Audit(Protocol):
 
         Each event has a `list_id`, which is None for what concerns no list, such as a new partner.
         """
+
+    def latest(
+        self, list_id: str | None, actor: str | None, before: int | None, limit: int
+    ) -> list[AuditEntry]:
+        """Return the entries before a position, the newest first. It has a body, which reads all of them."""
+        found = self.entries(list_id, actor, 0, sys.maxsize)
+        return [each for each in reversed(found) if before is None or each.position < before][:limit]
 
 
 class Leases(Protocol):

@@ -19,14 +19,24 @@ class SqlAudit(Repository):
             self._db.queue("add_audit_entry", number, actor, event.event_name, event_to_json(event))
 
     def entries(self, list_id: str | None, actor: str | None, after: int, limit: int) -> list[AuditEntry]:
-        conditions, parameters = "", list[Value]([after])
+        return self._read("id > ?", "id", after, list_id, actor, limit)
+
+    def latest(
+        self, list_id: str | None, actor: str | None, before: int | None, limit: int
+    ) -> list[AuditEntry]:
+        return self._read("id < ?", "id DESC", 2**63 - 1 if before is None else before, list_id, actor, limit)
+
+    def _read(
+        self, condition: str, order: str, place: int, list_id: str | None, actor: str | None, limit: int
+    ) -> list[AuditEntry]:
+        conditions, parameters = condition, list[Value]([place])
         if list_id is not None:
             conditions += " AND list_id = ?"
             parameters.append(to_list_number(list_id))
         if actor is not None:
             conditions += " AND actor = ?"
             parameters.append(actor)
-        sql = f"{self._db.statements['audit_rows']}{conditions} ORDER BY id LIMIT ?"
+        sql = f"{self._db.statements['audit_rows']} {conditions} ORDER BY {order} LIMIT ?"
         return [
             AuditEntry(position, found_actor, cast(AuditedEvent, event_from_json(name, payload)))
             for position, found_actor, name, payload in self._db.fetch(sql, *parameters, limit)

@@ -14,7 +14,7 @@ from partner_vouchers.domain.uploads import (
     UploadStatus,
 )
 from partner_vouchers.errors import StorageError, UnknownList, UnknownUpload
-from partner_vouchers.ports import Storage
+from partner_vouchers.ports import AuditEntry, Storage
 from partner_vouchers.testing import driver, strategies
 from partner_vouchers.testing.driver import FAR, START
 from partner_vouchers.testing.hooks import StorageHooks, for_all, must_refuse
@@ -131,6 +131,17 @@ class JournalSuite(StorageHooks):
             assert [(entry.actor, entry.event) for entry in found] == [(actor, change) for change in changes]
 
         check()
+
+    def test_the_audit_log_is_read_from_either_end(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, driver.some_codes(2))
+        with storage.begin(write=False) as tx:
+            for chosen in (None, list_id):
+                log = tx.audit.entries(chosen, None, 0, driver.ALL)
+                backwards: list[AuditEntry] = []
+                while page := tx.audit.latest(chosen, None, backwards[-1].position if backwards else None, 1):
+                    backwards += page
+                assert backwards == log[::-1]
+                assert len(log) > 1
 
     def test_the_outbox_is_read_in_the_order_of_commits(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, driver.some_codes(9))

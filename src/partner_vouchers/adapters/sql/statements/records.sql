@@ -4,8 +4,8 @@
 INSERT INTO pv_audit (list_id, actor, name, payload) VALUES (?, ?, ?, ?)
 
 -- audit_rows --
--- Part: entries after a position; `Audit.entries` adds conditions and the order.
-SELECT id, actor, name, payload FROM pv_audit WHERE id > ?
+-- Part: the repository adds conditions and the order.
+SELECT id, actor, name, payload FROM pv_audit WHERE
 
 -- setting --
 SELECT value FROM pv_settings WHERE name = ?
