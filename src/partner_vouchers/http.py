@@ -183,7 +183,7 @@ def check_url(url: str, *, allow_http: bool = False, field: str = "url") -> http
         b'xn--bcher-kva.example'
         >>> check_url("http://api.example.com/v1", field="api_url")
         Traceback (most recent call last):
-        partner_vouchers.errors.InvalidInput: api_url: must begin with https://
+        partner_vouchers.errors.InvalidInput: api_url: must begin with https://; http:// is for this machine only
     """
     parsed: httpx2.URL | None = None
     with suppress(httpx2.InvalidURL):
@@ -199,7 +199,7 @@ def check_url(url: str, *, allow_http: bool = False, field: str = "url") -> http
         raise InvalidInput(field=field, reason="must not contain a user name or a password")
     allowed = ("https", "http") if allow_http or _THIS_MACHINE.fullmatch(parsed.host) else ("https",)
     if parsed.scheme not in allowed:
-        raise InvalidInput(field=field, reason="must begin with https://")
+        raise InvalidInput(field=field, reason="must begin with https://; http:// is for this machine only")
     return parsed
 
 

@@ -261,7 +261,7 @@ class EventsGroup(Group):
         return announce_expired(self._wiring)
 
     def _deliverer(self, sink: EventSink, from_now: bool, retry: RetryPolicy | None) -> Deliverer:
-        require_methods("sink", sink, ("send",), "an EventSink")
+        require_methods("sink", sink, ("send",), 'a sink such as CallableSink(function, name="crm")')
         require_name("sink.name", getattr(sink, "name", None))
         for bound in ("batch_size", "concurrency"):
             require_whole(f"sink.{bound}", getattr(sink, bound, None), 1, 2**31, "must be at least 1")

@@ -175,7 +175,9 @@ def test_a_wrong_argument_is_refused_by_its_name(
     assert not database.exists()
 
 
-@pytest.mark.parametrize("path", ["", ":memory:", "file:vouchers.db", "file::memory:?cache=shared"])
+@pytest.mark.parametrize(
+    "path", ["", ":memory:", "file:vouchers.db", "file::memory:?cache=shared", "sqlite:///x"]
+)
 def test_what_names_no_file_is_refused(path: str) -> None:
     with pytest.raises(InvalidInput, match="MemoryStorage") as refused:
         SQLiteStorage(path)

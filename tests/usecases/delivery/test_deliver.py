@@ -208,5 +208,5 @@ def test_a_sink_that_breaks_a_rule_is_refused(host: Host, wrong: dict[str, Any])
     "thing,what", [("crm", "str"), (None, "NoneType"), (ScriptedSink, "the class ScriptedSink")]
 )
 def test_what_is_no_sink_is_told_what_it_is(host: Host, thing: Any, what: str) -> None:
-    with pytest.raises(InvalidInput, match=rf"^sink: must be an EventSink, not {what}$"):
+    with pytest.raises(InvalidInput, match=rf"^sink: must be a sink such as CallableSink\(.*\), not {what}$"):
         host.vouchers.events.deliver(thing)

@@ -107,10 +107,11 @@ def _file_name(path: object) -> str:
     if not isinstance(path, str | os.PathLike):
         raise InvalidInput(field="path", reason=f"must be a string or a path, not {type(path).__name__}")
     name = os.fspath(path)
-    if name in ("", ":memory:") or (isinstance(name, str) and name.startswith("file:")):
+    if name in ("", ":memory:") or (isinstance(name, str) and (name.startswith("file:") or "://" in name)):
         raise InvalidInput(
             field="path",
-            reason="must name a file; for a storage in memory use adapters.memory.MemoryStorage",
+            reason="must be the path of a file, such as vouchers.db, and no address; for a storage in memory use "
+            "adapters.memory.MemoryStorage",
         )
     with suppress(UnicodeEncodeError):
         if isinstance(name, str) and b"\0" not in os.fsencode(name):
