@@ -165,11 +165,11 @@ def test_programs_get_json_where_there_is_no_object(run: Run, filled: str) -> No
 
 
 def test_a_file_is_refused_as_a_whole(run: Run, winter: str) -> None:
-    Path("codes.csv").write_text("a,b\n")
+    Path("codes.csv").write_text('A1\n"A2\n')
     code, out, err = run("upload", winter, "codes.csv")
     assert code == Exit.FAULTS
     assert out.startswith("Failed: 0 of")
-    assert "The file was refused: " in err
+    assert "The file was refused: line 2: a quote" in err
 
 
 def test_a_file_is_validated_without_being_stored(run: Run, winter: str) -> None:
@@ -283,6 +283,13 @@ def test_templates_are_checked_and_rendered(run: Run) -> None:
     shown = run("template", "render", "good.liquid", "--profile", "asha.json", "--json")[1]
     assert json.loads(shown) == {"message": "Hi Asha"}
     assert run("template", "render", "bad.liquid")[0] == Exit.REFUSED
+    Path("event.liquid").write_text("{{ Event.partner }} {{ Event.voucherCode }}")
+    assert run("template", "render", "event.liquid")[1] == "Puma SAMPLE-CODE\n"
+    Path("event.json").write_text('{"partner": "Nike", "voucherCode": "X"}')
+    assert run("template", "render", "event.liquid", "--event", "event.json")[1] == "Nike X\n"
+    Path("latin.liquid").write_bytes(b"M\xfcnchen")
+    code, _, err = run("template", "check", "latin.liquid")
+    assert (code, err) == (Exit.USAGE, "error: latin.liquid: is not UTF-8; save it in that encoding\n")
     assert run("template", "check", "missing.liquid")[0] == Exit.STORAGE
     Path("typo.liquid").write_text("{{ Event.voucherCod }}")
     code, out, _ = run("template", "check", "typo.liquid")
@@ -414,7 +421,12 @@ def test_a_path_is_shown_as_it_is_although_it_has_the_name_of_an_option(run: Run
 @pytest.mark.parametrize(
     "arguments, says",
     [
-        (("lists", "--sort", "colour"), "updated_at, created_at, expires_at, partner, tag,"),
+        (
+            ("lists", "--sort", "colour"),
+            "--sort: must be one of updated_at, created_at, expires_at, partner, tag,",
+        ),
+        (("audit", "--limit", "0"), "--limit: must be from 1 to 1000"),
+        (("upload", "1", "codes.csv", "--encoding", "klingon"), "--encoding: 'klingon' is no known encoding"),
         (("redeem", "CODE", "--order", "1", "--at", "soon"), "--at: 'soon' is not a date"),
         (("limits", "CMP1", "--set", "2/user/month"), "--set: '2/user/month': zone is required"),
         (("limits", "CMP1", "--set", "2"), "write 1/user or 1000/campaign/month/Asia/Kolkata"),

@@ -262,6 +262,7 @@ def test_a_file_with_faults_is_shown_row_by_row_and_can_be_corrected(
         (b"A-1\n", "codes.xlsx", ".csv"),
         (b"A-1,B-1\n", "codes.csv", "column"),
         (b"caf\xe9-1\n", "codes.csv", "UTF-8"),
+        (b'A-1\n"B-1\n', "codes.csv", "Line 2: a quote"),
     ],
 )
 def test_a_file_that_is_refused_says_why(
@@ -271,6 +272,8 @@ def test_a_file_that_is_refused_says_why(
 
     assert "No code of this file was stored." in page
     assert says in page
+    assert says in visitor.get("/lists/1/uploads").text
+    assert 'role="status"' not in page, "it is no success"
     assert vouchers.uploads.get("2").status == "Failed"
 
 

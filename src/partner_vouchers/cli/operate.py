@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import socket
 from contextlib import closing
@@ -112,7 +113,7 @@ def page(
         listening = socket.create_server(("127.0.0.1", port))
     except OSError as error:
         raise InvalidInput(
-            field="--port", reason=f"{port} cannot be used ({error.strerror}); name another"
+            field="--port", reason=f"{port} cannot be used ({os.strerror(error.errno or 0)}); name another"
         ) from None
     # A server has an operator, who reads its log.
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")

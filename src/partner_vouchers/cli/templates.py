@@ -49,7 +49,10 @@ def check(
 @root.templates.command()
 def render(
     file: Template,
-    event: Annotated[Path | None, typer.Option(help="A JSON file with the properties of the event.")] = None,
+    event: Annotated[
+        Path | None,
+        typer.Option(help="A JSON file with the properties of the event; by default a sample of a voucher."),
+    ] = None,
     profile: Annotated[Path | None, typer.Option(help="A JSON file with the properties of the user.")] = None,
     json: AsJson = False,
 ) -> None:
@@ -58,8 +61,12 @@ def render(
     Example: `partner-vouchers template render welcome.liquid --profile asha.json`
     """
     from partner_vouchers.messages import MessageTemplate
+    from partner_vouchers.messages.sample import SAMPLE_EVENT
 
-    message = MessageTemplate(_read(file)).render(event=_object(event), profile=_object(profile))
+    properties = SAMPLE_EVENT if event is None else _object(event)
+    message = MessageTemplate(_read(file)).render(
+        event=properties, profile={} if profile is None else _object(profile)
+    )
     if json:
         print_json({"message": message})
     elif message is None:
@@ -71,14 +78,13 @@ def render(
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise SourceUnreadable(filename=str(path), reason=str(reason)) from None
+    except UnicodeDecodeError:
+        raise InvalidInput(field=str(path), reason="is not UTF-8; save it in that encoding") from None
+    except OSError as error:
+        raise SourceUnreadable(filename=str(path), reason=error.strerror or str(error)) from None
 
 
-def _object(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
+def _object(path: Path) -> dict[str, Any]:
     try:
         value = json_.loads(_read(path))
     except ValueError:

@@ -50,7 +50,7 @@ def validate(
                 "Rows": found.total,
                 "Acceptable": found.acceptable,
                 "Errors": found.error_count,
-                **({"Refused because": found.failure.message} if found.failure else {}),
+                **({"Refused because": str(found.failure)} if found.failure else {}),
                 **{f"  {kind}": count for kind, count in found.errors.items()},
             }
         )
@@ -91,7 +91,7 @@ def upload(
     )
     if not at.json:
         if entry.failure:
-            warn(f"The file was refused: {entry.failure.message}")
+            warn(f"The file was refused: {entry.failure}")
         _print_rows(at, at.vouchers.uploads.errors(entry.id, limit=_FIRST))
         for kind, count in entry.warnings.items():
             say(f"Warning: {count:,} × {kind.value.replace('_', ' ')}.")
@@ -164,7 +164,7 @@ def uploads(
                 "#Uploaded": "accepted",
                 "#Total": "total",
                 "#Errors": "error_count",
-                "Reason": lambda each: each.failure and each.failure.message,
+                "Reason": "failure",
             },
             empty="There is no upload.",
         )

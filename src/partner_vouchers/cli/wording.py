@@ -51,15 +51,21 @@ _OPTIONS = {
 }
 """The arguments of the library, as people write them here."""
 
+_SAME_NAME = {"after", "encoding", "limit", "sort"}
+"""The arguments whose option has the same name; their messages name no other."""
+
 _ARGUMENT = re.compile(rf"('[^']*'|`[^`]*`)|\b(?:{'|'.join(_OPTIONS)})\b")
 """An argument of the library, or something quoted, which may contain the same word."""
 
 
 def message_of(error: PartnerVouchersError) -> str:
     """Return the message of an error for the person at the terminal."""
-    # The reason of `sort` names columns, of which some are called as an argument.
-    if isinstance(error, InvalidInput) and error.field != "sort":
-        return _ARGUMENT.sub(lambda found: found[1] or _OPTIONS[found[0]], str(error))
+    if isinstance(error, InvalidInput):
+        # The reason of `sort` names columns, of which some are called as an argument.
+        named = error.field in _SAME_NAME
+        return (
+            f"--{error}" if named else _ARGUMENT.sub(lambda found: found[1] or _OPTIONS[found[0]], str(error))
+        )
     message, advice = str(error), _ADVICE.get(type(error))
     return message if advice is None else f"{message.split('; ')[0]}; {advice}"
 

@@ -50,9 +50,7 @@ def require_encoding(encoding: object) -> str:
         codecs.getincrementaldecoder(encoding)
         return codecs.lookup(encoding).name
     except (LookupError, ValueError):
-        reason = (
-            f"{encoding!r} is no encoding that Python knows; use for example 'utf-8', 'utf-16' or 'cp1252'"
-        )
+        reason = f"{encoding!r} is no known encoding; use for example 'utf-8', 'utf-16' or 'cp1252'"
         raise InvalidInput(field="encoding", reason=reason) from None
 
 

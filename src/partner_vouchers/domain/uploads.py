@@ -69,6 +69,9 @@ class FileFault:
     message: str
     line: int | None = None
 
+    def __str__(self) -> str:
+        return self.message if self.line is None else f"line {self.line:,}: {self.message}"
+
 
 class RowFaultKind(StrEnum):
     """Why a row was refused."""

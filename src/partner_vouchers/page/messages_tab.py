@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from starlette.responses import Response
 
 from partner_vouchers.errors import MessageError
 from partner_vouchers.messages import FindingKind, MessageTemplate
+from partner_vouchers.messages.sample import SAMPLE_EVENT
 from partner_vouchers.page.permissions import Permission
 from partner_vouchers.page.visit import View, Visit, change
 
 SAMPLE = "Hi {{ Profile.name | default: 'there' }}, {{ Event.partner }} gives you {{ Event.voucherCode }}"
 
-EVENT: dict[str, str | int] = {
-    "CT Source": "Promo Module",
-    "campaignId": "CMP123456",
-    "eventTimestamp": 1708351200,
-    "listDescription": "Winter Sale - ₹500 off on orders above ₹2000",
-    "listExpiry": datetime(2027, 3, 31, 23, 59, 59, tzinfo=UTC).isoformat().replace("+00:00", "Z"),
-    "listTag": "winter_sale_500",
-    "partner": "Puma",
-    "source": "Campaign",
-    "voucherCode": "SAMPLE-CODE",
-    "voucherListId": "1837",
-}
-"""The event of the page; no list contains its code."""
-
 
 def show(visit: Visit) -> Response:
     """Show the form with a sample."""
-    return visit.page("template.html", source=SAMPLE, name="Asha", event=EVENT, tried=False)
+    return visit.page("template.html", source=SAMPLE, name="Asha", event=SAMPLE_EVENT, tried=False)
 
 
 def render(visit: Visit) -> Response:
@@ -39,11 +24,11 @@ def render(visit: Visit) -> Response:
     source = source.replace("\r\n", "\n") if isinstance(source, str) else ""
     name = visit.field("name")
     message = fault = None
-    findings = MessageTemplate.check_source(source, event=EVENT, profile={"name"})
+    findings = MessageTemplate.check_source(source, event=SAMPLE_EVENT, profile={"name"})
     try:
         if not any(finding.kind is FindingKind.SYNTAX for finding in findings):
             message = MessageTemplate(source, zone=visit.zone).render(
-                event=EVENT, profile={"name": name} if name else {}
+                event=SAMPLE_EVENT, profile={"name": name} if name else {}
             )
     except MessageError as error:
         fault = error
@@ -51,7 +36,7 @@ def render(visit: Visit) -> Response:
         "template.html",
         source=source,
         name=name,
-        event=EVENT,
+        event=SAMPLE_EVENT,
         tried=True,
         findings=findings,
         message=message,
