@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from functools import partial
-from typing import Any
+
+from attrs import evolve
 
 from partner_vouchers.domain.arguments import require_days, require_member
 from partner_vouchers.domain.campaigns import CampaignLink
@@ -69,17 +70,15 @@ class ListsGroup(ListCreation):
             InvalidCursor: `after` is not from a page in this order.
         """
         now, limit = self._wiring.now(), require_limit(limit)
-        filters = {
-            "partner": None if partner is None else require_text("partner", partner),
-            "tag": None if tag is None else require_text("tag", tag).lower(),
-            "criteria": None
-            if status is None
-            else criteria_for(require_member("status", status, Status), now),
-            "text": None if text is None else require_text("text", text).casefold(),
-        }
+        wanted = ListQuery(
+            partner=None if partner is None else require_text("partner", partner),
+            tag=None if tag is None else require_text("tag", tag).lower(),
+            criteria=None if status is None else criteria_for(require_member("status", status, Status), now),
+            text=None if text is None else require_text("text", text).casefold(),
+        )
 
         def read(tx: Transaction) -> Page[ListView]:
-            page = _page_of_lists(tx, sort, after, limit, filters)
+            page = _page_of_lists(tx, sort, after, limit, wanted)
             return Page(tuple(view_of(each, now) for each in all_current(tx, page.items, now)), page.next)
 
         return self._wiring.read(read)
@@ -277,7 +276,7 @@ def _change_list(
 
 
 def _page_of_lists(
-    tx: Transaction, sort: str, after: object, limit: int, filters: dict[str, Any]
+    tx: Transaction, sort: str, after: object, limit: int, wanted: ListQuery
 ) -> Page[VoucherList]:
     """Return a page of lists.
 
@@ -286,7 +285,7 @@ def _page_of_lists(
         sort: the name of an order, with a `-` before it from the greatest on.
         after: the cursor as the caller passed it.
         limit: how many lists the page may have.
-        filters: `partner`, `tag`, `criteria` and `text` of the query.
+        wanted: which lists; its order, place and limit are not used.
 
     Raises:
         InvalidInput: there is no such order.
@@ -307,10 +306,8 @@ def _page_of_lists(
     start: tuple[SortKey, str] | None = None
     if (place := decode_cursor(result, after, int if order in _COUNTERS else str, int)) is not None:
         start = (_instant(result, place[0]) if order in _INSTANTS else place[0]), str(place[1])
-    found = tx.lists.find(
-        ListQuery(order=order, descending=descending, after=start, limit=limit + 1, **filters)
-    )
-    return page_of(result, found, limit, lambda last: (key(last), int(last.id)))
+    query = evolve(wanted, order=order, descending=descending, after=start, limit=limit + 1)
+    return page_of(result, tx.lists.find(query), limit, lambda last: (key(last), int(last.id)))
 
 
 def _instant(result: str, text: str) -> datetime:
