@@ -113,6 +113,9 @@ class _Reference:
             refusal = ("multiple_columns", self.split[0][0])
         if refusal is not None:
             self.faults += self.blanks
+            begun = text[position:].partition("\n")[0]
+            if self.first_row is None and refusal[0] != "bad_encoding" and self.rules.trim(begun):
+                self.first_row = shortened(begun)
         rows = len(self.codes) + len(self.faults)
         return Outcome(self.codes, self.faults, refusal, self.header_skipped, self.first_row, rows)
 

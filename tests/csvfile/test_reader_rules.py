@@ -172,6 +172,13 @@ FIRST_ROWS = {
     "a title": (b"\n\nsep\n"[:2] + b"Code\nA1\n", None, "Code"),
     "of an error file": (b"line,code\n1,A1\n", None, "line,code"),
     "very long": (b"x" * 10**6, None, "x" * 200 + "…"),
+    "of two columns": (b"\n \nA1,B2\nC3\n", None, "A1,B2"),
+    "of two quoted columns, below a blank quoted one": (b'" "\n"A1","B2"\n', None, '"A1","B2"'),
+    "of several lines and two columns": (b'"A1\nA2",B2\n', None, '"A1'),
+    "of two columns, and very long": (b"x" * 10**6 + b",B\n", None, "x" * 200 + "…"),
+    "a quote that is never closed": (b'sep=,\n"A1\nB2\n', None, '"A1'),
+    "a quote that is never closed, and very long": (b'"' + b"x" * 10**6 + b"\n", None, '"' + "x" * 199 + "…"),
+    "in another encoding": ("Prämie\nA1\n".encode("latin-1"), None, None),
     "no row": (b"\n \n", None, None),
     "no line": (b"", None, None),
 }

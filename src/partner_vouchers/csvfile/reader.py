@@ -52,8 +52,8 @@ class CodeFile:
 
     Attributes:
         header_skipped: whether the first row was skipped as a header.
-        first_row: the first row that is neither blank nor `sep=`, skipped or not, at most 200 characters of it; None
-            before it was read.
+        first_row: the first row that is neither blank nor `sep=`, skipped or not, at most 200 characters of it. Where
+            the file is refused because of it: its first line as it is written. None before it was read.
         rows: rows so far, valid or refused, without header, `sep=` line, and blank lines that are no errors.
 
     Raises:
@@ -106,6 +106,7 @@ class CodeFile:
         self._overlong: Overlong | None = None  # the row in the middle of which the next chunk begins
         # The first rows are taken one by one: they show the kind of file.
         self._is_opening = True
+        self._begun = b""  # the first of these that is not taken yet, as it is written
         self._split: list[tuple[int, str]] = []  # each with its number of lines
         self._separators = set(SEPARATORS)
         self._unchecked_line = 0  # of the first row, where it may be an odd code
@@ -138,6 +139,9 @@ class CodeFile:
         try:
             yield from self._whole_file()
         except FileRefused as error:
+            if self.first_row is None and error.fault.kind is not FileFaultKind.BAD_ENCODING:
+                begun = self._begun.decode(errors="ignore")
+                self.first_row = shortened(begun) if self._validator.trim(begun) else None
             # Millions of blank lines are no errors worth keeping.
             if error.fault.kind is not FileFaultKind.TOO_MANY_ROWS:
                 yield from self._collector.release_blanks()
@@ -204,6 +208,7 @@ class CodeFile:
         if self._collector.line == 1 and _SEPARATOR_LINE.fullmatch(line.decode()):
             self._collector.pass_over(rows=1, lines=1)
             return line_end + 1
+        self._begun = line
         row: Row | None = Row([line], line_end + 1, 1)
         if self.first_row is None and self._header is not False and len(line) <= self._row_limit:
             self._columns = error_file_columns(line)
@@ -214,6 +219,7 @@ class CodeFile:
                 raise several_columns(self._collector.line)
         if row is None:
             return position
+        self._begun = b""
         yield from self._add_opening(row.cells[0], row.lines)
         return row.end if self._is_opening or self._columns else position
 
@@ -335,7 +341,7 @@ class CodeFile:
         if line_end < 0:
             return b""
         self._overlong = None
-        line = self._collector.line
+        line, self._begun = self._collector.line, row.head
         fault = self._validator.overlong(row.content(line), line)
         if self.first_row is None:
             self.first_row = fault.raw

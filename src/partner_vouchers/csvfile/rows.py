@@ -112,13 +112,17 @@ def quoted_cells(data: bytes, start: int, limit: int) -> tuple[bytes, int] | Non
 
 
 class Overlong:
-    """A row of one line that is too long to be kept, while it is skipped."""
+    """A row of one line that is too long to be kept, while it is skipped.
+
+    Attributes:
+        head: the first bytes of the row, as they are written.
+    """
 
     # 200 characters are shown, of up to four bytes.
     _HEAD_BYTES = 1024
 
     def __init__(self, *, quoted: bool) -> None:
-        self._head = b""
+        self.head: bytes = b""
         self._quoted = quoted
         self._within_quotes = False
         # The first byte that does not belong to the only column.
@@ -126,7 +130,7 @@ class Overlong:
 
     def add(self, data: bytes) -> None:
         """Add the next bytes of the row."""
-        self._head += data[: self._HEAD_BYTES - len(self._head)]
+        self.head += data[: self._HEAD_BYTES - len(self.head)]
         if not self._quoted:
             self._after = b"," if b"," in data else self._after
             return
@@ -145,5 +149,5 @@ class Overlong:
         if self._after or self._within_quotes:
             raise broken_quoting(line)
         if not self._quoted:
-            return self._head
-        return self._head[1 : -1 if len(self._head) < self._HEAD_BYTES else None].replace(b'""', QUOTE)
+            return self.head
+        return self.head[1 : -1 if len(self.head) < self._HEAD_BYTES else None].replace(b'""', QUOTE)

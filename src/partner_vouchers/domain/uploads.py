@@ -184,7 +184,8 @@ class Upload(_Counted):
         header: whether the caller said that the first row is a header; None for not said.
         header_skipped: whether the first row was skipped as a header.
         first_row: the text of the first row that is neither blank nor `sep=`, skipped or not, shortened to 200
-            characters; None where the file has none or was not read. Masked in the repr.
+            characters, and one that the file is refused for as well; None where the file has none or was not read.
+            Masked in the repr.
         total: rows with a code, valid or not; neither the header nor blank lines at the end.
         accepted: codes that became available.
         errors: how many rows were refused, by reason.
@@ -250,8 +251,7 @@ class Validation(_Counted):
         acceptable: codes that would become available.
         errors: how many rows would be refused, by reason.
         header_skipped: whether the first row would be skipped as a header.
-        first_row: the first row that is neither blank nor `sep=`, skipped or not; None for a file without one. Masked
-            in the repr.
+        first_row: see `Upload`. Masked in the repr.
         warnings: the suspicious codes, by reason; none of them would be refused for it. Besides those of an upload
             there are codes that differ from another one in the file only by case or by Unicode normalisation.
         failure: why the file would be refused as a whole, or None.
