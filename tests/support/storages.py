@@ -25,6 +25,40 @@ class CountingStorage:
         return self._storage.begin(write=write)
 
 
+class UndoingStorage:
+    """A storage whose shared commits are undone once, and then made in a new transaction, or never where they fail.
+
+    Attributes:
+        failure: the error of each shared commit, or None.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.failure: Exception | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def run_shared(self, work: Callable[[Any], Any]) -> Any:
+        with self._storage.begin() as tx:
+            work(_Uncommitted(tx))
+        if self.failure is not None:
+            raise self.failure
+        with self._storage.begin() as tx:
+            return work(tx)
+
+
+class _Uncommitted:
+    def __init__(self, tx: Any) -> None:
+        self._tx = tx
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tx, name)
+
+    def commit(self) -> None:
+        pass
+
+
 class GivingUpStorage:
     """A storage that gives transactions up before their commit, at a step that the test chooses.
 

@@ -7,8 +7,10 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from partner_vouchers import Limit, RefusalReason, RepeatPolicy
-from partner_vouchers.errors import CampaignNotLinked, CodesExhausted, LimitReached, NotEligible
+from partner_vouchers.adapters.memory import MemoryStorage
+from partner_vouchers.errors import CampaignNotLinked, CodesExhausted, LimitReached, NotEligible, StorageFull
 from tests.support.host import START, FixedClock, Host
+from tests.support.storages import UndoingStorage
 
 CAMPAIGN = "CMP123456"
 MINUTE = timedelta(minutes=1)
@@ -226,3 +228,19 @@ def test_refusals_are_stored_with_the_next_write_after_a_second_and_when_closed(
     refuse()
     host.vouchers.close()
     assert stored_refusals(host) == 5
+
+
+def test_refusals_outlive_a_shared_commit_that_is_undone() -> None:
+    storage = UndoingStorage(MemoryStorage())
+    host = Host(storage, FixedClock())
+    found = host.a_list("A", "B")
+    with pytest.raises(CampaignNotLinked):
+        host.vouchers.codes.assign(campaign_id="nowhere", user_id="ann")
+    storage.failure = StorageFull(reason="no space is left")
+    for call in (lambda: host.give(found.id, "ann"), lambda: host.vouchers.lists.pause(found.id)):
+        with pytest.raises(StorageFull):
+            call()
+    assert stored_refusals(host) == 0
+    storage.failure = None
+    host.give(found.id, "ann")
+    assert stored_refusals(host) == 1

@@ -23,7 +23,7 @@ from partner_vouchers.errors import AssignmentRevoked, CampaignNotLinked, NoCode
 from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.assigning import Assigner, UserContext
 from partner_vouchers.usecases.assigning_many import UNSERVED, BatchAssigner
-from partner_vouchers.usecases.wiring import Group
+from partner_vouchers.usecases.wiring import Commit, Group
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ class CodeRequests(Group):
         request, fingerprint = keyed_request(campaign_id, list_id, idempotency_key, "one", user_id)
         known, now = require_context(context), self._wiring.now()
 
-        def work(tx: Transaction) -> Reward:
+        def work(tx: Transaction, commit: Commit) -> Reward:
             assigner = Assigner(tx, request, now, self._wiring.eligibility)
             results = None if fingerprint is None else assigner.replay(fingerprint)
             if results is not None:
@@ -94,7 +94,7 @@ class CodeRequests(Group):
                 raise
             if fingerprint is not None:
                 assigner.remember(fingerprint, (reward.id,))
-            self._wiring.commit(tx)
+            commit(tx)
             return reward
 
         return self._request(request, now, work)
@@ -137,7 +137,7 @@ class CodeRequests(Group):
             require_mapping("contexts", context)
         now = self._wiring.now()
 
-        def work(tx: Transaction) -> BatchOutcome:
+        def work(tx: Transaction, commit: Commit) -> BatchOutcome:
             assigner = BatchAssigner(tx, request, now, self._wiring.eligibility, known)
             results = assigner.replay(fingerprint)
             if results is not None:
@@ -150,7 +150,7 @@ class CodeRequests(Group):
                 raise outcome.unserved[0].error or NoCodeAvailable(campaign_id=request.campaign_id, lists=())
             if fingerprint is not None:
                 assigner.remember(fingerprint, assigner.results())
-            self._wiring.commit(tx)
+            commit(tx)
             return outcome
 
         outcome = self._request(request, now, work)
@@ -206,7 +206,7 @@ class CodeRequests(Group):
 
         return self._wiring.read(read)
 
-    def _request(self, request: Request, now: datetime, work: Callable[[Transaction], T]) -> T:
+    def _request(self, request: Request, now: datetime, work: Callable[[Transaction, Commit], T]) -> T:
         """Run a request for codes in a transaction, and count it if it is refused."""
         try:
             return self._wiring.request(now, work, calls_rules=True)

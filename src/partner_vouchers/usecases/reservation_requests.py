@@ -15,7 +15,7 @@ from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.assigning import Assigner, UserContext
 from partner_vouchers.usecases.code_requests import CodeRequests, keyed_request, require_context
 from partner_vouchers.usecases.reserving import confirm_by_id, release_by_id, require_reservation
-from partner_vouchers.usecases.wiring import require_list
+from partner_vouchers.usecases.wiring import Commit, require_list
 
 _PAGE = 1000
 _MICROSECOND = timedelta(microseconds=1)
@@ -75,7 +75,7 @@ class CodeReservations(CodeRequests):
         )
         known, now, token = require_context(context), self._wiring.now(), self._wiring.new_token()
 
-        def work(tx: Transaction) -> Reservation:
+        def work(tx: Transaction, commit: Commit) -> Reservation:
             assigner = Assigner(tx, request, now, self._wiring.eligibility)
             results = None if fingerprint is None else assigner.replay(fingerprint)
             if results is not None:
@@ -88,7 +88,7 @@ class CodeReservations(CodeRequests):
                 raise
             if fingerprint is not None:
                 assigner.remember(fingerprint, [f"{_RESERVATION}{reservation.id}"])
-            self._wiring.commit(tx)
+            commit(tx)
             return reservation
 
         return self._request(request, now, work)
@@ -109,9 +109,9 @@ class CodeReservations(CodeRequests):
         """
         reservation_id, now = require_id("reservation_id", reservation_id), self._wiring.now()
 
-        def work(tx: Transaction) -> Reward:
+        def work(tx: Transaction, commit: Commit) -> Reward:
             reward = confirm_by_id(tx, reservation_id, now)
-            self._wiring.commit(tx)
+            commit(tx)
             return reward
 
         return self._wiring.request(now, work)
@@ -131,9 +131,9 @@ class CodeReservations(CodeRequests):
         """
         reservation_id, now = require_id("reservation_id", reservation_id), self._wiring.now()
 
-        def work(tx: Transaction) -> Reservation:
+        def work(tx: Transaction, commit: Commit) -> Reservation:
             released = release_by_id(tx, reservation_id, now)
-            self._wiring.commit(tx)
+            commit(tx)
             return released
 
         return self._wiring.request(now, work)

@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -30,7 +31,7 @@ from partner_vouchers.errors import (
     UnknownPartner,
 )
 from partner_vouchers.ports import Clock, Storage, Transaction
-from partner_vouchers.usecases.refusing import RefusalTally
+from partner_vouchers.usecases.refusing import RefusalTally, Refused
 from partner_vouchers.usecases.transactions import run_in_transaction
 
 T = TypeVar("T")
@@ -40,6 +41,9 @@ Place = TypeVar("Place")
 _LOG = logging.getLogger("partner_vouchers.refusals")
 _FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
 Arguments = TypeVarTuple("Arguments")
+
+Commit = Callable[[Transaction], None]
+"""Commits the transaction of a request."""
 
 EligibilityRule = Callable[[Mapping[str, object]], bool]
 """A host's rule over a user's context.
@@ -129,36 +133,52 @@ class Wiring:
             self.store_refusals()
         return run_in_transaction(self, work, arguments, write=False)
 
-    def commit(self, tx: Transaction) -> None:
-        """Commit, and store what was refused meanwhile along with it, unless the transaction is a host's."""
-        if self.in_host_transaction or not self.refusal_tally.pending:
-            tx.commit()
-            return
-        counts = self.refusal_tally.take()
-        try:
-            self.refusal_tally.store(tx, counts)
-            tx.commit()
-        except BaseException:
-            self.refusal_tally.put_back(counts)
-            raise
-
     def store_refusals(self) -> None:
         """Store what was refused, in a transaction of its own; nothing within a host's transaction."""
         if self.refusal_tally.pending and not self.in_host_transaction:
             try:
-                run_in_transaction(self, self.commit, (), write=True)
+                self._with_refusals(lambda tx, commit: commit(tx))
             except PartnerVouchersError as error:
                 _LOG.warning("refusals could not be stored, and will be with the next call: %s", error)
 
-    def request(self, now: datetime, work: Callable[[Transaction], T], *, calls_rules: bool = False) -> T:
+    def request(
+        self, now: datetime, work: Callable[[Transaction, Commit], T], *, calls_rules: bool = False
+    ) -> T:
         """Do what `write` does for work that gives out codes, and that calls `commit` itself unless it is a replay.
 
         With `calls_rules` it does what `write_alone` does, if there are any eligibility rules.
         """
         if self.refusal_tally.pending and self.refusal_tally.is_due(now):
             self.store_refusals()
-        alone = calls_rules and bool(self.eligibility)
-        return run_in_transaction(self, work, (), write=True, alone=alone)
+        return self._with_refusals(work, alone=calls_rules and bool(self.eligibility))
+
+    def _with_refusals(self, work: Callable[[Transaction, Commit], T], *, alone: bool = False) -> T:
+        """Run work that commits, and store what was refused along with it, unless the transaction is a host's."""
+        tally = self.refusal_tally
+        if self.in_host_transaction or not tally.pending:
+            return run_in_transaction(self, work, (_commit,), write=True, alone=alone)
+        taken = Counter[Refused]()
+
+        def give_back() -> None:
+            tally.put_back(taken)
+            taken.clear()
+
+        def commit(tx: Transaction) -> None:
+            taken.update(tally.take())
+            tally.store(tx, taken)
+            tx.commit()
+
+        @functools.wraps(work)
+        def run(tx: Transaction) -> T:
+            # A shared commit can be undone after `commit` has returned; the work is then run again, or fails.
+            give_back()
+            return work(tx, commit)
+
+        try:
+            return run_in_transaction(self, run, (), write=True, alone=alone)
+        except BaseException:
+            give_back()
+            raise
 
     def write(self, work: Callable[[Transaction, *Arguments], T], *arguments: *Arguments) -> T:
         """Run work in a transaction, commit what it wrote, and return its result (see `run_in_transaction`).
@@ -173,6 +193,10 @@ class Wiring:
         """Do what `write` does in the thread of the caller, with a commit of its own."""
         self.store_refusals()
         return run_in_transaction(self, _committing(work), arguments, write=True, alone=True)
+
+
+def _commit(tx: Transaction) -> None:
+    tx.commit()
 
 
 def _committing(work: Callable[[Transaction, *Arguments], T]) -> Callable[[Transaction, *Arguments], T]:
