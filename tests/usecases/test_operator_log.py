@@ -12,7 +12,7 @@ from partner_vouchers.errors import CodesExhausted, NoActiveList, NoCodeAvailabl
 from partner_vouchers.usecases import transactions
 from partner_vouchers.usecases.refusing import SUMMARY_EVERY, RefusalTally
 from tests.support.broken_uploads import before_the_codes_were_published, kill
-from tests.support.host import FixedClock, Host
+from tests.support.host import EXPIRY, FixedClock, Host
 
 SECRET = "PM500FF-2026"
 
@@ -98,12 +98,20 @@ def test_a_slow_call_is_logged_by_its_name(
     monkeypatch.setattr(transactions, "SLOW", 0.0)
     host.give(winter.id, "ann")
     host.vouchers.partners.add("Nike")
-    host.vouchers.codes.export(winter.id, actor="ops")
+    b"".join(host.vouchers.codes.export(winter.id, actor="ops"))
+    assert list(host.vouchers.codes.assignments(winter.id))
+    assert host.vouchers.audit.entries()
+    host.vouchers.lists.ensure(partner="Nike", tag="x", name="X", expires_at=EXPIRY)
     assert [message.partition(" took")[0] for _, message in told(caplog, "calls")] == [
         "codes.assign",
         "partners.add",
-        "require_list",
-        "audit_access",
+        "codes.export",
+        "codes.export",
+        "codes.stream_assignments",
+        "codes.assignments",
+        "codes.stream_assignments",
+        "audit.entries",
+        "lists.ensure",
     ]
     assert {level for level, _ in told(caplog, "calls")} == {"WARNING"}
     assert SECRET not in caplog.text

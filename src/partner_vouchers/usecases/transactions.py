@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from partner_vouchers.errors import (
@@ -28,12 +30,6 @@ PAUSES = (0.05, 0.25)
 SLOW = 1.0
 """Seconds from which on a transaction of a call is logged as slow, with what it waited for."""
 
-_PARTS = {
-    "CodeRequests": "codes",
-    "CodeReservations": "codes",
-    "TakingBack": "codes",
-    "ListCreation": "lists",
-}
 _SLOW_LOG = logging.getLogger("partner_vouchers.calls")
 
 
@@ -71,7 +67,7 @@ def run_in_transaction(
     finally:
         seconds = time.monotonic() - started
         if seconds >= SLOW:
-            _log_slow(work, seconds)
+            _SLOW_LOG.warning("%s took %.1f s for a transaction", _name_of_call(work), seconds)
 
 
 def check_policy(wiring: Wiring, *, write: bool = True) -> None:
@@ -136,11 +132,22 @@ def _remember_policy(tx: Transaction, given: str) -> str:
     return given
 
 
-def _log_slow(work: Callable[..., object], seconds: float) -> None:
-    """Log that a transaction of a call was slow."""
-    # Such as `_store` or `ListsGroup.create.<locals>.create`.
-    called, _, _ = getattr(work, "__qualname__", "a call").partition(".<locals>")
-    group, _, method = called.removeprefix("_").partition(".")
-    group = _PARTS.get(group, group.removesuffix("Group").lower())
-    name = f"{group}.{method.lstrip('_')}".rstrip(".")
-    _SLOW_LOG.warning("%s took %.1f s for a transaction", name, seconds)
+def _name_of_call(work: Callable[..., object]) -> str:
+    """Return the public name of the call that this thread is in, such as `codes.assign`."""
+    # Where no group was called, as by the thread of a relay: such as `store`.
+    name = inner = _method(getattr(work, "__qualname__", "a call"))
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).startswith("partner_vouchers.usecases."):
+            group = type(frame.f_locals.get("self")).__name__
+            if group.endswith("Group"):
+                method = frame.f_code.co_name
+                called = inner if method == "_stream" else _method(frame.f_code.co_qualname)
+                name = f"{group.removesuffix('Group').lower()}.{called}"
+        frame = frame.f_back
+    return name
+
+
+def _method(qualname: str) -> str:
+    """Return `create` for `ListsGroup.create.<locals>.work`."""
+    return qualname.partition(".<locals>")[0].rpartition(".")[2].lstrip("_")
