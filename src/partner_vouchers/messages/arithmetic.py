@@ -15,6 +15,7 @@ from decimal import (
     InvalidOperation,
     localcontext,
 )
+from math import isinf
 
 from partner_vouchers.messages.limits import MAX_NUMBER_BITS, LimitReached, number_fits
 from partner_vouchers.messages.values import is_missing
@@ -66,8 +67,14 @@ def _bounded(value: Decimal) -> Decimal:
 
 
 def _result(value: int | Decimal) -> int | float:
+    if isinstance(value, int):
+        return value
+    found = float(value)
+    # Liquid prints Infinity, which helps no reader of a message.
+    if isinf(found) and value.is_finite():
+        raise LimitReached(f"a number has more than {MAX_NUMBER_BITS} digits")
     # `+ 0.0` turns a negative zero into a plain one.
-    return value if isinstance(value, int) else float(value) + 0.0
+    return found + 0.0
 
 
 def _two(

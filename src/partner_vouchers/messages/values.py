@@ -143,11 +143,11 @@ def is_blank(value: object) -> bool:
 def equal(left: object, right: object) -> bool:
     """Return whether `left == right` holds in a template. Missing values equal nil."""
     left, right = (None if is_missing(each) else each for each in (left, right))
-    for one, other in ((left, right), (right, left)):
-        if isinstance(one, Blank):
-            return is_blank(other)
-        if isinstance(one, Empty):
-            return is_empty(other)
+    for literal, holds in ((Blank, is_blank), (Empty, is_empty)):
+        if isinstance(left, literal):
+            return holds(right)
+        if isinstance(right, literal):
+            return holds(left)
     # In Python 1 equals True.
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
