@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,57 +18,19 @@ import pytest
 
 from partner_vouchers import PartnerVouchers
 from partner_vouchers.adapters.sqlite import SQLiteStorage
-from partner_vouchers.cli import main
 from partner_vouchers.cli.app import app
 from partner_vouchers.cli.context import Exit
+from tests.support.command import CODE, FAULTY, Run
 from tests.support.sinks import ScriptedSink, reject
 
-CODE = "PM500FF-2026-XYZ"
 NOW = datetime.now(UTC)  # noqa: TID251 - the command has the machine's clock
-FAULTY = f"code\n{CODE}\nPM500FF-2026-ABC\nwrong code\n"
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in an empty directory; return the exit code and what it printed."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PARTNER_VOUCHERS_ACTOR", "asha")
-
-    def run_(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main(arguments)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run_
-
-
-@pytest.fixture
-def winter(run: Run) -> str:
-    """A list without codes; its id."""
-    assert run("create", "--partner", "Puma", "--tag", "Winter", "--expires", "2199-03-31")[0] == Exit.OK
-    return "1"
-
-
-@pytest.fixture
-def filled(run: Run, winter: str) -> str:
-    """A list with two codes; its id."""
-    Path("codes.csv").write_text(FAULTY)
-    assert run("upload", winter, "codes.csv")[0] == Exit.FAULTS
-    return winter
-
-
-def from_json(printed: str) -> Any:
-    return json.loads(printed)
 
 
 def test_the_life_of_a_list(run: Run, filled: str) -> None:
     assert run("link", filled, "CMP1")[0] == Exit.OK
     code, out, _ = run("assign", "--user", "user-42", "--campaign", "CMP1", "--key", "order-1", "--json")
     assert code == Exit.OK
-    assert from_json(out)["replayed"] is False
+    assert json.loads(out)["replayed"] is False
     assert run("pause", filled)[1] == "List 1 is paused.\n"
     assert run("pause", filled)[0] == Exit.REFUSED
     assert run("activate", filled)[0] == Exit.OK
@@ -78,23 +39,23 @@ def test_the_life_of_a_list(run: Run, filled: str) -> None:
         run("archive", filled, "--yes")[1].splitlines()[1]
         == "These campaigns get no more codes from it: CMP1."
     )
-    shown = from_json(run("show", filled, "--json")[1])
+    shown = json.loads(run("show", filled, "--json")[1])
     assert (shown["status"], shown["name"], shown["tag"]) == ("Archived", "New", "winter")
     events = [row.split()[3] for row in run("audit", "--list", filled)[1].splitlines()[1:]]
     assert events[-3:] == ["campaign.linked", "upload.completed", "list.created"]
-    assert {entry["actor"] for entry in from_json(run("audit", "--json")[1])["items"]} == {"asha"}
+    assert {entry["actor"] for entry in json.loads(run("audit", "--json")[1])["items"]} == {"asha"}
 
 
 def test_a_list_that_is_refused_leaves_no_partner_behind(run: Run, winter: str) -> None:
     new = ("create", "--partner", "Nike", "--expires", "2199-03-31", "--tag")
     assert run(*new, "two words")[0] == Exit.USAGE
-    assert [each["name"] for each in from_json(run("partners", "--json")[1])] == ["Puma"]
+    assert [each["name"] for each in json.loads(run("partners", "--json")[1])] == ["Puma"]
     assert run("create", "--partner", "Puma", "--expires", "2199-03-31", "--tag", "winter")[0] == Exit.REFUSED
 
 
 def test_the_warnings_of_a_list_are_set_shown_and_removed(run: Run, winter: str) -> None:
     run("edit", winter, "--low-stock", "80%", "--expiring-soon", "7")
-    assert from_json(run("show", winter, "--json")[1])["expiring_soon"] == 7 * 24 * 3600
+    assert json.loads(run("show", winter, "--json")[1])["expiring_soon"] == 7 * 24 * 3600
     shown = [line.split() for line in run("show", winter)[1].splitlines()]
     assert ["Low", "stock", "at", "80%", "used"] in shown
     assert ["Expiring", "soon", "7", "days"] in shown
@@ -107,7 +68,7 @@ def test_the_warnings_of_a_list_are_set_shown_and_removed(run: Run, winter: str)
     for wrong in ("soon", "nan", "0", "9999"):
         code, _, err = run(*new, wrong)
         assert (code, err.startswith("error: --expiring-soon: must be")) == (Exit.USAGE, True)
-    assert from_json(run(*new, "1.5", "--json")[1])["expiring_soon"] == 36 * 3600
+    assert json.loads(run(*new, "1.5", "--json")[1])["expiring_soon"] == 36 * 3600
 
 
 def test_an_upload_shows_its_errors_and_writes_the_error_file(run: Run, winter: str) -> None:
@@ -130,7 +91,7 @@ def test_an_error_file_replaces_no_other_file(run: Run, winter: str) -> None:
     Path("codes-errors.csv").write_text("mine")
     code, _, err = run("upload", winter, "codes.csv", "--error-file", "codes-errors.csv")
     assert (code, "codes-errors.csv exists" in err) == (Exit.USAGE, True)
-    assert from_json(run("uploads", "--json")[1])["items"] == []
+    assert json.loads(run("uploads", "--json")[1])["items"] == []
 
     code, _, err = run("upload", winter, "codes.csv")
     assert (code, "codes-errors-2.csv" in err) == (Exit.FAULTS, True)
@@ -153,15 +114,15 @@ def test_a_report_is_shown_although_its_error_file_cannot_be_written(run: Run, w
     Path("redeemed.csv").write_text("code,order\nPM500ZZ,order-1\n")
     file = ("redeemed.csv", "--partner", "Puma", "--error-file", "missing/errors.csv", "--json")
     code, out, err = run("reconcile", *file)
-    assert (code, from_json(out)["total"]) == (Exit.STORAGE, 1)
+    assert (code, json.loads(out)["total"]) == (Exit.STORAGE, 1)
     assert "missing/errors.csv" in err
 
 
 def test_programs_get_json_where_there_is_no_object(run: Run, filled: str) -> None:
     run("link", filled, "CMP1")
-    assert from_json(run("unlink", filled, "CMP1", "--json")[1]) == {"list_id": "1", "campaign_id": "CMP1"}
-    assert from_json(run("delete", filled, "--yes", "--json")[1]) == {"deleted": "1"}
-    assert list(from_json(run("version", "--json")[1])) == ["version"]
+    assert json.loads(run("unlink", filled, "CMP1", "--json")[1]) == {"list_id": "1", "campaign_id": "CMP1"}
+    assert json.loads(run("delete", filled, "--yes", "--json")[1]) == {"deleted": "1"}
+    assert list(json.loads(run("version", "--json")[1])) == ["version"]
 
 
 def test_a_file_is_refused_as_a_whole(run: Run, winter: str) -> None:
@@ -175,7 +136,7 @@ def test_a_file_is_refused_as_a_whole(run: Run, winter: str) -> None:
 def test_a_file_is_validated_without_being_stored(run: Run, winter: str) -> None:
     Path("codes.csv").write_text(FAULTY)
     assert run("validate", winter, "codes.csv")[0] == Exit.FAULTS
-    assert from_json(run("uploads", "--json")[1])["items"] == []
+    assert json.loads(run("uploads", "--json")[1])["items"] == []
     Path("codes.csv").write_text("A1\nA2\n")
     assert run("validate", winter, "codes.csv")[0] == Exit.OK
 
@@ -240,7 +201,7 @@ def on_a_terminal(*arguments: str, answer: bytes = b"") -> tuple[int, str]:
 def test_the_answer_no_changes_nothing_and_is_no_interruption(run: Run, filled: str) -> None:
     code, shown = on_a_terminal("archive", filled, answer=b"n\n")
     assert (code, "Nothing was changed." in shown, "Stopped" in shown) == (Exit.REFUSED, True, False)
-    assert from_json(run("show", filled, "--json")[1])["status"] == "Active"
+    assert json.loads(run("show", filled, "--json")[1])["status"] == "Active"
 
 
 def test_what_a_terminal_would_execute_is_not_printed(run: Run, winter: str) -> None:
@@ -261,7 +222,7 @@ def test_events_are_delivered_and_their_backlog_is_shown(run: Run, filled: str) 
     assert run("events", "backlog")[1] == "No sink has received an event yet.\n"
     assert run("events", "deliver", "--jsonl", "events.jsonl")[0] == Exit.OK
     assert len(Path("events.jsonl").read_text().splitlines()) == 3
-    (backlog,) = from_json(run("events", "backlog", "--json")[1]).values()
+    (backlog,) = json.loads(run("events", "backlog", "--json")[1]).values()
     assert (backlog["undelivered"], backlog["dead_letters"]) == (0, 0)
     assert run("events", "dead")[1] == "There is no dead letter.\n"
     assert run("events", "backlog", "typo")[0] == Exit.REFUSED
@@ -305,13 +266,13 @@ def test_doctor_finds_what_needs_attention(run: Run, filled: str) -> None:
         assert run("assign", "--user", user, "--campaign", "CMP1")[0] == Exit.OK
     code, out, _ = run("doctor", "--json")
     assert code == Exit.FINDINGS
-    assert [found["problem"] for found in from_json(out)] == ["a list has no code left"]
+    assert [found["problem"] for found in json.loads(out)] == ["a list has no code left"]
     with closing(sqlite3.connect("vouchers.db")) as connection, connection:
         connection.execute("UPDATE pv_uploads SET status = 'In Progress', started_at = 0")
         connection.execute(
             "UPDATE pv_lists SET expires_at = expires_at % 1000000 + ?", (int(time.time() + 3600) * 10**6,)
         )
-    problems = [found["problem"] for found in from_json(run("doctor", "--json")[1])]
+    problems = [found["problem"] for found in json.loads(run("doctor", "--json")[1])]
     assert problems == [
         "an upload is in progress for too long",
         "a list expires soon",
@@ -331,7 +292,7 @@ def test_doctor_finds_events_that_wait_dead_letters_and_a_clock_that_is_off(run:
             yesterday.events.deliver(sink)
         yesterday.lists.pause(filled)
         tomorrow.lists.edit(filled, name="Edited tomorrow")
-    findings = {found["problem"]: found for found in from_json(run("doctor", "--json")[1])}
+    findings = {found["problem"]: found for found in json.loads(run("doctor", "--json")[1])}
     assert set(findings) == {
         "the newest change is dated in the future",
         "dead letters",
@@ -409,7 +370,7 @@ def test_a_mistake_has_an_exit_code_and_a_message(
         "error: partner:",
     ):
         assert word not in err
-    assert from_json(run("lists", "--json")[1])["items"][0]["version"] == 1
+    assert json.loads(run("lists", "--json")[1])["items"][0]["version"] == 1
 
 
 def test_a_path_is_shown_as_it_is_although_it_has_the_name_of_an_option(run: Run, tmp_path: Path) -> None:
@@ -506,7 +467,7 @@ def test_ctrl_c_during_an_upload_stores_nothing_and_says_what_to_do(run: Run, wi
     assert b"Traceback" not in message
     assert upload.returncode < 0 or message.startswith(b"Stopped. `partner-vouchers uploads --recover`")
     assert run("uploads", "--recover")[0] == Exit.OK
-    assert from_json(run("show", winter, "--json")[1])["available"] == 0
+    assert json.loads(run("show", winter, "--json")[1])["available"] == 0
 
 
 def test_on_a_terminal_an_upload_shows_how_far_it_is(run: Run, winter: str) -> None:
@@ -523,5 +484,5 @@ def test_without_a_command_the_help_is_shown_and_no_error(run: Run) -> None:
 
 
 def test_a_narrow_terminal_breaks_no_time(run: Run, filled: str) -> None:
-    updated_at = from_json(run("show", filled, "--json")[1])["updated_at"]
+    updated_at = json.loads(run("show", filled, "--json")[1])["updated_at"]
     assert updated_at[:19].replace("T", " ") in on_a_terminal("lists")[1]

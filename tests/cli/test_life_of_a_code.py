@@ -1,12 +1,11 @@
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from partner_vouchers.cli.context import Exit
-from tests.cli.test_commands import CODE, Run, filled, from_json, run, winter
-
-__all__ = ["filled", "run", "winter"]
+from tests.support.command import CODE, Run
 
 
 def test_limits_are_set_shown_and_removed(run: Run, filled: str) -> None:
@@ -16,12 +15,12 @@ def test_limits_are_set_shown_and_removed(run: Run, filled: str) -> None:
         "limits", "CMP1", "--set", "1/user", "--set", "5/campaign/month/Asia/Kolkata", "--json"
     )
     assert code == Exit.OK
-    assert [usage["limit"]["count"] for usage in from_json(out)] == [1, 5]
+    assert [usage["limit"]["count"] for usage in json.loads(out)] == [1, 5]
     assert run("assign", "--user", "user-42", "--campaign", "CMP1")[0] == Exit.OK
     code, _, err = run("assign", "--user", "user-42", "--campaign", "CMP1")
     assert code == Exit.NO_CODE
     assert "1 codes per user" in err
-    (per_user, _) = from_json(run("limits", "CMP1", "--user", "user-42", "--json")[1])
+    (per_user, _) = json.loads(run("limits", "CMP1", "--user", "user-42", "--json")[1])
     assert (per_user["used"], per_user["left"]) == (1, 0)
     assert run("limits", "CMP1", "--clear", "--set", "1/user")[0] == Exit.USAGE
     assert run("limits", "CMP1", "--clear")[0] == Exit.OK
@@ -36,11 +35,11 @@ def test_a_limit_is_written_as_it_is_shown(run: Run, filled: str) -> None:
 def test_a_code_is_reserved_confirmed_and_released(run: Run, filled: str) -> None:
     code, out, _ = run("reserve", "--user", "asha", "--list", filled, "--minutes", "15", "--json")
     assert code == Exit.OK
-    first = from_json(out)
+    first = json.loads(out)
     assert CODE not in out
     assert run("confirm", first["id"])[0] == Exit.OK
     assert run("release", first["id"])[0] == Exit.REFUSED
-    second = from_json(run("reserve", "--user", "ravi", "--list", filled, "--minutes", "15", "--json")[1])
+    second = json.loads(run("reserve", "--user", "ravi", "--list", filled, "--minutes", "15", "--json")[1])
     assert run("release", second["id"])[0] == Exit.OK
     assert run("confirm", second["id"])[0] == Exit.REFUSED
     assert run("confirm", "unknown")[0] == Exit.REFUSED
@@ -48,17 +47,17 @@ def test_a_code_is_reserved_confirmed_and_released(run: Run, filled: str) -> Non
 
 
 def test_a_code_is_revoked(run: Run, filled: str) -> None:
-    given = from_json(run("assign", "--user", "asha", "--list", filled, "--json")[1])
+    given = json.loads(run("assign", "--user", "asha", "--list", filled, "--json")[1])
     assert run("revoke", given["id"])[0] == Exit.USAGE
     assert run("revoke", given["id"], "--restock", "--yes")[0] == Exit.REFUSED
     assert run("revoke", given["id"], "--reason", "refunded", "--yes")[1] == "Revoked; the code is retired.\n"
-    assert from_json(run("show", filled, "--json")[1])["retired"] == 1
+    assert json.loads(run("show", filled, "--json")[1])["retired"] == 1
     assert run("revoke", "99", "--yes")[0] == Exit.REFUSED
 
 
 def test_a_redemption_is_recorded_and_reverted(run: Run, filled: str) -> None:
     run("assign", "--user", "asha", "--list", filled)
-    first = from_json(run("redeem", CODE, "--order", "4711", "--amount", "9.90", "--json")[1])
+    first = json.loads(run("redeem", CODE, "--order", "4711", "--amount", "9.90", "--json")[1])
     assert run("redeem", CODE, "--order", "4712")[0] == Exit.REFUSED
     assert run("redeem", CODE, "--order", "4711", "--revert", "--user", "ravi")[0] == Exit.USAGE
     assert run("redeem", CODE, "--order", "4711", "--revert")[0] == Exit.OK
@@ -79,7 +78,7 @@ def test_a_date_without_a_time_means_the_same_at_the_command_line_and_in_a_file(
     run("redeem", CODE, "--order", "4711", "--at", "2026-01-02", *zone)
     Path("redeemed.csv").write_text("code,redeemed_at\nNIKE-0001,2026-01-02\n")
     assert run("reconcile", "redeemed.csv", "--partner", "Nike", *zone)[0] == Exit.OK
-    used = [each["redeemed_at"] for each in from_json(run("user", "asha", "--json")[1])]
+    used = [each["redeemed_at"] for each in json.loads(run("user", "asha", "--json")[1])]
     assert used == ["2026-01-01T18:30:00Z"] * 2
 
 
@@ -119,7 +118,7 @@ def test_a_user_is_erased(run: Run, filled: str) -> None:
 
 def test_stock_is_shown(run: Run, filled: str) -> None:
     run("assign", "--user", "asha", "--list", filled)
-    found = from_json(run("stock", filled, "--json")[1])
+    found = json.loads(run("stock", filled, "--json")[1])
     assert found["counts"]["distributed"] == 1
     assert found["per_day_28"] > 0
 
@@ -128,8 +127,8 @@ def test_what_assign_would_do_is_said_and_nothing_is_changed(run: Run, filled: s
     run("link", filled, "CMP1")
     asha = ("assign", "--user", "asha", "--campaign", "CMP1")
     assert run(*asha, "--preview")[:2] == (Exit.OK, "asha would get a code of list 1.\n")
-    assert from_json(run(*asha, "--preview", "--json")[1])["list_id"] == filled
-    assert from_json(run("show", filled, "--json")[1])["distributed"] == 0
+    assert json.loads(run(*asha, "--preview", "--json")[1])["list_id"] == filled
+    assert json.loads(run("show", filled, "--json")[1])["distributed"] == 0
 
     run("reserve", "--user", "ravi", "--campaign", "CMP1", "--minutes", "15")
     ravi = ("assign", "--user", "ravi", "--campaign", "CMP1", "--preview")
@@ -143,4 +142,4 @@ def test_what_assign_would_do_is_said_and_nothing_is_changed(run: Run, filled: s
         "meera would get nothing: no code is left (list 1: exhausted); upload more codes to one of these lists\n",
     )
     refused = run("assign", "--user", "asha", "--campaign", "CMP9", "--preview", "--json")
-    assert (refused[0], from_json(refused[1])["refusal"]["error"]) == (Exit.REFUSED, "campaign_not_linked")
+    assert (refused[0], json.loads(refused[1])["refusal"]["error"]) == (Exit.REFUSED, "campaign_not_linked")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from partner_vouchers.cli.context import Exit
-from tests.cli.test_commands import Run, from_json, run
+from tests.support.command import Run
 from tests.support.postgres import server
-
-__all__ = ["run"]
 
 
 @pytest.fixture
@@ -32,8 +31,8 @@ def address() -> Iterator[str]:
 def test_the_main_job_on_postgresql(run: Run, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARTNER_VOUCHERS_DB", address)
     code, out, _ = run("doctor", "--json")
-    assert (code, from_json(out)[0]["problem"]) == (Exit.FINDINGS, "the tables are missing or too old")
-    assert from_json(out)[0]["subject"] == "postgresql:///postgres"
+    assert (code, json.loads(out)[0]["problem"]) == (Exit.FINDINGS, "the tables are missing or too old")
+    assert json.loads(out)[0]["subject"] == "postgresql:///postgres"
     assert "hunter2" not in out
     code, _, err = run("lists")
     assert (code, "run `partner-vouchers migrate`" in err) == (Exit.STORAGE, True)
@@ -44,5 +43,5 @@ def test_the_main_job_on_postgresql(run: Run, address: str, monkeypatch: pytest.
     assert run("upload", "1", "codes.csv")[0] == Exit.OK
     assert run("assign", "--user", "asha", "--list", "1")[0] == Exit.OK
     assert run("doctor")[0] == Exit.OK
-    assert from_json(run("lists", "--json")[1])["items"][0]["distributed"] == 1
+    assert json.loads(run("lists", "--json")[1])["items"][0]["distributed"] == 1
     assert list(Path().glob("*.db")) == []

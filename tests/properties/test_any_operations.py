@@ -14,11 +14,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from partner_vouchers import Everywhere, PerPartner, PerPartnerAndTag
 from partner_vouchers.domain.duplicates import DuplicatePolicy
 from partner_vouchers.testing import StorageContract, StorageMachine
-from tests.adapters.memory.test_contract import TestMemoryStorage as InMemory
-from tests.adapters.postgres.test_contract import LENT
-from tests.adapters.postgres.test_contract import TestPostgresStorage as InPostgres
-from tests.adapters.sqlite.test_contract import TestSQLiteStorage as InSQLite
-from tests.usecases.test_reconciliation import set_sizes
+from tests.support.batches import set_sizes
+from tests.support.contracts import LENT, InMemory, InPostgres, InSQLite
 
 
 def search(adapter: type[StorageContract], policy: DuplicatePolicy, **options: Any) -> None:

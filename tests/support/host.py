@@ -20,6 +20,7 @@ from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.stock import LowStock
 from partner_vouchers.ports import ListOrder, ListQuery, OutboxEntry, Storage
+from partner_vouchers.testing import fakes
 from partner_vouchers.testing.driver import outbox
 
 E = TypeVar("E", bound=Event)
@@ -33,17 +34,9 @@ PATIENCE = 30
 _ALL = 100_000
 
 
-class FixedClock:
-    """A clock that stands still until the test moves it."""
-
+class FixedClock(fakes.FixedClock):
     def __init__(self, now: datetime = START) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, **by: float) -> None:
-        self.now += timedelta(**by)
+        super().__init__(now)
 
 
 class Host:

@@ -267,3 +267,22 @@ def a_storage() -> Iterator[PostgresStorage]:
             yield opened
         finally:
             opened.close()
+
+
+@contextmanager
+def a_trigger(schema: str, table: str, sqlstate: str) -> Iterator[None]:
+    """Let the server quote the row that a statement inserts, in every field of its message."""
+    with psycopg.connect(server().conninfo, autocommit=True) as operator:
+        operator.execute(
+            f"CREATE FUNCTION {schema}.telltale() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            f"RAISE EXCEPTION 'no %', new USING DETAIL = new::text, HINT = new::text, ERRCODE = '{sqlstate}'; "
+            "END $$".encode()
+        )
+        operator.execute(
+            f"CREATE TRIGGER telltale AFTER INSERT ON {schema}.{table} "
+            f"FOR EACH ROW EXECUTE FUNCTION {schema}.telltale()".encode()
+        )
+        try:
+            yield
+        finally:
+            operator.execute(f"DROP FUNCTION {schema}.telltale CASCADE".encode())

@@ -13,8 +13,7 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from partner_vouchers.testing import StorageContract, StorageMachine, UnsupportedHook
-from tests.adapters.memory.test_contract import TestMemoryStorage as InMemory
-from tests.adapters.sqlite.test_contract import TestSQLiteStorage as InSQLite
+from tests.support.contracts import InMemory, InSQLite
 from tests.testing.sabotage.adapters import FAULTS, FOUND, MISTAKES, THE_MACHINE, Fault
 from tests.testing.sabotage.answers import ANSWERS
 from tests.testing.sabotage.edges import EDGES

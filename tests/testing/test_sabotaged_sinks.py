@@ -16,8 +16,8 @@ from partner_vouchers.errors import SinkUnavailable
 from partner_vouchers.ports import OutboxEntry, Rejection
 from partner_vouchers.testing import EventSinkContract, FailingSink
 from partner_vouchers.testing.sinks import SECRET_CODE
+from tests.support.contracts import WithFailingSink
 from tests.testing.sabotage.adapters import FOUND, MISTAKES
-from tests.testing.test_fakes import TestFailingSink as WithFailingSink
 
 pytestmark = pytest.mark.usefixtures("no_shrinking")
 

@@ -42,7 +42,8 @@ from partner_vouchers.errors import (
     UnknownReport,
 )
 from partner_vouchers.ports import Transaction
-from partner_vouchers.usecases import limiting, reconciling
+from partner_vouchers.usecases import limiting
+from tests.support.batches import set_sizes
 from tests.support.host import START, FixedClock, Host
 
 HOUR = timedelta(hours=1)
@@ -60,13 +61,6 @@ def reconcile(
 
 def kinds(report: ReconciliationReport) -> list[str]:
     return [row.kind.value for row in report.rows]
-
-
-def set_sizes(monkeypatch: pytest.MonkeyPatch, rows: int, span: int) -> None:
-    """Let a transaction take so many rows, and look up so many at once."""
-    for name in ("_SMALLEST", "_FIRST", "_LARGEST"):
-        monkeypatch.setattr(reconciling, name, rows)
-    monkeypatch.setattr(reconciling, "_SPAN", span)
 
 
 @pytest.fixture(params=[1, 3, 5_000])

@@ -31,9 +31,9 @@ class FixedClock:
         """Return the instant."""
         return self.now
 
-    def advance(self, *, days: float = 0, seconds: float = 0) -> None:
+    def advance(self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
         """Move the clock, also backwards."""
-        self.now += timedelta(days=days, seconds=seconds)
+        self.now += timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
 class FailingSink:

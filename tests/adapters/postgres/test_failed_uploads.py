@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from partner_vouchers.errors import StorageError
-from tests.adapters.postgres.test_secrets import a_trigger
 from tests.support.host import Host
+from tests.support.postgres import a_trigger
 
 
 @pytest.mark.parametrize("table", ["pv_codes", "pv_upload_faults"])

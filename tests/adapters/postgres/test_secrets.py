@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from io import BytesIO
 
 import psycopg
@@ -18,7 +18,7 @@ from partner_vouchers.errors import PartnerVouchersError, StorageError
 from tests.adapters.postgres.conftest import Connect
 from tests.concurrency.state import new_list
 from tests.support.host import Host, a_file
-from tests.support.postgres import connections_of, end, server
+from tests.support.postgres import a_trigger, connections_of, end, server
 
 SECRET = "SECRET"
 CODES = [f"{SECRET}-{number:06}" for number in range(30_000)]
@@ -42,25 +42,6 @@ def all_that_is_told(error: BaseException) -> Iterator[str]:
         yield repr(found) + str(found) + repr(found.args) + repr(vars(found))
         if isinstance(found, psycopg.Error):
             yield str([getattr(found.diag, name) for name in dir(found.diag) if not name.startswith("_")])
-
-
-@contextmanager
-def a_trigger(schema: str, table: str, sqlstate: str) -> Iterator[None]:
-    """Let the server quote the row that a statement inserts, in every field of its message."""
-    with psycopg.connect(server().conninfo, autocommit=True) as operator:
-        operator.execute(
-            f"CREATE FUNCTION {schema}.telltale() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-            f"RAISE EXCEPTION 'no %', new USING DETAIL = new::text, HINT = new::text, ERRCODE = '{sqlstate}'; "
-            "END $$".encode()
-        )
-        operator.execute(
-            f"CREATE TRIGGER telltale AFTER INSERT ON {schema}.{table} "
-            f"FOR EACH ROW EXECUTE FUNCTION {schema}.telltale()".encode()
-        )
-        try:
-            yield
-        finally:
-            operator.execute(f"DROP FUNCTION {schema}.telltale CASCADE".encode())
 
 
 def failure_of(call: Callable[[], object]) -> PartnerVouchersError:
