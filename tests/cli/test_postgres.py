@@ -33,6 +33,9 @@ def test_the_main_job_on_postgresql(run: Run, address: str, monkeypatch: pytest.
     code, out, _ = run("doctor", "--json")
     assert (code, json.loads(out)[0]["problem"]) == (Exit.FINDINGS, "the tables are missing or too old")
     assert json.loads(out)[0]["subject"] == "postgresql:///postgres"
+    assert json.loads(out)[0]["advice"].endswith(
+        "run `partner-vouchers migrate` once, and again after each upgrade"
+    )
     assert "hunter2" not in out
     code, _, err = run("lists")
     assert (code, "run `partner-vouchers migrate`" in err) == (Exit.STORAGE, True)

@@ -12,6 +12,7 @@ from attrs import frozen
 
 from partner_vouchers.cli.context import is_postgres, opened
 from partner_vouchers.cli.output import in_seconds
+from partner_vouchers.cli.wording import message_of
 from partner_vouchers.domain.uploads import UploadStatus
 from partner_vouchers.errors import InvalidInput, StorageError, StorageNotMigrated
 from partner_vouchers.vouchers import PartnerVouchers
@@ -57,13 +58,7 @@ def examine(database: str, *, days: timedelta, patience: timedelta) -> list[Find
     except InvalidInput:
         raise
     except StorageNotMigrated as error:
-        return [
-            Finding(
-                "the tables are missing or too old",
-                _without_password(database),
-                f"run `partner-vouchers migrate`: {error}",
-            )
-        ]
+        return [Finding("the tables are missing or too old", _without_password(database), message_of(error))]
     except StorageError as error:
         return [Finding("the storage cannot be used", _without_password(database), str(error))]
 

@@ -165,7 +165,7 @@ class ConnectionPool:
                     return self._connect(room, max(left, 2.0))
                 except psycopg.Error as error:
                     room.is_free = True
-                    failure = f"; {type(error).__name__}: {' '.join(str(error).split())}"
+                    failure = f": {'. '.join(filter(None, map(str.strip, str(error).splitlines())))}"
                 except BaseException:
                     room.is_free = True
                     raise
