@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine
 
@@ -133,8 +135,7 @@ def test_the_revision_of_the_page_makes_the_tables(place: Place) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
         connection.exec_driver_sql(f"SET LOCAL search_path = {schema}")
-        # Alembic's `op`, as far as it is used.
-        operations = SimpleNamespace(get_bind=lambda: connection)
+        operations = Operations(MigrationContext.configure(connection))
         script: dict[str, Any] = {"op": operations, "SCHEMA": PostgresStorage("").schema_sql()}
         exec(revision, script)
         script["upgrade"]()

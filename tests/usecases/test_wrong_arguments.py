@@ -108,6 +108,7 @@ class Scene:
             "remaining": True, "raw": False, "force": True, "add_partner": False, "header": None, "encoding": "utf-8",
             "progress": None, "after_line": 0, "repeat": RepeatPolicy.SAME_CODE, "priority": 1,
             "eligibility": None, "sink": "crm", "event": an_event(PointsCredited), "from_now": False,
+            "newest_first": True,
             "retry": RetryPolicy(), "interval": 1.0, "ids": [], "sinks": self.sink,
             "partner": "Puma", "order_id": "order-3", "redeemed_at": None, "amount": None,
             "report_id": self.report_id, "kinds": None, "older_than": timedelta(0), "since": None, "until": None,
