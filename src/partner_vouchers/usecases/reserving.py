@@ -14,12 +14,20 @@ from partner_vouchers.domain.reservation import (
 )
 from partner_vouchers.domain.text import could_be_id
 from partner_vouchers.errors import UnknownReservation
-from partner_vouchers.ports import LockedReservation, Transaction
+from partner_vouchers.ports import Transaction
 from partner_vouchers.usecases.limiting import remove_old, uncount_reservations
 
 
-def require_reservation(tx: Transaction, reservation_id: str, now: datetime) -> Reservation:
-    """Return a reservation as it is stored.
+def require_reservation(
+    tx: Transaction, reservation_id: str, now: datetime, *, for_update: bool = False
+) -> Reservation:
+    """Return a reservation as it is stored, or that of a user who holds the code already.
+
+    Args:
+        tx: the transaction.
+        reservation_id: the reservation.
+        now: the present instant.
+        for_update: whether the transaction may end it.
 
     Raises:
         UnknownReservation: there is none with this id, or it ended more than 30 days before `now`.
@@ -27,35 +35,22 @@ def require_reservation(tx: Transaction, reservation_id: str, now: datetime) -> 
     if could_be_id(reservation_id):
         held_id = held_assignment_id(reservation_id)
         if held_id is not None:
-            return held_code(_require_held(tx, held_id, reservation_id))
-        found = tx.reservations.get(reservation_id)
-        if found is not None and found.is_kept(now):
-            return found
+            for held in tx.assignments.get_many([held_id]):
+                return held_code(held)
+        else:
+            get = tx.reservations.get_for_update if for_update else tx.reservations.get
+            found = get(reservation_id)
+            if found is not None and found.is_kept(now):
+                return found
     raise UnknownReservation(reservation_id=reservation_id)
 
 
-def _require_locked(tx: Transaction, reservation_id: str, now: datetime) -> LockedReservation:
-    """Return a reservation that this transaction may end, or that of a user who holds the code already.
-
-    Raises:
-        UnknownReservation: see `require_reservation`.
-    """
-    if could_be_id(reservation_id):
-        held_id = held_assignment_id(reservation_id)
-        if held_id is not None:
-            held = _require_held(tx, held_id, reservation_id)
-            return LockedReservation(held_code(held), held.ordinal, held.snapshot)
-        found = tx.reservations.get_for_update(reservation_id)
-        if found is not None and found.reservation.is_kept(now):
-            return found
-    raise UnknownReservation(reservation_id=reservation_id)
-
-
-def _require_held(tx: Transaction, assignment_id: str, reservation_id: str) -> Assignment:
-    """Return the assignment of a user who held the code already."""
-    for held in tx.assignments.get_many([assignment_id]):
-        return held
-    raise UnknownReservation(reservation_id=reservation_id)
+def confirm(tx: Transaction, reservation_id: str, now: datetime) -> Assignment | None:
+    """Turn a reservation that is open at `now` into an assignment; return None for any other one."""
+    given = tx.reservations.confirm(reservation_id, now)
+    if given is not None:
+        tx.assignments.add((given,))
+    return given
 
 
 def confirm_by_id(tx: Transaction, reservation_id: str, now: datetime) -> Reward:
@@ -67,28 +62,12 @@ def confirm_by_id(tx: Transaction, reservation_id: str, now: datetime) -> Reward
         ReservationReleased: it was released.
         AssignmentRevoked: it was confirmed, and its code revoked since.
     """
-    locked = _require_locked(tx, reservation_id, now)
-    found = locked.reservation
-    if found.expires_at is None or found.next_state(ReservationAction.CONFIRM, now) is None:
-        return Reward(tx.assignments.get_many([found.code_id])[0].require_not_revoked(), replayed=True)
-    return Reward(confirm(tx, locked, now))
-
-
-def confirm(tx: Transaction, locked: LockedReservation, now: datetime) -> Assignment:
-    """Turn an open reservation into an assignment."""
-    reservation, last_ordinal, snapshot = locked
-    given = Assignment(
-        reservation.code_id,
-        reservation.code,
-        reservation.user_id,
-        reservation.campaign_id,
-        last_ordinal + 1,
-        now,
-        snapshot,
-    )
-    tx.reservations.end(reservation, ReservationState.CONFIRMED, now)
-    tx.assignments.add((given,))
-    return given
+    given = confirm(tx, reservation_id, now) if could_be_id(reservation_id) else None
+    if given is not None:
+        return Reward(given)
+    found = require_reservation(tx, reservation_id, now)
+    found.next_state(ReservationAction.CONFIRM, now)
+    return Reward(tx.assignments.get_many([found.code_id])[0].require_not_revoked(), replayed=True)
 
 
 def release_by_id(tx: Transaction, reservation_id: str, now: datetime) -> Reservation:
@@ -98,7 +77,7 @@ def release_by_id(tx: Transaction, reservation_id: str, now: datetime) -> Reserv
         UnknownReservation: there is none with this id.
         AlreadyConfirmed: it was confirmed.
     """
-    found = _require_locked(tx, reservation_id, now).reservation
+    found = require_reservation(tx, reservation_id, now, for_update=True)
     if found.expires_at is None:
         return found
     released = found.after(ReservationAction.RELEASE, now)

@@ -11,11 +11,12 @@ from attrs import evolve
 from partner_vouchers import ports
 from partner_vouchers.adapters.memory.tables import Tables, number
 from partner_vouchers.adapters.memory.unit import Repository
+from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.limits import Limit, Window
 from partner_vouchers.domain.refusals import RefusalCount
 from partner_vouchers.domain.reservation import Reservation, ReservationState
 from partner_vouchers.errors import StorageError
-from partner_vouchers.ports import LockedReservation, RunOut, TakenCode
+from partner_vouchers.ports import RunOut, TakenCode
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -33,32 +34,32 @@ class Reservations(Repository, ports.Reservations):
     def get(self, reservation_id: str) -> Reservation | None:
         return self._unit.tables.reservations.get(reservation_id)
 
-    def get_for_update(self, reservation_id: str) -> LockedReservation | None:
-        tables, found = self._unit.tables, self.get(reservation_id)
-        if found is None:
+    def get_for_update(self, reservation_id: str) -> Reservation | None:
+        return self.get(reservation_id)
+
+    def confirm(self, reservation_id: str, now: datetime) -> Assignment | None:
+        tables, log, found = self._unit.tables, self._unit.log, self.get(reservation_id)
+        if found is None or found.at(now).state is not ReservationState.OPEN:
             return None
+        self._end(found, ReservationState.CONFIRMED, now)
+        stock = tables.stocks.get(found.list_id)
+        if stock is not None:
+            self._unit.count(found.list_id, reserved=-1, distributed=1)
+            log.put(stock.given, now.date(), stock.given.get(now.date(), 0) + 1)
         ordinals = (
             each.ordinal
             for each in map(tables.assignments.__getitem__, tables.of_user.get(found.user_id, ()))
             if each.campaign_id == found.campaign_id
             and (found.campaign_id is not None or each.list_id == found.list_id)
         )
-        return LockedReservation(found, max(ordinals, default=0), tables.list(found.list_id).snapshot)
+        ordinal, snapshot = max(ordinals, default=0) + 1, tables.list(found.list_id).snapshot
+        return Assignment(found.code_id, found.code, found.user_id, found.campaign_id, ordinal, now, snapshot)
 
     def end(self, reservation: Reservation, state: ReservationState, at: datetime) -> None:
         tables, log = self._unit.tables, self._unit.log
-        stored = tables.reservations.get(reservation.id)
-        if stored is None or stored.state is not ReservationState.OPEN:
-            raise StorageError(reason="the reservation is not open; read it with get_for_update")
-        ended = evolve(stored, state=state, ended_at=at)
-        log.put(tables.reservations, ended.id, ended)
-        log.drop(tables.open_of_user[ended.user_id], ended.id)
+        ended = self._end(reservation, state, at)
         stock = tables.stocks.get(ended.list_id)
         if stock is None:
-            return
-        if state is ReservationState.CONFIRMED:
-            self._unit.count(ended.list_id, reserved=-1, distributed=1)
-            log.put(stock.given, at.date(), stock.given.get(at.date(), 0) + 1)
             return
         log.drop(tables.reserved_codes, ended.code_id)
         code_id = number(ended.code_id)
@@ -120,6 +121,16 @@ class Reservations(Repository, ports.Reservations):
         for reservation_id in gone:
             self._unit.log.drop(self._unit.tables.reservations, reservation_id)
         return len(gone)
+
+    def _end(self, reservation: Reservation, state: ReservationState, at: datetime) -> Reservation:
+        tables, log = self._unit.tables, self._unit.log
+        stored = tables.reservations.get(reservation.id)
+        if stored is None or stored.state is not ReservationState.OPEN:
+            raise StorageError(reason="the reservation is not open; read it with get_for_update")
+        ended = evolve(stored, state=state, ended_at=at)
+        log.put(tables.reservations, ended.id, ended)
+        log.drop(tables.open_of_user[ended.user_id], ended.id)
+        return ended
 
     def _upload_is_withdrawn(self, each: Reservation) -> bool:
         stock = self._unit.tables.stocks.get(each.list_id)

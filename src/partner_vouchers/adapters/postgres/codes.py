@@ -32,7 +32,7 @@ from partner_vouchers.domain.limits import Limit
 from partner_vouchers.domain.reservation import Reservation, ReservationState
 from partner_vouchers.domain.stock import Counts, LowStock, StockLevel, stock_level
 from partner_vouchers.errors import UnknownList
-from partner_vouchers.ports import LockedReservation, Taken, TakenCode
+from partner_vouchers.ports import Taken, TakenCode
 
 NEAR = 128
 """How near to the next stock level, in codes, the takers of a list queue to count exactly."""
@@ -178,13 +178,23 @@ class PostgresAssignments(SqlAssignments):
 
 
 class PostgresReservations(SqlReservations):
-    def get_for_update(self, reservation_id: str) -> LockedReservation | None:
+    def get_for_update(self, reservation_id: str) -> Reservation | None:
+        self._lock(reservation_id)
+        return super().get_for_update(reservation_id)
+
+    def confirm(self, reservation_id: str, now: datetime) -> Assignment | None:
+        self._lock(reservation_id)
+        given = super().confirm(reservation_id, now)
+        if given is not None:
+            self._share_counts([given])
+        return given
+
+    def _lock(self, reservation_id: str) -> None:
+        """Lock what an open reservation needs, in the order in which it is locked where a code is assigned."""
         found = self.get(reservation_id)
         if found is not None and found.state is ReservationState.OPEN:
-            # In the order in which these locks are taken where a code is assigned.
             self._db.share_list(to_list_number(found.list_id))
             self._db.lock("user", found.user_id, origin_of(found.campaign_id, found.list_id))
-        return super().get_for_update(reservation_id)
 
     def end(self, reservation: Reservation, state: ReservationState, at: datetime) -> None:
         self._share_counts([reservation])
@@ -197,8 +207,8 @@ class PostgresReservations(SqlReservations):
         self._share_counts(ended)
         return ended
 
-    def _share_counts(self, reservations: Sequence[Reservation]) -> None:
-        for origin in sorted({origin_of(each.campaign_id, each.list_id) for each in reservations}):
+    def _share_counts(self, codes: Sequence[Assignment | Reservation]) -> None:
+        for origin in sorted({origin_of(each.campaign_id, each.list_id) for each in codes}):
             self._db.share("counts", origin)
 
 

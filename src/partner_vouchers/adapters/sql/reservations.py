@@ -19,11 +19,12 @@ from partner_vouchers.adapters.sql.columns import (
 )
 from partner_vouchers.adapters.sql.rows import campaign_of, origin_of, snapshot_from_row
 from partner_vouchers.adapters.sql.session import Repository, Row, first
+from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.limits import Limit, Window
 from partner_vouchers.domain.refusals import RefusalCount, RefusalReason
 from partner_vouchers.domain.reservation import Reservation, ReservationState
 from partner_vouchers.errors import StorageError
-from partner_vouchers.ports import LockedReservation, RunOut
+from partner_vouchers.ports import RunOut
 
 HELD_BY_USER = """(
     EXISTS (SELECT 1 FROM pv_assignments AS g WHERE g.code_id = a.code_id)
@@ -31,9 +32,6 @@ HELD_BY_USER = """(
     OR EXISTS (SELECT 1 FROM pv_retired AS u WHERE u.code_id = a.code_id))
 """
 """A condition: a user has, has reserved, or has used the code of the entry `a`."""
-
-RESERVATION_COLUMNS = 10
-"""How many columns a reservation has, where others follow."""
 
 _STATES = {state.value: state for state in ReservationState}
 _EPOCH = date(1970, 1, 1)
@@ -60,21 +58,25 @@ class SqlReservations(Repository):
         rows = self._db.fetch("reservation_by_id", code_of(reservation_id), reservation_id)
         return first(from_rows(rows or self._db.fetch("ended_reservation", reservation_id)))
 
-    def get_for_update(self, reservation_id: str) -> LockedReservation | None:
+    def get_for_update(self, reservation_id: str) -> Reservation | None:
         rows = self._db.fetch("reservation_for_update", code_of(reservation_id), reservation_id)
-        return _locked(rows[0]) if rows else self._ended_for_update(reservation_id)
+        return first(from_rows(rows or self._db.fetch("ended_reservation", reservation_id)))
 
-    def _ended_for_update(self, reservation_id: str) -> LockedReservation | None:
-        rows = self._db.fetch("ended_reservation_for_update", reservation_id)
-        return _locked(rows[0]) if rows else None
+    def confirm(self, reservation_id: str, now: datetime) -> Assignment | None:
+        code_id, at = code_of(reservation_id), from_instant(now)
+        row = first(self._db.fetch("open_reservation", code_id, reservation_id, at))
+        if row is None:
+            return None
+        code, user_id, origin, last_ordinal, number, *_ = row
+        self._db.queue("confirm_reservation", at, code_id)
+        self._count_confirmed(number, from_day(now))
+        campaign_id, snapshot = campaign_of(origin), snapshot_from_row(row[4:])
+        return Assignment(str(code_id), code, user_id, campaign_id, (last_ordinal or 0) + 1, now, snapshot)
 
     def end(self, reservation: Reservation, state: ReservationState, at: datetime) -> None:
         code_id = to_number(reservation.code_id)
-        if state is ReservationState.CONFIRMED:
-            self._confirm(code_id, to_list_number(reservation.list_id), at)
-            return
         if not self._db.change("keep_ended_reservation", state.value, from_instant(at), code_id):
-            raise not_open()
+            raise StorageError(reason="the reservation is not open; read it with get_for_update")
         self._db.queue("delete_open_reservation", code_id)
         self._return([reservation])
 
@@ -118,13 +120,8 @@ class SqlReservations(Repository):
     def remove_ended(self, before: datetime, limit: int) -> int:
         return self._db.change("delete_ended_reservations", from_instant(before), limit)
 
-    def _confirm(self, code_id: int, number: int, at: datetime) -> None:
-        """End the reservation of a code of a list with this number, and count the code as distributed."""
-        if not self._db.change("confirm_reservation", from_instant(at), code_id):
-            raise not_open()
-        self._count_confirmed(number, from_day(at))
-
     def _count_confirmed(self, number: int, day: int) -> None:
+        """Count a reserved code of a list as distributed, and as given on a day."""
         self._db.queue("count_confirmed", number)
         self._db.queue("count_given", number, day)
 
@@ -237,11 +234,6 @@ def code_of(reservation_id: str) -> int:
     return to_number(reservation_id.partition("-")[0])
 
 
-def not_open() -> StorageError:
-    """Return the error for a reservation that cannot be ended."""
-    return StorageError(reason="the reservation is not open; read it with get_for_update")
-
-
 def _list_number(each: RefusalCount) -> int:
     return 0 if each.list_id is None else to_list_number(each.list_id)
 
@@ -263,10 +255,6 @@ def to_expiry(each: Reservation) -> int:
 def from_rows(rows: Iterable[Row]) -> list[Reservation]:
     """Return the reservations of rows."""
     return [from_row(row) for row in rows]
-
-
-def _locked(row: Row) -> LockedReservation:
-    return LockedReservation(from_row(row), row[RESERVATION_COLUMNS] or 0, snapshot_from_row(row[-7:]))
 
 
 def from_row(row: Row) -> Reservation:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from attrs import evolve
-
 from partner_vouchers.adapters.sql.assignments import SqlAssignments
 from partner_vouchers.adapters.sql.campaigns import Catalog
 from partner_vouchers.adapters.sql.codes import SqlCodes, taken
@@ -18,23 +16,21 @@ from partner_vouchers.adapters.sql.columns import (
     from_day,
     from_instant,
     last_code_id,
-    to_instant,
     to_list_number,
     to_number,
 )
 from partner_vouchers.adapters.sql.reservations import (
     SqlLimits,
     SqlReservations,
-    not_open,
     to_expiry,
 )
 from partner_vouchers.adapters.sql.rows import campaign_of, origin_of, snapshot_from_row
 from partner_vouchers.adapters.sql.session import Row, first
 from partner_vouchers.adapters.sqlite.session import STATEMENTS, SQLiteSession
 from partner_vouchers.domain.assignment import Assignment
-from partner_vouchers.domain.reservation import Reservation, ReservationState
+from partner_vouchers.domain.reservation import Reservation
 from partner_vouchers.errors import UnknownList
-from partner_vouchers.ports import LockedReservation, Taken, TakenCode
+from partner_vouchers.ports import Taken, TakenCode
 
 _NEXT_CODES = STATEMENTS["next_codes"]
 _ADVANCE_CURSOR = STATEMENTS["advance_cursor"]
@@ -42,7 +38,7 @@ _RESERVE = STATEMENTS["advance_cursor_and_reserve"]
 _ADD_ASSIGNMENT = STATEMENTS["add_assignment"]
 _ADD_REWARD_EVENT = STATEMENTS["add_reward_event"]
 _ADD_RESERVATION = STATEMENTS["add_reservation"]
-_RESERVATION = STATEMENTS["reservation_for_update"]
+_OPEN_RESERVATION = STATEMENTS["open_reservation"]
 _COUNT_CONFIRMED = STATEMENTS["count_confirmed_today"]
 
 
@@ -201,33 +197,22 @@ class SQLiteReservations(SqlReservations):
             )
             self._db.execute(_ADD_RESERVATION, row)
 
-    def get_for_update(self, reservation_id: str) -> LockedReservation | None:
+    def confirm(self, reservation_id: str, now: datetime) -> Assignment | None:
         # SQLite reads the number in it.
-        code_id = reservation_id.partition("-")[0]
-        row = self._db.execute(_RESERVATION, (code_id, reservation_id)).fetchone()
+        code_id, execute = reservation_id.partition("-")[0], self._db.execute
+        row = execute(_OPEN_RESERVATION, (code_id, reservation_id, from_instant(now))).fetchone()
         if row is None:
-            return self._ended_for_update(reservation_id)
-        code, user_id, origin, reserved_at, expires_at, confirmed_at, last_ordinal, token = row
-        campaign_id, number = campaign_of(origin), int(code_id) >> POSITION_BITS
-        reservation = Reservation(
-            reservation_id,
-            code,
-            code_id,
-            user_id,
-            campaign_id,
-            str(number),
-            to_instant(reserved_at),
-            to_instant(expires_at),
-        )
-        if confirmed_at is not None:
-            reservation = evolve(
-                reservation, state=ReservationState.CONFIRMED, ended_at=to_instant(confirmed_at)
-            )
+            return None
+        code, user_id, origin, last_ordinal, token = row
+        campaign_id, number, day = campaign_of(origin), int(code_id) >> POSITION_BITS, from_day(now)
         known = None if campaign_id is None else self._catalog.get(campaign_id)
         snapshot = None if known is None else known.snapshot(number, [(token,)])
         if snapshot is None:
             snapshot = snapshot_from_row(self._db.fetch("list_of_reservation", number)[0])
-        return LockedReservation(reservation, last_ordinal or 0, snapshot)
+        # The assignment, which is stored next, ends the reservation. The latest day is counted in the row of the list.
+        if not execute(_COUNT_CONFIRMED, (number, day)).rowcount:
+            self._count_confirmed(number, day)
+        return Assignment(code_id, code, user_id, campaign_id, (last_ordinal or 0) + 1, now, snapshot)
 
     def end_run_out(
         self, now: datetime, limit: int, *, list_id: str | None = None, campaign_id: str | None = None
@@ -239,15 +224,6 @@ class SQLiteReservations(SqlReservations):
         elif not ended:
             self._db.queue("refresh_due_run_outs", from_instant(now))
         return ended
-
-    def _confirm(self, code_id: int, number: int, at: datetime) -> None:
-        # The assignment, which is stored next, ends the reservation. The latest day is counted in the row of the list.
-        day = from_day(at)
-        if self._db.execute(_COUNT_CONFIRMED, (number, day, code_id)).rowcount:
-            return
-        if not self._db.fetch("is_open_reservation", code_id):
-            raise not_open()
-        self._count_confirmed(number, day)
 
     def _withdraw(self, code_id: int) -> None:
         self._db.queue("add_dead_range", code_id, code_id)

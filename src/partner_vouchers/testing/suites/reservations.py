@@ -6,12 +6,13 @@ from datetime import date, datetime, timedelta
 
 from attrs import evolve
 
+from partner_vouchers.domain.assignment import Assignment
 from partner_vouchers.domain.limits import Limit
 from partner_vouchers.domain.refusals import RefusalCount, RefusalReason
 from partner_vouchers.domain.reservation import Reservation, ReservationState, new_reservation_id
 from partner_vouchers.domain.stock import Counts
 from partner_vouchers.errors import StorageError
-from partner_vouchers.ports import LockedReservation, Storage, Transaction
+from partner_vouchers.ports import Storage, Transaction
 from partner_vouchers.testing import driver
 from partner_vouchers.testing.driver import START
 from partner_vouchers.testing.hooks import StorageHooks, must_refuse, needs
@@ -50,23 +51,43 @@ def reserved(storage: Storage, list_id: str, user_id: str, **options: object) ->
     return driver.in_transaction(storage, lambda tx: reserve(tx, list_id, user_id, **options))  # type: ignore[arg-type]
 
 
+def confirm(tx: Transaction, reservation: Reservation) -> None:
+    """Confirm a reservation, and store its assignment."""
+    given = tx.reservations.confirm(reservation.id, START)
+    assert given is not None
+    tx.assignments.add([given])
+
+
 class ReservationSuite(StorageHooks):
     """Tests of `ports.Reservations`."""
 
     @needs("reservations")
-    def test_a_locked_reservation_comes_with_what_its_assignment_needs(self, storage: Storage) -> None:
-        list_id = driver.a_list(storage, driver.some_codes(4))
+    def test_an_open_reservation_becomes_an_assignment(self, storage: Storage) -> None:
+        list_id = driver.a_list(storage, driver.some_codes(5))
         for ordinal in (1, 2):
             driver.give(storage, list_id, "user-1", ordinal=ordinal)
         ours = reserved(storage, list_id, "user-1")
+        gone = reserved(storage, list_id, "user-1")
         driver.change(storage, list_id, name="changed")
-        gone = evolve(ours, state=ReservationState.RELEASED, ended_at=START)
-        with storage.begin() as tx:
-            snapshot = driver.require_list(tx, list_id).snapshot
-            assert tx.reservations.get_for_update(ours.id) == LockedReservation(ours, 2, snapshot)
-            tx.reservations.end(ours, ReservationState.RELEASED, START)
-            assert tx.reservations.get_for_update(ours.id) == LockedReservation(gone, 2, snapshot)
+        before = driver.stored(storage, list_id).counts
+        with driver.committing(storage) as tx:
+            assert tx.reservations.get_for_update(gone.id) == gone
+            tx.reservations.end(gone, ReservationState.RELEASED, START)
+            released = evolve(gone, state=ReservationState.RELEASED, ended_at=START)
+            assert tx.reservations.get_for_update(gone.id) == released
             assert tx.reservations.get_for_update("1-x") is None
+            for reservation_id in (gone.id, "1-x", f"{ours.id}x"):
+                assert tx.reservations.confirm(reservation_id, START) is None
+            assert tx.reservations.confirm(ours.id, START + HOUR) is None
+            given = tx.reservations.confirm(ours.id, START + HOUR / 2)
+            snapshot = driver.require_list(tx, list_id).snapshot
+            assert given == Assignment(ours.code_id, ours.code, "user-1", None, 3, START + HOUR / 2, snapshot)
+            tx.assignments.add([given])
+            assert tx.reservations.confirm(ours.id, START) is None
+            confirmed = evolve(ours, state=ReservationState.CONFIRMED, ended_at=START + HOUR / 2)
+            assert tx.reservations.get_for_update(ours.id) == confirmed
+        after = driver.stored(storage, list_id).counts
+        assert after == evolve(before, reserved=0, distributed=before.distributed + 1)
 
     @needs("reservations")
     def test_a_code_is_reserved_once_and_a_reservation_ends_once(self, storage: Storage) -> None:
@@ -81,7 +102,7 @@ class ReservationSuite(StorageHooks):
 
         driver.in_transaction(storage, lambda tx: end(tx, ReservationState.RELEASED))
         must_refuse(StorageError, storage, lambda tx: end(tx, ReservationState.RELEASED))
-        must_refuse(StorageError, storage, lambda tx: end(tx, ReservationState.CONFIRMED))
+        must_refuse(StorageError, storage, lambda tx: end(tx, ReservationState.EXPIRED))
         with storage.begin(write=False) as tx:
             released = evolve(first, state=ReservationState.RELEASED, ended_at=START)
             assert tx.reservations.get(first.id) == released
@@ -154,12 +175,7 @@ class ReservationSuite(StorageHooks):
             storage,
             lambda tx: tx.reservations.end(reserve(tx, released, "user-1"), ReservationState.RELEASED, START),
         )
-        driver.in_transaction(
-            storage,
-            lambda tx: tx.reservations.end(
-                reserve(tx, confirmed, "user-1"), ReservationState.CONFIRMED, START
-            ),
-        )
+        driver.in_transaction(storage, lambda tx: confirm(tx, reserve(tx, confirmed, "user-1")))
         with storage.begin(write=False) as tx:
             found = [
                 tx.reservations.has_returned(each) for each in (released, confirmed, untouched, "999", "x")
@@ -180,14 +196,10 @@ class ReservationSuite(StorageHooks):
     def test_ended_reservations_are_removed_and_others_stay(self, storage: Storage) -> None:
         list_id = driver.a_list(storage, driver.some_codes(4))
         made = [reserved(storage, list_id, f"user-{number}") for number in range(4)]
-        ends = [
-            (ReservationState.RELEASED, START),
-            (ReservationState.RELEASED, START + HOUR),
-            (ReservationState.CONFIRMED, START),
-        ]
         with driver.committing(storage) as tx:
-            for each, (state, at) in zip(made, ends, strict=False):
-                tx.reservations.end(each, state, at)
+            tx.reservations.end(made[0], ReservationState.RELEASED, START)
+            tx.reservations.end(made[1], ReservationState.RELEASED, START + HOUR)
+            confirm(tx, made[2])
         with storage.begin() as tx:
             assert tx.reservations.remove_ended(START + timedelta(microseconds=1), 9) == 1
             assert tx.reservations.remove_ended(START + timedelta(days=9), 1) == 1

@@ -41,19 +41,22 @@ id, code_id, list_id, user_id, origin, reserved_at, expires_at
 -- reservation_by_id --
 {reservation_rows} WHERE r.code_id = ? AND r.id = ?
 
--- assignment_needs --
--- Part: what an assignment of a reserved code needs: the ordinal of the user's last code there, and the list.
-(SELECT max(g.ordinal) FROM pv_assignments AS g WHERE g.user_id = r.user_id AND g.origin = r.origin),
-l.id, l.version, l.partner, l.tag, l.name, l.description, l.expires_at
-
 -- reservation_for_update --
-SELECT {reservation_columns}, {assignment_needs}
-FROM pv_reservations AS r {reservation_tables} JOIN pv_lists AS l ON l.id = r.list_id
-WHERE r.code_id = ? AND r.id = ? {lock_rows}
+{reservation_by_id} {lock_rows}
 
--- ended_reservation_for_update --
-SELECT {reservation_facts}, r.state, r.ended_at, {assignment_needs}
-FROM pv_ended_reservations AS r {reservation_tables} JOIN pv_lists AS l ON l.id = r.list_id WHERE r.id = ?
+-- last_ordinal --
+-- Part: the ordinal of the last code that the user of a reservation got where it was asked for.
+(SELECT max(g.ordinal) FROM pv_assignments AS g WHERE g.user_id = r.user_id AND g.origin = r.origin)
+
+-- is_open_at --
+-- Part: whether a reservation of a code is open at an instant.
+r.code_id = ? AND r.id = ? AND r.expires_at > ? AND {is_open}
+
+-- open_reservation --
+-- What an assignment of a reserved code needs, if the reservation is open at an instant.
+SELECT {code_of_reservation}, r.user_id, r.origin, {last_ordinal},
+    l.id, l.version, l.partner, l.tag, l.name, l.description, l.expires_at
+FROM pv_reservations AS r {reservation_tables} JOIN pv_lists AS l ON l.id = r.list_id WHERE {is_open_at} {lock_rows}
 
 -- ended_reservation --
 SELECT {reservation_facts}, r.state, r.ended_at FROM pv_ended_reservations AS r {reservation_tables} WHERE r.id = ?

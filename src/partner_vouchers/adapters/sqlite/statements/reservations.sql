@@ -14,21 +14,15 @@ CASE WHEN {is_open} THEN 'Open' ELSE 'Confirmed' END,
 -- Part: whether such a reservation is open.
 NOT EXISTS (SELECT 1 FROM pv_assignments AS n WHERE n.code_id = r.code_id)
 
--- reservation_for_update --
--- A reservation, when it was confirmed, the ordinal of its user's last code there, and the token of `catalog_versions`. Each
--- column costs, so there is none for what the id of the reservation says.
-SELECT c.code, r.user_id, r.origin, r.reserved_at, r.expires_at,
-    (SELECT n.assigned_at FROM pv_assignments AS n WHERE n.code_id = r.code_id),
-    (SELECT max(g.ordinal) FROM pv_assignments AS g WHERE g.user_id = r.user_id AND g.origin = r.origin),
-    (SELECT value FROM pv_settings WHERE name = 'catalog token')
-FROM pv_reservations AS r {reservation_tables} WHERE r.code_id = ? AND r.id = ?
+-- open_reservation --
+-- What an assignment of a reserved code needs, with the token of `catalog_versions` in place of the list. Each column costs,
+-- so there is none for what the id of the reservation says.
+SELECT c.code, r.user_id, r.origin, {last_ordinal}, (SELECT value FROM pv_settings WHERE name = 'catalog token')
+FROM pv_reservations AS r {reservation_tables} WHERE {is_open_at}
 
 -- list_of_reservation --
 -- What a list says now, also a deleted one.
 SELECT id, version, partner, tag, name, description, expires_at FROM pv_lists WHERE id = ?
-
--- is_open_reservation --
-SELECT 1 FROM pv_reservations AS r WHERE r.code_id = ? AND {is_open}
 
 -- open_of_lists --
 -- Part: the open reservations of lists. No open one runs out before the instant that is kept with the stock.
@@ -68,9 +62,9 @@ WHERE s.next_run_out <= ?4 AND {is_open_of_list} AND r.expires_at <= ?4
 UPDATE pv_stock SET reserved = reserved - 1, distributed = distributed + 1 WHERE list_id = ?
 
 -- count_confirmed_today --
--- Counts a reserved code as given on the latest day of the list, if it is that, and if the code is reserved.
+-- Counts a reserved code as given on the latest day of the list, if it is that.
 UPDATE pv_stock SET reserved = reserved - 1, distributed = distributed + 1, day_codes = day_codes + 1
-WHERE list_id = ? AND day = ? AND EXISTS (SELECT 1 FROM pv_reservations WHERE code_id = ?)
+WHERE list_id = ? AND day = ?
 
 -- count_given --
 -- Counts a code as given on a day.
