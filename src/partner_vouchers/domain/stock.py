@@ -102,6 +102,7 @@ class StockLevel(IntEnum):
 # To read a member from its class takes 25 times as long.
 _ENOUGH = StockLevel.ENOUGH
 
+
 def stock_level(counts: Counts, low_stock_at: LowStock | None, used_before: int = 0) -> StockLevel:
     """Return the level of a list's stock against its threshold.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -199,3 +200,24 @@ def test_other_files_of_the_directory_may_come_and_go(
     for number, code in enumerate("ABC"):
         database.with_name(f"other {number}").touch()
         assert host.give(found.id, f"user-{number}") == [code]
+
+
+@pytest.mark.parametrize("seconds, looks", [(0.5, 1), (0.05, 2), (2, 2), (4, 1)])
+def test_each_file_is_looked_at_while_a_change_could_keep_the_time_of_the_directory(
+    host: Host, database: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, looks: int
+) -> None:
+    """A time in whole seconds may come from a file system that knows no others."""
+    found, seen = host.a_list("A", "B"), list[None]()
+    changed = 1_700_000_000 * files._SECOND_NS + (1 if seconds < 1 else 0)
+    os.utime(database.parent, ns=(changed, changed))
+    monkeypatch.setattr(time, "time_ns", lambda: int(changed + seconds * files._SECOND_NS))
+    present = files.DatabaseFile._present
+
+    def look(file: files.DatabaseFile) -> files.Files:
+        seen.append(None)
+        return present(file)
+
+    monkeypatch.setattr(files.DatabaseFile, "_present", look)
+    for user in ("ann", "ben"):
+        host.give(found.id, user)
+    assert len(seen) == looks

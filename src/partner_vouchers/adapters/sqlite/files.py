@@ -10,8 +10,10 @@ from partner_vouchers.adapters.sqlite.forks import FileId
 from partner_vouchers.errors import StorageReplaced
 
 _FILES = "", "-wal", "-shm"
-# Longer than the steps in which any file system counts the time of a change.
-_SETTLED_NS = 2_500_000_000
+_SECOND_NS = 1_000_000_000
+# Longer than the steps in which a file system counts the time of a change: up to two seconds if it has whole ones
+# only, otherwise 10 ms, since the clock of a system ticks at least as often.
+_SETTLED_WHOLE_NS, _SETTLED_NS = 2_500_000_000, 100_000_000
 
 
 Files = tuple[FileId | None, ...]
@@ -81,7 +83,8 @@ class DatabaseFile:
         seen = self._seen
         if seen is None or seen[0] != directory:
             seen = directory, self._present()
-            if not self._is_link and time.time_ns() - found.st_mtime_ns > _SETTLED_NS:
+            settled = _SETTLED_NS if found.st_mtime_ns % _SECOND_NS else _SETTLED_WHOLE_NS
+            if not self._is_link and time.time_ns() - found.st_mtime_ns > settled:
                 self._seen = seen
         if seen[1] != files:
             raise self._replaced()
