@@ -79,6 +79,21 @@ def test_a_new_limit_counts_what_was_given_before_and_takes_nothing_back(campaig
     ask(campaign, "dora")
 
 
+@pytest.mark.every_storage
+@pytest.mark.parametrize("clock_of_the_other", [timedelta(minutes=-1), timedelta(minutes=1)])
+def test_a_new_limit_counts_what_a_host_gave_whose_clock_shows_another_day(
+    campaign: Host, clock: FixedClock, clock_of_the_other: timedelta
+) -> None:
+    midnight = datetime(2026, 11, 30, tzinfo=UTC)
+    clock.now = midnight + clock_of_the_other
+    ask(campaign)
+    clock.now = midnight - clock_of_the_other
+    campaign.vouchers.campaigns.set_limits(CAMPAIGN, [Limit(1, per="campaign", period="day", zone="UTC")])
+    ask(campaign, "ben")
+    clock.now = midnight + clock_of_the_other
+    assert refused(campaign, "cleo").used == 1
+
+
 def test_setting_limits_is_audited(campaign: Host) -> None:
     for _ in range(2):
         campaign.vouchers.campaigns.set_limits(CAMPAIGN, [Limit(5, per="campaign")], actor="asha@example.com")

@@ -15,6 +15,9 @@ from partner_vouchers.errors import InvalidInput, LimitReached
 MAX_LIMIT = 2**31 - 1
 """The greatest limit, in codes."""
 
+CLOCKS_DIFFER = timedelta(hours=1)
+"""How far the clocks of two hosts may differ, or one may be set back."""
+
 
 class Per(StrEnum):
     """Whose codes a limit counts."""
@@ -89,6 +92,10 @@ class Limit:
         if self.period is None or self.zone is None:
             return _ALL_TIME
         return _calendar_window(self.period, self.zone, instant)
+
+    def windows_near(self, instant: datetime) -> set[Window]:
+        """Return the periods that contain an instant by any clock: two near a border, otherwise one."""
+        return {self.window(instant + by) for by in (-CLOCKS_DIFFER, timedelta(), CLOCKS_DIFFER)}
 
 
 @frozen

@@ -177,7 +177,10 @@ class CampaignsGroup(Group):
         def replace(tx: Transaction) -> tuple[Limit, ...]:
             before = tx.limits.get_for_update(campaign_id)
             if before != wanted:
-                windows = {each.window(now) for each in wanted if each.per is Per.CAMPAIGN}
+                # Another host may still be in the period before, or in the next one already.
+                windows = {
+                    window for each in wanted if each.per is Per.CAMPAIGN for window in each.windows_near(now)
+                }
                 counts = {each.key: tx.limits.given(campaign_id, each) for each in windows}
                 tx.limits.replace(campaign_id, wanted, counts)
                 change = FieldChange("limits", _said(before), _said(wanted))
