@@ -205,6 +205,7 @@ class RedemptionSuite(StorageHooks):
             assert not places["no such code"]
             # A code may be given twice.
             assert tx.redemptions.places(asked[:1] * 2, None, list_id) == [places[asked[0]]] * 2
+            assert not tx.redemptions.held([]).unused
             certain = sorted(filter(None, places.values()))
             held = tx.redemptions.held(certain)
             # Entries may be left out; what is returned is certain.
