@@ -18,6 +18,7 @@ from partner_vouchers import Assignment, Limit, PerPartner, RepeatPolicy, Reserv
 from partner_vouchers.adapters.memory import MemoryStorage
 from partner_vouchers.adapters.sqlite import SQLiteStorage
 from partner_vouchers.domain.assignment import BatchOutcome
+from partner_vouchers.domain.events import Event
 from partner_vouchers.domain.promo_events import VoucherRewarded
 from partner_vouchers.errors import PartnerVouchersError, StorageError
 from partner_vouchers.ports import Storage
@@ -124,14 +125,14 @@ class Shops:
         self._sabotaged = sabotaged
         if backend == "sqlite":
             with closing(SQLiteStorage(directory / "first.db")) as storage:
-                _furnish(Shop(storage))
+                furnish(Shop(storage))
 
     @contextmanager
     def open(self) -> Iterator[Shop]:
         """Make a new shop."""
         if self.backend == "memory":
             storage = MemoryStorage()
-            _furnish(Shop(storage))
+            furnish(Shop(storage))
             yield Shop(self._sabotaged(storage))
             return
         path = self._directory / "shop.db"
@@ -172,7 +173,7 @@ class Scene:
                     results[number] = self._acts[number](host)
                 except PartnerVouchersError as error:
                     results[number] = error
-            return _outcome(host, results)
+            return outcome_of(host, results)
 
     def _check(self, host: Shop, results: Sequence[object]) -> None:
         for result in results:
@@ -182,7 +183,7 @@ class Scene:
                 raise AssertionError("no call may end so") from result
         _require_invariants(host, results)
         if self._outcomes is not None:
-            assert _outcome(host, results) in self._outcomes, (
+            assert outcome_of(host, results) in self._outcomes, (
                 "it comes to nothing that it may come to in any order"
             )
 
@@ -194,16 +195,17 @@ def _act(act: Act, host: Shop) -> object:
         host.hang_up()
 
 
-def _furnish(host: Shop) -> None:
+def furnish(host: Shop) -> None:
+    """Give a shop its lists."""
     host.a_list("A1", "A2", "A3", "A4", "A5", tag="one", campaign="CMP", priority=0)
     host.vouchers.codes.reserve(list_id=ONE, user_id="rob", ttl=timedelta(hours=1))
     host.give(ONE, "amy")
     host.a_list("B1", "B2", tag="two", campaign="CMP", priority=1)
 
 
-def _outcome(host: Shop, results: Sequence[object]) -> object:
+def outcome_of(host: Shop, results: Sequence[object]) -> tuple[list[object], list[object], list[Event]]:
     """Return what came of it all: the answers, what is there, and what was told of it, in order."""
-    there = [
+    there: list[object] = [
         (
             view,
             host.left(view.id),

@@ -218,7 +218,10 @@ class Assigner:
         """Return the first of them that no other transaction has ended since, locked."""
         for each in self._open_reservations(user_id, candidates):
             locked = self.tx.reservations.get_for_update(each.id)
-            if locked is not None and locked.at(self.now).state is ReservationState.OPEN:
+            if locked is None or locked.user_id != user_id:
+                # The user was forgotten meanwhile.
+                continue
+            if locked.at(self.now).state is ReservationState.OPEN:
                 return locked
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -34,6 +35,23 @@ def test_an_erasure_waits_for_whoever_ends_a_reservation_of_the_user(
         connection.commit()
         erasure.result(PATIENCE)
     assert [each for each in cells(named, schema) if "quokka" in each[2]] == []
+
+
+def test_who_reserves_while_being_forgotten_is_a_new_user(
+    named: PostgresStorage, schema: str, connect: Connect
+) -> None:
+    host = Host(named, FixedClock())
+    list_id = host.a_list("A11", "A22").id
+    reserve = partial(host.vouchers.codes.reserve, list_id=list_id, user_id="ann", ttl=timedelta(hours=1))
+    reserve()
+    connection = connect(options=f"-c search_path={schema}")
+    host.vouchers.using(connection).codes.forget_user("ann")
+    with ThreadPoolExecutor(1) as thread:
+        asking = thread.submit(reserve)
+        wait_until(lambda: asking.done() or connections_of(schema, "wait_event_type = 'Lock'"))
+        connection.commit()
+        reserved = asking.result(PATIENCE)
+    assert (reserved.user_id, reserved.code) == ("ann", "A22")
 
 
 def test_an_erasure_waits_for_a_run_that_is_about_to_send(
