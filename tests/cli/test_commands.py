@@ -403,16 +403,29 @@ def test_a_message_names_what_the_command_knows(
     assert says in err
 
 
-def test_a_look_at_the_file_of_another_program_adds_no_tables(run: Run) -> None:
+@pytest.mark.parametrize("journal", ["DELETE", "WAL"])
+def test_a_look_at_the_file_of_another_program_changes_nothing(run: Run, journal: str) -> None:
     with closing(sqlite3.connect("shop.db")) as connection:
+        connection.execute(f"PRAGMA journal_mode = {journal}")
         connection.execute("CREATE TABLE orders (id)")
     before = Path("shop.db").read_bytes()
     for command in ("lists", "doctor", "page"):
         code, _, err = run(command, "--db", "shop.db")
         assert (code, "shop.db' has no voucher lists" in err) == (Exit.USAGE, True)
     assert Path("shop.db").read_bytes() == before
+    assert list(Path().iterdir()) == [Path("shop.db")]
     assert run("migrate", "--db", "shop.db")[0] == Exit.OK
     assert run("lists", "--db", "shop.db")[0] == Exit.OK
+
+
+def test_tables_that_are_only_in_the_wal_file_are_found(run: Run) -> None:
+    Path("link.db").symlink_to("vouchers.db")
+    with closing(sqlite3.connect("vouchers.db")) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("CREATE TABLE orders (id)")
+        assert run("migrate")[0] == Exit.OK
+        for name in ("vouchers.db", "link.db"):
+            assert run("lists", "--db", name)[0] == Exit.OK
 
 
 def test_the_version_is_an_option_too(run: Run) -> None:

@@ -263,8 +263,10 @@ def _has_tables(file: Path) -> bool:
     """Return whether a file has tables of this library, so that looking at another program's file adds none."""
     if not file.exists():
         return False
+    # A connection that only reads would leave a new WAL file behind, which the other program might not be able to open.
+    mode = "mode=ro" if Path(f"{file.resolve()}-wal").exists() else "immutable=1"
     try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(f"{file.as_uri()}?{mode}", uri=True)) as connection:
             names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     except sqlite3.Error:
         # The storage says what is wrong.
