@@ -45,6 +45,7 @@ def test_an_expiry_is_in_the_future() -> None:
         with pytest.raises(ExpiryNotInFuture) as refused:
             new_expiry(late, None, NOW)
         assert refused.value.field == "expires_at"
+        assert f"{NOW:%Y-%m-%dT%H:%M:%SZ}" in refused.value.reason
 
 
 class Nowhere(tzinfo):

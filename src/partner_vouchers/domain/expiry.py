@@ -96,8 +96,7 @@ def require_future(instant: datetime, now: datetime) -> datetime:
     if instant <= now:
         raise ExpiryNotInFuture(
             field="expires_at",
-            reason=f"{instant.isoformat(timespec='seconds')} is not in the future "
-            f"(it is {now.isoformat(timespec='seconds')})",
+            reason=f"{instant:%Y-%m-%dT%H:%M:%SZ} is not in the future (it is {now:%Y-%m-%dT%H:%M:%SZ})",
         )
     return instant
 
