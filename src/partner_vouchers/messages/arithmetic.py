@@ -72,7 +72,7 @@ def _result(value: int | Decimal) -> int | float:
     found = float(value)
     # Liquid prints Infinity, which helps no reader of a message.
     if isinf(found) and value.is_finite():
-        raise LimitReached(f"a number has more than {MAX_NUMBER_BITS} digits")
+        raise LimitReached("a number is larger than 1.8e308")
     # `+ 0.0` turns a negative zero into a plain one.
     return found + 0.0
 
