@@ -32,7 +32,7 @@ class Status(StrEnum):
 
 
 ACTIVE: Final = Status.ACTIVE
-"""For what each assignment asks: to read a member from its class takes 25 times as long as a name of a module."""
+"""For what each assignment asks: Python 3.11 reads a name of a module in a 25th of the time of `Status.ACTIVE`."""
 
 
 class Action(StrEnum):

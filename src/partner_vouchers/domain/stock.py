@@ -99,7 +99,7 @@ class StockLevel(IntEnum):
     EXHAUSTED = 2
 
 
-# To read a member from its class takes 25 times as long.
+# See `lifecycle.ACTIVE`.
 _ENOUGH = StockLevel.ENOUGH
 
 
