@@ -107,9 +107,9 @@ def test_a_slow_call_is_logged_by_its_name(
         "partners.add",
         "codes.export",
         "codes.export",
-        "codes.stream_assignments",
         "codes.assignments",
-        "codes.stream_assignments",
+        "codes.assignments",
+        "codes.assignments",
         "audit.entries",
         "lists.ensure",
     ]

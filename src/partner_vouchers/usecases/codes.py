@@ -67,7 +67,7 @@ class CodesGroup(CodeReservations, TakingBack):
             UnknownList: there is no such list; raised by the call.
         """
         self._wiring.read(require_list, list_id)
-        return self._stream_assignments(list_id)
+        return self._assignments(list_id)
 
     def reveal(self, assignment_id: str, *, actor: str) -> Assignment:
         """Return an assignment to show its whole code to a person, and keep in the audit log who saw it.
@@ -161,9 +161,9 @@ class CodesGroup(CodeReservations, TakingBack):
         if remaining:
             left = self._stream(lambda tx, after: tx.codes.remaining(list_id, after, PAGE), _id_of)
             return as_binary_stream(csv_bytes(("code",), ((each.code,) for each in left), raw=raw))
-        return as_binary_stream(distributed_codes(self._stream_assignments(list_id), raw=raw))
+        return as_binary_stream(distributed_codes(self._assignments(list_id), raw=raw))
 
-    def _stream_assignments(self, list_id: str) -> Iterator[Assignment]:
+    def _assignments(self, list_id: str) -> Iterator[Assignment]:
         return self._stream(lambda tx, after: tx.assignments.of_list(list_id, after, PAGE), _id_of)
 
 
