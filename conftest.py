@@ -48,7 +48,7 @@ def _pycon(document: Document) -> Iterable[Region]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Collect garbage once, after the tests were collected, and leave them out of later collections: this saves seconds."""
+    """Collect garbage once, after the tests were collected, and leave these out of it later: this saves seconds."""
     gc.disable()
     try:
         return (yield)
