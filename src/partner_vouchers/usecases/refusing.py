@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter, deque
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 
 from partner_vouchers.domain.refusals import (
@@ -94,11 +95,11 @@ class RefusalTally:
             self.pending.clear()
             self._process = os.getpid()
 
-    def put_back(self, counts: Counter[Refused]) -> None:
+    def put_back(self, counts: Mapping[Refused, int]) -> None:
         """Put back what could not be stored."""
         self.pending.extend(counts.items())
 
-    def store(self, tx: Transaction, counts: Counter[Refused]) -> None:
+    def store(self, tx: Transaction, counts: Mapping[Refused, int]) -> None:
         """Store refusals in a transaction."""
         try:
             refusals = tx.refusals

@@ -7,7 +7,6 @@ import logging
 import os
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -157,7 +156,7 @@ class Wiring:
         tally = self.refusal_tally
         if self.in_host_transaction or not tally.pending:
             return run_in_transaction(self, work, (_commit,), write=True, alone=alone)
-        taken = Counter[Refused]()
+        taken: dict[Refused, int] = {}
 
         def give_back() -> None:
             tally.put_back(taken)
@@ -168,12 +167,14 @@ class Wiring:
             tally.store(tx, taken)
             tx.commit()
 
-        @functools.wraps(work)
         def run(tx: Transaction) -> T:
             # A shared commit can be undone after `commit` has returned; the work is then run again, or fails.
-            give_back()
+            if taken:
+                give_back()
             return work(tx, commit)
 
+        # For the log of slow calls.
+        run.__qualname__ = work.__qualname__
         try:
             return run_in_transaction(self, run, (), write=True, alone=alone)
         except BaseException:
