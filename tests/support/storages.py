@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 
 from partner_vouchers.ports import Storage
+from partner_vouchers.testing.driver import Uncommitted
 
 
 class CountingStorage:
@@ -41,22 +42,11 @@ class UndoingStorage:
 
     def run_shared(self, work: Callable[[Any], Any]) -> Any:
         with self._storage.begin() as tx:
-            work(_Uncommitted(tx))
+            work(Uncommitted(tx))
         if self.failure is not None:
             raise self.failure
         with self._storage.begin() as tx:
             return work(tx)
-
-
-class _Uncommitted:
-    def __init__(self, tx: Any) -> None:
-        self._tx = tx
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._tx, name)
-
-    def commit(self) -> None:
-        pass
 
 
 class GivingUpStorage:

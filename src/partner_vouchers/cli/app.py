@@ -33,7 +33,7 @@ app.add_typer(_templates, name="template", rich_help_panel="Events and messages"
 
 _SILENCE = logging.NullHandler()
 
-# `app(...)` would build the whole command anew for each call.
+# Made once, because `app(...)` makes the whole command again in each call.
 _command = cache(typer.main.get_command)
 
 

@@ -269,7 +269,7 @@ def _has_tables(file: Path) -> bool:
         with closing(sqlite3.connect(f"{file.as_uri()}?{mode}", uri=True)) as connection:
             names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     except sqlite3.Error:
-        # The storage says what is wrong.
+        # The error of the storage will say why the file cannot be read.
         return True
     return any(owns_table(name) for (name,) in names)
 

@@ -60,8 +60,8 @@ class _Inside:
         self._tx = tx
 
     @contextmanager
-    def begin(self, *, write: bool = True) -> Iterator[_Uncommitted]:
-        yield _Uncommitted(self._tx)
+    def begin(self, *, write: bool = True) -> Iterator[Uncommitted]:
+        yield Uncommitted(self._tx)
 
     def join(self, connection: object) -> Storage:
         """Take part in no other transaction."""
@@ -71,7 +71,9 @@ class _Inside:
         """Leave it to the owner, like all that works in transactions of its own."""
 
 
-class _Uncommitted:
+class Uncommitted:
+    """A transaction that somebody else commits."""
+
     def __init__(self, tx: Transaction) -> None:
         self._tx = tx
 

@@ -152,7 +152,7 @@ class Wiring:
         return self._with_refusals(work, alone=calls_rules and bool(self.eligibility))
 
     def _with_refusals(self, work: Callable[[Transaction, Commit], T], *, alone: bool = False) -> T:
-        """Run work that commits, and store what was refused along with it, unless the transaction is a host's."""
+        """Run work that commits. Refusals that wait are stored in its transaction, unless that is a host's."""
         tally = self.refusal_tally
         if self.in_host_transaction or not tally.pending:
             return run_in_transaction(self, work, (_commit,), write=True, alone=alone)

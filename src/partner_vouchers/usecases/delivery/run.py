@@ -12,6 +12,7 @@ from attrs import evolve, frozen
 
 from partner_vouchers.domain.delivery import Deferred, RetryPolicy, SinkProgress
 from partner_vouchers.domain.erasure import is_of_forgotten_user
+from partner_vouchers.domain.events import user_key
 from partner_vouchers.errors import StorageError, Unsupported
 from partner_vouchers.ports import EventSink, Transaction, Unsent
 from partner_vouchers.usecases.delivery.blame import Blame, Tally
@@ -295,10 +296,10 @@ class _Run:
 
 def _with_key(row: Deferred, key: str) -> Deferred:
     """Return a row with the key that its event has now, and no former user id in its reason."""
-    if key == row.key:
-        return row
-    former, present = (each.partition(":")[2] for each in (row.key, key))
-    return evolve(row, key=key, reason=row.reason.replace(former, present))
+    of_user, reason = user_key(""), row.reason
+    if key != row.key and row.key.startswith(of_user):
+        reason = reason.replace(row.key.removeprefix(of_user), key.removeprefix(of_user))
+    return evolve(row, key=key, reason=reason)
 
 
 def _unsent_events(tx: Transaction, positions: Collection[int]) -> Unsent:
